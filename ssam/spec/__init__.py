@@ -1,0 +1,22 @@
+"""Specifications as data. Imports nothing of ours and never torch."""
+
+from ssam.spec.catalogue import DATASETS, METHODS, MODELS, Dataset, Method, Model
+from ssam.spec.presets import ASSETS, Preset, preset, presets
+from ssam.spec.race import LaneSpec, RaceSpec, check_size, parse_spec
+
+__all__ = [
+    "ASSETS",
+    "DATASETS",
+    "METHODS",
+    "MODELS",
+    "Dataset",
+    "LaneSpec",
+    "Method",
+    "Model",
+    "Preset",
+    "RaceSpec",
+    "check_size",
+    "parse_spec",
+    "preset",
+    "presets",
+]

@@ -1,0 +1,121 @@
+"""What can be raced: methods, models and data sets, as plain facts.
+
+The form, the address bar, the command line and the engine all read these tables; nothing here imports torch.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Method:
+    """One optimizer as a picker needs it. ``passes`` counts forward+backward passes per step."""
+
+    name: str
+    title: str
+    summary: str
+    passes: int
+    sparse: bool
+    source: str
+
+
+@dataclass(frozen=True)
+class Model:
+    """One network. ``parameters`` is for ``classes`` classes and the data set it was published on.
+
+    ``mmacs`` is millions of multiply-accumulates of one forward pass for one image of ``size``×``size`` pixels;
+    ``min_size`` is the smallest image side the network makes sense for.
+    """
+
+    name: str
+    title: str
+    summary: str
+    parameters: int
+    classes: int
+    channels: int
+    size: int
+    mmacs: float
+    min_size: int
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One data set. Sizes are 0 and channels 3 for ``images``, whose facts come from the files themselves."""
+
+    name: str
+    title: str
+    summary: str
+    classes: int
+    channels: int
+    size: int
+    train: int
+    test: int
+    bundled: bool
+    credit: str
+
+
+METHODS = {
+    method.name: method
+    for method in (
+        Method("sgd", "SGD", "One gradient a step: the base optimizer alone.", 1, False, "Robbins & Monro 1951"),
+        Method(
+            "sam",
+            "SAM",
+            "Every weight is perturbed before the gradient is taken.",
+            2,
+            False,
+            "Foret et al. 2021, arXiv 2010.01412",
+        ),
+        Method(
+            "ssam-f",
+            "SSAM-F",
+            "Only the weights with the largest Fisher information are perturbed.",
+            2,
+            True,
+            "Mi et al. 2022, arXiv 2210.05177",
+        ),
+        Method(
+            "ssam-d",
+            "SSAM-D",
+            "A random mask that keeps dropping its flattest weights and growing new ones.",
+            2,
+            True,
+            "Mi et al. 2022, arXiv 2210.05177",
+        ),
+    )
+}
+
+# Parameter counts are asserted in tests/test_models.py, multiply-accumulates are counted there too.
+MODELS = {
+    model.name: model
+    for model in (
+        Model("cnn8", "CNN-8", "Seven small convolutions; the default, quick on a CPU.", 73_890, 10, 1, 28, 2.6, 8),
+        Model("resnet20", "ResNet-20", "The small ResNet made for CIFAR.", 272_474, 10, 3, 32, 40.8, 8),
+        Model("resnet18", "ResNet-18", "ResNet-18 with a 3×3 stem.", 11_173_962, 10, 3, 32, 555.0, 8),
+        Model("wrn-16-4", "WRN-16-4", "Wide ResNet, 16 layers, 4× wide.", 2_748_890, 10, 3, 32, 397.0, 8),
+        Model(
+            "wrn-28-10", "WRN-28-10", "Wide ResNet, 28 layers, 10× wide; wants a GPU.", 36_479_194, 10, 3, 32, 5240.0, 8
+        ),
+        Model("vgg11-bn", "VGG-11-BN", "Plain deep convolutions.", 9_231_114, 10, 3, 32, 153.0, 16),
+        Model("vit-tiny", "ViT-Tiny", "A small vision transformer without BatchNorm.", 0, 10, 3, 32, 0.0, 8),
+        Model("resnet50", "ResNet-50", "The ImageNet network.", 25_557_032, 1000, 3, 224, 4089.0, 64),
+    )
+}
+
+DATASETS = {
+    dataset.name: dataset
+    for dataset in (
+        Dataset(
+            "fashion-mnist-10k",
+            "Fashion-MNIST 10k",
+            "10,000 training and all 10,000 test images of clothes; comes with the app.",
+            10, 1, 28, 10_000, 10_000, True,
+            "Xiao, Rasul & Vollgraf 2017, Zalando SE, MIT licence",
+        ),
+        Dataset("fashion-mnist", "Fashion-MNIST", "All 60,000 images of clothes.", 10, 1, 28, 60_000, 10_000, False,
+                "Xiao, Rasul & Vollgraf 2017, Zalando SE, MIT licence"),
+        Dataset("mnist", "MNIST", "Handwritten digits.", 10, 1, 28, 60_000, 10_000, False, "LeCun, Cortes & Burges 1998"),
+        Dataset("cifar10", "CIFAR-10", "Colour photographs in 10 classes.", 10, 3, 32, 50_000, 10_000, False, "Krizhevsky 2009"),
+        Dataset("cifar100", "CIFAR-100", "Colour photographs in 100 classes.", 100, 3, 32, 50_000, 10_000, False, "Krizhevsky 2009"),
+        Dataset("images", "Your own images", "A folder or zip with one folder per class.", 0, 3, 0, 0, 0, False, ""),
+    )
+}  # fmt: skip

@@ -1,0 +1,145 @@
+"""What a race tells while it runs. The engine yields these; the store keeps them; the page and the command line show them.
+
+Times are in milliseconds, clocks in seconds. ``step`` counts a lane's finished steps from 1, ``gradients`` its
+forward+backward passes, ``seconds`` its own compute time (evaluation excluded), ``epoch`` its position as a float.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+PHASES = ("data", "forward1", "backward1", "perturb", "forward2", "backward2", "update", "mask")
+STEP_PHASES = PHASES[1:-1]  # what one training step costs: neither waiting for data nor a mask refresh
+
+
+@dataclass(frozen=True, slots=True)
+class Preparing:
+    """Before the first step: a download, reading images, calibrating. ``fraction`` is None where unknown."""
+
+    message: str
+    fraction: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One parameter tensor that masks can cover."""
+
+    name: str
+    stage: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LaneInfo:
+    name: str
+    method: str
+    sparsity: float
+    rho: float
+    total_steps: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The race is ready: what it runs on and how large it is. ``total_steps`` is None on the seconds clock."""
+
+    device: str
+    device_name: str
+    threads: int
+    precision: str
+    parameters: int
+    train_size: int
+    test_size: int
+    classes: tuple[str, ...]
+    steps_per_epoch: int
+    lanes: tuple[LaneInfo, ...]
+    layers: tuple[Layer, ...]
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StepEvent:
+    """One training step of one lane.
+
+    ``loss`` is L(w) on the batch; ``grad_norm`` is ‖g‖₂ at w; ``radius`` is ‖m⊙ε‖₂; ``ascent_gap`` is L(w+ε) − L(w).
+    The last two are None for SGD. ``ms`` maps each phase of PHASES that took place to its milliseconds.
+    ``ratio`` is this step's time (STEP_PHASES) over that of the SGD step next to it, None without an SGD lane.
+    """
+
+    lane: str
+    step: int
+    epoch: float
+    gradients: int
+    seconds: float
+    loss: float
+    grad_norm: float
+    radius: float | None
+    ascent_gap: float | None
+    ms: dict[str, float]
+    ratio: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class EpochEvent:
+    """One evaluation. ``final`` is True once per lane, on the whole test set; before that on ``test_size`` images."""
+
+    lane: str
+    step: int
+    epoch: float
+    gradients: int
+    seconds: float
+    lr: float
+    train_loss: float
+    test_loss: float
+    test_accuracy: float
+    test_size: int
+    final: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MaskEvent:
+    """A sparse lane has a new mask. ``changed`` is the share of entries that differ from the last mask, ``overlap``
+    the IoU of the perturbed sets (None for the first mask). ``heatmaps`` maps a layer's name to uint8 pictures
+    (at most 64×64, 255 = every weight of the cell is perturbed); ``densities`` to its exact density."""
+
+    lane: str
+    step: int
+    epoch: float
+    density: float
+    changed: float | None
+    overlap: float | None
+    densities: dict[str, float] = field(repr=False)
+    heatmaps: dict[str, np.ndarray] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class LaneEnded:
+    """A lane takes no more steps. ``reason`` is ``finished`` or ``diverged``."""
+
+    lane: str
+    step: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LaneResult:
+    name: str
+    method: str
+    sparsity: float
+    rho: float
+    test_accuracy: float | None
+    test_loss: float | None
+    step_ms_median: float | None
+    step_ratio_to_sgd: float | None
+    seconds: float
+    diverged: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The end. ``test_accuracy`` is that of the last epoch, on the whole test set, 0–1."""
+
+    device: str
+    lanes: tuple[LaneResult, ...]
+
+
+Event = Preparing | Started | StepEvent | EpochEvent | MaskEvent | LaneEnded | Result

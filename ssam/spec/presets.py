@@ -1,0 +1,37 @@
+"""Presets: named races as JSON files in ``assets/presets``. A new one needs no code."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from ssam.spec.race import RaceSpec, parse_spec
+
+ASSETS = Path(__file__).resolve().parents[2] / "assets"
+
+
+@dataclass(frozen=True)
+class Preset:
+    name: str
+    title: str
+    summary: str
+    spec: RaceSpec
+
+
+def presets(folder: Path = ASSETS / "presets") -> dict[str, Preset]:
+    """All presets by name, the default first (files sort by their numeric prefix)."""
+    found = (_read(path) for path in sorted(folder.glob("*.json")))
+    return {preset.name: preset for preset in found}
+
+
+def preset(name: str) -> Preset:
+    """One preset; raises ValueError that lists the names where there is none of that name."""
+    known = presets()
+    if name not in known:
+        raise ValueError(f"{name[:60]!r} is not a preset; allowed: {', '.join(known)}")
+    return known[name]
+
+
+def _read(path: Path) -> Preset:
+    raw = json.loads(path.read_text(encoding="utf-8"))
+    name = path.stem.partition("-")[2]
+    return Preset(name=name, title=raw["title"], summary=raw["summary"], spec=parse_spec(raw["spec"]))

@@ -1,0 +1,221 @@
+"""The specification of a race: one frozen model for the form, the address bar, the command line and the store."""
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from ssam.spec.catalogue import DATASETS, METHODS, MODELS
+
+MAX_LANES = 8
+MAX_GRADIENTS = 20_000_000  # forward+backward passes of the whole race: a week of a fast GPU
+
+Sparsity = Annotated[float, Field(ge=0.0, le=1.0)]
+Rho = Annotated[float, Field(ge=0.0, le=10.0)]
+
+
+def _one_of(field: str, value: str, allowed: Iterable[str]) -> str:
+    names = list(allowed)
+    if value not in names:
+        raise ValueError(f"{value[:60]!r} is not a {field}; allowed: {', '.join(names)}")
+    return value
+
+
+class Frozen(BaseModel):
+    """Base of every specification: immutable, no unknown fields, no NaN."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class LaneSpec(Frozen):
+    """One method with its own settings; ``None`` takes the race's value.
+
+    Written as text (address bar, command line): ``ssam-f:rho=0.2:sparsity=0.8``.
+    """
+
+    method: str
+    rho: Rho | None = None
+    sparsity: Sparsity | None = None
+
+    @field_validator("method")
+    @classmethod
+    def _known_method(cls, value: str) -> str:
+        return _one_of("method", value, METHODS)
+
+    @classmethod
+    def parse(cls, text: str) -> "LaneSpec":
+        """Reads ``method[:rho=R][:sparsity=S]``; raises ValueError with one line that says what is allowed."""
+        method, *settings = [part.strip() for part in text.split(":")]
+        values: dict[str, str] = {}
+        for setting in settings:
+            key, equals, value = setting.partition("=")
+            if key not in ("rho", "sparsity") or not equals or key in values:
+                raise ValueError(f"lane setting {setting[:40]!r} must be rho=NUMBER or sparsity=NUMBER, each once")
+            values[key] = value
+        try:
+            return cls.model_validate({"method": method, **values})
+        except ValidationError as error:
+            raise ValueError(explain(error)) from None
+
+    def __str__(self) -> str:
+        settings = (f":{key}={value:g}" for key in ("rho", "sparsity") if (value := getattr(self, key)) is not None)
+        return self.method + "".join(settings)
+
+
+class RaceSpec(Frozen):
+    """One experiment: a data set, a model, a seed and a budget, raced by several lanes.
+
+    Units: ``rho`` is the L2 radius of the perturbation; ``sparsity`` the share of weights *not* perturbed;
+    ``label_noise`` the share of training labels replaced by a uniformly drawn *other* class;
+    ``mask_interval`` is in epochs; ``seconds`` is each lane's own compute time and counts on that clock only.
+
+    On the ``epochs`` clock every lane sees ``epochs`` epochs. On the ``gradients`` clock every lane gets as many
+    forward+backward passes as the dearest lane needs for ``epochs`` epochs. On the ``seconds`` clock every lane gets
+    ``seconds`` of its own compute.
+    """
+
+    dataset: str = "fashion-mnist-10k"
+    data: str | None = Field(default=None, max_length=4096)
+    model: str = "cnn8"
+    lanes: tuple[LaneSpec, ...] = tuple(LaneSpec(method=name) for name in METHODS)
+    sparsity: Sparsity = 0.5
+    rho: Rho = 0.1
+    epochs: int = Field(default=5, ge=1, le=1000)
+    seed: int = Field(default=0, ge=0, le=2**31 - 1)
+    batch_size: int = Field(default=128, ge=2, le=4096)
+    lr: float = Field(default=0.1, gt=0.0, le=100.0)
+    momentum: float = Field(default=0.9, ge=0.0, lt=1.0)
+    weight_decay: float = Field(default=5e-4, ge=0.0, le=1.0)
+    train_size: int | None = Field(default=None, ge=2, le=2_000_000)
+    label_noise: float = Field(default=0.0, ge=0.0, le=1.0)
+    augment: Literal["none", "flip", "crop-flip", "crop-flip-cutout"] = "none"
+    mask_interval: int = Field(default=1, ge=1, le=1000)
+    fisher_samples: int = Field(default=128, ge=1, le=50_000)
+    norm: Literal["full", "masked"] = "full"
+    clock: Literal["epochs", "gradients", "seconds"] = "epochs"
+    seconds: float = Field(default=30.0, ge=1.0, le=86_400.0)
+    image_size: int | None = Field(default=None, ge=8, le=512)
+    device: str = Field(default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d{1,2})?)$")
+
+    @field_validator("dataset")
+    @classmethod
+    def _known_dataset(cls, value: str) -> str:
+        return _one_of("dataset", value, DATASETS)
+
+    @field_validator("model")
+    @classmethod
+    def _known_model(cls, value: str) -> str:
+        return _one_of("model", value, MODELS)
+
+    @field_validator("lanes", mode="before")
+    @classmethod
+    def _lanes_from_text(cls, value: object) -> object:
+        return [LaneSpec.parse(part) for part in value.split(",")] if isinstance(value, str) else value
+
+    @field_validator("lanes")
+    @classmethod
+    def _few_distinct_lanes(cls, value: tuple[LaneSpec, ...]) -> tuple[LaneSpec, ...]:
+        if not 1 <= len(value) <= MAX_LANES:
+            raise ValueError(f"must be 1 to {MAX_LANES} lanes, not {len(value)}")
+        if len(set(value)) < len(value):
+            raise ValueError("must not hold the same lane twice")
+        return value
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "RaceSpec":
+        if self.dataset == "images" and not self.data:
+            raise ValueError("dataset 'images' needs data: a folder or zip with one folder per class")
+        if self.dataset != "images" and self.data:
+            raise ValueError(f"data is only for dataset 'images', not {self.dataset!r}")
+        if self.dataset != "images" and self.train_size and self.train_size > DATASETS[self.dataset].train:
+            raise ValueError(
+                f"train_size {self.train_size} must be at most {DATASETS[self.dataset].train} for {self.dataset}"
+            )
+        if (self.train_size or self.batch_size) < self.batch_size:
+            raise ValueError(f"batch_size {self.batch_size} must be at most train_size {self.train_size}")
+        check_size(self.model, self.input_size)
+        if self.clock != "seconds" and self.gradients > MAX_GRADIENTS:
+            raise ValueError(
+                f"epochs {self.epochs} is too much: {self.gradients:,} gradients, at most {MAX_GRADIENTS:,}"
+            )
+        return self
+
+    @property
+    def input_size(self) -> int:
+        """Side of the square images the model sees, in pixels."""
+        return self.image_size or DATASETS[self.dataset].size or 64
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Full batches in one epoch; own images count as 10,000 until they have been read."""
+        return max(1, (self.train_size or DATASETS[self.dataset].train or 10_000) // self.batch_size)
+
+    @property
+    def gradients(self) -> int:
+        """Forward+backward passes of all lanes together on the epochs or gradients clock."""
+        passes = [METHODS[lane.method].passes for lane in self.lanes]
+        total = max(passes) * len(passes) if self.clock == "gradients" else sum(passes)
+        return self.epochs * self.steps_per_epoch * total
+
+    @property
+    def lane_names(self) -> tuple[str, ...]:
+        """A unique name per lane: the method where it stands alone, else the method with what sets it apart."""
+        methods = [lane.method for lane in self.lanes]
+        return tuple(lane.method if methods.count(lane.method) == 1 else str(lane) for lane in self.lanes)
+
+    def lane_rho(self, lane: LaneSpec) -> float:
+        return self.rho if lane.rho is None else lane.rho
+
+    def lane_sparsity(self, lane: LaneSpec) -> float:
+        """Share of weights not perturbed: 1 for SGD, 0 for dense SAM, whatever the race asks for."""
+        if not METHODS[lane.method].sparse:
+            return 1.0 if METHODS[lane.method].passes == 1 else 0.0
+        return self.sparsity if lane.sparsity is None else lane.sparsity
+
+    def to_strings(self) -> dict[str, str]:
+        """The fields that differ from the defaults, as address-bar text. ``parse_spec`` reads them back."""
+        default = RaceSpec()
+        changed = {
+            name: getattr(self, name) for name in RaceSpec.model_fields if getattr(self, name) != getattr(default, name)
+        }
+        if "lanes" in changed:
+            changed["lanes"] = ",".join(str(lane) for lane in self.lanes)
+        return {name: str(value) for name, value in changed.items()}
+
+
+def check_size(model: str, size: int) -> None:
+    """Raises ValueError where images of ``size``×``size`` pixels make no sense for the model."""
+    needed = MODELS[model].min_size
+    if size < needed:
+        raise ValueError(
+            f"model {model!r} needs images of at least {needed}×{needed} pixels, these are {size}×{size}; "
+            "choose a smaller model, or enlarge with image_size"
+        )
+
+
+def parse_spec(values: Mapping[str, object], base: RaceSpec | None = None) -> RaceSpec:
+    """Builds a validated spec from loose values (text is fine) laid over ``base``.
+
+    Raises ValueError with one line that names the field, the value and what is allowed.
+
+    >>> parse_spec({"epochs": "3"}).epochs
+    3
+    """
+    start = base.model_dump(exclude_defaults=True) if base else {}
+    try:
+        return RaceSpec.model_validate({**start, **values})
+    except ValidationError as error:
+        raise ValueError(explain(error)) from None
+
+
+def explain(error: ValidationError) -> str:
+    """The first thing that is wrong, as one line: field, value, what is allowed."""
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"])
+    message = first["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    if first["type"] == "extra_forbidden":
+        return f"{field[:40]!r} is not a setting; allowed: {', '.join(RaceSpec.model_fields)}"
+    if first["type"] == "value_error" and (not field or repr(first["input"]) in message):
+        return message
+    shown = str(first["input"])
+    return f"{field} {shown[:60]!r} {message}" if len(shown) <= 200 else f"{field}: {message}"

@@ -1,0 +1,209 @@
+"""Masks: exact counts at every sparsity, and the rules by which they change."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn.functional import cross_entropy, mse_loss
+
+import ssam
+from ssam.masks import density, overlap, perturbed_count, picture, share_changed
+from tests import twins
+
+sparsities = st.floats(0.0, 1.0)
+shapes = st.lists(st.lists(st.integers(1, 5), min_size=1, max_size=4), min_size=1, max_size=4)
+
+
+def parameters(shapes):
+    return [nn.Parameter(torch.zeros(shape)) for shape in shapes]
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def count(masks):
+    return sum(int(m.sum()) for m in masks.values())
+
+
+def total(masks):
+    return sum(m.numel() for m in masks.values())
+
+
+@settings(max_examples=200, deadline=None)
+@given(shapes, sparsities, st.integers(0, 99))
+def test_counts_are_exact_for_every_sparsity(shapes, sparsity, seed):
+    params = parameters(shapes)
+    scores = {p: torch.rand(p.shape, generator=seeded(seed)).mul(4).round() for p in params}  # many ties
+    for masks in (ssam.top_k_mask(scores, sparsity), ssam.random_mask(params, sparsity, seeded(seed))):
+        assert count(masks) == perturbed_count(total(masks), sparsity)
+        assert abs(count(masks) - (1 - sparsity) * total(masks)) <= 0.5 + 1e-9
+        assert all(m.dtype == torch.bool and m.shape == p.shape for p, m in masks.items())
+
+
+@settings(max_examples=100, deadline=None)
+@given(shapes, sparsities, st.integers(0, 99))
+def test_no_unperturbed_score_is_larger_than_a_perturbed_one(shapes, sparsity, seed):
+    scores = {p: torch.randn(p.shape, generator=seeded(seed)) for p in parameters(shapes)}
+    masks = ssam.top_k_mask(scores, sparsity)
+    inside = torch.cat([scores[p][m] for p, m in masks.items()])
+    outside = torch.cat([scores[p][~m] for p, m in masks.items()])
+    if len(inside) and len(outside):
+        assert inside.min() >= outside.max()
+
+
+@settings(max_examples=150, deadline=None)
+@given(shapes, sparsities, st.floats(0.0, 1.0), st.integers(1, 8), st.integers(0, 99))
+def test_the_dynamic_mask_keeps_its_count_at_every_step(shapes, sparsity, initial, epochs, seed):
+    params, generator = parameters(shapes), seeded(seed)
+    masks = ssam.random_mask(params, sparsity, generator)
+    wanted = perturbed_count(total(masks), sparsity)
+    for epoch in range(epochs + 1):
+        gradients = {p: torch.randn(p.shape, generator=generator) for p in params}
+        rate = ssam.cosine_drop_rate(epoch / epochs, initial)
+        old, masks = masks, ssam.drop_and_grow(masks, gradients, rate, generator)
+        assert count(masks) == wanted
+        kept, dropped = twins.drop_and_grow_counts(wanted, total(masks) - wanted, rate)
+        old_flat, new_flat = (torch.cat([m.reshape(-1) for m in x.values()]) for x in (old, masks))
+        assert int((old_flat & new_flat).sum()) == kept  # what is grown was unperturbed before the drop
+        assert int((~old_flat & new_flat).sum()) == dropped
+        g = torch.cat([gradients[p].abs().reshape(-1) for p in masks])
+        if kept and dropped:
+            assert g[old_flat & new_flat].min() >= g[old_flat & ~new_flat].max()  # the flattest are dropped
+
+
+@pytest.mark.parametrize("sparsity", [0.1, 0.2, 0.3])
+def test_low_sparsity_does_not_lose_the_density(sparsity):
+    """Where the published code turned an asked 0.2 into 0.4."""
+    params = parameters([(100, 10)])
+    masks = ssam.random_mask(params, sparsity, seeded())
+    masks = ssam.drop_and_grow(masks, {params[0]: torch.randn(100, 10)}, 0.5, seeded())
+    assert density(masks) == pytest.approx(1 - sparsity, abs=1e-9)
+
+
+def test_growing_is_uniform_among_the_old_unperturbed():
+    p = nn.Parameter(torch.zeros(20))
+    start = torch.arange(20) < 10
+    gradient, hits, generator = torch.arange(20.0), torch.zeros(20), seeded()
+    for _ in range(4000):
+        new = ssam.drop_and_grow({p: start}, {p: gradient}, 0.2, generator)[p]
+        hits += new & ~start
+    assert not hits[:10].any()
+    assert torch.allclose(hits[10:] / 4000, torch.full((10,), 0.2), atol=0.03)
+
+
+def test_a_parameter_without_gradient_counts_as_flat():
+    a, b = parameters([(4,), (4,)])
+    masks = {a: torch.ones(4, dtype=torch.bool), b: torch.zeros(4, dtype=torch.bool)}
+    new = ssam.drop_and_grow(masks, {a: None, b: torch.ones(4)}, 0.5, seeded())
+    assert int(new[a].sum()) == 2
+    assert int(new[b].sum()) == 2
+
+
+def test_the_drop_rate_is_half_a_cosine():
+    assert ssam.cosine_drop_rate(0.0) == 0.5
+    assert ssam.cosine_drop_rate(0.5) == pytest.approx(0.25)
+    assert ssam.cosine_drop_rate(1.0) == pytest.approx(0.0)
+    with pytest.raises(ValueError, match="0 to 1"):
+        ssam.cosine_drop_rate(1.1)
+
+
+@pytest.mark.parametrize("bad", [-0.1, 1.5, float("nan")])
+def test_a_sparsity_out_of_range_is_refused(bad):
+    (p,) = parameters([(4,)])
+    with pytest.raises(ValueError, match="sparsity must be 0 to 1"):
+        ssam.random_mask([p], bad, seeded())
+    with pytest.raises(ValueError, match="sparsity must be 0 to 1"):
+        ssam.top_k_mask({p: torch.ones(4)}, bad)
+
+
+def test_nan_scores_are_refused():
+    (p,) = parameters([(4,)])
+    with pytest.raises(ValueError, match="NaN"):
+        ssam.top_k_mask({p: torch.tensor([1.0, float("nan"), 2.0, 3.0])}, 0.5)
+
+
+def convnet():
+    torch.manual_seed(3)
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3, bias=False), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.5), nn.Flatten(), nn.Linear(64, 3)
+    ).double()
+
+
+def images(n, seed=1):
+    x = torch.randn(n, 1, 6, 6, generator=seeded(seed), dtype=torch.float64)
+    return x, torch.randint(3, (n,), generator=seeded(seed + 1))
+
+
+@pytest.mark.parametrize("samples", [1, 3, 9, 40])  # below ten the published code divides by zero
+def test_fisher_equals_the_per_sample_loop(samples):
+    model = convnet()
+    model(images(32)[0])  # running statistics that are not the initial ones
+    x, y = images(samples)
+    scores = ssam.fisher_scores(model, cross_entropy, [(x[:2], y[:2]), (x[2:], y[2:])] if samples > 2 else [(x, y)])
+    expected = twins.fisher_loop(model, cross_entropy, zip(x, y, strict=True))
+    assert set(scores) == set(expected)
+    for p, score in scores.items():
+        torch.testing.assert_close(score, expected[p], rtol=1e-12, atol=1e-14)
+    ours = ssam.top_k_mask(scores, 0.5)
+    assert overlap(ours, ssam.top_k_mask(expected, 0.5)) == 1.0
+
+
+def test_fisher_takes_any_loss():
+    model = nn.Linear(3, 2).double()
+    x, y = torch.randn(5, 3).double(), torch.randn(5, 2).double()
+    for loss in (mse_loss, lambda out, target: ((out - target) ** 4).sum(dim=1)):
+        scores = ssam.fisher_scores(model, loss, [(x, y)])
+        expected = twins.fisher_loop(model, lambda a, b, loss=loss: loss(a, b).sum(), zip(x, y, strict=True))
+        for p in scores:
+            torch.testing.assert_close(scores[p], expected[p], rtol=1e-12, atol=1e-14)
+
+
+def test_fisher_leaves_the_model_as_it_was():
+    model = convnet().train()
+    model[3].eval()
+    model[0].weight.requires_grad_(False)
+    x, y = images(8)
+    cross_entropy(model(x), y).backward()
+    gradients = [None if p.grad is None else p.grad.clone() for p in model.parameters()]
+    buffers = [b.clone() for b in model.buffers()]
+    random_state = torch.get_rng_state()
+    scores = ssam.fisher_scores(model, cross_entropy, [(x, y)])
+    assert model[0].weight not in scores
+    assert [m.training for m in model] == [True, True, True, False, True, True]
+    assert all(torch.equal(a, b) for a, b in zip(buffers, model.buffers(), strict=True))
+    for p, g in zip(model.parameters(), gradients, strict=True):
+        assert (p.grad is None) if g is None else torch.equal(p.grad, g)
+    assert torch.equal(torch.get_rng_state(), random_state)
+
+
+def test_the_batch_gradient_does_not_leak_into_the_scores():
+    model, (x, y) = convnet(), images(4)
+    clean = ssam.fisher_scores(model, cross_entropy, [(x, y)])
+    for p in model.parameters():
+        p.grad = torch.full_like(p, 1e6)
+    assert all(torch.equal(clean[p], s) for p, s in ssam.fisher_scores(model, cross_entropy, [(x, y)]).items())
+
+
+def test_fisher_without_samples_says_so():
+    with pytest.raises(ValueError, match="at least one sample"):
+        ssam.fisher_mask(convnet(), cross_entropy, [], 0.5)
+
+
+def test_change_and_overlap_of_known_masks():
+    p = nn.Parameter(torch.zeros(4))
+    a, b = ({p: torch.tensor(m).bool()} for m in ([1, 1, 0, 0], [1, 0, 1, 0]))
+    assert (density(a), share_changed(a, b), overlap(a, b)) == (0.5, 0.5, pytest.approx(1 / 3))
+    nothing = {p: torch.zeros(4, dtype=torch.bool)}
+    assert overlap(nothing, nothing) == 1.0
+
+
+def test_pictures_keep_the_entries_or_their_mean():
+    small = torch.tensor([[True, False], [False, True]])
+    assert picture(small).tolist() == [[255, 0], [0, 255]]
+    assert picture(torch.tensor([True, False, True])).tolist() == [[255, 0, 255]]
+    large = torch.zeros(128, 4, 3, 3, dtype=torch.bool)
+    large[:64] = True
+    assert picture(large).shape == (64, 36)
+    assert picture(large).float().mean().item() == pytest.approx(127.5)

@@ -1,5 +1,6 @@
 """The specification of a race: one frozen model for the form, the address bar, the command line and the store."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Literal
 
@@ -55,10 +56,10 @@ class LaneSpec(Frozen):
         try:
             return cls.model_validate({"method": method, **values})
         except ValidationError as error:
-            raise ValueError(explain(error)) from None
+            raise ValueError(explain(error, cls)) from None
 
     def __str__(self) -> str:
-        settings = (f":{key}={value:g}" for key in ("rho", "sparsity") if (value := getattr(self, key)) is not None)
+        settings = (f":{key}={value!r}" for key in ("rho", "sparsity") if (value := getattr(self, key)) is not None)
         return self.method + "".join(settings)
 
 
@@ -95,7 +96,7 @@ class RaceSpec(Frozen):
     clock: Literal["epochs", "gradients", "seconds"] = "epochs"
     seconds: float = Field(default=30.0, ge=1.0, le=86_400.0)
     image_size: int | None = Field(default=None, ge=8, le=512)
-    device: str = Field(default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d{1,2})?)$")
+    device: str = "auto"
 
     @field_validator("dataset")
     @classmethod
@@ -106,6 +107,13 @@ class RaceSpec(Frozen):
     @classmethod
     def _known_model(cls, value: str) -> str:
         return _one_of("model", value, MODELS)
+
+    @field_validator("device")
+    @classmethod
+    def _device_name(cls, value: str) -> str:
+        if not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,2})?", value):
+            raise ValueError(f"{value[:60]!r} is not a device; allowed: auto, cpu, mps, cuda, cuda:N")
+        return value
 
     @field_validator("lanes", mode="before")
     @classmethod
@@ -208,14 +216,29 @@ def parse_spec(values: Mapping[str, object], base: RaceSpec | None = None) -> Ra
         raise ValueError(explain(error)) from None
 
 
-def explain(error: ValidationError) -> str:
+def explain(error: ValidationError, model: type[BaseModel] | None = None) -> str:
     """The first thing that is wrong, as one line: field, value, what is allowed."""
     first = error.errors()[0]
     field = ".".join(str(part) for part in first["loc"])
-    message = first["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    shown = repr(str(first["input"])[:60])
     if first["type"] == "extra_forbidden":
         return f"{field[:40]!r} is not a setting; allowed: {', '.join(RaceSpec.model_fields)}"
-    if first["type"] == "value_error" and (not field or repr(first["input"]) in message):
-        return message
-    shown = str(first["input"])
-    return f"{field} {shown[:60]!r} {message}" if len(shown) <= 200 else f"{field}: {message}"
+    if first["type"] == "value_error":
+        message = first["msg"].removeprefix("Value error, ")
+        return message if not field or shown in message else f"{field} {shown}: {message}"
+    allowed = _allowed_numbers(model or RaceSpec, field)
+    return f"{field} {shown} {f'must be {allowed}' if allowed else first['msg'].replace('Input should be', 'must be')}"
+
+
+def _allowed_numbers(model: type[BaseModel], field: str) -> str | None:
+    """``a number from 0 to 1`` for a numeric field, None for others."""
+    schema = model.model_json_schema()["properties"].get(field, {})
+    kind = next(
+        (part for part in (schema, *schema.get("anyOf", ())) if part.get("type") in ("number", "integer")), None
+    )
+    if kind is None:
+        return None
+    noun = "a whole number" if kind["type"] == "integer" else "a number"
+    low = f"above {kind['exclusiveMinimum']:g}" if "exclusiveMinimum" in kind else f"from {kind['minimum']:g}"
+    high = f"below {kind['exclusiveMaximum']:g}" if "exclusiveMaximum" in kind else f"{kind['maximum']:.10g}"
+    return f"{noun} {low} {'and' if 'below' in high else 'to'} {high}"

@@ -1,0 +1,45 @@
+# make app    the lab on http://127.0.0.1:8501
+# make test   everything that must hold
+
+PYTHON ?= python3
+PORT ?= 8501
+PY := .venv/bin/python
+
+.PHONY: app test setup setup-test browser clean
+
+app: setup
+	@echo "SSAM Lab: http://127.0.0.1:$(PORT)   (stop with Ctrl-C; a race that is under way goes on)"
+	@$(PY) -m streamlit run app/main.py --server.port $(PORT) --server.headless $(if $(CI),true,false) --server.showEmailPrompt false
+
+test: setup-test browser
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(PY) -m pytest
+
+setup:
+	@$(call install,requirements.txt)
+
+setup-test:
+	@$(call install,requirements.txt requirements-test.txt)
+
+# $(1): requirement files. Installs them when their contents differ from what .venv was made with.
+define install
+	set -e; test -x $(PY) || $(PYTHON) -m venv .venv; \
+	stamp=.venv/installed-$$(cat $(1) | cksum | tr ' ' '-'); \
+	if ! test -e $$stamp; then \
+		echo "Installing $(1) into .venv (a few minutes, several GB with the GPU build of PyTorch)"; \
+		$(PY) -m pip install --quiet --disable-pip-version-check $(addprefix -r ,$(1)); \
+		rm -f .venv/installed-*; touch $$stamp; \
+	fi
+endef
+
+# Browser tests use $CHROMIUM, a Chromium or Chrome on the PATH, or Playwright's own; one of them is installed if none is there.
+browser: setup-test
+	@set -e; if test -n "$$CHROMIUM" || command -v chromium chromium-browser google-chrome >/dev/null; then :; \
+	elif test "$$(id -u)" = 0 && command -v apt-get >/dev/null; then \
+		apt-get update -qq && apt-get install -y -qq chromium >/dev/null; \
+	else $(PY) -m playwright install chromium; fi
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis

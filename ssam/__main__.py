@@ -1,0 +1,3 @@
+from ssam.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,173 @@
+"""Advancing lanes in lock-step: whose turn it is, when to evaluate, what to tell."""
+
+import math
+import statistics
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from ssam.data import Batches
+from ssam.engine.evaluate import evaluate
+from ssam.engine.lane import Lane, StepRecord
+from ssam.engine.timing import PhaseTimer
+from ssam.spec.events import STEP_PHASES, EpochEvent, Event, LaneEnded, LaneResult, Result, StepEvent
+
+TEST_IMAGES_DURING = 2000  # evaluated each epoch, always the same ones; all of them at the end
+UNREAD_STEPS_ON_GPU = 16  # steps whose numbers wait on the device until they are read together
+SETTLING_STEPS = 5  # a lane's first steps plan kernels and fill caches; medians leave them out
+
+
+@dataclass
+class History:
+    """What a lane's result and its next evaluation need of its past."""
+
+    losses: list[float] = field(default_factory=list)  # since the last evaluation
+    step_ms: list[float] = field(default_factory=list)
+    ratios: list[float] = field(default_factory=list)
+    diverged: bool = False
+    last: EpochEvent | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    x: Tensor
+    y: Tensor
+    timer: PhaseTimer
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadStep:
+    """A step whose numbers are still on the device, with the lane's clocks right after it."""
+
+    lane: Lane
+    step: int
+    epoch: float
+    gradients: int
+    record: StepRecord
+    data_timer: PhaseTimer
+
+
+def run_in_lockstep(lanes: list[Lane], batches: Batches, clock: str) -> Iterator[Event]:
+    """Steps, evaluations, masks and ends of all lanes, then the Result. The lane furthest behind on ``clock``
+    (epochs, gradients or seconds) always steps next; among equals the earlier lane."""
+    position = {"epochs": lambda lane: lane.step_count, "gradients": lambda lane: lane.gradients}.get(
+        clock, lambda lane: lane.seconds
+    )
+    deferred = lanes[0].device.type == "cuda" and clock != "seconds"
+    histories = {lane.name: History() for lane in lanes}
+    prepared: dict[int, Batch] = {}
+    unread: list[UnreadStep] = []
+    reader = StepReader(histories)
+    running = list(lanes)
+    while running:
+        lane = min(running, key=position)
+        batch = _shared_batch(prepared, batches, lane, running)
+        record = lane.step(batch.x, batch.y)
+        unread.append(UnreadStep(lane, lane.step_count, lane.epoch, lane.gradients, record, batch.timer))
+        if lane.new_mask is not None:
+            yield lane.new_mask
+            lane.new_mask = None
+        epoch_ended = lane.step_count % batches.steps_per_epoch == 0
+        if not deferred or epoch_ended or lane.done or len(unread) >= UNREAD_STEPS_ON_GPU:
+            yield from map(reader.read, unread)
+            unread.clear()
+        for other in [x for x in running if histories[x.name].diverged]:
+            yield LaneEnded(other.name, other.step_count, "diverged")
+            running.remove(other)
+        if lane in running and (epoch_ended or lane.done):
+            yield _evaluate(lane, batches, histories[lane.name])
+        if lane in running and lane.done:
+            yield LaneEnded(lane.name, lane.step_count, "finished")
+            running.remove(lane)
+    yield Result(str(lanes[0].device), tuple(_result(lane, histories[lane.name]) for lane in lanes))
+
+
+class StepReader:
+    """Turns steps into events in the order in which they ran, each paired with the SGD step before it."""
+
+    def __init__(self, histories: dict[str, History]) -> None:
+        self._histories = histories
+        self._sgd_ms: float | None = None
+
+    def read(self, unread: UnreadStep) -> StepEvent:
+        """Waits for the device, adds the step's time to its lane's clock, and notes a lane that diverged."""
+        lane, record = unread.lane, unread.record
+        ms = unread.data_timer.milliseconds() | record.timer.milliseconds()
+        lane.seconds += sum(ms.values()) / 1000
+        step_ms = sum(ms.get(phase, 0.0) for phase in STEP_PHASES)
+        if lane.method.passes == 1:
+            self._sgd_ms = step_ms
+        ratio = None if self._sgd_ms is None else step_ms / self._sgd_ms
+        loss, norm = float(record.loss), float(record.gradient_norm)
+        gap = None if record.loss_at_perturbed is None else float(record.loss_at_perturbed) - loss
+        history = self._histories[lane.name]
+        history.losses.append(loss)
+        if unread.step > SETTLING_STEPS:
+            history.step_ms.append(step_ms)
+            if ratio is not None:
+                history.ratios.append(ratio)
+        history.diverged |= not all(math.isfinite(value) for value in (loss, norm, gap or 0.0))
+        return StepEvent(
+            lane=lane.name,
+            step=unread.step,
+            epoch=unread.epoch,
+            gradients=unread.gradients,
+            seconds=lane.seconds,
+            loss=loss,
+            grad_norm=norm,
+            radius=None if record.radius is None else float(record.radius),
+            ascent_gap=gap,
+            ms=ms,
+            ratio=ratio,
+        )
+
+
+def _shared_batch(prepared: dict[int, Batch], batches: Batches, lane: Lane, running: list[Lane]) -> Batch:
+    """The lane's next batch: prepared once, kept until every lane has had it, its time counted to each of them."""
+    if lane.step_count not in prepared:
+        oldest = min(other.step_count for other in running)
+        for step in [step for step in prepared if step < oldest or step < lane.step_count - 1]:
+            del prepared[step]
+        timer = PhaseTimer(lane.device)
+        x, y = batches.get(lane.step_count)
+        timer.mark("data")
+        prepared[lane.step_count] = Batch(x, y, timer)
+    return prepared[lane.step_count]
+
+
+def _evaluate(lane: Lane, batches: Batches, history: History) -> EpochEvent:
+    """On a fixed part of the test images, at the lane's end on all of them. Not counted to the lane's seconds."""
+    test_loss, test_accuracy, images = evaluate(lane.model, batches.test(None if lane.done else TEST_IMAGES_DURING))
+    train_loss = statistics.fmean(history.losses)
+    history.losses.clear()
+    history.last = EpochEvent(
+        lane=lane.name,
+        step=lane.step_count,
+        epoch=lane.epoch,
+        gradients=lane.gradients,
+        seconds=lane.seconds,
+        lr=lane.base.param_groups[0]["lr"],
+        train_loss=train_loss,
+        test_loss=test_loss,
+        test_accuracy=test_accuracy,
+        test_size=images,
+        final=lane.done,
+    )
+    return history.last
+
+
+def _result(lane: Lane, history: History) -> LaneResult:
+    last = None if history.diverged else history.last
+    return LaneResult(
+        name=lane.name,
+        method=lane.method.name,
+        sparsity=lane.sparsity,
+        rho=lane.rho,
+        test_accuracy=last.test_accuracy if last else None,
+        test_loss=last.test_loss if last else None,
+        step_ms_median=statistics.median(history.step_ms) if history.step_ms else None,
+        step_ratio_to_sgd=statistics.median(history.ratios) if history.ratios else None,
+        seconds=lane.seconds,
+        diverged=history.diverged,
+    )

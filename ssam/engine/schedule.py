@@ -1,0 +1,21 @@
+"""What changes over a race, as functions of its progress (0 at the start, 1 when the budget is used up)."""
+
+import math
+
+import numpy as np
+
+
+def learning_rate(peak: float, progress: float, warmup: float) -> float:
+    """Linear warm-up over the first ``warmup`` share of the race, then a cosine that reaches 0 at its end.
+
+    >>> [round(learning_rate(0.1, p, 0.1), 3) for p in (0.05, 0.1, 0.55, 1.0)]
+    [0.05, 0.1, 0.05, 0.0]
+    """
+    if progress < warmup:
+        return peak * progress / warmup
+    return peak / 2 * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup)))
+
+
+def derived_seed(*parts: int) -> int:
+    """An independent seed for each tuple of whole numbers, so that nothing random depends on what ran before it."""
+    return int(np.random.SeedSequence(parts).generate_state(1)[0])

@@ -1,0 +1,317 @@
+"""The race engine: fairness, clocks, what it tells, and that its lanes do exactly what the optimizers say."""
+
+import dataclasses
+import itertools
+import statistics
+
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+import ssam
+from ssam.data import load_dataset
+from ssam.engine import Race, timing
+from ssam.engine.device import calibrate_threads, pick_device
+from ssam.engine.lane import Lane
+from ssam.engine.lockstep import run_in_lockstep
+from ssam.engine.schedule import derived_seed, learning_rate
+from ssam.models import build_model
+from ssam.spec import parse_spec
+from ssam.spec.events import PHASES, STEP_PHASES, EpochEvent, LaneEnded, MaskEvent, Result, Started, StepEvent
+
+SMALL = {"train_size": 512, "batch_size": 64, "epochs": 2, "lanes": "sgd,sam,ssam-f,ssam-d", "fisher_samples": 32}
+STEPS = 8  # an epoch
+
+
+def small(**values):
+    return parse_spec({**SMALL, **values})
+
+
+def run(home, **values):
+    return list(Race(small(**values), home=home, threads=1).events())
+
+
+def of(events, kind, lane=None):
+    return [e for e in events if isinstance(e, kind) and (lane is None or e.lane == lane)]
+
+
+def losses(events, lane):
+    return [e.loss for e in of(events, StepEvent, lane)]
+
+
+def parts(home, **values):
+    """Spec, batches and a fresh model: what a lane is made of."""
+    spec = small(**values)
+    dataset = load_dataset(spec, home, progress=lambda message, fraction=None: None)
+    batches = dataset.batches(spec, torch.device("cpu"), True)
+    model = build_model(spec.model, channels=1, classes=10, size=28, seed=spec.seed)
+    return spec, batches, model.to(memory_format=torch.channels_last)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def events(home):
+    return run(home)
+
+
+def test_lanes_advance_in_lock_step(events):
+    order = [(e.lane, e.step) for e in of(events, StepEvent)]
+    assert order == [(lane, step) for step in range(1, 17) for lane in ("sgd", "sam", "ssam-f", "ssam-d")]
+
+
+def test_started_comes_first_and_the_result_last(events):
+    started = of(events, Started)
+    assert len(started) == 1
+    assert events.index(started[0]) < events.index(of(events, StepEvent)[0])
+    assert started[0].steps_per_epoch == STEPS
+    assert started[0].parameters == 73_890 == sum(torch.Size(layer.shape).numel() for layer in started[0].layers)
+    result = events[-1]
+    assert isinstance(result, Result)
+    assert [lane.name for lane in result.lanes] == ["sgd", "sam", "ssam-f", "ssam-d"]
+    assert [lane.sparsity for lane in result.lanes] == [1.0, 0.0, 0.5, 0.5]
+
+
+def test_the_result_is_the_last_evaluation_on_all_test_images(events):
+    for lane in events[-1].lanes:
+        evaluations = of(events, EpochEvent, lane.name)
+        assert [e.final for e in evaluations] == [False, True]
+        assert [e.test_size for e in evaluations] == [2000, 10_000]
+        assert (lane.test_accuracy, lane.test_loss) == (evaluations[-1].test_accuracy, evaluations[-1].test_loss)
+        assert evaluations[0].train_loss == pytest.approx(statistics.fmean(losses(events, lane.name)[:STEPS]))
+
+
+def test_step_times_are_paired_with_the_sgd_step_before(events):
+    for sgd, *others in (
+        itertools.batched(of(events, StepEvent), 4) if hasattr(itertools, "batched") else groups(events)
+    ):
+        base = sum(sgd.ms[phase] for phase in STEP_PHASES if phase in sgd.ms)
+        assert sgd.ratio == 1.0
+        for other in others:
+            assert other.ratio == pytest.approx(sum(other.ms.get(phase, 0) for phase in STEP_PHASES) / base)
+    ratios = [e.ratio for e in of(events, StepEvent, "sam") if e.step > 5]
+    sam = next(lane for lane in events[-1].lanes if lane.name == "sam")
+    assert sam.step_ratio_to_sgd == pytest.approx(statistics.median(ratios))
+
+
+def groups(events):
+    steps = of(events, StepEvent)
+    return [steps[i : i + 4] for i in range(0, len(steps), 4)]
+
+
+def test_phases_are_complete_and_add_up_to_the_lanes_seconds(events):
+    for lane in ("sgd", "sam", "ssam-f", "ssam-d"):
+        steps, total = of(events, StepEvent, lane), 0.0
+        for event in steps:
+            assert set(event.ms) <= set(PHASES)
+            assert ("forward2" in event.ms) == (lane != "sgd")
+            assert ("mask" in event.ms) == (lane in ("ssam-f", "ssam-d") and event.step % STEPS == 1)
+            total += sum(event.ms.values()) / 1000
+            assert event.seconds == pytest.approx(total)
+    data = {(e.step, e.ms["data"]) for e in of(events, StepEvent)}
+    assert len(data) == 2 * STEPS  # one batch for all lanes, its cost counted to each
+
+
+def test_masks_are_exact_and_described(events):
+    for lane in ("ssam-f", "ssam-d"):
+        first, second = of(events, MaskEvent, lane)
+        assert (first.changed, first.overlap, first.step) == (None, None, 0)
+        for mask in (first, second):
+            assert mask.density == 36_945 / 73_890
+            assert set(mask.heatmaps) == set(mask.densities) == {layer.name for layer in of(events, Started)[0].layers}
+            assert all(max(picture.shape) <= 64 for picture in mask.heatmaps.values())
+        assert 0 < second.changed < 1
+        assert second.overlap == pytest.approx((1 - second.changed) / (1 + second.changed), rel=1e-6)  # equal densities
+    assert of(events, StepEvent, "ssam-f")[0].radius > 0  # the published code starts with an empty mask
+
+
+def test_radius_and_gap_are_told(events):
+    for event in of(events, StepEvent):
+        if event.lane == "sgd":
+            assert event.radius is event.ascent_gap is None
+        elif event.lane == "sam":
+            assert event.radius == pytest.approx(0.1, rel=1e-4)
+        else:
+            assert 0 < event.radius < 0.1
+    gaps = [e.ascent_gap for e in of(events, StepEvent, "sam")]
+    assert statistics.fmean(gaps) > 0  # the ascent step goes up
+
+
+def test_the_masked_norm_keeps_the_radius(home):
+    told = run(home, lanes="ssam-f,ssam-d", norm="masked", epochs=1)
+    assert all(e.radius == pytest.approx(0.1, rel=1e-4) for e in of(told, StepEvent))
+
+
+def test_a_lane_does_not_depend_on_its_company(events, home):
+    alone = run(home, lanes="ssam-d")
+    assert losses(alone, "ssam-d") == losses(events, "ssam-d")
+    assert of(alone, EpochEvent)[-1].test_loss == of(events, EpochEvent, "ssam-d")[-1].test_loss
+
+
+def test_the_same_seed_gives_the_same_race_and_another_does_not(events, home):
+    again, other = run(home), run(home, seed=1, lanes="sgd")
+    for lane in ("sgd", "sam", "ssam-f", "ssam-d"):
+        assert losses(again, lane) == losses(events, lane)
+    assert losses(other, "sgd") != losses(events, "sgd")
+
+
+def test_sgd_and_sam_lanes_equal_a_plain_training_loop(events, home):
+    for method in ("sgd", "sam"):
+        _, batches, model = parts(home)
+        base = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4)
+        optimizer = base if method == "sgd" else ssam.SAM(base, rho=0.1)
+        for step, told in enumerate(losses(events, method)):
+            x, y = batches.get(step)
+            base.param_groups[0]["lr"] = learning_rate(0.1, (step + 0.5) / 16, 0.2)
+
+            def closure(x=x, y=y, model=model, optimizer=optimizer):
+                optimizer.zero_grad()
+                loss = cross_entropy(model(x), y)
+                loss.backward()
+                return loss
+
+            assert optimizer.step(closure).item() == pytest.approx(told, rel=2e-4), (method, step)
+
+
+@pytest.mark.parametrize(("rho", "equal"), [(0, True), (0.1, False)])
+def test_rho_zero_is_sgd_bitwise(home, rho, equal):
+    told = run(home, lanes="sgd,sam", rho=rho, epochs=1)
+    assert (losses(told, "sgd") == losses(told, "sam")) is equal
+
+
+@pytest.mark.parametrize("method", ["ssam-f", "ssam-d"])
+def test_sparsity_zero_is_sam_and_one_is_sgd(home, method):
+    told = run(home, lanes=f"sgd,sam,{method}:sparsity=0,{method}:sparsity=1", epochs=1)
+    names = [lane.name for lane in told[-1].lanes]
+    assert losses(told, names[2]) == losses(told, "sam")
+    assert losses(told, names[3]) == losses(told, "sgd")
+
+
+def test_batchnorm_counts_once_a_step(home):
+    spec, batches, model = parts(home, epochs=1, lanes="ssam-f")
+    lane = Lane(spec, spec.lanes[0], "ssam-f", model, batches)
+    list(run_in_lockstep([lane], batches, "epochs"))
+    counters = [int(b) for name, b in model.named_buffers() if name.endswith("num_batches_tracked")]
+    assert counters == [STEPS] * len(counters)
+
+
+def test_the_gradients_clock_gives_every_lane_as_many_passes(home):
+    told = run(home, clock="gradients", lanes="sgd,sam", epochs=1)
+    assert of(told, StepEvent, "sgd")[-1].gradients == of(told, StepEvent, "sam")[-1].gradients == 16
+    assert of(told, StepEvent, "sgd")[-1].epoch == 2.0
+    position = {"sgd": 0, "sam": 0}
+    for event in of(told, StepEvent):
+        assert position[event.lane] == min(position.values())
+        position[event.lane] = event.gradients
+
+
+def test_the_seconds_clock_gives_every_lane_as_much_compute(home):
+    told = run(home, clock="seconds", seconds=1, lanes="sgd,sam", train_size=2048)
+    for lane in ("sgd", "sam"):
+        steps = of(told, StepEvent, lane)
+        assert steps[-1].seconds >= 1.0 > steps[-2].seconds
+    assert len(of(told, StepEvent, "sgd")) > len(of(told, StepEvent, "sam"))
+    assert of(told, Started)[0].lanes[0].total_steps is None
+
+
+def test_a_lane_that_diverges_is_stopped_and_the_others_go_on(home):
+    spec, batches, model = parts(home, lanes="sgd,sam", epochs=1)
+    broken = build_model(spec.model, channels=1, classes=10, size=28, seed=0)
+    with torch.no_grad():
+        next(broken.parameters()).fill_(float("nan"))
+    lanes = [Lane(spec, spec.lanes[0], "sgd", broken, batches), Lane(spec, spec.lanes[1], "sam", model, batches)]
+    told = list(run_in_lockstep(lanes, batches, "epochs"))
+    assert of(told, LaneEnded, "sgd") == [LaneEnded("sgd", 1, "diverged")]
+    assert of(told, LaneEnded, "sam") == [LaneEnded("sam", STEPS, "finished")]
+    sgd, sam = told[-1].lanes
+    assert (sgd.diverged, sgd.test_accuracy) == (True, None)
+    assert not sam.diverged
+    assert 0 < sam.test_accuracy <= 1
+    assert len(of(told, StepEvent, "sgd")) == 1
+
+
+def test_a_mask_interval_of_two_epochs(home):
+    told = run(home, lanes="ssam-d", mask_interval=2, epochs=4)
+    assert [e.epoch for e in of(told, MaskEvent)] == [0.0, 2.0]
+
+
+def test_nothing_is_printed_and_nothing_written(home, capfd):
+    run(home, epochs=1, lanes="sgd")
+    assert capfd.readouterr() == ("", "")
+    assert not list(home.iterdir())
+
+
+def test_a_device_that_is_not_there_is_refused(home):
+    with pytest.raises(ValueError, match="device 'cuda:7' is not on this machine; allowed: auto, "):
+        run(home, device="cuda:7")
+
+
+def test_the_device_setting_of_the_environment_decides_auto(monkeypatch):
+    monkeypatch.setenv("SSAM_DEVICE", "cpu")
+    assert pick_device("auto") == torch.device("cpu")
+    monkeypatch.setenv("SSAM_DEVICE", "tpu")
+    with pytest.raises(ValueError, match="device 'tpu' is not on this machine"):
+        pick_device("auto")
+
+
+def test_a_race_can_be_closed_in_the_middle(home):
+    events = Race(small(), home=home, threads=1).events()
+    assert any(isinstance(event, StepEvent) for event in itertools.islice(events, 20))
+    events.close()
+
+
+def test_calibration_leaves_the_model_alone(home):
+    _, batches, model = parts(home)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    threads = torch.get_num_threads()
+    try:
+        assert calibrate_threads(model, *batches.get(0), most=2, seconds=0.01) in (1, 2)
+    finally:
+        torch.set_num_threads(threads)
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    assert all(p.grad is None for p in model.parameters())
+
+
+def test_the_learning_rate_warms_up_and_ends_at_zero():
+    rates = [learning_rate(1.0, i / 100, 0.1) for i in range(101)]
+    assert rates[:11] == pytest.approx([i / 10 for i in range(11)])
+    assert rates[10] == max(rates)
+    assert rates[55] == pytest.approx(0.5)
+    assert rates[100] == pytest.approx(0.0)
+    assert all(b <= a for a, b in itertools.pairwise(rates[10:]))
+
+
+def test_derived_seeds_tell_their_parts_apart():
+    seeds = {derived_seed(a, b, c) for a in range(5) for b in range(5) for c in range(5)}
+    assert len(seeds) == 125
+    assert derived_seed(1, 2) == derived_seed(1, 2)
+
+
+def test_gpu_times_come_from_events_in_the_stream(monkeypatch):
+    """The CUDA path with stand-in events: no wait until the times are asked for, then one."""
+    ticks, waits = itertools.count(0, 5), []
+
+    @dataclasses.dataclass
+    class Event:
+        enable_timing: bool
+        at: int = 0
+
+        def record(self):
+            self.at = next(ticks)
+
+        def elapsed_time(self, end):
+            return float(end.at - self.at)
+
+        def synchronize(self):
+            waits.append(self.at)
+
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    timer = timing.PhaseTimer(torch.device("cuda"))
+    for phase in ("forward1", "backward1", "forward1"):
+        timer.mark(phase)
+    assert waits == []
+    assert timer.milliseconds() == {"forward1": 10.0, "backward1": 5.0}
+    assert waits == [15]

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from ssam.spec import DATASETS, METHODS, MODELS, RaceSpec, parse_spec, preset, presets
 from ssam.spec.events import EpochEvent, Event, LaneEnded, MaskEvent, Preparing, Result, Started, StepEvent
-from ssam.spec.home import default_home
+from ssam.spec.host import default_home
 
 HELP = {
     "dataset": ", ".join(DATASETS),

@@ -2,7 +2,6 @@
 
 import copy
 import os
-import platform
 import statistics
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,8 @@ from time import perf_counter
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
+
+from ssam.spec.host import cpu_name
 
 
 def pick_device(wanted: str) -> torch.device:
@@ -35,7 +36,7 @@ def available_devices() -> list[str]:
 def device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return "Apple GPU" if device.type == "mps" else platform.processor() or platform.machine()
+    return "Apple GPU" if device.type == "mps" else cpu_name()
 
 
 def precision(device: torch.device) -> str:
@@ -68,11 +69,6 @@ def calibrate_threads(model: nn.Module, x: Tensor, y: Tensor, most: int, seconds
             _training_pass(probe, x, y)
             times[threads].append(perf_counter() - start)
     return min(times, key=lambda threads: statistics.median(times[threads]))
-
-
-def default_threads() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _training_pass(model: nn.Module, x: Tensor, y: Tensor) -> None:

@@ -162,7 +162,7 @@ class Lane:
     def _set_mask(self, masks: dict[Tensor, Tensor]) -> None:
         assert self.sam is not None
         old, self.sam.masks = self.sam.masks, masks
-        names: dict[Tensor, str] = {p: name for name, p in self.model.named_parameters()}
+        names: dict[Tensor, str] = {p: name for name, p in self.model.stages.named_parameters()}
         self.new_mask = MaskEvent(
             lane=self.name,
             step=self.step_count,

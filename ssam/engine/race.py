@@ -29,7 +29,7 @@ class Race:
         spec: the validated specification.
         home: folder for downloads.
         image_root: where ``spec.data`` must lie when it is only a name (a server); None takes it as a path.
-        threads: the most CPU threads to use; one thread is used instead where that measures faster. None: all cores.
+        threads: the most CPU threads to use; one thread is used instead where that measures faster. None: torch's own number.
 
     Raises (from ``events``): ValueError, one line, where the data or the device cannot be had.
     """
@@ -38,7 +38,7 @@ class Race:
         self, spec: RaceSpec, *, home: Path, image_root: Path | None = None, threads: int | None = None
     ) -> None:
         self.spec, self.home, self.image_root = spec, home, image_root
-        self.threads = threads or devices.default_threads()
+        self.threads = threads or torch.get_num_threads()
 
     def events(self) -> Generator[Event, None, None]:
         device = devices.pick_device(self.spec.device)
@@ -100,7 +100,7 @@ class Race:
             steps_per_epoch=batches.steps_per_epoch,
             lanes=tuple(LaneInfo(x.name, x.method.name, x.sparsity, x.rho, x.total_steps) for x in lanes),
             layers=tuple(
-                Layer(f"stages.{stage}.{name}", stage, tuple(p.shape))
+                Layer(f"{stage}.{name}", stage, tuple(p.shape))
                 for stage, module in first.model.stages.items()
                 for name, p in module.named_parameters()
                 if p.requires_grad

@@ -26,11 +26,12 @@ def frozen_batchnorm() -> Iterator[None]:
     0
     """
     thread = threading.get_ident()
-    switched_off: list[torch.nn.Module] = []
+    switched_off: list[_BatchNorm] = []
 
     def before(module: torch.nn.Module, _inputs: object) -> None:
-        counts = isinstance(module, _BatchNorm) and module.training and module.track_running_stats
-        if counts and threading.get_ident() == thread:
+        if not isinstance(module, _BatchNorm) or threading.get_ident() != thread:
+            return
+        if module.training and module.track_running_stats:
             module.track_running_stats = False
             switched_off.append(module)
 
@@ -44,5 +45,5 @@ def frozen_batchnorm() -> Iterator[None]:
     finally:
         pre.remove()
         post.remove()
-        for module in switched_off:
-            module.track_running_stats = True
+        for batchnorm in switched_off:
+            batchnorm.track_running_stats = True

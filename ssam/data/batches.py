@@ -1,0 +1,123 @@
+"""A race's batches by step: any step, in any order, any number of times, always the same."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Union
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ssam.data import augment, sampling
+from ssam.data.memory import MemoryImages
+from ssam.spec import RaceSpec
+
+if TYPE_CHECKING:
+    from ssam.data.streaming import StreamedImages
+
+CHUNK = 256  # images at a time where nothing is learned from them
+
+Images = Union[MemoryImages, "StreamedImages"]
+Statistics = tuple[tuple[float, ...], tuple[float, ...]]  # mean and standard deviation per channel
+Progress = Callable[[str, float | None], None]  # what is being done, and the share of it done
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images with labels, split for training and testing.
+
+    ``channels`` and ``size`` describe the model's input (B, channels, size, size); ``train_size`` is the number of
+    training images the race uses, 0 until that is known; ``mean`` and ``std`` are per channel, of pixels scaled to 0–1.
+    """
+
+    classes: tuple[str, ...]
+    channels: int
+    size: int
+    train: Images
+    test: Images
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    train_size: int = 0
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def test_size(self) -> int:
+        return len(self.test)
+
+    def batches(self, spec: RaceSpec, device: torch.device | str, channels_last: bool) -> "Batches":
+        """This data as the race's batches on ``device``, in memory format channels_last where asked."""
+        return Batches(self, spec, torch.device(device), channels_last)
+
+
+class Batches:
+    """Random access to a race's training batches, and its test images.
+
+    ``(spec.seed, step)`` alone decides a batch's images and their augmentation. Labels carry the race's label noise,
+    test labels never do. Pixels are float32 (B, C, S, S), normalised; labels int64 (B,).
+    """
+
+    def __init__(self, data: Dataset, spec: RaceSpec, device: torch.device, channels_last: bool) -> None:
+        self._spec, self._device, self._size = spec, device, data.size
+        self._format = torch.channels_last if channels_last else torch.contiguous_format
+        mean, std = (torch.tensor(values, device=device).view(-1, 1, 1) for values in (data.mean, data.std))
+        self._scale, self._shift = 1 / (255 * std), -mean / std
+        self._train, self._test = data.train.on(device), data.test.on(device)
+
+        labels = data.train.labels.cpu().numpy()
+        self._chosen = sampling.balanced_subset(labels, data.train_size, spec.seed)  # rows of the training set in use
+        noisy = labels.copy()
+        noisy[self._chosen] = sampling.noisy_labels(
+            labels[self._chosen], len(data.classes), spec.label_noise, spec.seed
+        )
+        self._labels = torch.from_numpy(noisy).to(device)
+
+        self.steps_per_epoch = data.train_size // spec.batch_size
+        rows_of = partial(sampling.batch_rows, self._chosen, spec.batch_size, spec.seed)
+        self._read = self._train.reader(rows_of, 1 if spec.clock == "epochs" else len(spec.lanes))
+        self._last: tuple[int, Tensor, Tensor] | None = None
+
+    def get(self, step: int) -> tuple[Tensor, Tensor]:
+        """The batch of ``step`` (0 is the race's first), augmented: x (B, C, S, S) and y (B,).
+
+        Asked for the same step again, it hands out the same tensors: do not change them in place.
+        """
+        if self._last is None or self._last[0] != step:
+            pixels, rows = self._read(step)
+            self._last = step, self._augmented(pixels, step), self._labels[rows]
+        return self._last[1:]
+
+    def samples(self, count: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """``count`` different training images (at most all), not augmented, with their noisy labels, in chunks."""
+        rows = self._chosen[sampling.few_rows(sampling.SAMPLES, len(self._chosen), count, seed)]
+        for pixels, used in self._train.chunks(rows, CHUNK):
+            yield self._finished(self._normalised(pixels)), self._labels[used]
+
+    def test(self, limit: int | None) -> Iterator[tuple[Tensor, Tensor]]:
+        """The test images in chunks: all of them, or ``limit`` of them, the same ones for every seed."""
+        rows = np.arange(len(self._test))
+        if limit is not None:
+            rows = np.sort(sampling.few_rows(sampling.TEST, len(self._test), limit, seed=0))
+        for pixels, used in self._test.chunks(rows, CHUNK):
+            yield self._finished(self._normalised(pixels)), self._test.labels[used]
+
+    def _augmented(self, pixels: Tensor, step: int) -> Tensor:
+        kind = self._spec.augment
+        if kind == "none":
+            return self._finished(self._normalised(pixels))
+        rng = sampling.generator(sampling.AUGMENT, self._spec.seed, step)
+        draws = torch.from_numpy(augment.draw(rng, len(pixels), pixels.shape[-1])).to(self._device)
+        x = self._normalised(augment.crop_flip(pixels, draws, crop=kind != "flip"))
+        return self._finished(augment.cutout(x, draws) if kind == "crop-flip-cutout" else x)
+
+    def _normalised(self, pixels: Tensor) -> Tensor:
+        """uint8 -> float32 with the data set's mean 0 and standard deviation 1 per channel."""
+        return pixels.float().mul_(self._scale).add_(self._shift)
+
+    def _finished(self, x: Tensor) -> Tensor:
+        """Resized where the model's input is not as large as the stored images, in the memory format asked for."""
+        if x.shape[-1] != self._size:
+            shrink = x.shape[-1] > self._size
+            x = F.interpolate(x, (self._size, self._size), mode="bilinear", antialias=shrink)
+        return x.contiguous(memory_format=self._format)

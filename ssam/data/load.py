@@ -1,0 +1,65 @@
+"""From a race's specification to its data set."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from ssam.data.batches import Dataset, Progress, Statistics
+from ssam.data.bundled import load_bundled
+from ssam.spec import RaceSpec
+from ssam.spec.image_folder import shown
+
+# Mean and standard deviation per channel of the training pixels scaled to 0–1, as the published recipes use them.
+FASHION = ((0.2860,), (0.3530,))
+KNOWN_STATISTICS: dict[str, Statistics] = {
+    "fashion-mnist-10k": FASHION,
+    "fashion-mnist": FASHION,
+    "mnist": ((0.1307,), (0.3081,)),
+    "cifar10": ((125.3 / 255, 123.0 / 255, 113.9 / 255), (63.0 / 255, 62.1 / 255, 66.7 / 255)),
+    "cifar100": ((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)),
+}
+
+
+def load_dataset(spec: RaceSpec, home: Path, *, image_root: Path | None = None, progress: Progress) -> Dataset:
+    """Reads the data set of a race; the first time it may be downloaded to ``home/downloads``.
+
+    ``image_root`` confines own images: ``spec.data`` is then the name of a file in that folder, else any path.
+    ``progress`` is told what is being done and the share of it done (None where unknown).
+
+    Raises ValueError, one line with what is wrong and what to do: no connection, no such folder, too few classes or
+    readable images, a training or batch size larger than the data.
+    """
+    # torchvision takes seconds to import, and the bundled data does without: hence the imports inside.
+    if spec.dataset == "images":
+        from ssam.data.own_images import load_own
+
+        return _for_race(load_own(image_path(spec.data or "", image_root), spec.input_size, progress), spec)
+    if spec.dataset == "fashion-mnist-10k":
+        classes, train, test = load_bundled()
+    else:
+        from ssam.data.torchvision_sets import load_downloaded
+
+        classes, train, test = load_downloaded(spec.dataset, home / "downloads", progress)
+    mean, std = KNOWN_STATISTICS[spec.dataset]
+    return _for_race(Dataset(classes, len(mean), spec.input_size, train, test, mean, std), spec)
+
+
+def _for_race(data: Dataset, spec: RaceSpec) -> Dataset:
+    """The data with as many training images as the race asks for."""
+    available = len(data.train)
+    for field in ("train_size", "batch_size"):
+        if (getattr(spec, field) or 0) > available:
+            raise ValueError(
+                f"{field} {getattr(spec, field)} must be at most {available}, the training images there are"
+            )
+    return replace(data, train_size=spec.train_size or available)
+
+
+def image_path(given: str, image_root: Path | None) -> Path:
+    """Where own images lie. Inside ``image_root`` only a plain name will do: no folders, no link that leads out."""
+    if image_root is None:
+        return Path(given).expanduser()
+    path = image_root / given
+    plain = given == Path(given).name and not set(given) & set("/\\\0") and given not in ("", ".", "..")
+    if not plain or path.is_symlink():
+        raise ValueError(f"data {shown(given)} must be the name of one of the stored image sets")
+    return path

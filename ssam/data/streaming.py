@@ -1,0 +1,85 @@
+"""Images too many for memory: decoded by the workers of a DataLoader just before they are needed."""
+
+import contextlib
+import copy
+import itertools
+import multiprocessing
+import os
+from collections.abc import Callable, Iterable, Iterator
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from ssam.data.images import Members, decode
+from ssam.data.sampling import Rows
+from ssam.spec.image_folder import Sample, shown
+
+MAX_DAMAGED = 100  # unreadable files in a row before giving up
+
+
+class _Decoded(torch.utils.data.Dataset[tuple[Tensor, int]]):
+    """Row -> pixels (3, S, S) uint8 and the row they really come from: that of the next readable file, -1 without one."""
+
+    def __init__(self, members: Members, samples: list[Sample], size: int) -> None:
+        self.members, self.samples, self.size = members, samples, size
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, row: int) -> tuple[Tensor, int]:
+        for candidate in range(row, row + MAX_DAMAGED):
+            used = candidate % len(self.samples)
+            with contextlib.suppress(Exception):  # its header was fine at the start, yet decoding can raise anything
+                return decode(self.members, self.samples[used][0], self.size), used
+        return torch.zeros(3, self.size, self.size, dtype=torch.uint8), -1
+
+
+class StreamedImages:
+    """Stands in for MemoryImages: ``labels`` (N,) int64 on the device, pixels (3, size, size) decoded on demand."""
+
+    def __init__(self, members: Members, samples: list[Sample], size: int) -> None:
+        self.members, self.samples, self.size = members, samples, size
+        self.labels = torch.tensor([label for _, label in samples], dtype=torch.int64)
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def on(self, device: torch.device) -> "StreamedImages":
+        moved = copy.copy(self)
+        moved.labels = self.labels.to(device)
+        return moved
+
+    def reader(self, rows_of: Callable[[int], Rows], lanes: int) -> Callable[[int], tuple[Tensor, Tensor]]:
+        """As MemoryImages.reader. Lanes read at most ``lanes`` places of the race; each place has its own workers."""
+        places: dict[int, Iterator[tuple[Tensor, Tensor]]] = {}  # next step -> batches from there on, oldest first
+
+        def read(step: int) -> tuple[Tensor, Tensor]:
+            if step not in places and len(places) == lanes:
+                del places[next(iter(places))]
+            batches = places.pop(step, None) or self._load(map(rows_of, itertools.count(step)), lanes)
+            places[step + 1] = batches
+            return next(batches)
+
+        return read
+
+    def chunks(self, rows: Rows, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """The given rows in order, ``size`` at a time: pixels and the rows they come from."""
+        return self._load((rows[start : start + size] for start in range(0, len(rows), size)), 1)
+
+    def _load(self, batches: Iterable[Rows], lanes: int) -> Iterator[tuple[Tensor, Tensor]]:
+        device = self.labels.device
+        daemon = multiprocessing.current_process().daemon  # such a process may have no children
+        loader = DataLoader(
+            _Decoded(self.members, self.samples, self.size),
+            batch_sampler=batches,  # type: ignore[arg-type]  # any iterable of row numbers will do
+            num_workers=0 if daemon else max(1, (os.cpu_count() or 1) // lanes),
+            pin_memory=device.type == "cuda",
+            generator=torch.Generator(),  # else starting it would draw from the global random state
+        )
+        for pixels, rows in loader:
+            if (rows < 0).any():
+                raise ValueError(
+                    f"{MAX_DAMAGED} images in a row cannot be read; is {shown(self.members.path.name)} damaged?"
+                )
+            yield pixels.to(device, non_blocking=True), rows.to(device, non_blocking=True)

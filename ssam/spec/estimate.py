@@ -1,0 +1,48 @@
+"""How long a race will take, before it starts: multiply-accumulates over a rate. Never imports torch."""
+
+from dataclasses import dataclass
+
+from ssam.spec.catalogue import DATASETS, MODELS
+from ssam.spec.race import RaceSpec
+
+FORWARDS_PER_GRADIENT = 3  # a backward pass costs about two forward passes
+LIVE_TEST_SIZE = 2_000  # test images of an evaluation during the race; the last one takes them all
+
+# Forward GMAC/s where nothing has been measured yet. Guesses on the slow side: cpu is two busy cores.
+DEFAULT_GMACS = {"cpu": 6.0, "mps": 300.0, "cuda": 2_000.0}
+
+
+@dataclass(frozen=True)
+class Rate:
+    """``gmacs``: billions of forward multiply-accumulates a second; ``measured`` is False for a guess."""
+
+    gmacs: float
+    measured: bool
+
+
+def default_rate(device: str) -> Rate:
+    """The guess for a device such as ``cpu``, ``cuda:1`` or ``auto`` (which may well be a CPU)."""
+    return Rate(DEFAULT_GMACS.get(device.partition(":")[0], DEFAULT_GMACS["cpu"]), measured=False)
+
+
+def estimate_seconds(spec: RaceSpec, rate: Rate) -> float:
+    """Seconds of computing from Start to the result; downloads, reading images and calibrating not counted.
+
+    On the seconds clock the lanes take turns, so the training takes lanes × ``spec.seconds``.
+    """
+    image = image_gmacs(spec)
+    training = spec.gradients * spec.batch_size * FORWARDS_PER_GRADIENT * image / rate.gmacs
+    fisher_lanes = sum(lane.method == "ssam-f" for lane in spec.lanes)
+    refreshes = -(-spec.epochs // spec.mask_interval)
+    masks = fisher_lanes * refreshes * spec.fisher_samples * FORWARDS_PER_GRADIENT * image / rate.gmacs
+    test = DATASETS[spec.dataset].test or LIVE_TEST_SIZE
+    tested = len(spec.lanes) * (spec.epochs * min(test, LIVE_TEST_SIZE) + test)
+    if spec.clock == "seconds":
+        return len(spec.lanes) * (spec.seconds + test * image / rate.gmacs)
+    return training + masks + tested * image / rate.gmacs
+
+
+def image_gmacs(spec: RaceSpec) -> float:
+    """Billions of multiply-accumulates of one forward pass of one image: grows with the image's area."""
+    model = MODELS[spec.model]
+    return model.mmacs / 1e3 * (spec.input_size / model.size) ** 2

@@ -1,0 +1,194 @@
+"""Layouts of folders and zips, and what is refused. No image is opened, so the files here are empty or text."""
+
+import stat
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from ssam.spec import image_folder
+from ssam.spec.image_folder import scan
+
+SPLIT = [
+    f"{split}/{name}/{number}.jpg" for split in ("train", "test") for name in ("cat", "dog") for number in range(3)
+]
+FLAT = [f"{name}/{number}.png" for name in ("cat", "dog") for number in range(10)]
+
+
+def folder_of(root: Path, members: Iterable[str]) -> Path:
+    for member in members:
+        (root / member).parent.mkdir(parents=True, exist_ok=True)
+        (root / member).write_bytes(b"x")
+    return root
+
+
+def zip_of(path: Path, members: Iterable[str]) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for member in members:
+            archive.writestr(member, b"x")
+    return path
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip"])
+@pytest.mark.parametrize("wrapping", ["", "photos/", "ILSVRC/Data/CLS-LOC/"])
+def test_split_layout(tmp_path: Path, kind: str, wrapping: str) -> None:
+    members = [wrapping + member for member in SPLIT]
+    path = folder_of(tmp_path / "x", members) if kind == "folder" else zip_of(tmp_path / "x.zip", members)
+    listing = scan(path)
+    assert listing.classes == ("cat", "dog")
+    for split in ("train", "test"):
+        of_split = [member for member in members if f"{split}/" in member]
+        assert listing.splits[split] == [(member, int("/dog/" in member)) for member in sorted(of_split)]
+    assert listing.skipped == listing.notes == ()
+
+
+def test_imagenet_layout_tests_on_val(tmp_path: Path) -> None:
+    members = [f"{split}/n0{number}/{split}_{number}.JPEG" for split in ("train", "val") for number in range(5)]
+    listing = scan(folder_of(tmp_path, [*members, "test/ILSVRC2012_test_1.JPEG"]))
+    assert listing.classes == tuple(f"n0{number}" for number in range(5))
+    assert [member for member, _ in listing.splits["test"]] == sorted(members[5:])
+    assert listing.skipped == ("'test/ILSVRC2012_test_1.JPEG' is not used",)
+
+
+def test_test_is_preferred_to_val_and_case_does_not_matter(tmp_path: Path) -> None:
+    extra = ["val/cat/v.jpg", "val/dog/v.jpg"]
+    listing = scan(folder_of(tmp_path, [member.replace("train", "Train") for member in SPLIT] + extra))
+    assert len(listing.splits["train"]) == len(listing.splits["test"]) == 6
+    assert listing.skipped == tuple(f"'{member}' is not used" for member in extra)
+
+
+def test_flat_layout_holds_out_the_same_fifth_of_each_class(tmp_path: Path) -> None:
+    listing = scan(folder_of(tmp_path / "a", FLAT))
+    train, test = listing.splits["train"], listing.splits["test"]
+    assert sorted(member for member, _ in train + test) == sorted(FLAT)
+    assert [sum(label == which for _, label in test) for which in (0, 1)] == [2, 2]
+    assert "4 of 20 images were held out" in listing.notes[0]
+    assert scan(zip_of(tmp_path / "b.zip", reversed(FLAT))).splits == listing.splits
+
+
+def test_train_without_test_is_split(tmp_path: Path) -> None:
+    listing = scan(folder_of(tmp_path, [f"train/{member}" for member in FLAT]))
+    assert (len(listing.splits["train"]), len(listing.splits["test"])) == (16, 4)
+    assert listing.notes
+
+
+def test_odd_files_are_listed_or_passed_over(tmp_path: Path) -> None:
+    odd = ["train/readme.txt", "train/loose.jpg", "train/cat/notes.md", "test/cow/1.jpg", ".DS_Store"]
+    listing = scan(folder_of(tmp_path, [*SPLIT, *odd, "__MACOSX/train/cat/._0.jpg", "train/cat/.hidden.jpg"]))
+    assert listing.classes == ("cat", "dog")
+    assert sum(map(len, listing.splits.values())) == len(SPLIT)
+    assert sorted(listing.skipped) == [
+        "'test/cow/1.jpg' is of a class without training images",
+        "'train/cat/notes.md' is not an image file",
+        "'train/loose.jpg' is in no class folder",
+        "'train/readme.txt' is not an image file",
+    ]
+
+
+def test_images_in_folders_below_a_class_belong_to_it(tmp_path: Path) -> None:
+    listing = scan(folder_of(tmp_path, [*SPLIT, "train/dog/old/deep/9.jpg"]))
+    assert ("train/dog/old/deep/9.jpg", 1) in listing.splits["train"]
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ([], "no images in class folders"),
+        (["a.jpg", "b.jpg"], "no images in class folders"),
+        (["train/a.jpg", "train/b.jpg"], "has train but no images in train/CLASS folders"),
+        (["train/a.jpg", "test/cat/b.jpg"], "has test, train but no images in train/CLASS folders"),
+        (["cat/1.txt", "dog/2.txt"], "no images in class folders"),
+        (["cat/1.jpg", "cat/2.jpg"], "only one class, 'cat'"),
+        (["train/cat/1.jpg", "test/cat/2.jpg", "test/dog/2.jpg"], "only one class, 'cat'"),
+        (["test/cat/1.jpg", "test/dog/2.jpg"], "has test but no images in train/CLASS folders"),
+        (["cat/1.jpg", "dog/2.jpg"], "two or more images per class"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["folder", "zip"])
+def test_too_little_is_refused_in_one_line(tmp_path: Path, kind: str, members: list[str], message: str) -> None:
+    (tmp_path / "x").mkdir()
+    path = folder_of(tmp_path / "x", members) if kind == "folder" else zip_of(tmp_path / "x.zip", members)
+    with pytest.raises(ValueError, match=message) as error:
+        scan(path)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "evil",
+    [
+        "../evil.jpg",
+        "train/../../evil.jpg",
+        "train/cat/..",
+        "/etc/evil.jpg",
+        "C:/evil.jpg",
+        "..\\evil.jpg",
+        "a\n/../b.jpg",
+    ],
+)
+def test_paths_that_lead_outside_are_refused(tmp_path: Path, evil: str) -> None:
+    with pytest.raises(ValueError, match=r"'x\.zip' is refused: .*(outside|absolute or foreign)") as error:
+        scan(zip_of(tmp_path / "x.zip", [*SPLIT, evil]))
+    assert "\n" not in str(error.value)
+
+
+def test_symbolic_links_are_refused(tmp_path: Path) -> None:
+    path = zip_of(tmp_path / "x.zip", SPLIT)
+    link = zipfile.ZipInfo("train/cat/link.jpg")
+    link.create_system = 3
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(link, "/etc/passwd")
+    with pytest.raises(ValueError, match=r"'train/cat/link\.jpg' is a symbolic link"):
+        scan(path)
+    folder = folder_of(tmp_path / "folder", SPLIT)
+    (folder / "train" / "cat" / "link.jpg").symlink_to("/etc/passwd")
+    with pytest.raises(ValueError, match=r"holds a symbolic link: 'train/cat/link\.jpg'"):
+        scan(folder)
+
+
+def test_bombs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for member in SPLIT:
+            archive.writestr(member, b"x")
+        archive.writestr("train/cat/bomb.png", bytes(8 * 2**20))
+    with pytest.raises(ValueError, match="packed too tightly"):
+        scan(path)
+    with zipfile.ZipFile(path, "a") as archive:  # enough honest bytes hide it in the total, not in the member
+        archive.writestr("train/dog/honest.png", bytes(range(256)) * 4096)
+    with pytest.raises(ValueError, match=r"'train/cat/bomb\.png' is packed too tightly"):
+        scan(path)
+    monkeypatch.setattr(image_folder, "MAX_BYTES", 2**20)
+    with pytest.raises(ValueError, match="unpacks to"):
+        scan(path)
+
+
+def test_too_many_members_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image_folder, "MAX_MEMBERS", 10)
+    for path in (folder_of(tmp_path / "x", SPLIT), zip_of(tmp_path / "x.zip", SPLIT)):
+        with pytest.raises(ValueError, match="holds more than 10 files"):
+            scan(path)
+
+
+def test_what_is_no_folder_or_zip_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no folder or zip file"):
+        scan(tmp_path / "missing")
+    (tmp_path / "text.zip").write_text("not a zip")
+    with pytest.raises(ValueError, match="neither a folder nor a zip"):
+        scan(tmp_path / "text.zip")
+    path = zip_of(tmp_path / "cut.zip", SPLIT)
+    broken = bytearray(path.read_bytes())
+    broken[broken.index(b"PK\x01\x02")] = 0  # the list of members no longer starts as it must
+    path.write_bytes(broken)
+    with pytest.raises(ValueError, match=r"cannot read 'cut\.zip'"):
+        scan(path)
+
+
+def test_encrypted_members_are_refused(tmp_path: Path) -> None:
+    path = zip_of(tmp_path / "x.zip", SPLIT)
+    data = bytearray(path.read_bytes())
+    data[data.index(b"PK\x01\x02") + 8] |= 1  # the flag in the list of members
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match="is encrypted"):
+        scan(path)

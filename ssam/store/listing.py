@@ -1,0 +1,70 @@
+"""Runs as a list shows them, and what past runs say about this machine's speed."""
+
+import json
+import platform
+import statistics
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, Row, func, select
+
+from ssam.spec import RaceSpec
+from ssam.spec.estimate import FORWARDS_PER_GRADIENT, Rate, default_rate, image_gmacs
+from ssam.store.reader import lane_progress
+from ssam.store.schema import lanes, runs
+from ssam.store.views import Run
+
+RATED_RUNS = 5  # the newest races that a rate is the median of
+RATED_SECONDS = 1.0  # shorter races tell nothing
+
+
+def views(connection: Connection, rows: Sequence[Row]) -> list[Run]:
+    """Rows of ``runs`` with what other rows add to them: the place in the queue and the progress."""
+    queued = select(runs.c.id).where(runs.c.state == "queued").order_by(runs.c.created, runs.c.key)
+    positions = {run_id: place for place, run_id in enumerate(connection.execute(queued).scalars(), start=1)}
+    lanes_of: dict[int, list[Row]] = {row.key: [] for row in rows}
+    for lane in connection.execute(select(lanes).where(lanes.c.run.in_(list(lanes_of)))):
+        lanes_of[lane.run].append(lane)
+    return [_view(row, lanes_of[row.key], positions.get(row.id)) for row in rows]
+
+
+def _view(row: Row, its_lanes: list[Row], position: int | None) -> Run:
+    spec = RaceSpec.model_validate_json(row.spec)
+    return Run(
+        id=row.id,
+        owner=row.owner,
+        spec=spec,
+        state=row.state,
+        want=row.want,
+        created=row.created,
+        started=row.started,
+        ended=row.ended,
+        message=row.message,
+        started_info=json.loads(row.started_info) if row.started_info else None,
+        result=json.loads(row.result) if row.result else None,
+        queue_position=position,
+        shared=row.shared,
+        progress=sum(lane_progress(lane, spec) for lane in its_lanes) / max(1, len(its_lanes)),
+    )
+
+
+def rate(connection: Connection, device: str, model: str | None) -> Rate:
+    """The median over the newest races here, of this model if it has raced, else of any; else a guess."""
+    gradients, seconds = func.sum(lanes.c.gradients), func.sum(lanes.c.seconds)
+    query = (
+        select(runs.c.spec, runs.c.started_info, gradients.label("gradients"), seconds.label("seconds"))
+        .join(lanes, lanes.c.run == runs.c.key)
+        .where(runs.c.host == platform.node(), runs.c.shared.is_(False))
+        .group_by(runs.c.key)
+        .having(seconds >= RATED_SECONDS)
+        .order_by(runs.c.key.desc())
+        .limit(100)
+    )
+    found: list[tuple[str, float]] = []
+    for row in connection.execute(query):
+        spec = RaceSpec.model_validate_json(row.spec)
+        if device in (spec.device, json.loads(row.started_info)["device"]):
+            images = float(row.gradients) * spec.batch_size * FORWARDS_PER_GRADIENT  # SUM of integers may be a Decimal
+            found.append((spec.model, images * image_gmacs(spec) / row.seconds))
+    speeds = [speed for name, speed in found if name == model] or [speed for _, speed in found]
+    measured = [speed for speed in speeds[:RATED_RUNS] if speed > 0]
+    return Rate(statistics.median(measured), measured=True) if measured else default_rate(device)

@@ -1,0 +1,210 @@
+"""From rows to what a page draws. All functions take a connection and read; nothing here writes."""
+
+import json
+import time
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sqlalchemy import (
+    ColumnClause,
+    Connection,
+    Double,
+    Integer,
+    Row,
+    Select,
+    Table,
+    bindparam,
+    case,
+    cast,
+    func,
+    literal_column,
+    select,
+)
+
+from ssam.spec import RaceSpec
+from ssam.spec.events import PHASES, STEP_PHASES
+from ssam.store.schema import BIN_WIDTHS, bins, epochs, lanes, masks, runs, steps
+from ssam.store.views import CURVES, Heatmap, LaneWindow, Window
+from ssam.store.writer import mask_file
+
+RECENT = 256  # steps that the medians look back on
+
+
+def lane_progress(lane: Row, spec: RaceSpec) -> float:
+    """How far a lane is on the race's clock, 0–1; a lane that takes no more steps is at its end."""
+    if lane.state in ("finished", "diverged"):
+        return 1.0
+    done = lane.seconds / spec.seconds if lane.total_steps is None else lane.last_step / max(1, lane.total_steps)
+    return min(1.0, done)
+
+
+def window(connection: Connection, run_id: str, points: int) -> Window | None:
+    run = connection.execute(select(runs).where(runs.c.id == run_id)).one_or_none()
+    if run is None:
+        return None
+    spec = RaceSpec.model_validate_json(run.spec)
+    rows = connection.execute(select(lanes).where(lanes.c.run == run.key).order_by(lanes.c.lane)).all()
+    told: dict[str, list[list[dict[str, Any]]]] = {
+        table.name: [[] for _ in rows] for table in (epochs, masks)
+    }  # by table, then lane
+    for table in (epochs, masks):
+        for row in connection.execute(select(table).where(table.c.run == run.key).order_by(table.c.step)):
+            fields = {name: value for name, value in row._mapping.items() if name not in ("run", "densities")}
+            told[table.name][row.lane].append(fields | {"lane": rows[row.lane].name})
+    views = [
+        _lane_window(connection, row, told["epochs"][row.lane], told["masks"][row.lane], points) for row in rows
+    ] or [_waiting(name, lane.method) for name, lane in zip(spec.lane_names, spec.lanes, strict=True)]
+    progress = sum(lane_progress(row, spec) for row in rows) / max(1, len(rows))
+    elapsed = run.trained + (time.time() - run.training_since if run.training_since is not None else 0.0)
+    going = run.state in ("running", "paused") and progress > 0
+    return Window(
+        run_id=run_id,
+        state=run.state,
+        lanes=tuple(views),
+        layers=json.loads(run.started_info)["layers"] if run.started_info else [],
+        progress=progress,
+        eta_seconds=elapsed * (1 - progress) / progress if going else None,
+        elapsed=elapsed,
+    )
+
+
+def heatmap(
+    connection: Connection, folder: Path, run_id: str, lane: str, layer: str, step: int | None
+) -> Heatmap | None:
+    query = (
+        select(masks)
+        .join(lanes, (lanes.c.run == masks.c.run) & (lanes.c.lane == masks.c.lane))
+        .join(runs, runs.c.key == masks.c.run)
+        .where(runs.c.id == run_id, lanes.c.name == lane)
+        .order_by(masks.c.step.desc())
+        .limit(1)
+    )
+    mask = connection.execute(query if step is None else query.where(masks.c.step == step)).one_or_none()
+    if mask is None:
+        return None
+    with np.load(mask_file(folder, mask.lane, mask.step), allow_pickle=False) as pictures:
+        if f"m/{layer}" not in pictures:
+            return None
+        picture = pictures[f"m/{layer}"]
+    density = json.loads(mask.densities).get(layer, mask.density)
+    rows, columns = picture.shape
+    return Heatmap(lane, layer, mask.step, mask.epoch, density, (rows, columns), picture.tobytes())
+
+
+def _waiting(name: str, method: str) -> LaneWindow:
+    steps: dict[str, list[float | None]] = {curve: [] for curve in CURVES}
+    return LaneWindow(name, method, "waiting", 0, steps, [], [], {}, None, None, None, 0, None, 0.0, 0)
+
+
+def _lane_window(
+    connection: Connection, lane: Row, told_epochs: list[dict], told_masks: list[dict], points: int
+) -> LaneWindow:
+    curves = _curves(connection, lane, points)
+    recent = _recent(connection, lane)
+    medians = {phase: _quantile(recent[phase], 0.5) for phase in PHASES[:-1]}
+    medians["mask"] = lane.refresh_ms / lane.refreshes if lane.refreshes else None
+    low, middle, high = (_quantile(recent["ratio"], share) for share in (0.25, 0.5, 0.75))
+    return LaneWindow(
+        name=lane.name,
+        method=lane.method,
+        state=lane.state,
+        points=len(curves["step"]),
+        steps=curves,
+        epochs=told_epochs,
+        masks=told_masks,
+        phase_ms={phase: value for phase, value in medians.items() if value is not None},
+        step_ms=_quantile(recent["step"], 0.5),
+        ratio=middle,
+        ratio_iqr=None if low is None or high is None else (low, high),
+        last_step=lane.last_step,
+        total_steps=lane.total_steps,
+        seconds=lane.seconds,
+        gradients=lane.gradients,
+    )
+
+
+def _curves(connection: Connection, lane: Row, points: int) -> dict[str, list[float | None]]:
+    """The lane's curves in at most ``points`` bins, whose width is the smallest power of two that allows it. A bin
+    is the mean of the same steps for as long as the width stays, so a drawn point does not move."""
+    width = 1
+    while -(-lane.last_step // width) > points:
+        width *= 2
+    rows = connection.execute(_curves_query(width), {"run": lane.run, "lane": lane.lane, "points": points}).all()
+    columns = list(zip(*rows, strict=True)) or [()] * len(CURVES)
+    return {name: list(column) for name, column in zip(CURVES, columns, strict=True)}
+
+
+@cache
+def _curves_query(width: int) -> Select:
+    """The means of ``width`` steps, taken from the widest stored bins that fit into them. NULL where any is NULL."""
+    stored = max((stored for stored in BIN_WIDTHS if stored <= width), default=1)
+    table: Table = steps if stored == 1 else bins
+    weight = _literal(1) if stored == 1 else bins.c["count"]
+    number = (steps.c.step - _literal(1)) // _literal(width) if stored == 1 else bins.c.bin // _literal(width // stored)
+    whole = [func.count(table.c[name]) == func.count() for name in CURVES]
+    means = [func.sum(cast(table.c[name], Double) * weight) / func.sum(weight) for name in CURVES]
+    query = select(*(case((is_whole, mean)) for is_whole, mean in zip(whole, means, strict=True)))
+    query = query.where(table.c.run == bindparam("run"), table.c.lane == bindparam("lane"))
+    query = query if stored == 1 else query.where(bins.c.width == stored)
+    return query.group_by(number).order_by(number).limit(bindparam("points"))
+
+
+def _literal(number: int) -> ColumnClause[int]:
+    """A number in the SQL text itself: PostgreSQL does not see that two bound parameters of GROUP BY and ORDER BY agree."""
+    return literal_column(str(number), Integer)
+
+
+_RECENT = (
+    select(*(steps.c[f"ms_{phase}"] for phase in PHASES), steps.c.ratio)
+    .where(steps.c.run == bindparam("run"), steps.c.lane == bindparam("lane"))
+    .where(steps.c.step > bindparam("after"))
+)
+
+
+def _recent(connection: Connection, lane: Row) -> dict[str, np.ndarray]:
+    """Milliseconds per phase and the ratio to SGD of the last steps, each sorted; what is missing is left out.
+    ``step`` is the sum of STEP_PHASES."""
+    place = {"run": lane.run, "lane": lane.lane, "after": lane.last_step - RECENT}
+    names = (*PHASES, "ratio")
+    table = np.array(list(zip(*connection.execute(_RECENT, place).all(), strict=True)), dtype=float)  # (names, steps)
+    if not table.size:
+        return dict.fromkeys((*names, "step"), np.array([]))
+    whole = np.nansum(table[[names.index(phase) for phase in STEP_PHASES]], axis=0)
+    table = np.sort(np.vstack([table, whole]), axis=1)  # NaN sorts last
+    known = np.isfinite(table).sum(axis=1)
+    return {name: table[row, : known[row]] for row, name in enumerate((*names, "step"))}
+
+
+def _quantile(values: np.ndarray, share: float) -> float | None:
+    """Of sorted values, linear between neighbours as numpy does, without its price for so few; None for no values."""
+    if not len(values):
+        return None
+    place = share * (len(values) - 1)
+    low = int(place)
+    high = min(low + 1, len(values) - 1)
+    return float(values[low] + (place - low) * (values[high] - values[low]))
+
+
+def epoch_rows(connection: Connection, run_id: str) -> list[dict[str, Any]] | None:
+    """One row per lane and evaluation, ready for a table; None for an unknown run."""
+    run = connection.execute(select(runs.c.key, runs.c.spec).where(runs.c.id == run_id)).one_or_none()
+    if run is None:
+        return None
+    spec = RaceSpec.model_validate_json(run.spec)
+    query = (
+        select(lanes.c.name, epochs)
+        .join(lanes, (lanes.c.run == epochs.c.run) & (lanes.c.lane == epochs.c.lane))
+        .where(epochs.c.run == run.key)
+        .order_by(epochs.c.lane, epochs.c.step, epochs.c.final)
+    )
+    table = []
+    for row in connection.execute(query):
+        lane = spec.lanes[row.lane]
+        about = {"lane": row.name, "method": lane.method}
+        about |= {"sparsity": spec.lane_sparsity(lane), "rho": spec.lane_rho(lane)}
+        table.append(
+            about | {name: value for name, value in row._mapping.items() if name not in ("name", "run", "lane")}
+        )
+    return table

@@ -1,0 +1,154 @@
+"""The tables. Plain SQLAlchemy Core, nothing that only SQLite knows: PostgreSQL works by its URL.
+
+A step's numbers are NULL where they do not exist *or* are not finite (SQLite would store NaN as NULL anyway); a lane
+that diverged says so in ``lanes.state``.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    Double,
+    ForeignKey,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    insert,
+    inspect,
+    select,
+)
+
+from ssam.spec.events import PHASES
+from ssam.store.views import CURVES
+
+SCHEMA_VERSION = 1
+BIN_WIDTHS = (8, 64, 512, 4096)  # steps are also kept as means over so many, for curves that read fast at any length
+
+metadata = MetaData()
+
+meta = Table("meta", metadata, Column("schema_version", Integer, nullable=False))
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("key", Integer, primary_key=True),  # short, for the other tables; the public name is the id
+    Column("id", String(40), nullable=False, unique=True),
+    Column("request_id", String(200), nullable=False, unique=True),
+    Column("owner", String(200), nullable=False),
+    Column("host", String(255), nullable=False),
+    Column("spec", Text, nullable=False),
+    Column("state", String(20), nullable=False, index=True),
+    Column("want", String(20), nullable=False),
+    Column("created", Double, nullable=False),
+    Column("started", Double),
+    Column("ended", Double),
+    Column("heartbeat", Double),
+    Column("pid", BigInteger),
+    Column("pid_started", Double),
+    Column("message", Text, nullable=False),
+    Column("started_info", Text),
+    Column("result", Text),
+    Column("shared", Boolean, nullable=False),
+    # Training time without pauses: what is behind us, and since when the present stretch runs (NULL: it does not).
+    Column("trained", Double, nullable=False),
+    Column("training_since", Double),
+)
+
+
+def _lane_key() -> list[Column]:
+    return [
+        Column("run", ForeignKey("runs.key", ondelete="CASCADE"), primary_key=True),
+        Column("lane", Integer, primary_key=True),  # its place in the race, from 0
+    ]
+
+
+lanes = Table(
+    "lanes",
+    metadata,
+    *_lane_key(),
+    Column("name", String(200), nullable=False),
+    Column("method", String(40), nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("total_steps", BigInteger),
+    Column("last_step", BigInteger, nullable=False),
+    Column("gradients", BigInteger, nullable=False),
+    Column("seconds", Double, nullable=False),
+    Column("refreshes", Integer, nullable=False),
+    Column("refresh_ms", Double, nullable=False),  # of all refreshes together
+    UniqueConstraint("run", "name"),
+    sqlite_with_rowid=False,
+)
+
+STEP_VALUES = tuple(name for name in CURVES if name != "step")
+
+steps = Table(
+    "steps",
+    metadata,
+    *_lane_key(),
+    Column("step", BigInteger, primary_key=True),
+    *(Column(name, BigInteger if name == "gradients" else Double) for name in STEP_VALUES),
+    *(Column(f"ms_{phase}", Double) for phase in PHASES),
+    Column("ratio", Double),
+    sqlite_with_rowid=False,
+)
+
+bins = Table(
+    "bins",
+    metadata,
+    *_lane_key(),
+    Column("width", Integer, primary_key=True),
+    Column("bin", BigInteger, primary_key=True),  # (step - 1) // width
+    Column("count", Integer, nullable=False),
+    *(Column(name, Double) for name in CURVES),
+    sqlite_with_rowid=False,
+)
+
+epochs = Table(
+    "epochs",
+    metadata,
+    *_lane_key(),
+    Column("step", BigInteger, primary_key=True),
+    Column("final", Boolean, primary_key=True),  # the last epoch may be measured twice: on a part and on all
+    Column("epoch", Double, nullable=False),
+    Column("gradients", BigInteger, nullable=False),
+    Column("seconds", Double, nullable=False),
+    Column("lr", Double),
+    Column("train_loss", Double),
+    Column("test_loss", Double),
+    Column("test_accuracy", Double),
+    Column("test_size", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+masks = Table(
+    "masks",
+    metadata,
+    *_lane_key(),
+    Column("step", BigInteger, primary_key=True),
+    Column("epoch", Double, nullable=False),
+    Column("density", Double, nullable=False),
+    Column("changed", Double),
+    Column("overlap", Double),
+    Column("densities", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+
+def is_ready(connection: Connection) -> bool:
+    """Whether all tables exist; raises ValueError where they are of another version. The version is written last."""
+    found = (
+        connection.execute(select(meta.c.schema_version)).scalar() if inspect(connection).has_table("meta") else None
+    )
+    if found not in (None, SCHEMA_VERSION):
+        raise ValueError(f"the run database has schema version {found}, this program needs {SCHEMA_VERSION}")
+    return found is not None
+
+
+def create(connection: Connection) -> None:
+    """Creates what is missing. Not safe to run twice at once."""
+    metadata.create_all(connection)
+    connection.execute(insert(meta).values(schema_version=SCHEMA_VERSION))

@@ -1,0 +1,96 @@
+"""What the store answers: plain frozen facts, ready to be drawn. Times are seconds since the epoch (``time.time``)."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ssam.spec import RaceSpec
+
+State = Literal["queued", "starting", "running", "paused", "finished", "stopped", "failed", "interrupted"]
+Want = Literal["run", "pause", "stop"]
+LaneState = Literal["waiting", "running", "finished", "diverged"]
+
+ALIVE: tuple[State, ...] = ("starting", "running", "paused")  # a race process should exist
+ENDED: tuple[State, ...] = ("finished", "stopped", "failed", "interrupted")  # never left again
+
+CURVES = ("step", "epoch", "gradients", "seconds", "loss", "grad_norm", "radius", "ascent_gap")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One race as a list or a header shows it.
+
+    ``message`` is the last word of the preparation, or the one line that says why a run failed.
+    ``started_info`` and ``result`` are the events Started and Result as dictionaries (non-finite numbers are None).
+    ``queue_position`` counts from 1 and is None unless queued. ``shared`` is True where another race ran on this
+    machine at the same time, so that step times are not to be trusted. ``progress`` is 0–1, the mean of the lanes.
+    """
+
+    id: str
+    owner: str
+    spec: RaceSpec
+    state: State
+    want: Want
+    created: float
+    started: float | None
+    ended: float | None
+    message: str
+    started_info: dict[str, Any] | None
+    result: dict[str, Any] | None
+    queue_position: int | None
+    shared: bool
+    progress: float
+
+
+@dataclass(frozen=True)
+class LaneWindow:
+    """One lane's curves, at most ``points`` step points long.
+
+    ``steps`` maps each name of CURVES to one value per bin: the mean over 1, 2, 4, 8 … steps, None where a value is
+    missing or not finite. ``epochs`` are the EpochEvents and ``masks`` the MaskEvents without their pictures, as
+    dictionaries. ``phase_ms`` is the median per phase over the last few hundred steps, for ``mask`` the mean of a
+    refresh; ``step_ms`` the median step, ``ratio`` its paired ratio to SGD with the quartiles in ``ratio_iqr``.
+    ``total_steps`` is None on the seconds clock.
+    """
+
+    name: str
+    method: str
+    state: LaneState
+    points: int
+    steps: dict[str, list[float | None]]
+    epochs: list[dict[str, Any]]
+    masks: list[dict[str, Any]]
+    phase_ms: dict[str, float]
+    step_ms: float | None
+    ratio: float | None
+    ratio_iqr: tuple[float, float] | None
+    last_step: int
+    total_steps: int | None
+    seconds: float
+    gradients: int
+
+
+@dataclass(frozen=True)
+class Window:
+    """A race at one moment. ``layers`` holds name, stage and shape of every layer a mask can cover; ``elapsed`` is
+    the time it has been training, pauses excluded; ``eta_seconds`` is None while there is nothing to tell from."""
+
+    run_id: str
+    state: State
+    lanes: tuple[LaneWindow, ...]
+    layers: list[dict[str, Any]]
+    progress: float
+    eta_seconds: float | None
+    elapsed: float
+
+
+@dataclass(frozen=True)
+class Heatmap:
+    """One layer's mask as a picture: ``shape`` = (rows, cols), ``pixels`` row by row, 255 = every weight perturbed."""
+
+    lane: str
+    layer: str
+    step: int
+    epoch: float
+    density: float
+    shape: tuple[int, int]
+    pixels: bytes

@@ -1,0 +1,414 @@
+"""The run store: what goes in comes out, curves do not wobble, and nothing that is not finite gets lost in silence."""
+
+import io
+import json
+import math
+import threading
+import time
+import zipfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.schema import CreateTable
+
+from ssam.spec import MODELS, LaneSpec, RaceSpec
+from ssam.spec.events import EpochEvent, LaneEnded, LaneResult, MaskEvent, Preparing, Result
+from ssam.store import Store, reader
+from ssam.store.schema import metadata
+from tests.fake_race import started, step
+
+TWO = RaceSpec(lanes=(LaneSpec(method="sgd"), LaneSpec(method="ssam-f")))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    store = Store(tmp_path / "home")
+    yield store
+    store.close()
+
+
+def queue(store: Store, spec: RaceSpec = TWO, total_steps: int | None = 100) -> tuple:
+    """A queued run and its writer, which knows the lanes already."""
+    run_id = store.create_run(spec, f"request {time.monotonic()}")
+    writer = store.writer(run_id)
+    writer.add(started(spec, total_steps))
+    return run_id, writer
+
+
+def epoch(lane: str, number: int, **changed: object) -> EpochEvent:
+    values: dict = {
+        "lane": lane, "step": 10 * number, "epoch": float(number), "gradients": 20 * number, "seconds": 1.5,
+        "lr": 0.1, "train_loss": 1.0, "test_loss": 1.1, "test_accuracy": 0.5, "test_size": 2000, "final": False,
+    }  # fmt: skip
+    return EpochEvent(**{**values, **changed})
+
+
+def mask(lane: str, number: int, picture: np.ndarray, **changed: object) -> MaskEvent:
+    values: dict = {
+        "lane": lane, "step": number, "epoch": number / 10, "density": 0.5, "changed": None, "overlap": None,
+        "densities": {"conv.weight": 0.25, "file": 0.75}, "heatmaps": {"conv.weight": picture, "file": picture.T},
+    }  # fmt: skip
+    return MaskEvent(**{**values, **changed})
+
+
+def test_the_same_request_makes_one_run(store: Store) -> None:
+    first = store.create_run(TWO, "click", owner="ada")
+    assert store.create_run(RaceSpec(), "click") == first
+    with ThreadPoolExecutor(8) as pool:
+        ids = set(pool.map(lambda _: store.create_run(TWO, "double click"), range(16)))
+    assert len(ids) == 1
+    assert {run.id for run in store.runs()} == {first, *ids}
+    run = store.run(first)
+    assert (run.spec, run.owner, run.state, run.want, run.queue_position) == (TWO, "ada", "queued", "run", 1)
+    assert len(first) >= 20
+
+
+def test_unknown_runs_are_none(store: Store) -> None:
+    assert store.run("nobody") is None
+    assert store.window("nobody") is None
+    assert store.heatmap("nobody", "sgd", "conv.weight") is None
+    assert store.table("nobody") is None
+    store.want("nobody", "stop")
+    with pytest.raises(ValueError, match="no run 'nobody'"):
+        store.writer("nobody")
+
+
+def test_a_queued_run_has_waiting_lanes(store: Store) -> None:
+    window = store.window(store.create_run(TWO, "a"))
+    assert [(lane.name, lane.method, lane.state, lane.points) for lane in window.lanes] == [
+        ("sgd", "sgd", "waiting", 0),
+        ("ssam-f", "ssam-f", "waiting", 0),
+    ]
+    assert (window.state, window.progress, window.eta_seconds, window.layers) == ("queued", 0.0, None, [])
+
+
+def test_runs_come_newest_first(store: Store) -> None:
+    ids = [store.create_run(TWO, str(number)) for number in range(5)]
+    assert [run.id for run in store.runs()] == ids[::-1]
+    assert [run.id for run in store.runs(limit=2)] == ids[:2:-1]
+    assert [run.queue_position for run in store.runs()] == [5, 4, 3, 2, 1]
+
+
+def test_every_event_comes_back(store: Store) -> None:
+    run_id, writer = queue(store)
+    writer.add(Preparing("downloading", 0.25))
+    assert store.run(run_id).message == "downloading (25%)"
+    for number in range(1, 11):
+        writer.add(step("sgd", number, radius=None, ascent_gap=None, ratio=1.0))
+    writer.add(step("ssam-f", 1, ms={"forward1": 2.0, "mask": 30.0}, ratio=None))
+    writer.add(step("ssam-f", 2, ms={"forward1": 4.0, "mask": 10.0}, ratio=None))
+    told = epoch("sgd", 1)
+    writer.add(told)
+    writer.add(epoch("sgd", 1, final=True, test_size=10_000))
+    writer.add(LaneEnded("sgd", 10, "finished"))
+    result = Result("cpu", (LaneResult("sgd", "sgd", 1.0, 0.1, 0.5, math.nan, 7.0, 1.0, 1.5, False),))
+    writer.add(result)
+
+    window = store.window(run_id)
+    sgd, ssam = window.lanes
+    assert sgd.steps["step"] == list(range(1, 11))
+    assert sgd.steps["loss"] == [1 / number for number in range(1, 11)]
+    assert sgd.steps["radius"] == [None] * 10
+    assert sgd.steps["gradients"] == list(range(2, 21, 2))
+    assert sgd.epochs == [asdict(told), asdict(told) | {"final": True, "test_size": 10_000}]
+    assert sgd.phase_ms == {"data": 1.0, "forward1": 2.0, "backward1": 3.0, "update": 1.0}
+    assert (sgd.step_ms, sgd.ratio, sgd.ratio_iqr) == (6.0, 1.0, (1.0, 1.0))
+    assert (sgd.state, sgd.last_step, sgd.total_steps, sgd.gradients, sgd.seconds) == ("finished", 10, 100, 20, 0.1)
+    assert ssam.phase_ms == {"forward1": 3.0, "mask": 20.0}
+    assert (ssam.state, ssam.step_ms, ssam.ratio, ssam.ratio_iqr) == ("running", 3.0, None, None)
+    assert window.layers == [{"name": "conv.weight", "stage": "conv", "shape": [2, 6]}]
+    assert window.progress == pytest.approx((1 + 0.02) / 2)
+
+    run = store.run(run_id)
+    assert run.started_info["classes"] == ["a", "b"]
+    assert run.result["lanes"][0]["test_loss"] is None
+    assert run.result["lanes"][0]["step_ms_median"] == 7.0
+    assert run.progress == window.progress
+
+
+def test_masks_come_back_as_pictures(store: Store) -> None:
+    run_id, writer = queue(store)
+    first, second = (np.random.default_rng(seed).integers(0, 256, (3, 5), dtype=np.uint8) for seed in (0, 1))
+    writer.add(mask("ssam-f", 1, first))
+    writer.add(mask("ssam-f", 20, second, changed=0.25, overlap=0.6))
+    newest = store.heatmap(run_id, "ssam-f", "conv.weight")
+    assert (newest.step, newest.epoch, newest.density, newest.shape) == (20, 2.0, 0.25, (3, 5))
+    assert newest.pixels == second.tobytes()
+    older = store.heatmap(run_id, "ssam-f", "file", step=1)
+    assert (older.shape, older.pixels, older.density) == ((5, 3), first.T.tobytes(), 0.75)
+    assert store.heatmap(run_id, "ssam-f", "conv.weight", step=2) is None
+    assert store.heatmap(run_id, "ssam-f", "no layer") is None
+    assert store.heatmap(run_id, "sgd", "conv.weight") is None
+    assert [(told["step"], told["changed"], told["overlap"]) for told in store.window(run_id).lanes[1].masks] == [
+        (1, None, None),
+        (20, 0.25, 0.6),
+    ]
+    assert sorted(path.name for path in (store.run_folder(run_id) / "masks").iterdir()) == ["1-1.npz", "1-20.npz"]
+
+
+def test_a_lane_that_diverges_is_flagged_and_its_gaps_show(store: Store) -> None:
+    run_id, writer = queue(store)
+    for number in range(1, 41):
+        writer.add(step("sgd", number, loss=math.nan if number == 20 else math.inf if number > 38 else 1.0))
+    writer.add(epoch("sgd", 1, test_loss=math.inf, train_loss=math.nan))
+    writer.add(LaneEnded("sgd", 40, "diverged"))
+    for points in (40, 20, 10, 3):  # single steps, then bins of 2, 4 and 16, the last from stored bins
+        sgd = store.window(run_id, points=points).lanes[0]
+        width = 40 / sgd.points if sgd.points > 3 else 16
+        gaps = [place for place, loss in enumerate(sgd.steps["loss"]) if loss is None]
+        assert gaps == sorted({int(19 // width), int(38 // width), int(39 // width)})
+        assert all(loss in (None, 1.0) for loss in sgd.steps["loss"])
+        assert sgd.steps["grad_norm"] == [1.0] * sgd.points
+    assert sgd.state == "diverged"
+    assert (sgd.epochs[0]["test_loss"], sgd.epochs[0]["train_loss"]) == (None, None)
+    json.dumps(asdict(store.window(run_id)), allow_nan=False)  # a browser can read it
+
+
+def test_curves_do_not_wobble(store: Store) -> None:
+    """While the bins keep their width a finished one never changes; it never is more points than asked for."""
+    spec = RaceSpec(lanes=(LaneSpec(method="sgd"),))
+    run_id, writer = queue(store, spec, total_steps=2000)
+    losses = np.random.default_rng(0).random(2000)
+    before: list = []
+    widths = set()
+    for number in range(1, 2001):
+        writer.add(step("sgd", number, loss=losses[number - 1]))
+        if number % 37:
+            continue
+        writer.flush()
+        lane = store.window(run_id, points=50).lanes[0]
+        width = 1
+        while number / width > 50:
+            width *= 2
+        whole = [losses[start : min(start + width, number)].mean() for start in range(0, number, width)]
+        assert lane.steps["loss"] == pytest.approx(whole, rel=1e-12)
+        assert lane.points == len(lane.steps["loss"]) <= 50
+        if width in widths:
+            finished = before[:-1]
+            assert lane.steps["loss"][: len(finished)] == finished
+        widths.add(width)
+        before = lane.steps["loss"]
+    assert widths == {1, 2, 4, 8, 16, 32, 64}  # raw steps and both widths of stored bins were read
+
+
+def test_progress_and_time_left(store: Store) -> None:
+    spec = TWO.model_copy(update={"clock": "seconds", "seconds": 10.0})
+    run_id, writer = queue(store, spec, total_steps=None)
+    assert store.take(run_id)
+    assert store.move(run_id, ("starting",), "running")
+    writer.add(step("sgd", 5, seconds=5.0))
+    writer.add(step("ssam-f", 1, seconds=2.5))
+    writer.flush()
+    window = store.window(run_id)
+    assert window.progress == pytest.approx(0.375)
+    assert window.eta_seconds == pytest.approx(window.elapsed * 0.625 / 0.375)
+    assert store.move(run_id, ("running",), "paused")
+    held = store.window(run_id).elapsed
+    assert store.window(run_id).elapsed == held > 0
+    assert not store.move(run_id, ("running",), "finished")  # it is paused: nothing happens
+    assert store.move(run_id, ("paused",), "running")
+    assert store.move(run_id, ("running",), "finished")
+    run, window = store.run(run_id), store.window(run_id)
+    assert (run.state, window.eta_seconds) == ("finished", None)
+    assert held <= window.elapsed <= run.ended - run.started
+
+
+def test_what_is_wanted_cannot_be_taken_back_from_the_dead(store: Store) -> None:
+    run_id = store.create_run(TWO, "a")
+    store.want(run_id, "pause")
+    assert not store.take(run_id)
+    store.want(run_id, "run")
+    assert store.take(run_id)
+    assert not store.take(run_id)
+    assert store.claim(run_id, 1, 2.0)
+    assert not store.claim(run_id, 3, 4.0)
+    store.want(run_id, "stop")
+    store.want(run_id, "run")
+    assert store.heartbeat(run_id) == "stop"
+    assert store.move(run_id, ("starting",), "stopped")
+    assert store.run(run_id).state == "stopped"
+    stopped = store.create_run(TWO, "b")
+    store.want(stopped, "stop")
+    assert store.run(stopped).state == "stopped"
+    assert not store.take(stopped)
+    assert store.jobs() == []
+
+
+def test_steps_are_written_in_batches_and_rare_events_at_once(store: Store) -> None:
+    run_id, writer = queue(store)
+
+    def last_step() -> int:
+        return store.window(run_id).lanes[0].last_step
+
+    flushed = time.monotonic()
+    writer.add(step("sgd", 1))
+    assert last_step() == 1  # the first point is not kept waiting
+    number = 1
+    while last_step() == 1:
+        assert time.monotonic() - flushed < 5
+        number += 1
+        writer.add(step("sgd", number))
+    assert time.monotonic() - flushed >= 0.2
+    writer.add(step("sgd", number + 1))
+    assert last_step() == number
+    writer.add(epoch("sgd", 1))
+    assert last_step() == number + 1
+    writer.add(step("sgd", number + 2))
+    writer.close()
+    assert last_step() == number + 2
+
+
+def test_the_table_has_a_row_per_lane_and_epoch(store: Store) -> None:
+    run_id, writer = queue(store)
+    assert list(store.table(run_id)["lane"]) == []
+    for number in (1, 2):
+        for lane in ("sgd", "ssam-f"):
+            writer.add(epoch(lane, number, final=number == 2))
+    table = store.table(run_id)
+    assert list(table["lane"]) == ["sgd", "sgd", "ssam-f", "ssam-f"]
+    assert list(table["sparsity"]) == [1.0, 1.0, 0.5, 0.5]
+    assert list(table["final"]) == [False, True, False, True]
+    assert table.to_csv(index=False).startswith("lane,method,sparsity,rho,epoch,step,gradients,seconds,lr,train_loss")
+
+
+def test_one_writes_while_another_reads(store: Store) -> None:
+    run_id, writer = queue(store, total_steps=3000)
+    errors: list[BaseException] = []
+
+    def write() -> None:
+        try:
+            with writer:
+                for number in range(1, 3001):
+                    for lane in TWO.lane_names:
+                        writer.add(step(lane, number))
+                    if number % 20 == 0:
+                        writer.flush()
+        except BaseException as error:
+            errors.append(error)
+
+    other = Store(store.home)
+    thread = threading.Thread(target=write)
+    thread.start()
+    seen = [0]
+    while thread.is_alive():
+        lane = other.window(run_id, points=100).lanes[1]
+        assert lane.points <= 100
+        seen.append(lane.last_step)
+        other.heartbeat(run_id)
+    thread.join()
+    assert errors == []
+    assert seen == sorted(seen)
+    assert len(set(seen)) > 3
+    assert other.window(run_id).lanes[1].last_step == 3000
+    other.close()
+
+
+@pytest.mark.parametrize("steps", [2_500, 25_000])
+def test_a_window_reads_fast(store: Store, steps: int) -> None:
+    run_id, writer = queue(store, total_steps=steps)
+    for number in range(1, steps + 1):
+        writer.add(step("ssam-f", number))
+    writer.close()
+    store.window(run_id)
+    took = []
+    for _ in range(5):
+        begin = time.perf_counter()
+        window = store.window(run_id)
+        took.append(time.perf_counter() - begin)
+    assert 100 <= window.lanes[1].points <= 300
+    print(f"window of {steps} steps of one lane: {1e3 * min(took):.1f} ms")
+    assert min(took) < 0.05  # 3 ms on an idle machine; unbinned it grows with the race
+
+
+def test_rate_is_measured_or_says_that_it_is_a_guess(store: Store) -> None:
+    assert not store.rate("auto").measured
+    assert store.rate("cuda:0").gmacs > store.rate("cpu").gmacs
+
+    def race(model: str, seconds: float) -> None:
+        spec = RaceSpec(model=model, lanes=(LaneSpec(method="sgd"),), batch_size=100)
+        _, writer = queue(store, spec)
+        writer.add(step("sgd", 10, gradients=10, seconds=seconds))
+        writer.close()
+
+    race("cnn8", 0.5)  # too short to tell
+    assert not store.rate("auto").measured
+    for seconds in (2.0, 4.0, 5.0):
+        race("cnn8", seconds)
+    assert store.rate("auto").measured
+    assert store.rate("cpu", "cnn8").gmacs == pytest.approx(3000 * MODELS["cnn8"].mmacs / 1e3 / 4.0)
+    race("resnet20", 1.0)
+    assert store.rate("auto", "resnet20").gmacs == pytest.approx(
+        3000 * MODELS["resnet20"].mmacs / 1e3 * (28 / 32) ** 2 / 1.0
+    )
+    assert store.rate("auto", "cnn8").gmacs == pytest.approx(3000 * MODELS["cnn8"].mmacs / 1e3 / 4.0)
+    assert store.rate("auto", "vgg11-bn").measured  # better another model's than a guess
+    assert not store.rate("cuda:0").measured
+
+
+def archive(*members: str) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as made:
+        for member in members:
+            made.writestr(member, member)
+    return file.getvalue()
+
+
+def test_uploads_are_checked_and_named_by_content(store: Store) -> None:
+    good = archive("train/cat/1.jpg", "train/dog/2.jpg", "test/cat/3.jpg", "test/dog/4.jpg")
+    name = store.save_images("../My Photos!.zip", good)
+    assert name.startswith("my-photos-")
+    assert (store.image_root / name).read_bytes() == good
+    assert store.save_images("My Photos!.zip", io.BytesIO(good)) == name
+    other = store.save_images(
+        "My Photos!.zip", archive("train/cat/1.jpg", "train/dog/5.jpg", "test/cat/3.jpg", "test/dog/4.jpg")
+    )
+    assert store.images() == sorted([name, other])
+    for bad in (archive("../cat/1.jpg", "dog/2.jpg"), archive("train/cat/1.jpg"), b"no zip at all"):
+        with pytest.raises(ValueError, match="holiday") as refused:
+            store.save_images("holiday.zip", bad)
+        assert "\n" not in str(refused.value)
+    assert sorted(path.name for path in store.image_root.iterdir()) == sorted([name, other])
+
+
+def test_another_schema_version_is_refused(tmp_path: Path) -> None:
+    Store(tmp_path).close()
+    again = Store(tmp_path)
+    assert again.runs() == []
+    again.close()
+    engine = create_engine(again.url)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE meta SET schema_version = 99"))
+    engine.dispose()
+    with pytest.raises(ValueError, match="schema version 99, this program needs 1"):
+        Store(tmp_path)
+
+
+def test_home_and_database_come_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSAM_HOME", str(tmp_path / "here"))
+    monkeypatch.setenv("SSAM_DATABASE_URL", f"sqlite:///{tmp_path / 'elsewhere.db'}")
+    store = Store()
+    store.close()
+    assert store.home == tmp_path / "here"
+    assert (tmp_path / "elsewhere.db").exists()
+    assert store.run_folder("abc") == tmp_path / "here" / "runs" / "abc"
+
+
+def test_many_processes_may_open_a_new_home_at_once(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(6) as pool:
+        for store in pool.map(lambda _: Store(tmp_path / "new"), range(6)):
+            store.close()
+
+
+def test_the_tables_and_the_curves_are_also_postgresql() -> None:
+    dialect = postgresql.dialect()
+    ddl = "\n".join(str(CreateTable(table).compile(dialect=dialect)) for table in metadata.sorted_tables)
+    assert "DOUBLE PRECISION" in ddl
+    assert "ROWID" not in ddl
+    query = str(reader._curves_query(16).compile(dialect=dialect))
+    assert "GROUP BY bins.bin / 2 ORDER BY bins.bin / 2" in query

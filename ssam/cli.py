@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import math
 import os
 import sys
 import time
@@ -14,6 +13,7 @@ from typing import Any, NoReturn
 from ssam.spec import DATASETS, METHODS, MODELS, RaceSpec, parse_spec, preset, presets
 from ssam.spec.events import EpochEvent, Event, LaneEnded, MaskEvent, Preparing, Result, Started, StepEvent
 from ssam.spec.host import default_home
+from ssam.store.writer import finite
 
 HELP = {
     "dataset": ", ".join(DATASETS),
@@ -90,7 +90,7 @@ def _race(events: Iterable[Event], as_json: bool) -> None:
     for event in events:
         if as_json and (line := _as_json(event)):
             progress.clear()
-            print(json.dumps(_finite(line), allow_nan=False), flush=True)
+            print(json.dumps(finite(line), allow_nan=False), flush=True)
         elif isinstance(event, Result):
             progress.clear()
             print(_table(event))
@@ -106,15 +106,6 @@ def _as_json(event: Event) -> dict[str, Any] | None:
     if isinstance(event, Result):
         return {"event": "result", **asdict(event)}
     return None
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no NaN: a number that is not finite becomes null."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _table(result: Result) -> str:

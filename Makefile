@@ -8,6 +8,7 @@ PY := .venv/bin/python
 .PHONY: app test setup setup-test browser clean
 
 app: setup
+	@$(PY) -c "from ssam.jobs.client import Client; from ssam.store import Store; Client(Store()).ensure_runner()"
 	@echo "SSAM Lab: http://127.0.0.1:$(PORT)   (stop with Ctrl-C; a race that is under way goes on)"
 	@$(PY) -m streamlit run app/main.py --server.port $(PORT) --server.headless $(if $(CI),true,false) --server.showEmailPrompt false
 

@@ -1,0 +1,1 @@
+"""The app around the pages: controls, the live component, theme and texts. Never imports torch."""

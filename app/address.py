@@ -1,0 +1,65 @@
+"""The address bar: a race's settings and the shown run, readable by people and by ``parse_spec``."""
+
+import streamlit as st
+
+from ssam.spec import RaceSpec, parse_spec, preset, presets
+from ssam.store import Store
+
+_SEEN, _WRITTEN = "_address_seen", "_address_written"
+
+
+def moved() -> bool:
+    """True on the first run of a session and after the reader went to another address (back, forward).
+
+    The browser repeats its address with every rerun, also an older one where a rerun was on its way already when we
+    wrote a new address. So an address that we wrote a moment ago is no move.
+    """
+    now = dict(st.query_params)
+    if _SEEN not in st.session_state:
+        st.session_state[_SEEN], st.session_state[_WRITTEN] = now, []
+        return True
+    written: list[dict[str, str]] = st.session_state[_WRITTEN]
+    if now in written:
+        del written[: written.index(now) + 1]
+        st.session_state[_SEEN] = now
+        return False
+    if now == st.session_state[_SEEN]:
+        return False
+    st.session_state[_SEEN], st.session_state[_WRITTEN] = now, []
+    return True
+
+
+def read(store: Store) -> tuple[RaceSpec, str | None, str | None]:
+    """The settings, the id of the run to show, and one line about what could not be read (None where all could).
+
+    Settings left out are the preset's where the address names one, else those of ``RaceSpec``; an address without any
+    means the run's own, or the default preset. Garbage gives the default preset.
+    """
+    settings = dict(st.query_params)
+    run_id = settings.pop("run", None)
+    name = settings.pop("preset", None)
+    run = store.run(run_id) if run_id else None
+    known = run.id if run else None
+    problem = f"There is no race {run_id[:40]!r} here." if run_id and run is None else None
+    default = next(iter(presets().values())).spec
+    try:
+        if name:
+            spec = parse_spec(settings, preset(name).spec)
+        elif settings:
+            spec = parse_spec(settings)
+        else:
+            spec = run.spec if run else default
+    except ValueError as error:
+        return (run.spec if run else default), known, f"This address was not understood: {error}."
+    return spec, known, problem
+
+
+def write(spec: RaceSpec, run_id: str | None) -> None:
+    """Puts the settings and the shown run into the address bar."""
+    address = spec.to_strings() or {"dataset": spec.dataset}  # never empty: that would mean the default preset
+    if run_id:
+        address["run"] = run_id
+    written: list[dict[str, str]] = st.session_state[_WRITTEN]
+    if address != (written[-1] if written else st.session_state[_SEEN]):
+        st.query_params.from_dict(address)
+        written.append(address)

@@ -1,0 +1,224 @@
+"""The live panel: one component that draws curves, masks and bars, fed with the whole down-sampled window each tick."""
+
+import base64
+import filecmp
+import hashlib
+import importlib.util
+import os
+import shutil
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from app import texts, theme
+from ssam.spec import METHODS
+from ssam.store import Heatmap, LaneWindow, Run, Store, Window
+from ssam.store.views import CURVES, ENDED
+
+STATIC = Path(__file__).parent / "static"
+POINTS = 300
+KEY = "live"
+PHASES = [{"name": name, "title": title, "color": theme.PHASE_COLORS[name]} for name, title in texts.PHASES.items()]
+
+# Only this is sent with every tick; the rest is a static file that the browser keeps.
+LOADER = """
+const instances = new WeakMap();
+
+export default function (component) {
+  const { parentElement, data } = component;
+  let instance = instances.get(parentElement);
+  if (!instance) {
+    instance = {};
+    instances.set(parentElement, instance);
+    const started = instance;
+    import(new URL(data[0].module, document.baseURI).href)
+      .then((module) => {
+        if (started.gone) return;
+        started.view = module.mount(parentElement.querySelector(".ssam-live"));
+        started.view.update(started.latest);
+      })
+      .catch((error) => {
+        parentElement.querySelector(".ssam-live").textContent = `The live panel could not be loaded: ${error.message}`;
+      });
+  }
+  instance.latest = component;
+  instance.view?.update(component);
+  return () => {
+    instance.gone = true;
+    instance.view?.unmount();
+    instances.delete(parentElement);
+  };
+}
+"""
+
+
+def _component() -> Any:
+    """Registers the component. Plotly's own JavaScript comes out of the plotly package: nothing is fetched from outside."""
+    package = importlib.util.find_spec("plotly")
+    if package is None or package.origin is None:
+        raise RuntimeError("plotly is not installed; run: pip install -r requirements.txt")
+    source, copy = Path(package.origin).parent / "package_data" / "plotly.min.js", STATIC / "plotly.min.js"
+    if not copy.exists() or not filecmp.cmp(source, copy):
+        draft = copy.with_suffix(f".{os.getpid()}")
+        shutil.copy2(source, draft)
+        os.replace(draft, copy)
+    style = (STATIC / "live.css").read_text(encoding="utf-8")
+    return st.components.v2.component(
+        "ssam_live", html='<div class="ssam-live"></div>', css=style, js=LOADER, isolate_styles=False
+    )
+
+
+_mount = _component()
+
+
+def _address(name: str) -> str:
+    """A static file's address, with a version so that no browser shows yesterday's."""
+    stamp = hashlib.sha256("".join(str(path.stat().st_mtime_ns) for path in sorted(STATIC.iterdir())).encode())
+    base = st.get_option("server.baseUrlPath").strip("/")
+    return f"{'/' + base if base else ''}/app/static/{name}?v={stamp.hexdigest()[:12]}"
+
+
+def pace(run: Run, window: Window) -> float | None:
+    """Seconds between two ticks: quick until the first point, none once the race has ended."""
+    if run.state in ENDED:
+        return None
+    if run.state in ("queued", "starting") or not any(lane.points for lane in window.lanes):
+        return 0.2
+    return 0.8 if run.state == "running" else 1.0
+
+
+def draw(store: Store, run: Run | None, window: Window | None) -> None:
+    """Mounts the component; without a run it only loads what it will need."""
+    data: dict[str, Any] = {"module": _address("live.js"), "plotly": _address("plotly.min.js"), "run": None}
+    if run is None or window is None:
+        lanes = [{"color": style.color, "dash": style.dash} for style in theme.METHOD_STYLES.values()]
+        data["preview"] = {"lanes": lanes, "phases": PHASES, "captions": texts.PREVIEW}
+    else:
+        view = st.session_state.get(KEY, {}).get("view") or {}
+        data |= _race(run, window) | {"heat": _heat(store, run, window, view)}
+    _mount(key=KEY, data=[data], on_view_change=lambda: None)  # a list is not searched for tables
+
+
+def _race(run: Run, window: Window) -> dict[str, Any]:
+    info = run.started_info or {}
+    styles, titles = theme.lane_styles(run.spec), theme.lane_titles(run.spec)
+    lanes = zip(window.lanes, run.spec.lanes, styles, titles, strict=True)
+    return {
+        "run": run.id,
+        "state": run.state,
+        "status": _status(run, window),
+        "failed": run.message if run.state in ("failed", "interrupted") else "",
+        "progress": window.progress,
+        "notes": _notes(run, info),
+        "testSize": info.get("test_size"),
+        "lanes": [
+            {
+                "title": title,
+                "color": style.color,
+                "dash": style.dash,
+                "symbol": style.symbol,
+                "settings": _settings(run, spec_lane),
+                "sparse": METHODS[lane.method].sparse,
+                **_lane(lane),
+            }
+            for lane, spec_lane, style, title in lanes
+        ],
+        "layers": window.layers,
+        "phases": PHASES,
+        "texts": texts.SEEING,
+    }
+
+
+def _lane(lane: LaneWindow) -> dict[str, Any]:
+    return {
+        "name": lane.name,
+        "state": lane.state,
+        "points": lane.points,
+        "steps": {name: _packed(lane.steps[name]) for name in CURVES},
+        "epochs": lane.epochs,
+        "masks": lane.masks,
+        "phases": lane.phase_ms,
+        "stepMs": lane.step_ms,
+        "ratio": lane.ratio,
+        "ratioIqr": lane.ratio_iqr,
+        "lastStep": lane.last_step,
+        "totalSteps": lane.total_steps,
+        "seconds": lane.seconds,
+    }
+
+
+def _packed(values: Sequence[float | None]) -> str:
+    """Base64 of little-endian float32, NaN where there is no value."""
+    return base64.b64encode(np.array(values, dtype="<f4").tobytes()).decode()
+
+
+def _settings(run: Run, lane: Any) -> str:
+    method = METHODS[lane.method]
+    parts = [f"sparsity {run.spec.lane_sparsity(lane) * 100:g} %"] if method.sparse else []
+    if method.passes > 1:
+        parts.append(f"ρ {run.spec.lane_rho(lane):g}")
+    return " · ".join(parts) or "no perturbation"
+
+
+def _status(run: Run, window: Window) -> dict[str, str]:
+    """The state in a word, and what there is to say about the time."""
+    word = texts.STATES[run.state]
+    if run.state == "queued":
+        ahead = (run.queue_position or 1) - 1
+        return {"word": word, "detail": f"{ahead} race{'s' * (ahead != 1)} ahead" if ahead else "starts in a moment"}
+    if run.state == "starting":
+        return {"word": word, "detail": run.message}
+    detail = f"{texts.duration(window.elapsed)} of training" if run.progress > 0 else ""
+    if run.state in ("running", "paused"):
+        detail = f"{window.progress * 100:.0f} %"
+        if window.eta_seconds is not None and window.elapsed > 1:
+            detail += f" · about {texts.duration(window.eta_seconds)} left"
+    if run.state == "running" and run.want == "pause":
+        detail += " · pausing"
+    return {"word": word, "detail": detail}
+
+
+def _notes(run: Run, info: dict[str, Any]) -> list[str]:
+    notes = []
+    if info:
+        threads = f", {info['threads']} thread{'s' * (info['threads'] != 1)}" if info["device"] == "cpu" else ""
+        notes.append(f"{info['device_name']}{threads}, {info['precision']}, {info['parameters']:,} parameters")
+    if run.shared:
+        notes.append("Shared machine: another race ran at the same time, so step times are not to be trusted.")
+    return notes + [str(warning) for warning in info.get("warnings", ())]
+
+
+@lru_cache(maxsize=256)
+def _picture(store: Store, run_id: str, lane: str, layer: str, step: int) -> Heatmap | None:
+    """A mask that has been made does not change, so its file is read once."""
+    return store.heatmap(run_id, lane, layer, step)
+
+
+def _heat(store: Store, run: Run, window: Window, view: dict[str, Any]) -> dict[str, Any] | None:
+    """The pictures of one layer's masks, of every sparse lane, at the wanted epoch or the newest."""
+    masked = [lane for lane in window.lanes if lane.masks]
+    if not masked or not window.layers:
+        return None
+    names = [layer["name"] for layer in window.layers]
+    largest = max(window.layers, key=lambda layer: (len(layer["shape"]) > 1, np.prod(layer["shape"])))
+    layer = view["layer"] if view.get("layer") in names else largest["name"]
+    epochs = sorted({mask["epoch"] for lane in masked for mask in lane.masks})
+    wanted = view.get("epoch") if view.get("run") == run.id else None
+    maps = {}
+    for lane in masked:
+        past = [mask for mask in lane.masks if wanted is None or mask["epoch"] <= wanted] or lane.masks[:1]
+        if picture := _picture(store, run.id, lane.name, layer, past[-1]["step"]):
+            rows, columns = picture.shape
+            pixels = base64.b64encode(picture.pixels).decode()
+            maps[lane.name] = {
+                **past[-1],
+                "rows": rows,
+                "columns": columns,
+                "pixels": pixels,
+                "density": picture.density,
+            }
+    return {"layer": layer, "epochs": epochs, "epoch": wanted, "maps": maps}

@@ -1,0 +1,71 @@
+"""The Start button: what the race will cost, what is wrong with the settings, and one race however often it is pressed."""
+
+import secrets
+
+import streamlit as st
+
+from app import controls, texts
+from app.server import Lab
+from ssam.spec import DATASETS, MODELS, RaceSpec
+from ssam.spec.estimate import estimate_seconds
+from ssam.store import Run
+from ssam.store.views import ENDED
+
+
+def describe(spec: RaceSpec) -> str:
+    """What is raced, in one line."""
+    parts = [f"{MODELS[spec.model].title} on {DATASETS[spec.dataset].title}"]
+    if spec.train_size:
+        parts.append(f"{spec.train_size:,} images")
+    if spec.label_noise:
+        parts.append(f"{spec.label_noise * 100:g} % wrong labels")
+    budget = (
+        f"{spec.seconds:g} s a lane" if spec.clock == "seconds" else f"{spec.epochs} epoch{'s' * (spec.epochs > 1)}"
+    )
+    return " · ".join([*parts, budget, f"seed {spec.seed}"])
+
+
+def button(lab: Lab, spec: RaceSpec | None, problem: str, shown: Run | None) -> None:
+    """The Start button with one line that says how long the race will take, or why it cannot start."""
+    st.session_state.setdefault("request_id", secrets.token_urlsafe(16))
+    going = spec is not None and _is_going(shown, spec)
+    st.button(
+        "Start race",
+        key="start_race",
+        type="primary",
+        icon=":material/play_arrow:",
+        width="stretch",
+        disabled=spec is None or going,
+        on_click=_start,
+        args=(lab,),
+    )
+    if spec is None:
+        st.error(problem)
+    elif going:
+        st.caption("This race is under way. Change a setting to start another.")
+    else:
+        st.caption(_cost(lab, spec))
+
+
+def _cost(lab: Lab, spec: RaceSpec) -> str:
+    rate = lab.store.rate(spec.device, spec.model)
+    guess = "" if rate.measured else ", a first guess"
+    return f"About {texts.duration(estimate_seconds(spec, rate))} on this machine{guess}."
+
+
+def _start(lab: Lab) -> None:
+    """Submits what the controls show now. A second click finds the race of the first one under way."""
+    try:
+        spec = controls.read(lab)
+    except ValueError:  # the page says what is wrong
+        return
+    run_id = st.session_state.get("run")
+    if _is_going(lab.store.run(run_id) if run_id else None, spec):
+        return
+    st.session_state["run"] = lab.client.submit(spec, st.session_state["request_id"])
+    st.session_state["request_id"] = secrets.token_urlsafe(16)
+    st.session_state["notice"] = None
+
+
+def _is_going(run: Run | None, spec: RaceSpec) -> bool:
+    return run is not None and run.state not in ENDED and run.spec == spec

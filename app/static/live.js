@@ -1,0 +1,259 @@
+// The live panel. mount(host) gives {update, unmount}; every update brings the whole window of the race.
+
+const version = new URL(import.meta.url).search;
+const { accuracyChart, stepsChart, timingChart, STEP_CURVES } = await import(`./charts.js${version}`);
+const { count, element, fixed, percent, showCards, showLegend, showWords, times } = await import(`./parts.js${version}`);
+const { showMasks } = await import(`./masks.js${version}`);
+const { preview } = await import(`./preview.js${version}`);
+
+const SKELETON = `
+  <div class="status">
+    <span class="pill" role="status"></span><span class="detail"></span>
+    <div class="bar" role="progressbar" aria-label="Progress of the race" aria-valuemin="0" aria-valuemax="100"><i></i></div>
+  </div>
+  <p class="failure" role="alert" hidden></p>
+  <div class="cards"></div>
+  <div class="axis" role="radiogroup" aria-label="Horizontal axis of the curves">
+    <span aria-hidden="true">x-axis</span>
+    <label><input type="radio" value="epoch" checked><span>epoch</span></label>
+    <label><input type="radio" value="gradients"><span>gradients</span></label>
+    <label><input type="radio" value="seconds"><span>seconds</span></label>
+  </div>
+  <div class="panels">
+    <section class="panel" data-panel="accuracy">
+      <header><h3>Test accuracy</h3></header>
+      <div class="chart" role="img"></div>
+      <footer></footer>
+    </section>
+    <section class="panel" data-panel="steps">
+      <header><h3><select aria-label="What the curves of the steps show"></select></h3></header>
+      <div class="chart" role="img"></div>
+      <footer>Thin: batches. Bold: smoothed.</footer>
+    </section>
+    <section class="panel" data-panel="masks">
+      <header><h3>Masks</h3></header>
+      <div class="tools">
+        <label>Layer <select class="layer"></select></label>
+        <label class="slide">Epoch <input type="range" min="0" value="0" step="1"><output></output></label>
+        <label class="follow"><input type="checkbox" checked><span>follow</span></label>
+      </div>
+      <div class="maps"></div>
+      <p class="empty"></p>
+      <footer>Strong: every weight of the patch is perturbed. Pale: none.</footer>
+    </section>
+    <section class="panel" data-panel="timing">
+      <header><h3>Time of a step</h3></header>
+      <div class="legend" aria-hidden="true"></div>
+      <div class="chart" role="img"></div>
+      <footer></footer>
+    </section>
+  </div>
+  <ul class="notes"></ul>
+  <details class="words"><summary>The race in words</summary><table><thead></thead><tbody></tbody></table></details>`;
+
+let plotly; // one promise for the page
+
+function loadPlotly(address) {
+  plotly ??= new Promise((resolve, reject) => {
+    const script = element("script", { src: address, onload: resolve });
+    script.onerror = () => reject(new Error(`${address} did not load`));
+    document.head.append(script);
+  });
+  return plotly;
+}
+
+/** Decodes base64 float32; NaN becomes null, as Plotly wants it for a gap. */
+function unpack(text) {
+  const bytes = Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
+  return Array.from(new Float32Array(bytes.buffer), (value) => (Number.isNaN(value) ? null : value));
+}
+
+/** Whether a computed colour, "rgb(…)", is a light one. */
+function isLight(color) {
+  const [red, green, blue] = color.match(/[\d.]+/g).map(Number);
+  return 0.2126 * red + 0.7152 * green + 0.0722 * blue > 128;
+}
+
+export function mount(host) {
+  const root = element("section", { className: "race", ariaLabel: "Live race", innerHTML: SKELETON });
+  root.dataset.testid = "live-race";
+  root.dataset.points = 0;
+  const find = (selector) => root.querySelector(selector);
+  const panel = (name, selector) => find(`[data-panel="${name}"] ${selector}`);
+  const charts = Object.fromEntries(["accuracy", "steps", "timing"].map((name) => [name, panel(name, ".chart")]));
+  const state = { axis: "epoch", curve: "loss", layer: null, epoch: null, data: null, ask: null };
+  const gone = new AbortController();
+  const resized = new ResizeObserver(() => requestAnimationFrame(() => drawCharts()));
+  Object.values(charts).forEach((chart) => resized.observe(chart));
+
+  prepareHelp();
+  prepareCurves();
+  prepareMasks();
+
+  /** "What am I seeing?" lies over its panel; Escape, a click elsewhere and leaving it with the keyboard close it. */
+  function prepareHelp() {
+    for (const header of root.querySelectorAll(".panel > header")) {
+      const help = element("details", { className: "why" }, element("summary", { textContent: "What am I seeing?" }), element("div"));
+      help.onkeydown = (event) => {
+        if (event.key === "Escape") help.open = false;
+      };
+      header.append(help);
+    }
+    const leave = ({ target }) => {
+      for (const help of root.querySelectorAll(".why[open]")) if (!help.contains(target)) help.open = false;
+    };
+    document.addEventListener("click", leave, { signal: gone.signal });
+    root.addEventListener("focusin", leave);
+  }
+
+  function prepareCurves() {
+    const curves = panel("steps", "select");
+    curves.append(...Object.entries(STEP_CURVES).map(([value, { title }]) => new Option(title, value)));
+    curves.onchange = () => {
+      state.curve = curves.value;
+      drawCharts();
+    };
+    const group = `axis-${crypto.getRandomValues(new Uint32Array(1))[0]}`;
+    for (const radio of root.querySelectorAll(".axis input")) {
+      radio.name = group;
+      radio.onchange = () => {
+        state.axis = radio.value;
+        drawCharts();
+      };
+    }
+  }
+
+  /** Layer and epoch are asked of the server, which sends only the pictures that are looked at. */
+  function prepareMasks() {
+    const [layer, slider, follow] = [find(".layer"), find(".slide input"), find(".follow input")];
+    let waiting = 0;
+    const ask = () => state.ask("view", { run: state.data.run, layer: state.layer, epoch: state.epoch });
+    const shown = () => state.data.heat.epochs[slider.value];
+    layer.onchange = () => {
+      state.layer = layer.value;
+      ask();
+    };
+    slider.oninput = () => {
+      follow.checked = false;
+      state.epoch = shown();
+      showEpoch(state.epoch);
+      clearTimeout(waiting);
+      waiting = setTimeout(ask, 80); // one question for a whole drag
+    };
+    follow.onchange = () => {
+      state.epoch = follow.checked ? null : shown();
+      ask();
+    };
+  }
+
+  function update({ data: [sent], setStateValue }) {
+    loadPlotly(sent.plotly).then(drawCharts).catch(fail);
+    if (!sent.run) {
+      host.replaceChildren(preview(sent.preview));
+      return;
+    }
+    const curves = (packed) => Object.fromEntries(Object.entries(packed).map(([name, text]) => [name, unpack(text)]));
+    const data = { ...sent, lanes: sent.lanes.map((lane) => ({ ...lane, steps: curves(lane.steps) })) };
+    if (state.data?.run !== data.run) begin(data);
+    state.data = data;
+    state.ask = setStateValue;
+    if (!root.isConnected) host.replaceChildren(root);
+    showStatus(data);
+    showCards(find(".cards"), data);
+    showMaskPanel(data);
+    showWords(find("table"), data);
+    showLegend(find(".legend"), data.phases);
+  }
+
+  /** Another race than before: what was chosen for the last one does not hold for it. */
+  function begin(data) {
+    state.layer = null;
+    state.epoch = data.heat?.epoch ?? null;
+    find(".follow input").checked = state.epoch == null;
+    root.dataset.points = 0;
+    for (const [name, paragraphs] of Object.entries(data.texts)) {
+      panel(name, ".why div").replaceChildren(...paragraphs.map((text) => element("p", { textContent: text })));
+    }
+  }
+
+  function fail(error) {
+    find(".failure").hidden = false;
+    find(".failure").textContent = `The charts could not be drawn: ${error.message}`;
+  }
+
+  function showStatus(data) {
+    root.dataset.state = data.state === "starting" ? "queued" : data.state;
+    root.dataset.lanes = data.lanes.length;
+    root.classList.toggle("blank", Boolean(data.failed) && !data.lanes.some((lane) => lane.points));
+    const pill = find(".pill");
+    if (pill.textContent !== data.status.word) pill.textContent = data.status.word; // it is read out on every change
+    pill.dataset.state = data.state;
+    find(".detail").textContent = data.status.detail;
+    find(".bar").setAttribute("aria-valuenow", Math.round(100 * data.progress));
+    find(".bar i").style.width = `${100 * data.progress}%`;
+    find(".failure").hidden = !data.failed;
+    find(".failure").textContent = data.failed;
+    find(".notes").replaceChildren(...data.notes.map((note) => element("li", { textContent: note })));
+  }
+
+  function showMaskPanel({ run, heat, lanes, layers }) {
+    find('[data-panel="masks"]').classList.toggle("idle", !heat);
+    const sparse = lanes.some((lane) => lane.sparse);
+    find(".empty").textContent = sparse ? "The first mask comes with the first step." : "No lane of this race has a mask. SSAM-F and SSAM-D have one.";
+    if (!heat) return;
+    const [layer, slider] = [find(".layer"), find(".slide input")];
+    if (layer.dataset.run !== run) {
+      layer.dataset.run = run;
+      layer.replaceChildren(...layers.map(({ name, shape }) => new Option(`${name.replace(/^stages\./, "")} (${shape.join("×")})`, name)));
+    }
+    if (document.activeElement !== layer) layer.value = state.layer = heat.layer;
+    slider.max = heat.epochs.length - 1;
+    if (state.epoch == null) slider.value = heat.epochs.length - 1;
+    showEpoch(heat.epochs[slider.value]);
+    showMasks(find(".maps"), state.data);
+  }
+
+  function showEpoch(epoch) {
+    find(".slide output").textContent = Number(epoch.toFixed(1));
+    find(".slide input").setAttribute("aria-valuetext", `epoch ${epoch}`);
+  }
+
+  /** Draws the charts; data-points tells how many points of the fullest lane are on the screen. */
+  async function drawCharts() {
+    const { data, axis, curve } = state;
+    if (!data || !window.Plotly || !root.isConnected || !charts.accuracy.clientWidth) return;
+    const style = getComputedStyle(root);
+    root.style.colorScheme = isLight(style.color) ? "dark" : "light"; // for the slider, the box and the lists
+    const look = (name) => style.getPropertyValue(`--st-${name}`).trim();
+    const theme = { text: look("text-color"), line: look("border-color"), font: look("font"), panel: look("secondary-background-color") };
+    await Promise.all([
+      accuracyChart(window.Plotly, charts.accuracy, data, axis, theme),
+      stepsChart(window.Plotly, charts.steps, data, axis, curve, theme),
+      timingChart(window.Plotly, charts.timing, data, theme),
+    ]);
+    root.dataset.points = Math.max(0, ...data.lanes.map((lane) => lane.steps.loss.length));
+    describeCharts(data, axis, curve);
+  }
+
+  function describeCharts({ lanes, testSize }, axis, curve) {
+    const label = (name, what, value) => charts[name].setAttribute("aria-label", `${what} ${lanes.map((lane) => `${lane.title} ${value(lane)}`).join("; ")}.`);
+    label("accuracy", `Test accuracy by ${axis}.`, (lane) => percent(lane.epochs.at(-1)?.test_accuracy));
+    label("steps", `${STEP_CURVES[curve].title} by ${axis}.`, (lane) => fixed(lane.steps[curve].at(-1), 3));
+    label("timing", "Milliseconds of a training step.", (lane) => `${fixed(lane.stepMs, 1)}, ${times(lane.ratio)} SGD`);
+    const during = lanes.flatMap((lane) => lane.epochs).find((epoch) => !epoch.final)?.test_size ?? 2000;
+    panel("accuracy", "footer").textContent =
+      `Evaluated on ${count(during)} of the test images during the race, on all${testSize ? ` ${count(testSize)}` : ""} at the end (ringed).`;
+    const refreshes = lanes.filter((lane) => lane.phases.mask != null).map((lane) => `${lane.title} ${fixed(lane.phases.mask, 0)} ms`);
+    const aside = refreshes.length ? ` Mask refresh, not in the bars: ${refreshes.join(", ")}.` : "";
+    panel("timing", "footer").textContent = `× SGD: each step against the SGD step beside it.${aside}`;
+  }
+
+  function unmount() {
+    gone.abort();
+    resized.disconnect();
+    root.remove();
+    for (const chart of Object.values(charts)) if (chart.data) window.Plotly.purge(chart);
+  }
+
+  return { update, unmount };
+}

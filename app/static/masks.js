@@ -1,0 +1,47 @@
+// The masks of one layer: a canvas per sparse lane, one canvas pixel per cell, enlarged by CSS without smoothing.
+
+const { element, percent, swatch } = await import(`./parts.js${new URL(import.meta.url).search}`);
+
+/** Brings the figures up to date; they are made once a race. */
+export function showMasks(holder, data) {
+  const sparse = data.lanes.filter((lane) => lane.sparse);
+  if (holder.dataset.run !== data.run) {
+    holder.dataset.run = data.run;
+    holder.replaceChildren(...sparse.map(figure));
+  }
+  sparse.forEach((lane, at) => {
+    const map = data.heat.maps[lane.name];
+    if (!map) return;
+    const canvas = holder.children[at].querySelector("canvas");
+    const facts = [`${percent(map.density, 0)} of this layer`];
+    if (map.changed != null) facts.push(`${percent(map.changed, 0)} changed`);
+    holder.children[at].querySelector("small").textContent = facts.join(" · ");
+    canvas.setAttribute("aria-label", `Mask of ${lane.title} in ${data.heat.layer} at epoch ${map.epoch}: ${facts.join(", ")}.`);
+    paint(canvas, map, lane.color);
+  });
+}
+
+function figure(lane) {
+  const frame = element("div", { className: "frame" }, element("canvas", { role: "img" }));
+  return element("figure", {}, element("figcaption", {}, swatch(lane), lane.title), frame, element("small"));
+}
+
+/** Paints pixels (base64 uint8, 255 = every weight perturbed) from transparent to the lane's colour. */
+function paint(canvas, { rows, columns, pixels }, color) {
+  const shown = `${rows} ${columns} ${pixels}`;
+  if (canvas.shown === shown) return;
+  canvas.shown = shown;
+  canvas.width = columns;
+  canvas.height = rows;
+  const shape = Math.max(0.25, Math.min(4, columns / rows)); // a very long layer is not drawn as a hairline
+  canvas.style.aspectRatio = shape;
+  canvas.style.width = `${100 * Math.min(1, shape)}%`;
+  const [red, green, blue] = [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16));
+  const context = canvas.getContext("2d");
+  const image = context.createImageData(columns, rows);
+  const shares = atob(pixels);
+  for (let cell = 0; cell < rows * columns; cell++) {
+    image.data.set([red, green, blue, shares.charCodeAt(cell)], 4 * cell);
+  }
+  context.putImageData(image, 0, 0);
+}

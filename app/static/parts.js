@@ -1,0 +1,102 @@
+// Small pieces of the page that are text: the cards of the lanes, the race in words, the legends.
+
+export const percent = (share, digits = 1) => (share == null ? "–" : `${(100 * share).toFixed(digits)} %`);
+export const fixed = (value, digits) => (value == null ? "–" : value.toFixed(digits));
+export const times = (ratio) => (ratio == null ? "–" : `${ratio.toFixed(2)} ×`);
+export const count = (number) => number.toLocaleString("en");
+
+export function element(tag, properties = {}, ...children) {
+  const made = Object.assign(document.createElement(tag), properties);
+  made.append(...children);
+  return made;
+}
+
+const DASHES = { solid: "", dot: "2 3", dash: "7 4", dashdot: "7 3 2 3", longdash: "11 4", longdashdot: "11 3 2 3" };
+const SHAPES = {
+  circle: '<circle cx="15" cy="7" r="4"/>',
+  square: '<rect x="11" y="3" width="8" height="8"/>',
+  diamond: '<path d="M15 2l5 5-5 5-5-5z"/>',
+  "triangle-up": '<path d="M15 2l5 9h-10z"/>',
+};
+
+/** A lane's line and marker, as the charts draw it. */
+export function swatch({ symbol, dash, color }) {
+  const shape = SHAPES[symbol.replace("-open", "")] ?? SHAPES.circle;
+  const inside = symbol.endsWith("-open") ? "var(--st-background-color)" : "currentColor";
+  const made = element("span", { className: "swatch", ariaHidden: "true" });
+  made.innerHTML =
+    `<svg width="30" height="14" style="color:${color}"><path d="M0 7h30" stroke="currentColor" stroke-width="2" stroke-dasharray="${DASHES[dash]}"/>` +
+    `<g fill="${inside}" stroke="currentColor" stroke-width="1.5">${shape}</g></svg>`;
+  return made;
+}
+
+function part(tag, name) {
+  const made = element(tag);
+  made.dataset.part = name;
+  return made;
+}
+
+function card(lane) {
+  const facts = { loss: "train loss", ms: "ms a step", ratio: "× SGD" };
+  const fact = ([name, label]) => element("div", {}, element("dt", { textContent: label }), part("dd", name));
+  const made = element(
+    "article",
+    { className: "card", ariaLabel: lane.title },
+    element("header", {}, swatch(lane), element("h3", { textContent: lane.title }), part("span", "state")),
+    part("strong", "accuracy"),
+    part("small", "of"),
+    element("dl", {}, ...Object.entries(facts).map(fact)),
+    element("small", { className: "settings", textContent: lane.settings }),
+  );
+  made.style.setProperty("--lane", lane.color);
+  return made;
+}
+
+/** One card per lane; made once a race, then only their texts change. */
+export function showCards(holder, data) {
+  if (holder.dataset.run !== data.run) {
+    holder.dataset.run = data.run;
+    holder.replaceChildren(...data.lanes.map(card));
+  }
+  data.lanes.forEach((lane, at) => {
+    const made = holder.children[at];
+    const show = (name, text) => {
+      made.querySelector(`[data-part="${name}"]`).textContent = text;
+    };
+    const newest = lane.epochs.at(-1);
+    const states = { waiting: "waiting", running: "", finished: "finished", diverged: `diverged at step ${lane.lastStep}` };
+    made.dataset.state = lane.state;
+    show("state", lane.state === data.state ? "" : states[lane.state]);
+    show("accuracy", percent(newest?.test_accuracy));
+    show("of", newest ? `on ${newest.final ? "all " : ""}${count(newest.test_size)} test images` : "test accuracy");
+    show("loss", fixed(newest?.train_loss ?? lane.steps.loss.at(-1), 3));
+    show("ms", fixed(lane.stepMs, 1));
+    show("ratio", times(lane.ratio));
+    const middle = lane.ratioIqr?.map((ratio) => ratio.toFixed(2)).join(" to ");
+    made.querySelector('[data-part="ratio"]').title = middle ? `middle half of the steps: ${middle}` : "";
+  });
+}
+
+/** The race as a table of words and numbers, for those who cannot see the charts. */
+export function showWords(table, data) {
+  const columns = ["Lane", "State", "Epoch", "Test accuracy", "Test loss", "Train loss", "ms a step", "× SGD", "Own seconds"];
+  const rows = data.lanes.map((lane) => {
+    const newest = lane.epochs.at(-1);
+    const losses = [fixed(newest?.test_loss, 3), fixed(newest?.train_loss, 3)];
+    const cost = [fixed(lane.stepMs, 1), times(lane.ratio), fixed(lane.seconds, 1)];
+    return [lane.title, lane.state, fixed(lane.steps.epoch.at(-1), 1), percent(newest?.test_accuracy), ...losses, ...cost];
+  });
+  const line = (tag, cells) => element("tr", {}, ...cells.map((textContent) => element(tag, { textContent })));
+  table.tHead.replaceChildren(line("th", columns));
+  table.tBodies[0].replaceChildren(...rows.map((cells) => line("td", cells)));
+}
+
+/** The colours of the phases; written once. */
+export function showLegend(holder, phases) {
+  if (holder.childElementCount) return;
+  for (const { title, color } of phases) {
+    const item = element("span", { textContent: title });
+    item.style.setProperty("--phase", color);
+    holder.append(item);
+  }
+}

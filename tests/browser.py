@@ -1,0 +1,111 @@
+"""A real browser on a real server: helpers for the tests marked ``browser``."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+from playwright.sync_api import Browser, Page, sync_playwright
+
+ROOT = Path(__file__).resolve().parents[1]
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+LIVE = '[data-testid="live-race"]'
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """``CHROMIUM``, else the first of NAMES on the path, else Playwright's own."""
+    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+    as_root = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=as_root)
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def app_server(home: Path) -> Iterator[str]:
+    """The app on a free port of this machine, with ``home`` as its home folder; gives the address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    address = f"http://127.0.0.1:{port}"
+    environment = {name: value for name, value in os.environ.items() if name != "SSAM_DATABASE_URL"}
+    with (home / "server.log").open("wb") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "streamlit", "run", "app/main.py", f"--server.port={port}"],
+            cwd=ROOT,
+            env={**environment, "SSAM_HOME": str(home)},
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        wait_until(lambda: answers(f"{address}/_stcore/health") or server.poll() is not None, 30)
+        assert server.poll() is None, (home / "server.log").read_text()
+        yield address
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+def end_runner(home: Path) -> None:
+    """Kills the runner of this home folder, its fork server and its races: nothing else would end them."""
+    if (file := home / "runner.json").exists():
+        runner = psutil.Process(json.loads(file.read_text(encoding="utf-8"))["pid"])
+        family = [runner, *runner.children(recursive=True)]
+        for process in family:
+            process.kill()
+        psutil.wait_procs(family, timeout=10)
+
+
+def answers(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(address, timeout=1) as answer:
+            return answer.status == 200
+    except OSError:
+        return False
+
+
+def wait_until(condition, seconds: float) -> None:
+    """Polls until the condition holds; fails after ``seconds``."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+class Watched:
+    """A page that notes where it went for data and what went wrong in it."""
+
+    def __init__(self, browser: Browser, **context: object) -> None:
+        self.page: Page = browser.new_context(viewport={"width": 1280, "height": 900}, **context).new_page()
+        self.hosts: set[str] = set()
+        self.problems: list[str] = []
+        self.page.on("request", lambda request: self._note(request.url))
+        self.page.on("websocket", lambda socket: self._note(socket.url))
+        self.page.on("pageerror", lambda error: self.problems.append(str(error)))
+        self.page.on("console", lambda said: self.problems.append(said.text) if said.type == "error" else None)
+
+    def _note(self, address: str) -> None:
+        kind, _, rest = address.partition(":")
+        if kind not in ("data", "blob"):
+            self.hosts.add(rest.strip("/").split("/")[0])
+
+    def live(self, name: str) -> str:
+        return self.page.locator(LIVE).get_attribute(f"data-{name}") or ""
+
+    def points(self) -> int:
+        return int(self.live("points") or 0)
+
+    def wait(self, script: str, seconds: float, argument: object = None) -> None:
+        """Waits until the JavaScript expression is true; ``live`` is the live panel (or undefined)."""
+        whole = f"(argument) => {{ const live = document.querySelector('{LIVE}') ?? undefined; return {script}; }}"
+        self.page.wait_for_function(whole, arg=argument, timeout=1000 * seconds)

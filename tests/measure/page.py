@@ -1,0 +1,94 @@
+"""How quickly the page answers, and pictures of it: ``python -m tests.measure.page``.
+
+Opens the page and starts the noisy-labels race several times in a real browser, on a home folder of its own, and lets the
+last race end for the pictures.
+"""
+
+import json
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+from playwright.sync_api import Browser
+
+from ssam.spec import ASSETS
+from tests.browser import LIVE, Watched, app_server, chromium, end_runner, wait_until
+from tests.measure.machine import machine
+
+START = ".st-key-start_race button"
+ROUNDS = 5
+PICTURES = {  # name: width, height, colour scheme
+    "race": (1280, 900, "light"),
+    "race-dark": (1280, 900, "dark"),
+    "race-phone": (390, 844, "light"),
+    "race-wide": (1920, 1080, "light"),
+}
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder, chromium() as browser:
+        home = Path(folder)
+        with app_server(home) as address:
+            Watched(browser).page.goto(address)  # the first visit starts the runner
+            wait_until((home / "machine.json").exists, 60)
+            rounds = [measure(browser, address, stop=number < ROUNDS - 1) for number in range(ROUNDS)]
+            take_pictures(browser, rounds[-1]["url"])
+        end_runner(home)
+    figures = {
+        name: {"median": statistics.median(values := [r[name] for r in rounds]), "worst": worst(values)}
+        for name, worst in (("interactive_s", max), ("first_point_s", max), ("updates_per_s", min))
+    }
+    record = {"command": "python -m tests.measure.page", "rounds": ROUNDS, **machine(), **figures}
+    (ASSETS / "measured" / "page.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(figures, indent=1))
+
+
+def measure(browser: Browser, address: str, stop: bool) -> dict:
+    """Opening to an enabled Start button, click to the first drawn point, and how often the panel then moves."""
+    watched = Watched(browser)
+    page = watched.page
+    begin = time.perf_counter()
+    page.goto(address)
+    page.locator(f"{START}:enabled").wait_for(timeout=60_000)
+    interactive = time.perf_counter() - begin
+    page.wait_for_selector(".ssam-live .preview")
+    clicked = time.perf_counter()
+    page.locator(START).click()
+    watched.wait("live?.dataset.points > 0", 60)
+    first_point = time.perf_counter() - clicked
+    updates = page.evaluate(
+        f"""() => new Promise((done) => {{
+            const live = document.querySelector('{LIVE}');
+            let seen = live.dataset.points, count = 0;
+            new MutationObserver(() => {{ if (live.dataset.points !== seen) {{ seen = live.dataset.points; count++; }} }})
+                .observe(live, {{ attributes: true }});
+            setTimeout(() => done(count / 10), 10000);
+        }})"""
+    )
+    url = page.url
+    if stop:
+        page.locator(".st-key-stop_race button").click()
+    watched.wait(f"live?.dataset.state === '{'stopped' if stop else 'finished'}'", 600)
+    page.context.close()
+    print(f"interactive {interactive:.2f} s, first point {first_point:.2f} s, {updates:.1f} updates/s", flush=True)
+    return {"interactive_s": interactive, "first_point_s": first_point, "updates_per_s": updates, "url": url}
+
+
+def take_pictures(browser: Browser, url: str) -> None:
+    folder = ASSETS / "screenshots"
+    folder.mkdir(exist_ok=True)
+    for name, (width, height, scheme) in PICTURES.items():
+        watched = Watched(browser, color_scheme=scheme)
+        watched.page.set_viewport_size({"width": width, "height": height})
+        watched.page.goto(url)
+        watched.wait("live?.dataset.points > 0 && live.querySelectorAll('canvas').length > 0", 60)
+        bottom = watched.page.locator(f"{LIVE} .panels").bounding_box()
+        watched.page.set_viewport_size({"width": width, "height": round(bottom["y"] + bottom["height"]) + 40})
+        time.sleep(1)  # the charts follow the new size
+        watched.page.screenshot(path=folder / f"{name}.png")
+        watched.page.context.close()
+
+
+if __name__ == "__main__":
+    main()

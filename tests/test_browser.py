@@ -1,0 +1,163 @@
+"""The race page in a real browser, on the real server with the real runner."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from ssam.store import Store
+from tests.browser import LIVE, Watched, app_server, chromium, end_runner, wait_until
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+START = ".st-key-start_race button"
+QUICK = "/?preset=quick&epochs=40"  # long enough to be stopped, whatever the machine
+ZOOM = "live.querySelector('[data-panel=accuracy] .chart').layout.xaxis.range.join()"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A home folder of its own. The runner it gets is ended with the tests: nothing else would."""
+    folder = tmp_path_factory.mktemp("home")
+    yield folder
+    end_runner(folder)
+
+
+@pytest.fixture(scope="module")
+def address(home: Path) -> Iterator[str]:
+    with app_server(home) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def store(home: Path, address: str) -> Iterator[Store]:
+    store = Store(home, f"sqlite:///{home / 'ssam.db'}")
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def watched(browser: Browser, address: str) -> Iterator[Watched]:
+    """A fresh page; at the end it must have stayed at home and without an error."""
+    watched = Watched(browser)
+    yield watched
+    watched.page.context.close()
+    assert watched.hosts == {address.removeprefix("http://")}, "the page must not ask another host"
+    assert watched.problems == []
+
+
+def warm(store: Store) -> None:
+    """Waits until the runner has torch loaded: it writes down the machine's devices then."""
+    wait_until((store.home / "machine.json").exists, 60)
+
+
+def test_a_race_from_start_to_stop(watched: Watched, address: str, store: Store) -> None:
+    page = watched.page
+    opened = time.monotonic()
+    page.goto(address + QUICK)
+    expect(page.locator(START)).to_be_enabled(timeout=20_000)
+    print(f"\nopen to interactive: {time.monotonic() - opened:.2f} s")
+    page.wait_for_selector(".ssam-live .preview", timeout=20_000)
+    warm(store)
+
+    clicked = time.monotonic()
+    page.locator(START).dblclick()  # two clicks, one race
+    watched.wait("live?.dataset.points > 0", 60)
+    print(f"click to first point: {time.monotonic() - clicked:.2f} s")
+    assert len(store.runs()) == 1
+    (run,) = store.runs()
+    assert f"run={run.id}" in page.url
+    assert watched.live("state") == "running"
+    assert watched.live("lanes") == "4"
+
+    page.evaluate(f"document.querySelector('{LIVE}').marked = true")
+    points = watched.points()
+    watched.wait("live.dataset.points > argument", 30, points)
+    assert page.evaluate(f"document.querySelector('{LIVE}').marked"), "the panel must not be drawn anew"
+    drawn = f"document.querySelectorAll('{LIVE} [data-panel=steps] .scatterlayer .trace').length"
+    assert page.evaluate(drawn) == 8
+
+    page.locator(".st-key-pause_race button").click()
+    watched.wait("live.dataset.state === 'paused'", 30)
+    held = settled(watched)
+    time.sleep(2.5)  # two ticks and more
+    assert watched.points() == held
+    page.get_by_role("button", name="Resume").click()
+    watched.wait("live.dataset.state === 'running' && live.dataset.points > argument", 30, held)
+
+    watched.wait("live.querySelector('[data-panel=accuracy] .chart').data.some((trace) => trace.x.length > 1)", 60)
+    before = page.evaluate(f"(() => {{ const live = document.querySelector('{LIVE}'); return {ZOOM}; }})()")
+    chart = page.locator(f"{LIVE} [data-panel=accuracy] .nsewdrag")
+    chart.scroll_into_view_if_needed()
+    box = chart.bounding_box()
+    page.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 0.3 * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.7 * box["width"], box["y"] + 0.7 * box["height"], steps=5)
+    page.mouse.up()
+    watched.wait(f"{ZOOM} !== argument", 10, before)
+    zoomed = page.evaluate(f"(() => {{ const live = document.querySelector('{LIVE}'); return {ZOOM}; }})()")
+    for _ in range(2):
+        detail = page.locator(f"{LIVE} table").text_content()
+        watched.wait("live.querySelector('table').textContent !== argument", 30, detail)  # a tick
+    assert page.evaluate(f"(() => {{ const live = document.querySelector('{LIVE}'); return {ZOOM}; }})()") == zoomed
+
+    page.reload()
+    watched.wait("live?.dataset.points > argument", 30, held)
+    assert watched.live("state") == "running"
+
+    page.locator(".st-key-stop_race button").click()
+    watched.wait("live.dataset.state === 'stopped'", 30)
+    expect(page.locator(".st-key-new_race button")).to_be_visible(timeout=10_000)
+    stopped = settled(watched)
+    time.sleep(1.5)
+    assert watched.points() == stopped
+
+
+def settled(watched: Watched) -> int:
+    """The number of points once what was on its way has arrived."""
+    last, since = watched.points(), time.monotonic()
+    deadline = since + 20
+    while time.monotonic() - since < 1.2:
+        assert time.monotonic() < deadline, "points keep coming"
+        time.sleep(0.1)
+        if (now := watched.points()) != last:
+            last, since = now, time.monotonic()
+    return last
+
+
+def test_a_finished_race_on_a_phone_in_the_dark(browser: Browser, address: str, store: Store) -> None:
+    watched = Watched(browser, color_scheme="dark", reduced_motion="reduce")
+    page = watched.page
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(address + "/?train_size=256&epochs=2&lanes=sgd,ssam-d")
+    page.locator(START).click(timeout=20_000)
+    watched.wait("live?.dataset.state === 'finished'", 60)
+    expect(page.locator("[data-testid=stDataFrame]")).to_be_visible(timeout=10_000)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    with page.expect_download() as download:
+        page.locator(".st-key-table_csv button").click()
+    lines = Path(download.value.path()).read_text().splitlines()
+    assert "test_accuracy" in lines[0]
+    assert len(lines) == 1 + 2 * 2  # a heading, then two lanes with two evaluations each
+    page.get_by_text("What am I seeing?").first.click()
+    expect(page.locator(".why[open] p").first).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator(".why[open]")).to_have_count(0)
+    page.context.close()
+    assert watched.problems == []
+
+
+def test_garbage_in_the_address(watched: Watched, address: str) -> None:
+    page = watched.page
+    page.goto(address + "/?sparsity=1.5")
+    expect(page.get_by_text("sparsity '1.5'")).to_be_visible(timeout=20_000)
+    expect(page.locator(START)).to_be_enabled()
+    assert page.get_by_text("Traceback").count() == 0

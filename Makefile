@@ -27,11 +27,11 @@ setup-test:
 # $(1): requirement files. Installs them when their contents differ from what .venv was made with.
 define install
 	set -e; test -x $(PY) || $(PYTHON) -m venv .venv; \
-	stamp=.venv/installed-$$(cat $(1) | cksum | tr ' ' '-'); \
-	if ! test -e $$stamp; then \
+	stamp=.venv/installed-$(words $(1)); sum=$$(cat $(1) | cksum); \
+	if test "$$sum" != "$$(cat $$stamp 2>/dev/null)"; then \
 		echo "Installing $(1) into .venv (a few minutes, several GB with the GPU build of PyTorch)"; \
 		$(PY) -m pip install --quiet --disable-pip-version-check $(addprefix -r ,$(1)); \
-		rm -f .venv/installed-*; touch $$stamp; \
+		echo "$$sum" > $$stamp; \
 	fi
 endef
 

@@ -44,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
         spec = _spec(options)
         with closing(_events(spec)) as events:
             _race(events, options.json)
-    except ValueError as error:
+    except (ValueError, MemoryError) as error:
         print(f"ssam race: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

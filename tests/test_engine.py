@@ -1,5 +1,6 @@
 """The race engine: fairness, clocks, what it tells, and that its lanes do exactly what the optimizers say."""
 
+import copy
 import dataclasses
 import itertools
 import statistics
@@ -10,9 +11,8 @@ from torch.nn.functional import cross_entropy
 
 import ssam
 from ssam.data import load_dataset
-from ssam.engine import Race, timing
-from ssam.engine.device import calibrate_threads, pick_device
-from ssam.engine.lane import Lane
+from ssam.engine import Race, device, timing
+from ssam.engine.lane import FISHER_DRAW, MASK_DRAW, Lane
 from ssam.engine.lockstep import run_in_lockstep
 from ssam.engine.schedule import derived_seed, learning_rate
 from ssam.models import build_model
@@ -73,6 +73,7 @@ def test_started_comes_first_and_the_result_last(events):
     assert isinstance(result, Result)
     assert [lane.name for lane in result.lanes] == ["sgd", "sam", "ssam-f", "ssam-d"]
     assert [lane.sparsity for lane in result.lanes] == [1.0, 0.0, 0.5, 0.5]
+    assert [lane.rho for lane in result.lanes] == [0.0, 0.1, 0.1, 0.1]
 
 
 def test_the_result_is_the_last_evaluation_on_all_test_images(events):
@@ -215,14 +216,24 @@ def test_the_seconds_clock_gives_every_lane_as_much_compute(home):
         assert steps[-1].seconds >= 1.0 > steps[-2].seconds
     assert len(of(told, StepEvent, "sgd")) > len(of(told, StepEvent, "sam"))
     assert of(told, Started)[0].lanes[0].total_steps is None
+    first_update = of(told, EpochEvent, "sgd")[0]
+    assert first_update.lr > 0
+
+
+def spoil(model):
+    with torch.no_grad():
+        next(model.parameters()).fill_(float("nan"))
+
+
+def lane_of(spec, name, model, batches):
+    spec_lane = next(lane for lane in spec.lanes if str(lane) == name)
+    return Lane(spec, spec_lane, name, model, batches)
 
 
 def test_a_lane_that_diverges_is_stopped_and_the_others_go_on(home):
     spec, batches, model = parts(home, lanes="sgd,sam", epochs=1)
-    broken = build_model(spec.model, channels=1, classes=10, size=28, seed=0)
-    with torch.no_grad():
-        next(broken.parameters()).fill_(float("nan"))
-    lanes = [Lane(spec, spec.lanes[0], "sgd", broken, batches), Lane(spec, spec.lanes[1], "sam", model, batches)]
+    lanes = [lane_of(spec, "sgd", copy.deepcopy(model), batches), lane_of(spec, "sam", model, batches)]
+    spoil(lanes[0].model)
     told = list(run_in_lockstep(lanes, batches, "epochs"))
     assert of(told, LaneEnded, "sgd") == [LaneEnded("sgd", 1, "diverged")]
     assert of(told, LaneEnded, "sam") == [LaneEnded("sam", STEPS, "finished")]
@@ -231,6 +242,92 @@ def test_a_lane_that_diverges_is_stopped_and_the_others_go_on(home):
     assert not sam.diverged
     assert 0 < sam.test_accuracy <= 1
     assert len(of(told, StepEvent, "sgd")) == 1
+    assert [e.ratio is None for e in of(told, StepEvent, "sam")] == [False] + [True] * (
+        STEPS - 1
+    )  # no SGD step beside it
+    assert sam.step_ratio_to_sgd is None
+
+
+@pytest.mark.parametrize("method", ["ssam-f", "ssam-d"])
+def test_weights_that_are_nan_at_a_mask_refresh_end_the_lane_not_the_race(home, method):
+    spec, batches, model = parts(home, lanes=f"sgd,{method}", epochs=2)
+    lanes = [lane_of(spec, "sgd", copy.deepcopy(model), batches), lane_of(spec, method, model, batches)]
+    told = []
+    for event in run_in_lockstep(lanes, batches, "epochs"):
+        told.append(event)
+        if isinstance(event, EpochEvent) and event.lane == method and event.step == STEPS:
+            spoil(model)  # the next thing to happen to this lane is the refresh of its mask
+    assert of(told, LaneEnded, method) == [LaneEnded(method, STEPS + 1, "diverged")]
+    assert of(told, LaneEnded, "sgd") == [LaneEnded("sgd", 2 * STEPS, "finished")]
+    assert len(of(told, MaskEvent, method)) == 1
+
+
+def test_a_last_update_that_breaks_the_weights_is_no_finish(home):
+    spec, batches, model = parts(home, lanes="sgd", epochs=1)
+    lane = lane_of(spec, "sgd", model, batches)
+    told = []
+    for event in run_in_lockstep([lane], batches, "epochs"):
+        told.append(event)
+        if isinstance(event, StepEvent) and event.step == STEPS:
+            spoil(model)
+    assert of(told, LaneEnded)[0].reason == "diverged"
+    assert told[-1].lanes[0].test_accuracy is None
+
+
+def test_a_loss_that_is_infinite_only_at_the_perturbed_weights_is_divergence(home):
+    spec, batches, model = parts(home, lanes="sam", epochs=1)
+    lane = lane_of(spec, "sam", model, batches)
+    step = lane.step
+
+    def broken_step(x, y):
+        return dataclasses.replace(step(x, y), loss_at_perturbed=torch.tensor(float("inf")))
+
+    lane.step = broken_step
+    told = list(run_in_lockstep([lane], batches, "epochs"))
+    assert of(told, LaneEnded) == [LaneEnded("sam", 1, "diverged")]
+
+
+def test_a_lane_uses_its_own_rho(home):
+    told = run(home, lanes="sam,sam:rho=0.3", rho=0.1, epochs=1)
+    assert all(e.radius == pytest.approx(0.1, rel=1e-4) for e in of(told, StepEvent, "sam"))
+    assert all(e.radius == pytest.approx(0.3, rel=1e-4) for e in of(told, StepEvent, "sam:rho=0.3"))
+    assert [lane.rho for lane in told[-1].lanes] == [0.1, 0.3]
+
+
+def test_the_fisher_mask_is_that_of_the_asked_samples(home):
+    spec, batches, model = parts(home, lanes="ssam-f", fisher_samples=32)
+    lane = lane_of(spec, "ssam-f", model, batches)
+    fresh = copy.deepcopy(model)
+    lane.step(*batches.get(0))
+    expected = ssam.fisher_mask(fresh, cross_entropy, batches.samples(32, derived_seed(0, FISHER_DRAW, 0)), 0.5)
+    assert all(torch.equal(a, b) for a, b in zip(lane.sam.masks.values(), expected.values(), strict=True))
+
+
+def test_the_dynamic_mask_drops_by_the_gradient_at_w_and_the_rate_of_its_progress(home):
+    spec, batches, model = parts(home, lanes="ssam-d", epochs=4)
+    lane = lane_of(spec, "ssam-d", model, batches)
+    trained = list(model.parameters())
+    first = ssam.random_mask(trained, 0.5, torch.Generator().manual_seed(derived_seed(0, MASK_DRAW, 0)))
+    for step in range(STEPS):
+        lane.step(*batches.get(step))
+        assert all(torch.equal(lane.sam.masks[p], first[p]) for p in trained)
+    x, y = batches.get(STEPS)
+    twin = copy.deepcopy(model).train()
+    cross_entropy(twin(x), y).backward()
+    gradients = {p: q.grad for p, q in zip(trained, twin.parameters(), strict=True)}
+    generator = torch.Generator().manual_seed(derived_seed(0, MASK_DRAW, STEPS))
+    expected = ssam.drop_and_grow(first, gradients, ssam.cosine_drop_rate(1 / 4), generator)
+    lane.step(x, y)
+    assert all(torch.equal(lane.sam.masks[p], expected[p]) for p in trained)
+
+
+def test_what_does_not_fit_into_memory_gets_one_line(home, monkeypatch):
+    def no_room(*_arguments):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 3 GiB\nmore")
+
+    monkeypatch.setattr(Lane, "step", no_room)
+    with pytest.raises(MemoryError, match="batch_size 64 with model 'cnn8' and 4 lanes does not fit"):
+        run(home)
 
 
 def test_a_mask_interval_of_two_epochs(home):
@@ -251,10 +348,10 @@ def test_a_device_that_is_not_there_is_refused(home):
 
 def test_the_device_setting_of_the_environment_decides_auto(monkeypatch):
     monkeypatch.setenv("SSAM_DEVICE", "cpu")
-    assert pick_device("auto") == torch.device("cpu")
+    assert device.pick_device("auto") == torch.device("cpu")
     monkeypatch.setenv("SSAM_DEVICE", "tpu")
     with pytest.raises(ValueError, match="device 'tpu' is not on this machine"):
-        pick_device("auto")
+        device.pick_device("auto")
 
 
 def test_a_race_can_be_closed_in_the_middle(home):
@@ -263,16 +360,40 @@ def test_a_race_can_be_closed_in_the_middle(home):
     events.close()
 
 
+@pytest.fixture
+def threads():
+    """Gives torch's number of threads back."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("threads")
 def test_calibration_leaves_the_model_alone(home):
     _, batches, model = parts(home)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    threads = torch.get_num_threads()
-    try:
-        assert calibrate_threads(model, *batches.get(0), most=2, seconds=0.01) in (1, 2)
-    finally:
-        torch.set_num_threads(threads)
+    assert device.calibrate_threads(model, *batches.get(0), most=2, seconds=0.01) in (1, 2)
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
     assert all(p.grad is None for p in model.parameters())
+
+
+@pytest.mark.usefixtures("threads")
+@pytest.mark.parametrize(
+    ("alone", "together", "choice"), [(0.02, 0.01, 2), (0.02, 1.0, 1), (3.0, 2.0, 2), (3.0, 9.0, 1)]
+)
+def test_calibration_takes_the_faster_and_few_steps_where_steps_are_long(home, monkeypatch, alone, together, choice):
+    _, batches, model = parts(home)
+    clock, passes = [0.0], []
+
+    def step(*_arguments):
+        passes.append(torch.get_num_threads())
+        clock[0] += alone if passes[-1] == 1 else together
+
+    monkeypatch.setattr(device, "_training_pass", step)
+    monkeypatch.setattr(device, "perf_counter", lambda: clock[0])
+    assert device.calibrate_threads(model, *batches.get(0), most=2) == choice
+    assert clock[0] < 0.5 + alone + together
+    assert set(passes) == {1, 2}
 
 
 def test_the_learning_rate_warms_up_and_ends_at_zero():

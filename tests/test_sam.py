@@ -432,3 +432,50 @@ def test_perturbed_weights_are_guarded():
     for action in (sam.ascent_step, lambda: setattr(sam, "masks", None), lambda: sam.load_state_dict(sam.state_dict())):
         with pytest.raises(RuntimeError, match="weights are perturbed"):
             action()
+    for action in (sam.state_dict, lambda: copy.deepcopy(sam)):
+        with pytest.raises(RuntimeError, match="weights are perturbed"):
+            action()
+
+
+def test_the_two_halves_are_the_whole_step(settings):
+    """Two backward passes without zeroing in between: the ascent step takes the first gradients away."""
+    model, other = network(), network()
+    whole, halves = make(model, **settings), make(other, **settings)
+    for step in range(2):
+        whole.step(closure_for(model, whole, step))
+        x, y = batch(step)
+        halves.zero_grad()
+        cross_entropy(other(x), y).backward()
+        halves.ascent_step()
+        with ssam.frozen_batchnorm():
+            cross_entropy(other(x), y).backward()
+        halves.descent_step()
+    assert same(weights(model), weights(other))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"rho": float("nan")}, "rho must be"),
+        ({"norm": "l1"}, "'full' or 'masked'"),
+        ({"masks": [torch.ones(2, dtype=torch.bool)] * 7}, "a mask must be bool, of shape"),
+        ({"masks": []}, "masks for 0 parameters"),
+    ],
+)
+def test_a_state_that_does_not_fit_changes_nothing(change, says):
+    model = network()
+    sam = make(model, rho=0.1)
+    foreign = {**sam.state_dict(), **change}
+    foreign["base"]["param_groups"][0]["lr"] = 0.7
+    with pytest.raises(ValueError, match=says):
+        sam.load_state_dict(foreign)
+    assert (sam.rho, sam.norm, sam.masks, sam.param_groups[0]["lr"]) == (0.1, "full", None, 0.05)
+
+
+def test_a_half_precision_gradient_does_not_overflow_the_norm():
+    p = nn.Parameter(torch.zeros(3, dtype=torch.float16))
+    sam = ssam.SAM(torch.optim.SGD([p], lr=0.1), rho=0.5)
+    p.grad = torch.full((3,), 6e4, dtype=torch.float16)
+    sam.ascent_step()
+    assert float(sam.gradient_norm) == pytest.approx(6e4 * 3**0.5, rel=1e-3)
+    assert p.detach().float().norm().item() == pytest.approx(0.5, rel=1e-2)

@@ -53,31 +53,26 @@ def autocast(device: torch.device) -> Iterator[None]:
 def calibrate_threads(model: nn.Module, x: Tensor, y: Tensor, most: int, seconds: float = 0.15) -> int:
     """One thread or ``most``: whichever makes a training step faster on this machine, now.
 
-    On a busy machine threads that wait for each other were measured to be 40 times slower than one alone. Each candidate
-    gets about ``seconds``; ``most`` is given up after its first step where that is far off. The model and the random
-    state are left alone.
+    On a busy machine threads that wait for each other can be several times slower than one alone. Each candidate gets
+    about ``seconds``, or one step where a step takes longer. Chosen once: another number in mid-race would round
+    differently, and the same seed would no longer give the same race. The model and the random state are left alone.
     """
     if most <= 1 or x.device.type != "cpu":
         return max(1, most)
     probe = copy.deepcopy(model)
-    alone = _step_seconds(probe, x, y, 1, seconds, limit=float("inf"))
-    together = _step_seconds(probe, x, y, most, seconds, limit=5 * alone)
-    return most if together < alone else 1
+    return min((1, most), key=lambda threads: _step_seconds(probe, x, y, threads, seconds))
 
 
-def _step_seconds(probe: nn.Module, x: Tensor, y: Tensor, threads: int, seconds: float, limit: float) -> float:
-    """Median time of a training step. The first step plans kernels; if even it takes ``limit``, its time is returned."""
+def _step_seconds(probe: nn.Module, x: Tensor, y: Tensor, threads: int, seconds: float) -> float:
+    """Median time of the training steps that fit into ``seconds``. The first one plans kernels: it counts only if it is
+    the only one."""
     torch.set_num_threads(threads)
-    begin = perf_counter()
-    _training_pass(probe, x, y)
-    if perf_counter() - begin > limit:
-        return perf_counter() - begin
     times: list[float] = []
-    while sum(times) < seconds or len(times) < 3:
+    while sum(times) < seconds or len(times) == 2:
         start = perf_counter()
         _training_pass(probe, x, y)
         times.append(perf_counter() - start)
-    return statistics.median(times)
+    return statistics.median(times[1:] or times)
 
 
 def _training_pass(model: nn.Module, x: Tensor, y: Tensor) -> None:

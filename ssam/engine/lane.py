@@ -1,5 +1,6 @@
 """One lane of a race: a model, its optimizer and its mask, one step at a time."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -14,11 +15,12 @@ from ssam.masks import (
     cosine_drop_rate,
     density,
     drop_and_grow,
-    fisher_mask,
+    fisher_scores,
     overlap,
     picture,
     random_mask,
     share_changed,
+    top_k_mask,
 )
 from ssam.models import StagedModel
 from ssam.optim import SAM, frozen_batchnorm
@@ -40,7 +42,8 @@ class StepRecord:
 
 
 class Lane:
-    """A method at work. ``step_count``, ``gradients`` and ``seconds`` are its three clocks.
+    """A method at work. ``step_count``, ``gradients`` and ``seconds`` are its three clocks; of these only ``seconds``
+    counts mask refreshes too.
 
     Args:
         spec: the race.
@@ -62,6 +65,7 @@ class Lane:
         self.step_count, self.gradients, self.seconds = 0, 0, 0.0
         self.total_steps = self._total_steps()
         self.new_mask: MaskEvent | None = None
+        self.diverged = False
 
     @property
     def epoch(self) -> float:
@@ -125,9 +129,10 @@ class Lane:
             return cross_entropy(self.model(x), y)
 
     def _learning_rate(self) -> float:
-        """Warm-up over one epoch, at most a fifth of the race; the middle of the step counts, so that it is never 0."""
+        """Warm-up over one epoch, at most a fifth of the race (a twentieth on the seconds clock). The middle of the step
+        counts, so that no step has a rate of 0."""
         if self.total_steps is None:
-            return learning_rate(self.spec.lr, self.progress, warmup=0.05)
+            return learning_rate(self.spec.lr, max(self.progress, 0.005), warmup=0.05)
         warmup = min(0.2, self._batches.steps_per_epoch / self.total_steps)
         return learning_rate(self.spec.lr, (self.step_count + 0.5) / self.total_steps, warmup)
 
@@ -146,8 +151,9 @@ class Lane:
 
     def _refresh_fisher_mask(self) -> None:
         draw = derived_seed(self.spec.seed, FISHER_DRAW, self.step_count)
-        samples = self._batches.samples(self.spec.fisher_samples, draw)
-        self._set_mask(fisher_mask(self.model, cross_entropy, samples, self.sparsity))
+        scores = fisher_scores(self.model, cross_entropy, self._batches.samples(self.spec.fisher_samples, draw))
+        if self._can_rank(scores.values()):
+            self._set_mask(top_k_mask(scores, self.sparsity))
 
     def _refresh_dynamic_mask(self, sam: SAM) -> None:
         """Random at the start, then drop and grow by the batch gradient at w, which is in ``.grad`` now."""
@@ -157,7 +163,13 @@ class Lane:
             self._set_mask(random_mask(trained, self.sparsity, generator))
         else:
             gradients = {p: p.grad for p in sam.masks}
-            self._set_mask(drop_and_grow(sam.masks, gradients, cosine_drop_rate(self.progress), generator))
+            if self._can_rank(g for g in gradients.values() if g is not None):
+                self._set_mask(drop_and_grow(sam.masks, gradients, cosine_drop_rate(self.progress), generator))
+
+    def _can_rank(self, scores: Iterable[Tensor]) -> bool:
+        """Weights that have become NaN have NaN scores: there is nothing left to rank, the lane has diverged."""
+        self.diverged |= any(bool(score.isnan().any()) for score in scores)
+        return not self.diverged
 
     def _set_mask(self, masks: dict[Tensor, Tensor]) -> None:
         assert self.sam is not None

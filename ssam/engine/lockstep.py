@@ -11,9 +11,9 @@ from ssam.data import Batches
 from ssam.engine.evaluate import evaluate
 from ssam.engine.lane import Lane, StepRecord
 from ssam.engine.timing import PhaseTimer
+from ssam.spec.estimate import LIVE_TEST_SIZE
 from ssam.spec.events import STEP_PHASES, EpochEvent, Event, LaneEnded, LaneResult, Result, StepEvent
 
-TEST_IMAGES_DURING = 2000  # evaluated each epoch, always the same ones; all of them at the end
 UNREAD_STEPS_ON_GPU = 16  # steps whose numbers wait on the device until they are read together
 SETTLING_STEPS = 5  # a lane's first steps plan kernels and fill caches; medians leave them out
 
@@ -25,7 +25,6 @@ class History:
     losses: list[float] = field(default_factory=list)  # since the last evaluation
     step_ms: list[float] = field(default_factory=list)
     ratios: list[float] = field(default_factory=list)
-    diverged: bool = False
     last: EpochEvent | None = None
 
 
@@ -72,23 +71,22 @@ def run_in_lockstep(lanes: list[Lane], batches: Batches, clock: str) -> Iterator
         if not deferred or epoch_ended or lane.done or len(unread) >= UNREAD_STEPS_ON_GPU:
             yield from map(reader.read, unread)
             unread.clear()
-        for other in [x for x in running if histories[x.name].diverged]:
-            yield LaneEnded(other.name, other.step_count, "diverged")
-            running.remove(other)
-        if lane in running and (epoch_ended or lane.done):
+        if (epoch_ended or lane.done) and not lane.diverged:
             yield _evaluate(lane, batches, histories[lane.name])
-        if lane in running and lane.done:
-            yield LaneEnded(lane.name, lane.step_count, "finished")
-            running.remove(lane)
+        for other in [x for x in running if x.diverged or x.done]:
+            yield LaneEnded(other.name, other.step_count, "diverged" if other.diverged else "finished")
+            running.remove(other)
     yield Result(str(lanes[0].device), tuple(_result(lane, histories[lane.name]) for lane in lanes))
 
 
 class StepReader:
-    """Turns steps into events in the order in which they ran, each paired with the SGD step before it."""
+    """Turns steps into events in the order in which they ran, each paired with the SGD step next to it: the last one
+    before it, if this lane has not been paired with that one already."""
 
     def __init__(self, histories: dict[str, History]) -> None:
         self._histories = histories
-        self._sgd_ms: float | None = None
+        self._sgd_ms = 0.0
+        self._unpaired: set[str] = set()
 
     def read(self, unread: UnreadStep) -> StepEvent:
         """Waits for the device, adds the step's time to its lane's clock, and notes a lane that diverged."""
@@ -97,8 +95,9 @@ class StepReader:
         lane.seconds += sum(ms.values()) / 1000
         step_ms = sum(ms.get(phase, 0.0) for phase in STEP_PHASES)
         if lane.method.passes == 1:
-            self._sgd_ms = step_ms
-        ratio = None if self._sgd_ms is None else step_ms / self._sgd_ms
+            self._sgd_ms, self._unpaired = step_ms, set(self._histories)
+        ratio = step_ms / self._sgd_ms if lane.name in self._unpaired else None
+        self._unpaired.discard(lane.name)
         loss, norm = float(record.loss), float(record.gradient_norm)
         gap = None if record.loss_at_perturbed is None else float(record.loss_at_perturbed) - loss
         history = self._histories[lane.name]
@@ -107,7 +106,7 @@ class StepReader:
             history.step_ms.append(step_ms)
             if ratio is not None:
                 history.ratios.append(ratio)
-        history.diverged |= not all(math.isfinite(value) for value in (loss, norm, gap or 0.0))
+        lane.diverged |= not all(math.isfinite(value) for value in (loss, norm, gap or 0.0))
         return StepEvent(
             lane=lane.name,
             step=unread.step,
@@ -137,8 +136,10 @@ def _shared_batch(prepared: dict[int, Batch], batches: Batches, lane: Lane, runn
 
 
 def _evaluate(lane: Lane, batches: Batches, history: History) -> EpochEvent:
-    """On a fixed part of the test images, at the lane's end on all of them. Not counted to the lane's seconds."""
-    test_loss, test_accuracy, images = evaluate(lane.model, batches.test(None if lane.done else TEST_IMAGES_DURING))
+    """On a fixed part of the test images, at the lane's end on all of them. Not counted to the lane's seconds. A loss
+    that is not finite shows that the last update was one too many: the lane has diverged."""
+    test_loss, test_accuracy, images = evaluate(lane.model, batches.test(None if lane.done else LIVE_TEST_SIZE))
+    lane.diverged |= not math.isfinite(test_loss)
     train_loss = statistics.fmean(history.losses)
     history.losses.clear()
     history.last = EpochEvent(
@@ -158,7 +159,7 @@ def _evaluate(lane: Lane, batches: Batches, history: History) -> EpochEvent:
 
 
 def _result(lane: Lane, history: History) -> LaneResult:
-    last = None if history.diverged else history.last
+    last = None if lane.diverged else history.last
     return LaneResult(
         name=lane.name,
         method=lane.method.name,
@@ -169,5 +170,5 @@ def _result(lane: Lane, history: History) -> LaneResult:
         step_ms_median=statistics.median(history.step_ms) if history.step_ms else None,
         step_ratio_to_sgd=statistics.median(history.ratios) if history.ratios else None,
         seconds=lane.seconds,
-        diverged=history.diverged,
+        diverged=lane.diverged,
     )

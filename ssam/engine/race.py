@@ -31,7 +31,8 @@ class Race:
         image_root: where ``spec.data`` must lie when it is only a name (a server); None takes it as a path.
         threads: the most CPU threads to use; one thread is used instead where that measures faster. None: torch's own number.
 
-    Raises (from ``events``): ValueError, one line, where the data or the device cannot be had.
+    Raises (from ``events``): ValueError, one line, where the data or the device cannot be had; MemoryError, one line,
+    where the race does not fit.
     """
 
     def __init__(
@@ -41,6 +42,19 @@ class Race:
         self.threads = threads or torch.get_num_threads()
 
     def events(self) -> Generator[Event, None, None]:
+        try:
+            yield from self._events()
+        except RuntimeError as error:
+            if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+                what = (
+                    f"batch_size {self.spec.batch_size} with model {self.spec.model!r} and {len(self.spec.lanes)} lanes"
+                )
+                raise MemoryError(
+                    f"{what} does not fit into memory; use a smaller batch, model or fewer lanes"
+                ) from error
+            raise
+
+    def _events(self) -> Generator[Event, None, None]:
         device = devices.pick_device(self.spec.device)
         yield Preparing("reading the data")
         dataset = yield from self._load()
@@ -56,6 +70,7 @@ class Race:
         ).to(device)
         if channels_last:
             model = model.to(memory_format=torch.channels_last)
+        yield Preparing("calibrating threads")
         x, y = batches.get(0)
         threads = devices.calibrate_threads(model, x, y, self.threads)
         torch.set_num_threads(threads)

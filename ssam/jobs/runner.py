@@ -173,8 +173,8 @@ class Runner:
         if not self._store.take(job.id):
             return  # stopped or held back in this very moment
         store = self._store
-        # One core stays with the app and the browser: where threads have to wait for a core that somebody else uses,
-        # small steps were measured to take 40 times as long.
+        # One core stays with the app and the browser: threads that wait for each other on a core that somebody else
+        # uses make a step several times slower than one thread alone.
         threads = max(1, (cores() - 1) // self._slots)
         process = self._context.Process(target=child.main, args=(job.id, store.home, store.url, threads, self._race))
         try:

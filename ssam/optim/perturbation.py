@@ -56,5 +56,6 @@ def perturbation(
 
 def _norm(tensors: Sequence[Tensor]) -> Tensor:
     """L2 norm over all tensors together, a 0-dim tensor of at least float32."""
-    norms = torch._foreach_norm(list(tensors))
-    return torch.linalg.vector_norm(torch.stack([n.to(torch.promote_types(n.dtype, torch.float32)) for n in norms]))
+    half = any(t.dtype in (torch.float16, torch.bfloat16) for t in tensors)  # float16 overflows at 65,504
+    norms = torch._foreach_norm(list(tensors), 2, torch.float32 if half else None)
+    return torch.linalg.vector_norm(torch.stack(norms))

@@ -67,8 +67,7 @@ class SAM(Optimizer):
     ) -> None:
         if not isinstance(base, Optimizer):
             raise TypeError(f"base must be a torch optimizer that holds the parameters, not {type(base).__name__}")
-        if norm not in get_args(Norm):
-            raise ValueError(f"norm must be 'full' or 'masked', not {norm!r}")
+        _check_settings(rho, norm)
         super().__init__(base.param_groups, base.defaults)
         self.base = base
         self.rho = rho
@@ -80,11 +79,11 @@ class SAM(Optimizer):
         self._share_state(base)
         base.register_load_state_dict_post_hook(self._share_state)
         for group in self.param_groups:
-            if not 0.0 <= self._group_rho(group) < float("inf"):
-                raise ValueError(f"rho must be a finite number ≥ 0, not {self._group_rho(group)}")
+            _check_settings(self._group_rho(group), norm)
         self.masks = mask
 
     def __reduce__(self) -> tuple[Any, ...]:  # torch's own __getstate__ would lose the base optimizer
+        self._must_be_at_w("copy the optimizer")
         return type(self), (self.base, self.rho, self.masks, self.norm, self.adaptive)
 
     @property
@@ -161,12 +160,14 @@ class SAM(Optimizer):
 
         Tensors and primitives only, so that ``torch.load(weights_only=True)`` reads it back.
         """
+        self._must_be_at_w("save the state")
         masks = None if self._masks is None else [self._masks.get(p) for p in self._parameters()]
         settings = {"rho": self.rho, "norm": self.norm, "adaptive": self.adaptive}
         return {"base": self.base.state_dict(), "masks": masks, **settings}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Takes over what ``state_dict`` returned, for the same parameters in the same order."""
+        """Takes over what ``state_dict`` returned, for the same parameters in the same order; all of it or, where
+        something does not fit, nothing (ValueError)."""
         missing = {"base", "masks", "rho", "norm", "adaptive"} - set(state_dict)
         if missing:
             raise ValueError(f"not the state of a SAM optimizer: {', '.join(sorted(missing))} missing")
@@ -174,10 +175,12 @@ class SAM(Optimizer):
         if masks is not None and len(masks) != len(params):
             raise ValueError(f"the state has masks for {len(masks)} parameters, the optimizer holds {len(params)}")
         self._must_be_at_w("load a state")
-        self.base.load_state_dict(state_dict["base"])
-        self.rho, self.norm, self.adaptive = state_dict["rho"], state_dict["norm"], state_dict["adaptive"]
+        _check_settings(state_dict["rho"], state_dict["norm"])
         if masks is not None:
             masks = {p: m.to(p.device) for p, m in zip(params, masks, strict=True) if m is not None}
+            self._check_masks(masks)
+        self.base.load_state_dict(state_dict["base"])  # checks its groups before it changes anything
+        self.rho, self.norm, self.adaptive = state_dict["rho"], state_dict["norm"], state_dict["adaptive"]
         self.masks = masks
 
     def _share_state(self, base: Optimizer) -> None:
@@ -212,6 +215,13 @@ class SAM(Optimizer):
                     f"a mask must be bool, of shape {tuple(parameter.shape)}, on {parameter.device}; "
                     f"this one is {mask.dtype}, {tuple(mask.shape)}, on {mask.device}"
                 )
+
+
+def _check_settings(rho: float, norm: str) -> None:
+    if not 0.0 <= rho < float("inf"):
+        raise ValueError(f"rho must be a finite number ≥ 0, not {rho}")
+    if norm not in get_args(Norm):
+        raise ValueError(f"norm must be 'full' or 'masked', not {norm!r}")
 
 
 def _any(mask: Tensor | None) -> bool:

@@ -43,6 +43,16 @@ class LaneSpec(Frozen):
     def _known_method(cls, value: str) -> str:
         return _one_of("method", value, METHODS)
 
+    @model_validator(mode="after")
+    def _has_an_effect(self) -> "LaneSpec":
+        method = METHODS[self.method]
+        if self.rho is not None and method.passes == 1:
+            raise ValueError(f"method {self.method!r} perturbs nothing, so it has no rho")
+        if self.sparsity is not None and not method.sparse:
+            sparse = ", ".join(name for name, other in METHODS.items() if other.sparse)
+            raise ValueError(f"method {self.method!r} has no sparsity; methods that do: {sparse}")
+        return self
+
     @classmethod
     def parse(cls, text: str) -> "LaneSpec":
         """Reads ``method[:rho=R][:sparsity=S]``; raises ValueError with one line that says what is allowed."""
@@ -71,8 +81,8 @@ class RaceSpec(Frozen):
     ``mask_interval`` is in epochs; ``seconds`` is each lane's own compute time and counts on that clock only.
 
     On the ``epochs`` clock every lane sees ``epochs`` epochs. On the ``gradients`` clock every lane gets as many
-    forward+backward passes as the dearest lane needs for ``epochs`` epochs. On the ``seconds`` clock every lane gets
-    ``seconds`` of its own compute.
+    forward+backward passes as the dearest lane needs for ``epochs`` epochs; mask refreshes are not counted. On the
+    ``seconds`` clock every lane gets ``seconds`` of its own compute, mask refreshes included.
     """
 
     dataset: str = "fashion-mnist-10k"
@@ -172,6 +182,9 @@ class RaceSpec(Frozen):
         return tuple(lane.method if methods.count(lane.method) == 1 else str(lane) for lane in self.lanes)
 
     def lane_rho(self, lane: LaneSpec) -> float:
+        """The radius asked for: 0 for SGD, whatever the race asks for."""
+        if METHODS[lane.method].passes == 1:
+            return 0.0
         return self.rho if lane.rho is None else lane.rho
 
     def lane_sparsity(self, lane: LaneSpec) -> float:

@@ -12,8 +12,9 @@ from torch.nn.functional import cross_entropy
 import ssam
 from ssam.data import load_dataset
 from ssam.engine import Race, device, timing
-from ssam.engine.lane import FISHER_DRAW, MASK_DRAW, Lane
+from ssam.engine.lane import Lane
 from ssam.engine.lockstep import run_in_lockstep
+from ssam.engine.mask_source import FISHER_DRAW, MASK_DRAW
 from ssam.engine.schedule import derived_seed, learning_rate
 from ssam.models import build_model
 from ssam.spec import parse_spec

@@ -63,6 +63,7 @@ class Batches:
         self._format = torch.channels_last if channels_last else torch.contiguous_format
         mean, std = (torch.tensor(values, device=device).view(-1, 1, 1) for values in (data.mean, data.std))
         self._scale, self._shift = 1 / (255 * std), -mean / std
+        self.shape = (data.channels, data.size, data.size)
         self._train, self._test = data.train.on(device), data.test.on(device)
 
         labels = data.train.labels.cpu().numpy()

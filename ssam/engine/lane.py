@@ -1,49 +1,24 @@
 """One lane of a race: a model, its optimizer and its mask, one step at a time."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch import Tensor
 
 from ssam.data import Batches
-from ssam.engine.device import autocast
-from ssam.engine.schedule import derived_seed, learning_rate
+from ssam.engine import steps
+from ssam.engine.mask_source import Masks, MaskSource
+from ssam.engine.plan import choose_plan
+from ssam.engine.schedule import learning_rate
+from ssam.engine.steps import StepRecord
 from ssam.engine.timing import PhaseTimer
-from ssam.masks import (
-    cosine_drop_rate,
-    density,
-    drop_and_grow,
-    fisher_scores,
-    overlap,
-    picture,
-    random_mask,
-    share_changed,
-    top_k_mask,
-)
-from ssam.models import StagedModel
-from ssam.optim import SAM, frozen_batchnorm
+from ssam.models import StagedModel, parameters_in
+from ssam.optim import SAM
 from ssam.spec import METHODS, LaneSpec, RaceSpec
 from ssam.spec.events import MaskEvent
-
-FISHER_DRAW, MASK_DRAW = 1, 2  # tell the random streams of one seed apart
-
-
-@dataclass(frozen=True, slots=True)
-class StepRecord:
-    """One step as the device left it: the tensors may still be computed, the times not yet read."""
-
-    loss: Tensor
-    loss_at_perturbed: Tensor | None
-    gradient_norm: Tensor
-    radius: Tensor | None
-    timer: PhaseTimer
 
 
 class Lane:
     """A method at work. ``step_count``, ``gradients`` and ``seconds`` are its three clocks; of these only ``seconds``
-    counts mask refreshes too.
+    counts mask refreshes too, and a gradient of part of a batch counts as one.
 
     Args:
         spec: the race.
@@ -54,14 +29,19 @@ class Lane:
     """
 
     def __init__(self, spec: RaceSpec, lane: LaneSpec, name: str, model: StagedModel, batches: Batches) -> None:
-        self.spec, self.method, self.name, self.model = spec, METHODS[lane.method], name, model
+        self.spec, self.lane, self.method, self.name, self.model = spec, lane, METHODS[lane.method], name, model
         self.rho, self.sparsity = spec.lane_rho(lane), spec.lane_sparsity(lane)
         self.device = next(model.parameters()).device
         self._batches = batches
         self.base = torch.optim.SGD(
             model.parameters(), lr=spec.lr, momentum=spec.momentum, weight_decay=spec.weight_decay, fused=True
         )
-        self.sam = SAM(self.base, rho=self.rho, norm=spec.norm) if self.method.passes == 2 else None
+        self.sam = SAM(self.base, rho=self.rho, norm=spec.lane_norm(lane)) if self.method.passes == 2 else None
+        region = parameters_in(model, lane.region)
+        self._masks = MaskSource(spec, lane.method, self.sparsity, model, region, batches)
+        if lane.region != "all":
+            self.sparsity = self._masks.sparsity
+        self.plan = choose_plan(spec, lane, model, region, batches.shape)
         self.step_count, self.gradients, self.seconds = 0, 0, 0.0
         self.total_steps = self._total_steps()
         self.new_mask: MaskEvent | None = None
@@ -87,46 +67,37 @@ class Lane:
         self.model.train()
         for group in self.base.param_groups:
             group["lr"] = self._learning_rate()
-        if self._mask_is_due("ssam-f"):
-            self._refresh_fisher_mask()
-            timer.mark("mask")
-        loss = self._forward(x, y)
-        timer.mark("forward1")
-        loss.backward()
-        timer.mark("backward1")
-        record = (
-            self._descend(loss, timer) if self.sam is None else self._ascend_and_descend(self.sam, loss, x, y, timer)
-        )
-        self.base.zero_grad()
+        record = self._descend(x, y, timer) if self.sam is None else self._perturb(self.sam, x, y, timer)
+        if self.lane.direction != "last":  # there this gradient is the next step's direction
+            self.base.zero_grad()
         self.step_count += 1
-        self.gradients += self.method.passes
         return record
 
-    def _descend(self, loss: Tensor, timer: PhaseTimer) -> StepRecord:
-        self.base.step()
-        timer.mark("update")
-        norm = nn.utils.get_total_norm([p.grad for p in self.model.parameters() if p.grad is not None])
-        return StepRecord(loss.detach(), None, norm, None, timer)
+    def _descend(self, x: Tensor, y: Tensor, timer: PhaseTimer) -> StepRecord:
+        self.base.zero_grad()
+        self.gradients += 1
+        return steps.descend(self.model, self.base, x, y, timer)
 
-    def _ascend_and_descend(self, sam: SAM, loss: Tensor, x: Tensor, y: Tensor, timer: PhaseTimer) -> StepRecord:
-        if self._mask_is_due("ssam-d"):
-            self._refresh_dynamic_mask(sam)
-            timer.mark("mask")
-        sam.ascent_step()
-        timer.mark("perturb")
-        with frozen_batchnorm():
-            loss_at_perturbed = self._forward(x, y)
-        timer.mark("forward2")
-        loss_at_perturbed.backward()
-        timer.mark("backward2")
-        sam.descent_step()
-        timer.mark("update")
-        assert sam.gradient_norm is not None
-        return StepRecord(loss.detach(), loss_at_perturbed.detach(), sam.gradient_norm, sam.radius, timer)
+    def _perturb(self, sam: SAM, x: Tensor, y: Tensor, timer: PhaseTimer) -> StepRecord:
+        self._refresh_before(sam, timer)
+        along = self._free_direction(sam)
+        if self.step_count % self.lane.ascent_interval or along == {}:
+            return self._descend(x, y, timer)
+        if along is not None:
+            self.gradients += 1
+            return steps.free_ascent(self.model, sam, x, y, timer, along)
+        self.gradients += 2
+        if self.lane.ascent_batch is not None and self.lane.ascent_batch < len(x):
+            return steps.sub_batch_ascent(self.model, sam, x, y, timer, self._refresh_between, self.lane.ascent_batch)
+        return steps.two_passes(self.model, sam, x, y, timer, self._refresh_between, self.plan.split)
 
-    def _forward(self, x: Tensor, y: Tensor) -> Tensor:
-        with autocast(self.device):
-            return cross_entropy(self.model(x), y)
+    def _free_direction(self, sam: SAM) -> dict[Tensor, Tensor] | None:
+        """None where the direction is a gradient that has to be computed; empty where there is none yet."""
+        if self.lane.direction == "momentum":
+            return steps.against_momentum(sam)
+        if self.lane.direction == "last":
+            return {p: p.grad for p in self.model.parameters() if p.grad is not None}
+        return None
 
     def _learning_rate(self) -> float:
         """Warm-up over one epoch, at most a fifth of the race (a twentieth on the seconds clock). The middle of the step
@@ -138,50 +109,37 @@ class Lane:
 
     def _total_steps(self) -> int | None:
         """None on the seconds clock. On the gradients clock the dearest lane makes ``epochs`` epochs."""
-        steps = self.spec.epochs * self._batches.steps_per_epoch
+        steps_ = self.spec.epochs * self._batches.steps_per_epoch
         if self.spec.clock == "epochs":
-            return steps
-        most = max(METHODS[lane.method].passes for lane in self.spec.lanes)
-        return steps * most // self.method.passes if self.spec.clock == "gradients" else None
+            return steps_
+        if self.spec.clock == "seconds":
+            return None
+        most = max(lane.passes for lane in self.spec.lanes)
+        return round(steps_ * most / self.lane.passes)
 
-    def _mask_is_due(self, method: str) -> bool:
+    def _mask_is_due(self) -> bool:
         """At the first step of each ``mask_interval``-th epoch, the very first step included."""
-        interval = self.spec.mask_interval * self._batches.steps_per_epoch
-        return self.method.name == method and self.step_count % interval == 0
+        return self.step_count % (self.spec.mask_interval * self._batches.steps_per_epoch) == 0
 
-    def _refresh_fisher_mask(self) -> None:
-        draw = derived_seed(self.spec.seed, FISHER_DRAW, self.step_count)
-        scores = fisher_scores(self.model, cross_entropy, self._batches.samples(self.spec.fisher_samples, draw))
-        if self._can_rank(scores.values()):
-            self._set_mask(top_k_mask(scores, self.sparsity))
+    def _refresh_before(self, sam: SAM, timer: PhaseTimer) -> None:
+        """The first mask, and each Fisher mask: these need no gradient of the batch. Dense SAM needs none at all."""
+        if self.step_count == 0 and (self.method.sparse or self.lane.region != "all"):
+            self._set_mask(sam, self._masks.first())
+            timer.mark("mask")
+        elif self.method.name == "ssam-f" and self._mask_is_due():
+            self._set_mask(sam, self._masks.by_fisher(self.step_count))
+            timer.mark("mask")
 
-    def _refresh_dynamic_mask(self, sam: SAM) -> None:
-        """Random at the start, then drop and grow by the batch gradient at w, which is in ``.grad`` now."""
-        generator = torch.Generator().manual_seed(derived_seed(self.spec.seed, MASK_DRAW, self.step_count))
-        if sam.masks is None:
-            trained = [p for p in self.model.parameters() if p.requires_grad]
-            self._set_mask(random_mask(trained, self.sparsity, generator))
-        else:
-            gradients = {p: p.grad for p in sam.masks}
-            if self._can_rank(g for g in gradients.values() if g is not None):
-                self._set_mask(drop_and_grow(sam.masks, gradients, cosine_drop_rate(self.progress), generator))
+    def _refresh_between(self, sam: SAM, timer: PhaseTimer) -> None:
+        """The dynamic mask, which drops by the gradient of the first pass."""
+        if self.method.name == "ssam-d" and self.step_count and self._mask_is_due():
+            assert sam.masks is not None
+            self._set_mask(sam, self._masks.drop_and_grow(dict(sam.masks), self.step_count, self.progress))
+            timer.mark("mask")
 
-    def _can_rank(self, scores: Iterable[Tensor]) -> bool:
-        """Weights that have become NaN have NaN scores: there is nothing left to rank, the lane has diverged."""
-        self.diverged |= any(bool(score.isnan().any()) for score in scores)
-        return not self.diverged
-
-    def _set_mask(self, masks: dict[Tensor, Tensor]) -> None:
-        assert self.sam is not None
-        old, self.sam.masks = self.sam.masks, masks
-        names: dict[Tensor, str] = {p: name for name, p in self.model.stages.named_parameters()}
-        self.new_mask = MaskEvent(
-            lane=self.name,
-            step=self.step_count,
-            epoch=self.epoch,
-            density=density(masks),
-            changed=None if old is None else share_changed(masks, old),
-            overlap=None if old is None else overlap(masks, old),
-            densities={names[p]: int(m.sum()) / m.numel() for p, m in masks.items()},
-            heatmaps={names[p]: picture(m).cpu().numpy() for p, m in masks.items()},
-        )
+    def _set_mask(self, sam: SAM, new: Masks | None) -> None:
+        self.diverged |= new is None
+        if new is not None:
+            old = None if sam.masks is None else dict(sam.masks)
+            sam.masks = new
+            self.new_mask = self._masks.describe(self.name, self.step_count, self.epoch, new, old)

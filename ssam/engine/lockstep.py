@@ -9,7 +9,8 @@ from torch import Tensor
 
 from ssam.data import Batches
 from ssam.engine.evaluate import evaluate
-from ssam.engine.lane import Lane, StepRecord
+from ssam.engine.lane import Lane
+from ssam.engine.steps import StepRecord
 from ssam.engine.timing import PhaseTimer
 from ssam.spec.estimate import LIVE_TEST_SIZE
 from ssam.spec.events import STEP_PHASES, EpochEvent, Event, LaneEnded, LaneResult, Result, StepEvent

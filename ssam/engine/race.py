@@ -113,7 +113,7 @@ class Race:
             test_size=dataset.test_size,
             classes=dataset.classes,
             steps_per_epoch=batches.steps_per_epoch,
-            lanes=tuple(LaneInfo(x.name, x.method.name, x.sparsity, x.rho, x.total_steps) for x in lanes),
+            lanes=tuple(_lane_info(lane) for lane in lanes),
             layers=tuple(
                 Layer(f"{stage}.{name}", stage, tuple(p.shape))
                 for stage, module in first.model.stages.items()
@@ -122,3 +122,16 @@ class Race:
             ),
             warnings=dataset.warnings,
         )
+
+
+def _lane_info(lane: Lane) -> LaneInfo:
+    return LaneInfo(
+        name=lane.name,
+        method=lane.method.name,
+        sparsity=lane.sparsity,
+        rho=lane.rho,
+        total_steps=lane.total_steps,
+        plan=lane.plan.words,
+        predicted_ratio=lane.plan.predicted_ratio,
+        exact=lane.plan.exact,
+    )

@@ -3,7 +3,7 @@
 from ssam.masks.dynamic import cosine_drop_rate, drop_and_grow
 from ssam.masks.fisher import fisher_mask, fisher_scores
 from ssam.masks.picture import density, overlap, picture, share_changed
-from ssam.masks.select import perturbed_count, random_mask, top_k_mask
+from ssam.masks.select import largest_mask, perturbed_count, random_mask, random_mask_of, top_k_mask
 
 __all__ = [
     "cosine_drop_rate",
@@ -11,10 +11,12 @@ __all__ = [
     "drop_and_grow",
     "fisher_mask",
     "fisher_scores",
+    "largest_mask",
     "overlap",
     "perturbed_count",
     "picture",
     "random_mask",
+    "random_mask_of",
     "share_changed",
     "top_k_mask",
 ]

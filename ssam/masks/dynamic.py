@@ -12,7 +12,7 @@ from ssam.masks.select import flatten, largest, unflatten
 def cosine_drop_rate(progress: float, initial: float = 0.5) -> float:
     """d = d₀/2 · (1 + cos(π·progress)): d₀ at the start of training (progress 0), 0 at its end (progress 1).
 
-    Mi et al. 2022, Algorithm 3, with d₀ = 0.5 as in their code.
+    Mi et al. 2022, with d₀ = 0.5 as in their code.
 
     >>> cosine_drop_rate(0.5)
     0.25
@@ -31,7 +31,7 @@ def drop_and_grow(
     """One update of the dynamic mask; the number of perturbed weights stays exactly the same.
 
     Of the K perturbed weights the ``drop_rate`` share with the smallest |g| is dropped, and the same number is grown,
-    uniformly at random among the weights that were unperturbed before the drop (Mi et al. 2022, Algorithm 3).
+    uniformly at random among the weights that were unperturbed before the drop (Mi et al. 2022).
 
     Deviation: the published code misses the density whenever fewer weights are unperturbed than it drops (sparsity below
     1/3 at d₀ = 0.5); here no more are dropped than can be grown.

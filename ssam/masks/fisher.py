@@ -16,7 +16,7 @@ Batches = Iterable[tuple[Tensor, Tensor]]
 def fisher_mask(
     model: nn.Module, loss_fn: Loss, batches: Batches, sparsity: float, *, chunk: int = 16
 ) -> dict[Tensor, Tensor]:
-    """The mask of SSAM-F (Mi et al. 2022, Algorithm 2): 1 on the (1 − s)·N weights with the largest Fisher information.
+    """The mask of SSAM-F (Mi et al. 2022): 1 on the (1 − s)·N weights with the largest Fisher information.
 
     Takes what ``fisher_scores`` takes, and the sparsity.
 

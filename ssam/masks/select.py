@@ -28,16 +28,27 @@ def top_k_mask(scores: Mapping[Tensor, Tensor], sparsity: float) -> dict[Tensor,
     >>> top_k_mask({w: torch.tensor([3.0, 1.0, 2.0, 0.0])}, sparsity=0.5)[w].tolist()
     [True, False, True, False]
     """
-    flat = flatten(scores)
-    return unflatten(largest(flat, perturbed_count(flat.numel(), sparsity)), scores)
+    total = sum(score.numel() for score in scores.values())
+    return largest_mask(scores, perturbed_count(total, sparsity))
+
+
+def largest_mask(scores: Mapping[Tensor, Tensor], count: int) -> dict[Tensor, Tensor]:
+    """Like ``top_k_mask``, for a number of weights instead of a share."""
+    return unflatten(largest(flatten(scores), count), scores)
 
 
 def random_mask(parameters: Iterable[Tensor], sparsity: float, generator: torch.Generator) -> dict[Tensor, Tensor]:
     """Perturbs a uniformly random (1 − s)·N of the weights. The generator lives on the CPU, so that the same seed gives
     the same mask on every device."""
+    params = list(parameters)
+    return random_mask_of(params, perturbed_count(sum(p.numel() for p in params), sparsity), generator)
+
+
+def random_mask_of(parameters: Iterable[Tensor], count: int, generator: torch.Generator) -> dict[Tensor, Tensor]:
+    """Like ``random_mask``, for a number of weights instead of a share."""
     params = {p: p for p in parameters}
     total = sum(p.numel() for p in params)
-    chosen = torch.randperm(total, generator=generator)[: perturbed_count(total, sparsity)]
+    chosen = torch.randperm(total, generator=generator)[:count]
     mask = torch.zeros(total, dtype=torch.bool)
     mask[chosen] = True
     return unflatten(mask, params)

@@ -53,9 +53,17 @@ def he_init(model: nn.Module) -> None:
                 nn.init.zeros_(module.bias)
 
 
-def forward_macs(model: nn.Module, shape: tuple[int, int, int]) -> int:
+def forward_macs(model: StagedModel, shape: tuple[int, int, int]) -> int:
     """Multiply-accumulates of one forward pass for one image of ``shape`` (C, H, W); convolutions and matrix products."""
+    return sum(stage_macs(model, shape))
+
+
+def stage_macs(model: StagedModel, shape: tuple[int, int, int]) -> list[int]:
+    """``forward_macs``, stage by stage."""
+    counts, x = [], torch.empty(1, *shape, device="meta")
     twin = copy.deepcopy(model).to("meta").eval()
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        twin(torch.empty(1, *shape, device="meta"))
-    return counter.get_total_flops() // 2
+    for stage in twin.stages.values():
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            x = stage(x)
+        counts.append(counter.get_total_flops() // 2)
+    return counts

@@ -11,10 +11,9 @@ EPSILON = 1e-12  # keeps a zero gradient from dividing by zero; the value of the
 
 
 class Perturbation(NamedTuple):
-    """``epsilon`` has one tensor per parameter; the norms are 0-dim tensors, so nothing waits for the device."""
+    """``epsilon`` has one tensor per parameter; ``radius`` is a 0-dim tensor, so nothing waits for the device."""
 
     epsilon: list[Tensor]
-    gradient_norm: Tensor  # ‖g‖₂ over all parameters, whatever the mask
     radius: Tensor  # ‖ε‖₂, the effective radius
 
 
@@ -28,10 +27,10 @@ def perturbation(
 ) -> Perturbation:
     """ε = ρ m⊙g / (‖g‖₂ + 1e-12), the norm taken over all tensors together.
 
-    SAM (Foret et al. 2021, eq. 2) with the mask m of Sparse SAM (Mi et al. 2022, eq. 5). ``norm="full"`` divides by
+    SAM (Foret et al. 2021) with the mask m of Sparse SAM (Mi et al. 2022). ``norm="full"`` divides by
     the norm of the whole gradient, as published, so that ‖ε‖ < ρ under a mask; ``norm="masked"`` divides by ‖m⊙g‖,
     so that ‖ε‖ = ρ. Where ``adaptive`` holds, g is replaced by |w|²⊙g and the norm is that of |w|⊙g (ASAM, Kwon et al.
-    2021, eq. 5, with η = 0).
+    2021, with η = 0).
 
     Args:
         params: tensors of any shapes, all on one device.
@@ -41,20 +40,19 @@ def perturbation(
         norm: ``"full"`` or ``"masked"``.
         adaptive: per tensor; None means nowhere.
     """
-    scaled = [w.abs() * g if a else g for w, g, a in zip(params, grads, adaptive or [False] * len(params), strict=True)]
+    if not params:
+        return Perturbation([], torch.zeros(()))
+    scales = [w.abs() if a else None for w, a in zip(params, adaptive or [False] * len(params), strict=True)]
+    scaled = [g if t is None else t * g for g, t in zip(grads, scales, strict=True)]
     kept = [s if m is None else s * m for s, m in zip(scaled, masks, strict=True)]
-    full_norm, kept_norm = _norm(scaled), _norm(kept)
-    divisor = (full_norm if norm == "full" else kept_norm) + EPSILON
-    directions = (
-        kept if adaptive is None else [w.abs() * k if a else k for w, k, a in zip(params, kept, adaptive, strict=True)]
-    )
+    divisor = total_norm(scaled if norm == "full" else kept) + EPSILON
+    directions = [k if t is None else t * k for k, t in zip(kept, scales, strict=True)]
     epsilon = list(torch._foreach_mul(directions, list(rhos)))
     torch._foreach_div_(epsilon, divisor)
-    gradient_norm = full_norm if adaptive is None or not any(adaptive) else _norm(grads)
-    return Perturbation(epsilon, gradient_norm, _norm(epsilon))
+    return Perturbation(epsilon, total_norm(epsilon))
 
 
-def _norm(tensors: Sequence[Tensor]) -> Tensor:
+def total_norm(tensors: Sequence[Tensor]) -> Tensor:
     """L2 norm over all tensors together, a 0-dim tensor of at least float32."""
     half = any(t.dtype in (torch.float16, torch.bfloat16) for t in tensors)  # float16 overflows at 65,504
     norms = torch._foreach_norm(list(tensors), 2, torch.float32 if half else None)

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from ssam.optim.batchnorm import frozen_batchnorm
-from ssam.optim.perturbation import Norm, perturbation
+from ssam.optim.perturbation import Norm, perturbation, total_norm
 
 Masks = Mapping[Tensor, Tensor]
 
@@ -121,22 +121,34 @@ class SAM(Optimizer):
         return loss
 
     @torch.no_grad()
-    def ascent_step(self) -> None:
-        """w → w + ε, from the gradients at w, which are cleared. Run the second pass inside ``frozen_batchnorm()``."""
+    def ascent_step(self, along: Masks | None = None) -> None:
+        """w → w + ε, from the gradients at w, which are cleared. Run the second pass inside ``frozen_batchnorm()``.
+
+        ``along`` gives another direction than the gradients, ``{parameter: tensor of its shape}``; ``gradient_norm`` is
+        then its norm. With ``norm="masked"`` the gradients of tensors that are not perturbed at all may be missing: the
+        step is the same, bit for bit.
+        """
         self._must_be_at_w("take an ascent step")
-        entries = [(p, group) for group in self.param_groups for p in group["params"] if p.grad is not None]
-        if not entries:
+        directions = {p: p.grad for p in self._parameters() if p.grad is not None} if along is None else dict(along)
+        if not directions:
             raise RuntimeError("no parameter has a gradient; run a backward pass before ascent_step()")
-        params = [p for p, _ in entries]
-        adaptive = [group.get("adaptive", self.adaptive) for _, group in entries]
-        epsilon, self.gradient_norm, self.radius = perturbation(
+        counted = [
+            (p, group)
+            for group in self.param_groups
+            for p in group["params"]
+            if p in directions and (self.norm == "full" or p not in self._untouched)
+        ]
+        params = [p for p, _ in counted]
+        adaptive = [group.get("adaptive", self.adaptive) for _, group in counted]
+        epsilon, self.radius = perturbation(
             params,
-            [p.grad for p in params],
-            [self._group_rho(group) for _, group in entries],
+            [directions[p] for p in params],
+            [self._group_rho(group) for _, group in counted],
             [self._mask_of(p) for p in params],
             self.norm,
             adaptive if any(adaptive) else None,
         )
+        self.gradient_norm = total_norm(list(directions.values()))
         moved = [(p, e) for p, e in zip(params, epsilon, strict=True) if p not in self._untouched]
         self._saved = [(p, p.clone()) for p, _ in moved]
         if moved:
@@ -182,6 +194,10 @@ class SAM(Optimizer):
         self.base.load_state_dict(state_dict["base"])  # checks its groups before it changes anything
         self.rho, self.norm, self.adaptive = state_dict["rho"], state_dict["norm"], state_dict["adaptive"]
         self.masks = masks
+
+    def perturbed_parameters(self) -> list[Tensor]:
+        """The parameters of which at least one entry is perturbed, and that require a gradient."""
+        return [p for p in self._parameters() if p.requires_grad and p not in self._untouched]
 
     def _share_state(self, base: Optimizer) -> None:
         """Groups and state are the base optimizer's own, also after it has loaded new ones."""

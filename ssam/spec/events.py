@@ -31,11 +31,17 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class LaneInfo:
+    """``plan`` says in words how the lane takes its steps, ``predicted_ratio`` what a step then costs in SGD steps by the
+    count of multiply-accumulates, ``exact`` whether it computes what the paper's two full passes would."""
+
     name: str
     method: str
     sparsity: float
     rho: float
     total_steps: int | None
+    plan: str = ""
+    predicted_ratio: float | None = None
+    exact: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +66,9 @@ class Started:
 class StepEvent:
     """One training step of one lane.
 
-    ``loss`` is L(w) on the batch; ``grad_norm`` is ‖g‖₂ at w; ``radius`` is ‖m⊙ε‖₂; ``ascent_gap`` is L(w+ε) − L(w).
-    The last two are None for SGD. ``ms`` maps each phase of PHASES that took place to its milliseconds.
+    ``loss`` is L(w) on the batch (L(w+ε) in a lane that never computes L(w) on all of it); ``grad_norm`` is the norm of the
+    gradient at w, as far as the lane's plan computes it; ``radius`` is ‖m⊙ε‖₂; ``ascent_gap`` is L(w+ε) − L(w). The last
+    two are None for SGD, the gap also where one of the losses is not computed. ``ms`` maps each phase of PHASES that took place to its milliseconds.
     ``ratio`` is this step's time (STEP_PHASES) over that of the SGD step next to it, None without an SGD lane.
     """
 

@@ -32,22 +32,46 @@ class LaneSpec(Frozen):
     """One method with its own settings; ``None`` takes the race's value.
 
     Written as text (address bar, command line): ``ssam-f:rho=0.2:sparsity=0.8``.
+
+    ``region`` is where weights may be perturbed: ``all``, ``early`` and ``late`` (the stages before and from the one that
+    halves the parameters), ``from-K`` (stage K and later, the first is 0), ``norm`` (normalisation layers).
+    ``direction`` is what ε follows: the batch's ``gradient`` at w; ``momentum``, against the momentum buffer; ``last``, the
+    last step's descent gradient. The last two cost no pass. ``ascent_batch`` takes ε from that many images of the batch;
+    ``ascent_interval`` perturbs in every k-th step only.
     """
 
     method: str
     rho: Rho | None = None
     sparsity: Sparsity | None = None
+    norm: Literal["full", "masked"] | None = None
+    region: str = "all"
+    direction: Literal["gradient", "momentum", "last"] = "gradient"
+    ascent_batch: int | None = Field(default=None, ge=1, le=4096)
+    ascent_interval: int = Field(default=1, ge=1, le=1000)
 
     @field_validator("method")
     @classmethod
     def _known_method(cls, value: str) -> str:
         return _one_of("method", value, METHODS)
 
+    @field_validator("region")
+    @classmethod
+    def _known_region(cls, value: str) -> str:
+        if not re.fullmatch(r"all|early|late|norm|from-\d{1,3}", value):
+            raise ValueError(
+                f"{value[:60]!r} is not a region; allowed: all, early, late, norm, from-K with a stage number K"
+            )
+        return value
+
     @model_validator(mode="after")
     def _has_an_effect(self) -> "LaneSpec":
         method = METHODS[self.method]
-        if self.rho is not None and method.passes == 1:
-            raise ValueError(f"method {self.method!r} perturbs nothing, so it has no rho")
+        if method.passes == 1 and (useless := [name for name in self.own_settings if name != "sparsity"]):
+            raise ValueError(f"method {self.method!r} perturbs nothing, so it has no {useless[0]}")
+        if self.direction != "gradient" and self.ascent_batch is not None:
+            raise ValueError(f"direction {self.direction!r} computes no ascent gradient, so it has no ascent_batch")
+        if self.direction != "gradient" and self.method == "ssam-d":
+            raise ValueError("method 'ssam-d' drops by the gradient at w, so its direction must be 'gradient'")
         if self.sparsity is not None and not method.sparse:
             sparse = ", ".join(name for name, other in METHODS.items() if other.sparse)
             raise ValueError(f"method {self.method!r} has no sparsity; methods that do: {sparse}")
@@ -55,13 +79,15 @@ class LaneSpec(Frozen):
 
     @classmethod
     def parse(cls, text: str) -> "LaneSpec":
-        """Reads ``method[:rho=R][:sparsity=S]``; raises ValueError with one line that says what is allowed."""
+        """Reads ``method[:setting=value]…``; raises ValueError with one line that says what is allowed."""
         method, *settings = [part.strip() for part in text.split(":")]
         values: dict[str, str] = {}
         for setting in settings:
             key, equals, value = setting.partition("=")
-            if key not in ("rho", "sparsity") or not equals or key in values:
-                raise ValueError(f"lane setting {setting[:40]!r} must be rho=NUMBER or sparsity=NUMBER, each once")
+            if key not in SETTINGS or not equals or key in values:
+                raise ValueError(
+                    f"lane setting {setting[:40]!r} must be NAME=VALUE, each once, of: {', '.join(SETTINGS)}"
+                )
             values[key] = value
         try:
             return cls.model_validate({"method": method, **values})
@@ -69,8 +95,23 @@ class LaneSpec(Frozen):
             raise ValueError(explain(error, cls)) from None
 
     def __str__(self) -> str:
-        settings = (f":{key}={value!r}" for key in ("rho", "sparsity") if (value := getattr(self, key)) is not None)
-        return self.method + "".join(settings)
+        return self.method + "".join(f":{name}={value}" for name, value in self.own_settings.items())
+
+    @property
+    def passes(self) -> float:
+        """Forward+backward passes of a step, on average; one of part of a batch counts whole."""
+        if METHODS[self.method].passes == 1 or self.direction != "gradient":
+            return 1.0
+        return 1 + 1 / self.ascent_interval
+
+    @property
+    def own_settings(self) -> dict[str, object]:
+        """What differs from a lane of this method without settings."""
+        values = {name: getattr(self, name) for name in SETTINGS}
+        return {name: value for name, value in values.items() if value != LaneSpec.model_fields[name].default}
+
+
+SETTINGS = tuple(name for name in LaneSpec.model_fields if name != "method")
 
 
 class RaceSpec(Frozen):
@@ -171,9 +212,9 @@ class RaceSpec(Frozen):
     @property
     def gradients(self) -> int:
         """Forward+backward passes of all lanes together on the epochs or gradients clock."""
-        passes = [METHODS[lane.method].passes for lane in self.lanes]
+        passes = [lane.passes for lane in self.lanes]
         total = max(passes) * len(passes) if self.clock == "gradients" else sum(passes)
-        return self.epochs * self.steps_per_epoch * total
+        return round(self.epochs * self.steps_per_epoch * total)
 
     @property
     def lane_names(self) -> tuple[str, ...]:
@@ -186,6 +227,9 @@ class RaceSpec(Frozen):
         if METHODS[lane.method].passes == 1:
             return 0.0
         return self.rho if lane.rho is None else lane.rho
+
+    def lane_norm(self, lane: LaneSpec) -> Literal["full", "masked"]:
+        return self.norm if lane.norm is None else lane.norm
 
     def lane_sparsity(self, lane: LaneSpec) -> float:
         """Share of weights not perturbed: 1 for SGD, 0 for dense SAM, whatever the race asks for."""

@@ -1,0 +1,141 @@
+"""Ways to take one sharpness-aware step. Each leaves w updated and returns what the step saw.
+
+The masks must be set before; ``refresh`` is called when the gradients at w are in ``.grad`` and may set others.
+tests/test_steps.py compares each way with its slow twin.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from ssam.engine.device import autocast
+from ssam.engine.timing import PhaseTimer
+from ssam.models import StagedModel
+from ssam.optim import SAM, frozen_batchnorm
+
+Refresh = Callable[[SAM, PhaseTimer], None]
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """One step as the device left it: the tensors may still be computed, the times not yet read.
+
+    ``loss`` is L(w), or L(w+ε) where the step never computes L(w) on the whole batch; ``loss_at_perturbed`` is None then,
+    and for SGD.
+    """
+
+    loss: Tensor
+    loss_at_perturbed: Tensor | None
+    gradient_norm: Tensor
+    radius: Tensor | None
+    timer: PhaseTimer
+
+
+def descend(model: StagedModel, base: torch.optim.Optimizer, x: Tensor, y: Tensor, timer: PhaseTimer) -> StepRecord:
+    """SGD: one gradient at w."""
+    loss = _loss(model.stages.values(), x, y)
+    timer.mark("forward1")
+    loss.backward()
+    timer.mark("backward1")
+    base.step()
+    timer.mark("update")
+    norm = nn.utils.get_total_norm([p.grad for p in model.parameters() if p.grad is not None])
+    return StepRecord(loss.detach(), None, norm, None, timer)
+
+
+def two_passes(
+    model: StagedModel, sam: SAM, x: Tensor, y: Tensor, timer: PhaseTimer, refresh: Refresh, split: int = 0
+) -> StepRecord:
+    """The whole batch at w, then at w+ε.
+
+    With ``split`` > 0, or under the masked norm, work that cannot change the outcome is left out, so that the step is the
+    same bit for bit:
+
+    * prefix reuse: no weight before stage ``split`` is perturbed, so those stages give the same in both passes. They run
+      once, and the first backward pass stops there.
+    * partial backward: tensors that are not perturbed need no gradient in the first pass.
+
+    Both need the masked norm: that of the full gradient asks for every gradient at w.
+    """
+    stages = list(model.stages.values())
+    shared = x if split == 0 else _through(stages[:split], x)
+    loss = _loss(stages[split:], shared.detach(), y)
+    timer.mark("forward1")
+    if sam.norm == "full":
+        loss.backward()
+    else:
+        needed = sam.perturbed_parameters()
+        for parameter, gradient in zip(needed, torch.autograd.grad(loss, needed), strict=True):
+            parameter.grad = gradient
+    timer.mark("backward1")
+    refresh(sam, timer)
+    sam.ascent_step()
+    timer.mark("perturb")
+    with frozen_batchnorm():
+        loss_at_perturbed = _loss(stages[split:], shared, y)
+    timer.mark("forward2")
+    loss_at_perturbed.backward()
+    timer.mark("backward2")
+    sam.descent_step()
+    timer.mark("update")
+    assert sam.gradient_norm is not None
+    return StepRecord(loss.detach(), loss_at_perturbed.detach(), sam.gradient_norm, sam.radius, timer)
+
+
+def sub_batch_ascent(
+    model: StagedModel, sam: SAM, x: Tensor, y: Tensor, timer: PhaseTimer, refresh: Refresh, ascent_batch: int
+) -> StepRecord:
+    """ε from the first ``ascent_batch`` images, the descent gradient from all of them. An approximation: named as such.
+
+    BatchNorm normalises the small batch by itself and counts the whole one, once, at w+ε.
+    """
+    with frozen_batchnorm():
+        loss = _loss(model.stages.values(), x[:ascent_batch], y[:ascent_batch])
+    timer.mark("forward1")
+    loss.backward()
+    timer.mark("backward1")
+    refresh(sam, timer)
+    sam.ascent_step()
+    return _one_pass_at_perturbed(model, sam, x, y, timer)
+
+
+def free_ascent(
+    model: StagedModel, sam: SAM, x: Tensor, y: Tensor, timer: PhaseTimer, along: dict[Tensor, Tensor]
+) -> StepRecord:
+    """ε along a direction that is there already, so that the step has one pass. An approximation: named as such."""
+    sam.ascent_step(along)
+    return _one_pass_at_perturbed(model, sam, x, y, timer)
+
+
+def against_momentum(sam: SAM) -> dict[Tensor, Tensor]:
+    """−v for each momentum buffer v of the base optimizer: MSAM's direction (Becker et al. 2024, arXiv 2401.12033).
+    Empty before the first step."""
+    buffers = {p: sam.state[p].get("momentum_buffer") for group in sam.param_groups for p in group["params"]}
+    return {p: -v for p, v in buffers.items() if v is not None}
+
+
+def _one_pass_at_perturbed(model: StagedModel, sam: SAM, x: Tensor, y: Tensor, timer: PhaseTimer) -> StepRecord:
+    timer.mark("perturb")
+    loss = _loss(model.stages.values(), x, y)
+    timer.mark("forward2")
+    loss.backward()
+    timer.mark("backward2")
+    sam.descent_step()
+    timer.mark("update")
+    assert sam.gradient_norm is not None
+    return StepRecord(loss.detach(), None, sam.gradient_norm, sam.radius, timer)
+
+
+def _loss(stages: Iterable[nn.Module], x: Tensor, y: Tensor) -> Tensor:
+    with autocast(x.device):
+        return cross_entropy(_through(stages, x), y)
+
+
+def _through(stages: Iterable[nn.Module], x: Tensor) -> Tensor:
+    with autocast(x.device):
+        for stage in stages:
+            x = stage(x)
+        return x

@@ -1,8 +1,13 @@
 """Batches: random access, order, noise, subsets, augmentation, the bundled data, and data sets that need a download."""
 
+import gzip
+import hashlib
+import http.server
+import threading
 import time
 import urllib.error
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,6 +16,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torchvision import datasets
 
 from ssam.data import Batches, Dataset, augment, load_dataset, sampling
 from ssam.data.memory import MemoryImages
@@ -296,6 +302,75 @@ def test_offline_gives_one_clear_line(
     assert "\n" not in message
     assert told
     assert capsys.readouterr().out == ""
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A web server on this machine that MNIST is downloaded from; the folder it serves, with the files."""
+    folder = tmp_path / "site" / "mnist"
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    resources = []
+    for split, count in (("train", 2000), ("t10k", 10)):
+        for kind, array in (
+            ("images-idx3", rng.integers(0, 256, (count, 28, 28))),
+            ("labels-idx1", np.arange(count) % 10),
+        ):
+            name = f"{split}-{kind}-ubyte.gz"
+            write_idx(folder / name, array)
+            (folder / name).write_bytes(gzip.compress((folder / name).read_bytes()))
+            resources.append((name, hashlib.md5((folder / name).read_bytes()).hexdigest()))
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *args: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=tmp_path / "site")) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        monkeypatch.setattr(datasets.MNIST, "mirrors", [f"{address}/gone/", f"{address}/mnist/"])
+        monkeypatch.setattr(datasets.MNIST, "resources", resources)
+        yield folder
+        server.shutdown()
+
+
+def test_downloads_tell_how_far_they_are(site: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    told: list[tuple[str, float | None]] = []
+    spec = spec_of(dataset="mnist")
+    data = load_dataset(spec, tmp_path, progress=lambda *said: told.append(said))
+    assert (data.train_size, data.test_size) == (2000, 10)
+    assert capfd.readouterr() == ("", "")
+    downloads = [message for message, fraction in told if fraction is not None]
+    assert list(dict.fromkeys(downloads)) == [
+        f"MNIST: downloading {split}-{kind}-ubyte.gz"
+        for split in ("train", "t10k")
+        for kind in ("images-idx3", "labels-idx1")
+    ]
+    shares = [share for message, share in told if share is not None and message == downloads[0]]
+    assert shares == sorted(set(shares))
+    assert len(shares) > 3
+    assert 0 < shares[0] < 0.5
+    assert shares[-1] == 1.0
+
+    told.clear()
+    site.rename(site.with_name("moved"))
+    load_dataset(spec, tmp_path, progress=lambda *said: told.append(said))  # everything is there already
+    assert all(fraction is None for _, fraction in told)
+    raw = tmp_path / "downloads" / "MNIST" / "raw"
+    assert len(list(raw.iterdir())) == 8
+    for unpacked in raw.glob("*-ubyte"):
+        unpacked.unlink()
+    assert load_dataset(spec, tmp_path, progress=quiet).train_size == 2000  # the packed files will do
+
+
+def test_a_download_that_arrives_damaged_is_not_kept(site: Path, tmp_path: Path) -> None:
+    (site / "train-labels-idx1-ubyte.gz").write_bytes(b"an error page")
+    said = r"^cannot download MNIST \(.* 404.*; 127\.0\.0\.1:\d+: train-labels-idx1-ubyte\.gz arrived damaged\)"
+    with pytest.raises(ValueError, match=said) as error:
+        load_dataset(spec_of(dataset="mnist"), tmp_path, progress=quiet)
+    assert "\n" not in str(error.value)
+    raw = tmp_path / "downloads" / "MNIST" / "raw"
+    assert [path.name for path in raw.iterdir()] == ["train-images-idx3-ubyte.gz"]
 
 
 def write_idx(path: Path, array: np.ndarray) -> None:

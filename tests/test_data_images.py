@@ -76,6 +76,16 @@ def test_folder_and_zip_give_the_same_normalised_images(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["pets", "pets.zip"], "nothing may be unpacked"
 
 
+def test_a_zip_with_odd_spellings_of_names_is_read(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "pets", per_class=3)
+    with zipfile.ZipFile(tmp_path / "pets.zip", "w") as archive:
+        for file in sorted(folder.rglob("*.png")):
+            archive.writestr(f"./{file.relative_to(folder).as_posix()}".replace("cat/", "cat//"), file.read_bytes())
+    data = load(tmp_path / "pets.zip", tmp_path)
+    assert data.warnings == ()
+    assert torch.equal(data.train.pixels, load(folder, tmp_path).train.pixels)
+
+
 @pytest.mark.parametrize(
     ("mode", "suffix"),
     [("RGB", "jpg"), ("L", "jpg"), ("CMYK", "jpg"), ("L", "png"), ("LA", "png"), ("P", "png"), ("RGBA", "png"), ("1", "png"),
@@ -167,6 +177,22 @@ def test_flat_folder_says_that_it_was_split(tmp_path: Path) -> None:
     data = load(tmp_path / "pets" / "train", tmp_path)
     assert (data.train_size, data.test_size) == (16, 4)
     assert "held out for testing" in data.warnings[0]
+
+
+def test_classes_without_test_images_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = make_folder(tmp_path / "pets", per_class=3)
+    save(folder / "train" / "emu" / "1.png")
+    (line,) = load(folder, tmp_path).warnings
+    assert line == "1 of 3 classes has no test images, so the test accuracy says nothing about it: 'emu'"
+    for name in ("ant", "bee", "cow"):
+        save(folder / "train" / name / "1.png")
+        (folder / "test" / name).mkdir()
+        (folder / "test" / name / "1.png").write_text("no picture")  # found, but not to be read
+    for data in (load(folder, tmp_path), streamed(folder, tmp_path, monkeypatch)):
+        line = data.warnings[0]
+        assert line.startswith("4 of 6 classes have no test images, so")
+        assert line.endswith("about them: 'ant'; 'bee'; 'cow'; …")
+        assert data.warnings[1].startswith("3 files skipped")
 
 
 def test_one_flat_colour_gives_finite_numbers(tmp_path: Path) -> None:
@@ -306,6 +332,11 @@ def test_a_stored_set_is_found_by_name_unless_it_is_a_link(tmp_path: Path) -> No
     for name in ("link", "missing"):
         with pytest.raises(ValueError, match=r"image sets|no folder or zip"):
             load_dataset(spec_of(name), tmp_path, image_root=root, progress=quiet)
+
+
+def test_the_home_of_nobody_is_one_clear_line(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"^data '~no-such-user/x': the home folder that ~ stands for is unknown"):
+        load("~no-such-user/x", tmp_path)
 
 
 def test_huge_files_are_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

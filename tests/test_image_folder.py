@@ -1,5 +1,6 @@
 """Layouts of folders and zips, and what is refused. No image is opened, so the files here are empty or text."""
 
+import os
 import stat
 import zipfile
 from collections.abc import Iterable
@@ -71,6 +72,26 @@ def test_train_without_test_is_split(tmp_path: Path) -> None:
     listing = scan(folder_of(tmp_path, [f"train/{member}" for member in FLAT]))
     assert (len(listing.splits["train"]), len(listing.splits["test"])) == (16, 4)
     assert listing.notes
+
+
+@pytest.mark.parametrize("written", ["./{}", "{}", ".//{}"])
+@pytest.mark.parametrize("members", [FLAT, SPLIT])
+def test_members_keep_the_names_they_have_in_the_archive(tmp_path: Path, written: str, members: list[str]) -> None:
+    """Some programs write "./" before every name and also as a folder of its own."""
+    names = [written.format(member.replace("/", "//", 1)) for member in members]
+    listing, plain = scan(zip_of(tmp_path / "x.zip", ["./", *names])), scan(zip_of(tmp_path / "y.zip", members))
+    assert listing.classes == plain.classes
+    for split, samples in plain.splits.items():
+        assert listing.splits[split] == [
+            (written.format(member.replace("/", "//", 1)), label) for member, label in samples
+        ]
+    with zipfile.ZipFile(tmp_path / "x.zip") as archive:
+        assert all(archive.read(member) == b"x" for samples in listing.splits.values() for member, _ in samples)
+
+
+def test_one_place_in_two_spellings_is_one_image(tmp_path: Path) -> None:
+    listing = scan(zip_of(tmp_path / "x.zip", [*SPLIT, "./train/cat/0.jpg", "train//cat/0.jpg"]))
+    assert len(listing.splits["train"]) == 6
 
 
 def test_odd_files_are_listed_or_passed_over(tmp_path: Path) -> None:
@@ -183,6 +204,14 @@ def test_what_is_no_folder_or_zip_is_refused(tmp_path: Path) -> None:
     path.write_bytes(broken)
     with pytest.raises(ValueError, match=r"cannot read 'cut\.zip'"):
         scan(path)
+
+
+def test_devices_and_pipes_are_refused_unread(tmp_path: Path) -> None:
+    """Both would be read for ever."""
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(ValueError, match=rf"'{path.name}' is neither a folder nor a zip file"):
+            scan(path)
 
 
 def test_encrypted_members_are_refused(tmp_path: Path) -> None:

@@ -38,16 +38,18 @@ def wait_for(what: Callable[[], object], seconds: float = 15.0) -> None:
 class Site:
     """A home folder with its own runner processes."""
 
-    def __init__(self, home: Path) -> None:
-        self.store = Store(home)
+    def __init__(self, home: Path, url: str | None = None) -> None:
+        self.store = Store(home, url)
         self.client = Client(self.store)
         self.started: list[subprocess.Popen] = []
 
     def start_runner(self) -> subprocess.Popen:
+        """Returns when the runner is ready to start races: it writes ``machine.json`` last."""
+        (self.store.home / "machine.json").unlink(missing_ok=True)
         with (self.store.home / "runner.log").open("ab") as log:
             runner = subprocess.Popen(
                 [sys.executable, str(PROJECT / "tests" / "fake_race.py"), str(self.store.home)],
-                env={**os.environ, "SSAM_SLOTS": "1", "PYTHONPATH": str(PROJECT)},
+                env={**os.environ, "SSAM_DATABASE_URL": self.store.url, "SSAM_SLOTS": "1", "PYTHONPATH": str(PROJECT)},
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
@@ -246,8 +248,11 @@ def test_races_outlive_their_runner_and_are_adopted(site: Site) -> None:
     wait_for(lambda: site.steps(run_id) > went_on)
     assert (site.run(run_id).state, site.pid(run_id)) == ("running", pid)
     queued = site.client.submit(spec(SHORT), "queued")
-    wait_for(lambda: site.steps(run_id) > went_on + 20)
-    assert site.run(queued).state == "queued"  # the adopted race has its slot
+    submitted, until = site.steps(run_id), time.monotonic() + 0.5
+    while time.monotonic() < until:
+        assert site.run(queued).state == "queued"  # the adopted race has its slot
+        time.sleep(0.02)
+    assert site.steps(run_id) > submitted
     os.kill(pid, signal.SIGKILL)
     run = site.wait_state(run_id, "failed", seconds=2)
     assert run.message == "the race process ended before the race did; see its log.txt and runner.log"
@@ -259,6 +264,31 @@ def test_races_outlive_their_runner_and_are_adopted(site: Site) -> None:
     assert site.run(run_id).state == "running"
     site.client.stop(run_id)  # heard by the race itself
     site.wait_state(run_id, "stopped")
+
+
+def test_a_runner_leaves_the_races_of_other_homes_alone(tmp_path: Path) -> None:
+    """Two homes with one database: what the other one runs is neither adopted nor given up."""
+    url = f"sqlite:///{tmp_path / 'shared.db'}"
+    here, there = (Site(tmp_path / name, url) for name in ("here", "there"))
+    try:
+        there.start_runner()
+        run_id = there.running()
+        lost = there.store.create_run(spec(SHORT), "taken, and not started yet")
+        assert there.store.take(lost)
+        here.start_runner()
+        finished = here.client.submit(spec(SHORT), "here")
+        here.wait_state(finished, "finished")  # so it has looked around, and its only slot was free
+        assert [here.run(one).state for one in (run_id, lost)] == ["running", "starting"]
+        assert there.pid(run_id)
+    finally:
+        here.close()
+        there.close()
+
+
+def test_a_race_process_leads_a_session_of_its_own(served: Site) -> None:
+    """So a signal to the runner's group, Ctrl-C in its terminal for one, does not reach it."""
+    pid = served.pid(served.running())
+    assert os.getsid(pid) == os.getpgid(pid) == pid
 
 
 def test_a_race_whose_process_is_gone_is_interrupted(site: Site) -> None:
@@ -343,6 +373,26 @@ def test_pick_next_takes_the_oldest_that_is_not_held_back() -> None:
     assert pick_next([], []) is None
     assert pick_next([job("a", 2), job("b", 1), job("c", 0, "pause")], []).id == "b"
     assert pick_next([job("c", 0, "pause")], []) is None
+
+
+def test_another_process_with_the_same_pid_is_not_ours() -> None:
+    me = os.getpid()
+    started = processes.start_time(me)
+    assert processes.is_alive(me, started)
+    assert not processes.is_alive(me, started - 60)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        processes.kill(other.pid, processes.start_time(other.pid) - 60)
+        with pytest.raises(subprocess.TimeoutExpired):
+            other.wait(0.3)
+        processes.kill(other.pid, processes.start_time(other.pid))
+        assert other.wait(5) == -signal.SIGKILL
+
+
+def test_killing_what_ends_in_that_moment_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    monkeypatch.setattr(processes, "is_alive", lambda pid, started: True)
+    processes.kill(gone.pid, time.time())
 
 
 def test_the_client_never_imports_torch() -> None:

@@ -332,7 +332,8 @@ def test_rate_is_measured_or_says_that_it_is_a_guess(store: Store) -> None:
 
     def race(model: str, seconds: float) -> None:
         spec = RaceSpec(model=model, lanes=(LaneSpec(method="sgd"),), batch_size=100)
-        _, writer = queue(store, spec)
+        run_id, writer = queue(store, spec)
+        assert store.take(run_id)
         writer.add(step("sgd", 10, gradients=10, seconds=seconds))
         writer.close()
 
@@ -349,6 +350,9 @@ def test_rate_is_measured_or_says_that_it_is_a_guess(store: Store) -> None:
     assert store.rate("auto", "cnn8").gmacs == pytest.approx(3000 * MODELS["cnn8"].mmacs / 1e3 / 4.0)
     assert store.rate("auto", "vgg11-bn").measured  # better another model's than a guess
     assert not store.rate("cuda:0").measured
+    elsewhere = Store(store.home.parent / "elsewhere", store.url)
+    assert not elsewhere.rate("auto").measured  # another machine, for all it knows
+    elsewhere.close()
 
 
 def archive(*members: str) -> bytes:
@@ -397,6 +401,38 @@ def test_home_and_database_come_from_the_environment(tmp_path: Path, monkeypatch
     assert store.home == tmp_path / "here"
     assert (tmp_path / "elsewhere.db").exists()
     assert store.run_folder("abc") == tmp_path / "here" / "runs" / "abc"
+
+
+def test_a_home_that_is_no_home_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSAM_HOME", "~no-such-user/lab")
+    with pytest.raises(ValueError, match=r"^SSAM_HOME '~no-such-user/lab': the home folder that ~ stands for"):
+        Store()
+
+
+@pytest.mark.parametrize("name", ["what?", "no#1", "a%20b", "a&b=c:d@e ü"])
+def test_the_database_is_in_the_home_folder_whatever_that_is_called(tmp_path: Path, name: str) -> None:
+    """Its URL goes to other processes as text, so both ways in must lead to the same file."""
+    first = Store(tmp_path / name)
+    second = Store(tmp_path / name, first.url)
+    run_id = first.create_run(TWO, "a")
+    assert second.run(run_id) is not None
+    assert (tmp_path / name / "ssam.db").stat().st_size > 0
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    first.close()
+    second.close()
+
+
+def test_homes_that_share_a_database_share_the_queue_only(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'shared.db'}"
+    here, there = (Store(tmp_path / name, url) for name in ("here", "there"))
+    queued, taken = (here.create_run(TWO, name) for name in ("queued", "taken"))
+    assert [[job.id for job in store.jobs()] for store in (here, there)] == [[queued, taken]] * 2
+    assert there.take(taken)  # any runner may
+    assert [job.id for job in here.jobs()] == [queued]
+    assert [(job.id, job.state) for job in there.jobs()] == [(queued, "queued"), (taken, "starting")]
+    assert len(here.runs()) == 2  # all are seen everywhere
+    here.close()
+    there.close()
 
 
 def test_many_processes_may_open_a_new_home_at_once(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from ssam.data.batches import Dataset, Progress, Statistics
 from ssam.data.bundled import load_bundled
 from ssam.spec import RaceSpec
+from ssam.spec.host import expanded
 from ssam.spec.image_folder import shown
 
 # Mean and standard deviation per channel of the training pixels scaled to 0–1, as the published recipes use them.
@@ -57,7 +58,7 @@ def _for_race(data: Dataset, spec: RaceSpec) -> Dataset:
 def image_path(given: str, image_root: Path | None) -> Path:
     """Where own images lie. Inside ``image_root`` only a plain name will do: no folders, no link that leads out."""
     if image_root is None:
-        return Path(given).expanduser()
+        return expanded(given, "data")
     path = image_root / given
     plain = given == Path(given).name and not set(given) & set("/\\\0") and given not in ("", ".", "..")
     if not plain or path.is_symlink():

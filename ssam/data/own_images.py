@@ -15,6 +15,7 @@ from ssam.spec.image_folder import scan, shown
 MEMORY_LIMIT = 2 * 2**30  # bytes of pixels; more than this is streamed from the files
 STATISTICS_SAMPLE = 2000  # images from which a streamed data set's mean and deviation are taken
 SHOWN_SKIPPED = 3
+SHOWN_CLASSES = 3
 
 
 def load_own(path: Path, size: int, progress: Progress) -> Dataset:
@@ -38,7 +39,7 @@ def load_own(path: Path, size: int, progress: Progress) -> Dataset:
             splits[split] = MemoryImages(pixels, labels)
         skipped += failed
     train, test = splits["train"], splits["test"]
-    warnings = (*listing.notes, *_skipped_warning(skipped))
+    warnings = (*listing.notes, *_untested_warning(listing.classes, test), *_skipped_warning(skipped))
     if len(train.labels.unique()) < 2 or not len(test):
         raise ValueError(
             f"{shown(listing.path.name)} needs readable training images of two classes and a test image; "
@@ -47,6 +48,19 @@ def load_own(path: Path, size: int, progress: Progress) -> Dataset:
     progress("measuring the colours", None)
     mean, std = _statistics(train)
     return Dataset(listing.classes, 3, size, train, test, mean, std, warnings=warnings)
+
+
+def _untested_warning(classes: tuple[str, ...], test: Images) -> tuple[str, ...]:
+    tested = set(test.labels.tolist())
+    untested = [shown(name) for index, name in enumerate(classes) if index not in tested]
+    if not untested:
+        return ()
+    first = "; ".join(untested[:SHOWN_CLASSES]) + ("; …" if len(untested) > SHOWN_CLASSES else "")
+    have, them = ("has", "it") if len(untested) == 1 else ("have", "them")
+    return (
+        f"{len(untested)} of {len(classes)} classes {have} no test images, "
+        f"so the test accuracy says nothing about {them}: {first}",
+    )
 
 
 def _skipped_warning(skipped: list[str]) -> tuple[str, ...]:

@@ -1,17 +1,18 @@
 """The data sets that torchvision downloads."""
 
 import contextlib
-import socket
 import sys
 import warnings
 import zlib
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import torch
 from filelock import FileLock
 from torchvision import datasets
 
+from ssam.data import download
 from ssam.data.batches import Progress
 from ssam.data.memory import MemoryImages
 from ssam.spec import DATASETS
@@ -22,7 +23,8 @@ SETS = {
     "cifar10": (datasets.CIFAR10, ""),
     "cifar100": (datasets.CIFAR100, ""),
 }  # with the folder below the downloads where torchvision looks for the published files
-PATIENCE = 30.0  # seconds without an answer before a connection is given up
+Splits = tuple[datasets.VisionDataset, datasets.VisionDataset]  # for training, for testing
+Source = type[datasets.MNIST] | type[datasets.CIFAR10]
 
 
 def load_downloaded(name: str, folder: Path, progress: Progress) -> tuple[tuple[str, ...], MemoryImages, MemoryImages]:
@@ -35,8 +37,8 @@ def load_downloaded(name: str, folder: Path, progress: Progress) -> tuple[tuple[
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / f"{name}.lock"), _considerate():  # one download at a time
-            train, test = (source(folder, train=split, download=True) for split in (True, False))
-    except (OSError, RuntimeError) as error:  # URLError is an OSError; RuntimeError comes after the last mirror
+            train, test = _present(source, folder) or _downloaded(source, folder, folder / place, title, progress)
+    except (OSError, RuntimeError) as error:  # URLError is an OSError; RuntimeError is torchvision's
         raise ValueError(
             f"cannot download {title} (no connection? {_one_line(error)}); "
             f"put the files under {folder / place}, or pick fashion-mnist-10k"
@@ -48,6 +50,26 @@ def load_downloaded(name: str, folder: Path, progress: Progress) -> tuple[tuple[
     return tuple(train.classes), _in_memory(train), _in_memory(test)
 
 
+def _present(source: Source, folder: Path) -> Splits | None:
+    """The data set if it is there, unpacked."""
+    try:
+        return source(folder, train=True), source(folder, train=False)
+    except RuntimeError:  # torchvision's word for missing files; damaged ones are a ValueError and the like
+        return None
+
+
+def _downloaded(source: Source, folder: Path, place: Path, title: str, progress: Progress) -> Splits:
+    """Fetches what is missing, for torchvision tells nobody how far its own downloads are; then lets it unpack."""
+    if issubclass(source, datasets.MNIST):
+        files = {name: (md5, [mirror + name for mirror in source.mirrors]) for name, md5 in source.resources}
+    else:
+        files = {source.filename: (source.tgz_md5, [source.url])}
+    for name, (md5, urls) in files.items():
+        tell = partial(progress, f"{title}: downloading {name}")
+        download.fetch(urls, place / name, md5, tell)
+    return source(folder, train=True, download=True), source(folder, train=False)
+
+
 def _in_memory(source: datasets.VisionDataset) -> MemoryImages:
     pixels = torch.as_tensor(source.data)  # MNIST (N, H, W), CIFAR (N, H, W, C)
     pixels = pixels[:, None] if pixels.ndim == 3 else pixels.permute(0, 3, 1, 2)
@@ -56,16 +78,11 @@ def _in_memory(source: datasets.VisionDataset) -> MemoryImages:
 
 @contextlib.contextmanager
 def _considerate() -> Iterator[None]:
-    """Keeps torchvision off standard output, quiet about old file formats, and from waiting for ever."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(PATIENCE)
-    try:
-        with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        socket.setdefaulttimeout(before)
+    """Keeps torchvision off standard output, and quiet about old file formats."""
+    with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:160] or type(error).__name__
+    return " ".join(str(error).split())[:240] or type(error).__name__

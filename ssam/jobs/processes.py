@@ -1,5 +1,7 @@
 """Is that process still the one we mean? A pid alone may have been given to another, so a start time goes with it."""
 
+import contextlib
+
 import psutil  # type: ignore[import-untyped]
 
 SAME_START = 2.0  # seconds: the start time is derived from the clock, which may be set a little
@@ -25,4 +27,5 @@ def is_alive(pid: int | None, started: float | None) -> bool:
 def kill(pid: int, started: float | None) -> None:
     """SIGKILL for the process that had this pid and start time, if it still runs."""
     if is_alive(pid, started):
-        psutil.Process(pid).kill()
+        with contextlib.suppress(psutil.NoSuchProcess):  # it ended in this very moment
+            psutil.Process(pid).kill()

@@ -129,7 +129,7 @@ class Runner:
             self._is_warm.set()
 
     def _adopt(self) -> None:
-        """Races whose process outlived the last runner are watched on; the others did not survive."""
+        """Races whose process outlived the last runner here are watched on; the others did not survive."""
         for job in self._store.jobs():
             if job.state == "queued":
                 continue

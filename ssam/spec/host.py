@@ -6,8 +6,17 @@ from pathlib import Path
 
 
 def default_home() -> Path:
-    """``SSAM_HOME``, else ``~/.ssam-lab``: database, runs, uploads, downloads."""
-    return Path(os.environ.get("SSAM_HOME") or "~/.ssam-lab").expanduser().resolve()
+    """``SSAM_HOME``, else ``~/.ssam-lab``: database, runs, uploads, downloads. Raises ValueError for an unknown ``~``."""
+    return expanded(os.environ.get("SSAM_HOME") or "~/.ssam-lab", "SSAM_HOME").resolve()
+
+
+def expanded(path: str, what: str) -> Path:
+    """``path`` with ``~`` or ``~user`` in front spelled out; ``what`` is what an error calls it. Raises ValueError
+    where there is no such user."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise ValueError(f"{what} {path[:80]!r}: the home folder that ~ stands for is unknown; write it out") from None
 
 
 def cores() -> int:

@@ -10,7 +10,7 @@ import os
 import random
 import stat
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -22,7 +22,7 @@ MAX_RATIO = 100  # unpacked to packed; photographs hardly pack at all
 SMALL = 2**20  # bytes below which packing tightly is no danger
 
 Parts = tuple[str, ...]  # a member's folders and file name
-Sample = tuple[str, int]  # member ("/" between folders), class index
+Sample = tuple[str, int]  # member as the folder or zip itself calls it ("/" between folders), class index
 
 
 @dataclass(frozen=True)
@@ -48,14 +48,14 @@ def scan(path: Path) -> ImageListing:
     wrapping = _wrapping_folders(images)
     split_of = _choose_splits(path, [parts[wrapping:] for parts in images])
     found: dict[str, list[tuple[str, str]]] = {"train": [], "test": []}  # member, class name
-    for parts in images:
+    for parts, member in images.items():
         split, class_name = _place(parts[wrapping:], split_of)
         if split is None:
-            skipped.append(f"{shown('/'.join(parts))} is not used")
+            skipped.append(f"{shown(member)} is not used")
         elif class_name is None:
-            skipped.append(f"{shown('/'.join(parts))} is in no class folder")
+            skipped.append(f"{shown(member)} is in no class folder")
         else:
-            found[split].append(("/".join(parts), class_name))
+            found[split].append((member, class_name))
     return _listing(path, found, skipped, held_out="test" not in split_of.values())
 
 
@@ -70,7 +70,7 @@ def _members(path: Path) -> Iterator[str]:
             yield from _folder_members(path)
         elif not path.exists():
             raise ValueError(f"no folder or zip file {shown(str(path))}")
-        elif zipfile.is_zipfile(path):
+        elif path.is_file() and zipfile.is_zipfile(path):  # a pipe or a device would be read for ever
             yield from _zip_members(path)
         else:
             raise ValueError(f"{shown(path.name)} is neither a folder nor a zip file")
@@ -117,6 +117,8 @@ def _check_member(path: Path, info: zipfile.ZipInfo) -> None:
     name = info.filename
     parts = PurePosixPath(name).parts
     problem = None
+    if not parts and name.startswith("./"):
+        return  # the folder itself, which some programs list
     if not parts or name.startswith("/") or "\\" in name or ":" in parts[0]:
         problem = "has an absolute or foreign path"
     elif ".." in parts:
@@ -131,21 +133,22 @@ def _check_member(path: Path, info: zipfile.ZipInfo) -> None:
         raise ValueError(f"{shown(path.name)} is refused: {shown(name)} {problem}")
 
 
-def _sort_out(members: Iterator[str]) -> tuple[list[Parts], list[str]]:
-    """Image files as path parts, and what is skipped. Hidden files and what macOS adds are passed over silently."""
-    images, skipped = [], []
-    for member in sorted(set(members)):
+def _sort_out(members: Iterator[str]) -> tuple[dict[Parts, str], list[str]]:
+    """Image files from path parts to member, and what is skipped. Hidden files and what macOS adds are passed over
+    silently. The member is kept since only its own spelling ("./a//b.jpg") opens it in a zip."""
+    images, skipped = {}, []
+    for member in sorted(set(members), key=lambda member: (PurePosixPath(member).parts, member)):
         path = PurePosixPath(member)
         if any(part.startswith(".") or part == "__MACOSX" for part in path.parts):
             continue
         if path.suffix.lower() in SUFFIXES:
-            images.append(path.parts)
+            images[path.parts] = member
         else:
             skipped.append(f"{shown(member)} is not an image file")
     return images, skipped
 
 
-def _wrapping_folders(images: list[Parts]) -> int:
+def _wrapping_folders(images: Collection[Parts]) -> int:
     """How many folders stand around the layout: single ones that have folders inside and are no split."""
     depth = 0
     while True:

@@ -1,7 +1,6 @@
 """Runs as a list shows them, and what past runs say about this machine's speed."""
 
 import json
-import platform
 import statistics
 from collections.abc import Sequence
 
@@ -47,13 +46,13 @@ def _view(row: Row, its_lanes: list[Row], position: int | None) -> Run:
     )
 
 
-def rate(connection: Connection, device: str, model: str | None) -> Rate:
-    """The median over the newest races here, of this model if it has raced, else of any; else a guess."""
+def rate(connection: Connection, place: str, device: str, model: str | None) -> Rate:
+    """The median over the newest races at this place, of this model if it has raced, else of any; else a guess."""
     gradients, seconds = func.sum(lanes.c.gradients), func.sum(lanes.c.seconds)
     query = (
         select(runs.c.spec, runs.c.started_info, gradients.label("gradients"), seconds.label("seconds"))
         .join(lanes, lanes.c.run == runs.c.key)
-        .where(runs.c.host == platform.node(), runs.c.shared.is_(False))
+        .where(runs.c.place == place, runs.c.shared.is_(False))
         .group_by(runs.c.key)
         .having(seconds >= RATED_SECONDS)
         .order_by(runs.c.key.desc())

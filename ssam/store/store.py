@@ -10,7 +10,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from filelock import FileLock
-from sqlalchemy import ColumnElement, Engine, case, create_engine, event, func, insert, literal, select, update
+from sqlalchemy import (
+    URL,
+    ColumnElement,
+    Engine,
+    bindparam,
+    case,
+    create_engine,
+    event,
+    func,
+    insert,
+    literal,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
 from ssam.spec import RaceSpec
@@ -41,25 +54,27 @@ class Job:
 
 _JOBS = (  # built once: the runner asks many times a second
     select(*(runs.c[field.name] for field in fields(Job)))
-    .where(runs.c.state.in_(("queued", *ALIVE)))
+    .where((runs.c.state == "queued") | (runs.c.state.in_(ALIVE) & (runs.c.place == bindparam("here"))))
     .order_by(runs.c.created, runs.c.key)
 )
 
 
 class Store:
-    """All runs of one home folder.
+    """All runs of one home folder, or of several that share a database: each has its own runner, and they share the queue.
 
     Args:
         home: database, run folders and uploads; default ``SSAM_HOME``, else ``~/.ssam-lab``.
         url: a SQLAlchemy URL; default ``SSAM_DATABASE_URL``, else SQLite (WAL) in the home folder.
 
-    Creates what is missing; raises ValueError where the database is of another version. Safe to use from threads
+    Creates what is missing; raises ValueError where the database is of another version. ``place`` is the host and the
+    home folder: what a run that is alive keeps as the place of its process. Safe to use from threads
     and from any number of processes; make a new one after a fork.
     """
 
     def __init__(self, home: Path | None = None, url: str | None = None) -> None:
         self.home = home.expanduser().resolve() if home else default_home()
-        self.url = url or os.environ.get("SSAM_DATABASE_URL") or f"sqlite:///{self.home / 'ssam.db'}"
+        self.place = f"{platform.node()}:{self.home}"
+        self.url = url or os.environ.get("SSAM_DATABASE_URL") or _default_url(self.home)
         self.image_root.mkdir(parents=True, exist_ok=True)
         self._engine = _engine(self.url)
         with self._engine.connect() as connection:
@@ -87,7 +102,7 @@ class Store:
         race: it returns the id of the first."""
         run_id = secrets.token_urlsafe(16)
         row: dict[str, Any] = {"id": run_id, "request_id": request_id, "owner": owner, "spec": spec.model_dump_json()}
-        row |= {"host": platform.node(), "created": time.time(), "state": "queued", "want": "run"}
+        row |= {"created": time.time(), "state": "queued", "want": "run"}
         try:
             with self._engine.begin() as connection:
                 connection.execute(insert(runs).values(**row, message="", shared=False, trained=0.0))
@@ -119,9 +134,9 @@ class Store:
         self._update(living, want=want)
 
     def take(self, run_id: str) -> bool:
-        """The runner takes a queued run; False where it may not any more."""
+        """The runner takes a queued run to its place; False where it may not any more."""
         ready = (runs.c.id == run_id) & (runs.c.state == "queued") & (runs.c.want == "run")
-        return self._update(ready, state="starting", started=time.time())
+        return self._update(ready, state="starting", started=time.time(), place=self.place)
 
     def claim(self, run_id: str, pid: int, pid_started: float | None) -> bool:
         """The race process takes over the run it was started for; False where it was given up meanwhile."""
@@ -158,9 +173,9 @@ class Store:
             return connection.execute(update(runs).where(which).values(**values)).rowcount > 0
 
     def jobs(self) -> list[Job]:
-        """What is queued or alive, oldest first."""
+        """What is queued (any runner may take it) or alive at this place, oldest first."""
         with self._engine.connect() as connection:
-            return [Job(*row) for row in connection.execute(_JOBS)]
+            return [Job(*row) for row in connection.execute(_JOBS, {"here": self.place})]
 
     def writer(self, run_id: str) -> Writer:
         """The one writer of a run's events; raises ValueError for an unknown id."""
@@ -195,7 +210,7 @@ class Store:
         """The speed of recent races on this machine and device (``auto``: those that left the choice to the engine), of this
         model where it has raced here before; else a guess that says so. Races that shared the machine do not count."""
         with self._engine.connect() as connection:
-            return listing.rate(connection, device, model)
+            return listing.rate(connection, self.place, device, model)
 
     # Uploaded images
 
@@ -207,6 +222,11 @@ class Store:
     def images(self) -> list[str]:
         """The names of the uploads."""
         return images.names(self.image_root)
+
+
+def _default_url(home: Path) -> str:
+    """Composed, not concatenated: a folder may have a ``?`` in its name."""
+    return URL.create("sqlite", database=str(home / "ssam.db")).render_as_string()
 
 
 def _engine(url: str) -> Engine:

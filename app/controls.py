@@ -19,12 +19,13 @@ def fill(spec: RaceSpec) -> None:
         st.session_state[name] = getattr(spec, name)
     for method in METHODS:
         st.session_state[f"rho_{method}"] = st.session_state[f"sparsity_{method}"] = None
-    own = {lane.method: lane for lane in reversed(spec.lanes)}  # the lane that gets its method's controls
+    simple = [lane for lane in spec.lanes if set(lane.own_settings) <= {"rho", "sparsity"}]
+    own = {lane.method: lane for lane in reversed(simple)}  # the lane that gets its method's controls
     own |= {lane.method: lane for lane in spec.lanes if str(lane) == lane.method}
     for lane in own.values():
         st.session_state[f"rho_{lane.method}"] = lane.rho
         st.session_state[f"sparsity_{lane.method}"] = lane.sparsity
-    st.session_state["lanes"] = [lane.method if lane is own[lane.method] else str(lane) for lane in spec.lanes]
+    st.session_state["lanes"] = [lane.method if lane is own.get(lane.method) else str(lane) for lane in spec.lanes]
 
 
 def read(lab: Lab) -> RaceSpec:

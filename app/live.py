@@ -15,7 +15,7 @@ import numpy as np
 import streamlit as st
 
 from app import texts, theme
-from ssam.spec import METHODS
+from ssam.spec import METHODS, LaneSpec
 from ssam.store import Heatmap, LaneWindow, Run, Store, Window
 from ssam.store.views import CURVES, ENDED
 
@@ -106,7 +106,8 @@ def draw(store: Store, run: Run | None, window: Window | None) -> None:
 def _race(run: Run, window: Window) -> dict[str, Any]:
     info = run.started_info or {}
     styles, titles = theme.lane_styles(run.spec), theme.lane_titles(run.spec)
-    lanes = zip(window.lanes, run.spec.lanes, styles, titles, strict=True)
+    facts = info.get("lanes") or [{}] * len(window.lanes)
+    lanes = zip(window.lanes, run.spec.lanes, styles, titles, facts, strict=True)
     return {
         "run": run.id,
         "state": run.state,
@@ -121,11 +122,11 @@ def _race(run: Run, window: Window) -> dict[str, Any]:
                 "color": style.color,
                 "dash": style.dash,
                 "symbol": style.symbol,
-                "settings": _settings(run, spec_lane),
+                "settings": _settings(run, spec_lane, known),
                 "sparse": METHODS[lane.method].sparse,
                 **_lane(lane),
             }
-            for lane, spec_lane, style, title in lanes
+            for lane, spec_lane, style, title, known in lanes
         ],
         "layers": window.layers,
         "phases": PHASES,
@@ -156,12 +157,21 @@ def _packed(values: Sequence[float | None]) -> str:
     return base64.b64encode(np.array(values, dtype="<f4").tobytes()).decode()
 
 
-def _settings(run: Run, lane: Any) -> str:
+def _settings(run: Run, lane: LaneSpec, known: dict[str, Any]) -> str:
+    """What the lane perturbs and how; once the race has started also the plan of its steps, with the predicted cost."""
     method = METHODS[lane.method]
-    parts = [f"sparsity {run.spec.lane_sparsity(lane) * 100:g} %"] if method.sparse else []
-    if method.passes > 1:
-        parts.append(f"ρ {run.spec.lane_rho(lane):g}")
-    return " · ".join(parts) or "no perturbation"
+    if method.passes == 1:
+        return "no perturbation"
+    sparsity = known.get("sparsity", run.spec.lane_sparsity(lane))
+    parts = [f"sparsity {sparsity * 100:.3g} %"] if sparsity else []
+    parts.append(f"ρ {run.spec.lane_rho(lane):g}")
+    if lane.region != "all":
+        parts.append(f"region {lane.region}")
+    if lane.own_settings.keys() - {"rho", "sparsity"} and known.get("plan"):
+        parts.append(
+            f"{known['plan']}: {known['predicted_ratio']:.2f} × predicted{'' if known['exact'] else ', approximate'}"
+        )
+    return " · ".join(parts)
 
 
 def _status(run: Run, window: Window) -> dict[str, str]:

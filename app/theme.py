@@ -63,5 +63,7 @@ def lane_titles(spec: RaceSpec) -> list[str]:
                 title += f" {lane.sparsity * 100:g} %"
             if lane.rho is not None:
                 title += f" ρ {lane.rho:g}"
+            words = [str(value) for name, value in lane.own_settings.items() if name not in ("sparsity", "rho")]
+            title = " ".join([title, *words])
         titles.append(title)
     return titles

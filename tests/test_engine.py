@@ -322,6 +322,56 @@ def test_the_dynamic_mask_drops_by_the_gradient_at_w_and_the_rate_of_its_progres
     assert all(torch.equal(lane.sam.masks[p], expected[p]) for p in trained)
 
 
+FAST = (
+    "sgd,ssam-f:norm=masked:region=late,sam:ascent_batch=16,sam:ascent_interval=2,"
+    "ssam-f:direction=momentum,sam:direction=last,ssam-d:region=early"
+)
+
+
+@pytest.fixture(scope="module")
+def fast(home):
+    return run(home, lanes=FAST)
+
+
+def test_lanes_say_how_they_step_and_count_their_passes(fast):
+    lanes = {lane.name: lane for lane in of(fast, Started)[0].lanes}
+    assert [lane.exact for lane in lanes.values()] == [True, True, False, False, False, False, True]
+    assert lanes["ssam-f:norm=masked:region=late"].predicted_ratio < 1.5
+    passes = {name: of(fast, StepEvent, name)[-1].gradients for name in lanes}
+    assert list(passes.values()) == [16, 32, 32, 24, 16, 16, 32]
+
+
+def test_a_region_decides_where_weights_are_perturbed(fast):
+    stages = {layer.name: layer.stage for layer in of(fast, Started)[0].layers}
+    late, early = (of(fast, MaskEvent, name)[0] for name in ("ssam-f:norm=masked:region=late", "ssam-d"))
+    touched = {
+        name: {stages[layer] for layer, d in e.densities.items() if d} for name, e in (("l", late), ("e", early))
+    }
+    assert not touched["l"] & touched["e"]
+    assert late.density <= 0.5
+    assert {lane.name: lane.sparsity for lane in fast[-1].lanes}["ssam-d"] == pytest.approx(1 - early.density)
+
+
+def test_only_what_was_computed_is_told(fast):
+    for event in of(fast, StepEvent):
+        whole = event.lane in ("ssam-f:norm=masked:region=late", "ssam-d")
+        alternate = event.lane == "sam:ascent_interval=2" and event.step % 2 == 1
+        assert (event.ascent_gap is not None) == (whole or alternate), event
+        assert ("forward2" in event.ms and "forward1" in event.ms) == (
+            whole or alternate or event.lane == "sam:ascent_batch=16"
+        )
+
+
+def test_the_gradients_clock_counts_the_passes_of_each_plan(home):
+    told = run(home, clock="gradients", lanes="sgd,sam,sam:ascent_interval=2,sam:direction=last", epochs=2)
+    assert {e.lane: e.gradients for e in of(told, StepEvent)} == {
+        "sgd": 32,
+        "sam": 32,
+        "sam:ascent_interval=2": pytest.approx(32, abs=2),
+        "sam:direction=last": 32,
+    }
+
+
 def test_what_does_not_fit_into_memory_gets_one_line(home, monkeypatch):
     def no_room(*_arguments):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 3 GiB\nmore")

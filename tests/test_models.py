@@ -5,7 +5,7 @@ import torch
 from torch.func import functional_call, grad, vmap
 from torch.nn import functional as F
 
-from ssam.models import build_model, forward_macs
+from ssam.models import StagedModel, build_model, forward_macs, stage_macs
 from ssam.spec import MODELS
 
 SMALL = ("cnn8", "resnet20", "vit-tiny")
@@ -46,7 +46,9 @@ def test_multiply_accumulates_are_those_of_the_catalogue(name: str) -> None:
 
 
 def test_multiply_accumulates_of_a_convolution_by_hand() -> None:
-    assert forward_macs(torch.nn.Conv2d(3, 8, 5, padding=2), (3, 10, 12)) == 3 * 8 * 5 * 5 * 10 * 12
+    model = StagedModel([("conv", torch.nn.Conv2d(3, 8, 5, padding=2)), ("relu", torch.nn.ReLU())])
+    assert stage_macs(model, (3, 10, 12)) == [3 * 8 * 5 * 5 * 10 * 12, 0]
+    assert forward_macs(model, (3, 10, 12)) == 3 * 8 * 5 * 5 * 10 * 12
 
 
 @pytest.mark.parametrize("name", EVERY)

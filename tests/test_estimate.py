@@ -2,7 +2,7 @@
 
 import pytest
 
-from ssam.spec import MODELS, LaneSpec, RaceSpec
+from ssam.spec import MODELS, LaneSpec, RaceSpec, parse_spec
 from ssam.spec.estimate import Rate, default_rate, estimate_seconds
 
 CNN8 = MODELS["cnn8"].mmacs / 1e3  # GMAC of a forward pass of one image of Fashion-MNIST
@@ -49,3 +49,12 @@ def test_a_guess_says_so() -> None:
     assert (
         default_rate("cuda").gmacs > default_rate("mps").gmacs > default_rate("cpu").gmacs == default_rate("auto").gmacs
     )
+
+
+def test_the_numbers_of_own_images_are_taken_where_they_are_known() -> None:
+    own = parse_spec(
+        {"dataset": "images", "data": "x.zip", "batch_size": 32, "epochs": 3, "lanes": "sgd", "image_size": 28}
+    )
+    few, many = (estimate_seconds(own, RATE, (train, 18)) for train in (72, 7200))
+    assert few == pytest.approx((3 * 2 * 32 * 3 + 3 * 18 + 18) * CNN8 / 10.0, rel=1e-6)
+    assert many / few == pytest.approx(100, rel=0.2)

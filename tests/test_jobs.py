@@ -175,10 +175,10 @@ def test_stop_ends_a_running_and_a_paused_race(served: Site) -> None:
 def test_a_queued_race_waits_its_turn_and_stops_at_once(served: Site) -> None:
     first = served.running()
     second, third = (served.client.submit(spec(SHORT), name) for name in ("second", "third"))
-    assert [served.run(run_id).queue_position for run_id in (first, second, third)] == [None, 1, 2]
+    assert [served.run(run_id).races_ahead for run_id in (first, second, third)] == [None, 1, 2]
     served.client.stop(second)
     assert served.run(second).state == "stopped"
-    assert served.run(third).queue_position == 1
+    assert served.run(third).races_ahead == 1
     served.client.pause(third)  # held back: the free slot does not tempt it
     served.client.stop(first)
     served.wait_state(first, "stopped")

@@ -65,7 +65,7 @@ def test_the_same_request_makes_one_run(store: Store) -> None:
     assert len(ids) == 1
     assert {run.id for run in store.runs()} == {first, *ids}
     run = store.run(first)
-    assert (run.spec, run.owner, run.state, run.want, run.queue_position) == (TWO, "ada", "queued", "run", 1)
+    assert (run.spec, run.owner, run.state, run.want, run.races_ahead) == (TWO, "ada", "queued", "run", 0)
     assert len(first) >= 20
 
 
@@ -92,7 +92,7 @@ def test_runs_come_newest_first(store: Store) -> None:
     ids = [store.create_run(TWO, str(number)) for number in range(5)]
     assert [run.id for run in store.runs()] == ids[::-1]
     assert [run.id for run in store.runs(limit=2)] == ids[:2:-1]
-    assert [run.queue_position for run in store.runs()] == [5, 4, 3, 2, 1]
+    assert [run.races_ahead for run in store.runs()] == [4, 3, 2, 1, 0]
 
 
 def test_every_event_comes_back(store: Store) -> None:
@@ -101,8 +101,8 @@ def test_every_event_comes_back(store: Store) -> None:
     assert store.run(run_id).message == "downloading (25%)"
     for number in range(1, 11):
         writer.add(step("sgd", number, radius=None, ascent_gap=None, ratio=1.0))
-    writer.add(step("ssam-f", 1, ms={"forward1": 2.0, "mask": 30.0}, ratio=None))
-    writer.add(step("ssam-f", 2, ms={"forward1": 4.0, "mask": 10.0}, ratio=None))
+    writer.add(step("ssam-f", 6, ms={"forward1": 2.0, "mask": 30.0}, ratio=None))
+    writer.add(step("ssam-f", 7, ms={"forward1": 4.0, "mask": 10.0}, ratio=None))
     told = epoch("sgd", 1)
     writer.add(told)
     writer.add(epoch("sgd", 1, final=True, test_size=10_000))
@@ -118,18 +118,32 @@ def test_every_event_comes_back(store: Store) -> None:
     assert sgd.steps["gradients"] == list(range(2, 21, 2))
     assert sgd.epochs == [asdict(told), asdict(told) | {"final": True, "test_size": 10_000}]
     assert sgd.phase_ms == {"data": 1.0, "forward1": 2.0, "backward1": 3.0, "update": 1.0}
-    assert (sgd.step_ms, sgd.ratio, sgd.ratio_iqr) == (6.0, 1.0, (1.0, 1.0))
+    assert (sgd.step_ms, sgd.ratio, sgd.ratio_iqr) == (6.0, None, None)  # five pairs after settling
     assert (sgd.state, sgd.last_step, sgd.total_steps, sgd.gradients, sgd.seconds) == ("finished", 10, 100, 20, 0.1)
     assert ssam.phase_ms == {"forward1": 3.0, "mask": 20.0}
     assert (ssam.state, ssam.step_ms, ssam.ratio, ssam.ratio_iqr) == ("running", 3.0, None, None)
     assert window.layers == [{"name": "conv.weight", "stage": "conv", "shape": [2, 6]}]
-    assert window.progress == pytest.approx((1 + 0.02) / 2)
+    assert window.progress == pytest.approx((1 + 0.07) / 2)
 
     run = store.run(run_id)
     assert run.started_info["classes"] == ["a", "b"]
     assert run.result["lanes"][0]["test_loss"] is None
     assert run.result["lanes"][0]["step_ms_median"] == 7.0
     assert run.progress == window.progress
+
+
+def test_settling_steps_and_few_pairs_tell_nothing(store: Store) -> None:
+    run_id, writer = queue(store)
+    for number in range(1, 15):
+        settling = number <= 5
+        writer.add(step("sgd", number, ms={"forward1": 90.0 if settling else 3.0}, ratio=40.0 if settling else 2.0))
+    writer.flush()
+    few = store.window(run_id).lanes[0]
+    assert (few.step_ms, few.ratio) == (3.0, None)
+    writer.add(step("sgd", 15, ms={"forward1": 3.0}, ratio=2.5))
+    writer.flush()
+    enough = store.window(run_id).lanes[0]
+    assert (enough.ratio, enough.ratio_iqr) == (2.0, (2.0, 2.0))
 
 
 def test_masks_come_back_as_pictures(store: Store) -> None:
@@ -272,7 +286,8 @@ def test_the_table_has_a_row_per_lane_and_epoch(store: Store) -> None:
             writer.add(epoch(lane, number, final=number == 2))
     table = store.table(run_id)
     assert list(table["lane"]) == ["sgd", "sgd", "ssam-f", "ssam-f"]
-    assert list(table["sparsity"]) == [1.0, 1.0, 0.5, 0.5]
+    assert table["sparsity"].isna().tolist() == [True, True, False, False]  # SGD has none
+    assert table["rho"].isna().tolist() == [True, True, False, False]
     assert list(table["final"]) == [False, True, False, True]
     assert table.to_csv(index=False).startswith("lane,method,sparsity,rho,epoch,step,gradients,seconds,lr,train_loss")
 
@@ -373,6 +388,9 @@ def test_uploads_are_checked_and_named_by_content(store: Store) -> None:
         "My Photos!.zip", archive("train/cat/1.jpg", "train/dog/5.jpg", "test/cat/3.jpg", "test/dog/4.jpg")
     )
     assert store.images() == sorted([name, other])
+    assert store.image_sizes(name) == (2, 2)
+    with pytest.raises(ValueError, match=r"there are no uploaded images '\.\./x\.zip'"):
+        store.image_sizes("../x.zip")
     for bad in (archive("../cat/1.jpg", "dog/2.jpg"), archive("train/cat/1.jpg"), b"no zip at all"):
         with pytest.raises(ValueError, match="holiday") as refused:
             store.save_images("holiday.zip", bad)

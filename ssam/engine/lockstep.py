@@ -13,10 +13,19 @@ from ssam.engine.lane import Lane
 from ssam.engine.steps import StepRecord
 from ssam.engine.timing import PhaseTimer
 from ssam.spec.estimate import LIVE_TEST_SIZE
-from ssam.spec.events import STEP_PHASES, EpochEvent, Event, LaneEnded, LaneResult, Result, StepEvent
+from ssam.spec.events import (
+    FEWEST_PAIRS,
+    SETTLING_STEPS,
+    STEP_PHASES,
+    EpochEvent,
+    Event,
+    LaneEnded,
+    LaneResult,
+    Result,
+    StepEvent,
+)
 
 UNREAD_STEPS_ON_GPU = 16  # steps whose numbers wait on the device until they are read together
-SETTLING_STEPS = 5  # a lane's first steps plan kernels and fill caches; medians leave them out
 
 
 @dataclass
@@ -169,7 +178,7 @@ def _result(lane: Lane, history: History) -> LaneResult:
         test_accuracy=last.test_accuracy if last else None,
         test_loss=last.test_loss if last else None,
         step_ms_median=statistics.median(history.step_ms) if history.step_ms else None,
-        step_ratio_to_sgd=statistics.median(history.ratios) if history.ratios else None,
+        step_ratio_to_sgd=statistics.median(history.ratios) if len(history.ratios) >= FEWEST_PAIRS else None,
         seconds=lane.seconds,
         diverged=lane.diverged,
     )

@@ -25,17 +25,21 @@ def default_rate(device: str) -> Rate:
     return Rate(DEFAULT_GMACS.get(device.partition(":")[0], DEFAULT_GMACS["cpu"]), measured=False)
 
 
-def estimate_seconds(spec: RaceSpec, rate: Rate) -> float:
+def estimate_seconds(spec: RaceSpec, rate: Rate, sizes: tuple[int, int] | None = None) -> float:
     """Seconds of computing from Start to the result; downloads, reading images and calibrating not counted.
 
-    On the seconds clock the lanes take turns, so the training takes lanes × ``spec.seconds``.
+    ``sizes`` are the numbers of training and test images where the catalogue does not know them (own images). On the
+    seconds clock the lanes take turns, so the training takes lanes × ``spec.seconds``.
     """
+    train, test = sizes or (DATASETS[spec.dataset].train, DATASETS[spec.dataset].test or LIVE_TEST_SIZE)
+    steps = max(1, (spec.train_size or train) // spec.batch_size) if train else spec.steps_per_epoch
+    gradients = spec.gradients * steps / spec.steps_per_epoch
     image = image_gmacs(spec)
-    training = spec.gradients * spec.batch_size * FORWARDS_PER_GRADIENT * image / rate.gmacs
+    training = gradients * spec.batch_size * FORWARDS_PER_GRADIENT * image / rate.gmacs
     fisher_lanes = sum(lane.method == "ssam-f" for lane in spec.lanes)
     refreshes = -(-spec.epochs // spec.mask_interval)
-    masks = fisher_lanes * refreshes * spec.fisher_samples * FORWARDS_PER_GRADIENT * image / rate.gmacs
-    test = DATASETS[spec.dataset].test or LIVE_TEST_SIZE
+    samples = min(spec.fisher_samples, train or spec.fisher_samples)
+    masks = fisher_lanes * refreshes * samples * FORWARDS_PER_GRADIENT * image / rate.gmacs
     tested = len(spec.lanes) * (spec.epochs * min(test, LIVE_TEST_SIZE) + test)
     if spec.clock == "seconds":
         return len(spec.lanes) * (spec.seconds + test * image / rate.gmacs)

@@ -10,6 +10,8 @@ import numpy as np
 
 PHASES = ("data", "forward1", "backward1", "perturb", "forward2", "backward2", "update", "mask")
 STEP_PHASES = PHASES[1:-1]  # what one training step costs: neither waiting for data nor a mask refresh
+SETTLING_STEPS = 5  # a lane's first steps plan kernels and fill caches; medians of times leave them out
+FEWEST_PAIRS = 10  # a ratio to SGD from fewer pairs of steps says nothing
 
 
 @dataclass(frozen=True, slots=True)

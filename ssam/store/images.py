@@ -5,10 +5,11 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
-from ssam.spec.image_folder import scan
+from ssam.spec.image_folder import ImageListing, scan
 
 
 def save(folder: Path, name: str, data: bytes | BinaryIO) -> str:
@@ -32,6 +33,19 @@ def save(folder: Path, name: str, data: bytes | BinaryIO) -> str:
 
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.glob("*.zip"))
+
+
+def sizes(folder: Path, name: str) -> tuple[int, int]:
+    """Training and test images that the upload lists; broken files among them are found only when it is raced."""
+    if name not in names(folder):
+        raise ValueError(f"there are no uploaded images {name[:60]!r}")
+    splits = _scanned(folder / name).splits
+    return len(splits["train"]), len(splits["test"])
+
+
+@lru_cache(maxsize=32)  # an upload never changes: its name holds the digest of its content
+def _scanned(path: Path) -> ImageListing:
+    return scan(path)
 
 
 def _chunks(data: bytes | BinaryIO) -> Iterator[bytes]:

@@ -17,16 +17,17 @@ RATED_SECONDS = 1.0  # shorter races tell nothing
 
 
 def views(connection: Connection, rows: Sequence[Row]) -> list[Run]:
-    """Rows of ``runs`` with what other rows add to them: the place in the queue and the progress."""
+    """Rows of ``runs`` with what other rows add to them: the races ahead in the queue and the progress."""
+    busy = connection.execute(select(func.count()).where(runs.c.state.in_(("starting", "running")))).scalar_one()
     queued = select(runs.c.id).where(runs.c.state == "queued").order_by(runs.c.created, runs.c.key)
-    positions = {run_id: place for place, run_id in enumerate(connection.execute(queued).scalars(), start=1)}
+    ahead = {run_id: number for number, run_id in enumerate(connection.execute(queued).scalars(), start=busy)}
     lanes_of: dict[int, list[Row]] = {row.key: [] for row in rows}
     for lane in connection.execute(select(lanes).where(lanes.c.run.in_(list(lanes_of)))):
         lanes_of[lane.run].append(lane)
-    return [_view(row, lanes_of[row.key], positions.get(row.id)) for row in rows]
+    return [_view(row, lanes_of[row.key], ahead.get(row.id)) for row in rows]
 
 
-def _view(row: Row, its_lanes: list[Row], position: int | None) -> Run:
+def _view(row: Row, its_lanes: list[Row], races_ahead: int | None) -> Run:
     spec = RaceSpec.model_validate_json(row.spec)
     return Run(
         id=row.id,
@@ -40,7 +41,7 @@ def _view(row: Row, its_lanes: list[Row], position: int | None) -> Run:
         message=row.message,
         started_info=json.loads(row.started_info) if row.started_info else None,
         result=json.loads(row.result) if row.result else None,
-        queue_position=position,
+        races_ahead=races_ahead,
         shared=row.shared,
         progress=sum(lane_progress(lane, spec) for lane in its_lanes) / max(1, len(its_lanes)),
     )

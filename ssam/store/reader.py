@@ -23,8 +23,8 @@ from sqlalchemy import (
     select,
 )
 
-from ssam.spec import RaceSpec
-from ssam.spec.events import PHASES, STEP_PHASES
+from ssam.spec import METHODS, RaceSpec
+from ssam.spec.events import FEWEST_PAIRS, PHASES, SETTLING_STEPS, STEP_PHASES
 from ssam.store.schema import BIN_WIDTHS, bins, epochs, lanes, masks, runs, steps
 from ssam.store.views import CURVES, Heatmap, LaneWindow, Window
 from ssam.store.writer import mask_file
@@ -105,7 +105,8 @@ def _lane_window(
     recent = _recent(connection, lane)
     medians = {phase: _quantile(recent[phase], 0.5) for phase in PHASES[:-1]}
     medians["mask"] = lane.refresh_ms / lane.refreshes if lane.refreshes else None
-    low, middle, high = (_quantile(recent["ratio"], share) for share in (0.25, 0.5, 0.75))
+    ratios = recent["ratio"] if len(recent["ratio"]) >= FEWEST_PAIRS else np.array([])
+    low, middle, high = (_quantile(ratios, share) for share in (0.25, 0.5, 0.75))
     return LaneWindow(
         name=lane.name,
         method=lane.method,
@@ -164,9 +165,9 @@ _RECENT = (
 
 
 def _recent(connection: Connection, lane: Row) -> dict[str, np.ndarray]:
-    """Milliseconds per phase and the ratio to SGD of the last steps, each sorted; what is missing is left out.
+    """Milliseconds per phase and the ratio to SGD of the last steps (the settling ones left out), each sorted.
     ``step`` is the sum of STEP_PHASES."""
-    place = {"run": lane.run, "lane": lane.lane, "after": lane.last_step - RECENT}
+    place = {"run": lane.run, "lane": lane.lane, "after": max(SETTLING_STEPS, lane.last_step - RECENT)}
     names = (*PHASES, "ratio")
     table = np.array(list(zip(*connection.execute(_RECENT, place).all(), strict=True)), dtype=float)  # (names, steps)
     if not table.size:
@@ -202,8 +203,10 @@ def epoch_rows(connection: Connection, run_id: str) -> list[dict[str, Any]] | No
     table = []
     for row in connection.execute(query):
         lane = spec.lanes[row.lane]
+        perturbs = METHODS[lane.method].passes > 1
         about = {"lane": row.name, "method": lane.method}
-        about |= {"sparsity": spec.lane_sparsity(lane), "rho": spec.lane_rho(lane)}
+        about["sparsity"] = spec.lane_sparsity(lane) if perturbs else None
+        about["rho"] = spec.lane_rho(lane) if perturbs else None
         table.append(
             about | {name: value for name, value in row._mapping.items() if name not in ("name", "run", "lane")}
         )

@@ -219,6 +219,10 @@ class Store:
         Raises ValueError (one line) where it is not acceptable."""
         return images.save(self.image_root, name, data)
 
+    def image_sizes(self, name: str) -> tuple[int, int]:
+        """How many training and test images an upload lists. Raises ValueError where there is no such upload."""
+        return images.sizes(self.image_root, name)
+
     def images(self) -> list[str]:
         """The names of the uploads."""
         return images.names(self.image_root)

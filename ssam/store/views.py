@@ -21,7 +21,7 @@ class Run:
 
     ``message`` is the last word of the preparation, or the one line that says why a run failed.
     ``started_info`` and ``result`` are the events Started and Result as dictionaries (non-finite numbers are None).
-    ``queue_position`` counts from 1 and is None unless queued. ``shared`` is True where another race ran on this
+    ``races_ahead`` counts the races that run or are queued before it, and is None unless queued. ``shared`` is True where another race ran on this
     machine at the same time, so that step times are not to be trusted. ``progress`` is 0–1, the mean of the lanes.
     """
 
@@ -36,7 +36,7 @@ class Run:
     message: str
     started_info: dict[str, Any] | None
     result: dict[str, Any] | None
-    queue_position: int | None
+    races_ahead: int | None
     shared: bool
     progress: float
 
@@ -48,7 +48,8 @@ class LaneWindow:
     ``steps`` maps each name of CURVES to one value per bin: the mean over 1, 2, 4, 8 … steps, None where a value is
     missing or not finite. ``epochs`` are the EpochEvents and ``masks`` the MaskEvents without their pictures, as
     dictionaries. ``phase_ms`` is the median per phase over the last few hundred steps, for ``mask`` the mean of a
-    refresh; ``step_ms`` the median step, ``ratio`` its paired ratio to SGD with the quartiles in ``ratio_iqr``.
+    refresh; ``step_ms`` the median step, ``ratio`` its paired ratio to SGD with the quartiles in ``ratio_iqr``; a
+    lane's first few steps count for neither, and a ratio needs a few pairs.
     ``total_steps`` is None on the seconds clock.
     """
 

@@ -1,0 +1,38 @@
+"""Opens the page in a browser once the server answers: ``python -m app.browse ADDRESS``.
+
+Streamlit would do it by itself outside of headless mode, but then it also lays an advertisement over the page.
+"""
+
+import os
+import sys
+import time
+import urllib.request
+import webbrowser
+
+WAIT_SECONDS = 60.0
+
+
+def answers(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{address}/_stcore/health", timeout=1) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def has_screen() -> bool:
+    """On Linux a browser without a display would be a text browser, in the server's own terminal."""
+    return sys.platform in ("darwin", "win32") or any(name in os.environ for name in ("DISPLAY", "WAYLAND_DISPLAY"))
+
+
+def main(address: str) -> None:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not answers(address):
+        if time.monotonic() > deadline:
+            return  # the server's own output says why it does not come up
+        time.sleep(0.1)
+    webbrowser.open(address)
+
+
+if __name__ == "__main__" and has_screen():
+    main(sys.argv[1])

@@ -1,7 +1,5 @@
 """The form on the left: session state ↔ RaceSpec. Keys are the names of the spec's fields."""
 
-from typing import Any
-
 import streamlit as st
 
 from app import texts
@@ -9,8 +7,9 @@ from app.server import Lab
 from ssam.spec import DATASETS, METHODS, MODELS, LaneSpec, RaceSpec, parse_spec, preset, presets
 
 CUSTOM = "custom"
-PAIRED = 105  # pixels: two fields side by side in the sidebar
+PAIRED, NARROW = 105, 76  # pixels: two or three fields side by side in the sidebar
 PLAIN = tuple(name for name in RaceSpec.model_fields if name != "lanes")
+OPTIONAL = {name for name in PLAIN if RaceSpec.model_fields[name].default is None}  # may be left empty
 
 
 def fill(spec: RaceSpec) -> None:
@@ -31,13 +30,22 @@ def fill(spec: RaceSpec) -> None:
 def read(lab: Lab) -> RaceSpec:
     """The spec that the controls show; raises ValueError with one line where it is none."""
     values = {name: st.session_state[name] for name in PLAIN if name in st.session_state}
-    if values.get("dataset") != "images":
-        values["data"] = values["image_size"] = None
+    if values["dataset"] != "images":
+        values["data"] = None
+    elif not values["data"]:
+        raise ValueError("Upload a zip of images first.")
+    if values["clock"] != "seconds" and values["seconds"] is None:  # emptied, then put out of sight
+        del values["seconds"]
     if not (chosen := st.session_state["lanes"]):
         raise ValueError("Choose at least one lane.")
-    spec = parse_spec({**values, "lanes": [_lane(option) for option in chosen]})
-    if spec.data and spec.data not in lab.store.images():
-        raise ValueError(f"There are no uploaded images {spec.data[:60]!r}; choose or upload some.")
+    lanes = ",".join(str(_lane(option)) for option in chosen)
+    empty = {name: "" for name, value in values.items() if value is None and name not in OPTIONAL}
+    try:
+        spec = parse_spec({**values, **empty, "lanes": lanes})
+    except ValueError as error:
+        raise ValueError(texts.labelled(str(error))) from None
+    if spec.data:
+        _check_upload(lab, spec, spec.data)
     return spec
 
 
@@ -46,20 +54,26 @@ def form(lab: Lab) -> tuple[RaceSpec | None, str]:
     _keep_preset_true(lab)
     known = presets()
     st.selectbox(
-        "Preset",
+        texts.LABELS["preset"],
         [*known, CUSTOM],
         key="preset",
         format_func=lambda name: known[name].title if name in known else "Custom",
         on_change=_choose_preset,
         help="\n".join(f"- **{entry.title}**: {entry.summary}" for entry in known.values()),
     )
-    st.selectbox("Data set", list(DATASETS), key="dataset", format_func=lambda name: DATASETS[name].title)
+    st.selectbox(
+        texts.LABELS["dataset"],
+        list(DATASETS),
+        key="dataset",
+        format_func=lambda name: DATASETS[name].title,
+        on_change=_choose_dataset,
+    )
     if st.session_state["dataset"] == "images":
         _own_images(lab)
-    st.selectbox("Model", list(MODELS), key="model", format_func=lambda name: MODELS[name].title)
+    st.selectbox(texts.LABELS["model"], list(MODELS), key="model", format_func=lambda name: MODELS[name].title)
     extra = [option for option in st.session_state["lanes"] if option not in METHODS]
     st.multiselect(
-        "Lanes",
+        texts.LABELS["lanes"],
         [*METHODS, *extra],
         key="lanes",
         format_func=lambda option: METHODS[option].title if option in METHODS else option,
@@ -67,14 +81,14 @@ def form(lab: Lab) -> tuple[RaceSpec | None, str]:
         placeholder="Choose what to race",
         help=texts.HELP["lanes"],
     )
-    st.slider("Sparsity", 0.0, 1.0, step=0.01, format="percent", key="sparsity", help=texts.HELP["sparsity"])
+    label = texts.LABELS["sparsity"]
+    st.slider(label, 0.0, 1.0, step=0.01, format="percent", key="sparsity", help=texts.HELP["sparsity"])
     with st.container(key="numbers", horizontal=True, wrap=False, gap="small"):
-        st.number_input("Rho", step=0.05, format="%g", key="rho", width=76)
-        st.number_input("Epochs", step=1, key="epochs", width=76)
-        st.number_input("Seed", step=1, key="seed", width=76)
-    with st.expander("Per lane"):
+        for name, step in (("rho", 0.05), ("epochs", 1), ("seed", 1)):
+            _number(name, step, width=NARROW)
+    with st.expander("Per lane", key="per_lane"):
         _per_lane()
-    with st.expander("More"):
+    with st.expander("More", key="more"):
         _more(lab)
     try:
         return read(lab), ""
@@ -82,13 +96,28 @@ def form(lab: Lab) -> tuple[RaceSpec | None, str]:
         return None, str(error)
 
 
+def _check_upload(lab: Lab, spec: RaceSpec, name: str) -> None:
+    """Raises ValueError where an upload is missing or too small, rather than have the race fail at once."""
+    if name not in lab.store.images():
+        raise ValueError(f"There are no uploaded images {name[:60]!r}; choose or upload some.")
+    available, _ = lab.store.image_sizes(name)
+    for field in ("train_size", "batch_size"):
+        if (asked := getattr(spec, field) or 0) > available:
+            raise ValueError(
+                f"{texts.LABELS[field]} {asked} must be at most {available}, the training images of this upload."
+            )
+
+
 def _lane(option: str) -> LaneSpec:
     if option not in METHODS:
         return LaneSpec.parse(option.lower())
     method = METHODS[option]
-    rho = st.session_state.get(f"rho_{option}") if method.passes > 1 else None
-    sparsity = st.session_state.get(f"sparsity_{option}") if method.sparse else None
-    return parse_spec({"lanes": [{"method": option, "rho": rho, "sparsity": sparsity}]}).lanes[0]
+    own = [name for name, has in (("rho", method.passes > 1), ("sparsity", method.sparse)) if has]
+    values = [(name, value) for name in own if (value := st.session_state.get(f"{name}_{option}")) is not None]
+    try:
+        return LaneSpec.parse(":".join([option, *(f"{name}={value}" for name, value in values)]))
+    except ValueError as error:  # in the words of its field under "Per lane"
+        raise ValueError(f"{method.title} {error}") from None
 
 
 def _keep_preset_true(lab: Lab) -> None:
@@ -106,12 +135,19 @@ def _choose_preset() -> None:
         fill(preset(st.session_state["preset"]).spec)
 
 
+def _choose_dataset() -> None:
+    """A training size that the data set may not have is taken back."""
+    most = DATASETS[st.session_state["dataset"]].train  # 0 for own images: theirs is not known
+    if (st.session_state["train_size"] or 0) > most:
+        st.session_state["train_size"] = None
+
+
 def _own_images(lab: Lab) -> None:
     if uploaded := lab.store.images():
         if st.session_state.get("data") is None:
             st.session_state["data"] = uploaded[-1]
         names = uploaded if st.session_state["data"] in uploaded else [*uploaded, st.session_state["data"]]
-        st.selectbox("Images", names, key="data")
+        st.selectbox(texts.LABELS["data"], names, key="data")
     st.file_uploader(
         "Upload a zip", type="zip", key="upload", on_change=_keep_upload, args=(lab,), help=texts.HELP["upload"]
     )
@@ -151,38 +187,50 @@ def _per_lane() -> None:
 
 def _more(lab: Lab) -> None:
     with st.container(horizontal=True, gap="small"):
-        _number("Batch", "batch_size", step=16)
-        _number("Learning rate", "lr", step=0.01)
-        _number("Momentum", "momentum", step=0.05)
-        _number("Weight decay", "weight_decay", step=1e-4)
-        _number("Label noise", "label_noise", step=0.1)
-        _number("Training size", "train_size", step=500, empty="all")
-        _number("Mask every", "mask_interval", step=1)
-        _number("Fisher samples", "fisher_samples", step=64)
-    _select("Augmentation", texts.AUGMENTATIONS, "augment")
-    _select("Norm", texts.NORMS, "norm")
-    _select("Clock", texts.CLOCKS, "clock")
+        _number("batch_size", step=16)
+        _number("lr", step=0.01)
+        _number("momentum", step=0.05)
+        _number("weight_decay", step=1e-4)
+        _number("label_noise", step=0.1)
+        _number("train_size", step=500, empty="all")
+        _number("mask_interval", step=1)
+        _number("fisher_samples", step=64)
+        _number("image_size", step=8, empty=str(DATASETS[st.session_state["dataset"]].size or 64))
+    _select(texts.AUGMENTATIONS, "augment")
+    _select(texts.NORMS, "norm")
+    _select(texts.CLOCKS, "clock")
     if st.session_state["clock"] == "seconds":
-        _number("Seconds a lane", "seconds", step=10.0)
-    if st.session_state["dataset"] == "images":
-        _number("Image size", "image_size", step=8, empty="64")
+        _number("seconds", step=10.0)
     machine = lab.client.machine()
     devices = {"auto": "automatic"} | {
         device.id: f"{device.id}: {device.name}, {device.memory_gb:.0f} GB"
         for device in (machine.devices if machine else [])
     }
-    _select("Device", devices, "device")
+    _select(devices, "device")
 
 
-def _number(label: str, key: str, step: float, empty: str | None = None) -> None:
-    """``empty`` is what an empty field stands for; without it the field cannot be empty."""
-    options: dict[str, Any] = {"value": None, "placeholder": empty} if empty else {}
-    if isinstance(step, float):
-        options["format"] = "%g"
-    st.number_input(label, step=step, key=key, width=PAIRED, help=texts.HELP.get(key), persist_state="page", **options)
+def _number(name: str, step: float, width: int = PAIRED, empty: str | None = None) -> None:
+    """``empty`` is what an empty field stands for; without it ``read`` refuses an empty field."""
+    st.number_input(
+        texts.LABELS[name],
+        value=None,  # an emptied field is empty, not 0
+        step=step,
+        format="%g" if isinstance(step, float) else None,
+        placeholder=empty,
+        key=name,
+        width=width,
+        help=texts.HELP.get(name),
+        persist_state="page",
+    )
 
 
-def _select(label: str, choices: dict[str, str], key: str) -> None:
-    shown = st.session_state[key]
+def _select(choices: dict[str, str], name: str) -> None:
+    shown = st.session_state[name]
     options = list(choices) if shown in choices else [*choices, shown]
-    st.selectbox(label, options, key=key, format_func=lambda name: choices.get(name, name), help=texts.HELP.get(key))
+    st.selectbox(
+        texts.LABELS[name],
+        options,
+        key=name,
+        format_func=lambda choice: choices.get(choice, choice),
+        help=texts.HELP.get(name),
+    )

@@ -1,6 +1,7 @@
 """Races that have been: the table of a finished one, and the way back to earlier ones."""
 
-import time
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import streamlit as st
 
@@ -31,6 +32,7 @@ def result(run: Run) -> None:
             for asked, title, lane in lanes
         ],
         hide_index=True,
+        placeholder="–",
         column_config={
             "Sparsity": number(format="percent"),
             "Test accuracy": number(format="%.1f %%"),
@@ -43,9 +45,13 @@ def result(run: Run) -> None:
 
 
 def csv(lab: Lab, run_id: str) -> str:
-    """Every evaluation of the race, one line each."""
+    """Every evaluation of the race, one line each. What a lane does not have stays empty."""
     table = lab.store.table(run_id)
-    return "" if table is None else table.to_csv(index=False)
+    if table is None:
+        return ""
+    dense = table["method"].map(lambda name: not METHODS[name].sparse)
+    unperturbed = table["method"].map(lambda name: METHODS[name].passes == 1)
+    return table.assign(sparsity=table["sparsity"].mask(dense), rho=table["rho"].mask(unperturbed)).to_csv(index=False)
 
 
 def recent(lab: Lab, shown: Run | None) -> None:
@@ -55,9 +61,30 @@ def recent(lab: Lab, shown: Run | None) -> None:
         return
     with st.expander("Recent races"):
         for run in others:
-            ago = texts.duration(time.time() - run.created)
-            label = f"{start.describe(run.spec)} ({texts.STATES[run.state].lower()}, {ago} ago)"
-            st.button(label, key=f"open_{run.id}", type="tertiary", on_click=_open, args=(run,))
+            with st.container(gap=None):
+                st.button(start.describe(run.spec), key=f"open_{run.id}", type="tertiary", on_click=_open, args=(run,))
+                st.caption(_facts(run))
+
+
+def _facts(run: Run) -> str:
+    """When a race was started, how it went, and what sets it apart from others of the same description."""
+    zone = ZoneInfo(st.context.timezone) if st.context.timezone else None  # the reader's, not the server's
+    created, now = datetime.fromtimestamp(run.created, zone), datetime.now(zone)
+    parts = [f"{created:%H:%M}" if created.date() == now.date() else f"{created.day} {created:%b %H:%M}"]
+    parts.append(texts.STATES[run.state].lower())
+    if run.result:
+        titles = theme.lane_titles(run.spec)
+        scores = zip((lane["test_accuracy"] for lane in run.result["lanes"]), titles, strict=True)
+        if known := [(accuracy, title) for accuracy, title in scores if accuracy is not None]:
+            best, title = max(known)
+            parts.append(f"best {100 * best:.1f} % ({title})")
+    spec = run.spec
+    parts.append(", ".join(theme.lane_title(lane) for lane in spec.lanes))
+    if any(METHODS[lane.method].passes > 1 and lane.rho is None for lane in spec.lanes):
+        parts.append(f"ρ {spec.rho:g}")
+    if any(METHODS[lane.method].sparse and lane.sparsity is None for lane in spec.lanes):
+        parts.append(f"sparsity {100 * spec.sparsity:g} %")
+    return " · ".join(parts)
 
 
 def _open(run: Run) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import streamlit as st
 
 from app import texts, theme
-from ssam.spec import METHODS, LaneSpec
+from ssam.spec import METHODS, LaneSpec, RaceSpec
 from ssam.store import Heatmap, LaneWindow, Run, Store, Window
 from ssam.store.views import CURVES, ENDED
 
@@ -107,15 +107,18 @@ def _race(run: Run, window: Window) -> dict[str, Any]:
     info = run.started_info or {}
     styles, titles = theme.lane_styles(run.spec), theme.lane_titles(run.spec)
     facts = info.get("lanes") or [{}] * len(window.lanes)
-    lanes = zip(window.lanes, run.spec.lanes, styles, titles, facts, strict=True)
+    results = run.result["lanes"] if run.result else [None] * len(window.lanes)
+    lanes = zip(window.lanes, run.spec.lanes, styles, titles, facts, results, strict=True)
     return {
         "run": run.id,
         "state": run.state,
         "status": _status(run, window),
-        "failed": run.message if run.state in ("failed", "interrupted") else "",
+        "failed": texts.labelled(run.message) if run.state in ("failed", "interrupted") else "",
         "progress": window.progress,
         "notes": _notes(run, info),
         "testSize": info.get("test_size"),
+        "epochs": run.spec.epochs if run.spec.clock == "epochs" else None,
+        "ends": _ends(run.spec, info),
         "lanes": [
             {
                 "title": title,
@@ -125,8 +128,9 @@ def _race(run: Run, window: Window) -> dict[str, Any]:
                 "settings": _settings(run, spec_lane, known),
                 "sparse": METHODS[lane.method].sparse,
                 **_lane(lane),
+                **(_final(result) if result else {}),
             }
-            for lane, spec_lane, style, title, known in lanes
+            for lane, spec_lane, style, title, known, result in lanes
         ],
         "layers": window.layers,
         "phases": PHASES,
@@ -150,6 +154,25 @@ def _lane(lane: LaneWindow) -> dict[str, Any]:
         "totalSteps": lane.total_steps,
         "seconds": lane.seconds,
     }
+
+
+def _final(result: dict[str, Any]) -> dict[str, Any]:
+    """The step times of the whole race, as its table has them, in place of those of the last steps."""
+    return {"stepMs": result["step_ms_median"], "ratio": result["step_ratio_to_sgd"], "ratioIqr": None}
+
+
+def _ends(spec: RaceSpec, info: dict[str, Any]) -> dict[str, float | None]:
+    """Where the race will end on each x-axis, so that the axes need not grow; None where that is not known."""
+    ends: dict[str, float | None] = {
+        "epoch": spec.epochs if spec.clock == "epochs" else None,
+        "gradients": None,
+        "seconds": spec.seconds if spec.clock == "seconds" else None,
+    }
+    if info and spec.clock != "seconds":
+        steps = [lane["total_steps"] for lane in info["lanes"]]
+        ends["epoch"] = max(steps) / info["steps_per_epoch"]
+        ends["gradients"] = max(count * lane.passes for count, lane in zip(steps, spec.lanes, strict=True))
+    return ends
 
 
 def _packed(values: Sequence[float | None]) -> str:
@@ -178,17 +201,23 @@ def _status(run: Run, window: Window) -> dict[str, str]:
     """The state in a word, and what there is to say about the time."""
     word = texts.STATES[run.state]
     if run.state == "queued":
-        ahead = (run.queue_position or 1) - 1
-        return {"word": word, "detail": f"{ahead} race{'s' * (ahead != 1)} ahead" if ahead else "starts in a moment"}
+        if run.want == "pause":
+            return {"word": word, "detail": "held back until you press Resume"}
+        ahead = run.races_ahead or 0
+        few = ("starts in a moment", "waiting for one race")
+        return {"word": word, "detail": few[ahead] if ahead < len(few) else f"{ahead} races ahead"}
+    if run.state not in ENDED and run.want == "stop":
+        return {"word": "Stopping…", "detail": ""}
+    if run.state in ("starting", "running") and run.want == "pause":
+        word = "Pausing…"
     if run.state == "starting":
         return {"word": word, "detail": run.message}
-    detail = f"{texts.duration(window.elapsed)} of training" if run.progress > 0 else ""
-    if run.state in ("running", "paused"):
-        detail = f"{window.progress * 100:.0f} %"
-        if window.eta_seconds is not None and window.elapsed > 1:
-            detail += f" · about {texts.duration(window.eta_seconds)} left"
-    if run.state == "running" and run.want == "pause":
-        detail += " · pausing"
+    if run.state in ENDED:
+        return {"word": word, "detail": f"{texts.duration(window.elapsed)} in all" if run.progress > 0 else ""}
+    detail = f"{window.progress * 100:.0f} %"
+    known = window.elapsed >= 3 and (window.progress >= 0.05 or window.elapsed >= 60)  # before, it would be a bad guess
+    if window.eta_seconds is not None and known:
+        detail += f" · about {texts.duration(window.eta_seconds)} left"
     return {"word": word, "detail": detail}
 
 

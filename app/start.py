@@ -1,6 +1,8 @@
 """The Start button: what the race will cost, what is wrong with the settings, and one race however often it is pressed."""
 
+import re
 import secrets
+from pathlib import Path
 
 import streamlit as st
 
@@ -14,15 +16,20 @@ from ssam.store.views import ENDED
 
 def describe(spec: RaceSpec) -> str:
     """What is raced, in one line."""
-    parts = [f"{MODELS[spec.model].title} on {DATASETS[spec.dataset].title}"]
+    parts = [f"{MODELS[spec.model].title} on {_images(spec)}"]
     if spec.train_size:
         parts.append(f"{spec.train_size:,} images")
     if spec.label_noise:
         parts.append(f"{spec.label_noise * 100:g} % wrong labels")
-    budget = (
-        f"{spec.seconds:g} s a lane" if spec.clock == "seconds" else f"{spec.epochs} epoch{'s' * (spec.epochs > 1)}"
-    )
-    return " · ".join([*parts, budget, f"seed {spec.seed}"])
+    epochs = f"{spec.epochs} epoch{'s' * (spec.epochs > 1)}"
+    budgets = {"gradients": f"{epochs}, equal gradients", "seconds": f"{spec.seconds:g} s a lane"}
+    return " · ".join([*parts, budgets.get(spec.clock, epochs), f"seed {spec.seed}"])
+
+
+def _images(spec: RaceSpec) -> str:
+    """The data set's title; of own images also the file, as it was called before it was kept."""
+    title = DATASETS[spec.dataset].title
+    return f"{title} ({re.sub('-[0-9a-f]{16}[.]zip$', '.zip', Path(spec.data).name)})" if spec.data else title
 
 
 def button(lab: Lab, spec: RaceSpec | None, problem: str, shown: Run | None) -> None:
@@ -49,8 +56,9 @@ def button(lab: Lab, spec: RaceSpec | None, problem: str, shown: Run | None) -> 
 
 def _cost(lab: Lab, spec: RaceSpec) -> str:
     rate = lab.store.rate(spec.device, spec.model)
+    sizes = lab.store.image_sizes(spec.data) if spec.data else None
     guess = "" if rate.measured else ", a first guess"
-    return f"About {texts.duration(estimate_seconds(spec, rate))} on this machine{guess}."
+    return f"About {texts.duration(estimate_seconds(spec, rate, sizes))} on this machine{guess}."
 
 
 def _start(lab: Lab) -> None:

@@ -4,10 +4,11 @@ The hues are those of Okabe and Ito (told apart with any colour vision), with a 
 least 3:1 on both of the page's backgrounds; tests/test_app.py measures both.
 """
 
+import math
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from ssam.spec import METHODS, RaceSpec
+from ssam.spec import METHODS, LaneSpec, RaceSpec
 
 
 @dataclass(frozen=True)
@@ -35,35 +36,72 @@ PHASE_COLORS = {
     "update": "#8b93a1",
 }
 
+LUMINANCES = (0.29, 0.2, 0.125)  # of the shades of one method: between these the contrast holds on both backgrounds
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
 
 def lane_styles(spec: RaceSpec) -> list[Style]:
-    """A style per lane. Lanes that share a method share its colour; dash and marker tell them apart."""
+    """A style per lane. Lanes that share a method share its hue; shade, dash and marker tell them apart."""
     seen: Counter[str] = Counter()
     styles = []
     for lane in spec.lanes:
         style = METHOD_STYLES[lane.method]
         if nth := seen[lane.method]:
-            others = [dash for dash in DASHES if dash != style.dash]
-            style = replace(style, dash=others[(nth - 1) % len(others)], symbol=f"{style.symbol}-open")
+            dashes = [dash for dash in DASHES if dash != style.dash]
+            shades = _shades(style.color)
+            style = Style(shades[nth % len(shades)], dashes[(nth - 1) % len(dashes)], f"{style.symbol}-open")
         seen[lane.method] += 1
         styles.append(style)
     return styles
 
 
+def _shades(color: str) -> list[str]:
+    """The colour and its lighter and darker shades, the most different one first."""
+    own = luminance(color)
+    others = sorted(LUMINANCES, key=lambda other: abs(math.log((other + 0.05) / (own + 0.05))), reverse=True)
+    return [color, *(_shade(color, other) for other in others)]
+
+
+def _shade(color: str, wanted: float) -> str:
+    """The colour mixed with black or white, in light and not in its encoding, until its luminance is ``wanted``."""
+    own = luminance(color)
+    white = max(0.0, (wanted - own) / (1 - own))
+    parts = [part * min(1.0, wanted / own) * (1 - white) + white for part in _linear(color)]
+    encoded = (12.92 * part if part <= 0.0031308 else 1.055 * part ** (1 / 2.4) - 0.055 for part in parts)
+    return "#" + "".join(f"{round(255 * part):02x}" for part in encoded)
+
+
+def luminance(color: str) -> float:
+    """WCAG's relative luminance of ``#rrggbb``, 0 to 1.
+
+    >>> luminance("#ffffff")
+    1.0
+    """
+    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), _linear(color), strict=True))
+
+
+def _linear(color: str) -> list[float]:
+    encoded = (int(color[at : at + 2], 16) / 255 for at in (1, 3, 5))
+    return [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in encoded]
+
+
+def lane_title(lane: LaneSpec) -> str:
+    """The method and the lane's own settings.
+
+    >>> lane_title(LaneSpec.parse("ssam-f:rho=0.25:sparsity=0.8:region=late"))
+    'SSAM-F 80 % ρ 0.25 late'
+    """
+    title = METHODS[lane.method].title
+    if lane.sparsity is not None:
+        title += f" {lane.sparsity * 100:g} %"
+    if lane.rho is not None:
+        title += f" ρ {lane.rho:g}"
+    units = {"ascent_batch": "batch ", "ascent_interval": "every "}
+    rest = [(name, value) for name, value in lane.own_settings.items() if name not in ("sparsity", "rho")]
+    return " ".join([title, *(f"{units.get(name, '')}{value}" for name, value in rest)])
+
+
 def lane_titles(spec: RaceSpec) -> list[str]:
     """A title per lane: the method's, with what sets the lane apart where a method races twice."""
     counts = Counter(lane.method for lane in spec.lanes)
-    titles = []
-    for lane in spec.lanes:
-        title = METHODS[lane.method].title
-        if counts[lane.method] > 1:
-            if lane.sparsity is not None:
-                title += f" {lane.sparsity * 100:g} %"
-            if lane.rho is not None:
-                title += f" ρ {lane.rho:g}"
-            words = [str(value) for name, value in lane.own_settings.items() if name not in ("sparsity", "rho")]
-            title = " ".join([title, *words])
-        titles.append(title)
-    return titles
+    return [lane_title(lane) if counts[lane.method] > 1 else METHODS[lane.method].title for lane in spec.lanes]

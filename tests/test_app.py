@@ -1,19 +1,25 @@
 """The race page as a script: what it draws, what it refuses, and that it starts each race once."""
 
+import io
+import json
 import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 import streamlit as st
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from ssam.jobs.client import Client
 from ssam.spec import METHODS, RaceSpec, parse_spec, preset, presets
+from ssam.spec.events import EpochEvent, LaneResult, Result
 from ssam.store import Store
+from tests.fake_race import started, step
 
 ROOT = Path(__file__).resolve().parents[1]
 DEFAULT = next(iter(presets().values())).spec
@@ -150,22 +156,32 @@ def test_an_unknown_run_gives_one_line(store: Store) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
-        ("epochs", 10**9, "epochs"),
-        ("epochs", 0, "epochs"),
-        ("rho", -1.0, "rho"),
-        ("lr", 0.0, "lr"),
-        ("batch_size", 100_000, "batch_size"),
-        ("train_size", 10**6, "train_size"),
-        ("sparsity_ssam-f", 1.5, "sparsity"),
+        ("epochs", 10**9, "Epochs '1000000000' must be a whole number from 1 to 1000"),
+        ("epochs", 0, "Epochs '0' must be"),
+        ("rho", -1.0, "Rho '-1.0' must be a number from 0 to 10"),
+        ("lr", 0.0, "Learning rate '0.0' must be"),
+        ("batch_size", 100_000, "Batch '100000' must be"),
+        ("batch_size", 4096, "Batch 4096 must be at most Training size 4000"),
+        ("train_size", 10**6, "Training size 1000000 must be at most 10000"),
+        ("sparsity_ssam-f", 1.5, "SSAM-F sparsity '1.5' must be a number from 0 to 1"),
+        ("rho", None, "Rho is empty: a number from 0 to 10"),
+        ("epochs", None, "Epochs is empty: a whole number from 1 to 1000"),
+        ("seed", None, "Seed is empty: a whole number"),
+        ("lr", None, "Learning rate is empty: a number above 0"),
+        ("batch_size", None, "Batch is empty: a whole number"),
+        ("mask_interval", None, "Mask every is empty: a whole number"),
+        ("image_size", 4, "Image size '4' must be a whole number from 8 to 512"),
     ],
 )
-def test_a_bad_value_is_told_in_one_line_and_disturbs_no_race(store: Store, key: str, value: float, said: str) -> None:
+def test_a_bad_value_is_told_in_one_line_and_disturbs_no_race(
+    store: Store, key: str, value: float | None, said: str
+) -> None:
     app = start(page())
     before = store.runs()
     app.number_input(key=key).set_value(value).run()
     assert not app.exception
     (error,) = app.error
-    assert said in error.value
+    assert error.value.startswith(said)
     assert "\n" not in error.value
     assert app.button(key="start_race").disabled
     assert app.button(key="stop_race")
@@ -178,7 +194,31 @@ def test_an_impossible_pair_is_refused(store: Store) -> None:
     app.selectbox(key="model").set_value("resnet50").run()
     (error,) = app.error
     assert "64×64" in error.value
+    assert error.value.endswith("enlarge with Image size")
     assert app.button(key="start_race").disabled
+    app.number_input(key="image_size").set_value(64).run()
+    assert not app.error
+    assert not app.button(key="start_race").disabled
+    assert page(**app.query_params).number_input(key="image_size").value == 64
+
+
+def test_a_training_size_that_another_data_set_may_not_have_is_taken_back(store: Store) -> None:
+    app = page(dataset="cifar10", train_size="20000")
+    app.selectbox(key="dataset").set_value("mnist").run()
+    assert app.number_input(key="train_size").value == 20_000
+    app.selectbox(key="dataset").set_value("fashion-mnist-10k").run()
+    assert app.number_input(key="train_size").value is None
+    app.number_input(key="train_size").set_value(200).run()
+    app.selectbox(key="dataset").set_value("images").run()
+    assert app.number_input(key="train_size").value is None
+
+
+def test_the_same_lane_twice_is_told_in_one_short_line(store: Store) -> None:
+    app = page()
+    app.multiselect(key="lanes").set_value(["sgd", "sam", "sam:rho=0.3", "sam:rho=0.3"]).run()
+    (error,) = app.error
+    assert error.value.startswith("Lanes 'sgd,sam,sam:rho=0.3")
+    assert error.value.endswith("must not hold the same lane twice")
 
 
 def test_a_preset_fills_the_controls_and_a_change_leaves_it(store: Store) -> None:
@@ -252,6 +292,7 @@ def test_pause_resume_and_stop_are_passed_on(store: Store) -> None:
 def test_own_images_are_uploaded_and_raced(store: Store, tmp_path: Path) -> None:
     app = page()
     app.selectbox(key="dataset").set_value("images").run()
+    assert [error.value for error in app.error] == ["Upload a zip of images first."]
     assert app.button(key="start_race").disabled
     app.file_uploader(key="upload").upload("bad.zip", b"no zip at all").run()
     assert not app.exception
@@ -259,20 +300,21 @@ def test_own_images_are_uploaded_and_raced(store: Store, tmp_path: Path) -> None
     app.file_uploader(key="upload").set_value([]) if hasattr(app.file_uploader(key="upload"), "set_value") else None
     app.file_uploader(key="upload").upload("pets.zip", two_classes()).run()
     assert not app.exception
+    assert [error.value for error in app.error] == ["Batch 128 must be at most 4, the training images of this upload."]
+    app.number_input(key="batch_size").set_value(2).run()
     assert not app.error
+    (cost,) = (caption.value for caption in app.caption if "on this machine" in caption.value)
+    assert re.match("About [1-5] s on", cost), "the time is that of these few images"
     start(app)
     (run,) = store.runs()
     assert run.spec.data in store.images()
     assert run.spec.data.startswith("pets")
+    assert run.spec.train_size is None
+    assert any("Your own images (pets.zip)" in markdown.value for markdown in app.markdown)
     assert not page(**app.query_params).warning
 
 
 def two_classes() -> bytes:
-    import io
-    import zipfile
-
-    from PIL import Image
-
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         for name in ("cats", "dogs"):
@@ -281,6 +323,130 @@ def two_classes() -> bytes:
                 Image.new("RGB", (16, 16), (index, 90, 200)).save(image, "PNG")
                 archive.writestr(f"{name}/{index}.png", image.getvalue())
     return packed.getvalue()
+
+
+# What an earlier or running race shows
+
+
+def race(store: Store, spec: RaceSpec, steps: int = 20) -> str:
+    """A race that has got as far as ``steps`` steps of 20 in every lane, with one evaluation; it is queued still."""
+    run_id = store.create_run(spec, f"request {len(store.runs())}")
+    with store.writer(run_id) as writer:
+        writer.add(started(spec, 20))
+        for name in spec.lane_names:
+            for number in range(1, steps + 1):
+                writer.add(step(name, number))
+            writer.add(EpochEvent(name, steps, 1.0, 2 * steps, 0.2, 0.1, 1.0, 1.1, 0.5, 100, final=False))
+    return run_id
+
+
+def finish(store: Store, run_id: str, spec: RaceSpec) -> None:
+    lanes = list(zip(spec.lane_names, spec.lanes, strict=True))
+    with store.writer(run_id) as writer:
+        results = (
+            LaneResult(name, lane.method, spec.lane_sparsity(lane), spec.lane_rho(lane), 0.8 + at / 100, 0.6, 12.3, 1.9, 1.5, False)
+            for at, (name, lane) in enumerate(lanes)
+        )  # fmt: skip
+        writer.add(Result("cpu", tuple(results)))
+    assert store.move(run_id, ("queued",), "finished")
+
+
+def live(app: AppTest) -> dict:
+    """What the live panel is sent."""
+    (panel,) = app.get("bidi_component")
+    return json.loads(panel.proto.json)[0]
+
+
+def test_an_ended_race_has_one_set_of_numbers(store: Store) -> None:
+    spec = preset("quick").spec
+    run_id = race(store, spec)
+    during = live(page(run=run_id))["lanes"][1]
+    assert (during["stepMs"], during["ratio"]) == (6.0, 2.0)
+    finish(store, run_id, spec)
+    app = page(run=run_id)
+    assert [(lane["stepMs"], lane["ratio"]) for lane in live(app)["lanes"]] == [(12.3, 1.9)] * 4
+    table = app.dataframe[0].value
+    assert list(table["ms a step"]) == [12.3] * 4
+    assert list(table["× SGD"]) == [1.9] * 4
+
+
+def test_the_tables_are_empty_where_a_lane_has_no_such_thing(store: Store) -> None:
+    from app import history, server
+
+    spec = preset("quick").spec
+    run_id = race(store, spec)
+    finish(store, run_id, spec)
+    table = page(run=run_id).dataframe[0]
+    assert table.proto.placeholder == "–"
+    assert list(table.value["Sparsity"].isna()) == [True, True, False, False]
+    assert list(table.value["Rho"].isna()) == [True, False, False, False]
+    text = history.csv(server.lab(), run_id)
+    heading, sgd, sam, ssam_f, _ = (line.split(",") for line in text.splitlines())
+    place = {name: heading.index(name) for name in ("lane", "sparsity", "rho")}
+    assert [sgd[place[name]] for name in place] == ["sgd", "", ""]
+    assert [sam[place[name]] for name in place] == ["sam", "", "0.1"]
+    assert [ssam_f[place[name]] for name in place] == ["ssam-f", "0.5", "0.1"]
+    assert "None" not in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "ends"),
+    [
+        ({}, {"epoch": 2.0, "gradients": 40, "seconds": None}),
+        ({"clock": "seconds", "seconds": 12}, {"epoch": None, "gradients": None, "seconds": 12.0}),
+    ],
+)
+def test_the_axes_reach_to_the_end_of_the_race(store: Store, changes: dict, ends: dict) -> None:
+    """The made-up races have 20 steps a lane, ten in an epoch."""
+    assert live(page(run=race(store, parse_spec(changes, preset("quick").spec))))["ends"] == ends
+
+
+def test_before_a_race_has_started_only_its_epochs_are_known(store: Store) -> None:
+    app = start(page(preset="quick"))
+    assert live(app)["ends"] == {"epoch": preset("quick").spec.epochs, "gradients": None, "seconds": None}
+
+
+def test_the_settings_of_a_lane_carry_its_plan_once_that_is_known(store: Store) -> None:
+    spec = parse_spec({"lanes": "sgd,ssam-f:region=late:norm=masked", "rho": 0.3})
+    assert [lane["settings"] for lane in live(page(run=race(store, spec)))["lanes"]] == [
+        "no perturbation",
+        "sparsity 50 % · ρ 0.3 · region late",
+    ]
+
+
+def test_who_waits_is_told_for_how_many(store: Store) -> None:
+    for at in range(3):
+        store.create_run(RaceSpec(seed=at), str(at))
+    told = [live(page(run=run.id))["status"]["detail"] for run in store.runs()]
+    assert told == ["2 races ahead", "waiting for one race", "starts in a moment"]
+
+
+def test_pausing_and_stopping_are_said_before_they_are_done(store: Store) -> None:
+    run_id = race(store, preset("quick").spec, steps=10)
+    assert store.move(run_id, ("queued",), "running")
+    status = live(page(run=run_id))["status"]
+    assert status == {"word": "Running", "detail": "50 %"}  # too early for the time left
+    store.want(run_id, "pause")
+    assert live(page(run=run_id))["status"]["word"] == "Pausing…"
+    store.want(run_id, "stop")
+    assert live(page(run=run_id))["status"]["word"] == "Stopping…"
+
+
+def test_recent_races_say_what_sets_them_apart(store: Store) -> None:
+    spec = parse_spec({"lanes": "sgd,sam:rho=0.3,ssam-d"}, preset("quick").spec)
+    finish(store, race(store, spec), spec)
+    captions = [caption.value for caption in page().caption]
+    (told,) = (caption for caption in captions if "finished" in caption)
+    assert re.match(
+        r"\d\d:\d\d · finished · best 82.0 % \(SSAM-D\) · SGD, SAM ρ 0.3, SSAM-D · ρ 0.1 · sparsity 50 %$", told
+    )
+
+
+def test_a_failure_is_told_in_the_words_of_the_form(store: Store) -> None:
+    run_id = start(page()).query_params["run"]
+    run_id = run_id if isinstance(run_id, str) else run_id[0]
+    assert store.move(run_id, ("queued",), "failed", message="train_size 4000 must be at most 96")
+    assert live(page(run=run_id))["failed"] == "Training size 4000 must be at most 96"
 
 
 def test_the_server_has_no_torch(tmp_path: Path) -> None:
@@ -317,21 +483,47 @@ def test_every_method_has_a_style_of_its_own() -> None:
         assert len({getattr(style, part) for style in METHOD_STYLES.values()}) == len(METHODS)
 
 
+def test_lanes_of_one_method_are_told_apart_by_dash_and_shade_on_both_backgrounds() -> None:
+    from app.theme import lane_styles
+
+    for method in (name for name, method in METHODS.items() if method.passes > 1):
+        lanes = ",".join([method, *(f"{method}:rho={index / 10}" for index in range(1, 8))])
+        styles = lane_styles(parse_spec({"lanes": lanes}))
+        assert len({(style.color, style.dash, style.symbol) for style in styles}) == len(styles)
+        for mode in ("light", "dark"):
+            for style in styles:
+                assert contrast(rgb(style.color), rgb(themes()[mode]["backgroundColor"])) >= 3
+        first = [lab(linear(rgb(style.color))) for style in styles[:3]]
+        for at, one in enumerate(first):
+            for other in first[:at]:
+                assert distance(one, other) > 6
+
+
 def test_colours_are_readable_on_both_backgrounds_and_told_apart_with_any_colour_vision() -> None:
     from app.theme import METHOD_STYLES
 
-    theme = tomllib.loads((ROOT / "app" / ".streamlit" / "config.toml").read_text(encoding="utf-8"))["theme"]
     colors = [rgb(style.color) for style in METHOD_STYLES.values()]
     for mode in ("light", "dark"):
+        theme = themes()[mode]
+        text, primary = rgb(theme["textColor"]), rgb(theme["primaryColor"])
         for color in colors:
-            assert contrast(color, rgb(theme[mode]["backgroundColor"])) >= 3
-        assert contrast(rgb(theme[mode]["textColor"]), rgb(theme[mode]["backgroundColor"])) >= 7
-        assert contrast((1, 1, 1), rgb(theme[mode]["primaryColor"])) >= 3.5
+            assert contrast(color, rgb(theme["backgroundColor"])) >= 3
+        for background in (rgb(theme["backgroundColor"]), rgb(theme["sidebar"]["backgroundColor"])):
+            caption = tuple(0.6 * a + 0.4 * b for a, b in zip(text, background, strict=True))  # as Streamlit fades it
+            assert contrast(caption, background) >= 4.5
+            assert contrast(text, background) >= 7
+            assert contrast(primary, background) >= 3
+            assert contrast(rgb(theme["linkColor"]), background) >= 4.5
+        assert contrast((1, 1, 1), primary) >= 4.5  # buttons and chips
     for matrix in (NORMAL, PROTANOPIA, DEUTERANOPIA, TRITANOPIA):
         seen = [lab(tuple(sum(row[k] * linear(color)[k] for k in range(3)) for row in matrix)) for color in colors]
         for at, one in enumerate(seen):
             for other in seen[:at]:
-                assert sum((a - b) ** 2 for a, b in zip(one, other, strict=True)) ** 0.5 > 15
+                assert distance(one, other) > 15
+
+
+def themes() -> dict[str, dict]:
+    return tomllib.loads((ROOT / "app" / ".streamlit" / "config.toml").read_text(encoding="utf-8"))["theme"]
 
 
 # Machado, Oliveira & Fernandes 2009, severity 1, on linear RGB
@@ -349,17 +541,21 @@ def rgb(text: str) -> Color:
     return red, green, blue
 
 
-def linear(color: Color) -> Color:
+def linear(color: Sequence[float]) -> Color:
     red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in color)
     return red, green, blue
 
 
-def contrast(one: Color, other: Color) -> float:
+def contrast(one: Sequence[float], other: Sequence[float]) -> float:
     """WCAG's contrast ratio."""
     dark, light = sorted(
         sum(w * part for w, part in zip((0.2126, 0.7152, 0.0722), linear(c), strict=True)) for c in (one, other)
     )
     return (light + 0.05) / (dark + 0.05)
+
+
+def distance(one: Color, other: Color) -> float:
+    return sum((a - b) ** 2 for a, b in zip(one, other, strict=True)) ** 0.5
 
 
 def lab(color: Color) -> Color:

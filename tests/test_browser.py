@@ -14,7 +14,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 START = ".st-key-start_race button"
 QUICK = "/?preset=quick&epochs=40"  # long enough to be stopped, whatever the machine
-ZOOM = "live.querySelector('[data-panel=accuracy] .chart').layout.xaxis.range.join()"
+CHART = "live.querySelector('[data-panel=accuracy] .chart')"
+ZOOM = f"[...{CHART}.layout.xaxis.range, ...{CHART}.layout.yaxis.range].join()"
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +84,7 @@ def test_a_race_from_start_to_stop(watched: Watched, address: str, store: Store)
     watched.wait("live.dataset.points > argument", 30, points)
     assert page.evaluate(f"document.querySelector('{LIVE}').marked"), "the panel must not be drawn anew"
     drawn = f"document.querySelectorAll('{LIVE} [data-panel=steps] .scatterlayer .trace').length"
-    assert page.evaluate(drawn) == 8
+    assert page.evaluate(drawn) == 1 + 8, "an anchor, and per lane a thin and a bold curve"
 
     page.locator(".st-key-pause_race button").click()
     watched.wait("live.dataset.state === 'paused'", 30)
@@ -94,7 +95,9 @@ def test_a_race_from_start_to_stop(watched: Watched, address: str, store: Store)
     watched.wait("live.dataset.state === 'running' && live.dataset.points > argument", 30, held)
 
     watched.wait("live.querySelector('[data-panel=accuracy] .chart').data.some((trace) => trace.x.length > 1)", 60)
-    before = page.evaluate(f"(() => {{ const live = document.querySelector('{LIVE}'); return {ZOOM}; }})()")
+    before = read(watched, ZOOM)
+    assert before.startswith("0,40.8,"), "the axis reaches to the 40th epoch and a bit"
+    assert all(float(end) % 10 == 0 for end in before.split(",")[2:]), "and the other over whole tens of percent"
     chart = page.locator(f"{LIVE} [data-panel=accuracy] .nsewdrag")
     chart.scroll_into_view_if_needed()
     box = chart.bounding_box()
@@ -103,11 +106,11 @@ def test_a_race_from_start_to_stop(watched: Watched, address: str, store: Store)
     page.mouse.move(box["x"] + 0.7 * box["width"], box["y"] + 0.7 * box["height"], steps=5)
     page.mouse.up()
     watched.wait(f"{ZOOM} !== argument", 10, before)
-    zoomed = page.evaluate(f"(() => {{ const live = document.querySelector('{LIVE}'); return {ZOOM}; }})()")
+    zoomed = read(watched, ZOOM)
     for _ in range(2):
         detail = page.locator(f"{LIVE} table").text_content()
         watched.wait("live.querySelector('table').textContent !== argument", 30, detail)  # a tick
-    assert page.evaluate(f"(() => {{ const live = document.querySelector('{LIVE}'); return {ZOOM}; }})()") == zoomed
+    assert read(watched, ZOOM) == zoomed
 
     page.reload()
     watched.wait("live?.dataset.points > argument", 30, held)
@@ -119,6 +122,10 @@ def test_a_race_from_start_to_stop(watched: Watched, address: str, store: Store)
     stopped = settled(watched)
     time.sleep(1.5)
     assert watched.points() == stopped
+
+
+def read(watched: Watched, script: str) -> str:
+    return watched.page.evaluate(f"(() => {{ const live = document.querySelector('{LIVE}'); return {script}; }})()")
 
 
 def settled(watched: Watched) -> int:
@@ -151,6 +158,13 @@ def test_a_finished_race_on_a_phone_in_the_dark(browser: Browser, address: str, 
     expect(page.locator(".why[open] p").first).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.locator(".why[open]")).to_have_count(0)
+    page.locator(".why summary").last.click()  # it opens below the edge of the screen
+    expect(page.locator(".why[open] > div")).to_be_in_viewport(ratio=0.98)
+    page.keyboard.press("Escape")
+    of_layer, of_all = page.locator(f"{LIVE} figure small").all_text_contents()
+    assert of_layer.endswith("% of this layer")
+    assert "of the whole mask changed since the last one · overlap 0." in of_all
+    assert page.locator(f"{LIVE} .slide output").text_content() == "at the start of epoch 2 of 2"
     page.context.close()
     assert watched.problems == []
 

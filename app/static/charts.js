@@ -15,16 +15,18 @@ const CONFIG = {
   modeBarButtons: [["zoom2d", "pan2d", "resetScale2d", "toImage"]],
   toImageButtonOptions: { filename: "race", scale: 2 },
 };
+// What the box under the pointer is headed: each axis with its unit.
+const HOVER = { epoch: "epoch %{x:.1f}", gradients: "%{x:,.0f} gradients", seconds: "%{x:.1f} seconds" };
 const SMOOTHING = 0.8;
 
 function layout(chart, theme, revision, more) {
-  const spike = { hoverformat: ".2f", spikecolor: theme.text, spikethickness: -1, spikedash: "dot" }; // -1: no white rim
+  const spike = { spikecolor: theme.text, spikethickness: -1, spikedash: "dot" }; // -1: no white rim
   const axis = { gridcolor: theme.line, linecolor: theme.line, zeroline: false, ticks: "", automargin: false, fixedrange: false };
   return {
     uirevision: revision,
     width: chart.clientWidth, // told on every call: Plotly's own resizing is late and may meet a chart that is gone
     height: chart.clientHeight,
-    margin: { l: 52, r: 14, t: 8, b: 42 },
+    margin: { l: 52, r: 14, t: 26, b: 42 }, // the buttons have the space above for themselves
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { family: theme.font, size: 13, color: theme.text },
@@ -32,11 +34,35 @@ function layout(chart, theme, revision, more) {
     dragmode: "zoom",
     hovermode: "x unified",
     hoverlabel: { bgcolor: theme.panel, bordercolor: theme.line, font: { family: theme.font, color: theme.text } },
-    modebar: { bgcolor: "rgba(0,0,0,0)", color: theme.line, activecolor: theme.text },
+    modebar: { bgcolor: "rgba(0,0,0,0)", color: theme.text, activecolor: theme.active },
     ...more,
     xaxis: { ...axis, ...spike, ...more.xaxis },
     yaxis: { ...axis, ...more.yaxis },
   };
+}
+
+/** The axis that both charts of curves share. It reaches to the end of the race, so that it does not grow. */
+function progressAxis({ ends }, axis) {
+  const range = ends[axis] == null ? { rangemode: "tozero" } : between(0, 1.02 * ends[axis]); // room for the last marker
+  return { title: { text: AXES[axis], standoff: 8, font: { size: 13 } }, unifiedhovertitle: { text: HOVER[axis] }, ...range };
+}
+
+/** An axis from low to high until the reader zooms. Plotly must see it as found by itself: a range that is given and
+ *  changes with the data would end a zoom. */
+function between(low, high) {
+  return { autorange: true, autorangeoptions: { include: [low, high], clipmin: low, clipmax: high } };
+}
+
+/** An unseen point: Plotly looks at what an axis should reach to only where there is something to draw. */
+const anchor = (low) => ({ type: "scatter", mode: "markers", x: [0], y: [low], opacity: 0, hoverinfo: "skip" });
+
+/** Whole tens of percent around all accuracies, 0 to 100 before there are any. It only grows while a race goes on. */
+function tens(lanes) {
+  const known = lanes.flatMap((lane) => lane.epochs.map((epoch) => epoch.test_accuracy)).filter((share) => share != null);
+  if (!known.length) return [0, 100];
+  const low = 10 * Math.floor(10 * Math.min(...known) - 0.1);
+  const high = 10 * Math.ceil(10 * Math.max(...known) + 0.2);
+  return [Math.max(0, low), high < 100 ? high : 102]; // 102: room for the marker at 100 %
 }
 
 export function accuracyChart(Plotly, chart, data, axis, theme) {
@@ -52,12 +78,12 @@ export function accuracyChart(Plotly, chart, data, axis, theme) {
     const { color, dash, symbol } = lane;
     return [
       line(lane.epochs.filter((epoch, at, all) => !epoch.final || all[at - 1]?.step !== epoch.step), { name: lane.title, mode: "lines+markers", line: { color, dash, width: 2.5 }, marker: { color, symbol, size: 8 } }),
-      line(lane.epochs.filter((epoch) => epoch.final), { name: lane.title, hoverinfo: "skip", hovertemplate: null, mode: "markers", marker: { color, symbol: "circle-open", size: 16, line: { width: 2.5 } } }),
+      line(lane.epochs.filter((epoch) => epoch.final), { name: lane.title, hoverinfo: "skip", hovertemplate: null, cliponaxis: false, mode: "markers", marker: { color, symbol: "circle-open", size: 16, line: { width: 2.5 } } }),
     ];
   });
-  const more = { xaxis: { title: { text: AXES[axis], standoff: 8, font: { size: 13 } }, rangemode: "tozero" }, yaxis: { ticksuffix: " %", nticks: 7 } };
-  if (!data.lanes.some((lane) => lane.epochs.length)) more.yaxis.range = [0, 100];
-  return Plotly.react(chart, traces, layout(chart, theme, `${data.run} ${axis}`, more), CONFIG);
+  const [low, high] = tens(data.lanes);
+  const more = { xaxis: progressAxis(data, axis), yaxis: { ticksuffix: " %", nticks: 7, ...between(low, high) } };
+  return Plotly.react(chart, [anchor(low), ...traces], layout(chart, theme, `${data.run} ${axis}`, more), CONFIG);
 }
 
 /** An exponential mean of the past, so that what is drawn does not move when a point is added. */
@@ -78,8 +104,8 @@ export function stepsChart(Plotly, chart, data, axis, curve, theme) {
     thin.push({ ...common, y: steps[curve], hoverinfo: "skip", opacity: 0.25, line: { color, width: 1 } });
     bold.push({ ...common, y: smoothed(steps[curve]), name: title, hovertemplate: `%{y:${STEP_CURVES[curve].hover}}`, line: { color, dash, width: 2.5 } });
   }
-  const more = { xaxis: { title: { text: AXES[axis], standoff: 8, font: { size: 13 } }, rangemode: "tozero" }, yaxis: { nticks: 7, rangemode: curve === "ascent_gap" ? "normal" : "tozero" } };
-  return Plotly.react(chart, [...thin, ...bold], layout(chart, theme, `${data.run} ${axis} ${curve}`, more), CONFIG);
+  const more = { xaxis: progressAxis(data, axis), yaxis: { nticks: 7, rangemode: "tozero" } };
+  return Plotly.react(chart, [anchor(0), ...thin, ...bold], layout(chart, theme, `${data.run} ${axis} ${curve}`, more), CONFIG);
 }
 
 export function timingChart(Plotly, chart, data, theme) {
@@ -108,7 +134,7 @@ export function timingChart(Plotly, chart, data, theme) {
     barmode: "stack",
     bargap: 0.35,
     hovermode: "y unified",
-    margin: { l: 18 + 8 * Math.max(...titles.map((title) => title.length)), r: 14, t: 4, b: 42 },
+    margin: { l: 18 + 8 * Math.max(...titles.map((title) => title.length)), r: 14, t: 26, b: 42 },
     annotations,
     xaxis: { title: { text: "milliseconds a step", standoff: 8, font: { size: 13 } }, range: [0, 1.18 * longest] },
     yaxis: { gridcolor: "rgba(0,0,0,0)", fixedrange: true },

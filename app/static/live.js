@@ -34,12 +34,12 @@ const SKELETON = `
       <header><h3>Masks</h3></header>
       <div class="tools">
         <label>Layer <select class="layer"></select></label>
-        <label class="slide">Epoch <input type="range" min="0" value="0" step="1"><output></output></label>
+        <label class="slide"><span>Drawn</span> <input type="range" min="0" value="0" step="1"><output></output></label>
         <label class="follow"><input type="checkbox" checked><span>follow</span></label>
       </div>
       <div class="maps"></div>
       <p class="empty"></p>
-      <footer>Strong: every weight of the patch is perturbed. Pale: none.</footer>
+      <footer>A cell is a patch of neighbouring weights. Strong: all of them are perturbed; pale: none.</footer>
     </section>
     <section class="panel" data-panel="timing">
       <header><h3>Time of a step</h3></header>
@@ -49,7 +49,7 @@ const SKELETON = `
     </section>
   </div>
   <ul class="notes"></ul>
-  <details class="words"><summary>The race in words</summary><table><thead></thead><tbody></tbody></table></details>`;
+  <details class="words"><summary>The race as a table</summary><table><thead></thead><tbody></tbody></table></details>`;
 
 let plotly; // one promise for the page
 
@@ -97,6 +97,7 @@ export function mount(host) {
       help.onkeydown = (event) => {
         if (event.key === "Escape") help.open = false;
       };
+      help.ontoggle = () => help.open && help.lastChild.scrollIntoView({ block: "nearest" });
       header.append(help);
     }
     const leave = ({ target }) => {
@@ -213,9 +214,12 @@ export function mount(host) {
     showMasks(find(".maps"), state.data);
   }
 
+  /** A mask is drawn before the first step of an epoch: the one at 14.0 on the curves' axis serves the 15th epoch. */
   function showEpoch(epoch) {
-    find(".slide output").textContent = Number(epoch.toFixed(1));
-    find(".slide input").setAttribute("aria-valuetext", `epoch ${epoch}`);
+    const { epochs } = state.data;
+    const when = `at the start of epoch ${Math.floor(epoch) + 1}${epochs ? ` of ${epochs}` : ""}`;
+    find(".slide output").textContent = when;
+    find(".slide input").setAttribute("aria-valuetext", when);
   }
 
   /** Draws the charts; data-points tells how many points of the fullest lane are on the screen. */
@@ -225,7 +229,7 @@ export function mount(host) {
     const style = getComputedStyle(root);
     root.style.colorScheme = isLight(style.color) ? "dark" : "light"; // for the slider, the box and the lists
     const look = (name) => style.getPropertyValue(`--st-${name}`).trim();
-    const theme = { text: look("text-color"), line: look("border-color"), font: look("font"), panel: look("secondary-background-color") };
+    const theme = { text: look("text-color"), line: look("border-color"), font: look("font"), panel: look("secondary-background-color"), active: look("link-color") };
     await Promise.all([
       accuracyChart(window.Plotly, charts.accuracy, data, axis, theme),
       stepsChart(window.Plotly, charts.steps, data, axis, curve, theme),
@@ -240,9 +244,12 @@ export function mount(host) {
     label("accuracy", `Test accuracy by ${axis}.`, (lane) => percent(lane.epochs.at(-1)?.test_accuracy));
     label("steps", `${STEP_CURVES[curve].title} by ${axis}.`, (lane) => fixed(lane.steps[curve].at(-1), 3));
     label("timing", "Milliseconds of a training step.", (lane) => `${fixed(lane.stepMs, 1)}, ${times(lane.ratio)} SGD`);
-    const during = lanes.flatMap((lane) => lane.epochs).find((epoch) => !epoch.final)?.test_size ?? 2000;
+    const during = lanes.flatMap((lane) => lane.epochs).find((epoch) => !epoch.final)?.test_size ?? Math.min(2000, testSize ?? 2000);
+    const all = `all${testSize ? ` ${count(testSize)}` : ""} test images`;
     panel("accuracy", "footer").textContent =
-      `Evaluated on ${count(during)} of the test images during the race, on all${testSize ? ` ${count(testSize)}` : ""} at the end (ringed).`;
+      during === testSize
+        ? `Evaluated on ${all} after every epoch; the last time is ringed.`
+        : `Evaluated on ${count(during)} of the test images during the race, on ${all} at the end (ringed).`;
     const refreshes = lanes.filter((lane) => lane.phases.mask != null).map((lane) => `${lane.title} ${fixed(lane.phases.mask, 0)} ms`);
     const aside = refreshes.length ? ` Mask refresh, not in the bars: ${refreshes.join(", ")}.` : "";
     panel("timing", "footer").textContent = `× SGD: each step against the SGD step beside it.${aside}`;

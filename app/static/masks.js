@@ -1,6 +1,6 @@
 // The masks of one layer: a canvas per sparse lane, one canvas pixel per cell, enlarged by CSS without smoothing.
 
-const { element, percent, swatch } = await import(`./parts.js${new URL(import.meta.url).search}`);
+const { element, fixed, percent, swatch } = await import(`./parts.js${new URL(import.meta.url).search}`);
 
 /** Brings the figures up to date; they are made once a race. */
 export function showMasks(holder, data) {
@@ -13,17 +13,19 @@ export function showMasks(holder, data) {
     const map = data.heat.maps[lane.name];
     if (!map) return;
     const canvas = holder.children[at].querySelector("canvas");
-    const facts = [`${percent(map.density, 0)} of this layer`];
-    if (map.changed != null) facts.push(`${percent(map.changed, 0)} changed`);
-    holder.children[at].querySelector("small").textContent = facts.join(" · ");
-    canvas.setAttribute("aria-label", `Mask of ${lane.title} in ${data.heat.layer} at epoch ${map.epoch}: ${facts.join(", ")}.`);
+    const layer = `${percent(map.density, 0)} of this layer`;
+    const whole = map.changed == null ? "the first mask" : `${percent(map.changed, 0)} of the whole mask changed since the last one · overlap ${fixed(map.overlap, 2)}`;
+    const [ofLayer, ofAll] = holder.children[at].querySelectorAll("small");
+    ofLayer.textContent = layer;
+    ofAll.textContent = whole;
+    canvas.setAttribute("aria-label", `Mask of ${lane.title} in ${data.heat.layer}: ${layer}; ${whole}.`);
     paint(canvas, map, lane.color);
   });
 }
 
 function figure(lane) {
   const frame = element("div", { className: "frame" }, element("canvas", { role: "img" }));
-  return element("figure", {}, element("figcaption", {}, swatch(lane), lane.title), frame, element("small"));
+  return element("figure", {}, element("figcaption", {}, swatch(lane), lane.title), frame, element("small"), element("small"));
 }
 
 /** Paints pixels (base64 uint8, 255 = every weight perturbed) from transparent to the lane's colour. */

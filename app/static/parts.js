@@ -1,4 +1,4 @@
-// Small pieces of the page that are text: the cards of the lanes, the race in words, the legends.
+// Small pieces of the page that are text: the cards of the lanes, the race as a table, the legends.
 
 export const percent = (share, digits = 1) => (share == null ? "–" : `${(100 * share).toFixed(digits)} %`);
 export const fixed = (value, digits) => (value == null ? "–" : value.toFixed(digits));
@@ -46,7 +46,7 @@ function card(lane) {
     part("strong", "accuracy"),
     part("small", "of"),
     element("dl", {}, ...Object.entries(facts).map(fact)),
-    element("small", { className: "settings", textContent: lane.settings }),
+    part("small", "settings"),
   );
   made.style.setProperty("--lane", lane.color);
   return made;
@@ -72,6 +72,7 @@ export function showCards(holder, data) {
     show("loss", fixed(newest?.train_loss ?? lane.steps.loss.at(-1), 3));
     show("ms", fixed(lane.stepMs, 1));
     show("ratio", times(lane.ratio));
+    show("settings", lane.settings); // the plan is known only once the race has started
     const middle = lane.ratioIqr?.map((ratio) => ratio.toFixed(2)).join(" to ");
     made.querySelector('[data-part="ratio"]').title = middle ? `middle half of the steps: ${middle}` : "";
   });

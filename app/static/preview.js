@@ -8,12 +8,13 @@ const curve = (height, fall) => {
   return `M${points.join("L")}`;
 };
 
+// SGD, which learns wrong labels by heart, and the three that perturb: which of those is best is left to the races.
+const SHAPES = [[66, 24], [79, 0], [79, 0], [79, 0]];
 const dashes = { solid: "", dot: "2 4", dash: "8 5", dashdot: "8 4 2 4" };
 
 function curves(lanes) {
-  const heights = [[66, 24], [78, 0], [83, 0], [73, 0]];
   return lanes
-    .map(({ color, dash }, at) => `<path d="${curve(...heights[at % 4])}" fill="none" stroke="${color}" stroke-width="2.5" stroke-dasharray="${dashes[dash] ?? ""}"/>`)
+    .map(({ color, dash }, at) => `<path d="${curve(...SHAPES[at])}" fill="none" stroke="${color}" stroke-width="2.5" stroke-dasharray="${dashes[dash] ?? ""}"/>`)
     .join("");
 }
 

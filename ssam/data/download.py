@@ -27,7 +27,8 @@ def fetch(urls: Sequence[str], path: Path, md5: str, tell: Callable[[float | Non
         try:
             _receive(url, draft, tell)
         except (OSError, HTTPException) as error:
-            failures.append(f"{urlsplit(url).netloc}: {error}")
+            reason = getattr(error, "strerror", None) or getattr(error, "reason", None)  # without Python's wrapping
+            failures.append(f"{urlsplit(url).netloc}: {getattr(reason, 'strerror', None) or reason or error}")
         else:
             if _md5(draft) == md5:
                 os.replace(draft, path)

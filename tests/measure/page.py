@@ -53,6 +53,8 @@ def measure(browser: Browser, address: str, stop: bool) -> dict:
     page.locator(f"{START}:enabled").wait_for(timeout=60_000)
     interactive = time.perf_counter() - begin
     page.wait_for_selector(".ssam-live .preview")
+    page.wait_for_function("window.Plotly !== undefined")
+    time.sleep(1)  # a reader's glance
     clicked = time.perf_counter()
     page.locator(START).click()
     watched.wait("live?.dataset.points > 0", 60)

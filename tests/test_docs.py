@@ -1,0 +1,49 @@
+"""What the documentation shows works as shown."""
+
+import doctest
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDERS = ("ssam", "app")
+
+
+def modules():
+    for folder in FOLDERS:
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            if ">>> " in path.read_text(encoding="utf-8"):
+                yield ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+@pytest.mark.parametrize("name", list(modules()))
+def test_examples_in_docstrings(name):
+    outcome = doctest.testmod(importlib.import_module(name))
+    assert outcome.attempted > 0
+    assert outcome.failed == 0
+
+
+def test_the_packages_example_in_the_readme():
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    names = {}
+    exec(code, names)
+    assert names["loss"].item() > 0
+    assert any(bool(mask.any()) for mask in names["optimizer"].masks.values())
+
+
+def test_pictures_and_files_that_the_readme_names_are_there():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    for path in re.findall(r"\]\((assets/[^)]+)\)", text) + re.findall(r"`(assets/[A-Za-z][^`]*)`", text):
+        assert (ROOT / path).exists(), path
+
+
+def test_the_readmes_lanes_are_lanes():
+    from ssam.spec import parse_spec
+
+    commands = re.findall(r"-m ssam race (.*)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert len(commands) >= 3
+    for command in commands:
+        for lanes in re.findall(r"--lanes (\S+)", command):
+            parse_spec({"lanes": lanes})

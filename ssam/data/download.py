@@ -6,6 +6,7 @@ import urllib.request
 from collections.abc import Callable, Sequence
 from http.client import HTTPException
 from pathlib import Path
+from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 
 PATIENCE = 30.0  # seconds without an answer before a connection is given up
@@ -27,8 +28,7 @@ def fetch(urls: Sequence[str], path: Path, md5: str, tell: Callable[[float | Non
         try:
             _receive(url, draft, tell)
         except (OSError, HTTPException) as error:
-            reason = getattr(error, "strerror", None) or getattr(error, "reason", None)  # without Python's wrapping
-            failures.append(f"{urlsplit(url).netloc}: {getattr(reason, 'strerror', None) or reason or error}")
+            failures.append(f"{urlsplit(url).netloc}: {_plain(error)}")
         else:
             if _md5(draft) == md5:
                 os.replace(draft, path)
@@ -36,6 +36,14 @@ def fetch(urls: Sequence[str], path: Path, md5: str, tell: Callable[[float | Non
             failures.append(f"{urlsplit(url).netloc}: {path.name} arrived damaged")
         draft.unlink(missing_ok=True)
     raise OSError("; ".join(failures))
+
+
+def _plain(error: Exception) -> str:
+    """What happened, without the wrapping of ``<urlopen error [Errno -2] …>``."""
+    if isinstance(error, HTTPError):
+        return str(error)
+    reason = error.reason if isinstance(error, URLError) else error
+    return str(getattr(reason, "strerror", None) or reason)
 
 
 def _receive(url: str, draft: Path, tell: Callable[[float | None], None]) -> None:

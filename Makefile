@@ -1,22 +1,26 @@
 # make app    the lab on http://127.0.0.1:8501
 # make test   everything that must hold
+# make bench  what one training step of each method costs here (some minutes a model)
 
 PYTHON ?= python3
 PORT ?= 8501
 PY := .venv/bin/python
 
-.PHONY: app test setup setup-test browser clean
+.PHONY: app test bench setup setup-test browser clean
 
 app: setup
 	@$(PY) -c "from ssam.jobs.client import Client; from ssam.store import Store; Client(Store()).ensure_runner()"
 	@echo "SSAM Lab: http://127.0.0.1:$(PORT)   (stop with Ctrl-C; a race that is under way goes on)"
-	@$(PY) -m streamlit run app/main.py --server.port $(PORT) --server.headless $(if $(CI),true,false) --server.showEmailPrompt false
+	@$(PY) -m app.browse http://127.0.0.1:$(PORT) & $(PY) -m streamlit run app/main.py --server.port $(PORT)
 
 test: setup-test browser
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	$(PY) -m pytest
+
+bench: setup-test
+	@$(PY) -m ssam bench
 
 setup:
 	@$(call install,requirements.txt)

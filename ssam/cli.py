@@ -1,11 +1,12 @@
-"""The command line: ``python -m ssam race``. Data goes to standard output, everything else to standard error."""
+"""The command line: ``python -m ssam race`` and ``python -m ssam bench``. Data goes to standard output, everything else to standard error."""
 
 import argparse
 import json
 import os
+import re
 import sys
 import time
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from dataclasses import asdict
 from typing import Any, NoReturn
@@ -36,19 +37,20 @@ HELP = {
     "device": "auto, cpu, cuda, cuda:N, mps",
 }
 
+BENCH_MODELS = ("cnn8", "resnet20", "resnet18", "wrn-16-4", "vgg11-bn", "vit-tiny")
+BENCH_LINE = "{:<11}{:<34}{:>7}{:>14}{:>11}{:>7}  {}"
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command; returns its exit status: 0 done, 2 bad input (one line says what), 130 interrupted."""
     options = _parser().parse_args(arguments)
     try:
-        spec = _spec(options)
-        with closing(_events(spec)) as events:
-            _race(events, options.json)
+        options.run(options)
     except (ValueError, MemoryError) as error:
-        print(f"ssam race: {error}", file=sys.stderr)
+        print(f"ssam {options.command}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\nssam race: interrupted", file=sys.stderr)
+        print(f"\nssam {options.command}: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output left, as in ``| head``; flushing at exit must not fail again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -63,15 +65,85 @@ class OneLineParser(argparse.ArgumentParser):
 
 def _parser() -> argparse.ArgumentParser:
     parser = OneLineParser(prog="ssam", description="Watch sharpness-aware training happen, from the command line.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=OneLineParser)
-    race = commands.add_parser("race", help="race several optimizers on the same batches", allow_abbrev=False)
+    commands = parser.add_subparsers(required=True, dest="command", metavar="COMMAND", parser_class=OneLineParser)
+    _race_flags(commands.add_parser("race", help="race several optimizers on the same batches", allow_abbrev=False))
+    _bench_flags(commands.add_parser("bench", help="time one training step of each method", allow_abbrev=False))
+    return parser
+
+
+def _race_flags(race: argparse.ArgumentParser) -> None:
+    race.set_defaults(run=_run_race)
     race.add_argument("--preset", metavar="NAME", help=f"start from {', '.join(presets())}; other flags override it")
     race.add_argument("--json", action="store_true", help="one JSON object a line; the last one is the result")
     for field, info in RaceSpec.model_fields.items():
         default = "" if field in ("lanes", "data") or info.default is None else f" (default {info.default})"
         flag = "--" + field.replace("_", "-")
         race.add_argument(flag, dest=field, metavar="X", help=HELP.get(field, "").replace("%", "%%") + default)
-    return parser
+
+
+def _bench_flags(bench: argparse.ArgumentParser) -> None:
+    bench.set_defaults(run=_run_bench)
+    default = ",".join(BENCH_MODELS)
+    bench.add_argument("--models", metavar="X", type=_models, default=default, help=f"(default {default})")
+    bench.add_argument(
+        "--repeats", metavar="X", type=_whole_number(5, 1000), default=15, help="repetitions (default 15)"
+    )
+    images = "images a step (default 128, or 64 for large models)"
+    bench.add_argument("--batch-size", metavar="X", type=_whole_number(8, 4096), help=images)
+    limit = "no repetition begins after that; a model that cannot make 5 is left out (default 300)"
+    bench.add_argument("--seconds-per-model", metavar="X", type=_whole_number(1, 86_400), default=300, help=limit)
+    bench.add_argument("--json", action="store_true", help="one JSON object a line; the last one is the result")
+
+
+def _models(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in MODELS:
+            raise argparse.ArgumentTypeError(f"{name[:60]!r} is not a model; allowed: {', '.join(MODELS)}")
+    return names
+
+
+def _whole_number(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,9}", text) or not low <= int(text) <= high:
+            raise argparse.ArgumentTypeError(f"{text[:60]!r} must be a whole number from {low} to {high}")
+        return int(text)
+
+    return parse
+
+
+def _run_race(options: argparse.Namespace) -> None:
+    with closing(_events(_spec(options))) as events:
+        _race(events, options.json)
+
+
+def _run_bench(options: argparse.Namespace) -> None:
+    from ssam import bench  # here, so that a bad flag is answered before torch has loaded
+
+    events = bench.bench(
+        options.models,
+        repeats=options.repeats,
+        batch_size=options.batch_size,
+        seconds_per_model=options.seconds_per_model,
+    )
+    kinds = {bench.Row: {}, bench.Memory: {"event": "memory"}, bench.Result: {"event": "result"}}
+    if not options.json:
+        print(BENCH_LINE.format("model", "lane", "× SGD", "quartiles", "predicted", "exact", "plan"))
+    with closing(events):
+        for event in events:
+            if isinstance(event, bench.Note):
+                print(event.message, file=sys.stderr, flush=True)
+            elif options.json:
+                print(json.dumps({**kinds[type(event)], **asdict(event)}, allow_nan=False), flush=True)
+            elif isinstance(event, bench.Row):
+                spread, exact = "{:.2f}–{:.2f}".format(*event.iqr), "yes" if event.exact else "no"
+                numbers = (f"{event.ratio_to_sgd:.2f}", spread, f"{event.predicted:.2f}")
+                print(BENCH_LINE.format(event.model, event.lane, *numbers, exact, event.plan), flush=True)
+            elif isinstance(event, bench.Memory):
+                share = event.extra_bytes / event.weights_bytes
+                print(f"{event.model:<11}{event.lane:<34} peak memory over SGD: {share:.2f} × the weights, {event.how}")
+            else:
+                print(f"{event.rows} rows on {event.device} ({event.device_name}), {event.threads} threads")
 
 
 def _spec(options: argparse.Namespace) -> RaceSpec:

@@ -86,9 +86,11 @@ class Race:
         told: queue.SimpleQueue[Preparing | None] = queue.SimpleQueue()
         outcome: list[Dataset | BaseException] = []
 
+        def tell(message: str, fraction: float | None = None) -> None:
+            told.put(Preparing(message, fraction))
+
         def load() -> None:
             try:
-                tell = lambda message, fraction=None: told.put(Preparing(message, fraction))  # noqa: E731
                 outcome.append(load_dataset(self.spec, self.home, image_root=self.image_root, progress=tell))
             except BaseException as error:  # handed to the caller's thread below
                 outcome.append(error)

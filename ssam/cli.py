@@ -90,8 +90,8 @@ def _bench_flags(bench: argparse.ArgumentParser) -> None:
     )
     images = "images a step (default 128, or 64 for large models)"
     bench.add_argument("--batch-size", metavar="X", type=_whole_number(8, 4096), help=images)
-    limit = "no repetition begins after that; a model that cannot make 5 is left out (default 300)"
-    bench.add_argument("--seconds-per-model", metavar="X", type=_whole_number(1, 86_400), default=300, help=limit)
+    limit = "no repetition begins after that; a model that cannot make 5 is left out (default 600)"
+    bench.add_argument("--seconds-per-model", metavar="X", type=_whole_number(1, 86_400), default=600, help=limit)
     bench.add_argument("--json", action="store_true", help="one JSON object a line; the last one is the result")
 
 

@@ -39,7 +39,7 @@ def choose_plan(
         plan = _two_lean_passes(model, region, shape)
     if lane.ascent_interval == 1:
         return plan
-    words = f"{plan.words}, in every {lane.ascent_interval}th step only"
+    words = f"{plan.words}, once every {lane.ascent_interval} steps"
     return Plan(words, 1 + (plan.predicted_ratio - 1) / lane.ascent_interval, exact=False, split=plan.split)
 
 

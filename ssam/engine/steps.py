@@ -76,6 +76,7 @@ def two_passes(
     timer.mark("perturb")
     with frozen_batchnorm():
         loss_at_perturbed = _loss(stages[split:], shared, y)
+    del shared  # the graph keeps what it needs of it; held here, it would outlive the backward pass
     timer.mark("forward2")
     loss_at_perturbed.backward()
     timer.mark("backward2")

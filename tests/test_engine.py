@@ -192,6 +192,41 @@ def test_sparsity_zero_is_sam_and_one_is_sgd(home, method):
     assert losses(told, names[3]) == losses(told, "sgd")
 
 
+@pytest.mark.parametrize("method", ["ssam-f", "ssam-d"])
+def test_sparsity_one_is_sgd_under_the_masked_norm_too(home, method):
+    told = run(home, lanes=f"sgd,{method}", sparsity=1, norm="masked", epochs=2)
+    assert losses(told, method) == losses(told, "sgd")
+
+
+def test_a_refresh_may_perturb_tensors_that_were_left_alone_before(home):
+    """Dynamic masks under the masked norm, so sparse that small tensors come and go: a lean first pass must have the
+    gradients that the new mask asks for, else the step is not the one of two full passes."""
+    spec, batches, model = parts(home, lanes="ssam-d", sparsity=0.98, norm="masked", epochs=3)
+    lane, twin = lane_of(spec, "ssam-d", model, batches), copy.deepcopy(model)
+    base = torch.optim.SGD(twin.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4, fused=True)
+    plain = ssam.SAM(base, rho=0.1, norm="masked")
+    pairs = dict(zip(model.parameters(), twin.parameters(), strict=True))
+    woken = 0
+    for step in range(3 * STEPS):
+        before = None if lane.sam.masks is None else dict(lane.sam.masks)
+        x, y = batches.get(step)
+        lane.step(x, y)
+        if before is not None:
+            woken += sum(bool(mask.any()) and not before[p].any() for p, mask in lane.sam.masks.items())
+        plain.masks = {pairs[p]: mask for p, mask in lane.sam.masks.items()}
+        base.param_groups[0]["lr"] = lane.base.param_groups[0]["lr"]
+
+        def closure(x=x, y=y):
+            plain.zero_grad()
+            loss = cross_entropy(twin(x), y)
+            loss.backward()
+            return loss
+
+        plain.step(closure)
+        assert float(plain.radius) == float(lane.sam.radius), step
+    assert woken > 0
+
+
 def test_batchnorm_counts_once_a_step(home):
     spec, batches, model = parts(home, epochs=1, lanes="ssam-f")
     lane = Lane(spec, spec.lanes[0], "ssam-f", model, batches)

@@ -89,7 +89,8 @@ class Lane:
         self.gradients += 2
         if self.lane.ascent_batch is not None and self.lane.ascent_batch < len(x):
             return steps.sub_batch_ascent(self.model, sam, x, y, timer, self._refresh_between, self.lane.ascent_batch)
-        return steps.two_passes(self.model, sam, x, y, timer, self._refresh_between, self.plan.split)
+        needed = self._masks.region if self._will_drop_and_grow() else None
+        return steps.two_passes(self.model, sam, x, y, timer, self._refresh_between, self.plan.split, needed)
 
     def _free_direction(self, sam: SAM) -> dict[Tensor, Tensor] | None:
         """None where the direction is a gradient that has to be computed; empty where there is none yet."""
@@ -121,6 +122,9 @@ class Lane:
         """At the first step of each ``mask_interval``-th epoch, the very first step included."""
         return self.step_count % (self.spec.mask_interval * self._batches.steps_per_epoch) == 0
 
+    def _will_drop_and_grow(self) -> bool:
+        return self.method.name == "ssam-d" and self.step_count > 0 and self._mask_is_due()
+
     def _refresh_before(self, sam: SAM, timer: PhaseTimer) -> None:
         """The first mask, and each Fisher mask: these need no gradient of the batch. Dense SAM needs none at all."""
         if self.step_count == 0 and (self.method.sparse or self.lane.region != "all"):
@@ -132,7 +136,7 @@ class Lane:
 
     def _refresh_between(self, sam: SAM, timer: PhaseTimer) -> None:
         """The dynamic mask, which drops by the gradient of the first pass."""
-        if self.method.name == "ssam-d" and self.step_count and self._mask_is_due():
+        if self._will_drop_and_grow():
             assert sam.masks is not None
             self._set_mask(sam, self._masks.drop_and_grow(dict(sam.masks), self.step_count, self.progress))
             timer.mark("mask")

@@ -46,10 +46,10 @@ class MaskSource:
         batches: Batches,
     ) -> None:
         self._spec, self._method, self._model, self._batches = spec, method, model, batches
-        self._region = list(region)
+        self.region = list(region)
         self._trained = [p for p in model.parameters() if p.requires_grad]
         total = sum(p.numel() for p in self._trained)
-        self._count = min(perturbed_count(total, sparsity), sum(p.numel() for p in self._region))
+        self._count = min(perturbed_count(total, sparsity), sum(p.numel() for p in self.region))
         self.sparsity = 1 - self._count / total  # what was asked for, or what the region leaves of it
 
     def first(self) -> Masks | None:
@@ -57,8 +57,8 @@ class MaskSource:
         if self._method == "ssam-f":
             return self.by_fisher(0)
         if self._method == "ssam-d":
-            return self._whole(random_mask_of(self._region, self._count, self._generator(0)))
-        return self._whole({p: torch.ones_like(p, dtype=torch.bool) for p in self._region})
+            return self._whole(random_mask_of(self.region, self._count, self._generator(0)))
+        return self._whole({p: torch.ones_like(p, dtype=torch.bool) for p in self.region})
 
     def by_fisher(self, step: int) -> Masks | None:
         draw = derived_seed(self._spec.seed, FISHER_DRAW, step)
@@ -66,14 +66,14 @@ class MaskSource:
         scores = fisher_scores(self._model, cross_entropy, samples)
         if _has_nan(scores.values()):
             return None
-        return self._whole(largest_mask({p: scores[p] for p in self._region}, self._count))
+        return self._whole(largest_mask({p: scores[p] for p in self.region}, self._count))
 
     def drop_and_grow(self, old: Masks, step: int, progress: float) -> Masks | None:
         """By the gradients at w, which are in ``.grad`` now."""
-        gradients = {p: p.grad for p in self._region}
+        gradients = {p: p.grad for p in self.region}
         if _has_nan(g for g in gradients.values() if g is not None):
             return None
-        masks = {p: old[p] for p in self._region}
+        masks = {p: old[p] for p in self.region}
         return self._whole(drop_and_grow(masks, gradients, cosine_drop_rate(progress), self._generator(step)))
 
     def describe(self, lane: str, step: int, epoch: float, new: Masks, old: Masks | None) -> MaskEvent:

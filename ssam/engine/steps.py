@@ -4,7 +4,7 @@ The masks must be set before; ``refresh`` is called when the gradients at w are 
 tests/test_steps.py compares each way with its slow twin.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -47,7 +47,14 @@ def descend(model: StagedModel, base: torch.optim.Optimizer, x: Tensor, y: Tenso
 
 
 def two_passes(
-    model: StagedModel, sam: SAM, x: Tensor, y: Tensor, timer: PhaseTimer, refresh: Refresh, split: int = 0
+    model: StagedModel,
+    sam: SAM,
+    x: Tensor,
+    y: Tensor,
+    timer: PhaseTimer,
+    refresh: Refresh,
+    split: int = 0,
+    needed: Sequence[Tensor] | None = None,
 ) -> StepRecord:
     """The whole batch at w, then at w+ε.
 
@@ -58,16 +65,17 @@ def two_passes(
       once, and the first backward pass stops there.
     * partial backward: tensors that are not perturbed need no gradient in the first pass.
 
-    Both need the masked norm: that of the full gradient asks for every gradient at w.
+    Both need the masked norm: that of the full gradient asks for every gradient at w. ``needed`` are the tensors whose
+    gradient the first pass must have; None: those perturbed now. A refresh that may perturb others must name them.
     """
     stages = list(model.stages.values())
     shared = x if split == 0 else _through(stages[:split], x)
     loss = _loss(stages[split:], shared.detach(), y)
     timer.mark("forward1")
-    if sam.norm == "full":
+    needed = sam.perturbed_parameters() if needed is None else needed
+    if sam.norm == "full" or not needed:
         loss.backward()
     else:
-        needed = sam.perturbed_parameters()
         for parameter, gradient in zip(needed, torch.autograd.grad(loss, needed), strict=True):
             parameter.grad = gradient
     timer.mark("backward1")

@@ -112,7 +112,7 @@ def _lane(option: str) -> LaneSpec:
     if option not in METHODS:
         return LaneSpec.parse(option.lower())
     method = METHODS[option]
-    own = [name for name, has in (("rho", method.passes > 1), ("sparsity", method.sparse)) if has]
+    own = [name for name, has in (("rho", method.perturbs), ("sparsity", method.sparse)) if has]
     values = [(name, value) for name in own if (value := st.session_state.get(f"{name}_{option}")) is not None]
     try:
         return LaneSpec.parse(":".join([option, *(f"{name}={value}" for name, value in values)]))
@@ -167,7 +167,7 @@ def _keep_upload(lab: Lab) -> None:
 
 def _per_lane() -> None:
     chosen = dict.fromkeys(st.session_state["lanes"])  # each once: a typed one may repeat a picked one
-    own = [METHODS[option] for option in chosen if option in METHODS and METHODS[option].passes > 1]
+    own = [METHODS[option] for option in chosen if option in METHODS and METHODS[option].perturbs]
     if not own:
         st.caption("No lane here has a rho.")
     for method in own:

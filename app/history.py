@@ -22,7 +22,7 @@ def result(run: Run) -> None:
             {
                 "Lane": title,
                 "Sparsity": lane["sparsity"] if METHODS[asked.method].sparse else None,
-                "Rho": lane["rho"] if METHODS[asked.method].passes > 1 else None,
+                "Rho": lane["rho"] if METHODS[asked.method].perturbs else None,
                 "Test accuracy": None if lane["test_accuracy"] is None else 100 * lane["test_accuracy"],
                 "Test loss": lane["test_loss"],
                 "ms a step": lane["step_ms_median"],
@@ -47,11 +47,7 @@ def result(run: Run) -> None:
 def csv(lab: Lab, run_id: str) -> str:
     """Every evaluation of the race, one line each. What a lane does not have stays empty."""
     table = lab.store.table(run_id)
-    if table is None:
-        return ""
-    dense = table["method"].map(lambda name: not METHODS[name].sparse)
-    unperturbed = table["method"].map(lambda name: METHODS[name].passes == 1)
-    return table.assign(sparsity=table["sparsity"].mask(dense), rho=table["rho"].mask(unperturbed)).to_csv(index=False)
+    return "" if table is None else table.to_csv(index=False)
 
 
 def recent(lab: Lab, shown: Run | None) -> None:
@@ -80,7 +76,7 @@ def _facts(run: Run) -> str:
             parts.append(f"best {100 * best:.1f} % ({title})")
     spec = run.spec
     parts.append(", ".join(theme.lane_title(lane) for lane in spec.lanes))
-    if any(METHODS[lane.method].passes > 1 and lane.rho is None for lane in spec.lanes):
+    if any(METHODS[lane.method].perturbs and lane.rho is None for lane in spec.lanes):
         parts.append(f"ρ {spec.rho:g}")
     if any(METHODS[lane.method].sparse and lane.sparsity is None for lane in spec.lanes):
         parts.append(f"sparsity {100 * spec.sparsity:g} %")

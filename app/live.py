@@ -75,11 +75,18 @@ def _component() -> Any:
 _mount = _component()
 
 
+def _stamp() -> str:
+    """Changes with the static files, so that no browser shows yesterday's."""
+    times = "".join(str(path.stat().st_mtime_ns) for path in sorted(STATIC.iterdir()))
+    return hashlib.sha256(times.encode()).hexdigest()[:12]
+
+
+_STAMP = _stamp()  # once a server, not once a tick
+
+
 def _address(name: str) -> str:
-    """A static file's address, with a version so that no browser shows yesterday's."""
-    stamp = hashlib.sha256("".join(str(path.stat().st_mtime_ns) for path in sorted(STATIC.iterdir())).encode())
     base = st.get_option("server.baseUrlPath").strip("/")
-    return f"{'/' + base if base else ''}/app/static/{name}?v={stamp.hexdigest()[:12]}"
+    return f"{'/' + base if base else ''}/app/static/{name}?v={_STAMP}"
 
 
 def pace(run: Run, window: Window) -> float | None:
@@ -183,7 +190,7 @@ def _packed(values: Sequence[float | None]) -> str:
 def _settings(run: Run, lane: LaneSpec, known: dict[str, Any]) -> str:
     """What the lane perturbs and how; once the race has started also the plan of its steps, with the predicted cost."""
     method = METHODS[lane.method]
-    if method.passes == 1:
+    if not method.perturbs:
         return "no perturbation"
     sparsity = known.get("sparsity", run.spec.lane_sparsity(lane))
     parts = [f"sparsity {sparsity * 100:.3g} %"] if sparsity else []

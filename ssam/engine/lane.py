@@ -36,7 +36,7 @@ class Lane:
         self.base = torch.optim.SGD(
             model.parameters(), lr=spec.lr, momentum=spec.momentum, weight_decay=spec.weight_decay, fused=True
         )
-        self.sam = SAM(self.base, rho=self.rho, norm=spec.lane_norm(lane)) if self.method.passes == 2 else None
+        self.sam = SAM(self.base, rho=self.rho, norm=spec.lane_norm(lane)) if self.method.perturbs else None
         region = parameters_in(model, lane.region)
         self._masks = MaskSource(spec, lane.method, self.sparsity, model, region, batches)
         if lane.region != "all":

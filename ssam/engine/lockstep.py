@@ -104,7 +104,7 @@ class StepReader:
         ms = unread.data_timer.milliseconds() | record.timer.milliseconds()
         lane.seconds += sum(ms.values()) / 1000
         step_ms = sum(ms.get(phase, 0.0) for phase in STEP_PHASES)
-        if lane.method.passes == 1:
+        if not lane.method.perturbs:
             self._sgd_ms, self._unpaired = step_ms, set(self._histories)
         ratio = step_ms / self._sgd_ms if lane.name in self._unpaired else None
         self._unpaired.discard(lane.name)

@@ -26,7 +26,7 @@ def choose_plan(
     spec: RaceSpec, lane: LaneSpec, model: StagedModel, region: Sequence[Tensor], shape: tuple[int, int, int]
 ) -> Plan:
     """The plan for a lane that perturbs weights of ``region`` only, on images of ``shape`` (C, H, W)."""
-    if METHODS[lane.method].passes == 1:
+    if not METHODS[lane.method].perturbs:
         return Plan("one pass", 1.0)
     if lane.direction != "gradient":
         plan = Plan(f"one pass, perturbed {NAMES[lane.direction]}", 1.0, exact=False)

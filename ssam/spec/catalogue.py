@@ -17,6 +17,10 @@ class Method:
     sparse: bool
     source: str
 
+    @property
+    def perturbs(self) -> bool:
+        return self.passes > 1
+
 
 @dataclass(frozen=True)
 class Model:

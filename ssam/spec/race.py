@@ -66,7 +66,7 @@ class LaneSpec(Frozen):
     @model_validator(mode="after")
     def _has_an_effect(self) -> "LaneSpec":
         method = METHODS[self.method]
-        if method.passes == 1 and (useless := [name for name in self.own_settings if name != "sparsity"]):
+        if not method.perturbs and (useless := [name for name in self.own_settings if name != "sparsity"]):
             raise ValueError(f"method {self.method!r} perturbs nothing, so it has no {useless[0]}")
         if self.direction != "gradient" and self.ascent_batch is not None:
             raise ValueError(f"direction {self.direction!r} computes no ascent gradient, so it has no ascent_batch")
@@ -100,7 +100,7 @@ class LaneSpec(Frozen):
     @property
     def passes(self) -> float:
         """Forward+backward passes of a step, on average; one of part of a batch counts whole."""
-        if METHODS[self.method].passes == 1 or self.direction != "gradient":
+        if not METHODS[self.method].perturbs or self.direction != "gradient":
             return 1.0
         return 1 + 1 / self.ascent_interval
 
@@ -224,7 +224,7 @@ class RaceSpec(Frozen):
 
     def lane_rho(self, lane: LaneSpec) -> float:
         """The radius asked for: 0 for SGD, whatever the race asks for."""
-        if METHODS[lane.method].passes == 1:
+        if not METHODS[lane.method].perturbs:
             return 0.0
         return self.rho if lane.rho is None else lane.rho
 
@@ -234,7 +234,7 @@ class RaceSpec(Frozen):
     def lane_sparsity(self, lane: LaneSpec) -> float:
         """Share of weights not perturbed: 1 for SGD, 0 for dense SAM, whatever the race asks for."""
         if not METHODS[lane.method].sparse:
-            return 1.0 if METHODS[lane.method].passes == 1 else 0.0
+            return 0.0 if METHODS[lane.method].perturbs else 1.0
         return self.sparsity if lane.sparsity is None else lane.sparsity
 
     def to_strings(self) -> dict[str, str]:

@@ -203,10 +203,10 @@ def epoch_rows(connection: Connection, run_id: str) -> list[dict[str, Any]] | No
     table = []
     for row in connection.execute(query):
         lane = spec.lanes[row.lane]
-        perturbs = METHODS[lane.method].passes > 1
+        method = METHODS[lane.method]
         about = {"lane": row.name, "method": lane.method}
-        about["sparsity"] = spec.lane_sparsity(lane) if perturbs else None
-        about["rho"] = spec.lane_rho(lane) if perturbs else None
+        about["sparsity"] = spec.lane_sparsity(lane) if method.sparse else None
+        about["rho"] = spec.lane_rho(lane) if method.perturbs else None
         table.append(
             about | {name: value for name, value in row._mapping.items() if name not in ("name", "run", "lane")}
         )

@@ -90,12 +90,12 @@ def _address(name: str) -> str:
 
 
 def pace(run: Run, window: Window) -> float | None:
-    """Seconds between two ticks: quick until the first point, none once the race has ended."""
+    """Seconds between two ticks: quick from the start to the first point, slow while it waits, none once it has ended."""
     if run.state in ENDED:
         return None
-    if run.state in ("queued", "starting") or not any(lane.points for lane in window.lanes):
-        return 0.2
-    return 0.8 if run.state == "running" else 1.0
+    if run.state == "paused" or run.races_ahead or (run.state == "queued" and run.want == "pause"):
+        return 1.0
+    return 0.8 if any(lane.points for lane in window.lanes) else 0.2
 
 
 def draw(store: Store, run: Run | None, window: Window | None) -> None:

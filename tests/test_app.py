@@ -567,3 +567,26 @@ def lab(color: Color) -> Color:
     ]
     x, y, z = (part ** (1 / 3) if part > 0.008856 else 7.787 * part + 16 / 116 for part in xyz)
     return 116 * y - 16, 500 * (x - y), 200 * (y - z)
+
+
+@pytest.mark.parametrize(
+    ("state", "want", "ahead", "points", "seconds"),
+    [
+        ("queued", "run", 0, 0, 0.2),
+        ("queued", "run", 3, 0, 1.0),
+        ("queued", "pause", 0, 0, 1.0),
+        ("starting", "run", None, 0, 0.2),
+        ("running", "run", None, 0, 0.2),
+        ("running", "run", None, 5, 0.8),
+        ("paused", "pause", None, 5, 1.0),
+        ("finished", "run", None, 5, None),
+    ],
+)
+def test_a_page_that_waits_for_others_asks_seldom(state, want, ahead, points, seconds):
+    from types import SimpleNamespace
+
+    from app import live
+
+    run = SimpleNamespace(state=state, want=want, races_ahead=ahead)
+    window = SimpleNamespace(lanes=[SimpleNamespace(points=points)])
+    assert live.pace(run, window) == seconds

@@ -91,6 +91,7 @@ LABELS = {
     "train_size": "Training size",
     "mask_interval": "Mask every",
     "fisher_samples": "Fisher samples",
+    "fisher_batch": "Fisher batch",
     "image_size": "Image size",
     "augment": "Augmentation",
     "norm": "Norm",
@@ -111,6 +112,7 @@ HELP = {
     "train_size": "Empty: all training images.",
     "mask_interval": "Epochs between two mask refreshes.",
     "fisher_samples": "Training images behind each Fisher mask (SSAM-F).",
+    "fisher_batch": "Images that share one gradient in the Fisher scores. 1 is exact; 8 is cheaper and nearly the same mask.",
     "norm": (
         "What ε is divided by. With the full gradient's norm a masked ε is shorter than a dense one of equal rho; "
         "with the masked gradient's its length stays rho."

@@ -25,6 +25,7 @@ METHOD_STYLES = {
     "sam": Style("#2471e0", "solid", "square"),
     "ssam-f": Style("#d65f00", "dash", "diamond"),
     "ssam-d": Style("#00a070", "dashdot", "triangle-up"),
+    "ssam": Style("#b0589a", "longdash", "triangle-down"),
 }
 
 PHASE_COLORS = {

@@ -91,7 +91,7 @@ def test_memory_is_counted_from_the_tensors(lines):
     assert extra["sam"] == 1  # the saved weights
     assert extra["ssam-f"] == 1.25  # and a mask of one byte a weight
     assert extra["published style"] == 2  # a float mask and ε
-    assert extra["ssam-f:direction=momentum"] == 2.25  # the negated buffers too
+    assert extra["ssam-f:direction=momentum"] == 1.25  # no copy of the buffers outlives the ascent step
     assert extra["ssam-f:norm=masked:region=late"] < 0.8
 
 

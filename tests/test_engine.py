@@ -16,7 +16,7 @@ from ssam.engine.lane import Lane
 from ssam.engine.lockstep import run_in_lockstep
 from ssam.engine.mask_source import FISHER_DRAW, MASK_DRAW
 from ssam.engine.schedule import derived_seed, learning_rate
-from ssam.models import build_model
+from ssam.models import build_model, stage_shares
 from ssam.spec import parse_spec
 from ssam.spec.events import PHASES, STEP_PHASES, EpochEvent, LaneEnded, MaskEvent, Result, Started, StepEvent
 
@@ -229,7 +229,7 @@ def test_a_refresh_may_perturb_tensors_that_were_left_alone_before(home):
 
 def test_batchnorm_counts_once_a_step(home):
     spec, batches, model = parts(home, epochs=1, lanes="ssam-f")
-    lane = Lane(spec, spec.lanes[0], "ssam-f", model, batches)
+    lane = lane_of(spec, "ssam-f", model, batches)
     list(run_in_lockstep([lane], batches, "epochs"))
     counters = [int(b) for name, b in model.named_buffers() if name.endswith("num_batches_tracked")]
     assert counters == [STEPS] * len(counters)
@@ -263,7 +263,7 @@ def spoil(model):
 
 def lane_of(spec, name, model, batches):
     spec_lane = next(lane for lane in spec.lanes if str(lane) == name)
-    return Lane(spec, spec_lane, name, model, batches)
+    return Lane(spec, spec_lane, name, model, batches, stage_shares(model, batches.shape))
 
 
 def test_a_lane_that_diverges_is_stopped_and_the_others_go_on(home):

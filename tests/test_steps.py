@@ -8,9 +8,9 @@ from torch.nn.functional import cross_entropy
 
 import ssam
 from ssam.engine import steps
-from ssam.engine.plan import choose_plan
+from ssam.engine.plan import choose_plan, touched_stages
 from ssam.engine.timing import PhaseTimer
-from ssam.models import build_model, first_stage, parameters_in, stage_macs
+from ssam.models import build_model, parameters_in, stage_macs, stage_shares
 from ssam.spec import LaneSpec, parse_spec
 from tests import twins
 
@@ -41,6 +41,10 @@ def region_masks(model, region, share=1.0):
 def transferred(masks, model, twin):
     other = dict(zip(model.parameters(), twin.parameters(), strict=True))
     return {other[p]: mask for p, mask in masks.items()}
+
+
+def first_stage(model, parameters):
+    return next(i for i, what in enumerate(touched_stages(model, parameters)) if what != "nothing")
 
 
 def nothing(_sam, _timer):
@@ -146,9 +150,8 @@ def test_momentum_ascent_equals_its_twin(share):
     listed = [masks[p] for p in model.parameters()]
     for step in range(3):
         x, y = batch(step)
-        along = steps.against_momentum(sam)
-        if along:
-            steps.free_ascent(model, sam, x, y, PhaseTimer(CPU), along)
+        if step:
+            steps.free_ascent(model, sam, x, y, PhaseTimer(CPU), "momentum")
         else:
             steps.descend(model, sam.base, x, y, PhaseTimer(CPU))
         sam.base.zero_grad()
@@ -172,7 +175,8 @@ def test_momentum_ascent_equals_its_twin(share):
 def plan(lane, model="cnn8", **values):
     spec = parse_spec({"lanes": lane, "model": model, **values})
     net = model_of(model)
-    return choose_plan(spec, spec.lanes[0], net, parameters_in(net, spec.lanes[0].region), (1, 28, 28)), net
+    region = parameters_in(net, spec.lanes[0].region)
+    return choose_plan(spec, spec.lanes[0], net, region, stage_shares(net, (1, 28, 28))), net
 
 
 def test_the_plan_is_the_cheapest_exact_one():

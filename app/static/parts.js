@@ -17,6 +17,7 @@ const SHAPES = {
   square: '<rect x="11" y="3" width="8" height="8"/>',
   diamond: '<path d="M15 2l5 5-5 5-5-5z"/>',
   "triangle-up": '<path d="M15 2l5 9h-10z"/>',
+  "triangle-down": '<path d="M15 12l5-9h-10z"/>',
 };
 
 /** A lane's line and marker, as the charts draw it. */

@@ -17,7 +17,7 @@ from ssam.engine.device import autocast
 from ssam.engine.lane import Lane
 from ssam.engine.mask_source import MaskSource
 from ssam.masks import random_mask
-from ssam.models import StagedModel
+from ssam.models import StagedModel, parameters_in, stage_shares
 from ssam.spec import LaneSpec, RaceSpec
 
 PEERS = "pytorch_optimizer"
@@ -74,14 +74,14 @@ def lane_texts(batch_size: int) -> tuple[str, ...]:
 def in_a_lane(spec: RaceSpec, text: str, model: StagedModel, batches: Batches) -> Contestant:
     """A lane as the race runs it."""
     lane_spec = LaneSpec.parse(text)
-    lane = Lane(spec, lane_spec, text, model, batches)
+    lane = Lane(spec, lane_spec, text, model, batches, stage_shares(model, batches.shape))
 
     def extra_bytes() -> tuple[int, int]:
         if lane.sam is None:
             return 0, 0
-        directions = model.parameters() if lane_spec.direction == "momentum" else ()
-        saved = lane.sam.perturbed_parameters()
-        return total_bytes((lane.sam.masks or {}).values()), total_bytes(saved) + total_bytes(directions)
+        kept = model.parameters() if lane_spec.direction == "last" else ()  # the gradients of the last step
+        masks, saved = (lane.sam.masks or {}).values(), lane.sam.perturbed_parameters()
+        return total_bytes(masks) + total_bytes(kept), total_bytes(saved)
 
     plan, step = lane.plan, partial(lane.step, *batches.get(0))
     period = lane_spec.ascent_interval
@@ -176,13 +176,14 @@ def peer_look_sam(spec: RaceSpec, model: StagedModel, x: Tensor, y: Tensor) -> C
 def fisher_refresh(spec: RaceSpec, model: StagedModel, batches: Batches) -> Contestant:
     """Not a step but a new mask; its ratio says how many SGD steps that takes."""
     refreshed = spec.model_copy(update={"fisher_samples": REFRESH_IMAGES})
-    source = MaskSource(refreshed, "ssam-f", spec.sparsity, model, list(model.parameters()), batches)
+    lane = LaneSpec(method="ssam-f")
+    source = MaskSource(refreshed, lane, model, parameters_in(model, "all"), batches, ())
     return Contestant(
         f"Fisher mask from {REFRESH_IMAGES} images",
         "a mask refresh: gradients image by image",
         REFRESH_IMAGES / spec.batch_size,
         True,
-        partial(source.by_fisher, 0),
+        partial(source.by_score, 0),
     )
 
 

@@ -1,5 +1,7 @@
 """One lane of a race: a model, its optimizer and its mask, one step at a time."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -25,10 +27,19 @@ class Lane:
         lane: this lane's own settings.
         name: unique in the race.
         model: this lane's own copy, on the device.
-        batches: where Fisher samples come from.
+        batches: where the samples of the scores come from.
+        shares: each stage's part of the compute.
     """
 
-    def __init__(self, spec: RaceSpec, lane: LaneSpec, name: str, model: StagedModel, batches: Batches) -> None:
+    def __init__(
+        self,
+        spec: RaceSpec,
+        lane: LaneSpec,
+        name: str,
+        model: StagedModel,
+        batches: Batches,
+        shares: Sequence[float],
+    ) -> None:
         self.spec, self.lane, self.method, self.name, self.model = spec, lane, METHODS[lane.method], name, model
         self.rho, self.sparsity = spec.lane_rho(lane), spec.lane_sparsity(lane)
         self.device = next(model.parameters()).device
@@ -38,10 +49,11 @@ class Lane:
         )
         self.sam = SAM(self.base, rho=self.rho, norm=spec.lane_norm(lane)) if self.method.perturbs else None
         region = parameters_in(model, lane.region)
-        self._masks = MaskSource(spec, lane.method, self.sparsity, model, region, batches)
+        self._shares = shares
+        self._masks = MaskSource(spec, lane, model, region, batches, shares)
         if lane.region != "all":
             self.sparsity = self._masks.sparsity
-        self.plan = choose_plan(spec, lane, model, region, batches.shape)
+        self.plan = choose_plan(spec, lane, model, region, shares)
         self.step_count, self.gradients, self.seconds = 0, 0, 0.0
         self.total_steps = self._total_steps()
         self.new_mask: MaskEvent | None = None
@@ -80,25 +92,18 @@ class Lane:
 
     def _perturb(self, sam: SAM, x: Tensor, y: Tensor, timer: PhaseTimer) -> StepRecord:
         self._refresh_before(sam, timer)
-        along = self._free_direction(sam)
-        if self.step_count % self.lane.ascent_interval or along == {}:
+        direction = self.lane.direction
+        too_early = direction != "gradient" and self.step_count == 0
+        if too_early or self.step_count % self.lane.ascent_interval:
             return self._descend(x, y, timer)
-        if along is not None:
+        if direction != "gradient":
             self.gradients += 1
-            return steps.free_ascent(self.model, sam, x, y, timer, along)
+            return steps.free_ascent(self.model, sam, x, y, timer, direction)
         self.gradients += 2
         if self.lane.ascent_batch is not None and self.lane.ascent_batch < len(x):
             return steps.sub_batch_ascent(self.model, sam, x, y, timer, self._refresh_between, self.lane.ascent_batch)
         needed = self._masks.region if self._will_drop_and_grow() else None
         return steps.two_passes(self.model, sam, x, y, timer, self._refresh_between, self.plan.split, needed)
-
-    def _free_direction(self, sam: SAM) -> dict[Tensor, Tensor] | None:
-        """None where the direction is a gradient that has to be computed; empty where there is none yet."""
-        if self.lane.direction == "momentum":
-            return steps.against_momentum(sam)
-        if self.lane.direction == "last":
-            return {p: p.grad for p in self.model.parameters() if p.grad is not None}
-        return None
 
     def _learning_rate(self) -> float:
         """Warm-up over one epoch, at most a fifth of the race (a twentieth on the seconds clock). The middle of the step
@@ -126,12 +131,12 @@ class Lane:
         return self.method.name == "ssam-d" and self.step_count > 0 and self._mask_is_due()
 
     def _refresh_before(self, sam: SAM, timer: PhaseTimer) -> None:
-        """The first mask, and each Fisher mask: these need no gradient of the batch. Dense SAM needs none at all."""
+        """The first mask, and each that ranks: these need no gradient of the batch. Dense SAM needs none at all."""
         if self.step_count == 0 and (self.method.sparse or self.lane.region != "all"):
             self._set_mask(sam, self._masks.first())
             timer.mark("mask")
-        elif self.method.name == "ssam-f" and self._mask_is_due():
-            self._set_mask(sam, self._masks.by_fisher(self.step_count))
+        elif self.lane.mask_score and self._mask_is_due():
+            self._set_mask(sam, self._masks.by_score(self.step_count))
             timer.mark("mask")
 
     def _refresh_between(self, sam: SAM, timer: PhaseTimer) -> None:
@@ -147,3 +152,6 @@ class Lane:
             old = None if sam.masks is None else dict(sam.masks)
             sam.masks = new
             self.new_mask = self._masks.describe(self.name, self.step_count, self.epoch, new, old)
+            if self.lane.granularity != "weight":  # only now it is known which groups were taken
+                self.sparsity = 1 - self.new_mask.density
+                self.plan = choose_plan(self.spec, self.lane, self.model, sam.perturbed_parameters(), self._shares)

@@ -1,4 +1,4 @@
-"""Where a lane's mask comes from, refresh by refresh."""
+"""Where a lane's masks come from: its score, its granularity, its region and its random streams."""
 
 from collections.abc import Iterable, Sequence
 
@@ -13,7 +13,10 @@ from ssam.masks import (
     density,
     drop_and_grow,
     fisher_scores,
+    gradient_scores,
+    group_mask,
     largest_mask,
+    n_of_m_mask,
     overlap,
     perturbed_count,
     picture,
@@ -21,7 +24,7 @@ from ssam.masks import (
     share_changed,
 )
 from ssam.models import StagedModel
-from ssam.spec import RaceSpec
+from ssam.spec import LaneSpec, RaceSpec
 from ssam.spec.events import MaskEvent
 
 FISHER_DRAW, MASK_DRAW = 1, 2  # tell the random streams of one seed apart
@@ -31,42 +34,57 @@ Masks = dict[Tensor, Tensor]
 
 class MaskSource:
     """Makes the masks of one lane. Only weights of ``region`` are perturbed: of all N weights (1 − s)·N, or the whole region
-    where that is smaller.
+    where that is smaller. Coarse granularities come as close to that as their groups allow.
 
     A refresh returns None where the scores are NaN: the weights have become NaN, there is nothing left to rank.
+
+    Args:
+        spec: the race.
+        lane: the lane.
+        model: the lane's own.
+        region: the tensors that may be perturbed.
+        batches: where the samples of the scores come from.
+        shares: each stage's part of the compute, for the score per cost.
     """
 
     def __init__(
         self,
         spec: RaceSpec,
-        method: str,
-        sparsity: float,
+        lane: LaneSpec,
         model: StagedModel,
         region: Sequence[Tensor],
         batches: Batches,
+        shares: Sequence[float],
     ) -> None:
-        self._spec, self._method, self._model, self._batches = spec, method, model, batches
+        self._spec, self._lane, self._model, self._batches, self._shares = spec, lane, model, batches, shares
         self.region = list(region)
         self._trained = [p for p in model.parameters() if p.requires_grad]
         total = sum(p.numel() for p in self._trained)
-        self._count = min(perturbed_count(total, sparsity), sum(p.numel() for p in self.region))
+        self._size = sum(p.numel() for p in self.region)
+        self._count = min(perturbed_count(total, spec.lane_sparsity(lane)), self._size)
         self.sparsity = 1 - self._count / total  # what was asked for, or what the region leaves of it
 
     def first(self) -> Masks | None:
-        """The mask of the first step: by Fisher information, random for SSAM-D, the whole region for SAM."""
-        if self._method == "ssam-f":
-            return self.by_fisher(0)
-        if self._method == "ssam-d":
+        """The mask of the first step: by its score, random for SSAM-D, the whole region for SAM."""
+        if self._lane.mask_score:
+            return self.by_score(0)
+        if self._lane.method == "ssam-d":
             return self._whole(random_mask_of(self.region, self._count, self._generator(0)))
         return self._whole({p: torch.ones_like(p, dtype=torch.bool) for p in self.region})
 
-    def by_fisher(self, step: int) -> Masks | None:
-        draw = derived_seed(self._spec.seed, FISHER_DRAW, step)
-        samples = self._batches.samples(self._spec.fisher_samples, draw)
-        scores = fisher_scores(self._model, cross_entropy, samples)
+    def by_score(self, step: int) -> Masks | None:
+        """The mask of a method that ranks, at the weights as they are now."""
+        scores = self._scores(step)
         if _has_nan(scores.values()):
             return None
-        return self._whole(largest_mask({p: scores[p] for p in self.region}, self._count))
+        granularity = self._lane.granularity
+        if granularity == "weight":
+            return self._whole(largest_mask(scores, self._count))
+        if granularity.startswith("n-of-"):
+            m = int(granularity.removeprefix("n-of-"))
+            return self._whole(n_of_m_mask(scores, round(m * self._count / self._size), m))
+        groups = [[p] for p in self.region] if granularity == "tensor" else self._blocks()
+        return self._whole(group_mask(groups, self._group_scores(groups, scores, step), self._count))
 
     def drop_and_grow(self, old: Masks, step: int, progress: float) -> Masks | None:
         """By the gradients at w, which are in ``.grad`` now."""
@@ -88,6 +106,41 @@ class MaskSource:
             densities={names[p]: int(m.sum()) / m.numel() for p, m in new.items()},
             heatmaps={names[p]: picture(m).cpu().numpy() for p, m in new.items()},
         )
+
+    def _scores(self, step: int) -> Masks:
+        """One score per weight of the region."""
+        kind = self._lane.mask_score
+        if kind == "random":
+            draws = torch.rand(self._size, generator=self._generator(step)).split([p.numel() for p in self.region])
+            return {p: draw.view(p.shape).to(p.device) for p, draw in zip(self.region, draws, strict=True)}
+        if kind == "magnitude":
+            return {p: p.detach().abs() for p in self.region}
+        samples = self._batches.samples(self._spec.fisher_samples, derived_seed(self._spec.seed, FISHER_DRAW, step))
+        if kind == "gradient":
+            scores = gradient_scores(self._model, cross_entropy, samples)
+        else:
+            scores = fisher_scores(self._model, cross_entropy, samples, batch=self._spec.fisher_batch)
+        return {p: scores[p] for p in self.region}
+
+    def _group_scores(self, groups: list[list[Tensor]], scores: Masks, step: int) -> list[float]:
+        """The mean score of each group's weights. Random groups are drawn themselves: the mean of many draws is no draw.
+        Per cost it is the score's mass over the compute of the block."""
+        if self._lane.mask_score == "random":
+            return torch.rand(len(groups), generator=self._generator(step)).tolist()
+        masses = [sum(float(scores[p].sum()) for p in group) for group in groups]
+        if self._lane.mask_score == "fisher-per-cost":
+            prices = [share for share, stage in zip(self._shares, self._stages(), strict=True) if stage]
+        else:
+            prices = [float(sum(p.numel() for p in group)) for group in groups]
+        return [mass / max(price, 1e-12) for mass, price in zip(masses, prices, strict=True)]
+
+    def _blocks(self) -> list[list[Tensor]]:
+        return [stage for stage in self._stages() if stage]
+
+    def _stages(self) -> list[list[Tensor]]:
+        """The region's tensors, stage by stage."""
+        region = set(self.region)
+        return [[p for p in stage.parameters() if p in region] for stage in self._model.stages.values()]
 
     def _whole(self, masks: Masks) -> Masks:
         """With empty masks for what lies outside the region."""

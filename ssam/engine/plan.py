@@ -1,12 +1,13 @@
 """How a lane takes its steps: the cheapest way that gives exactly what was asked for, and what it should cost."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
 
-from ssam.models import StagedModel, first_stage, stage_macs
+from ssam.models import StagedModel
 from ssam.spec import METHODS, LaneSpec, RaceSpec
+from ssam.spec.cost import Touch, first_pass_shares, is_sub_batch, predicted_ratio
 
 NAMES = {"momentum": "against the momentum buffer", "last": "along the last descent gradient"}
 
@@ -23,36 +24,35 @@ class Plan:
 
 
 def choose_plan(
-    spec: RaceSpec, lane: LaneSpec, model: StagedModel, region: Sequence[Tensor], shape: tuple[int, int, int]
+    spec: RaceSpec, lane: LaneSpec, model: StagedModel, perturbed: Iterable[Tensor], shares: Sequence[float]
 ) -> Plan:
-    """The plan for a lane that perturbs weights of ``region`` only, on images of ``shape`` (C, H, W)."""
+    """The plan for a lane that perturbs weights of these tensors only. ``shares``: each stage's part of the compute."""
+    touched = touched_stages(model, perturbed)
+    first_pass = first_pass_shares(spec, lane, touched)
+    predicted = predicted_ratio(shares, first_pass)
     if not METHODS[lane.method].perturbs:
-        return Plan("one pass", 1.0)
+        return Plan("one pass", predicted)
+    exact, split = True, 0
     if lane.direction != "gradient":
-        plan = Plan(f"one pass, perturbed {NAMES[lane.direction]}", 1.0, exact=False)
-    elif lane.ascent_batch is not None and lane.ascent_batch < spec.batch_size:
-        words = f"ascent from {lane.ascent_batch} of {spec.batch_size} images"
-        plan = Plan(words, 1 + lane.ascent_batch / spec.batch_size, exact=False)
+        words, exact = f"one pass, perturbed {NAMES[lane.direction]}", False
+    elif is_sub_batch(spec, lane):
+        words, exact = f"ascent from {lane.ascent_batch} of {spec.batch_size} images", False
     elif spec.lane_norm(lane) == "full":
-        plan = Plan("two full passes", 2.0)
+        words = "two full passes"
     else:
-        plan = _two_lean_passes(model, region, shape)
-    if lane.ascent_interval == 1:
-        return plan
-    words = f"{plan.words}, once every {lane.ascent_interval} steps"
-    return Plan(words, 1 + (plan.predicted_ratio - 1) / lane.ascent_interval, exact=False, split=plan.split)
+        split = next((i for i, what in enumerate(touched) if what != "nothing"), 0)
+        before = list(model.stages)[split]
+        words = f"stages before {before} run once" if split else "two passes, the first for perturbed tensors only"
+    if lane.ascent_interval > 1:
+        words, exact = f"{words}, once every {lane.ascent_interval} steps", False
+    return Plan(words, predicted, exact, split)
 
 
-def _two_lean_passes(model: StagedModel, region: Sequence[Tensor], shape: tuple[int, int, int]) -> Plan:
-    """Prefix reuse and partial backward. Of three equal parts of a stage's cost (forward, gradient of its input, gradient
-    of its weights) the first pass skips all three before the first perturbed stage, and the last where no convolution or
-    matrix of the stage is perturbed."""
-    split = first_stage(model, list(region))
-    costs, perturbed = stage_macs(model, shape), set(region)
-    first_pass = 0.0
-    for stage, cost in list(zip(model.stages.values(), costs, strict=True))[split:]:
-        needs_weights = any(p in perturbed and p.dim() > 1 for p in stage.parameters())
-        first_pass += cost * (3 if needs_weights else 2) / 3
-    names = list(model.stages)
-    words = f"stages before {names[split]} run once" if split else "two passes, the first for perturbed tensors only"
-    return Plan(words, 1 + first_pass / sum(costs), split=split)
+def touched_stages(model: StagedModel, perturbed: Iterable[Tensor]) -> list[Touch]:
+    """Per stage, whether these tensors hold nothing of it, only vectors (biases, normalisation), or also matrices."""
+    wanted = set(perturbed)
+    touched: list[Touch] = []
+    for stage in model.stages.values():
+        dims = {p.dim() > 1 for p in stage.parameters() if p in wanted}
+        touched.append("matrices" if True in dims else "vectors" if dims else "nothing")
+    return touched

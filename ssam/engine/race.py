@@ -12,9 +12,9 @@ from ssam.data import Batches, Dataset, load_dataset
 from ssam.engine import device as devices
 from ssam.engine.lane import Lane
 from ssam.engine.lockstep import run_in_lockstep
-from ssam.models import build_model
+from ssam.models import build_model, stage_shares
 from ssam.spec import RaceSpec, check_size
-from ssam.spec.events import Event, LaneInfo, Layer, Preparing, Started
+from ssam.spec.events import Event, LaneInfo, Layer, Preparing, Stage, Started
 
 
 class Race:
@@ -74,11 +74,12 @@ class Race:
         x, y = batches.get(0)
         threads = devices.calibrate_threads(model, x, y, self.threads)
         torch.set_num_threads(threads)
+        shares = stage_shares(model, batches.shape)
         lanes = [
-            Lane(self.spec, lane, name, copy.deepcopy(model), batches)
+            Lane(self.spec, lane, name, copy.deepcopy(model), batches, shares)
             for lane, name in zip(self.spec.lanes, self.spec.lane_names, strict=True)
         ]
-        yield self._started(dataset, batches, lanes, threads)
+        yield self._started(dataset, batches, lanes, shares, threads)
         yield from run_in_lockstep(lanes, batches, self.spec.clock)
 
     def _load(self) -> Generator[Event, None, Dataset]:
@@ -103,7 +104,9 @@ class Race:
             raise outcome[0]
         return outcome[0]
 
-    def _started(self, dataset: Dataset, batches: Batches, lanes: list[Lane], threads: int) -> Started:
+    def _started(
+        self, dataset: Dataset, batches: Batches, lanes: list[Lane], shares: list[float], threads: int
+    ) -> Started:
         first = lanes[0]
         return Started(
             device=str(first.device),
@@ -122,6 +125,7 @@ class Race:
                 for name, p in module.named_parameters()
                 if p.requires_grad
             ),
+            stages=tuple(Stage(name, share) for name, share in zip(first.model.stages, shares, strict=True)),
             warnings=dataset.warnings,
         )
 

@@ -6,12 +6,13 @@ tests/test_steps.py compares each way with its slow twin.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from ssam.engine.device import autocast
+from ssam.engine.device import autocast, random_state, set_random_state
 from ssam.engine.timing import PhaseTimer
 from ssam.models import StagedModel
 from ssam.optim import SAM, frozen_batchnorm
@@ -67,10 +68,20 @@ def two_passes(
 
     Both need the masked norm: that of the full gradient asks for every gradient at w. ``needed`` are the tensors whose
     gradient the first pass must have; None: those perturbed now. A refresh that may perturb others must name them.
+
+    Dropout draws the same in both passes. Raises RuntimeError where stages cannot be shared: one that changes its input in
+    place would spoil what the second pass reads, and stages that are called one by one pass DistributedDataParallel by.
     """
+    if split and torch.distributed.is_available() and torch.distributed.is_initialized():
+        raise RuntimeError("prefix reuse calls stages one by one, past DistributedDataParallel: train in one process")
     stages = list(model.stages.values())
     shared = x if split == 0 else _through(stages[:split], x)
+    random, unchanged = random_state(x.device), shared._version
     loss = _loss(stages[split:], shared.detach(), y)
+    if shared._version != unchanged:
+        raise RuntimeError(
+            f"stage {list(model.stages)[split]!r} changes its input in place, so it cannot be used twice"
+        )
     timer.mark("forward1")
     needed = sam.perturbed_parameters() if needed is None else needed
     if sam.norm == "full" or not needed:
@@ -82,6 +93,7 @@ def two_passes(
     refresh(sam, timer)
     sam.ascent_step()
     timer.mark("perturb")
+    set_random_state(x.device, random)
     with frozen_batchnorm():
         loss_at_perturbed = _loss(stages[split:], shared, y)
     del shared  # the graph keeps what it needs of it; held here, it would outlive the backward pass
@@ -112,16 +124,19 @@ def sub_batch_ascent(
 
 
 def free_ascent(
-    model: StagedModel, sam: SAM, x: Tensor, y: Tensor, timer: PhaseTimer, along: dict[Tensor, Tensor]
+    model: StagedModel, sam: SAM, x: Tensor, y: Tensor, timer: PhaseTimer, direction: Literal["momentum", "last"]
 ) -> StepRecord:
-    """ε along a direction that is there already, so that the step has one pass. An approximation: named as such."""
-    sam.ascent_step(along)
+    """ε along a direction that is there already, so that the step has one pass. An approximation: named as such.
+
+    ``momentum``: against the momentum buffers of the base optimizer; ``last``: along the gradients that are still there
+    from the last step. Neither is there before the first step.
+    """
+    sam.ascent_step(against_momentum(sam) if direction == "momentum" else None)
     return _one_pass_at_perturbed(model, sam, x, y, timer)
 
 
 def against_momentum(sam: SAM) -> dict[Tensor, Tensor]:
-    """−v for each momentum buffer v of the base optimizer: MSAM's direction (Becker et al. 2024, arXiv 2401.12033).
-    Empty before the first step."""
+    """−v for each momentum buffer v of the base optimizer: MSAM's direction (Becker et al. 2024, arXiv 2401.12033)."""
     buffers = {p: sam.state[p].get("momentum_buffer") for group in sam.param_groups for p in group["params"]}
     return {p: -v for p, v in buffers.items() if v is not None}
 

@@ -1,4 +1,4 @@
-"""The empirical Fisher information of each weight, and the mask of SSAM-F."""
+"""What the loss says of each weight: its empirical Fisher information (and the mask of SSAM-F), or its gradient."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ Batches = Iterable[tuple[Tensor, Tensor]]
 
 
 def fisher_mask(
-    model: nn.Module, loss_fn: Loss, batches: Batches, sparsity: float, *, chunk: int = 16
+    model: nn.Module, loss_fn: Loss, batches: Batches, sparsity: float, *, chunk: int = 16, batch: int = 1
 ) -> dict[Tensor, Tensor]:
     """The mask of SSAM-F (Mi et al. 2022): 1 on the (1 − s)·N weights with the largest Fisher information.
 
@@ -25,11 +25,13 @@ def fisher_mask(
     >>> sum(int(m.sum()) for m in mask.values())
     5
     """
-    return top_k_mask(fisher_scores(model, loss_fn, batches, chunk=chunk), sparsity)
+    return top_k_mask(fisher_scores(model, loss_fn, batches, chunk=chunk, batch=batch), sparsity)
 
 
 @torch.no_grad()
-def fisher_scores(model: nn.Module, loss_fn: Loss, batches: Batches, *, chunk: int = 16) -> dict[Tensor, Tensor]:
+def fisher_scores(
+    model: nn.Module, loss_fn: Loss, batches: Batches, *, chunk: int = 16, batch: int = 1
+) -> dict[Tensor, Tensor]:
     """The diagonal of the empirical Fisher information, F_i = Σ_samples (∂ℓ/∂w_i)² at the given labels.
 
     Per-sample gradients, the model in evaluation mode. Deviation from the published code: that one ran each image alone
@@ -41,10 +43,15 @@ def fisher_scores(model: nn.Module, loss_fn: Loss, batches: Batches, *, chunk: i
         loss_fn: ``loss_fn(outputs, targets)`` for a batch of one; any reduction.
         batches: (x, y) pairs with the samples along dimension 0; any number N ≥ 1 of samples in all.
         chunk: samples at a time; memory is ``chunk`` copies of the gradient.
+        batch: how many samples share one gradient. 1 is the empirical Fisher information. More is cheaper and rougher:
+            the square of their mean gradient, times their number, so ``loss_fn`` must be their mean. How far the masks
+            agree is measured by ``python -m ssam bench``.
 
     Returns:
         ``{parameter: tensor of its shape}`` for each parameter that requires a gradient.
     """
+    if batch > 1:
+        return _shared_gradient_scores(model, loss_fn, batches, batch)
     trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
     weights = {name: p.detach() for name, p in trained.items()}
     fixed = {name: p.detach() for name, p in model.named_parameters() if name not in trained} | dict(
@@ -65,8 +72,48 @@ def fisher_scores(model: nn.Module, loss_fn: Loss, batches: Batches, *, chunk: i
                     scores[name] += gradient.square().sum(0)
                 samples += len(x_chunk)
     if samples == 0:
-        raise ValueError("the Fisher information needs at least one sample")
+        raise ValueError("scores need at least one sample")
     return {trained[name]: score for name, score in scores.items()}
+
+
+def _shared_gradient_scores(model: nn.Module, loss_fn: Loss, batches: Batches, batch: int) -> dict[Tensor, Tensor]:
+    scores: dict[Tensor, Tensor] = {p: torch.zeros_like(p) for p in model.parameters() if p.requires_grad}
+    for gradients, count in _mean_gradients(model, loss_fn, batches, batch):
+        for p, gradient in gradients.items():
+            scores[p] += count * gradient.square()
+    return scores
+
+
+@torch.no_grad()
+def gradient_scores(model: nn.Module, loss_fn: Loss, batches: Batches) -> dict[Tensor, Tensor]:
+    """|g|, the mean gradient over all samples, the model in evaluation mode: what the samples agree on, where the Fisher
+    information also counts what cancels out.
+
+    Takes what ``fisher_scores`` takes, with a ``loss_fn`` that is the mean over its batch; returns the same kind of thing.
+    """
+    sums: dict[Tensor, Tensor] = {p: torch.zeros_like(p) for p in model.parameters() if p.requires_grad}
+    for gradients, count in _mean_gradients(model, loss_fn, batches, batch=None):
+        for p, gradient in gradients.items():
+            sums[p] += count * gradient
+    return {p: total.abs() for p, total in sums.items()}
+
+
+def _mean_gradients(
+    model: nn.Module, loss_fn: Loss, batches: Batches, batch: int | None
+) -> Iterator[tuple[dict[Tensor, Tensor], int]]:
+    """The gradient of each ``batch`` samples (None: of each pair as it comes) with their number. Leaves ``.grad`` alone; a
+    parameter that the loss does not depend on is left out."""
+    trained, samples = [p for p in model.parameters() if p.requires_grad], 0
+    with evaluation_mode(model):
+        for x, y in batches:
+            for x_part, y_part in zip(x.split(batch or len(x)), y.split(batch or len(y)), strict=True):
+                with torch.enable_grad():
+                    loss = loss_fn(model(x_part), y_part)
+                found = torch.autograd.grad(loss, trained, allow_unused=True)
+                yield {p: g for p, g in zip(trained, found, strict=True) if g is not None}, len(x_part)
+                samples += len(x_part)
+    if samples == 0:
+        raise ValueError("scores need at least one sample")
 
 
 @contextmanager

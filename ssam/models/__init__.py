@@ -3,12 +3,12 @@
 import torch
 
 from ssam.models.cnn import cnn8, vgg11_bn
-from ssam.models.regions import first_stage, parameters_in
+from ssam.models.regions import parameters_in
 from ssam.models.resnet import resnet18, resnet20, resnet50, wrn_16_4, wrn_28_10
-from ssam.models.staged import StagedModel, forward_macs, stage_macs
+from ssam.models.staged import StagedModel, forward_macs, stage_macs, stage_shares
 from ssam.models.vit import vit_tiny
 
-__all__ = ["StagedModel", "build_model", "first_stage", "forward_macs", "parameters_in", "stage_macs"]
+__all__ = ["StagedModel", "build_model", "forward_macs", "parameters_in", "stage_macs", "stage_shares"]
 
 _BUILDERS = {
     "cnn8": cnn8,

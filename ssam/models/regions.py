@@ -36,9 +36,3 @@ def parameters_in(model: StagedModel, region: str) -> list[Tensor]:
         half = min(range(1, len(stages)), key=lambda k: abs(2 * before[k] - before[-1]))
         chosen = stages[half:] if region == "late" else stages[:half]
     return [p for stage in chosen for p in stage]
-
-
-def first_stage(model: StagedModel, parameters: list[Tensor]) -> int:
-    """Number of the first stage that holds one of the parameters."""
-    wanted = set(parameters)
-    return next(i for i, stage in enumerate(model.stages.values()) if not wanted.isdisjoint(stage.parameters()))

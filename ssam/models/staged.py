@@ -58,6 +58,12 @@ def forward_macs(model: StagedModel, shape: tuple[int, int, int]) -> int:
     return sum(stage_macs(model, shape))
 
 
+def stage_shares(model: StagedModel, shape: tuple[int, int, int]) -> list[float]:
+    """Each stage's part of ``forward_macs``, 0–1."""
+    macs = stage_macs(model, shape)
+    return [count / sum(macs) for count in macs]
+
+
 def stage_macs(model: StagedModel, shape: tuple[int, int, int]) -> list[int]:
     """``forward_macs``, stage by stage."""
     counts, x = [], torch.empty(1, *shape, device="meta")

@@ -85,6 +85,14 @@ METHODS = {
             True,
             "Mi et al. 2022, arXiv 2210.05177",
         ),
+        Method(
+            "ssam",
+            "SSAM",
+            "Sparse SAM with the score and the pattern that you choose; random unless told otherwise.",
+            2,
+            True,
+            "Mi et al. 2022 and 2023, arXiv 2210.05177 and 2306.17504",
+        ),
     )
 }
 

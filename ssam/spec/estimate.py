@@ -37,7 +37,7 @@ def estimate_seconds(spec: RaceSpec, rate: Rate, sizes: tuple[int, int] | None =
     gradients = spec.gradients * steps / spec.steps_per_epoch
     image = image_gmacs(spec)
     training = gradients * spec.batch_size * FORWARDS_PER_GRADIENT * image / rate.gmacs
-    fisher_lanes = sum(lane.method == "ssam-f" for lane in spec.lanes)
+    fisher_lanes = sum(lane.mask_score in ("fisher", "fisher-per-cost", "gradient") for lane in spec.lanes)
     refreshes = -(-spec.epochs // spec.mask_interval)
     samples = min(spec.fisher_samples, train or spec.fisher_samples)
     masks = fisher_lanes * refreshes * samples * FORWARDS_PER_GRADIENT * image / rate.gmacs

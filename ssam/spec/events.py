@@ -32,6 +32,14 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage of the network. ``share`` is its part of the multiply-accumulates of a forward pass, 0–1."""
+
+    name: str
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
 class LaneInfo:
     """``plan`` says in words how the lane takes its steps, ``predicted_ratio`` what a step then costs in SGD steps by the
     count of multiply-accumulates, ``exact`` whether it computes what the paper's two full passes would."""
@@ -61,6 +69,7 @@ class Started:
     steps_per_epoch: int
     lanes: tuple[LaneInfo, ...]
     layers: tuple[Layer, ...]
+    stages: tuple[Stage, ...] = ()
     warnings: tuple[str, ...] = ()
 
 

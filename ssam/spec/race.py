@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from ssam.spec.catalogue import DATASETS, METHODS, MODELS
 
+DEFAULT_LANES = ("sgd", "sam", "ssam-f", "ssam-d")
 MAX_LANES = 8
 MAX_GRADIENTS = 20_000_000  # forward+backward passes of the whole race: a week of a fast GPU
 
@@ -35,6 +36,10 @@ class LaneSpec(Frozen):
 
     ``region`` is where weights may be perturbed: ``all``, ``early`` and ``late`` (the stages before and from the one that
     halves the parameters), ``from-K`` (stage K and later, the first is 0), ``norm`` (normalisation layers).
+    ``granularity`` is what the mask takes or leaves as one: a single ``weight``, a ``tensor``, a ``block`` (a stage of the
+    network), or ``n-of-M``: N of every M weights in a row, with N from the sparsity (``n-of-4`` at 0.5 is the 2:4 pattern).
+    ``score`` is what method ``ssam`` ranks by: the empirical ``fisher`` information, ``fisher-per-cost`` (blocks by Fisher
+    mass over their compute), the ``gradient`` of the Fisher samples, the ``magnitude`` of the weights, or ``random``.
     ``direction`` is what ε follows: the batch's ``gradient`` at w; ``momentum``, against the momentum buffer; ``last``, the
     last step's descent gradient. The last two cost no pass. ``ascent_batch`` takes ε from that many images of the batch;
     ``ascent_interval`` perturbs in every k-th step only.
@@ -45,6 +50,8 @@ class LaneSpec(Frozen):
     sparsity: Sparsity | None = None
     norm: Literal["full", "masked"] | None = None
     region: str = "all"
+    granularity: str = "weight"
+    score: Literal["fisher", "fisher-per-cost", "gradient", "magnitude", "random"] | None = None
     direction: Literal["gradient", "momentum", "last"] = "gradient"
     ascent_batch: int | None = Field(default=None, ge=1, le=4096)
     ascent_interval: int = Field(default=1, ge=1, le=1000)
@@ -63,6 +70,15 @@ class LaneSpec(Frozen):
             )
         return value
 
+    @field_validator("granularity")
+    @classmethod
+    def _known_granularity(cls, value: str) -> str:
+        if not re.fullmatch(r"weight|tensor|block|n-of-([2-9]|[1-5][0-9]|6[0-4])", value):
+            raise ValueError(
+                f"{value[:60]!r} is not a granularity; allowed: weight, tensor, block, n-of-M with M from 2 to 64"
+            )
+        return value
+
     @model_validator(mode="after")
     def _has_an_effect(self) -> "LaneSpec":
         method = METHODS[self.method]
@@ -75,6 +91,18 @@ class LaneSpec(Frozen):
         if self.sparsity is not None and not method.sparse:
             sparse = ", ".join(name for name, other in METHODS.items() if other.sparse)
             raise ValueError(f"method {self.method!r} has no sparsity; methods that do: {sparse}")
+        return self
+
+    @model_validator(mode="after")
+    def _mask_fits_method(self) -> "LaneSpec":
+        if self.score is not None and self.method != "ssam":
+            raise ValueError(f"method {self.method!r} has no score to choose; the method that does: ssam")
+        if self.granularity != "weight" and self.method not in ("ssam", "ssam-f"):
+            raise ValueError(f"method {self.method!r} has no granularity; methods that do: ssam-f, ssam")
+        if self.score == "fisher-per-cost" and self.granularity != "block":
+            raise ValueError(
+                f"score 'fisher-per-cost' ranks blocks, so granularity {self.granularity!r} must be 'block'"
+            )
         return self
 
     @classmethod
@@ -105,6 +133,11 @@ class LaneSpec(Frozen):
         return 1 + 1 / self.ascent_interval
 
     @property
+    def mask_score(self) -> str | None:
+        """What the mask ranks by; None where there is no ranking (SGD, SAM, SSAM-D)."""
+        return {"ssam-f": "fisher", "ssam": self.score or "random"}.get(self.method)
+
+    @property
     def own_settings(self) -> dict[str, object]:
         """What differs from a lane of this method without settings."""
         values = {name: getattr(self, name) for name in SETTINGS}
@@ -119,7 +152,8 @@ class RaceSpec(Frozen):
 
     Units: ``rho`` is the L2 radius of the perturbation; ``sparsity`` the share of weights *not* perturbed;
     ``label_noise`` the share of training labels replaced by a uniformly drawn *other* class;
-    ``mask_interval`` is in epochs; ``seconds`` is each lane's own compute time and counts on that clock only.
+    ``mask_interval`` is in epochs; ``fisher_batch`` is how many samples share one gradient in the Fisher scores (1 is exact,
+    more is cheaper and rougher); ``seconds`` is each lane's own compute time and counts on that clock only.
 
     On the ``epochs`` clock every lane sees ``epochs`` epochs. On the ``gradients`` clock every lane gets as many
     forward+backward passes as the dearest lane needs for ``epochs`` epochs; mask refreshes are not counted. On the
@@ -129,7 +163,7 @@ class RaceSpec(Frozen):
     dataset: str = "fashion-mnist-10k"
     data: str | None = Field(default=None, max_length=4096)
     model: str = "cnn8"
-    lanes: tuple[LaneSpec, ...] = tuple(LaneSpec(method=name) for name in METHODS)
+    lanes: tuple[LaneSpec, ...] = tuple(LaneSpec(method=name) for name in DEFAULT_LANES)
     sparsity: Sparsity = 0.5
     rho: Rho = 0.1
     epochs: int = Field(default=5, ge=1, le=1000)
@@ -143,6 +177,7 @@ class RaceSpec(Frozen):
     augment: Literal["none", "flip", "crop-flip", "crop-flip-cutout"] = "none"
     mask_interval: int = Field(default=1, ge=1, le=1000)
     fisher_samples: int = Field(default=128, ge=1, le=50_000)
+    fisher_batch: int = Field(default=1, ge=1, le=256)
     norm: Literal["full", "masked"] = "full"
     clock: Literal["epochs", "gradients", "seconds"] = "epochs"
     seconds: float = Field(default=30.0, ge=1.0, le=86_400.0)
@@ -192,6 +227,8 @@ class RaceSpec(Frozen):
             )
         if (self.train_size or self.batch_size) < self.batch_size:
             raise ValueError(f"batch_size {self.batch_size} must be at most train_size {self.train_size}")
+        if self.momentum == 0 and any(lane.direction == "momentum" for lane in self.lanes):
+            raise ValueError("momentum 0 leaves no buffer for a lane with direction 'momentum'; it must be above 0")
         check_size(self.model, self.input_size)
         if self.clock != "seconds" and self.gradients > MAX_GRADIENTS:
             raise ValueError(

@@ -1,0 +1,76 @@
+"""Coarser masks: whole groups of weights, and N of every M."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+Group = Sequence[Tensor]
+
+
+def group_mask(groups: Sequence[Group], scores: Sequence[float], count: int) -> dict[Tensor, Tensor]:
+    """Perturbs whole groups, the highest score first, as long as they fit into ``count`` weights; one that does not fit is
+    passed over.
+
+    The structured mask of the extended Sparse SAM (Mi et al. 2023, arXiv 2306.17504) takes tensors by their mean Fisher
+    information. Deviation: theirs stops after the tensor that reaches the density, here no more than ``count`` weights are
+    perturbed, so that a sparsity that was asked for is kept at least.
+
+    Args:
+        groups: the tensors of each group; every tensor belongs to one group.
+        scores: one per group; among equal scores the earlier group wins.
+        count: the most weights to perturb.
+
+    Returns:
+        ``{parameter: bool tensor}`` for every tensor of every group.
+
+    >>> a, b = torch.zeros(3), torch.zeros(2)
+    >>> mask = group_mask([[a], [b]], scores=[0.1, 0.9], count=4)
+    >>> bool(mask[a].any()), bool(mask[b].all())
+    (False, True)
+    """
+    chosen, room = set(), count
+    for index in sorted(range(len(groups)), key=lambda i: -scores[i]):
+        size = sum(p.numel() for p in groups[index])
+        if size <= room:
+            chosen.add(index)
+            room -= size
+    return {
+        p: torch.full_like(p, index in chosen, dtype=torch.bool) for index, group in enumerate(groups) for p in group
+    }
+
+
+def n_of_m_mask(scores: Mapping[Tensor, Tensor], n: int, m: int) -> dict[Tensor, Tensor]:
+    """Perturbs the ``n`` weights with the largest scores of every ``m`` in a row: the N:M pattern, such as 2:4.
+
+    Weights are taken row by row: along the inputs of one output unit, for a convolution its input channels × kernel. Where the number of weights is not a multiple of m, the last, shorter group keeps the same
+    share, rounded. Among equal scores the earlier entry wins.
+
+    Args:
+        scores: ``{parameter: score tensor of its shape}``.
+        n: 0 to m.
+        m: at least 1.
+    """
+    if not 0 <= n <= m or m < 1:
+        raise ValueError(f"n must be 0 to m and m at least 1, not {n} of {m}")
+    return {p: _n_of_m(score.reshape(-1), n, m).view(score.shape) for p, score in scores.items()}
+
+
+def _n_of_m(flat: Tensor, n: int, m: int) -> Tensor:
+    if bool(flat.isnan().any()):
+        raise ValueError("scores hold NaN, so they cannot be ranked")
+    whole = flat.numel() // m * m
+    rest = flat.numel() - whole
+    return torch.cat(
+        [
+            _largest_of_rows(flat[:whole].view(-1, m), n),
+            _largest_of_rows(flat[whole:].view(1, rest), round(n * rest / m)),
+        ]
+    )
+
+
+def _largest_of_rows(rows: Tensor, count: int) -> Tensor:
+    """Flat bool mask of the ``count`` largest entries of each row; a stable sort, so that the earlier of equals wins."""
+    mask = torch.zeros_like(rows, dtype=torch.bool)
+    mask.scatter_(1, rows.argsort(dim=1, descending=True, stable=True)[:, :count], True)
+    return mask.view(-1)

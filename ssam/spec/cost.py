@@ -1,0 +1,52 @@
+"""What a lane's step should cost, counted in multiply-accumulates: how often each stage of the network runs. Never imports torch."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from ssam.spec.catalogue import METHODS
+from ssam.spec.race import LaneSpec, RaceSpec
+
+Touch = Literal["nothing", "vectors", "matrices"]  # of a stage: what of it the mask perturbs at most
+
+
+def first_pass_shares(spec: RaceSpec, lane: LaneSpec, touched: Sequence[Touch]) -> list[float]:
+    """Per stage, the share of a forward+backward pass that the ascent costs on average; 0 where the stage runs once a step.
+
+    A pass has three equal parts: forward, gradient of the input, gradient of the weights. Under the masked norm the first
+    pass skips all three before the first perturbed stage (prefix reuse), and the last where no convolution or matrix of
+    the stage is perturbed (partial backward). The norm of the full gradient asks for all of it.
+
+    Args:
+        spec: the race that the lane is in.
+        lane: the lane.
+        touched: per stage of the network, what the lane may perturb there.
+
+    >>> lane = LaneSpec.parse("sam:region=late:norm=masked")
+    >>> first_pass_shares(RaceSpec(lanes=(lane,)), lane, ["nothing", "vectors", "matrices"])
+    [0.0, 0.6666666666666666, 1.0]
+    """
+    if not METHODS[lane.method].perturbs or lane.direction != "gradient" or set(touched) == {"nothing"}:
+        return [0.0] * len(touched)
+    if is_sub_batch(spec, lane):
+        assert lane.ascent_batch is not None
+        shares = [lane.ascent_batch / spec.batch_size] * len(touched)
+    elif spec.lane_norm(lane) == "full":
+        shares = [1.0] * len(touched)
+    else:
+        first = next(i for i, what in enumerate(touched) if what != "nothing")
+        shares = [0.0 if i < first else 1.0 if what == "matrices" else 2 / 3 for i, what in enumerate(touched)]
+    return [share / lane.ascent_interval for share in shares]
+
+
+def is_sub_batch(spec: RaceSpec, lane: LaneSpec) -> bool:
+    """Whether the ascent gradient comes from a part of the batch."""
+    return lane.ascent_batch is not None and lane.ascent_batch < spec.batch_size
+
+
+def predicted_ratio(stage_shares: Sequence[float], first_pass: Sequence[float]) -> float:
+    """Multiply-accumulates of a step over those of an SGD step: 1 + Σ share of the stage · share of its first pass.
+
+    >>> predicted_ratio([0.75, 0.25], [0.0, 1.0])
+    1.25
+    """
+    return 1 + sum(share * first for share, first in zip(stage_shares, first_pass, strict=True))

@@ -15,7 +15,9 @@ from ssam.engine import Race, device, timing
 from ssam.engine.lane import Lane
 from ssam.engine.lockstep import run_in_lockstep
 from ssam.engine.mask_source import FISHER_DRAW, MASK_DRAW
+from ssam.engine.plan import touched_stages
 from ssam.engine.schedule import derived_seed, learning_rate
+from ssam.masks import fisher_scores, overlap
 from ssam.models import build_model, stage_shares
 from ssam.spec import parse_spec
 from ssam.spec.events import PHASES, STEP_PHASES, EpochEvent, LaneEnded, MaskEvent, Result, Started, StepEvent
@@ -395,6 +397,101 @@ def test_only_what_was_computed_is_told(fast):
         assert ("forward2" in event.ms and "forward1" in event.ms) == (
             whole or alternate or event.lane == "sam:ascent_batch=16"
         )
+
+
+COARSE = (
+    "sgd,ssam-f:granularity=tensor,ssam:granularity=block:norm=masked,ssam:score=magnitude:granularity=n-of-4,"
+    "ssam:score=fisher-per-cost:granularity=block:norm=masked,ssam:score=gradient:sparsity=0.8"
+)
+
+
+@pytest.fixture(scope="module")
+def coarse(home):
+    return run(home, lanes=COARSE)
+
+
+def test_coarse_masks_take_whole_groups_and_never_more_than_asked(coarse):
+    layers = {layer.name: layer for layer in of(coarse, Started)[0].layers}
+    for lane, group in (
+        ("ssam-f", "name"),
+        ("ssam:norm=masked:granularity=block", "stage"),
+        ("ssam:norm=masked:granularity=block:score=fisher-per-cost", "stage"),
+    ):
+        for event in of(coarse, MaskEvent, lane):
+            assert 0 < event.density <= 0.5
+            taken = {}
+            for name, density in event.densities.items():
+                taken.setdefault(getattr(layers[name], group), set()).add(density)
+            assert all(densities in ({0.0}, {1.0}) for densities in taken.values())
+
+
+def test_two_of_four_leaves_half_of_every_layer(coarse):
+    event = of(coarse, MaskEvent, "ssam:granularity=n-of-4:score=magnitude")[0]
+    assert event.density == pytest.approx(0.5, abs=0.001)
+    assert all(density == pytest.approx(0.5, abs=0.06) for density in event.densities.values())
+
+
+def test_the_result_tells_the_sparsity_that_groups_made_of_what_was_asked(coarse):
+    made = {lane.name: lane.sparsity for lane in coarse[-1].lanes}
+    for lane in ("ssam-f", "ssam:norm=masked:granularity=block"):
+        assert made[lane] == pytest.approx(1 - of(coarse, MaskEvent, lane)[-1].density)
+    assert made["ssam:sparsity=0.8:score=gradient"] == 0.8
+
+
+def test_the_gradient_score_ranks_by_the_mean_gradient_of_the_samples(home):
+    spec, batches, model = parts(home, lanes="ssam:score=gradient", sparsity=0.9)
+    lane = lane_of(spec, "ssam:score=gradient", model, batches)
+    twin = copy.deepcopy(model).eval()
+    samples = list(batches.samples(spec.fisher_samples, derived_seed(spec.seed, FISHER_DRAW, 0)))
+    cross_entropy(twin(torch.cat([x for x, _ in samples])), torch.cat([y for _, y in samples])).backward()
+    expected = ssam.top_k_mask(
+        {p: q.grad.abs() for p, q in zip(model.parameters(), twin.parameters(), strict=True)}, 0.9
+    )
+    lane.step(*batches.get(0))
+    assert overlap(lane.sam.masks, expected) > 0.999
+
+
+def test_blocks_by_fisher_mass_over_cost(home):
+    text = "ssam:norm=masked:granularity=block:score=fisher-per-cost"
+    spec, batches, model = parts(home, lanes=text)
+    shares = stage_shares(model, batches.shape)
+    scores = fisher_scores(
+        model, cross_entropy, batches.samples(spec.fisher_samples, derived_seed(spec.seed, FISHER_DRAW, 0))
+    )
+    worth = [
+        sum(float(scores[p].sum()) for p in stage.parameters()) / share
+        for stage, share in zip(model.stages.values(), shares, strict=True)
+    ]
+    lane = lane_of(spec, text, model, batches)
+    lane.step(*batches.get(0))
+    best = worth.index(max(worth))
+    assert all(lane.sam.masks[p].all() for p in list(model.stages.values())[best].parameters())
+
+
+def test_the_split_follows_the_mask(home):
+    """Blocks are drawn anew with each mask: the stages before the first drawn one run once, and the step stays exact."""
+    text = "ssam:norm=masked:granularity=block"
+    spec, batches, model = parts(home, lanes=text, sparsity=0.7, epochs=6)
+    lane, splits = lane_of(spec, text, model, batches), set()
+    for step in range(6 * STEPS):
+        twin = copy.deepcopy(lane)
+        lane.step(*batches.get(step))
+        first = next(
+            i for i, what in enumerate(touched_stages(model, lane.sam.perturbed_parameters())) if what != "nothing"
+        )
+        assert lane.plan.split == first
+        splits.add(lane.plan.split)
+        if step % STEPS == 0:
+            twin.step(*batches.get(step))  # makes the same mask; now both take one more step, the twin without a split
+            assert all(torch.equal(a, b) for a, b in zip(lane.model.parameters(), twin.model.parameters(), strict=True))
+            twin.plan = dataclasses.replace(twin.plan, split=0)
+            again = copy.deepcopy(lane)
+            again.step(*batches.get(step + 1))
+            twin.step(*batches.get(step + 1))
+            assert all(
+                torch.equal(a, b) for a, b in zip(again.model.parameters(), twin.model.parameters(), strict=True)
+            )
+    assert len(splits) > 1
 
 
 def test_the_gradients_clock_counts_the_passes_of_each_plan(home):

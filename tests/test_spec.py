@@ -1,12 +1,14 @@
 """The specification: one validated model for form, address bar, command line and store."""
 
 import re
+from operator import mul
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssam.spec import DATASETS, METHODS, MODELS, LaneSpec, RaceSpec, parse_spec, preset, presets
+from ssam.spec.cost import first_pass_shares, predicted_ratio
 
 
 @pytest.mark.parametrize(
@@ -32,6 +34,18 @@ from ssam.spec import DATASETS, METHODS, MODELS, LaneSpec, RaceSpec, parse_spec,
         ({"lanes": "sam:lr=1"}, "lane setting 'lr=1' must be NAME=VALUE, each once, of: rho, sparsity, norm"),
         ({"lanes": "sgd:rho=0.1"}, "method 'sgd' perturbs nothing, so it has no rho"),
         ({"lanes": "sam:sparsity=0.5"}, "method 'sam' has no sparsity; methods that do: ssam-f, ssam-d"),
+        ({"lanes": "ssam-f:score=random"}, "method 'ssam-f' has no score to choose; the method that does: ssam"),
+        ({"lanes": "ssam:score=loud"}, "score 'loud' must be 'fisher', 'fisher-per-cost'"),
+        ({"lanes": "sam:granularity=block"}, "method 'sam' has no granularity; methods that do: ssam-f, ssam"),
+        ({"lanes": "ssam-d:granularity=tensor"}, "method 'ssam-d' has no granularity"),
+        (
+            {"lanes": "ssam:granularity=n-of-65"},
+            "'n-of-65' is not a granularity; allowed: weight, tensor, block, n-of-M",
+        ),
+        ({"lanes": "ssam:granularity=2-of-4"}, "'2-of-4' is not a granularity"),
+        ({"lanes": "ssam:score=fisher-per-cost"}, "ranks blocks, so granularity 'weight' must be 'block'"),
+        ({"lanes": "ssam:direction=momentum", "momentum": 0}, "momentum 0 leaves no buffer"),
+        ({"fisher_batch": 0}, "fisher_batch '0' must be a whole number from 1 to 256"),
         ({"lanes": ",".join(f"sam:rho={i}" for i in range(1, 10))}, "must be 1 to 8 lanes, not 9"),
         ({"model": "resnet50"}, "needs images of at least 64×64 pixels, these are 28×28"),
         ({"dataset": "images"}, "needs data"),
@@ -66,11 +80,21 @@ lanes = st.builds(
     method=st.sampled_from([name for name, method in METHODS.items() if method.sparse]),
     rho=st.none() | st.floats(0, 10),
     sparsity=st.none() | st.floats(0, 1),
+    region=st.sampled_from(["all", "late", "from-12"]),
+    norm=st.sampled_from([None, "full", "masked"]),
+    ascent_interval=st.integers(1, 1000),
+)
+masked_lanes = st.builds(
+    LaneSpec,
+    method=st.just("ssam"),
+    granularity=st.sampled_from(["weight", "tensor", "block", "n-of-4"]),
+    score=st.sampled_from([None, "fisher", "gradient", "magnitude", "random"]),
+    direction=st.sampled_from(["gradient", "momentum", "last"]),
 )
 
 
 @settings(max_examples=200, deadline=None)
-@given(lanes)
+@given(lanes | masked_lanes)
 def test_a_lane_survives_being_written_as_text(lane):
     assert LaneSpec.parse(str(lane)) == lane
 
@@ -101,6 +125,39 @@ def test_what_a_lane_perturbs():
     spec = parse_spec({"lanes": "sgd,sam:rho=0.2,ssam-f,ssam-d:sparsity=0.8", "sparsity": 0.5, "rho": 0.1})
     assert [spec.lane_sparsity(lane) for lane in spec.lanes] == [1.0, 0.0, 0.5, 0.8]
     assert [spec.lane_rho(lane) for lane in spec.lanes] == [0.0, 0.2, 0.1, 0.1]
+
+
+def test_what_a_mask_ranks_by():
+    scores = [
+        LaneSpec.parse(text).mask_score for text in ("sgd", "sam", "ssam-d", "ssam-f", "ssam", "ssam:score=magnitude")
+    ]
+    assert scores == [None, None, None, "fisher", "random", "magnitude"]
+
+
+@pytest.mark.parametrize(
+    ("lane", "shares"),
+    [
+        ("sgd", [0, 0, 0, 0]),
+        ("sam:direction=last", [0, 0, 0, 0]),
+        ("sam:norm=masked", [0, 2 / 3, 2 / 3, 1]),
+        ("sam", [1, 1, 1, 1]),  # the norm of the full gradient asks for all of it
+        ("sam:ascent_batch=32:norm=masked", [1 / 4] * 4),
+        ("sam:ascent_batch=128:norm=masked", [0, 2 / 3, 2 / 3, 1]),  # the whole batch is no sub-batch
+        ("sam:norm=masked:ascent_interval=2", [0, 1 / 3, 1 / 3, 1 / 2]),
+    ],
+)
+def test_what_the_first_pass_costs_stage_by_stage(lane, shares):
+    spec = parse_spec({"lanes": lane})
+    touched = ["nothing", "vectors", "nothing", "matrices"]
+    assert first_pass_shares(spec, spec.lanes[0], touched) == pytest.approx(shares)
+    assert predicted_ratio([0.4, 0.3, 0.2, 0.1], shares) == pytest.approx(
+        1 + sum(map(mul, [0.4, 0.3, 0.2, 0.1], shares))
+    )
+
+
+def test_a_mask_that_perturbs_nothing_needs_no_ascent():
+    spec = parse_spec({"lanes": "sam:norm=masked"})
+    assert first_pass_shares(spec, spec.lanes[0], ["nothing"] * 3) == [0.0] * 3
 
 
 @pytest.mark.parametrize(("clock", "gradients"), [("epochs", 5 * 78 * 5), ("gradients", 5 * 78 * 2 * 3)])

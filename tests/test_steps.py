@@ -4,13 +4,14 @@ import copy
 
 import pytest
 import torch
+from torch import nn
 from torch.nn.functional import cross_entropy
 
 import ssam
 from ssam.engine import steps
 from ssam.engine.plan import choose_plan, touched_stages
 from ssam.engine.timing import PhaseTimer
-from ssam.models import build_model, parameters_in, stage_macs, stage_shares
+from ssam.models import StagedModel, build_model, parameters_in, stage_macs, stage_shares
 from ssam.spec import LaneSpec, parse_spec
 from tests import twins
 
@@ -111,6 +112,74 @@ def test_the_prefix_runs_once_and_the_first_backward_stops_there():
     steps.two_passes(model, sam_for(model, masks), *batch(0), PhaseTimer(CPU), nothing, split)
     names = list(model.stages)
     assert calls == names + names[split:]
+
+
+class Doubled(nn.Module):
+    """A stage that changes its input in place."""
+
+    def forward(self, x):
+        return x.mul_(2)
+
+
+def net_with(*extra):
+    """A small staged net; ``extra`` stages stand before its last."""
+    torch.manual_seed(0)
+    first, last = nn.Sequential(nn.Linear(6, 8), nn.Dropout(0.5)), nn.Sequential(nn.Dropout(0.5), nn.Linear(8, 3))
+    return StagedModel([("first", first), *extra, ("middle", nn.Linear(8, 8)), ("last", last)]).train()
+
+
+def test_dropout_is_the_same_in_both_passes_also_behind_a_shared_prefix():
+    model, twin = net_with(), net_with()
+    masks = {p: torch.ones_like(p, dtype=torch.bool) for p in model.stages["last"].parameters()}
+    sam, plain = sam_for(model, masks), sam_for(twin, transferred(masks, model, twin))
+    for step in range(3):
+        x, y = torch.randn(5, 6), torch.randint(3, (5,))
+        torch.manual_seed(step)
+        steps.two_passes(model, sam, x, y, PhaseTimer(CPU), nothing, split=2)
+        sam.base.zero_grad()
+        after = torch.get_rng_state()
+
+        def closure(x=x, y=y, step=step):
+            torch.manual_seed(step)
+            return closure_for(twin, plain, x, y)()
+
+        plain.step(closure)
+        assert torch.equal(torch.get_rng_state(), after)  # and the stream goes on as after one pass
+        assert_same_state(model, twin)
+
+
+def test_a_stage_that_works_in_place_is_refused():
+    model = net_with(("doubled", Doubled()))
+    masks = {p: torch.ones_like(p, dtype=torch.bool) for p in model.stages["last"].parameters()}
+    x, y = torch.randn(5, 6), torch.randint(3, (5,))
+    with pytest.raises(RuntimeError, match="stage 'doubled' changes its input in place"):
+        steps.two_passes(model, sam_for(model, masks), x, y, PhaseTimer(CPU), nothing, split=1)
+
+
+def test_prefix_reuse_in_several_processes_is_refused(tmp_path):
+    model = net_with()
+    masks = {p: torch.ones_like(p, dtype=torch.bool) for p in model.stages["last"].parameters()}
+    x, y = torch.randn(5, 6), torch.randint(3, (5,))
+    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
+    try:
+        with pytest.raises(RuntimeError, match="DistributedDataParallel"):
+            steps.two_passes(model, sam_for(model, masks), x, y, PhaseTimer(CPU), nothing, split=2)
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+def test_under_bf16_autocast_a_shared_prefix_changes_nothing(monkeypatch):
+    monkeypatch.setattr("ssam.engine.device.precision", lambda device: "bfloat16")
+    model, twin = model_of("vit-tiny"), model_of("vit-tiny")
+    masks = region_masks(model, "late", 0.5)
+    sam, plain = sam_for(model, masks), sam_for(twin, transferred(masks, model, twin))
+    for step in range(2):
+        x, y = batch(step)
+        steps.two_passes(model, sam, x, y, PhaseTimer(CPU), nothing, first_stage(model, list(masks)))
+        sam.base.zero_grad()
+        steps.two_passes(twin, plain, x, y, PhaseTimer(CPU), nothing, 0, list(twin.parameters()))
+        plain.base.zero_grad()
+    assert_same_state(model, twin)
 
 
 def test_the_full_norm_takes_every_gradient():

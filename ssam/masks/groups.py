@@ -9,12 +9,12 @@ Group = Sequence[Tensor]
 
 
 def group_mask(groups: Sequence[Group], scores: Sequence[float], count: int) -> dict[Tensor, Tensor]:
-    """Perturbs whole groups, the highest score first, as long as they fit into ``count`` weights; one that does not fit is
-    passed over.
+    """Perturbs whole groups, the highest score first, until the next one does not fit into ``count`` weights. A group that is
+    larger than that by itself is passed over.
 
     The structured mask of the extended Sparse SAM (Mi et al. 2023, arXiv 2306.17504) takes tensors by their mean Fisher
-    information. Deviation: theirs stops after the tensor that reaches the density, here no more than ``count`` weights are
-    perturbed, so that a sparsity that was asked for is kept at least.
+    information. Deviation: theirs stops after the tensor that reaches the density, here before it, so that the sparsity
+    that was asked for is kept at least.
 
     Args:
         groups: the tensors of each group; every tensor belongs to one group.
@@ -29,12 +29,13 @@ def group_mask(groups: Sequence[Group], scores: Sequence[float], count: int) -> 
     >>> bool(mask[a].any()), bool(mask[b].all())
     (False, True)
     """
+    sizes = [sum(p.numel() for p in group) for group in groups]
     chosen, room = set(), count
-    for index in sorted(range(len(groups)), key=lambda i: -scores[i]):
-        size = sum(p.numel() for p in groups[index])
-        if size <= room:
-            chosen.add(index)
-            room -= size
+    for index in sorted((i for i, size in enumerate(sizes) if size <= count), key=lambda i: -scores[i]):
+        if sizes[index] > room:
+            break
+        chosen.add(index)
+        room -= sizes[index]
     return {
         p: torch.full_like(p, index in chosen, dtype=torch.bool) for index, group in enumerate(groups) for p in group
     }

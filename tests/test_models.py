@@ -32,6 +32,11 @@ def test_parameter_count_is_the_published_one(name: str) -> None:
     assert sum(parameter.numel() for parameter in catalogue_model(name).parameters()) == MODELS[name].parameters
 
 
+@pytest.mark.parametrize("name", EVERY)
+def test_the_catalogue_counts_the_stages(name: str) -> None:
+    assert len(catalogue_model(name).stages) == MODELS[name].stages
+
+
 def test_default_model_has_its_known_size() -> None:
     model = build_model("cnn8", channels=1, classes=10, size=28, seed=0)
     assert sum(parameter.numel() for parameter in model.parameters()) == 73_890

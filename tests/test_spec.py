@@ -45,6 +45,8 @@ from ssam.spec.cost import first_pass_shares, predicted_ratio
         ({"lanes": "ssam:granularity=2-of-4"}, "'2-of-4' is not a granularity"),
         ({"lanes": "ssam:score=fisher-per-cost"}, "ranks blocks, so granularity 'weight' must be 'block'"),
         ({"lanes": "ssam:direction=momentum", "momentum": 0}, "momentum 0 leaves no buffer"),
+        ({"lanes": "sam:region=from-8"}, "region 'from-8': the stages of model 'cnn8' are 0 to 7"),
+        ({"lanes": "sam:region=from-007"}, "'from-007' is not a region"),
         ({"fisher_batch": 0}, "fisher_batch '0' must be a whole number from 1 to 256"),
         ({"lanes": ",".join(f"sam:rho={i}" for i in range(1, 10))}, "must be 1 to 8 lanes, not 9"),
         ({"model": "resnet50"}, "needs images of at least 64×64 pixels, these are 28×28"),
@@ -80,7 +82,7 @@ lanes = st.builds(
     method=st.sampled_from([name for name, method in METHODS.items() if method.sparse]),
     rho=st.none() | st.floats(0, 10),
     sparsity=st.none() | st.floats(0, 1),
-    region=st.sampled_from(["all", "late", "from-12"]),
+    region=st.sampled_from(["all", "late", "from-12", "from-0"]),
     norm=st.sampled_from([None, "full", "masked"]),
     ascent_interval=st.integers(1, 1000),
 )

@@ -27,7 +27,7 @@ class Model:
     """One network. ``parameters`` is for ``classes`` classes and the data set it was published on.
 
     ``mmacs`` is millions of multiply-accumulates of one forward pass for one image of ``size``×``size`` pixels;
-    ``min_size`` is the smallest image side the network makes sense for.
+    ``min_size`` is the smallest image side the network makes sense for; ``stages`` the number of its stages.
     """
 
     name: str
@@ -39,6 +39,7 @@ class Model:
     size: int
     mmacs: float
     min_size: int
+    stages: int
 
 
 @dataclass(frozen=True)
@@ -100,16 +101,25 @@ METHODS = {
 MODELS = {
     model.name: model
     for model in (
-        Model("cnn8", "CNN-8", "Seven small convolutions; the default, quick on a CPU.", 73_890, 10, 1, 28, 1.19, 8),
-        Model("resnet20", "ResNet-20", "The small ResNet made for CIFAR.", 269_722, 10, 3, 32, 40.6, 8),
-        Model("resnet18", "ResNet-18", "ResNet-18 with a 3×3 stem.", 11_173_962, 10, 3, 32, 555.4, 8),
-        Model("wrn-16-4", "WRN-16-4", "Wide ResNet, 16 layers, 4× wide.", 2_748_890, 10, 3, 32, 392.6, 8),
+        Model("cnn8", "CNN-8", "Seven small convolutions; the default, quick on a CPU.", 73_890, 10, 1, 28, 1.19, 8, 8),
+        Model("resnet20", "ResNet-20", "The small ResNet made for CIFAR.", 269_722, 10, 3, 32, 40.6, 8, 11),
+        Model("resnet18", "ResNet-18", "ResNet-18 with a 3×3 stem.", 11_173_962, 10, 3, 32, 555.4, 8, 10),
+        Model("wrn-16-4", "WRN-16-4", "Wide ResNet, 16 layers, 4× wide.", 2_748_890, 10, 3, 32, 392.6, 8, 8),
         Model(
-            "wrn-28-10", "WRN-28-10", "Wide ResNet, 28 layers, 10× wide; wants a GPU.", 36_479_194, 10, 3, 32, 5243.3, 8
+            "wrn-28-10",
+            "WRN-28-10",
+            "Wide ResNet, 28 layers, 10× wide; wants a GPU.",
+            36_479_194,
+            10,
+            3,
+            32,
+            5243.3,
+            8,
+            14,
         ),
-        Model("vgg11-bn", "VGG-11-BN", "Plain deep convolutions.", 9_231_114, 10, 3, 32, 152.8, 16),
-        Model("vit-tiny", "ViT-Tiny", "A small vision transformer without BatchNorm.", 208_842, 10, 3, 32, 15.9, 8),
-        Model("resnet50", "ResNet-50", "The ImageNet network.", 25_557_032, 1000, 3, 224, 4089.2, 64),
+        Model("vgg11-bn", "VGG-11-BN", "Plain deep convolutions.", 9_231_114, 10, 3, 32, 152.8, 16, 9),
+        Model("vit-tiny", "ViT-Tiny", "A small vision transformer without BatchNorm.", 208_842, 10, 3, 32, 15.9, 8, 8),
+        Model("resnet50", "ResNet-50", "The ImageNet network.", 25_557_032, 1000, 3, 224, 4089.2, 64, 18),
     )
 }
 

@@ -64,7 +64,7 @@ class LaneSpec(Frozen):
     @field_validator("region")
     @classmethod
     def _known_region(cls, value: str) -> str:
-        if not re.fullmatch(r"all|early|late|norm|from-\d{1,3}", value):
+        if not re.fullmatch(r"all|early|late|norm|from-(0|[1-9]\d?)", value):
             raise ValueError(
                 f"{value[:60]!r} is not a region; allowed: all, early, late, norm, from-K with a stage number K"
             )
@@ -227,6 +227,10 @@ class RaceSpec(Frozen):
             )
         if (self.train_size or self.batch_size) < self.batch_size:
             raise ValueError(f"batch_size {self.batch_size} must be at most train_size {self.train_size}")
+        for lane in self.lanes:
+            if lane.region.startswith("from-") and int(lane.region[5:]) >= MODELS[self.model].stages:
+                last = MODELS[self.model].stages - 1
+                raise ValueError(f"region {lane.region!r}: the stages of model {self.model!r} are 0 to {last}")
         if self.momentum == 0 and any(lane.direction == "momentum" for lane in self.lanes):
             raise ValueError("momentum 0 leaves no buffer for a lane with direction 'momentum'; it must be above 0")
         check_size(self.model, self.input_size)

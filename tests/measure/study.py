@@ -192,7 +192,14 @@ def table(task: str) -> str:
     return "\n".join(f"{phase:<7}{text}" for phase, _, text in sorted(lines, key=lambda line: (line[0], -line[1])))
 
 
-FINALISTS: list[str] = []
+FINALISTS = [
+    "sam:rho=0.1",
+    "ssam-f:rho=0.15",
+    "ssam:rho=1.4:norm=masked:region=early:direction=momentum",  # preset fast-ssam
+    "ssam-f:rho=1.4:norm=masked:direction=momentum",
+    "sam:rho=0.2:norm=masked:region=from-4",  # exact
+    "ssam-f:rho=0.35:ascent_batch=32",
+]
 
 if __name__ == "__main__":
     main()

@@ -2,12 +2,12 @@
 
 import streamlit as st
 
-from app import texts
+from app import lane_controls, texts
+from app.lane_controls import NARROW, PAIRED
 from app.server import Lab
-from ssam.spec import DATASETS, METHODS, MODELS, LaneSpec, RaceSpec, parse_spec, preset, presets
+from ssam.spec import DATASETS, METHODS, MODELS, RaceSpec, parse_spec, preset, presets
 
 CUSTOM = "custom"
-PAIRED, NARROW = 105, 76  # pixels: two or three fields side by side in the sidebar
 PLAIN = tuple(name for name in RaceSpec.model_fields if name != "lanes")
 OPTIONAL = {name for name in PLAIN if RaceSpec.model_fields[name].default is None}  # may be left empty
 
@@ -16,15 +16,7 @@ def fill(spec: RaceSpec) -> None:
     """Sets every control to the spec."""
     for name in PLAIN:
         st.session_state[name] = getattr(spec, name)
-    for method in METHODS:
-        st.session_state[f"rho_{method}"] = st.session_state[f"sparsity_{method}"] = None
-    simple = [lane for lane in spec.lanes if set(lane.own_settings) <= {"rho", "sparsity"}]
-    own = {lane.method: lane for lane in reversed(simple)}  # the lane that gets its method's controls
-    own |= {lane.method: lane for lane in spec.lanes if str(lane) == lane.method}
-    for lane in own.values():
-        st.session_state[f"rho_{lane.method}"] = lane.rho
-        st.session_state[f"sparsity_{lane.method}"] = lane.sparsity
-    st.session_state["lanes"] = [lane.method if lane is own.get(lane.method) else str(lane) for lane in spec.lanes]
+    lane_controls.fill(spec.lanes)
 
 
 def read(lab: Lab) -> RaceSpec:
@@ -38,7 +30,7 @@ def read(lab: Lab) -> RaceSpec:
         del values["seconds"]
     if not (chosen := st.session_state["lanes"]):
         raise ValueError("Choose at least one lane.")
-    lanes = ",".join(str(_lane(option)) for option in chosen)
+    lanes = ",".join(str(lane_controls.read(option)) for option in chosen)
     empty = {name: "" for name, value in values.items() if value is None and name not in OPTIONAL}
     try:
         spec = parse_spec({**values, **empty, "lanes": lanes})
@@ -86,8 +78,8 @@ def form(lab: Lab) -> tuple[RaceSpec | None, str]:
     with st.container(key="numbers", horizontal=True, wrap=False, gap="small"):
         for name, step in (("rho", 0.05), ("epochs", 1), ("seed", 1)):
             _number(name, step, width=NARROW)
-    with st.expander("Per lane", key="per_lane"):
-        _per_lane()
+    with st.expander("Per lane", key="per_lane", on_change="rerun") as per_lane:
+        lane_controls.form(st.session_state["lanes"], seen=bool(per_lane.open))
     with st.expander("More", key="more"):
         _more(lab)
     try:
@@ -106,18 +98,6 @@ def _check_upload(lab: Lab, spec: RaceSpec, name: str) -> None:
             raise ValueError(
                 f"{texts.LABELS[field]} {asked} must be at most {available}, the training images of this upload."
             )
-
-
-def _lane(option: str) -> LaneSpec:
-    if option not in METHODS:
-        return LaneSpec.parse(option.lower())
-    method = METHODS[option]
-    own = [name for name, has in (("rho", method.perturbs), ("sparsity", method.sparse)) if has]
-    values = [(name, value) for name in own if (value := st.session_state.get(f"{name}_{option}")) is not None]
-    try:
-        return LaneSpec.parse(":".join([option, *(f"{name}={value}" for name, value in values)]))
-    except ValueError as error:  # in the words of its field under "Per lane"
-        raise ValueError(f"{method.title} {error}") from None
 
 
 def _keep_preset_true(lab: Lab) -> None:
@@ -165,26 +145,6 @@ def _keep_upload(lab: Lab) -> None:
         st.session_state["upload_problem"] = str(error)
 
 
-def _per_lane() -> None:
-    chosen = dict.fromkeys(st.session_state["lanes"])  # each once: a typed one may repeat a picked one
-    own = [METHODS[option] for option in chosen if option in METHODS and METHODS[option].perturbs]
-    if not own:
-        st.caption("No lane here has a rho.")
-    for method in own:
-        with st.container(horizontal=True, gap="small"):
-            for setting in ("rho", "sparsity") if method.sparse else ("rho",):
-                st.number_input(
-                    f"{method.title} {setting}",
-                    value=None,
-                    step=0.05,
-                    format="%g",
-                    placeholder=f"{st.session_state[setting] or 0:g}",
-                    key=f"{setting}_{method.name}",
-                    width=PAIRED,
-                    persist_state="page",
-                )
-
-
 def _more(lab: Lab) -> None:
     with st.container(horizontal=True, gap="small"):
         _number("batch_size", step=16)
@@ -195,6 +155,7 @@ def _more(lab: Lab) -> None:
         _number("train_size", step=500, empty="all")
         _number("mask_interval", step=1)
         _number("fisher_samples", step=64)
+        _number("fisher_batch", step=1)
         _number("image_size", step=8, empty=str(DATASETS[st.session_state["dataset"]].size or 64))
     _select(texts.AUGMENTATIONS, "augment")
     _select(texts.NORMS, "norm")

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from app import texts, theme
+from app import lane_steps, texts, theme
 from ssam.spec import METHODS, LaneSpec, RaceSpec
+from ssam.spec.cost import Plan
 from ssam.store import Heatmap, LaneWindow, Run, Store, Window
 from ssam.store.views import CURVES, ENDED
 
@@ -102,7 +103,7 @@ def draw(store: Store, run: Run | None, window: Window | None) -> None:
     """Mounts the component; without a run it only loads what it will need."""
     data: dict[str, Any] = {"module": _address("live.js"), "plotly": _address("plotly.min.js"), "run": None}
     if run is None or window is None:
-        lanes = [{"color": style.color, "dash": style.dash} for style in theme.METHOD_STYLES.values()]
+        lanes = [{"color": style.color, "dash": style.dash} for style in theme.lane_styles(RaceSpec())]
         data["preview"] = {"lanes": lanes, "phases": PHASES, "captions": texts.PREVIEW}
     else:
         view = st.session_state.get(KEY, {}).get("view") or {}
@@ -132,8 +133,7 @@ def _race(run: Run, window: Window) -> dict[str, Any]:
                 "color": style.color,
                 "dash": style.dash,
                 "symbol": style.symbol,
-                "settings": _settings(run, spec_lane, known),
-                "sparse": METHODS[lane.method].sparse,
+                **_steps(run.spec, spec_lane, info, known, lane),
                 **_lane(lane),
                 **(_final(result) if result else {}),
             }
@@ -142,6 +142,24 @@ def _race(run: Run, window: Window) -> dict[str, Any]:
         "layers": window.layers,
         "phases": PHASES,
         "texts": texts.SEEING,
+    }
+
+
+def _steps(
+    spec: RaceSpec, lane: LaneSpec, info: dict[str, Any], known: dict[str, Any], window: LaneWindow
+) -> dict[str, Any]:
+    """What a step of the lane does and should cost, with the newest mask; ``known`` is what Started told of the lane, which
+    is all there is for races of the time before stages were kept."""
+    steps = lane_steps.lane_steps(spec, lane, info, window.densities)
+    plan = steps.plan if steps else None
+    if plan is None and known.get("predicted_ratio") is not None:
+        plan = Plan(known["plan"], known["predicted_ratio"], known["exact"])
+    return {
+        "settings": lane_steps.settings(spec, lane, info, window, plan),
+        "perturbs": METHODS[lane.method].perturbs,
+        "masked": METHODS[lane.method].sparse or lane.region != "all",
+        "counted": plan.predicted_ratio if plan else None,
+        "strip": lane_steps.strip(spec, lane, steps) if steps else None,
     }
 
 
@@ -187,23 +205,6 @@ def _packed(values: Sequence[float | None]) -> str:
     return base64.b64encode(np.array(values, dtype="<f4").tobytes()).decode()
 
 
-def _settings(run: Run, lane: LaneSpec, known: dict[str, Any]) -> str:
-    """What the lane perturbs and how; once the race has started also the plan of its steps, with the predicted cost."""
-    method = METHODS[lane.method]
-    if not method.perturbs:
-        return "no perturbation"
-    sparsity = known.get("sparsity", run.spec.lane_sparsity(lane))
-    parts = [f"sparsity {sparsity * 100:.3g} %"] if sparsity else []
-    parts.append(f"ρ {run.spec.lane_rho(lane):g}")
-    if lane.region != "all":
-        parts.append(f"region {lane.region}")
-    if lane.own_settings.keys() - {"rho", "sparsity"} and known.get("plan"):
-        parts.append(
-            f"{known['plan']}: {known['predicted_ratio']:.2f} × predicted{'' if known['exact'] else ', approximate'}"
-        )
-    return " · ".join(parts)
-
-
 def _status(run: Run, window: Window) -> dict[str, str]:
     """The state in a word, and what there is to say about the time."""
     word = texts.STATES[run.state]
@@ -245,7 +246,7 @@ def _picture(store: Store, run_id: str, lane: str, layer: str, step: int) -> Hea
 
 
 def _heat(store: Store, run: Run, window: Window, view: dict[str, Any]) -> dict[str, Any] | None:
-    """The pictures of one layer's masks, of every sparse lane, at the wanted epoch or the newest."""
+    """The pictures of one layer's masks, of every lane that has one, at the wanted epoch or the newest."""
     masked = [lane for lane in window.lanes if lane.masks]
     if not masked or not window.layers:
         return None

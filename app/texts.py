@@ -3,6 +3,7 @@
 import re
 
 from app.measured import accuracies
+from ssam.spec import LaneSpec
 
 WELCOME = """
 # Watch sharpness-aware training happen
@@ -37,7 +38,8 @@ SEEING = {
         "Which weights are perturbed in the ascent step. Every cell is a patch of the layer's weights: the stronger the "
         "colour, the larger the share that is perturbed. Only the perturbation is sparse: every weight is still trained.",
         "SSAM-F perturbs the weights with the largest empirical Fisher information. SSAM-D starts at random, then at each "
-        "refresh drops its flattest weights and grows as many new ones at random.",
+        "refresh drops its flattest weights and grows as many new ones at random. SSAM ranks by the score that you chose. "
+        "SAM has a mask where it is kept to a region: all of that, for good.",
     ),
     "timing": (
         "Where one training step spends its time: the median of each phase over the last few hundred steps. Waiting for "
@@ -45,7 +47,13 @@ SEEING = {
         "ran next to it, so a busy machine slows both.",
         "The price of SAM is its second forward and backward. A mask over single weights does not lower it: both passes "
         "are still computed in full. Lanes with a late region and the masked norm, with a small ascent batch or with a "
-        "direction that needs no gradient do save time: see the help beside Lanes.",
+        "direction that needs no gradient do save time.",
+        "Counted: the multiply-accumulates of a step over those of an SGD step, 1 + what each stage runs again. Measured: "
+        "the time. What a count leaves out makes the difference: perturbing and restoring the weights, layers that move "
+        "data and multiply nothing, and small batches, which a machine computes less efficiently.",
+        "The strips show the network's stages, each as wide as its share of the count: grey for the pass that every step "
+        "makes, in colour what the ascent adds under the newest mask. So the coloured area is the counted price. Where only "
+        "every k-th step perturbs, all numbers are means over k steps.",
     ),
 }
 
@@ -72,6 +80,26 @@ STATES = {
 AUGMENTATIONS = {"none": "none", "flip": "flip", "crop-flip": "crop + flip", "crop-flip-cutout": "crop + flip + cutout"}
 CLOCKS = {"epochs": "equal epochs", "gradients": "equal gradients", "seconds": "equal seconds"}
 NORMS = {"full": "full gradient (paper)", "masked": "masked gradient"}
+REGIONS = {
+    "all": "everywhere",
+    "early": "early half",
+    "late": "late half",
+    "from": "from stage",
+    "norm": "normalisation layers",
+}
+GRANULARITIES = {"weight": "single weights", "tensor": "whole tensors", "block": "blocks (stages)", "n": "N of every M"}
+SCORES = {
+    "random": "random",
+    "magnitude": "magnitude",
+    "gradient": "gradient",
+    "fisher": "Fisher information",
+    "fisher-per-cost": "Fisher per cost",
+}
+DIRECTIONS = {"gradient": "gradient at w", "momentum": "momentum buffer", "last": "last gradient"}
+DIRECTION_RHO = {
+    "momentum": "Give this lane a rho of its own: about 1 to 1.5 in the noisy-labels lesson.",
+    "last": "Give this lane a rho of its own: about 0.3 in the noisy-labels lesson.",
+}
 
 LABELS = {
     "preset": "Preset",
@@ -98,12 +126,20 @@ LABELS = {
     "clock": "Clock",
     "seconds": "Seconds a lane",
     "device": "Device",
+    "region": "Region",
+    "stage": "Stage",
+    "granularity": "Granularity",
+    "group": "M",
+    "score": "Score",
+    "direction": "Direction",
+    "ascent_batch": "Ascent batch",
+    "ascent_interval": "Ascent every",
 }
 
 HELP = {
     "lanes": (
-        "Each lane is one method. Type ssam-f:sparsity=0.9 to add a lane with its own settings. Some save time: "
-        "`ssam-f:region=late:norm=masked`, `sam:ascent_batch=32`, `sam:direction=momentum:rho=1`."
+        "Each lane is one method; what it perturbs, and how, is set under *Per lane*. SSAM is Sparse SAM with a score of "
+        "your choice. For a second lane of a method type it with its settings: `ssam-f:sparsity=0.9`, `sam:ascent_batch=32`."
     ),
     "sparsity": "Share of the weights that is **not** perturbed.",
     "rho": "Length of the perturbation: its L2 radius over all weights.",
@@ -111,7 +147,7 @@ HELP = {
     "label_noise": "Share of training labels replaced by another class.",
     "train_size": "Empty: all training images.",
     "mask_interval": "Epochs between two mask refreshes.",
-    "fisher_samples": "Training images behind each Fisher mask (SSAM-F).",
+    "fisher_samples": "Training images behind each mask by Fisher or gradient (SSAM-F, SSAM).",
     "fisher_batch": "Images that share one gradient in the Fisher scores. 1 is exact; 8 is cheaper and nearly the same mask.",
     "norm": (
         "What ε is divided by. With the full gradient's norm a masked ε is shorter than a dense one of equal rho; "
@@ -122,6 +158,55 @@ HELP = {
     "image_size": "Images are resized to this many pixels a side. Empty: the data set's own size, 64 for your images.",
     "upload": "One folder per class, or train/ and test/ (or val/) with one folder per class each.",
 }
+
+LANE_HELP = {
+    "region": (
+        "Where weights may be perturbed. With the masked norm the stages before it run once a step, so a step should cost "
+        "1 SGD step + the share of the compute from the region's first stage on; with the full norm it costs 2."
+    ),
+    "stage": "The first stage that is perturbed: 0 is the stem, then come the blocks, the last is the head.",
+    "granularity": (
+        "What the mask takes or leaves as one. Single weights and N of every M (2 of 4 at sparsity 50 %) save no time; "
+        "tensors and blocks do with the masked norm, where they leave the first stages unperturbed."
+    ),
+    "group": "M, 2 to 64: of so many weights in a row N are perturbed, as many as the sparsity leaves.",
+    "score": (
+        "What the mask ranks weights by. Random and magnitude cost next to nothing; gradient and Fisher cost passes over "
+        "the Fisher samples at each mask refresh. Fisher per cost, for blocks, prefers those that are cheap to compute."
+    ),
+    "norm": (
+        "What ε is divided by. The full gradient's norm asks for two full passes; the masked gradient's leaves out what "
+        "is not perturbed, and keeps the length of ε at rho."
+    ),
+    "direction": (
+        "What ε follows. The gradient at w costs a second pass; against the momentum buffer or along the last step's "
+        "gradient it costs none, about 1 SGD step in all, but asks for a rho of its own."
+    ),
+    "ascent_batch": "Images of the batch that ε is taken from: a step should cost 1 + their share of the batch.",
+    "ascent_interval": "Perturbs in every k-th step only: a step should cost 1 + 1/k on average.",
+}
+
+
+def lane_words(lane: LaneSpec) -> list[str]:
+    """Where and how a lane perturbs, a few words each; nothing for what a lane does anyway.
+
+    >>> lane_words(LaneSpec.parse("ssam-f:region=late:norm=masked:ascent_interval=2"))
+    ['late half', 'masked norm', 'every 2 steps']
+    """
+    regions = {"early": "early half", "late": "late half", "norm": "norm layers"}
+    granularities = {"tensor": "whole tensors", "block": "blocks"}
+    scores = {"random": "random", "fisher": "by Fisher", "fisher-per-cost": "by Fisher per cost"}
+    region, granularity, score = lane.region, lane.granularity, lane.score
+    words = {
+        "region": regions.get(region, region.replace("-", " stage ")),
+        "granularity": granularities.get(granularity, granularity),
+        "score": scores.get(score or "", f"by {score}"),
+        "norm": f"{lane.norm} norm",
+        "direction": f"{lane.direction} direction",
+        "ascent_batch": f"ascent from {lane.ascent_batch}",
+        "ascent_interval": f"every {lane.ascent_interval} steps",
+    }
+    return [said for name, said in words.items() if name in lane.own_settings]
 
 
 def labelled(message: str) -> str:

@@ -25,7 +25,7 @@ METHOD_STYLES = {
     "sam": Style("#2471e0", "solid", "square"),
     "ssam-f": Style("#d65f00", "dash", "diamond"),
     "ssam-d": Style("#00a070", "dashdot", "triangle-up"),
-    "ssam": Style("#b0589a", "longdash", "triangle-down"),
+    "ssam": Style("#9a429a", "longdash", "triangle-down"),
 }
 
 PHASE_COLORS = {
@@ -37,6 +37,24 @@ PHASE_COLORS = {
     "update": "#8b93a1",
 }
 
+TITLED = {  # what a lane's title says of its settings, in this order
+    "region": "{}",
+    "granularity": "{}",
+    "score": "{}",
+    "norm": "{}",
+    "direction": "{}",
+    "ascent_batch": "{} images",
+    "ascent_interval": "every {} steps",
+}
+SHORT = {
+    "norm": "norm layers",
+    "tensor": "tensors",
+    "block": "blocks",
+    "fisher": "Fisher",
+    "fisher-per-cost": "Fisher per cost",
+    "full": "full norm",
+    "last": "last gradient",
+}
 LUMINANCES = (0.29, 0.2, 0.125)  # of the shades of one method: between these the contrast holds on both backgrounds
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
@@ -87,19 +105,20 @@ def _linear(color: str) -> list[float]:
 
 
 def lane_title(lane: LaneSpec) -> str:
-    """The method and the lane's own settings.
+    """The method and the lane's own settings, short enough for a legend; no two lanes of a race share one.
 
-    >>> lane_title(LaneSpec.parse("ssam-f:rho=0.25:sparsity=0.8:region=late"))
-    'SSAM-F 80 % ρ 0.25 late'
+    >>> lane_title(LaneSpec.parse("ssam-f:rho=0.25:sparsity=0.8:norm=masked:region=late"))
+    'SSAM-F 80 % ρ 0.25 late masked'
     """
     title = METHODS[lane.method].title
     if lane.sparsity is not None:
         title += f" {lane.sparsity * 100:g} %"
     if lane.rho is not None:
         title += f" ρ {lane.rho:g}"
-    units = {"ascent_batch": "batch ", "ascent_interval": "every "}
-    rest = [(name, value) for name, value in lane.own_settings.items() if name not in ("sparsity", "rho")]
-    return " ".join([title, *(f"{units.get(name, '')}{value}" for name, value in rest)])
+    own = {name: str(value) for name, value in lane.own_settings.items()}
+    return " ".join(
+        [title, *(form.format(SHORT.get(own[name], own[name])) for name, form in TITLED.items() if name in own)]
+    )
 
 
 def lane_titles(spec: RaceSpec) -> list[str]:

@@ -141,7 +141,7 @@ def test_garbage_in_the_address_gives_one_line_and_the_defaults(store: Store, ad
     assert not app.exception
     (warning,) = app.warning
     assert "\n" not in warning.value
-    assert len(warning.value) < 300
+    assert len(warning.value) < 350
     start(app)
     assert [run.spec for run in store.runs()] == [DEFAULT]
 

@@ -108,6 +108,17 @@ export function stepsChart(Plotly, chart, data, axis, curve, theme) {
   return Plotly.react(chart, [anchor(0), ...thin, ...bold], layout(chart, theme, `${data.run} ${axis} ${curve}`, more), CONFIG);
 }
 
+/** A title in lines of at most so many characters, as far as its words allow. */
+function wrapped(title, most) {
+  const lines = [""];
+  for (const word of title.split(" ")) {
+    const longer = `${lines.at(-1)} ${word}`.trim();
+    if (longer.length <= most || !lines.at(-1)) lines[lines.length - 1] = longer;
+    else lines.push(word);
+  }
+  return lines;
+}
+
 export function timingChart(Plotly, chart, data, theme) {
   const lanes = [...data.lanes].reverse(); // Plotly counts from below
   const titles = lanes.map((lane) => lane.title);
@@ -130,14 +141,17 @@ export function timingChart(Plotly, chart, data, theme) {
     xshift: 6,
   }));
   const longest = Math.max(...totals) || 10;
+  const labels = titles.map((title) => wrapped(title, Math.max(12, Math.floor(0.38 * chart.clientWidth / 8))));
+  const lines = Math.max(...labels.map((label) => label.length));
+  chart.style.minHeight = `${68 + lanes.length * Math.max(27, 17 * lines + 5)}px`; // so that no label runs into the next
   const more = {
     barmode: "stack",
     bargap: 0.35,
     hovermode: "y unified",
-    margin: { l: 18 + 8 * Math.max(...titles.map((title) => title.length)), r: 14, t: 26, b: 42 },
+    margin: { l: 18 + 8 * Math.max(...labels.flat().map(({ length }) => length)), r: 14, t: 26, b: 42 },
     annotations,
     xaxis: { title: { text: "milliseconds a step", standoff: 8, font: { size: 13 } }, range: [0, 1.18 * longest] },
-    yaxis: { gridcolor: "rgba(0,0,0,0)", fixedrange: true },
+    yaxis: { gridcolor: "rgba(0,0,0,0)", fixedrange: true, tickvals: titles, ticktext: labels.map((label) => label.join("<br>")) },
   };
   return Plotly.react(chart, traces, layout(chart, theme, data.run, more), CONFIG);
 }

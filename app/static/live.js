@@ -4,6 +4,7 @@ const version = new URL(import.meta.url).search;
 const { accuracyChart, stepsChart, timingChart, STEP_CURVES } = await import(`./charts.js${version}`);
 const { count, element, fixed, percent, showCards, showLegend, showWords, times } = await import(`./parts.js${version}`);
 const { showMasks } = await import(`./masks.js${version}`);
+const { costs, showStages } = await import(`./stages.js${version}`);
 const { preview } = await import(`./preview.js${version}`);
 
 const SKELETON = `
@@ -45,6 +46,7 @@ const SKELETON = `
       <header><h3>Time of a step</h3></header>
       <div class="legend" aria-hidden="true"></div>
       <div class="chart" role="img"></div>
+      <div class="stages"></div>
       <footer></footer>
     </section>
   </div>
@@ -164,6 +166,7 @@ export function mount(host) {
     showMaskPanel(data);
     showWords(find("table"), data);
     showLegend(find(".legend"), data.phases);
+    showStages(find(".stages"), data);
   }
 
   /** Another race than before: what was chosen for the last one does not hold for it. */
@@ -199,8 +202,8 @@ export function mount(host) {
 
   function showMaskPanel({ run, heat, lanes, layers }) {
     find('[data-panel="masks"]').classList.toggle("idle", !heat);
-    const sparse = lanes.some((lane) => lane.sparse);
-    find(".empty").textContent = sparse ? "The first mask comes with the first step." : "No lane of this race has a mask. SSAM-F and SSAM-D have one.";
+    const masked = lanes.some((lane) => lane.masked);
+    find(".empty").textContent = masked ? "The first mask comes with the first step." : "No lane of this race has a mask. Those of Sparse SAM have one, and SAM in a region.";
     if (!heat) return;
     const [layer, slider] = [find(".layer"), find(".slide input")];
     if (layer.dataset.run !== run) {
@@ -243,7 +246,7 @@ export function mount(host) {
     const label = (name, what, value) => charts[name].setAttribute("aria-label", `${what} ${lanes.map((lane) => `${lane.title} ${value(lane)}`).join("; ")}.`);
     label("accuracy", `Test accuracy by ${axis}.`, (lane) => percent(lane.epochs.at(-1)?.test_accuracy));
     label("steps", `${STEP_CURVES[curve].title} by ${axis}.`, (lane) => fixed(lane.steps[curve].at(-1), 3));
-    label("timing", "Milliseconds of a training step.", (lane) => `${fixed(lane.stepMs, 1)}, ${times(lane.ratio)} SGD`);
+    label("timing", "Milliseconds of a training step.", (lane) => [fixed(lane.stepMs, 1), costs(lane)].filter(Boolean).join(", "));
     const during = lanes.flatMap((lane) => lane.epochs).find((epoch) => !epoch.final)?.test_size ?? Math.min(2000, testSize ?? 2000);
     const all = `all${testSize ? ` ${count(testSize)}` : ""} test images`;
     panel("accuracy", "footer").textContent =

@@ -1,15 +1,15 @@
-// The masks of one layer: a canvas per sparse lane, one canvas pixel per cell, enlarged by CSS without smoothing.
+// The masks of one layer: a canvas per lane that has masks, one canvas pixel per cell, enlarged by CSS without smoothing.
 
 const { element, fixed, percent, swatch } = await import(`./parts.js${new URL(import.meta.url).search}`);
 
 /** Brings the figures up to date; they are made once a race. */
 export function showMasks(holder, data) {
-  const sparse = data.lanes.filter((lane) => lane.sparse);
+  const masked = data.lanes.filter((lane) => lane.masked);
   if (holder.dataset.run !== data.run) {
     holder.dataset.run = data.run;
-    holder.replaceChildren(...sparse.map(figure));
+    holder.replaceChildren(...masked.map(figure));
   }
-  sparse.forEach((lane, at) => {
+  masked.forEach((lane, at) => {
     const map = data.heat.maps[lane.name];
     if (!map) return;
     const canvas = holder.children[at].querySelector("canvas");

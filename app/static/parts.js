@@ -81,11 +81,11 @@ export function showCards(holder, data) {
 
 /** The race as a table of words and numbers, for those who cannot see the charts. */
 export function showWords(table, data) {
-  const columns = ["Lane", "State", "Epoch", "Test accuracy", "Test loss", "Train loss", "ms a step", "× SGD", "Own seconds"];
+  const columns = ["Lane", "State", "Epoch", "Test accuracy", "Test loss", "Train loss", "ms a step", "× SGD", "counted ×", "Own seconds"];
   const rows = data.lanes.map((lane) => {
     const newest = lane.epochs.at(-1);
     const losses = [fixed(newest?.test_loss, 3), fixed(newest?.train_loss, 3)];
-    const cost = [fixed(lane.stepMs, 1), times(lane.ratio), fixed(lane.seconds, 1)];
+    const cost = [fixed(lane.stepMs, 1), times(lane.ratio), times(lane.counted), fixed(lane.seconds, 1)];
     return [lane.title, lane.state, fixed(lane.steps.epoch.at(-1), 1), percent(newest?.test_accuracy), ...losses, ...cost];
   });
   const line = (tag, cells) => element("tr", {}, ...cells.map((textContent) => element(tag, { textContent })));

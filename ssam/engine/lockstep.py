@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from torch import Tensor
@@ -33,8 +33,8 @@ class History:
     """What a lane's result and its next evaluation need of its past."""
 
     losses: list[float] = field(default_factory=list)  # since the last evaluation
-    step_ms: list[float] = field(default_factory=list)
-    ratios: list[float] = field(default_factory=list)
+    step_ms: list[tuple[int, float]] = field(default_factory=list)  # with the number of the step
+    ratios: list[tuple[int, float]] = field(default_factory=list)
     last: EpochEvent | None = None
 
 
@@ -113,9 +113,9 @@ class StepReader:
         history = self._histories[lane.name]
         history.losses.append(loss)
         if unread.step > SETTLING_STEPS:
-            history.step_ms.append(step_ms)
+            history.step_ms.append((unread.step, step_ms))
             if ratio is not None:
-                history.ratios.append(ratio)
+                history.ratios.append((unread.step, ratio))
         lane.diverged |= not all(math.isfinite(value) for value in (loss, norm, gap or 0.0))
         return StepEvent(
             lane=lane.name,
@@ -170,6 +170,7 @@ def _evaluate(lane: Lane, batches: Batches, history: History) -> EpochEvent:
 
 def _result(lane: Lane, history: History) -> LaneResult:
     last = None if lane.diverged else history.last
+    interval = lane.lane.ascent_interval
     return LaneResult(
         name=lane.name,
         method=lane.method.name,
@@ -177,8 +178,22 @@ def _result(lane: Lane, history: History) -> LaneResult:
         rho=lane.rho,
         test_accuracy=last.test_accuracy if last else None,
         test_loss=last.test_loss if last else None,
-        step_ms_median=statistics.median(history.step_ms) if history.step_ms else None,
-        step_ratio_to_sgd=statistics.median(history.ratios) if len(history.ratios) >= FEWEST_PAIRS else None,
+        step_ms_median=typical(history.step_ms, interval) if history.step_ms else None,
+        step_ratio_to_sgd=typical(history.ratios, interval) if len(history.ratios) >= FEWEST_PAIRS else None,
         seconds=lane.seconds,
         diverged=lane.diverged,
     )
+
+
+def typical(values: Sequence[tuple[int, float]], interval: int) -> float:
+    """The median of a value that comes with the number of its step. Where only every ``interval``-th step perturbs, those
+    steps and the others have a median each, and this is their mean, each by its share of the steps.
+
+    >>> typical([(1, 2.0), (2, 1.0), (3, 1.1), (4, 0.9)], interval=4)
+    1.25
+    """
+    perturbing = [value for step, value in values if (step - 1) % interval == 0]
+    plain = [value for step, value in values if (step - 1) % interval]
+    if not perturbing or not plain:
+        return statistics.median(perturbing or plain)
+    return (statistics.median(perturbing) + (interval - 1) * statistics.median(plain)) / interval

@@ -1,12 +1,59 @@
 """What a lane's step should cost, counted in multiply-accumulates: how often each stage of the network runs. Never imports torch."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from ssam.spec.catalogue import METHODS
 from ssam.spec.race import LaneSpec, RaceSpec
 
 Touch = Literal["nothing", "vectors", "matrices"]  # of a stage: what of it the mask perturbs at most
+DIRECTIONS = {"momentum": "against the momentum buffer", "last": "along the last descent gradient"}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a lane takes its steps: the cheapest way that gives exactly what was asked for, or what ``words`` say.
+
+    ``predicted_ratio``: multiply-accumulates of a step over those of an SGD step. ``exact``: the step is the paper's, bit
+    for bit. ``split``: the stages before it run once a step."""
+
+    words: str
+    predicted_ratio: float
+    exact: bool = True
+    split: int = 0
+
+
+def plan_for(
+    spec: RaceSpec, lane: LaneSpec, stages: Sequence[str], shares: Sequence[float], touched: Sequence[Touch]
+) -> Plan:
+    """The plan of a lane.
+
+    Args:
+        spec: the race that the lane is in.
+        lane: the lane.
+        stages: the names of the network's stages.
+        shares: each stage's part of the compute, 0–1.
+        touched: per stage, what the lane may perturb there.
+    """
+    predicted = predicted_ratio(shares, first_pass_shares(spec, lane, touched))
+    if not METHODS[lane.method].perturbs:
+        return Plan("one pass", predicted)
+    exact, split = True, 0
+    if lane.direction != "gradient":
+        words, exact = f"one pass, perturbed {DIRECTIONS[lane.direction]}", False
+    elif is_sub_batch(spec, lane):
+        words, exact = f"ascent from {lane.ascent_batch} of {spec.batch_size} images", False
+    elif spec.lane_norm(lane) == "full":
+        words = "two full passes"
+    else:
+        split = next((i for i, what in enumerate(touched) if what != "nothing"), 0)
+        words = (
+            f"stages before {stages[split]} run once" if split else "two passes, the first for perturbed tensors only"
+        )
+    if lane.ascent_interval > 1:
+        words, exact = f"{words}, once every {lane.ascent_interval} steps", False
+    return Plan(words, predicted, exact, split)
 
 
 def first_pass_shares(spec: RaceSpec, lane: LaneSpec, touched: Sequence[Touch]) -> list[float]:

@@ -49,12 +49,24 @@ def window(connection: Connection, run_id: str, points: int) -> Window | None:
     told: dict[str, list[list[dict[str, Any]]]] = {
         table.name: [[] for _ in rows] for table in (epochs, masks)
     }  # by table, then lane
+    newest = ["{}"] * len(rows)  # the densities of each lane's last mask; those of the others are not looked at
     for table in (epochs, masks):
         for row in connection.execute(select(table).where(table.c.run == run.key).order_by(table.c.step)):
             fields = {name: value for name, value in row._mapping.items() if name not in ("run", "densities")}
             told[table.name][row.lane].append(fields | {"lane": rows[row.lane].name})
+            if table is masks:
+                newest[row.lane] = row.densities
     views = [
-        _lane_window(connection, row, told["epochs"][row.lane], told["masks"][row.lane], points) for row in rows
+        _lane_window(
+            connection,
+            row,
+            spec.lanes[row.lane].ascent_interval,
+            told["epochs"][row.lane],
+            told["masks"][row.lane],
+            json.loads(newest[row.lane]),
+            points,
+        )
+        for row in rows
     ] or [_waiting(name, lane.method) for name, lane in zip(spec.lane_names, spec.lanes, strict=True)]
     progress = sum(lane_progress(row, spec) for row in rows) / max(1, len(rows))
     elapsed = run.trained + (time.time() - run.training_since if run.training_since is not None else 0.0)
@@ -95,18 +107,25 @@ def heatmap(
 
 def _waiting(name: str, method: str) -> LaneWindow:
     steps: dict[str, list[float | None]] = {curve: [] for curve in CURVES}
-    return LaneWindow(name, method, "waiting", 0, steps, [], [], {}, None, None, None, 0, None, 0.0, 0)
+    return LaneWindow(name, method, "waiting", 0, steps, [], [], {}, {}, None, None, None, 0, None, 0.0, 0)
 
 
 def _lane_window(
-    connection: Connection, lane: Row, told_epochs: list[dict], told_masks: list[dict], points: int
+    connection: Connection,
+    lane: Row,
+    interval: int,
+    told_epochs: list[dict],
+    told_masks: list[dict],
+    densities: dict[str, float],
+    points: int,
 ) -> LaneWindow:
     curves = _curves(connection, lane, points)
-    recent = _recent(connection, lane)
-    medians = {phase: _quantile(recent[phase], 0.5) for phase in PHASES[:-1]}
+    kinds = _recent(connection, lane, interval)
+    medians = {phase: _typical(kinds, phase, 0.5) for phase in PHASES[:-1]}
     medians["mask"] = lane.refresh_ms / lane.refreshes if lane.refreshes else None
-    ratios = recent["ratio"] if len(recent["ratio"]) >= FEWEST_PAIRS else np.array([])
-    low, middle, high = (_quantile(ratios, share) for share in (0.25, 0.5, 0.75))
+    pairs = [len(values["ratio"]) for _, values in kinds]
+    enough = all(pairs) and sum(pairs) >= FEWEST_PAIRS
+    low, middle, high = (_typical(kinds, "ratio", share) if enough else None for share in (0.25, 0.5, 0.75))
     return LaneWindow(
         name=lane.name,
         method=lane.method,
@@ -115,8 +134,9 @@ def _lane_window(
         steps=curves,
         epochs=told_epochs,
         masks=told_masks,
+        densities=densities,
         phase_ms={phase: value for phase, value in medians.items() if value is not None},
-        step_ms=_quantile(recent["step"], 0.5),
+        step_ms=_typical(kinds, "step", 0.5),
         ratio=middle,
         ratio_iqr=None if low is None or high is None else (low, high),
         last_step=lane.last_step,
@@ -158,24 +178,42 @@ def _literal(number: int) -> ColumnClause[int]:
 
 
 _RECENT = (
-    select(*(steps.c[f"ms_{phase}"] for phase in PHASES), steps.c.ratio)
+    select(*(steps.c[f"ms_{phase}"] for phase in PHASES), steps.c.ratio, steps.c.step)
     .where(steps.c.run == bindparam("run"), steps.c.lane == bindparam("lane"))
     .where(steps.c.step > bindparam("after"))
 )
 
+Kinds = list[tuple[float, dict[str, np.ndarray]]]  # of steps: the share of the steps, and sorted values by name
 
-def _recent(connection: Connection, lane: Row) -> dict[str, np.ndarray]:
-    """Milliseconds per phase and the ratio to SGD of the last steps (the settling ones left out), each sorted.
-    ``step`` is the sum of STEP_PHASES."""
-    place = {"run": lane.run, "lane": lane.lane, "after": max(SETTLING_STEPS, lane.last_step - RECENT)}
+
+def _recent(connection: Connection, lane: Row, interval: int) -> Kinds:
+    """Milliseconds per phase and the ratio to SGD of the last steps (the settling ones left out). ``step`` is the sum of
+    STEP_PHASES. Where only every ``interval``-th step perturbs, those and the others are two kinds: a median over both
+    would be the time of one of them."""
+    place = {"run": lane.run, "lane": lane.lane, "after": max(SETTLING_STEPS, lane.last_step - max(RECENT, interval))}
     names = (*PHASES, "ratio")
-    table = np.array(list(zip(*connection.execute(_RECENT, place).all(), strict=True)), dtype=float)  # (names, steps)
+    rows = connection.execute(_RECENT, place).all()
+    table = np.array(list(zip(*rows, strict=True)), dtype=float)  # (names + 1, steps), the last row the steps' numbers
     if not table.size:
-        return dict.fromkeys((*names, "step"), np.array([]))
-    whole = np.nansum(table[[names.index(phase) for phase in STEP_PHASES]], axis=0)
-    table = np.sort(np.vstack([table, whole]), axis=1)  # NaN sorts last
-    known = np.isfinite(table).sum(axis=1)
-    return {name: table[row, : known[row]] for row, name in enumerate((*names, "step"))}
+        return [(1.0, dict.fromkeys((*names, "step"), np.array([])))]
+    perturbs = (table[-1] - 1) % interval == 0
+    table[-1] = np.nansum(table[[names.index(phase) for phase in STEP_PHASES]], axis=0)
+    kinds = []
+    for share, kind in ((1 / interval, perturbs), (1 - 1 / interval, ~perturbs)):
+        if kind.any():
+            values = np.sort(table[:, kind], axis=1)  # NaN sorts last
+            known = np.isfinite(values).sum(axis=1)
+            kinds.append((share, {name: values[row, : known[row]] for row, name in enumerate((*names, "step"))}))
+    return kinds
+
+
+def _typical(kinds: Kinds, name: str, share: float) -> float | None:
+    """The quantile of a value; with two kinds of steps the mean of theirs, each by its share. What one kind never has
+    costs it nothing."""
+    known = [(part, _quantile(values[name], share)) for part, values in kinds]
+    if all(value is None for _, value in known):
+        return None
+    return sum(part * (value or 0.0) for part, value in known) / sum(part for part, _ in known)
 
 
 def _quantile(values: np.ndarray, share: float) -> float | None:

@@ -47,9 +47,11 @@ class LaneWindow:
 
     ``steps`` maps each name of CURVES to one value per bin: the mean over 1, 2, 4, 8 … steps, None where a value is
     missing or not finite. ``epochs`` are the EpochEvents and ``masks`` the MaskEvents without their pictures, as
-    dictionaries. ``phase_ms`` is the median per phase over the last few hundred steps, for ``mask`` the mean of a
+    dictionaries; ``densities`` is the share perturbed of each layer under the newest mask, empty before the first.
+    ``phase_ms`` is the median per phase over the last few hundred steps, for ``mask`` the mean of a
     refresh; ``step_ms`` the median step, ``ratio`` its paired ratio to SGD with the quartiles in ``ratio_iqr``; a
-    lane's first few steps count for neither, and a ratio needs a few pairs.
+    lane's first few steps count for neither, and a ratio needs a few pairs. Where only every k-th step perturbs, all
+    of these are means over k steps: of one that perturbs and k − 1 that do not.
     ``total_steps`` is None on the seconds clock.
     """
 
@@ -60,6 +62,7 @@ class LaneWindow:
     steps: dict[str, list[float | None]]
     epochs: list[dict[str, Any]]
     masks: list[dict[str, Any]]
+    densities: dict[str, float]
     phase_ms: dict[str, float]
     step_ms: float | None
     ratio: float | None

@@ -1,0 +1,170 @@
+"""The controls of the lanes: session state ↔ LaneSpec. Every method has one set of them, with keys ``SETTING_METHOD``.
+
+A region ``from-3`` is two of them, ``region`` ("from") and ``stage`` (3), and so is a granularity ``n-of-4``:
+``granularity`` ("n") and ``group`` (4). What is out of sight does not count.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from app import texts
+from ssam.spec import METHODS, LaneSpec
+from ssam.spec.catalogue import Method
+from ssam.spec.race import SETTINGS
+
+PAIRED, NARROW = 105, 76  # pixels: two or three fields side by side in the sidebar
+STAGE, GROUP = 1, 4  # what these stand for where they are empty
+
+
+def fill(lanes: Sequence[LaneSpec]) -> None:
+    """Sets every control to the lanes. A second lane of a method stays text among the chosen ones."""
+    for method in METHODS:
+        _set(LaneSpec(method=method))
+    own = {lane.method: lane for lane in reversed(lanes)}  # the lane that gets its method's controls
+    own |= {lane.method: lane for lane in lanes if str(lane) == lane.method}
+    for lane in own.values():
+        _set(lane)
+    st.session_state["lanes"] = [lane.method if lane is own.get(lane.method) else str(lane) for lane in lanes]
+
+
+def read(option: str) -> LaneSpec:
+    """The lane that was chosen: a method with what its controls say, or text. Raises ValueError with one line."""
+    if option not in METHODS:
+        return LaneSpec.parse(option.lower())
+    method = METHODS[option]
+    values = {name: _state(name, method) for name in settings(method)}
+    if values.get("region") == "from":
+        values["region"] = f"from-{_state('stage', method, STAGE)}"
+    if values.get("granularity") == "n":
+        values["granularity"] = f"n-of-{_state('group', method, GROUP)}"
+    if values.get("direction") in texts.DIRECTION_RHO:
+        del values["ascent_batch"]
+    said = (f"{name}={value}" for name, value in values.items() if value is not None)
+    try:
+        return LaneSpec.parse(":".join([option, *said]))
+    except ValueError as error:  # in the words of its field under "Per lane"
+        raise ValueError(texts.labelled(f"{method.title} {error}")) from None
+
+
+def settings(method: Method) -> tuple[str, ...]:
+    """The lane settings that a method can have."""
+    absent = set()
+    if not method.sparse:
+        absent |= {"sparsity"}
+    if method.name not in ("ssam", "ssam-f"):
+        absent |= {"granularity"}
+    if method.name != "ssam":
+        absent |= {"score"}
+    if method.name == "ssam-d":
+        absent |= {"direction"}
+    return tuple(name for name in SETTINGS if name not in absent) if method.perturbs else ()
+
+
+def form(options: Sequence[str], seen: bool) -> None:
+    """Draws the controls of the methods among the chosen lanes; those of where and how only if they are ``seen``, since
+    they are many and the first page would wait for them."""
+    chosen = dict.fromkeys(options)  # each once: a typed one may repeat a picked one
+    own = [METHODS[option] for option in chosen if option in METHODS and METHODS[option].perturbs]
+    if not own:
+        st.caption("No lane here has a rho.")
+    for method in own:
+        with st.container(horizontal=True, gap="small"):
+            for name in ("rho", "sparsity") if method.sparse else ("rho",):
+                _number(name, method, 0.05, f"{st.session_state[name] or 0:g}", label=f"{method.title} {name}")
+        if seen:
+            _where_and_how(method)
+
+
+def _where_and_how(method: Method) -> None:
+    """What the lane perturbs, along what and how often; closed, it says so in a few words."""
+    problem, icon = "", None
+    try:
+        words = ", ".join(texts.lane_words(read(method.name))) or "everywhere"
+    except ValueError as error:
+        problem, words, icon = str(error), "these do not fit", ":material/error:"
+    with st.expander(f"{method.title}: {words}", key=f"where_{method.name}", icon=icon, type="compact"):
+        _fields(method)
+        if problem:
+            st.caption(problem)
+
+
+def _fields(method: Method) -> None:
+    has = settings(method)
+    with _pair():
+        _select("region", method, texts.REGIONS)
+        if _state("region", method) == "from":
+            _number("stage", method, 1, str(STAGE), NARROW)
+    if "granularity" in has:
+        with _pair():
+            _select("granularity", method, texts.GRANULARITIES)
+            if _state("granularity", method) == "n":
+                _number("group", method, 1, str(GROUP), NARROW)
+    if "score" in has:
+        _select("score", method, _scores(method), "random")
+    _select("norm", method, texts.NORMS, f"the race's: {st.session_state['norm']}")
+    if "direction" in has:
+        _select("direction", method, texts.DIRECTIONS)
+        if rho := texts.DIRECTION_RHO.get(_state("direction", method)):
+            st.caption(rho)
+    with _pair():
+        if _state("direction", method) not in texts.DIRECTION_RHO:
+            _number("ascent_batch", method, 16, "all")
+        _number("ascent_interval", method, 1, "1")
+
+
+def _pair() -> DeltaGenerator:
+    """A row for two fields."""
+    return st.container(horizontal=True, wrap=False, gap="small")
+
+
+def _scores(method: Method) -> dict[str, str]:
+    """What the weights can be ranked by: Fisher per cost only where there are blocks to rank, or where it is set already."""
+    fits = _state("granularity", method) == "block" or _state("score", method) == "fisher-per-cost"
+    return {score: title for score, title in texts.SCORES.items() if fits or score != "fisher-per-cost"}
+
+
+def _set(lane: LaneSpec) -> None:
+    region, _, stage = lane.region.partition("-")
+    granularity, _, group = lane.granularity.partition("-of-")
+    values = {name: getattr(lane, name) for name in SETTINGS}
+    values |= {"region": region, "stage": int(stage) if stage else None}
+    values |= {"granularity": granularity, "group": int(group) if group else None}
+    for name, value in values.items():
+        st.session_state[f"{name}_{lane.method}"] = value
+
+
+def _state(name: str, method: Method, empty: object = None) -> Any:
+    """The value of a control, or what it stands for where it is empty."""
+    value = st.session_state.get(f"{name}_{method.name}")
+    return empty if value is None else value
+
+
+def _number(name: str, method: Method, step: float, empty: str, width: int = PAIRED, label: str | None = None) -> None:
+    st.number_input(
+        label or texts.LABELS[name],
+        value=None,
+        step=step,
+        format="%g" if isinstance(step, float) else None,
+        placeholder=empty,
+        key=f"{name}_{method.name}",
+        width=width,
+        help=texts.LANE_HELP.get(name),
+        persist_state="page",
+    )
+
+
+def _select(name: str, method: Method, choices: Mapping[str, str], empty: str | None = None) -> None:
+    """``empty`` is what a field that may be left empty stands for."""
+    st.selectbox(
+        texts.LABELS[name],
+        list(choices),
+        index=0 if empty is None else None,
+        placeholder=empty,
+        key=f"{name}_{method.name}",
+        format_func=lambda choice: choices[choice],
+        help=texts.LANE_HELP[name],
+        persist_state="page",
+    )

@@ -1,0 +1,185 @@
+"""What a lane does in a step: its settings in words, and the stages of the network as its step runs them."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from app import texts
+from ssam.spec import METHODS, LaneSpec, RaceSpec
+from ssam.spec.cost import Plan, Touch, first_pass_shares, is_sub_batch, plan_for
+from ssam.store import LaneWindow
+
+PLANNED = {"direction": "gradient", "ascent_batch": None, "ascent_interval": 1}  # a plan's words tell of these
+Layers = Sequence[Mapping[str, Any]]  # the event Started's, as dictionaries
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage in a lane's step. ``share``: its part of the compute of a pass. ``ascent``: how much of a pass the ascent
+    runs in it, in the steps that perturb. ``density``: the share of its weights that is perturbed, None before the first
+    mask. All are 0–1."""
+
+    name: str
+    share: float
+    ascent: float
+    density: float | None
+
+
+@dataclass(frozen=True)
+class LaneSteps:
+    """How a lane takes its steps with the mask that it has now."""
+
+    plan: Plan
+    stages: tuple[Stage, ...]
+
+
+def lane_steps(
+    spec: RaceSpec, lane: LaneSpec, info: Mapping[str, Any], densities: Mapping[str, float]
+) -> LaneSteps | None:
+    """None where the race has not started, or is of the time before the stages were kept.
+
+    Args:
+        spec: the race.
+        lane: the lane.
+        info: the event Started as a dictionary, empty before it.
+        densities: the share perturbed of each layer under the newest mask, empty before the first.
+    """
+    if not info.get("stages"):
+        return None
+    layers, names = info["layers"], [stage["name"] for stage in info["stages"]]
+    shares = [stage["share"] for stage in info["stages"]]
+    perturbed = _region(layers, names, lane.region)
+    if not densities and not METHODS[lane.method].sparse:  # no mask: all of the region is perturbed
+        densities = dict.fromkeys(perturbed, 1.0)
+    if densities and lane.granularity != "weight":  # then the engine plans by the groups that were taken
+        perturbed = {name for name, density in densities.items() if density}
+    inside = [[layer for layer in layers if layer["stage"] == name] for name in names]
+    touched = [_touch([layer for layer in stage if layer["name"] in perturbed]) for stage in inside]
+    ascents = [share * lane.ascent_interval for share in first_pass_shares(spec, lane, touched)]
+    parts = zip(names, shares, ascents, inside, strict=True)
+    stages = (Stage(name, share, ascent, _density(stage, densities)) for name, share, ascent, stage in parts)
+    return LaneSteps(plan_for(spec, lane, names, shares, touched), tuple(stages))
+
+
+def _region(layers: Layers, stages: Sequence[str], region: str) -> set[str]:
+    """The names of a region's layers, which ``ssam.models.parameters_in`` finds where there is a network."""
+    if region == "norm":
+        return {layer["name"] for layer in layers if "norm" in layer["name"].split(".")[-2]}
+    if region == "all":
+        chosen = stages
+    elif region.startswith("from-"):
+        chosen = stages[int(region.removeprefix("from-")) :]
+    else:
+        sizes = [sum(_size(layer) for layer in layers if layer["stage"] == name) for name in stages]
+        half = min(range(1, len(stages)), key=lambda k: abs(2 * sum(sizes[:k]) - sum(sizes)))
+        chosen = stages[half:] if region == "late" else stages[:half]
+    return {layer["name"] for layer in layers if layer["stage"] in chosen}
+
+
+def _size(layer: Mapping[str, Any]) -> int:
+    return math.prod(layer["shape"])
+
+
+def _touch(layers: Layers) -> Touch:
+    if any(len(layer["shape"]) > 1 for layer in layers):
+        return "matrices"
+    return "vectors" if layers else "nothing"
+
+
+def _density(layers: Layers, densities: Mapping[str, float]) -> float | None:
+    if not densities:
+        return None
+    weights = sum(_size(layer) for layer in layers)
+    return sum(_size(layer) * densities.get(layer["name"], 0.0) for layer in layers) / max(1, weights)
+
+
+def strip(spec: RaceSpec, lane: LaneSpec, steps: LaneSteps) -> dict[str, Any]:
+    """The stages as the panel draws them: width, height and kind of each, and a sentence that says the same."""
+    return {
+        "every": lane.ascent_interval,
+        "stages": [
+            {
+                "name": stage.name,
+                "share": stage.share,
+                "ascent": stage.ascent,
+                "kind": _kind(spec, lane, stage),
+                "words": _sentence(spec, lane, stage),
+            }
+            for stage in steps.stages
+        ],
+    }
+
+
+def _kind(spec: RaceSpec, lane: LaneSpec, stage: Stage) -> str:
+    """``once``, ``twice``, ``light`` (the first time without the gradients of the weights) or ``part`` (of the batch)."""
+    if not stage.ascent:
+        return "once"
+    if is_sub_batch(spec, lane):
+        return "part"
+    return "twice" if stage.ascent == 1 else "light"
+
+
+def _sentence(spec: RaceSpec, lane: LaneSpec, stage: Stage) -> str:
+    runs = {
+        "once": "runs once",
+        "twice": "runs twice",
+        "light": "runs twice, the first time without gradients of its weights",
+        "part": f"runs twice, the first time on {lane.ascent_batch} of {spec.batch_size} images",
+    }[_kind(spec, lane, stage)]
+    if stage.ascent and lane.ascent_interval > 1:
+        runs += f", in one step of {lane.ascent_interval}"
+    share = f"{_percent(stage.share)} of the compute"
+    if stage.density is None:
+        return f"{share}, {runs}"
+    return f"{share}, {runs}; {f'perturbed {_percent(stage.density)}' if stage.density else 'not perturbed'}"
+
+
+def _percent(share: float) -> str:
+    """
+    >>> [_percent(share) for share in (1, 0.123, 0.0042, 0.00001)]
+    ['100 %', '12 %', '0.4 %', 'under 0.1 %']
+    """
+    if 0 < share < 0.0005:
+        return "under 0.1 %"
+    return f"{100 * share:.{int(share < 0.0995)}f} %" if share else "0 %"
+
+
+def settings(spec: RaceSpec, lane: LaneSpec, info: Mapping[str, Any], window: LaneWindow, plan: Plan | None) -> str:
+    """What the lane perturbs and how: with its newest mask also what the sparsity turned into, and a plan that saves time."""
+    if not METHODS[lane.method].perturbs:
+        return "no perturbation"
+    pays = plan is not None and (plan.predicted_ratio < 2 or not plan.exact)
+    where = lane.model_copy(update=PLANNED) if pays else lane
+    words = [
+        _pattern(spec, lane, info, window) if word == lane.granularity else word for word in texts.lane_words(where)
+    ]
+    parts = [_sparsity(spec, lane, window), f"ρ {spec.lane_rho(lane):g}", *words]
+    if plan and pays:
+        parts.append(
+            f"{plan.words}{'' if plan.exact else ', approximate'}: counted {plan.predicted_ratio:.2f}\N{NO-BREAK SPACE}×"
+        )
+    return " · ".join(filter(None, parts))
+
+
+def _sparsity(spec: RaceSpec, lane: LaneSpec, window: LaneWindow) -> str:
+    """What was asked for, and what the mask made of it where that is another whole percentage. A dense lane is asked for
+    none: only a region gives it some."""
+    asked = spec.lane_sparsity(lane)
+    made = 1 - window.masks[-1]["density"] if window.masks else asked
+    if round(100 * made) == round(100 * asked):
+        return f"sparsity {asked * 100:.3g} %" if asked else ""
+    if not METHODS[lane.method].sparse:
+        return f"sparsity {made * 100:.3g} %"
+    return f"sparsity {asked * 100:.3g} % asked, {made * 100:.0f} % made"
+
+
+def _pattern(spec: RaceSpec, lane: LaneSpec, info: Mapping[str, Any], window: LaneWindow) -> str:
+    """``n-of-4`` with its N, as in 2:4. The largest layer with anything perturbed tells N, else the sparsity asked for."""
+    if not lane.granularity.startswith("n-of-"):
+        return lane.granularity
+    m = int(lane.granularity.removeprefix("n-of-"))
+    share = 1 - spec.lane_sparsity(lane)
+    if taken := [layer for layer in info.get("layers", ()) if window.densities.get(layer["name"])]:
+        share = window.densities[max(taken, key=_size)["name"]]
+    return f"{round(m * share)}:{m}"

@@ -1,0 +1,112 @@
+// A strip of the network's stages per lane that perturbs: what of each stage runs again in the ascent, and what that costs.
+
+const { element, swatch, times } = await import(`./parts.js${new URL(import.meta.url).search}`);
+
+// The kinds of segments, as the legend explains them; only those that occur are listed.
+const KINDS = {
+  once: { words: "runs once", ascent: 0 },
+  twice: { words: "runs twice", ascent: 1 },
+  light: { words: "twice, the first time without gradients of its weights", ascent: 2 / 3 },
+  part: { words: "twice, the first time on a part of the batch", ascent: 1 / 2 },
+  some: { words: "in one step of several", ascent: 1, every: 2 },
+};
+
+/** Counted against measured, in words. */
+export function costs({ counted, ratio }) {
+  return [counted == null ? "" : `counted ${times(counted)}`, ratio == null ? "" : `measured ${times(ratio)}`].filter(Boolean).join(" · ");
+}
+
+/** Brings the strips up to date; they are made when the stages are first known, then only what changed is touched. */
+export function showStages(holder, data) {
+  const lanes = data.lanes.filter((lane) => lane.perturbs && lane.counted != null);
+  const made = `${data.run} ${lanes.map(({ name, strip }) => `${name} ${strip?.stages.length}`)}`;
+  holder.hidden = !lanes.length;
+  if (holder.dataset.made !== made) {
+    holder.dataset.made = made;
+    holder.pointed = null;
+    const drawn = lanes.some((lane) => lane.strip);
+    const below = [element("p", { className: "pointed", textContent: "Point at a stage, or tap it." }), element("p", { className: "kinds", ariaHidden: "true" })];
+    holder.replaceChildren(...lanes.map((lane, at) => row(holder, lane, at)), ...(drawn ? below : []));
+  }
+  lanes.forEach((lane, at) => {
+    const row = holder.children[at];
+    show(row.querySelector(".costs"), costs(lane));
+    lane.strip?.stages.forEach((stage, place) => fill(row.querySelector(".strip").children[place], stage, lane.strip.every));
+  });
+  if (holder.pointed) point(holder, holder.pointed);
+  showKinds(holder.querySelector(".kinds"), lanes);
+}
+
+function show(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+function row(holder, lane, at) {
+  const title = element("p", {}, swatch(lane), element("b", { textContent: lane.title }), element("span", { className: "costs" }));
+  const made = element("div", { className: "steps" }, title);
+  made.style.setProperty("--lane", lane.color);
+  if (lane.strip) made.append(strip(holder, lane, at));
+  return made;
+}
+
+/** A list whose entries are read out one by one; the arrow keys go along it. */
+function strip(holder, lane, at) {
+  const made = element("div", { className: "strip", role: "listbox", tabIndex: 0, ariaLabel: `Stages of ${lane.title}` });
+  made.append(
+    ...lane.strip.stages.map((stage, place) => {
+      const segment = element("span", { role: "option", id: `stage-${at}-${place}` }, element("i"));
+      segment.style.flexGrow = stage.share;
+      return segment;
+    }),
+  );
+  const last = made.childElementCount - 1;
+  const place = () => [...made.children].indexOf(holder.pointed);
+  const follow = ({ target }) => {
+    const segment = target.closest(".strip > span");
+    if (segment) point(holder, segment);
+  };
+  made.onpointerover = made.onclick = follow;
+  made.onfocus = () => point(holder, made.children[Math.max(0, place())]);
+  made.onkeydown = (event) => {
+    const next = { ArrowLeft: place() - 1, ArrowRight: place() + 1, Home: 0, End: last }[event.key];
+    if (next === undefined) return;
+    event.preventDefault();
+    point(holder, made.children[Math.max(0, Math.min(last, next))]);
+  };
+  return made;
+}
+
+function fill(segment, { name, ascent, kind, words }, every) {
+  segment.dataset.kind = kind;
+  segment.style.setProperty("--ascent", ascent);
+  segment.style.setProperty("--every", every);
+  const label = `${name}: ${words}`;
+  if (segment.ariaLabel !== label) segment.ariaLabel = label;
+}
+
+/** Says below the strips what a segment is, and marks it. */
+function point(holder, segment) {
+  holder.pointed = segment;
+  for (const other of holder.querySelectorAll("[aria-selected=true]")) if (other !== segment) other.ariaSelected = "false";
+  segment.ariaSelected = "true";
+  segment.parentElement.setAttribute("aria-activedescendant", segment.id);
+  show(holder.querySelector(".pointed"), segment.ariaLabel);
+}
+
+function showKinds(holder, lanes) {
+  if (!holder) return;
+  const strips = lanes.map((lane) => lane.strip).filter(Boolean);
+  const found = new Set(strips.flatMap(({ stages, every }) => stages.flatMap(({ kind }) => (every > 1 && kind !== "once" ? [kind, "some"] : [kind]))));
+  const shown = Object.keys(KINDS).filter((kind) => found.has(kind));
+  if (holder.dataset.shown === shown.join()) return;
+  holder.dataset.shown = shown.join();
+  holder.replaceChildren(...shown.map(sample));
+}
+
+function sample(kind) {
+  const { words, ascent, every = 1 } = KINDS[kind];
+  const segment = element("span", { className: "sample" }, element("i"));
+  segment.style.setProperty("--ascent", ascent);
+  segment.style.setProperty("--every", every);
+  return element("span", {}, segment, words);
+}

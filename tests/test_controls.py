@@ -1,0 +1,290 @@
+"""The form: what it offers is what a race may have, and it says every race exactly."""
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+from pydantic import ValidationError
+from streamlit.testing.v1 import AppTest
+
+from app import controls, lane_controls, texts, theme
+from app.server import Lab
+from ssam.spec import METHODS, MODELS, LaneSpec, RaceSpec, parse_spec, preset
+from ssam.spec.race import MAX_LANES, SETTINGS
+from ssam.store import Store
+from tests import test_app
+from tests.test_app import page, start
+
+store = test_app.store  # the fixture
+NO_LAB = cast(Lab, None)  # only own images need one
+VALUES = {
+    "rho": some.floats(0, 10),
+    "sparsity": some.floats(0, 1),
+    "norm": some.sampled_from(["full", "masked"]),
+    "region": some.sampled_from(["early", "late", "norm"]) | some.integers(0, 7).map(lambda stage: f"from-{stage}"),
+    "granularity": some.sampled_from(["tensor", "block"]) | some.integers(2, 64).map(lambda group: f"n-of-{group}"),
+    "score": some.sampled_from(["fisher", "fisher-per-cost", "gradient", "magnitude", "random"]),
+    "direction": some.sampled_from(["momentum", "last"]),
+    "ascent_batch": some.integers(1, 4096),
+    "ascent_interval": some.integers(2, 1000),
+}
+
+
+@some.composite
+def lanes(draw: some.DrawFn) -> LaneSpec:
+    """Any valid lane, each of its settings set half of the time."""
+    method = METHODS[draw(some.sampled_from(list(METHODS)))]
+    can = lane_controls.settings(method)
+    values = {name: draw(values) for name, values in VALUES.items() if name in can and draw(some.booleans())}
+    if values.get("score") == "fisher-per-cost":
+        values["granularity"] = "block"
+    if "direction" in values:
+        values.pop("ascent_batch", None)
+    return LaneSpec.model_validate({"method": method.name, **values})
+
+
+races = some.builds(
+    RaceSpec,
+    lanes=some.lists(lanes(), min_size=1, max_size=MAX_LANES, unique=True).map(tuple),
+    fisher_batch=some.integers(1, 256),
+    norm=some.sampled_from(["full", "masked"]),
+    model=some.sampled_from([name for name, model in MODELS.items() if model.min_size <= 28]),
+    clock=some.sampled_from(["epochs", "gradients", "seconds"]),
+    train_size=some.none() | some.integers(4096, 10_000),
+)
+
+
+@given(spec=races)
+def test_the_controls_say_any_race_exactly(spec: RaceSpec) -> None:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        state: dict[str, Any] = {}
+        for module in (controls, lane_controls):
+            monkeypatch.setattr(module, "st", SimpleNamespace(session_state=state))
+        controls.fill(parse_spec({"lanes": "sgd,sam:rho=3,ssam:region=from-5:granularity=n-of-9:direction=last"}))
+        controls.fill(spec)
+        assert controls.read(NO_LAB) == spec
+        assert parse_spec(controls.read(NO_LAB).to_strings()) == spec, "and so does the address"
+        picked = [option for option in state["lanes"] if option in METHODS]
+        sayable = {lane.method for lane in spec.lanes}
+        assert sorted(picked) == sorted(sayable), "one lane of every method has the method's controls"
+        for method in METHODS.keys() - sayable:
+            assert lane_controls.read(method) == LaneSpec(method=method), "nothing is left of earlier settings"
+
+
+@given(spec=races)
+def test_no_two_lanes_of_a_race_have_one_title(spec: RaceSpec) -> None:
+    unrounded = {lane.model_copy(update={"rho": None, "sparsity": None}) for lane in spec.lanes}
+    assert len({theme.lane_title(lane) for lane in unrounded}) == len(unrounded)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_method_is_offered_what_its_lanes_may_have_and_nothing_else(method: str) -> None:
+    examples = {"region": "late", "granularity": "block", "score": "magnitude", "norm": "masked", "direction": "last"}
+    allowed = set()
+    for name in SETTINGS:
+        try:
+            LaneSpec.model_validate({"method": method, name: examples.get(name, 1)})
+        except ValidationError:
+            continue
+        allowed.add(name)
+    offered = set(lane_controls.settings(METHODS[method]))
+    assert offered == allowed if METHODS[method].perturbs else not offered
+
+
+def test_every_choice_of_the_spec_is_offered() -> None:
+    fields = LaneSpec.model_json_schema()["properties"]
+    assert list(fields["direction"]["enum"]) == list(texts.DIRECTIONS)
+    assert texts.DIRECTION_RHO.keys() == set(texts.DIRECTIONS) - {"gradient"}
+    assert set(fields["score"]["anyOf"][0]["enum"]) == set(texts.SCORES)
+    assert set(fields["norm"]["anyOf"][0]["enum"]) == set(texts.NORMS)
+    for name in SETTINGS:
+        assert name in ("rho", "sparsity") or name in texts.LANE_HELP
+        assert name in texts.LABELS
+
+
+def drawn(app: AppTest, method: str) -> set[str]:
+    keys = [field.key for field in (*app.selectbox, *app.number_input) if field.key]
+    return {key.removesuffix(f"_{method}") for key in keys if key.endswith(f"_{method}")}
+
+
+def said(app: AppTest) -> list[str]:
+    """What is set, as the closed controls say it."""
+    return [block.label for block in app.expander if ": " in block.label]
+
+
+def opened(app: AppTest, to: bool = True) -> AppTest:
+    """Unfolds "Per lane"."""
+    app.session_state["per_lane"] = to
+    return app.run()
+
+
+def one_lane(store: Store, app: AppTest) -> str:
+    """Starts the race and gives its last lane."""
+    assert [error.value for error in app.error] == []
+    start(app)
+    return str(store.runs()[0].spec.lanes[-1])
+
+
+def test_only_what_a_method_can_have_is_drawn(store: Store) -> None:
+    app = page(lanes="sgd,sam,ssam-f,ssam-d,ssam")
+    for method in METHODS.values():
+        assert drawn(app, method.name) <= {"rho", "sparsity"}, "the rest is folded away"
+    opened(app)
+    for method in METHODS.values():
+        assert drawn(app, method.name) == set(lane_controls.settings(method))
+    assert said(app) == ["SAM: everywhere", "SSAM-F: everywhere", "SSAM-D: everywhere", "SSAM: everywhere"]
+
+
+def test_where_and_how_are_set_without_typing(store: Store) -> None:
+    app = opened(page(lanes="sgd,ssam"))
+    app.selectbox(key="region_ssam").set_value("from").run()
+    app.number_input(key="stage_ssam").set_value(3).run()
+    app.selectbox(key="granularity_ssam").set_value("n").run()
+    app.number_input(key="group_ssam").set_value(8).run()
+    app.selectbox(key="score_ssam").set_value("magnitude").run()
+    app.selectbox(key="norm_ssam").set_value("masked").run()
+    app.number_input(key="ascent_batch_ssam").set_value(32).run()
+    app.number_input(key="ascent_interval_ssam").set_value(4).run()
+    assert said(app) == ["SSAM: from stage 3, n-of-8, by magnitude, masked norm, ascent from 32, every 4 steps"]
+    text = "ssam:norm=masked:region=from-3:granularity=n-of-8:score=magnitude:ascent_batch=32:ascent_interval=4"
+    assert app.query_params["lanes"] in (f"sgd,{text}", [f"sgd,{text}"])
+    assert one_lane(store, app) == text
+
+
+@pytest.mark.parametrize(
+    "lane",
+    [
+        "sam:region=early:ascent_interval=3",
+        "sam:rho=1.25:direction=momentum",
+        "ssam-f:region=from-0:granularity=n-of-64",
+        "ssam-d:norm=full:region=norm:ascent_batch=1",
+        "ssam:granularity=block:score=fisher-per-cost:direction=last",
+        "ssam:score=random",
+    ],
+)
+def test_an_address_with_a_lane_is_kept_by_the_controls(store: Store, lane: str) -> None:
+    app = opened(page(lanes=f"sgd,{lane}"))
+    assert not app.exception
+    app.number_input(key="seed").set_value(4).run()
+    assert one_lane(store, app) == str(LaneSpec.parse(lane))
+
+
+def test_a_second_lane_of_a_method_stays_text(store: Store) -> None:
+    app = opened(page(lanes="ssam-f:region=late,ssam-f:direction=last,sam:ascent_batch=8,sam"))
+    assert app.multiselect(key="lanes").value == ["ssam-f", "ssam-f:direction=last", "sam:ascent_batch=8", "sam"]
+    assert said(app) == ["SSAM-F: late half", "SAM: everywhere"]
+
+
+def test_what_is_out_of_sight_does_not_count(store: Store) -> None:
+    app = opened(page(lanes="sgd,ssam-f:region=from-2:granularity=n-of-8:ascent_batch=32"))
+    app.selectbox(key="direction_ssam-f").set_value("momentum").run()
+    assert "ascent_batch" not in drawn(app, "ssam-f")
+    assert any("rho of its own: about 1 to 1.5" in caption.value for caption in app.caption)
+    app.selectbox(key="region_ssam-f").set_value("late").run()
+    app.selectbox(key="granularity_ssam-f").set_value("tensor").run()
+    assert not {"stage", "group"} & drawn(app, "ssam-f")
+    assert said(app) == ["SSAM-F: late half, whole tensors, momentum direction"]
+    app.selectbox(key="direction_ssam-f").set_value("gradient").run()
+    assert app.number_input(key="ascent_batch_ssam-f").value == 32, "it comes back as it was"
+    assert one_lane(store, app) == "ssam-f:region=late:granularity=tensor:ascent_batch=32"
+
+
+@pytest.mark.parametrize("unfolded", [True, False])
+def test_the_controls_of_a_lane_that_leaves_come_back_with_it(store: Store, unfolded: bool) -> None:
+    app = opened(page(lanes="sgd,ssam-f:region=late:norm=masked"), unfolded)
+    app.multiselect(key="lanes").set_value(["sgd"]).run()
+    assert said(app) == []
+    app.multiselect(key="lanes").set_value(["sgd", "ssam-f"]).run()
+    assert one_lane(store, app) == "ssam-f:norm=masked:region=late"
+
+
+def test_what_was_set_stays_set_when_it_is_folded_away(store: Store) -> None:
+    app = opened(page(lanes="sgd,ssam-f"))
+    app.selectbox(key="region_ssam-f").set_value("late").run()
+    opened(app, to=False)
+    assert drawn(app, "ssam-f") == {"rho", "sparsity"}
+    app.number_input(key="seed").set_value(1).run()
+    assert opened(app).selectbox(key="region_ssam-f").value == "late"
+    assert one_lane(store, app) == "ssam-f:region=late"
+
+
+def test_a_preset_takes_everything_back(store: Store) -> None:
+    app = opened(page(lanes="sgd,sam,ssam-f,ssam-d"))
+    app.selectbox(key="region_ssam-f").set_value("late").run()
+    app.selectbox(key="preset").set_value("quick").run()
+    assert app.selectbox(key="region_ssam-f").value == "all"
+    start(app)
+    assert store.runs()[0].spec == preset("quick").spec
+
+
+def test_empty_fields_stand_for_what_they_show(store: Store) -> None:
+    lane = "ssam:norm=masked:region=from-2:granularity=n-of-8:score=fisher:ascent_interval=2"
+    app = opened(page(lanes=f"sgd,{lane}"))
+    for name in ("stage", "group", "ascent_interval"):
+        app.number_input(key=f"{name}_ssam").set_value(None).run()
+        assert app.number_input(key=f"{name}_ssam").placeholder == ("4" if name == "group" else "1")
+    for name in ("score", "norm"):
+        app.selectbox(key=f"{name}_ssam").set_value(None).run()
+    assert app.selectbox(key="score_ssam").proto.placeholder == "random"
+    assert app.selectbox(key="norm_ssam").proto.placeholder == "the race's: full"
+    assert one_lane(store, app) == "ssam:region=from-1:granularity=n-of-4"
+
+
+def test_fisher_per_cost_is_offered_for_blocks_only(store: Store) -> None:
+    app = opened(page(lanes="sgd,ssam"))
+    title = texts.SCORES["fisher-per-cost"]
+    assert title not in app.selectbox(key="score_ssam").options
+    app.selectbox(key="granularity_ssam").set_value("block").run()
+    assert title in app.selectbox(key="score_ssam").options
+    app.selectbox(key="score_ssam").set_value("fisher-per-cost").run()
+    app.selectbox(key="granularity_ssam").set_value("weight").run()
+    (error,) = app.error
+    assert error.value == "SSAM score 'fisher-per-cost' ranks blocks, so granularity 'weight' must be 'block'"
+    assert said(app) == ["SSAM: these do not fit"]
+    assert any(caption.value == error.value for caption in app.caption), "also beside the fields"
+    app.selectbox(key="score_ssam").set_value("fisher").run()
+    assert not app.error
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("ascent_batch", 0, "SSAM-F Ascent batch '0' must be a whole number from 1 to 4096"),
+        ("ascent_interval", 0, "SSAM-F Ascent every '0' must be a whole number from 1 to 1000"),
+        (
+            "stage",
+            -1,
+            "SSAM-F 'from--1' is not a region; allowed: all, early, late, norm, from-K with a stage number K",
+        ),
+        (
+            "group",
+            1,
+            "SSAM-F 'n-of-1' is not a granularity; allowed: weight, tensor, block, n-of-M with M from 2 to 64",
+        ),
+    ],
+)
+def test_a_bad_number_is_told_in_one_line(store: Store, name: str, value: int, expected: str) -> None:
+    app = opened(page(lanes="sgd,ssam-f:region=from-1:granularity=n-of-4"))
+    app.number_input(key=f"{name}_ssam-f").set_value(value).run()
+    assert not app.exception
+    assert [error.value for error in app.error] == [expected]
+    assert app.button(key="start_race").disabled
+
+
+def test_momentum_direction_without_momentum_is_refused(store: Store) -> None:
+    app = page(lanes="sgd,sam:direction=momentum")
+    app.number_input(key="momentum").set_value(0.0).run()
+    (error,) = app.error
+    assert error.value.startswith("Momentum 0 leaves no buffer")
+
+
+def test_the_fisher_batch_is_a_field_of_the_form(store: Store) -> None:
+    app = page(preset="quick")
+    app.number_input(key="fisher_batch").set_value(8).run()
+    start(app)
+    assert store.runs()[0].spec.fisher_batch == 8
+    app.number_input(key="fisher_batch").set_value(0).run()
+    (error,) = app.error
+    assert error.value == "Fisher batch '0' must be a whole number from 1 to 256"

@@ -78,9 +78,10 @@ def flatten(tensors: Mapping[Tensor, Tensor]) -> Tensor:
 
 
 def unflatten(flat: Tensor, like: Mapping[Tensor, Tensor]) -> dict[Tensor, Tensor]:
-    """The (N,) tensor cut up again: one tensor per key, of its value's shape, on the key's device."""
+    """The (N,) tensor cut up again: one tensor per key, of its value's shape, on the key's device, laid out in memory as the
+    key is (a CPU multiplies tensors of one layout much faster)."""
     parts = flat.split([tensor.numel() for tensor in like.values()])
     return {
-        key: part.view(tensor.shape).to(key.device, copy=True)
+        key: torch.empty_like(key, dtype=flat.dtype, requires_grad=False).copy_(part.view(tensor.shape))
         for (key, tensor), part in zip(like.items(), parts, strict=True)
     }

@@ -11,10 +11,11 @@ EPSILON = 1e-12  # keeps a zero gradient from dividing by zero; the value of the
 
 
 class Perturbation(NamedTuple):
-    """``epsilon`` has one tensor per parameter; ``radius`` is a 0-dim tensor, so nothing waits for the device."""
+    """``epsilon`` has one tensor per parameter; the norms are 0-dim tensors, so nothing waits for the device."""
 
     epsilon: list[Tensor]
     radius: Tensor  # ‖ε‖₂, the effective radius
+    norm: Tensor  # ‖g‖₂ or ‖m⊙g‖₂, what ε is divided by
 
 
 def perturbation(
@@ -36,20 +37,25 @@ def perturbation(
         params: tensors of any shapes, all on one device.
         grads: their gradients, same shapes.
         rhos: the radius for each tensor (parameter groups may differ).
-        masks: bool tensors of the same shapes, True = perturbed; None perturbs the whole tensor.
+        masks: bool tensors of the same shapes, True = perturbed; None perturbs the whole tensor, at no cost.
         norm: ``"full"`` or ``"masked"``.
         adaptive: per tensor; None means nowhere.
     """
     if not params:
-        return Perturbation([], torch.zeros(()))
+        return Perturbation([], torch.zeros(()), torch.zeros(()))
     scales = [w.abs() if a else None for w, a in zip(params, adaptive or [False] * len(params), strict=True)]
     scaled = [g if t is None else t * g for g, t in zip(grads, scales, strict=True)]
-    kept = [s if m is None else s * m for s, m in zip(scaled, masks, strict=True)]
-    divisor = total_norm(scaled if norm == "full" else kept) + EPSILON
+    # Read as bytes: a CPU multiplies those up to twice as fast as bools, to the same result.
+    kept = [s if m is None else s * m.view(torch.uint8) for s, m in zip(scaled, masks, strict=True)]
     directions = [k if t is None else t * k for k, t in zip(kept, scales, strict=True)]
-    epsilon = list(torch._foreach_mul(directions, list(rhos)))
-    torch._foreach_div_(epsilon, divisor)
-    return Perturbation(epsilon, total_norm(epsilon))
+    size = total_norm(scaled if norm == "full" else kept)
+    divisor = size + EPSILON
+    if len(set(rhos)) == 1:  # as nearly always: one pass over the weights instead of two
+        epsilon = list(torch._foreach_mul(directions, rhos[0] / divisor))
+    else:
+        epsilon = list(torch._foreach_mul(directions, list(rhos)))
+        torch._foreach_div_(epsilon, divisor)
+    return Perturbation(epsilon, total_norm(epsilon), size)
 
 
 def total_norm(tensors: Sequence[Tensor]) -> Tensor:

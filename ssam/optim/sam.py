@@ -97,8 +97,10 @@ class SAM(Optimizer):
         if masks is not None:
             self._check_masks(masks)
         self._masks = masks
-        # Known once a mask, so that a step neither waits for the device nor copies tensors that stay where they are.
+        # Known once a mask, so that a step neither waits for the device, nor copies tensors that stay where they are, nor
+        # multiplies by a mask that keeps everything.
         self._untouched = set() if masks is None else {p for p in self._parameters() if not _any(masks.get(p))}
+        self._whole = set() if masks is None else {p for p, mask in masks.items() if bool(mask.all())}
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One whole step. The closure zeroes the gradients, runs forward and backward, and returns the loss; it is
@@ -129,26 +131,27 @@ class SAM(Optimizer):
         step is the same, bit for bit.
         """
         self._must_be_at_w("take an ascent step")
-        directions = {p: p.grad for p in self._parameters() if p.grad is not None} if along is None else dict(along)
-        if not directions:
-            raise RuntimeError("no parameter has a gradient; run a backward pass before ascent_step()")
-        counted = [
-            (p, group)
+        found = [
+            (p, direction, group)
             for group in self.param_groups
             for p in group["params"]
-            if p in directions and (self.norm == "full" or p not in self._untouched)
+            if (direction := p.grad if along is None else along.get(p)) is not None
         ]
-        params = [p for p, _ in counted]
-        adaptive = [group.get("adaptive", self.adaptive) for _, group in counted]
-        epsilon, self.radius = perturbation(
+        if not found:
+            raise RuntimeError("no parameter has a gradient; run a backward pass before ascent_step()")
+        counted = found if self.norm == "full" else [entry for entry in found if entry[0] not in self._untouched]
+        params = [p for p, _, _ in counted]
+        adaptive = [group.get("adaptive", self.adaptive) for _, _, group in counted]
+        epsilon, self.radius, norm = perturbation(
             params,
-            [directions[p] for p in params],
-            [self._group_rho(group) for _, group in counted],
+            [direction for _, direction, _ in counted],
+            [self._group_rho(group) for _, _, group in counted],
             [self._mask_of(p) for p in params],
             self.norm,
             adaptive if any(adaptive) else None,
         )
-        self.gradient_norm = total_norm(list(directions.values()))
+        known = self.norm == "full" and not any(adaptive)
+        self.gradient_norm = norm if known else total_norm([direction for _, direction, _ in found])
         moved = [(p, e) for p, e in zip(params, epsilon, strict=True) if p not in self._untouched]
         self._saved = [(p, p.clone()) for p, _ in moved]
         if moved:
@@ -210,7 +213,8 @@ class SAM(Optimizer):
         return self.rho if "rho" in self.base.defaults else group.get("rho", self.rho)
 
     def _mask_of(self, parameter: Tensor) -> Tensor | None:
-        if self._masks is None:
+        """None where all of it is perturbed."""
+        if self._masks is None or parameter in self._whole:
             return None
         mask = self._masks.get(parameter)
         return torch.zeros_like(parameter, dtype=torch.bool) if mask is None else mask

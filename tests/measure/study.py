@@ -31,7 +31,10 @@ LANES_A_RACE = 7  # next to SGD
 LESSON = {name: value for name, value in preset("noisy-labels").spec.to_strings().items() if name != "lanes"}
 TASKS = {
     "noisy-labels": ("CNN-8, Fashion-MNIST, 40 % wrong labels", {}),
-    "noisy-resnet20": ("ResNet-20, Fashion-MNIST, 40 % wrong labels", {"model": "resnet20", "epochs": "10"}),
+    "noisy-resnet20": (
+        "ResNet-20, Fashion-MNIST, 40 % wrong labels",
+        {"model": "resnet20", "train_size": "2000", "batch_size": "64", "epochs": "12"},
+    ),
     "noisy-colour": ("CNN-8, CIFAR-10 images, 40 % wrong labels", {"dataset": "cifar10"}),
     "clean-labels": ("CNN-8, Fashion-MNIST, all labels right", {"label_noise": "0"}),
 }

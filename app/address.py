@@ -5,7 +5,7 @@ import streamlit as st
 from ssam.spec import RaceSpec, parse_spec, preset, presets
 from ssam.store import Store
 
-_SEEN, _WRITTEN = "_address_seen", "_address_written"
+_SEEN, _WRITTEN, _LEFT = "_address_seen", "_address_written", "_address_left"
 
 
 def moved() -> bool:
@@ -33,9 +33,10 @@ def read(store: Store) -> tuple[RaceSpec, str | None, str | None]:
     """The settings, the id of the run to show, and one line about what could not be read (None where all could).
 
     Settings left out are the preset's where the address names one, else those of ``RaceSpec``; an address without any
-    means the run's own, or the default preset. Garbage gives the default preset.
+    means what the reader had before going to another page, the run's own, or the default preset. Garbage gives the
+    default preset.
     """
-    settings = dict(st.query_params)
+    settings = dict(st.query_params) or st.session_state.pop(_LEFT, {})
     run_id = settings.pop("run", None)
     name = settings.pop("preset", None)
     run = store.run(run_id) if run_id else None
@@ -56,10 +57,23 @@ def read(store: Store) -> tuple[RaceSpec, str | None, str | None]:
 
 def write(spec: RaceSpec, run_id: str | None) -> None:
     """Puts the settings and the shown run into the address bar."""
-    address = spec.to_strings() or {"dataset": spec.dataset}  # never empty: that would mean the default preset
+    address = of(spec)
     if run_id:
         address["run"] = run_id
     written: list[dict[str, str]] = st.session_state[_WRITTEN]
     if address != (written[-1] if written else st.session_state[_SEEN]):
         st.query_params.from_dict(address)
         written.append(address)
+
+
+def of(spec: RaceSpec) -> dict[str, str]:
+    """The settings as an address, never an empty one: that would mean the default preset."""
+    return spec.to_strings() or {"dataset": spec.dataset}
+
+
+def leave() -> None:
+    """Another page is shown. Its address is no race's, and coming back is a move, to where the reader was."""
+    if _SEEN in st.session_state:
+        written = st.session_state.pop(_WRITTEN)
+        seen = st.session_state.pop(_SEEN)
+        st.session_state[_LEFT] = written[-1] if written else seen

@@ -410,7 +410,7 @@ def test_the_settings_of_a_lane_carry_its_plan_once_that_is_known(store: Store) 
     spec = parse_spec({"lanes": "sgd,ssam-f:region=late:norm=masked", "rho": 0.3})
     assert [lane["settings"] for lane in live(page(run=race(store, spec)))["lanes"]] == [
         "no perturbation",
-        "sparsity 50 % · ρ 0.3 · region late",
+        "sparsity 50 % · ρ 0.3 · late half · masked norm",
     ]
 
 

@@ -17,7 +17,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateTable
 
-from ssam.spec import MODELS, LaneSpec, RaceSpec
+from ssam.spec import MODELS, LaneSpec, RaceSpec, parse_spec
 from ssam.spec.events import EpochEvent, LaneEnded, LaneResult, MaskEvent, Preparing, Result
 from ssam.store import Store, reader
 from ssam.store.schema import metadata
@@ -146,10 +146,25 @@ def test_settling_steps_and_few_pairs_tell_nothing(store: Store) -> None:
     assert (enough.ratio, enough.ratio_iqr) == (2.0, (2.0, 2.0))
 
 
+def test_where_only_every_kth_step_perturbs_times_are_means_over_k_steps(store: Store) -> None:
+    """One perturbing step of 20 ms and three of 10 ms cost 12.5 ms a step, though the median step has 10."""
+    spec = parse_spec({"lanes": "sgd,sam:ascent_interval=4"})
+    run_id, writer = queue(store, spec)
+    plain, perturbing = {"forward1": 4.0, "update": 6.0}, {"forward1": 4.0, "forward2": 10.0, "update": 6.0}
+    for number in range(1, 41):
+        perturbs = number % 4 == 1
+        changed = {"ms": perturbing if perturbs else plain, "ratio": 2.0 if perturbs else 1.0}
+        writer.add(step("sam", number, **changed))
+    writer.close()
+    sam = store.window(run_id).lanes[1]
+    assert (sam.step_ms, sam.ratio, sam.ratio_iqr) == (12.5, 1.25, (1.25, 1.25))
+    assert sam.phase_ms == {"forward1": 4.0, "forward2": 2.5, "update": 6.0}
+
+
 def test_masks_come_back_as_pictures(store: Store) -> None:
     run_id, writer = queue(store)
     first, second = (np.random.default_rng(seed).integers(0, 256, (3, 5), dtype=np.uint8) for seed in (0, 1))
-    writer.add(mask("ssam-f", 1, first))
+    writer.add(mask("ssam-f", 1, first, densities={"conv.weight": 0.5, "file": 0.75}))
     writer.add(mask("ssam-f", 20, second, changed=0.25, overlap=0.6))
     newest = store.heatmap(run_id, "ssam-f", "conv.weight")
     assert (newest.step, newest.epoch, newest.density, newest.shape) == (20, 2.0, 0.25, (3, 5))
@@ -163,6 +178,7 @@ def test_masks_come_back_as_pictures(store: Store) -> None:
         (1, None, None),
         (20, 0.25, 0.6),
     ]
+    assert [lane.densities for lane in store.window(run_id).lanes] == [{}, {"conv.weight": 0.25, "file": 0.75}]
     assert sorted(path.name for path in (store.run_folder(run_id) / "masks").iterdir()) == ["1-1.npz", "1-20.npz"]
 
 

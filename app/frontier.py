@@ -1,0 +1,227 @@
+"""The points of the frontier page: lanes with their seeds, compared with SGD and SAM on the same seeds."""
+
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from ssam.spec import LaneSpec, RaceSpec
+
+Source = Literal["final", "search", "own"]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One lane on one seed. Accuracies are of the last epoch in %, None where the lane diverged; ``sgd`` and ``sam`` those
+    of the lanes it is compared with, same seed. Ratios are in SGD steps; ``trusted`` is False on a shared machine."""
+
+    seed: int
+    accuracy: float | None
+    step_ratio: float | None
+    seconds_ratio: float | None
+    trusted: bool = True
+    sgd: float | None = None
+    sam: float | None = None
+
+
+@dataclass(frozen=True)
+class Point:
+    """One lane with all its seeds. ``lane`` holds every setting, also what its race gave it; ``place`` is the device of own
+    races, else empty; ``run`` an own race that made it. ``sam_helps``: SAM's gain is large enough to compare with."""
+
+    lane: LaneSpec
+    source: Source
+    trials: tuple[Trial, ...]
+    sparsity: float
+    plan: str
+    predicted: float | None
+    exact: bool
+    sam_helps: bool = False
+    place: str = ""
+    run: str | None = None
+
+    @property
+    def key(self) -> str:
+        return f"mine:{self.place}:{self.lane}" if self.source == "own" else str(self.lane)
+
+    @property
+    def accuracies(self) -> list[float]:
+        return [trial.accuracy for trial in self.trials if trial.accuracy is not None]
+
+    @property
+    def mean(self) -> float | None:
+        return _mean(self.accuracies)
+
+    @property
+    def deviation(self) -> float | None:
+        """The standard deviation over the seeds; None for fewer than two."""
+        return statistics.stdev(self.accuracies) if len(self.accuracies) > 1 else None
+
+    @property
+    def diverged(self) -> int:
+        return len(self.trials) - len(self.accuracies)
+
+    @property
+    def ratio(self) -> float | None:
+        """What a step costs in SGD steps: the median over the seeds, those on a shared machine only where there are no others."""
+        return self._median("step_ratio")
+
+    @property
+    def seconds_ratio(self) -> float | None:
+        return self._median("seconds_ratio")
+
+    @property
+    def shared(self) -> bool:
+        return not any(trial.trusted for trial in self.trials)
+
+    @property
+    def gain(self) -> float | None:
+        """Percentage points above SGD, mean over the paired seeds."""
+        return _mean(t.accuracy - t.sgd for t in self.trials if t.accuracy is not None and t.sgd is not None)
+
+    @property
+    def sam_gain(self) -> float | None:
+        """SAM's points above SGD on the seeds of this lane."""
+        return _mean(of_sam for _, of_sam in self._gains())
+
+    @property
+    def share(self) -> float | None:
+        """The lane's part of SAM's gain over SGD on the same seeds; None where SAM has none to speak of."""
+        pairs = self._gains()
+        whole = sum(of_sam for _, of_sam in pairs)
+        return sum(own for own, _ in pairs) / whole if self.sam_helps and whole > 0 else None
+
+    def _gains(self) -> list[tuple[float, float]]:
+        """The lane's and SAM's points above SGD, for each seed that has all three."""
+        return [
+            (trial.accuracy - trial.sgd, trial.sam - trial.sgd)
+            for trial in self.trials
+            if trial.accuracy is not None and trial.sgd is not None and trial.sam is not None
+        ]
+
+    def _median(self, name: str) -> float | None:
+        trials = self.trials if self.shared else [trial for trial in self.trials if trial.trusted]
+        known = [value for trial in trials if (value := getattr(trial, name)) is not None]
+        return statistics.median(known) if known else None
+
+
+@dataclass(frozen=True)
+class Task:
+    """One setting that lanes were compared in. ``points`` are sorted, the most accurate first."""
+
+    key: str
+    title: str
+    spec: RaceSpec
+    points: tuple[Point, ...]
+
+    @property
+    def sgd(self) -> Point | None:
+        return _reference(self.points, "sgd")
+
+    @property
+    def sam(self) -> Point | None:
+        """Plain SAM; of several radii the one that did best, so that the others are measured against a tuned SAM."""
+        return _reference(self.points, "sam")
+
+    def race(self, point: Point) -> RaceSpec:
+        """The race to see a point again: SGD, SAM and its lane, with its first seed."""
+        lanes = [LaneSpec(method="sgd"), self.sam.lane if self.sam else LaneSpec(method="sam"), point.lane]
+        short = dict.fromkeys(_short(self.spec, lane) for lane in lanes)
+        return self.spec.model_copy(update={"lanes": tuple(short), "seed": point.trials[0].seed, "norm": "full"})
+
+
+@dataclass(frozen=True)
+class Row:
+    """A trial that has not found its point yet."""
+
+    source: Source
+    place: str
+    lane: LaneSpec
+    trial: Trial
+    about: dict[str, Any]
+
+
+def points_of(rows: Iterable[Row]) -> tuple[Point, ...]:
+    """One point per lane. A finalist is shown with the seeds of the final only: by the others it was chosen."""
+    groups: dict[tuple[Source, str], dict[LaneSpec, dict[int, Row]]] = defaultdict(lambda: defaultdict(dict))
+    for row in rows:
+        kept = groups[row.source, row.place][row.lane]
+        if row.trial.seed not in kept or (row.trial.trusted and not kept[row.trial.seed].trial.trusted):
+            kept[row.trial.seed] = row
+    points = []
+    for (source, place), lanes in groups.items():
+        group = [
+            Point(
+                lane,
+                source,
+                tuple(rows_of[seed].trial for seed in sorted(rows_of)),
+                place=place,
+                **next(iter(rows_of.values())).about,
+            )
+            for lane, rows_of in lanes.items()
+        ]
+        points += _compared(group)
+    finalists = {point.lane for point in points if point.source == "final"}
+    return by_accuracy(point for point in points if point.source != "search" or point.lane not in finalists)
+
+
+def _compared(group: list[Point]) -> list[Point]:
+    """Points that ran together, each trial beside those of SGD and SAM on the same seed.
+
+    A share of SAM's gain is told only where SAM has one: two seeds or more, and a mean above its standard deviation.
+    """
+    sgd, sam = _by_seed(_reference(group, "sgd")), _by_seed(_reference(group, "sam"))
+    gains = [sam[seed] - sgd[seed] for seed in sgd.keys() & sam.keys()]
+    helps = len(gains) > 1 and statistics.fmean(gains) > statistics.stdev(gains)
+    return [
+        replace(
+            point,
+            trials=tuple(replace(t, sgd=sgd.get(t.seed), sam=sam.get(t.seed)) for t in point.trials),
+            sam_helps=helps,
+        )
+        for point in group
+    ]
+
+
+def _mean(values: Iterable[float]) -> float | None:
+    known = list(values)
+    return statistics.fmean(known) if known else None
+
+
+def _by_seed(point: Point | None) -> dict[int, float]:
+    return {t.seed: t.accuracy for t in point.trials if t.accuracy is not None} if point else {}
+
+
+def _reference(points: Iterable[Point], method: str) -> Point | None:
+    """The plain lane of a method, finalists before the others, the most accurate first."""
+    plain = [p for p in points if p.lane.method == method and p.lane.own_settings.keys() <= {"rho"} and p.accuracies]
+    order: dict[Source, int] = {"final": 0, "search": 1, "own": 2}
+    return min(by_accuracy(plain), key=lambda point: order[point.source], default=None)
+
+
+def by_accuracy(points: Iterable[Point]) -> tuple[Point, ...]:
+    return tuple(sorted(points, key=lambda point: -1.0 if point.mean is None else point.mean, reverse=True))
+
+
+def drawable(point: Point) -> bool:
+    return point.mean is not None and point.ratio is not None
+
+
+def efficient(points: Iterable[Point]) -> list[Point]:
+    """The points that no cheaper one beats, the cheapest first. Of the most tested kind there is: finalists, else searched
+    lanes, else own races. Lanes that diverged on a seed or were timed on a shared machine only do not count."""
+    sound = [point for point in points if drawable(point) and not point.diverged and not point.shared]
+    kinds: tuple[Source, ...] = ("final", "search", "own")
+    ranked = next((kind for kind in ([p for p in sound if p.source == source] for source in kinds) if kind), [])
+    best: list[Point] = []
+    for point in sorted(ranked, key=lambda point: (point.ratio, -(point.mean or 0))):
+        if not best or (point.mean or 0) > (best[-1].mean or 0):
+            best.append(point)
+    return best
+
+
+def _short(spec: RaceSpec, lane: LaneSpec) -> LaneSpec:
+    """The lane without what the race gives it anyway."""
+    given = {"rho": spec.rho, "sparsity": spec.sparsity}
+    return lane.model_copy(update={name: None for name, value in given.items() if getattr(lane, name) == value})

@@ -1,0 +1,43 @@
+"""The numbers of the frontier page: one point on a card, all of them in a table."""
+
+import streamlit as st
+
+from app import address, frontier_texts, theme
+from app.frontier import Point, Task
+
+RACE = "../pages/race.py"
+
+
+def card(task: Task, point: Point) -> None:
+    """One point: what it does, its numbers, its seeds, its race."""
+    with st.container(border=True, key="frontier_card"):
+        st.subheader(theme.lane_title(point.lane), anchor=False)
+        st.caption(frontier_texts.seeds(point) + (f", on {point.place}" if point.place else ""))
+        st.markdown(frontier_texts.words(point.lane, point.sparsity))
+        st.table(frontier_texts.facts(point), border="horizontal", hide_index=True, hide_header=True)
+        where = {"run": point.run} if point.run else address.of(task.race(point))
+        label = "Open this race" if point.run else f"Race SGD, SAM and this, seed {point.trials[0].seed}"
+        if not point.run and task.spec.data:
+            st.caption(f"It needs the images {task.spec.data}: upload them on the race page.")
+        st.page_link(RACE, label=label, icon=":material/flag:", query_params=where)
+
+
+def table(task: Task) -> None:
+    number, percent = st.column_config.NumberColumn, st.column_config.NumberColumn(format="percent")
+    formats = {
+        "%.1f": ("Accuracy", "± sd"),
+        "%+.1f": ("Over SGD",),
+        "%.2f": ("Step ÷ SGD", "Predicted", "Whole lane ÷ SGD"),
+    }
+    columns = {name: number(format=form) for form, names in formats.items() for name in names}
+    columns |= {name: percent for name in ("Of SAM's gain", "Not perturbed")}
+    st.dataframe(frontier_texts.table(task), hide_index=True, placeholder="–", column_config=columns)
+    st.download_button(
+        "CSV",
+        frontier_texts.as_csv(task),
+        f"frontier-{task.key}.csv",
+        "text/csv",
+        key="frontier_csv",
+        icon=":material/download:",
+        on_click="ignore",
+    )

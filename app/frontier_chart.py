@@ -1,0 +1,191 @@
+"""The frontier as a Plotly figure: one marker per lane, SGD and SAM as level lines, a thin line along the best for the money."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from app import frontier_texts, theme
+from app.frontier import Point, Source, Task, drawable, efficient
+from ssam.spec import METHODS
+
+NEUTRAL = "#8b93a1"  # to be seen on both backgrounds
+FAINT = "rgba(139, 147, 161, 0.22)"
+SIZES: dict[Source, int] = {"search": 7, "own": 11, "final": 12}
+OPACITIES: dict[Source, float] = {"search": 0.5, "own": 1.0, "final": 1.0}
+GUIDES = {1.0: "", 1.05: "1.05", 2.0: "two passes"}
+BELOW = 12.0  # percentage points under SGD where the chart ends, so that failures do not flatten the rest
+HEIGHT = 480
+
+
+def figure(task: Task, shown: Sequence[Point], chosen: Point | None) -> dict[str, Any]:
+    """The figure of the ``shown`` points of a task, with a ring around the chosen one."""
+    drawn = [point for point in shown if drawable(point)]
+    low, high = _heights(task, drawn)
+    left, right = _widths([point.ratio or 1.0 for point in drawn])
+    traces = [_frontier(efficient(drawn)), *_markers(drawn)]
+    if chosen and drawable(chosen):
+        traces.append(_ring(chosen))
+    lines = [line for line in (task.sgd, task.sam) if line]
+    return {
+        "data": traces,
+        "layout": {
+            "height": HEIGHT,
+            "margin": {"l": 54, "r": 64, "t": 44, "b": 48},
+            "uirevision": task.key,
+            "hovermode": "closest",
+            "clickmode": "event+select",
+            "dragmode": False,
+            "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "itemsizing": "constant"},
+            "xaxis": {
+                "title": {"text": "cost of a step, in SGD steps", "standoff": 8},
+                "range": [left, right],
+                "nticks": 8,
+                "showgrid": False,
+                "zeroline": False,
+            },
+            "yaxis": {"ticksuffix": " %", "range": [low, high], "gridcolor": FAINT, "zeroline": False, "nticks": 8},
+            "shapes": [*(_guide(cost) for cost in GUIDES if cost < right), *(_level(line) for line in lines)],
+            "annotations": [*(_note(cost) for cost in GUIDES if cost < right), *_labels(lines)],
+        },
+    }
+
+
+def hidden(task: Task, shown: Sequence[Point]) -> int:
+    """How many points lie below the chart."""
+    drawn = [point for point in shown if drawable(point)]
+    low, _ = _heights(task, drawn)
+    return sum((point.mean or 0) < low for point in drawn)
+
+
+def _heights(task: Task, drawn: Sequence[Point]) -> tuple[float, float]:
+    """The accuracies that the chart reaches over, in %."""
+    feet = [(point.mean or 0.0) - (point.deviation or 0.0) for point in drawn]
+    tops = [(point.mean or 0.0) + (point.deviation or 0.0) for point in drawn]
+    floor = task.sgd.mean - BELOW if task.sgd and task.sgd.mean is not None else 0.0
+    return max(floor, min(feet, default=0.0) - 1), min(101.0, max(tops, default=100.0) + 1)
+
+
+def _widths(costs: Sequence[float]) -> tuple[float, float]:
+    """The costs that the chart reaches over, in SGD steps."""
+    left, right = min([0.97, *costs]), max([1.08, *costs])
+    return left - 0.03 * (right - left), right + 0.05 * (right - left)
+
+
+def _markers(drawn: Sequence[Point]) -> list[dict[str, Any]]:
+    """A trace per kind and method, the searched lanes beneath; the legend names each method once."""
+    traces: list[dict[str, Any]] = []
+    named: set[str] = set()
+    kinds: tuple[Source, ...] = ("search", "own", "final")
+    for source in reversed(kinds):
+        for rank, method in enumerate(METHODS):
+            if points := [point for point in drawn if point.source == source and point.lane.method == method]:
+                traces.append(_trace(points, source, method, rank, method not in named))
+                named.add(method)
+    return traces[::-1]
+
+
+def _trace(points: Sequence[Point], source: Source, method: str, rank: int, named: bool) -> dict[str, Any]:
+    style = theme.METHOD_STYLES[method]
+    opacity = OPACITIES[source]
+    symbols = [_symbol(style.symbol, point) for point in points]
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": METHODS[method].title,
+        "legendgroup": method,
+        "legendrank": 1 + rank,
+        "showlegend": named,
+        "x": [point.ratio for point in points],
+        "y": [point.mean for point in points],
+        "customdata": [point.key for point in points],
+        "hovertext": [frontier_texts.hover(point) for point in points],
+        "hoverinfo": "text",
+        "marker": {
+            "color": style.color,
+            "symbol": symbols,
+            "size": SIZES[source],
+            "opacity": opacity,
+            "line": {"width": 1 if source == "search" else 1.5, "color": "#ffffff" if source == "own" else style.color},
+        },
+        "error_y": {
+            "array": [point.deviation or 0 for point in points],
+            "color": _faded(style.color, 0.25 if source == "search" else 0.7),
+            "thickness": 1 if source == "search" else 1.5,
+            "width": 0 if source == "search" else 4,
+        },
+        "selected": {"marker": {"opacity": opacity}},
+        "unselected": {"marker": {"opacity": opacity}},  # the ring says which one is chosen
+    }
+
+
+def _symbol(symbol: str, point: Point) -> str:
+    if point.source != "own":
+        return symbol
+    return f"{symbol}-open" if point.shared else f"{symbol}-dot"
+
+
+def _faded(color: str, alpha: float) -> str:
+    red, green, blue = (int(color[at : at + 2], 16) for at in (1, 3, 5))
+    return f"rgba({red}, {green}, {blue}, {alpha})"
+
+
+def _frontier(best: Sequence[Point]) -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "x": [point.ratio for point in best],
+        "y": [point.mean for point in best],
+        "line": {"color": NEUTRAL, "width": 1.5, "shape": "hv"},
+        "hoverinfo": "skip",
+        "showlegend": False,
+    }
+
+
+def _ring(point: Point) -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "x": [point.ratio],
+        "y": [point.mean],
+        "marker": {"symbol": "circle-open", "size": 26, "color": "#6f60ec", "line": {"width": 3}},
+        "hoverinfo": "skip",
+        "showlegend": False,
+    }
+
+
+def _guide(cost: float) -> dict[str, Any]:
+    line = {"color": _faded(NEUTRAL, 0.5), "width": 1, "dash": "dot"}
+    return {"type": "line", "x0": cost, "x1": cost, "yref": "paper", "y0": 0, "y1": 1, "line": line, "layer": "below"}
+
+
+def _level(point: Point) -> dict[str, Any]:
+    style = theme.METHOD_STYLES[point.lane.method]
+    line = {"color": style.color, "width": 1.5, "dash": style.dash}
+    place = {"xref": "paper", "x0": 0, "x1": 1, "y0": point.mean, "y1": point.mean}
+    return {"type": "line", **place, "line": line, "opacity": 0.6, "layer": "below"}
+
+
+def _note(cost: float) -> dict[str, Any]:
+    note = {"yref": "paper", "y": 0, "yanchor": "bottom", "showarrow": False, "font": {"size": 12, "color": NEUTRAL}}
+    return {**note, "x": cost, "xanchor": "left" if cost < 2 else "right", "text": GUIDES[cost]}
+
+
+def _labels(lines: Sequence[Point]) -> list[dict[str, Any]]:
+    """Beside the level lines: over the upper one, under the lower one."""
+    labels = []
+    for at, point in enumerate(sorted(lines, key=lambda point: point.mean or 0)):
+        under = at == 0 and len(lines) > 1
+        labels.append(
+            {
+                "xref": "paper",
+                "x": 1,
+                "xanchor": "left",
+                "xshift": 4,
+                "align": "left",
+                "y": point.mean,
+                "yanchor": "top" if under else "bottom",
+                "text": f"{METHODS[point.lane.method].title}<br>{point.mean:.1f} %",
+                "font": {"color": theme.METHOD_STYLES[point.lane.method].color, "size": 13},
+                "showarrow": False,
+            }
+        )
+    return labels

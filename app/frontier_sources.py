@@ -1,0 +1,128 @@
+"""Where the frontier's points come from: the study in ``assets/measured``, and the reader's own finished races."""
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from app import start
+from app.frontier import Row, Task, Trial, by_accuracy, drawable, points_of
+from ssam.spec import ASSETS, METHODS, LaneSpec, RaceSpec, parse_spec
+from ssam.store import Run
+
+STUDY = ASSETS / "measured" / "study.json"
+# A point is drawn among those of equal settings. These are the lanes' own, or do not change what is learned.
+LANE_SETTINGS = {"lanes", "seed", "device", "rho", "sparsity", "norm"}
+
+
+@dataclass(frozen=True)
+class Study:
+    """``facts`` is the file without its rows: command, machine, date."""
+
+    tasks: tuple[Task, ...]
+    facts: dict[str, Any]
+    trials: int
+    diverged: int
+    lanes: int
+    seeds: tuple[int, ...]
+
+
+def study(file: Path | None = None) -> Study | None:
+    """The study as the file has it now; None where there is no file."""
+    file = file or STUDY
+    return _study(file, file.stat().st_mtime_ns) if file.exists() else None
+
+
+@lru_cache(maxsize=1)
+def _study(file: Path, changed: int) -> Study:
+    record = json.loads(file.read_text(encoding="utf-8"))
+    rows, tasks = record.pop("rows"), []
+    for key, task in record.pop("tasks").items():
+        spec = parse_spec(task["spec"])
+        tasks.append(
+            Task(key, task["title"], spec, points_of(_study_row(spec, row) for row in rows if row["task"] == key))
+        )
+    return Study(
+        tasks=tuple(task for task in tasks if task.points),
+        facts=record,
+        trials=len(rows),
+        diverged=sum(row["accuracy"] is None for row in rows),
+        lanes=len({row["lane"] for row in rows}),
+        seeds=tuple(sorted({row["seed"] for row in rows})),
+    )
+
+
+def _study_row(spec: RaceSpec, row: dict[str, Any]) -> Row:
+    accuracy = None if row["accuracy"] is None else 100 * row["accuracy"]
+    trial = Trial(row["seed"], accuracy, row["step_ratio"], row["seconds_ratio"])
+    about = {name: row[name] for name in ("sparsity", "plan", "predicted", "exact")}
+    return Row(row["phase"], "", _whole(spec, LaneSpec.parse(row["lane"])), trial, about)
+
+
+def with_own(tasks: Sequence[Task], runs: Iterable[Run]) -> list[Task]:
+    """The tasks with the reader's finished races: in the task of the same settings, else as tasks of their own after it."""
+    found: dict[str, list[Row]] = defaultdict(list)
+    specs: dict[str, RaceSpec] = {}
+    for run in runs:
+        if run.state == "finished" and run.result:
+            same = _settings(run.spec)
+            specs.setdefault(same, run.spec)
+            found[same] += _own_rows(run)
+    own = {same: points_of(rows) for same, rows in found.items()}
+    settings = [_settings(task.spec) for task in tasks]
+    known = [
+        replace(task, points=by_accuracy([*task.points, *own.get(same, ())]))
+        for task, same in zip(tasks, settings, strict=True)
+    ]
+    return known + [
+        Task(
+            f"mine-{hashlib.sha256(same.encode()).hexdigest()[:8]}",
+            f"My races: {start.describe(specs[same]).rpartition(' · seed')[0]}",
+            specs[same],
+            points,
+        )
+        for same, points in own.items()
+        if same not in settings and any(drawable(point) for point in points)
+    ]
+
+
+def _own_rows(run: Run) -> list[Row]:
+    assert run.result is not None
+    results = run.result["lanes"]
+    plans = (run.started_info or {}).get("lanes") or [{}] * len(results)
+    sgd = next((result["seconds"] for result in results if result["method"] == "sgd"), None)
+    rows = []
+    for lane, result, plan in zip(run.spec.lanes, results, plans, strict=True):
+        accuracy = None if result["diverged"] or result["test_accuracy"] is None else 100 * result["test_accuracy"]
+        seconds = result["seconds"] / sgd if sgd else None
+        trial = Trial(run.spec.seed, accuracy, result["step_ratio_to_sgd"], seconds, not run.shared)
+        about = {
+            "sparsity": result["sparsity"],
+            "plan": plan.get("plan", ""),
+            "predicted": plan.get("predicted_ratio"),
+            "exact": plan.get("exact", True),
+            "run": run.id,
+        }
+        rows.append(Row("own", run.result["device"], _whole(run.spec, lane), trial, about))
+    return rows
+
+
+def _whole(spec: RaceSpec, lane: LaneSpec) -> LaneSpec:
+    """The lane with what its race gives it, so that it is the same lane in every race of equal settings."""
+    method = METHODS[lane.method]
+    return lane.model_copy(
+        update={
+            "rho": spec.lane_rho(lane) if method.perturbs else None,
+            "sparsity": spec.lane_sparsity(lane) if method.sparse else None,
+            "norm": "masked" if method.perturbs and spec.lane_norm(lane) == "masked" else None,
+            "score": None if lane.score == "random" else lane.score,
+        }
+    )
+
+
+def _settings(spec: RaceSpec) -> str:
+    return json.dumps(spec.model_dump(exclude=LANE_SETTINGS), sort_keys=True)

@@ -1,0 +1,260 @@
+"""What the frontier page says. Every number in it comes out of the points."""
+
+import csv
+import io
+from collections.abc import Sequence
+from typing import Any
+
+from app import theme
+from app.frontier import Point, Source, Task, efficient
+from app.frontier_sources import Study
+from ssam.spec import METHODS, LaneSpec
+
+SCORES = {
+    "fisher": "the largest Fisher information",
+    "fisher-per-cost": "the most Fisher information for their compute",
+    "gradient": "the largest gradient",
+    "magnitude": "the largest magnitude",
+}
+REGIONS = {
+    "all": "",
+    "early": " in the early half of the network",
+    "late": " in the late half of the network",
+    "norm": " of the normalisation layers",
+}
+DIRECTIONS = {
+    "gradient": "along the gradient",
+    "momentum": "against the momentum buffer",
+    "last": "along the last descent gradient",
+}
+
+AXES = (
+    "**To the right: what a step costs**, its measured time over that of the SGD step next to it. 1 is SGD, 2 are two full "
+    "passes. Mask refreshes come on top (see *Whole lane* in the table). **Upwards: test accuracy** after the last epoch. Whiskers are "
+    "one standard deviation over the seeds. The thin line joins the lanes that no cheaper one beats."
+)
+EMPTY = """
+#### Nothing to compare yet
+
+This page shows test accuracy against the cost of a step. A finished race with an SGD lane puts its lanes here.
+"""
+LITTLE = 0.6  # of SAM's gain
+KINDS: dict[Source, str] = {
+    "final": "Large: finalists.",
+    "search": "Small and pale: searched only, on few seeds.",
+    "own": "With a dot: your own races; hollow where another race ran on the machine, so that the time is not to be trusted.",
+}
+
+
+def words(lane: LaneSpec, sparsity: float) -> str:
+    """What a lane does, in one sentence. ``sparsity`` is the measured one: a region may leave less than was asked for.
+
+    >>> words(LaneSpec.parse("sam:direction=momentum:rho=1"), 0.0)
+    'Perturbs every weight, against the momentum buffer; rho 1.'
+    """
+    if not METHODS[lane.method].perturbs:
+        return "Perturbs nothing: one gradient a step."
+    where = REGIONS.get(lane.region, f" from stage {lane.region.removeprefix('from-')} of the network on")
+    if where and lane.sparsity is not None:
+        where = f", all{where}"
+    along = DIRECTIONS[lane.direction]
+    if lane.ascent_batch:
+        along += f" of the first {lane.ascent_batch} images of a batch"
+    if lane.ascent_interval > 1:
+        along += f", in one of {lane.ascent_interval} steps"
+    norm = ", masked norm" if lane.norm == "masked" else ""
+    return f"Perturbs {_what(lane, 1 - sparsity)}{where}, {along}; rho {lane.rho:g}{norm}."
+
+
+def _what(lane: LaneSpec, density: float) -> str:
+    if lane.sparsity is None:
+        return "every weight"
+    share = f"{100 * density:.0f} %"
+    if lane.method == "ssam-d":
+        return f"a random {share} of the weights, whose flattest are dropped at each refresh"
+    score = SCORES.get(lane.mask_score or "")
+    if lane.granularity == "weight":
+        return f"the {share} of the weights with {score}" if score else f"a random {share} of the weights"
+    chosen = f"those with {score}" if score else "chosen at random"
+    unit = {"tensor": "whole tensors", "block": "whole stages"}.get(lane.granularity)
+    if unit:
+        return f"{unit}, {chosen} ({share} of the weights)"
+    return f"{share} of every {lane.granularity.removeprefix('n-of-')} weights in a row, {chosen}"
+
+
+def score(point: Point) -> str:
+    """Mean ± standard deviation.
+
+    >>> from app.frontier import Trial
+    >>> score(Point(LaneSpec(method="sam"), "final", (Trial(0, 80.0, 2.0, 2.0), Trial(1, 81.0, 2.0, 2.0)), 0, "", 2, True))
+    '80.5 ± 0.7 %'
+    """
+    if point.mean is None:
+        return "diverged"
+    return f"{point.mean:.1f} %" if point.deviation is None else f"{point.mean:.1f} ± {point.deviation:.1f} %"
+
+
+def seeds(point: Point) -> str:
+    count = f"{len(point.trials)} seed{'s' * (len(point.trials) > 1)}"
+    kind = {"search": f"searched, {count}", "final": f"finalist, {count}", "own": f"your races, {count}"}[point.source]
+    return f"{kind}, {point.diverged} diverged" if point.diverged else kind
+
+
+def cost(point: Point) -> str:
+    """The measured price of a step beside the counted one."""
+    if point.ratio is None:
+        return "not measured"
+    return f"{point.ratio:.2f}" if point.predicted is None else f"{point.ratio:.2f} (predicted {point.predicted:.2f})"
+
+
+def exactness(point: Point) -> str:
+    if not METHODS[point.lane.method].perturbs:
+        return ""
+    return "exact" if point.exact else "approximate"
+
+
+def hover(point: Point) -> str:
+    """A few short lines, for Plotly."""
+    lines = [f"<b>{theme.lane_title(point.lane)}</b>", f"{score(point)}  ({seeds(point)})"]
+    if point.share is not None and METHODS[point.lane.method].perturbs:
+        lines.append(f"{100 * point.share:.0f} % of SAM's gain over SGD")
+    lines.append(f"step ÷ SGD step: {cost(point)}")
+    if METHODS[point.lane.method].perturbs:
+        lines.append(f"{exactness(point)}, {100 * point.sparsity:.0f} % of the weights not perturbed")
+    if point.shared:
+        lines.append("shared machine: the time is not to be trusted")
+    return "<br>".join(lines)
+
+
+def facts(point: Point) -> list[tuple[str, str]]:
+    """All that is known of a point, as names and values."""
+    perturbs = METHODS[point.lane.method].perturbs
+    found = [("Test accuracy", f"**{score(point)}**")]
+    if perturbs and point.gain is not None:
+        share = "" if point.share is None else f", {100 * point.share:.0f} % of SAM's gain"
+        found.append(("Over SGD", f"{_signed(point.gain)} points{share}"))
+    found.append(("Step ÷ SGD", f"**{cost(point)}**{', shared machine: not to be trusted' * point.shared}"))
+    if point.seconds_ratio is not None:
+        found.append(("Whole lane ÷ SGD", f"{point.seconds_ratio:.2f}, mask refreshes included"))
+    if perturbs:
+        found.append(("Not perturbed", f"{100 * point.sparsity:.0f} % of the weights"))
+        found.append(("Steps", ", ".join(filter(None, (point.plan, exactness(point))))))
+    told = ("diverged" if trial.accuracy is None else f"{trial.accuracy:.1f} %" for trial in point.trials)
+    found.append(
+        ("By seed", ", ".join(f"{trial.seed}: {text}" for trial, text in zip(point.trials, told, strict=True)))
+    )
+    return found
+
+
+def option(point: Point) -> str:
+    """A point in a list."""
+    kind = {"final": "finalist: ", "search": "", "own": "yours: "}[point.source]
+    mean = "diverged" if point.mean is None else f"{point.mean:.1f} %"
+    return f"{kind}{mean} at {cost_alone(point)} · {theme.lane_title(point.lane)}"
+
+
+def _signed(points: float) -> str:
+    """With a minus sign that is as wide as the plus.
+
+    >>> _signed(-0.31)
+    '−0.3'
+    """
+    return f"{points:+.1f}".replace("-", "−")
+
+
+def cost_alone(point: Point) -> str:
+    return "unknown cost" if point.ratio is None else f"{point.ratio:.2f}"
+
+
+def axes(shown: Sequence[Point]) -> str:
+    """How to read the chart, as far as it has such points."""
+    kinds = {point.source for point in shown}
+    return " ".join([AXES, *(text for source, text in KINDS.items() if source in kinds and len(kinds | {"own"}) > 1)])
+
+
+def summary(task: Task, shown: Sequence[Point]) -> str:
+    """The chart in a sentence, for those who cannot see it."""
+    best = [f"{theme.lane_title(point.lane)} {score(point)} at {cost_alone(point)}" for point in efficient(shown)]
+    return f"{task.title}: test accuracy against the cost of a step for {len(shown)} lanes. Not beaten at their cost: {', '.join(best)}."
+
+
+def late_half(task: Task) -> str:
+    """What the late half of the network brings, stepped exactly: the counter-example where it brings little. Empty where
+    nobody has tried it, or where SAM has no gain to compare it with."""
+    late, early = _halves(task, "late"), _halves(task, "early")
+    if not late or late[0].share is None or late[0].sam_gain is None or late[0].ratio is None:
+        return ""
+    best, share = late[0], late[0].share
+    radii = ", ".join(f"{_signed(point.gain or 0)} at rho {point.lane.rho:g}" for point in late)
+    text = (
+        f"**{'A counter-example: the' if share < LITTLE else 'The'} late half of the network.** With {100 * best.sparsity:.0f} % of "
+        f"the weights not perturbed a step costs {best.ratio:.2f} SGD steps, and is equal bit for bit to two full passes. Its "
+        f"points over SGD: {radii} ({seeds(best)}), where SAM has {_signed(late[0].sam_gain)} on the same seeds. "
+    )
+    if share < LITTLE:
+        text += (
+            f"Cheap and exact, for {'next to nothing' if share < 0.1 else f'{100 * share:.0f} % of the gain at best'}. "
+        )
+    if early and early[0].gain is not None and early[0].ratio is not None:
+        text += f"The early half has {_signed(early[0].gain)}, at {early[0].ratio:.2f} SGD steps: "
+        matters = early[0].share is not None and early[0].share > share + 0.25
+        text += "**where** you perturb matters." if matters else "here it matters little where you perturb."
+    return text.strip()
+
+
+def _halves(task: Task, region: str) -> list[Point]:
+    """The lanes that perturb exactly all of this region, the most accurate first; the finalists if there are any."""
+    found = [p for p in task.points if p.lane.method == "sam" and p.lane.region == region and p.exact]
+    return [p for p in found if p.source == "final"] or [p for p in found if p.source == "search"]
+
+
+def tried(study: Study, task: Task) -> str:
+    """What the study tried in all, and in this task; its machine and command."""
+    facts = study.facts
+    here = [point for point in task.points if point.source != "own"]
+    finalists = sum(point.source == "final" for point in here)
+    machine = facts["machine"]
+    parts = [f"{machine['cpu']}, {machine['cores']} cores"]
+    parts += [f"{title} {machine[title.lower()]}" for title in ("Python", "torch") if title.lower() in machine]
+    failures = f"{study.diverged} of them diverged" if study.diverged else "none diverged"
+    seen = {source: {t.seed for p in here if p.source == source for t in p.trials} for source in ("final", "search")}
+    fresh = ", raced again on seeds that the search had not seen" * (
+        finalists > 0 and not seen["final"] & seen["search"]
+    )
+    return (
+        f"Tried in all: {study.lanes} lanes in {len(study.tasks)} task{'s' * (len(study.tasks) != 1)}, {study.trials:,} trainings "
+        f"({failures}), seeds {', '.join(map(str, study.seeds))}. In this task: {len(here)} lanes, "
+        f"{'all' if finalists == len(here) else finalists} of them finalists{fresh}; everything is in the table. {'; '.join(parts)}; {facts['date']}; `{facts['command']}`."
+    )
+
+
+def table(task: Task) -> list[dict[str, Any]]:
+    """One row per point, the most accurate first. Shares are 0–1, accuracies %."""
+    return [
+        {
+            "Lane": theme.lane_title(point.lane),
+            "Accuracy": point.mean,
+            "± sd": point.deviation,
+            "Over SGD": point.gain,
+            "Of SAM's gain": point.share,
+            "Step ÷ SGD": point.ratio,
+            "Predicted": point.predicted,
+            "Whole lane ÷ SGD": point.seconds_ratio,
+            "Exact": point.exact,
+            "Not perturbed": point.sparsity,
+            "Kind": {"final": "finalist", "search": "searched", "own": "yours"}[point.source],
+            "Seeds": len(point.trials),
+            "Diverged": point.diverged,
+            "Setting": str(point.lane),
+        }
+        for point in task.points
+    ]
+
+
+def as_csv(task: Task) -> str:
+    rows = table(task)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]) if rows else [])
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

@@ -1,0 +1,94 @@
+"""The frontier: accuracy against the cost of a step, of everything that was tried; and the way to the race behind a point."""
+
+import streamlit as st
+
+from app import address, frontier_card, frontier_chart, frontier_sources, frontier_texts, server
+from app.frontier import Point, Task
+from app.frontier_sources import Study
+
+CLOSE = 1.1  # SGD steps
+RUNS = 200  # own races that are looked at, the newest
+ALL, FINALISTS = "all", "finalists"
+SHOWN = {ALL: "Everything tried", FINALISTS: "Finalists only"}
+
+
+def filters(task: Task) -> list[Point]:
+    """Draws the filters; returns the points they leave."""
+    points = list(task.points)
+    if {"final", "search"} <= {point.source for point in points}:
+        show = st.segmented_control(
+            "Show",
+            [ALL, FINALISTS],
+            default=ALL,
+            required=True,
+            key="show",
+            format_func=lambda choice: SHOWN[choice],
+        )
+        points = [point for point in points if show == ALL or point.source != "search"]
+    if st.toggle("At least 50 % of the weights not perturbed", key="sparse"):
+        points = [point for point in points if point.sparsity > 0.495 or point.lane.method == "sgd"]
+    if st.toggle(f"At most {CLOSE} SGD steps", key="close"):
+        points = [point for point in points if point.ratio is not None and point.ratio <= CLOSE]
+    return points
+
+
+def clicked(chart: str) -> None:
+    """A click chooses a point; one beside the points, or on the chosen one, changes nothing."""
+    if points := st.session_state[chart]["selection"]["points"]:
+        st.session_state["point"] = points[0]["customdata"]
+
+
+def page(study: Study | None, tasks: list[Task]) -> None:
+    st.markdown("#### What does a step cost, and what does it bring?")
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        titles = {task.key: task.title for task in tasks}
+        key = st.selectbox(
+            "Task", list(titles), key="task", format_func=lambda key: titles[key], width=380, persist_state="session"
+        )
+        task = next(task for task in tasks if task.key == key)
+        shown = filters(task)
+    known = {point.key: point for point in task.points}
+    chosen = known.get(st.session_state.get("point") or "")
+    chart, aside = st.columns([7, 3])
+    with chart, st.container(key="frontier_chart"):
+        name = f"chart {key} {chosen.key if chosen else ''}"  # a chart anew for each choice: none is selected in it yet
+        st.plotly_chart(
+            frontier_chart.figure(task, shown, chosen),
+            key=name,
+            on_select=lambda: clicked(name),
+            selection_mode="points",
+            config={"displaylogo": False, "modeBarButtons": [["zoom2d", "pan2d", "resetScale2d", "toImage"]]},
+            alt=frontier_texts.summary(task, shown),
+        )
+        if below := frontier_chart.hidden(task, shown):
+            st.caption(f"{below} of the points lie below the chart; they are in the table.")
+    with aside:
+        st.selectbox(
+            "Point",
+            sorted(known, key=lambda key: known[key].source == "search"),  # finalists first
+            index=None,
+            key="point",
+            format_func=lambda key: frontier_texts.option(known[key]),
+            placeholder="Click one in the chart, or choose here",
+            persist_state="session",
+        )
+        if chosen:
+            frontier_card.card(task, chosen)
+    with st.container(width=860):
+        st.markdown(frontier_texts.axes(shown))
+        st.markdown(frontier_texts.late_half(task))
+    with st.expander("All points as a table"):
+        frontier_card.table(task)
+    if study and key in (known_task.key for known_task in study.tasks):
+        st.caption(frontier_texts.tried(study, task))
+
+
+address.leave()
+lab = server.lab()
+study = frontier_sources.study()
+tasks = frontier_sources.with_own(study.tasks if study else (), lab.store.runs(limit=RUNS))
+if tasks:
+    page(study, tasks)
+else:
+    st.markdown(frontier_texts.EMPTY)
+    st.page_link("../pages/race.py", label="To the race", icon=":material/flag:")

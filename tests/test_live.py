@@ -1,0 +1,200 @@
+"""The live panel: what a lane does in a step, as it is told and as it is drawn."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import streamlit as st
+from playwright.sync_api import expect
+from streamlit.testing.v1 import AppTest
+from torch import Tensor
+
+from app.lane_steps import lane_steps, strip
+from ssam.engine.plan import choose_plan
+from ssam.jobs.client import Client
+from ssam.masks import group_mask
+from ssam.models import StagedModel, build_model, parameters_in, stage_shares
+from ssam.spec import RaceSpec, parse_spec
+from ssam.spec.events import EpochEvent, LaneEnded, LaneInfo, Layer, MaskEvent, Result, Stage, Started
+from ssam.store import Store
+from tests.browser import LIVE, Watched, app_server, chromium, end_runner
+from tests.fake_race import started, step
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# A network of three stages: half of the weights in the last, most of the compute in the first.
+STAGES = (Stage("stem", 0.6), Stage("body", 0.3), Stage("head", 0.1))
+LAYERS = (
+    Layer("stem.conv.weight", "stem", (4, 10)),
+    Layer("body.norm.weight", "body", (10,)),
+    Layer("body.conv.weight", "body", (5, 10)),
+    Layer("head.linear.weight", "head", (10, 10)),
+)
+
+
+def network(name: str) -> tuple[StagedModel, dict[str, Tensor], dict]:
+    """A model, its parameters by layer, and what Started would tell of it."""
+    model = build_model(name, channels=1, classes=10, size=28, seed=0)
+    parameters = dict(model.stages.named_parameters())
+    layers = [{"name": layer, "stage": layer.split(".")[0], "shape": list(p.shape)} for layer, p in parameters.items()]
+    shares = zip(model.stages, stage_shares(model, (1, 28, 28)), strict=True)
+    return model, parameters, {"layers": layers, "stages": [{"name": stage, "share": share} for stage, share in shares]}
+
+
+def the_plan(spec: RaceSpec, info: dict, densities: dict[str, float]):
+    steps = lane_steps(spec, spec.lanes[0], info, densities)
+    assert steps is not None
+    return steps.plan
+
+
+# What is told
+
+
+@pytest.mark.parametrize("model", ["cnn8", "resnet20", "vgg11-bn", "vit-tiny", "wrn-16-4"])
+def test_before_the_first_mask_the_plan_is_the_engines(model: str) -> None:
+    net, _, info = network(model)
+    for settings in ("", ":norm=masked", ":ascent_interval=3", ":ascent_batch=32", ":direction=momentum"):
+        for region in ("all", "early", "late", "norm", "from-0", "from-3"):
+            for method in ("sam", "ssam-f"):
+                spec = parse_spec({"model": model, "lanes": f"{method}:region={region}{settings}"})
+                shares = [stage["share"] for stage in info["stages"]]
+                expected = choose_plan(spec, spec.lanes[0], net, parameters_in(net, region), shares)
+                assert the_plan(spec, info, {}) == expected, spec.lanes[0]
+
+
+def test_a_mask_of_whole_groups_changes_the_plan_as_in_the_engine() -> None:
+    net, parameters, info = network("cnn8")
+    shares = [stage["share"] for stage in info["stages"]]
+    blocks = [list(stage.parameters()) for stage in net.stages.values() if list(stage.parameters())]
+    for granularity, groups in (("block", blocks), ("tensor", [[p] for p in parameters.values()])):
+        spec = parse_spec({"lanes": f"ssam:granularity={granularity}:norm=masked"})
+        for seed in range(4):
+            scores = np.random.default_rng(seed).random(len(groups)).tolist()
+            mask = group_mask(groups, scores, sum(p.numel() for p in parameters.values()) // 2)
+            taken = [p for p, chosen in mask.items() if chosen.any()]
+            densities = {name: float(mask[p].float().mean()) for name, p in parameters.items()}
+            assert the_plan(spec, info, densities) == choose_plan(spec, spec.lanes[0], net, taken, shares)
+
+
+def test_a_mask_of_single_weights_leaves_the_plan_alone() -> None:
+    """The engine runs the first stage twice also where the mask happens to leave it out."""
+    info = {"layers": [asdict(layer) for layer in LAYERS], "stages": [asdict(stage) for stage in STAGES]}
+    for method in ("ssam-f", "ssam-d"):
+        spec = parse_spec({"lanes": f"{method}:norm=masked"})
+        assert the_plan(spec, info, {"head.linear.weight": 1.0}) == the_plan(spec, info, {})
+        assert the_plan(spec, info, {}).predicted_ratio == 2.0
+
+
+@pytest.mark.parametrize(
+    ("lane", "densities", "kinds", "words"),
+    [
+        ("sam", {}, "twice twice twice", "10 % of the compute, runs twice; perturbed 100 %"),
+        ("ssam-d", {}, "twice twice twice", "10 % of the compute, runs twice"),
+        ("sam:direction=last", {}, "once once once", "10 % of the compute, runs once; perturbed 100 %"),
+        ("sam:region=late:norm=masked", {}, "once once twice", "10 % of the compute, runs twice; perturbed 100 %"),
+        ("sam:region=early:norm=masked", {}, "twice twice light",
+         "10 % of the compute, runs twice, the first time without gradients of its weights; not perturbed"),
+        ("sam:region=norm:norm=masked", {}, "once light light",
+         "10 % of the compute, runs twice, the first time without gradients of its weights; not perturbed"),
+        ("ssam:granularity=block:norm=masked", {"head.linear.weight": 1.0}, "once once twice",
+         "10 % of the compute, runs twice; perturbed 100 %"),
+        ("ssam-f", {"head.linear.weight": 0.25}, "twice twice twice", "10 % of the compute, runs twice; perturbed 25 %"),
+        ("sam:ascent_batch=32:ascent_interval=2", {}, "part part part",
+         "10 % of the compute, runs twice, the first time on 32 of 128 images, in one step of 2; perturbed 100 %"),
+    ],
+)  # fmt: skip
+def test_the_strip_says_how_often_each_stage_runs(lane: str, densities: dict, kinds: str, words: str) -> None:
+    info = {"layers": [asdict(layer) for layer in LAYERS], "stages": [asdict(stage) for stage in STAGES]}
+    spec = parse_spec({"lanes": lane})
+    steps = lane_steps(spec, spec.lanes[0], info, densities)
+    assert steps is not None
+    drawn = strip(spec, spec.lanes[0], steps)
+    assert " ".join(stage["kind"] for stage in drawn["stages"]) == kinds
+    assert drawn["stages"][-1]["words"] == words
+    area = sum(stage["share"] * stage["ascent"] for stage in drawn["stages"]) / drawn["every"]
+    assert steps.plan.predicted_ratio == pytest.approx(1 + area)  # the coloured area is the price
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    monkeypatch.setenv("SSAM_HOME", str(tmp_path))
+    monkeypatch.delenv("SSAM_DATABASE_URL", raising=False)
+    monkeypatch.setattr(Client, "ensure_runner", lambda self: None)
+    st.cache_resource.clear()
+    store = Store(tmp_path)
+    yield store
+    store.close()
+    st.cache_resource.clear()
+
+
+def begun(spec: RaceSpec, stages: tuple[Stage, ...] = STAGES) -> Started:
+    return replace(started(spec, 20), stages=stages, layers=LAYERS)
+
+
+def mask(lane: str, number: int, **densities: float) -> MaskEvent:
+    """A mask that perturbs these shares of the layers ``stem``, ``norm``, ``body`` and ``head``."""
+    shares = dict(zip((layer.name for layer in LAYERS), (0.0,) * 4, strict=True))
+    names = dict(zip(("stem", "norm", "body", "head"), shares, strict=True))
+    shares |= {names[short]: share for short, share in densities.items()}
+    size = {layer.name: int(np.prod(layer.shape)) for layer in LAYERS}
+    density = sum(size[name] * share for name, share in shares.items()) / sum(size.values())
+    pictures = {name: np.full((4, 4), round(255 * share), dtype=np.uint8) for name, share in shares.items()}
+    return MaskEvent(lane, number, (number - 1) / 10, density, None, None, shares, pictures)
+
+
+def told(store: Store, spec: RaceSpec, *events: object, stages: tuple[Stage, ...] = STAGES) -> list[dict]:
+    """The lanes as the live panel is sent them."""
+    run_id = store.create_run(spec, "a")
+    with store.writer(run_id) as writer:
+        for event in (begun(spec, stages), *events):
+            writer.add(event)
+    app = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=30)
+    app.query_params["run"] = run_id
+    (panel,) = app.run().get("bidi_component")
+    return json.loads(panel.proto.json)[0]["lanes"]
+
+
+@pytest.mark.parametrize(
+    ("lane", "masks", "settings"),
+    [
+        ("sam", (), "ρ 0.1"),
+        ("ssam-f", ({"stem": 1.0, "body": 1.0, "norm": 1.0},), "sparsity 50 % · ρ 0.1"),
+        ("ssam:granularity=tensor", ({"body": 1.0},),
+         "sparsity 50 % asked, 75 % made · ρ 0.1 · whole tensors"),
+        ("ssam:granularity=n-of-4:score=magnitude", (), "sparsity 50 % · ρ 0.1 · 2:4 · by magnitude"),
+        ("ssam:granularity=n-of-4:region=late", ({"head": 1.0},), "sparsity 50 % · ρ 0.1 · late half · 4:4"),
+        ("ssam:granularity=block:norm=masked", ({"stem": 1.0}, {"head": 1.0}),
+         "sparsity 50 % · ρ 0.1 · blocks · masked norm · stages before head run once: counted 1.10\u00a0×"),
+        ("sam:ascent_batch=32:ascent_interval=2", (),
+         "ρ 0.1 · ascent from 32 of 128 images, once every 2 steps, approximate: counted 1.12\u00a0×"),
+    ],
+)  # fmt: skip
+def test_the_card_says_what_the_newest_mask_made_of_the_settings(store, lane, masks, settings) -> None:
+    spec = parse_spec({"lanes": lane})
+    (name,) = spec.lane_names
+    events = [mask(name, 1 + 10 * at, **densities) for at, densities in enumerate(masks)]
+    (sent,) = told(store, spec, *events)
+    assert sent["settings"] == settings
+
+
+def test_a_race_of_the_time_before_stages_is_told_as_it_was(store: Store) -> None:
+    spec = parse_spec({"lanes": "sgd,ssam-f:region=late:norm=masked"})
+    run_id = store.create_run(spec, "a")
+    info = replace(begun(spec, ()).lanes[1], plan="stages before head run once", predicted_ratio=1.1, exact=True)
+    old = begun(spec, ())
+    with store.writer(run_id) as writer:
+        writer.add(replace(old, lanes=(old.lanes[0], info)))
+    app = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=30)
+    app.query_params["run"] = run_id
+    (panel,) = app.run().get("bidi_component")
+    sgd, ssam = json.loads(panel.proto.json)[0]["lanes"]
+    assert (sgd["strip"], sgd["counted"], ssam["strip"], ssam["counted"]) == (None, None, None, 1.1)
+    assert ssam["settings"].endswith("stages before head run once: counted 1.10\u00a0×")
+
+
+def test_every_lane_with_masks_has_them_drawn(store: Store) -> None:
+    spec = parse_spec({"lanes": "sgd,sam,sam:region=late,ssam-d"})
+    assert [lane["masked"] for lane in told(store, spec)] == [False, False, True, True]

@@ -13,7 +13,7 @@ import ssam
 from ssam.data import load_dataset
 from ssam.engine import Race, device, timing
 from ssam.engine.lane import Lane
-from ssam.engine.lockstep import run_in_lockstep
+from ssam.engine.lockstep import run_in_lockstep, typical
 from ssam.engine.mask_source import FISHER_DRAW, MASK_DRAW
 from ssam.engine.plan import touched_stages
 from ssam.engine.schedule import derived_seed, learning_rate
@@ -99,6 +99,14 @@ def test_step_times_are_paired_with_the_sgd_step_before(events):
     ratios = [e.ratio for e in of(events, StepEvent, "sam") if e.step > 5]
     sam = next(lane for lane in events[-1].lanes if lane.name == "sam")
     assert sam.step_ratio_to_sgd == pytest.approx(statistics.median(ratios))
+
+
+def test_the_cost_of_a_lane_that_perturbs_seldom_is_a_mean_over_its_two_kinds_of_steps():
+    steps_ = [(number, 2.0 if number % 4 == 1 else 1.0) for number in range(6, 41)]
+    assert typical(steps_, interval=4) == 1.25
+    assert typical([*steps_, (41, 90.0)], interval=4) == 1.25  # one step that was held up does not count
+    assert typical(steps_, interval=1) == 1.0
+    assert typical(steps_[:2], interval=100) == 1.0  # none that perturbs yet
 
 
 def groups(events):

@@ -9,7 +9,7 @@ from ssam.spec import METHODS
 
 NEUTRAL = "#8b93a1"  # to be seen on both backgrounds
 FAINT = "rgba(139, 147, 161, 0.22)"
-SIZES: dict[Source, int] = {"search": 7, "own": 11, "final": 12}
+SIZES: dict[Source, int] = {"search": 7, "own": 13, "final": 12}
 OPACITIES: dict[Source, float] = {"search": 0.5, "own": 1.0, "final": 1.0}
 GUIDES = {1.0: "", 1.05: "1.05", 2.0: "two passes"}
 BELOW = 12.0  # percentage points under SGD where the chart ends, so that failures do not flatten the rest
@@ -104,7 +104,7 @@ def _trace(points: Sequence[Point], source: Source, method: str, rank: int, name
             "symbol": symbols,
             "size": SIZES[source],
             "opacity": opacity,
-            "line": {"width": 1 if source == "search" else 1.5, "color": "#ffffff" if source == "own" else style.color},
+            "line": {"width": 1, "color": "#ffffff" if source == "own" else style.color},
         },
         "error_y": {
             "array": [point.deviation or 0 for point in points],

@@ -139,11 +139,19 @@ def facts(point: Point) -> list[tuple[str, str]]:
     if perturbs:
         found.append(("Not perturbed", f"{100 * point.sparsity:.0f} % of the weights"))
         found.append(("Steps", ", ".join(filter(None, (point.plan, exactness(point))))))
-    told = ("diverged" if trial.accuracy is None else f"{trial.accuracy:.1f} %" for trial in point.trials)
+    told = ("diverged" if trial.accuracy is None else f"{trial.accuracy:.1f}\u00a0%" for trial in point.trials)
     found.append(
         ("By seed", ", ".join(f"{trial.seed}: {text}" for trial, text in zip(point.trials, told, strict=True)))
     )
     return found
+
+
+def on_the_line(shown: Sequence[Point]) -> list[tuple[str, str, str]]:
+    """Cost, accuracy and title of the lanes that no cheaper one beats."""
+    return [
+        (cost_alone(point), score(point).replace(" ", "\u00a0"), theme.lane_title(point.lane))
+        for point in efficient(shown)
+    ]
 
 
 def option(point: Point) -> str:
@@ -169,12 +177,12 @@ def cost_alone(point: Point) -> str:
 def axes(shown: Sequence[Point]) -> str:
     """How to read the chart, as far as it has such points."""
     kinds = {point.source for point in shown}
-    return " ".join([AXES, *(text for source, text in KINDS.items() if source in kinds and len(kinds | {"own"}) > 1)])
+    return " ".join([AXES, *(text for source, text in KINDS.items() if source in kinds)])
 
 
 def summary(task: Task, shown: Sequence[Point]) -> str:
     """The chart in a sentence, for those who cannot see it."""
-    best = [f"{theme.lane_title(point.lane)} {score(point)} at {cost_alone(point)}" for point in efficient(shown)]
+    best = [f"{title} {accuracy} at {step}" for step, accuracy, title in on_the_line(shown)]
     return f"{task.title}: test accuracy against the cost of a step for {len(shown)} lanes. Not beaten at their cost: {', '.join(best)}."
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import streamlit as st
-from playwright.sync_api import expect
 from streamlit.testing.v1 import AppTest
 from torch import Tensor
 
@@ -18,10 +17,9 @@ from ssam.jobs.client import Client
 from ssam.masks import group_mask
 from ssam.models import StagedModel, build_model, parameters_in, stage_shares
 from ssam.spec import RaceSpec, parse_spec
-from ssam.spec.events import EpochEvent, LaneEnded, LaneInfo, Layer, MaskEvent, Result, Stage, Started
+from ssam.spec.events import Layer, MaskEvent, Stage, Started
 from ssam.store import Store
-from tests.browser import LIVE, Watched, app_server, chromium, end_runner
-from tests.fake_race import started, step
+from tests.fake_race import started
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -74,6 +74,9 @@ def page(study: Study | None, tasks: list[Task]) -> None:
         )
         if chosen:
             frontier_card.card(task, chosen)
+        elif best := frontier_texts.on_the_line(shown):
+            st.caption("On the line, by the cost of a step:")
+            st.table(best, border="horizontal", hide_index=True, hide_header=True)
     with st.container(width=860):
         st.markdown(frontier_texts.axes(shown))
         st.markdown(frontier_texts.late_half(task))

@@ -348,6 +348,13 @@ def test_what_was_tried_is_told_with_its_failures(file: Path) -> None:
     assert "`python -m a.study`" in text
 
 
+def test_the_chart_is_told_to_those_who_do_not_see_it(task: Task) -> None:
+    costs = [cost for cost, _, _ in frontier_texts.on_the_line(task.points)]
+    assert costs == ["1.00", "1.03"], "SGD and the free direction: SAM is as good and dearer"
+    text = frontier_texts.summary(task, task.points).replace("\u00a0", " ")
+    assert text.endswith("SGD 68.0 ± 2.8 % at 1.00, SSAM-F 50 % ρ 1.4 momentum 80.0 ± 1.4 % at 1.03.")
+
+
 def test_the_csv_has_every_point(task: Task) -> None:
     lines = list(csv.DictReader(io.StringIO(frontier_texts.as_csv(task))))
     assert len(lines) == len(task.points)

@@ -15,7 +15,7 @@ MAY_IMPORT = {
     "store": {"spec"},
     "jobs": {"spec", "store", "engine"},
     "engine": {"spec", "optim", "masks", "models", "data"},
-    "bench": {"spec", "engine", "optim", "masks", "models", "data"},
+    "bench": {"spec", "store", "engine", "optim", "masks", "models", "data"},
     "optim": set(),
     "masks": set(),
     "models": set(),

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import streamlit as st
+from playwright.sync_api import expect
 from streamlit.testing.v1 import AppTest
 from torch import Tensor
 
@@ -17,9 +18,11 @@ from ssam.jobs.client import Client
 from ssam.masks import group_mask
 from ssam.models import StagedModel, build_model, parameters_in, stage_shares
 from ssam.spec import RaceSpec, parse_spec
-from ssam.spec.events import Layer, MaskEvent, Stage, Started
+from ssam.spec.cost import Plan
+from ssam.spec.events import Event, LaneEnded, Layer, MaskEvent, Stage, Started
 from ssam.store import Store
-from tests.fake_race import started
+from tests.browser import LIVE, Watched, app_server, chromium, end_runner
+from tests.fake_race import started, step
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -42,7 +45,7 @@ def network(name: str) -> tuple[StagedModel, dict[str, Tensor], dict]:
     return model, parameters, {"layers": layers, "stages": [{"name": stage, "share": share} for stage, share in shares]}
 
 
-def the_plan(spec: RaceSpec, info: dict, densities: dict[str, float]):
+def the_plan(spec: RaceSpec, info: dict, densities: dict[str, float]) -> Plan:
     steps = lane_steps(spec, spec.lanes[0], info, densities)
     assert steps is not None
     return steps.plan
@@ -143,11 +146,11 @@ def mask(lane: str, number: int, **densities: float) -> MaskEvent:
     return MaskEvent(lane, number, (number - 1) / 10, density, None, None, shares, pictures)
 
 
-def told(store: Store, spec: RaceSpec, *events: object, stages: tuple[Stage, ...] = STAGES) -> list[dict]:
-    """The lanes as the live panel is sent them."""
+def told(store: Store, spec: RaceSpec, *events: Event) -> list[dict]:
+    """The lanes as the live panel is sent them after these events, the first of which is Started."""
     run_id = store.create_run(spec, "a")
     with store.writer(run_id) as writer:
-        for event in (begun(spec, stages), *events):
+        for event in events:
             writer.add(event)
     app = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=30)
     app.query_params["run"] = run_id
@@ -174,25 +177,89 @@ def test_the_card_says_what_the_newest_mask_made_of_the_settings(store, lane, ma
     spec = parse_spec({"lanes": lane})
     (name,) = spec.lane_names
     events = [mask(name, 1 + 10 * at, **densities) for at, densities in enumerate(masks)]
-    (sent,) = told(store, spec, *events)
+    (sent,) = told(store, spec, begun(spec), *events)
     assert sent["settings"] == settings
 
 
 def test_a_race_of_the_time_before_stages_is_told_as_it_was(store: Store) -> None:
     spec = parse_spec({"lanes": "sgd,ssam-f:region=late:norm=masked"})
-    run_id = store.create_run(spec, "a")
-    info = replace(begun(spec, ()).lanes[1], plan="stages before head run once", predicted_ratio=1.1, exact=True)
     old = begun(spec, ())
-    with store.writer(run_id) as writer:
-        writer.add(replace(old, lanes=(old.lanes[0], info)))
-    app = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=30)
-    app.query_params["run"] = run_id
-    (panel,) = app.run().get("bidi_component")
-    sgd, ssam = json.loads(panel.proto.json)[0]["lanes"]
+    lane = replace(old.lanes[1], plan="stages before head run once", predicted_ratio=1.1)
+    sgd, ssam = told(store, spec, replace(old, lanes=(old.lanes[0], lane)))
     assert (sgd["strip"], sgd["counted"], ssam["strip"], ssam["counted"]) == (None, None, None, 1.1)
     assert ssam["settings"].endswith("stages before head run once: counted 1.10\u00a0×")
 
 
 def test_every_lane_with_masks_has_them_drawn(store: Store) -> None:
     spec = parse_spec({"lanes": "sgd,sam,sam:region=late,ssam-d"})
-    assert [lane["masked"] for lane in told(store, spec)] == [False, False, True, True]
+    assert [lane["masked"] for lane in told(store, spec, begun(spec))] == [False, False, True, True]
+
+
+# What is drawn
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+def test_the_strips_in_a_browser(tmp_path: Path) -> None:
+    """A made-up finished race on a phone; then one of the time before stages were kept."""
+    spec = parse_spec({"lanes": "sgd,sam:region=late:norm=masked,ssam-f:ascent_batch=32:ascent_interval=2,sam"})
+    _, late, fisher, _ = spec.lane_names
+    store = Store(tmp_path, f"sqlite:///{tmp_path / 'ssam.db'}")
+    runs = {}
+    for stages in (STAGES, ()):
+        runs[stages] = store.create_run(spec, str(stages))
+        with store.writer(runs[stages]) as writer:
+            writer.add(begun(spec, stages))
+            writer.add(mask(late, 1, head=1.0))
+            writer.add(mask(fisher, 1, stem=0.25, head=0.7))
+            for number in range(1, 31):
+                for lane, ratio in zip(spec.lane_names, (1.0, 1.15, 1.3, 2.1), strict=True):
+                    writer.add(step(lane, number, ratio=ratio))
+            for lane in spec.lane_names:
+                writer.add(LaneEnded(lane, 30, "finished"))
+        assert store.move(runs[stages], ("queued",), "stopped")
+    try:
+        with app_server(tmp_path) as address, chromium() as browser:
+            watched = Watched(browser, color_scheme="dark")
+            page = watched.page
+            page.set_viewport_size({"width": 390, "height": 844})
+            page.goto(f"{address}/?run={runs[STAGES]}")
+            watched.wait("live?.dataset.points > 0", 60)
+            panel = page.locator(f"{LIVE} [data-panel=timing]")
+            expect(panel.locator(".costs")).to_have_text(
+                [
+                    "counted 1.10 × · measured 1.15 ×",
+                    "counted 1.12 × · measured 1.30 ×",
+                    "counted 2.00 × · measured 2.10 ×",
+                ]
+            )
+            first, second, _ = panel.get_by_role("listbox").all()
+            widths = [box["width"] for stage in first.get_by_role("option").all() if (box := stage.bounding_box())]
+            assert widths[0] == pytest.approx(2 * widths[1], rel=0.03)
+            heights = [stage.locator("i").bounding_box()["height"] for stage in first.get_by_role("option").all()]
+            assert heights[:2] == [0, 0]
+            assert heights[2] == pytest.approx(13, abs=0.5)  # half of the strip: as much again as the descent
+            second.get_by_role("option").nth(2).click()
+            expect(panel.locator(".pointed")).to_have_text(
+                "head: 10 % of the compute, runs twice, the first time on 32 of 128 images, in one step of 2; perturbed 70 %"
+            )
+            first.focus()
+            page.keyboard.press("End")
+            page.keyboard.press("ArrowLeft")
+            expect(panel.locator(".pointed")).to_have_text("body: 30 % of the compute, runs once; not perturbed")
+            chosen = first.get_by_role("option", selected=True)
+            expect(chosen).to_have_count(1)
+            assert first.get_attribute("aria-activedescendant") == chosen.get_attribute("id")
+            expect(panel.locator(".kinds > span")).to_have_text(
+                ["runs once", "runs twice", "twice, the first time on a part of the batch", "in one step of several"]
+            )
+            expect(page.locator(f"{LIVE} figure canvas")).to_have_count(2)  # SAM in a region has a mask too
+            assert page.evaluate("document.documentElement.scrollWidth") <= 390
+            page.goto(f"{address}/?run={runs[()]}")
+            watched.wait("live?.dataset.points > 0", 60)
+            expect(page.locator(f"{LIVE} .card")).to_have_count(4)
+            expect(page.locator(f"{LIVE} .strip")).to_have_count(0)
+            assert watched.problems == []
+    finally:
+        store.close()
+        end_runner(tmp_path)

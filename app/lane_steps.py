@@ -156,9 +156,8 @@ def settings(spec: RaceSpec, lane: LaneSpec, info: Mapping[str, Any], window: La
     ]
     parts = [_sparsity(spec, lane, window), f"ρ {spec.lane_rho(lane):g}", *words]
     if plan and pays:
-        parts.append(
-            f"{plan.words}{'' if plan.exact else ', approximate'}: counted {plan.predicted_ratio:.2f}\N{NO-BREAK SPACE}×"
-        )
+        counted = f"{plan.predicted_ratio + 1e-9:.2f}\N{NO-BREAK SPACE}×"  # 1.125 is 1.13, as the browser has it
+        parts.append(f"{plan.words}{'' if plan.exact else ', approximate'}: counted {counted}")
     return " · ".join(filter(None, parts))
 
 

@@ -31,3 +31,4 @@ frontier = st.Page(
 page = st.navigation([race, frontier], position="top")
 page.run()
 freeze_garbage(page.url_path)  # once the page is there
+st.empty()  # a run that another has overtaken stops here; ending normally it would take the newer run's fragment away

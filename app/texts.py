@@ -52,8 +52,9 @@ SEEING = {
         "the time. What a count leaves out makes the difference: perturbing and restoring the weights, layers that move "
         "data and multiply nothing, and small batches, which a machine computes less efficiently.",
         "The strips show the network's stages, each as wide as its share of the count: grey for the pass that every step "
-        "makes, in colour what the ascent adds under the newest mask. So the coloured area is the counted price. Where only "
-        "every k-th step perturbs, all numbers are means over k steps.",
+        "makes, in colour what the ascent adds under the newest mask. So the coloured area is the counted price. A finished "
+        "race's time is that of all its steps, under every mask it had. Where only every k-th step perturbs, all numbers "
+        "are means over k steps.",
     ),
 }
 

@@ -7,15 +7,13 @@ import subprocess
 import sys
 import tomllib
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-import streamlit as st
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from ssam.jobs.client import Client
 from ssam.spec import METHODS, RaceSpec, parse_spec, preset, presets
 from ssam.spec.events import EpochEvent, LaneResult, Result
 from ssam.store import Store
@@ -23,19 +21,6 @@ from tests.fake_race import started, step
 
 ROOT = Path(__file__).resolve().parents[1]
 DEFAULT = next(iter(presets().values())).spec
-
-
-@pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    """A store of its own for the app; no runner is started, so that races stay queued."""
-    monkeypatch.setenv("SSAM_HOME", str(tmp_path))
-    monkeypatch.delenv("SSAM_DATABASE_URL", raising=False)
-    monkeypatch.setattr(Client, "ensure_runner", lambda self: None)
-    st.cache_resource.clear()
-    store = Store(tmp_path)
-    yield store
-    store.close()
-    st.cache_resource.clear()
 
 
 def page(**address: str) -> AppTest:

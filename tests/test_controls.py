@@ -14,10 +14,8 @@ from app.server import Lab
 from ssam.spec import METHODS, MODELS, LaneSpec, RaceSpec, parse_spec, preset
 from ssam.spec.race import MAX_LANES, SETTINGS
 from ssam.store import Store
-from tests import test_app
 from tests.test_app import page, start
 
-store = test_app.store  # the fixture
 NO_LAB = cast(Lab, None)  # only own images need one
 VALUES = {
     "rho": some.floats(0, 10),

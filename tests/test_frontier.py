@@ -5,18 +5,15 @@ import io
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qsl
 
 import pytest
-import streamlit as st
 from playwright.sync_api import expect
 from streamlit.testing.v1 import AppTest
 
 from app import frontier_chart, frontier_sources, frontier_texts, theme
 from app.frontier import Point, Task, Trial, drawable, efficient
-from ssam.jobs.client import Client
 from ssam.spec import LaneSpec, RaceSpec, parse_spec, preset
 from ssam.spec.events import LaneResult, Result
 from ssam.store import Store
@@ -179,18 +176,6 @@ def test_only_sound_lanes_make_the_frontier() -> None:
 
 
 # The reader's own races
-
-
-@pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    monkeypatch.setenv("SSAM_HOME", str(tmp_path))
-    monkeypatch.delenv("SSAM_DATABASE_URL", raising=False)
-    monkeypatch.setattr(Client, "ensure_runner", lambda self: None)
-    st.cache_resource.clear()
-    store = Store(tmp_path)
-    yield store
-    store.close()
-    st.cache_resource.clear()
 
 
 def race(store: Store, spec: RaceSpec, ratio: float = 2.0, shared: bool = False, state: str = "finished") -> str:

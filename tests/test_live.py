@@ -1,20 +1,17 @@
 """The live panel: what a lane does in a step, as it is told and as it is drawn."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import streamlit as st
 from playwright.sync_api import expect
 from streamlit.testing.v1 import AppTest
 from torch import Tensor
 
 from app.lane_steps import lane_steps, strip
 from ssam.engine.plan import choose_plan
-from ssam.jobs.client import Client
 from ssam.masks import group_mask
 from ssam.models import StagedModel, build_model, parameters_in, stage_shares
 from ssam.spec import RaceSpec, parse_spec
@@ -117,18 +114,6 @@ def test_the_strip_says_how_often_each_stage_runs(lane: str, densities: dict, ki
     assert drawn["stages"][-1]["words"] == words
     area = sum(stage["share"] * stage["ascent"] for stage in drawn["stages"]) / drawn["every"]
     assert steps.plan.predicted_ratio == pytest.approx(1 + area)  # the coloured area is the price
-
-
-@pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    monkeypatch.setenv("SSAM_HOME", str(tmp_path))
-    monkeypatch.delenv("SSAM_DATABASE_URL", raising=False)
-    monkeypatch.setattr(Client, "ensure_runner", lambda self: None)
-    st.cache_resource.clear()
-    store = Store(tmp_path)
-    yield store
-    store.close()
-    st.cache_resource.clear()
 
 
 def begun(spec: RaceSpec, stages: tuple[Stage, ...] = STAGES) -> Started:

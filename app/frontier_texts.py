@@ -9,6 +9,7 @@ from app import theme
 from app.frontier import Point, Source, Task, efficient
 from app.frontier_sources import Study
 from ssam.spec import METHODS, LaneSpec
+from ssam.spec.cost import FREE_DIRECTIONS
 
 SCORES = {
     "fisher": "the largest Fisher information",
@@ -22,11 +23,7 @@ REGIONS = {
     "late": " in the late half of the network",
     "norm": " of the normalisation layers",
 }
-DIRECTIONS = {
-    "gradient": "along the gradient",
-    "momentum": "against the momentum buffer",
-    "last": "along the last descent gradient",
-}
+DIRECTIONS = {"gradient": "along the gradient", **FREE_DIRECTIONS}
 
 AXES = (
     "**To the right: what a step costs**, its measured time over that of the SGD step next to it. 1 is SGD, 2 are two full "

@@ -15,6 +15,7 @@ from ssam.engine.timing import PhaseTimer
 from ssam.models import StagedModel, parameters_in
 from ssam.optim import SAM
 from ssam.spec import METHODS, LaneSpec, RaceSpec
+from ssam.spec.cost import is_sub_batch
 from ssam.spec.events import MaskEvent
 
 
@@ -100,7 +101,8 @@ class Lane:
             self.gradients += 1
             return steps.free_ascent(self.model, sam, x, y, timer, direction)
         self.gradients += 2
-        if self.lane.ascent_batch is not None and self.lane.ascent_batch < len(x):
+        if is_sub_batch(self.spec, self.lane):
+            assert self.lane.ascent_batch is not None
             return steps.sub_batch_ascent(self.model, sam, x, y, timer, self._refresh_between, self.lane.ascent_batch)
         needed = self._masks.region if self._will_drop_and_grow() else None
         return steps.two_passes(self.model, sam, x, y, timer, self._refresh_between, self.plan.split, needed)

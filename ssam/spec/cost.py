@@ -8,7 +8,7 @@ from ssam.spec.catalogue import METHODS
 from ssam.spec.race import LaneSpec, RaceSpec
 
 Touch = Literal["nothing", "vectors", "matrices"]  # of a stage: what of it the mask perturbs at most
-DIRECTIONS = {"momentum": "against the momentum buffer", "last": "along the last descent gradient"}
+FREE_DIRECTIONS = {"momentum": "against the momentum buffer", "last": "along the last descent gradient"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ def plan_for(
         return Plan("one pass", predicted)
     exact, split = True, 0
     if lane.direction != "gradient":
-        words, exact = f"one pass, perturbed {DIRECTIONS[lane.direction]}", False
+        words, exact = f"one pass, perturbed {FREE_DIRECTIONS[lane.direction]}", False
     elif is_sub_batch(spec, lane):
         words, exact = f"ascent from {lane.ascent_batch} of {spec.batch_size} images", False
     elif spec.lane_norm(lane) == "full":

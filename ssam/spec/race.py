@@ -23,6 +23,12 @@ def _one_of(field: str, value: str, allowed: Iterable[str]) -> str:
     return value
 
 
+def _matching(field: str, value: str, pattern: str, allowed: str) -> str:
+    if not re.fullmatch(pattern, value):
+        raise ValueError(f"{value[:60]!r} is not a {field}; allowed: {allowed}")
+    return value
+
+
 class Frozen(BaseModel):
     """Base of every specification: immutable, no unknown fields, no NaN."""
 
@@ -64,20 +70,14 @@ class LaneSpec(Frozen):
     @field_validator("region")
     @classmethod
     def _known_region(cls, value: str) -> str:
-        if not re.fullmatch(r"all|early|late|norm|from-(0|[1-9]\d?)", value):
-            raise ValueError(
-                f"{value[:60]!r} is not a region; allowed: all, early, late, norm, from-K with a stage number K"
-            )
-        return value
+        allowed = "all, early, late, norm, from-K with a stage number K"
+        return _matching("region", value, r"all|early|late|norm|from-(0|[1-9][0-9]?)", allowed)
 
     @field_validator("granularity")
     @classmethod
     def _known_granularity(cls, value: str) -> str:
-        if not re.fullmatch(r"weight|tensor|block|n-of-([2-9]|[1-5][0-9]|6[0-4])", value):
-            raise ValueError(
-                f"{value[:60]!r} is not a granularity; allowed: weight, tensor, block, n-of-M with M from 2 to 64"
-            )
-        return value
+        allowed = "weight, tensor, block, n-of-M with M from 2 to 64"
+        return _matching("granularity", value, r"weight|tensor|block|n-of-([2-9]|[1-5][0-9]|6[0-4])", allowed)
 
     @model_validator(mode="after")
     def _has_an_effect(self) -> "LaneSpec":
@@ -153,7 +153,7 @@ class RaceSpec(Frozen):
     Units: ``rho`` is the L2 radius of the perturbation; ``sparsity`` the share of weights *not* perturbed;
     ``label_noise`` the share of training labels replaced by a uniformly drawn *other* class;
     ``mask_interval`` is in epochs; ``fisher_batch`` is how many samples share one gradient in the Fisher scores (1 is exact,
-    more is cheaper and rougher); ``seconds`` is each lane's own compute time and counts on that clock only.
+    more takes fewer and is rougher); ``seconds`` is each lane's own compute time and counts on that clock only.
 
     On the ``epochs`` clock every lane sees ``epochs`` epochs. On the ``gradients`` clock every lane gets as many
     forward+backward passes as the dearest lane needs for ``epochs`` epochs; mask refreshes are not counted. On the
@@ -197,9 +197,7 @@ class RaceSpec(Frozen):
     @field_validator("device")
     @classmethod
     def _device_name(cls, value: str) -> str:
-        if not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,2})?", value):
-            raise ValueError(f"{value[:60]!r} is not a device; allowed: auto, cpu, mps, cuda, cuda:N")
-        return value
+        return _matching("device", value, r"auto|cpu|mps|cuda(:\d{1,2})?", "auto, cpu, mps, cuda, cuda:N")
 
     @field_validator("lanes", mode="before")
     @classmethod

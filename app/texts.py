@@ -149,7 +149,7 @@ HELP = {
     "train_size": "Empty: all training images.",
     "mask_interval": "Epochs between two mask refreshes.",
     "fisher_samples": "Training images behind each mask by Fisher or gradient (SSAM-F, SSAM).",
-    "fisher_batch": "Images that share one gradient in the Fisher scores. 1 is exact; 8 is cheaper and nearly the same mask.",
+    "fisher_batch": "Images that share one gradient in the Fisher scores. 1 is exact; more takes fewer gradients and is rougher.",
     "norm": (
         "What ε is divided by. With the full gradient's norm a masked ε is shorter than a dense one of equal rho; "
         "with the masked gradient's its length stays rho."

@@ -30,7 +30,7 @@ HELP = {
     "augment": "none, flip, crop-flip, crop-flip-cutout",
     "mask_interval": "epochs between two masks",
     "fisher_samples": "training images for a Fisher mask",
-    "fisher_batch": "images that share one gradient in the Fisher scores: 1 is exact, more is cheaper, 1 to 256",
+    "fisher_batch": "images that share one gradient in the Fisher scores: 1 is exact, more takes fewer and is rougher, 1 to 256",
     "norm": "full (as published) or masked",
     "clock": "what the lanes are given equally: epochs, gradients, seconds",
     "seconds": "compute time for each lane, on the seconds clock",

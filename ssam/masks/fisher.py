@@ -43,9 +43,8 @@ def fisher_scores(
         loss_fn: ``loss_fn(outputs, targets)`` for a batch of one; any reduction.
         batches: (x, y) pairs with the samples along dimension 0; any number N ≥ 1 of samples in all.
         chunk: samples at a time; memory is ``chunk`` copies of the gradient.
-        batch: how many samples share one gradient. 1 is the empirical Fisher information. More is cheaper and rougher:
-            the square of their mean gradient, times their number, so ``loss_fn`` must be their mean. How far the masks
-            agree is measured by ``python -m ssam bench``.
+        batch: how many samples share one gradient. 1 is the empirical Fisher information. More takes fewer gradients and is rougher:
+            the square of their mean gradient, times their number, so ``loss_fn`` must be their mean.
 
     Returns:
         ``{parameter: tensor of its shape}`` for each parameter that requires a gradient.

@@ -44,8 +44,9 @@ def group_mask(groups: Sequence[Group], scores: Sequence[float], count: int) -> 
 def n_of_m_mask(scores: Mapping[Tensor, Tensor], n: int, m: int) -> dict[Tensor, Tensor]:
     """Perturbs the ``n`` weights with the largest scores of every ``m`` in a row: the N:M pattern, such as 2:4.
 
-    Weights are taken row by row: along the inputs of one output unit, for a convolution its input channels × kernel. Where the number of weights is not a multiple of m, the last, shorter group keeps the same
-    share, rounded. Among equal scores the earlier entry wins.
+    Weights are taken row by row: along the inputs of one output unit, for a convolution its input channels × kernel. Where
+    the number of weights is not a multiple of m, the last, shorter group keeps the same share, rounded. Among equal scores
+    the earlier entry wins.
 
     Args:
         scores: ``{parameter: score tensor of its shape}``.

@@ -12,12 +12,12 @@ a study can be stopped and taken up again, and two tasks can run side by side. R
 import argparse
 import json
 import os
-import statistics
 from collections.abc import Iterator
 from pathlib import Path
 
 from filelock import FileLock
 
+from app import frontier, frontier_sources, frontier_texts
 from ssam.engine import Race
 from ssam.spec import ASSETS, LaneSpec, RaceSpec, parse_spec, preset
 from ssam.spec.events import Result, Started
@@ -96,6 +96,15 @@ SEARCH = [
     *grid(f"ssam:direction=momentum:sparsity=0.8:{EARLY}", 1.4),
     *grid(f"sam:direction=momentum:ascent_interval=2:{EARLY}", 1.4, 2),
 ]  # fmt: skip
+
+FINALISTS = [
+    "sam:rho=0.1",
+    "ssam-f:rho=0.15",
+    "ssam:rho=1.4:norm=masked:region=early:direction=momentum",  # preset fast-ssam
+    "ssam-f:rho=1.4:norm=masked:direction=momentum",
+    "sam:rho=0.2:norm=masked:region=from-4",  # exact
+    "ssam-f:rho=0.35:ascent_batch=32",
+]
 
 
 def main() -> None:
@@ -176,33 +185,23 @@ def add(task: str, base: RaceSpec, new: list[dict]) -> None:
 
 
 def table(task: str) -> str:
-    """One line per lane and phase, the most accurate first: accuracy, share of SAM's gain over SGD, costs."""
-    groups: dict[tuple[str, str], list[dict]] = {}
-    for row in read()["rows"]:
-        if row["task"] == task:
-            groups.setdefault((row["phase"], row["lane"]), []).append(row)
-    lines = []
-    for (phase, lane), found in groups.items():
-        scores = [100 * (row["accuracy"] or 0) for row in found]
-        spread = statistics.stdev(scores) if len(scores) > 1 else 0.0
-        step, whole = (
-            statistics.median(row[name] for row in found if row[name]) for name in ("step_ratio", "seconds_ratio")
-        )
-        facts = f"{len(scores)} seeds | {found[0]['sparsity']:.2f} | {step:.2f} | {whole:.2f}"
-        lines.append(
-            (phase, statistics.fmean(scores), f"| {lane} | {statistics.fmean(scores):.2f} ± {spread:.2f} | {facts} |")
-        )
-    return "\n".join(f"{phase:<7}{text}" for phase, _, text in sorted(lines, key=lambda line: (line[0], -line[1])))
+    """The task's points as the Frontier page has them, the most accurate first: a finalist with its final seeds only."""
+    found = frontier_sources.study(FILE)
+    points = next((known.points for known in found.tasks if known.key == task), ()) if found else ()
+    head = "| lane | kind and seeds | test accuracy % | of SAM's gain | not perturbed | step ÷ SGD | whole lane ÷ SGD |"
+    lines = [head, "|---|---|---|---|---|---|---|"]
+    for point in points:
+        share = "–" if point.share is None else f"{point.share:.0%}"
+        ratios = ("–" if ratio is None else f"{ratio:.2f}" for ratio in (point.ratio, point.seconds_ratio))
+        facts = (point.lane, frontier_texts.seeds(point), precise(point), share, f"{point.sparsity:.0%}", *ratios)
+        lines.append(f"| {' | '.join(map(str, facts))} |")
+    return "\n".join(lines)
 
 
-FINALISTS = [
-    "sam:rho=0.1",
-    "ssam-f:rho=0.15",
-    "ssam:rho=1.4:norm=masked:region=early:direction=momentum",  # preset fast-ssam
-    "ssam-f:rho=1.4:norm=masked:direction=momentum",
-    "sam:rho=0.2:norm=masked:region=from-4",  # exact
-    "ssam-f:rho=0.35:ascent_batch=32",
-]
+def precise(point: frontier.Point) -> str:
+    mean, spread = point.mean, point.deviation
+    return "diverged" if mean is None else f"{mean:.2f}" if spread is None else f"{mean:.2f} ± {spread:.2f}"
+
 
 if __name__ == "__main__":
     main()

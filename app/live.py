@@ -245,14 +245,20 @@ def _picture(store: Store, run_id: str, lane: str, layer: str, step: int) -> Hea
     return store.heatmap(run_id, lane, layer, step)
 
 
+def _telling(window: Window) -> str:
+    """The layer to open on: of those that any lane perturbs, the largest that is more than a vector."""
+    perturbed = {name for lane in window.lanes for name, density in lane.densities.items() if density}
+    size = [(layer["name"] in perturbed, len(layer["shape"]) > 1, np.prod(layer["shape"])) for layer in window.layers]
+    return window.layers[size.index(max(size))]["name"]
+
+
 def _heat(store: Store, run: Run, window: Window, view: dict[str, Any]) -> dict[str, Any] | None:
     """The pictures of one layer's masks, of every lane that has one, at the wanted epoch or the newest."""
     masked = [lane for lane in window.lanes if lane.masks]
     if not masked or not window.layers:
         return None
     names = [layer["name"] for layer in window.layers]
-    largest = max(window.layers, key=lambda layer: (len(layer["shape"]) > 1, np.prod(layer["shape"])))
-    layer = view["layer"] if view.get("layer") in names else largest["name"]
+    layer = view["layer"] if view.get("layer") in names else _telling(window)
     epochs = sorted({mask["epoch"] for lane in masked for mask in lane.masks})
     wanted = view.get("epoch") if view.get("run") == run.id else None
     maps = {}

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from playwright.sync_api import expect
-from streamlit.testing.v1 import AppTest
 from torch import Tensor
 
 from app.lane_steps import lane_steps, strip
@@ -20,6 +19,7 @@ from ssam.spec.events import Event, LaneEnded, Layer, MaskEvent, Stage, Started
 from ssam.store import Store
 from tests.browser import LIVE, Watched, app_server, chromium, end_runner
 from tests.fake_race import started, step
+from tests.test_app import page
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -133,14 +133,17 @@ def mask(lane: str, number: int, **densities: float) -> MaskEvent:
 
 def told(store: Store, spec: RaceSpec, *events: Event) -> list[dict]:
     """The lanes as the live panel is sent them after these events, the first of which is Started."""
+    return sent(store, spec, *events)["lanes"]
+
+
+def sent(store: Store, spec: RaceSpec, *events: Event) -> dict:
+    """All that the live panel is sent."""
     run_id = store.create_run(spec, "a")
     with store.writer(run_id) as writer:
         for event in events:
             writer.add(event)
-    app = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=30)
-    app.query_params["run"] = run_id
-    (panel,) = app.run().get("bidi_component")
-    return json.loads(panel.proto.json)[0]["lanes"]
+    (panel,) = page(run=run_id).get("bidi_component")
+    return json.loads(panel.proto.json)[0]
 
 
 @pytest.mark.parametrize(
@@ -173,6 +176,12 @@ def test_a_race_of_the_time_before_stages_is_told_as_it_was(store: Store) -> Non
     sgd, ssam = told(store, spec, replace(old, lanes=(old.lanes[0], lane)))
     assert (sgd["strip"], sgd["counted"], ssam["strip"], ssam["counted"]) == (None, None, None, 1.1)
     assert ssam["settings"].endswith("stages before head run once: counted 1.10\u00a0×")
+
+
+def test_the_masks_open_on_the_largest_layer_that_any_lane_perturbs(store: Store) -> None:
+    spec = parse_spec({"lanes": "sgd,ssam:region=early"})
+    data = sent(store, spec, begun(spec), mask("ssam", 1, stem=0.5, body=0.2))
+    assert data["heat"]["layer"] == "body.conv.weight"  # the head is larger, but nobody perturbs it
 
 
 def test_every_lane_with_masks_has_them_drawn(store: Store) -> None:

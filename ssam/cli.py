@@ -9,12 +9,15 @@ import time
 from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from dataclasses import asdict
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from ssam.spec import DATASETS, METHODS, MODELS, RaceSpec, parse_spec, preset, presets
 from ssam.spec.events import EpochEvent, Event, LaneEnded, MaskEvent, Preparing, Result, Started, StepEvent
 from ssam.spec.host import default_home
 from ssam.store.writer import finite
+
+if TYPE_CHECKING:
+    from ssam import bench
 
 HELP = {
     "dataset": ", ".join(DATASETS),
@@ -39,7 +42,7 @@ HELP = {
 }
 
 BENCH_MODELS = ("cnn8", "resnet20", "resnet18", "wrn-16-4", "vgg11-bn", "vit-tiny")
-BENCH_LINE = "{:<11}{:<34}{:>7}{:>14}{:>11}{:>7}  {}"
+BENCH_LINE = "{:<11}{:<50}{:>7}{:>14}{:>11}{:>7}  {}"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -68,7 +71,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = OneLineParser(prog="ssam", description="Watch sharpness-aware training happen, from the command line.")
     commands = parser.add_subparsers(required=True, dest="command", metavar="COMMAND", parser_class=OneLineParser)
     _race_flags(commands.add_parser("race", help="race several optimizers on the same batches", allow_abbrev=False))
-    _bench_flags(commands.add_parser("bench", help="time one training step of each method", allow_abbrev=False))
+    _bench_flags(
+        commands.add_parser(
+            "bench", help="time the training steps, masks and epochs of each method", allow_abbrev=False
+        )
+    )
     return parser
 
 
@@ -86,13 +93,12 @@ def _bench_flags(bench: argparse.ArgumentParser) -> None:
     bench.set_defaults(run=_run_bench)
     default = ",".join(BENCH_MODELS)
     bench.add_argument("--models", metavar="X", type=_models, default=default, help=f"(default {default})")
-    bench.add_argument(
-        "--repeats", metavar="X", type=_whole_number(5, 1000), default=15, help="repetitions (default 15)"
-    )
+    repeats = "repetitions wanted (default 100)"
+    bench.add_argument("--repeats", metavar="X", type=_whole_number(5, 1000), default=100, help=repeats)
     images = "images a step (default 128, or 64 for large models)"
     bench.add_argument("--batch-size", metavar="X", type=_whole_number(8, 4096), help=images)
-    limit = "no repetition begins after that; a model that cannot make 5 is left out (default 600)"
-    bench.add_argument("--seconds-per-model", metavar="X", type=_whole_number(1, 86_400), default=600, help=limit)
+    limit = "no repetition of the steps after the fifth begins later (default 120)"
+    bench.add_argument("--seconds-per-model", metavar="X", type=_whole_number(1, 86_400), default=120, help=limit)
     bench.add_argument("--json", action="store_true", help="one JSON object a line; the last one is the result")
 
 
@@ -127,7 +133,6 @@ def _run_bench(options: argparse.Namespace) -> None:
         batch_size=options.batch_size,
         seconds_per_model=options.seconds_per_model,
     )
-    kinds = {bench.Row: {}, bench.Memory: {"event": "memory"}, bench.Result: {"event": "result"}}
     if not options.json:
         print(BENCH_LINE.format("model", "lane", "× SGD", "quartiles", "predicted", "exact", "plan"))
     with closing(events):
@@ -135,16 +140,39 @@ def _run_bench(options: argparse.Namespace) -> None:
             if isinstance(event, bench.Note):
                 print(event.message, file=sys.stderr, flush=True)
             elif options.json:
-                print(json.dumps({**kinds[type(event)], **asdict(event)}, allow_nan=False), flush=True)
-            elif isinstance(event, bench.Row):
-                spread, exact = "{:.2f}–{:.2f}".format(*event.iqr), "yes" if event.exact else "no"
-                numbers = (f"{event.ratio_to_sgd:.2f}", spread, f"{event.predicted:.2f}")
-                print(BENCH_LINE.format(event.model, event.lane, *numbers, exact, event.plan), flush=True)
-            elif isinstance(event, bench.Memory):
-                share = event.extra_bytes / event.weights_bytes
-                print(f"{event.model:<11}{event.lane:<34} peak memory over SGD: {share:.2f} × the weights, {event.how}")
+                kind = {} if isinstance(event, bench.Row) else {"event": type(event).__name__.lower()}
+                print(json.dumps(kind | asdict(event), allow_nan=False), flush=True)
             else:
-                print(f"{event.rows} rows on {event.device} ({event.device_name}), {event.threads} threads")
+                print(_bench_line(event), flush=True)
+
+
+def _bench_line(event: "bench.Event") -> str:
+    from ssam import bench
+
+    match event:
+        case bench.Row():
+            exact = "yes" if event.exact else "no"
+            numbers = (f"{event.ratio_to_sgd:.2f}", _spread(event.iqr, ".2f"), f"{event.predicted:.2f}")
+            return BENCH_LINE.format(event.model, event.lane, *numbers, exact, event.plan)
+        case bench.Refresh():
+            cost = f"{event.sgd_steps:.1f} SGD steps ({_spread(event.iqr, '.1f')}), agreement {event.agreement:.2f}"
+            return f"{event.model:<11}mask by {event.score:<50} {cost}"
+        case bench.Throughput():
+            rate = f"{event.images_per_second:,.0f} images/s ({_spread(event.iqr, ',.0f')})"
+            return f"{event.model:<11}epoch, {event.loop:<51} {rate}, {event.ratio_to_published:.2f} × published style"
+        case bench.Overhead():
+            return f"{event.model:<11}watching, {event.what:<48} {event.share:+.2%} ({_spread(event.iqr, '+.2%')})"
+        case bench.Memory():
+            peak, kept = (size / event.weights_bytes for size in (event.extra_bytes, event.kept_bytes))
+            over = f"over SGD: {peak:.2f} × the weights at the peak, {kept:.2f} × between steps, {event.how}"
+            return f"{event.model:<11}memory, {event.lane:<50} {over}"
+        case bench.Result():
+            return f"{event.rows} rows on {event.device} ({event.device_name}), {event.threads} threads"
+    raise TypeError(f"{type(event).__name__} is no event of the bench")
+
+
+def _spread(iqr: tuple[float, float], style: str) -> str:
+    return "–".join(format(value, style) for value in iqr)
 
 
 def _spec(options: argparse.Namespace) -> RaceSpec:

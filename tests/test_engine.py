@@ -208,6 +208,13 @@ def test_sparsity_one_is_sgd_under_the_masked_norm_too(home, method):
     assert losses(told, method) == losses(told, "sgd")
 
 
+@pytest.mark.parametrize("text", ["ssam", "ssam-d:norm=masked", "ssam:direction=momentum"])
+def test_a_mask_that_perturbs_nothing_costs_one_pass(home, text):
+    told = run(home, lanes=f"sgd,{text}", sparsity=1, epochs=2)
+    assert losses(told, told[-1].lanes[1].name) == losses(told, "sgd")
+    assert {event.gradients for event in of(told, StepEvent) if event.step == 2 * STEPS} == {2 * STEPS}
+
+
 def test_a_refresh_may_perturb_tensors_that_were_left_alone_before(home):
     """Dynamic masks under the masked norm, so sparse that small tensors come and go: a lean first pass must have the
     gradients that the new mask asks for, else the step is not the one of two full passes."""
@@ -476,10 +483,13 @@ def test_blocks_by_fisher_mass_over_cost(home):
     assert all(lane.sam.masks[p].all() for p in list(model.stages.values())[best].parameters())
 
 
-def test_the_split_follows_the_mask(home):
-    """Blocks are drawn anew with each mask: the stages before the first drawn one run once, and the step stays exact."""
-    text = "ssam:norm=masked:granularity=block"
-    spec, batches, model = parts(home, lanes=text, sparsity=0.7, epochs=6)
+@pytest.mark.parametrize(
+    ("text", "sparsity"), [("ssam:norm=masked:granularity=block", 0.7), ("ssam:norm=masked", 0.9999)]
+)
+def test_the_split_follows_the_mask(home, text, sparsity):
+    """Blocks, or a few single weights, are drawn anew with each mask: the stages before the first drawn one run once, and
+    the step stays exact."""
+    spec, batches, model = parts(home, lanes=text, sparsity=sparsity, epochs=6)
     lane, splits = lane_of(spec, text, model, batches), set()
     for step in range(6 * STEPS):
         twin = copy.deepcopy(lane)

@@ -77,13 +77,15 @@ def test_a_mask_of_whole_groups_changes_the_plan_as_in_the_engine() -> None:
             assert the_plan(spec, info, densities) == choose_plan(spec, spec.lanes[0], net, taken, shares)
 
 
-def test_a_mask_of_single_weights_leaves_the_plan_alone() -> None:
-    """The engine runs the first stage twice also where the mask happens to leave it out."""
+def test_a_ranked_mask_of_single_weights_changes_the_plan_and_a_dynamic_one_does_not() -> None:
+    """A dynamic mask may grow anywhere: its first pass always begins at the first stage of the region."""
     info = {"layers": [asdict(layer) for layer in LAYERS], "stages": [asdict(stage) for stage in STAGES]}
-    for method in ("ssam-f", "ssam-d"):
+    for method, ratio in (("ssam-f", 1.1), ("ssam-d", 2.0)):
         spec = parse_spec({"lanes": f"{method}:norm=masked"})
-        assert the_plan(spec, info, {"head.linear.weight": 1.0}) == the_plan(spec, info, {})
         assert the_plan(spec, info, {}).predicted_ratio == 2.0
+        assert the_plan(spec, info, {"head.linear.weight": 0.1}).predicted_ratio == pytest.approx(ratio)
+    spec = parse_spec({"lanes": "ssam-f"})
+    assert the_plan(spec, info, dict.fromkeys((layer.name for layer in LAYERS), 0.0)).predicted_ratio == 1.0
 
 
 @pytest.mark.parametrize(

@@ -96,8 +96,8 @@ class Lane:
         self._refresh_before(sam, timer)
         direction = self.lane.direction
         too_early = direction != "gradient" and self.step_count == 0
-        if too_early or self.step_count % self.lane.ascent_interval:
-            return self._descend(x, y, timer)
+        if too_early or self.step_count % self.lane.ascent_interval or not sam.perturbed_parameters():
+            return self._descend(x, y, timer)  # no mask perturbs anything where the sparsity is 1
         if direction != "gradient":
             self.gradients += 1
             return steps.free_ascent(self.model, sam, x, y, timer, direction)
@@ -157,4 +157,5 @@ class Lane:
             self.new_mask = self._masks.describe(self.name, self.step_count, self.epoch, new, old)
             if self.lane.granularity != "weight":  # only now it is known which groups were taken
                 self.sparsity = 1 - self.new_mask.density
+            if self.lane.mask_score:  # until the next ranking; a dynamic mask may grow anywhere in the region
                 self.plan = choose_plan(self.spec, self.lane, self.model, sam.perturbed_parameters(), self._shares)

@@ -39,6 +39,8 @@ def plan_for(
     predicted = predicted_ratio(shares, first_pass_shares(spec, lane, touched))
     if not METHODS[lane.method].perturbs:
         return Plan("one pass", predicted)
+    if set(touched) == {"nothing"}:
+        return Plan("one pass, nothing is perturbed", predicted)
     exact, split = True, 0
     if lane.direction != "gradient":
         words, exact = f"one pass, perturbed {FREE_DIRECTIONS[lane.direction]}", False
@@ -47,7 +49,7 @@ def plan_for(
     elif spec.lane_norm(lane) == "full":
         words = "two full passes"
     else:
-        split = next((i for i, what in enumerate(touched) if what != "nothing"), 0)
+        split = next(i for i, what in enumerate(touched) if what != "nothing")
         words = (
             f"stages before {stages[split]} run once" if split else "two passes, the first for perturbed tensors only"
         )

@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 
 import ssam
 from ssam.data import load_dataset
-from ssam.engine import Race, device, timing
+from ssam.engine import Race, device, lockstep, timing
 from ssam.engine.lane import Lane
 from ssam.engine.lockstep import run_in_lockstep, typical
 from ssam.engine.mask_source import FISHER_DRAW, MASK_DRAW
@@ -301,8 +301,9 @@ def test_a_lane_that_diverges_is_stopped_and_the_others_go_on(home):
     assert sam.step_ratio_to_sgd is None
 
 
-@pytest.mark.parametrize("method", ["ssam-f", "ssam-d"])
-def test_weights_that_are_nan_at_a_mask_refresh_end_the_lane_not_the_race(home, method):
+@pytest.mark.parametrize(("method", "deferred"), [("ssam-f", False), ("ssam-d", False), ("ssam-f", True)])
+def test_weights_that_are_nan_at_a_mask_refresh_end_the_lane_not_the_race(home, monkeypatch, method, deferred):
+    monkeypatch.setattr(lockstep, "reads_later", lambda device, clock: deferred)  # as on a GPU
     spec, batches, model = parts(home, lanes=f"sgd,{method}", epochs=2)
     lanes = [lane_of(spec, "sgd", copy.deepcopy(model), batches), lane_of(spec, method, model, batches)]
     told = []
@@ -313,6 +314,8 @@ def test_weights_that_are_nan_at_a_mask_refresh_end_the_lane_not_the_race(home, 
     assert of(told, LaneEnded, method) == [LaneEnded(method, STEPS + 1, "diverged")]
     assert of(told, LaneEnded, "sgd") == [LaneEnded("sgd", 2 * STEPS, "finished")]
     assert len(of(told, MaskEvent, method)) == 1
+    (last,) = (event for event in of(told, StepEvent, method) if event.step == STEPS + 1)
+    assert told.index(last) < told.index(of(told, LaneEnded, method)[0])
 
 
 def test_a_last_update_that_breaks_the_weights_is_no_finish(home):

@@ -156,18 +156,6 @@ def test_a_stage_that_works_in_place_is_refused():
         steps.two_passes(model, sam_for(model, masks), x, y, PhaseTimer(CPU), nothing, split=1)
 
 
-def test_prefix_reuse_in_several_processes_is_refused(tmp_path):
-    model = net_with()
-    masks = {p: torch.ones_like(p, dtype=torch.bool) for p in model.stages["last"].parameters()}
-    x, y = torch.randn(5, 6), torch.randint(3, (5,))
-    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
-    try:
-        with pytest.raises(RuntimeError, match="DistributedDataParallel"):
-            steps.two_passes(model, sam_for(model, masks), x, y, PhaseTimer(CPU), nothing, split=2)
-    finally:
-        torch.distributed.destroy_process_group()
-
-
 def test_under_bf16_autocast_a_shared_prefix_changes_nothing(monkeypatch):
     monkeypatch.setattr("ssam.engine.device.precision", lambda device: "bfloat16")
     model, twin = model_of("vit-tiny"), model_of("vit-tiny")

@@ -1,5 +1,6 @@
 """Loss and accuracy on test images."""
 
+import itertools
 from collections.abc import Iterable
 
 import torch
@@ -7,21 +8,27 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from ssam.engine.device import autocast
+from ssam.engine.distributed import ALONE, Ranks
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> tuple[float, float, int]:
-    """Mean cross-entropy, accuracy (0–1) and number of images; the model in evaluation mode.
+def evaluate(
+    model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], ranks: Ranks = ALONE
+) -> tuple[float, float, int]:
+    """Mean cross-entropy, accuracy (0–1) and number of images; the model in evaluation mode. Several processes share them.
 
     The sums stay on the device until the end, so that it waits once.
     """
     model.eval()
     device = next(model.parameters()).device
     loss, right, images = torch.zeros((), device=device), torch.zeros((), device=device), 0
-    for x, y in batches:
+    for x, y in itertools.starmap(ranks.share, batches):
+        if not len(y):  # the last few images, and others have them
+            continue
         with autocast(device):
             outputs = model(x)
         loss += cross_entropy(outputs.float(), y, reduction="sum")
         right += (outputs.argmax(1) == y).sum()
         images += len(y)
-    return float(loss) / images, float(right) / images, images
+    totals = ranks.total(torch.stack((loss, right, torch.full_like(loss, images)))).tolist()
+    return totals[0] / totals[2], totals[1] / totals[2], int(totals[2])

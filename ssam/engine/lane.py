@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ssam.data import Batches
 from ssam.engine import steps
+from ssam.engine.distributed import ALONE, Ranks
 from ssam.engine.mask_source import Masks, MaskSource
 from ssam.engine.plan import choose_plan
 from ssam.engine.schedule import learning_rate
@@ -30,6 +31,7 @@ class Lane:
         model: this lane's own copy, on the device.
         batches: where the samples of the scores come from.
         shares: each stage's part of the compute.
+        ranks: the processes that share the batches of this lane.
     """
 
     def __init__(
@@ -40,14 +42,18 @@ class Lane:
         model: StagedModel,
         batches: Batches,
         shares: Sequence[float],
+        ranks: Ranks = ALONE,
     ) -> None:
         self.spec, self.lane, self.method, self.name, self.model = spec, lane, METHODS[lane.method], name, model
         self.rho, self.sparsity = spec.lane_rho(lane), spec.lane_sparsity(lane)
         self.device = next(model.parameters()).device
-        self._batches = batches
+        self._batches, self.ranks = batches, ranks
         self.base = torch.optim.SGD(
             model.parameters(), lr=spec.lr, momentum=spec.momentum, weight_decay=spec.weight_decay, fused=True
         )
+        statistics = [buffer for buffer in model.buffers() if buffer.is_floating_point()]  # of BatchNorm
+        if ranks.size > 1:  # whatever way a step takes, it ends with the base optimizer's
+            self.base.register_step_pre_hook(lambda *_: ranks.average(self._gradients() + statistics))
         self.sam = SAM(self.base, rho=self.rho, norm=spec.lane_norm(lane)) if self.method.perturbs else None
         region = parameters_in(model, lane.region)
         self._shares = shares
@@ -104,7 +110,8 @@ class Lane:
         self.gradients += 2
         if is_sub_batch(self.spec, self.lane):
             assert self.lane.ascent_batch is not None
-            return steps.sub_batch_ascent(self.model, sam, x, y, timer, self._refresh_between, self.lane.ascent_batch)
+            own = self.lane.ascent_batch // self.ranks.size
+            return steps.sub_batch_ascent(self.model, sam, x, y, timer, self._refresh_between, own)
         needed = self._masks.region if self._will_drop_and_grow() else None
         return steps.two_passes(self.model, sam, x, y, timer, self._refresh_between, self.plan.split, needed)
 
@@ -143,13 +150,24 @@ class Lane:
             timer.mark("mask")
 
     def _refresh_between(self, sam: SAM, timer: PhaseTimer) -> None:
-        """The dynamic mask, which drops by the gradient of the first pass."""
+        """With the gradients of the first pass: averages those that ε is global by, and makes the dynamic mask, which drops by
+        the gradient of the whole batch."""
+        if self.ranks.perturbation == "global":
+            self.ranks.average(self._gradients())
         if self._will_drop_and_grow():
             assert sam.masks is not None
-            self._set_mask(sam, self._masks.drop_and_grow(dict(sam.masks), self.step_count, self.progress))
+            known = [p for p in self._masks.region if p.grad is not None]
+            averaged = self.ranks.averaged([p.grad for p in known if p.grad is not None])
+            gradients = dict(zip(known, averaged, strict=True))
+            new = self._masks.drop_and_grow(dict(sam.masks), gradients, self.step_count, self.progress)
+            self._set_mask(sam, new)
             timer.mark("mask")
 
+    def _gradients(self) -> list[Tensor]:
+        return [p.grad for p in self.model.parameters() if p.grad is not None]
+
     def _set_mask(self, sam: SAM, new: Masks | None) -> None:
+        new = self.ranks.masks(new)
         self.diverged |= new is None
         if new is not None:
             old = None if sam.masks is None else dict(sam.masks)

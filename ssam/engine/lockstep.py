@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from torch import Tensor
@@ -38,6 +38,16 @@ class History:
     last: EpochEvent | None = None
 
 
+@dataclass
+class Past:
+    """What the lanes have done so far, as far as it decides what is told of them next."""
+
+    histories: dict[str, History]  # by lane
+    ended: list[str] = field(default_factory=list)  # lanes whose end has been told
+    sgd_ms: float = 0.0  # how long the last SGD step took
+    unpaired: set[str] = field(default_factory=set)  # lanes without a step that was paired with that one
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     x: Tensor
@@ -57,19 +67,35 @@ class UnreadStep:
     data_timer: PhaseTimer
 
 
-def run_in_lockstep(lanes: list[Lane], batches: Batches, clock: str) -> Iterator[Event]:
+def run_in_lockstep(
+    lanes: list[Lane],
+    batches: Batches,
+    clock: str,
+    past: Past | None = None,
+    at_safe_point: Callable[[], Iterable[Event]] = tuple,
+) -> Iterator[Event]:
     """Steps, evaluations, masks and ends of all lanes, then the Result. The lane furthest behind on ``clock``
-    (epochs, gradients or seconds) always steps next; among equals the earlier lane."""
+    (epochs, gradients or seconds) always steps next; among equals the earlier lane.
+
+    Args:
+        lanes: as they are now; not necessarily at their first step.
+        batches: the race's.
+        clock: the race's.
+        past: what these lanes have done already; kept up to date. None: nothing.
+        at_safe_point: called where lanes and ``past`` together hold all that decides the future: before a lane's next
+            step and before the Result, when everything of all steps so far has been read and told. Its events are told there.
+    """
+    past = past or new_past(lanes)
     position = {"epochs": lambda lane: lane.step_count, "gradients": lambda lane: lane.gradients}.get(
         clock, lambda lane: lane.seconds
     )
-    deferred = lanes[0].device.type == "cuda" and clock != "seconds"
-    histories = {lane.name: History() for lane in lanes}
+    deferred = reads_later(lanes[0].device.type, clock)
     prepared: dict[int, Batch] = {}
     unread: list[UnreadStep] = []
-    reader = StepReader(histories)
-    running = list(lanes)
+    running = [lane for lane in lanes if lane.name not in past.ended]
     while running:
+        if not unread:  # else reading them early would move the events, and the end of a lane that has diverged
+            yield from at_safe_point()
         lane = min(running, key=position)
         batch = _shared_batch(prepared, batches, lane, running)
         record = lane.step(batch.x, batch.y)
@@ -78,58 +104,72 @@ def run_in_lockstep(lanes: list[Lane], batches: Batches, clock: str) -> Iterator
             yield lane.new_mask
             lane.new_mask = None
         epoch_ended = lane.step_count % batches.steps_per_epoch == 0
-        if not deferred or epoch_ended or lane.done or len(unread) >= UNREAD_STEPS_ON_GPU:
-            yield from map(reader.read, unread)
+        if not deferred or epoch_ended or lane.done or lane.diverged or len(unread) >= UNREAD_STEPS_ON_GPU:
+            for step in unread:
+                yield _read(step, past)
             unread.clear()
         if (epoch_ended or lane.done) and not lane.diverged:
-            yield _evaluate(lane, batches, histories[lane.name])
+            yield _evaluate(lane, batches, past.histories[lane.name])
         for other in [x for x in running if x.diverged or x.done]:
             yield LaneEnded(other.name, other.step_count, "diverged" if other.diverged else "finished")
+            past.ended.append(other.name)
             running.remove(other)
-    yield Result(str(lanes[0].device), tuple(_result(lane, histories[lane.name]) for lane in lanes))
+    yield from at_safe_point()
+    yield Result(str(lanes[0].device), tuple(_result(lane, past.histories[lane.name]) for lane in lanes))
 
 
-class StepReader:
-    """Turns steps into events in the order in which they ran, each paired with the SGD step next to it: the last one
-    before it, if this lane has not been paired with that one already."""
+def new_past(lanes: Iterable[Lane]) -> Past:
+    return Past({lane.name: History() for lane in lanes})
 
-    def __init__(self, histories: dict[str, History]) -> None:
-        self._histories = histories
-        self._sgd_ms = 0.0
-        self._unpaired: set[str] = set()
 
-    def read(self, unread: UnreadStep) -> StepEvent:
-        """Waits for the device, adds the step's time to its lane's clock, and notes a lane that diverged."""
-        lane, record = unread.lane, unread.record
-        ms = unread.data_timer.milliseconds() | record.timer.milliseconds()
-        lane.seconds += sum(ms.values()) / 1000
-        step_ms = sum(ms.get(phase, 0.0) for phase in STEP_PHASES)
-        if not lane.method.perturbs:
-            self._sgd_ms, self._unpaired = step_ms, set(self._histories)
-        ratio = step_ms / self._sgd_ms if lane.name in self._unpaired else None
-        self._unpaired.discard(lane.name)
-        loss, norm = float(record.loss), float(record.gradient_norm)
-        gap = None if record.loss_at_perturbed is None else float(record.loss_at_perturbed) - loss
-        history = self._histories[lane.name]
-        history.losses.append(loss)
-        if unread.step > SETTLING_STEPS:
-            history.step_ms.append((unread.step, step_ms))
-            if ratio is not None:
-                history.ratios.append((unread.step, ratio))
-        lane.diverged |= not all(math.isfinite(value) for value in (loss, norm, gap or 0.0))
-        return StepEvent(
-            lane=lane.name,
-            step=unread.step,
-            epoch=unread.epoch,
-            gradients=unread.gradients,
-            seconds=lane.seconds,
-            loss=loss,
-            grad_norm=norm,
-            radius=None if record.radius is None else float(record.radius),
-            ascent_gap=gap,
-            ms=ms,
-            ratio=ratio,
-        )
+def reads_later(device: str, clock: str) -> bool:
+    """Whether a step's numbers may wait on the device: reading them waits for it, but the seconds clock needs the times."""
+    return device == "cuda" and clock != "seconds"
+
+
+def _read(unread: UnreadStep, past: Past) -> StepEvent:
+    """Turns a step into its event, in the order in which they ran. Waits for the device, adds the step's time to its lane's
+    clock, and notes a lane that diverged. Of several processes it tells the mean.
+
+    The step is paired with the SGD step next to it: the last one before it, if this lane has not been paired with that one
+    already."""
+    lane, record = unread.lane, unread.record
+    ms = unread.data_timer.milliseconds() | record.timer.milliseconds()
+    seen = {"loss": float(record.loss), "norm": float(record.gradient_norm)}
+    if record.loss_at_perturbed is not None:
+        seen["perturbed"] = float(record.loss_at_perturbed)
+    if record.radius is not None:
+        seen["radius"] = float(record.radius)
+    seen = lane.ranks.mean(seen | ms)
+    ms = {phase: seen[phase] for phase in ms}
+    lane.seconds += sum(ms.values()) / 1000
+    step_ms = sum(ms.get(phase, 0.0) for phase in STEP_PHASES)
+    if not lane.method.perturbs:
+        past.sgd_ms, past.unpaired = step_ms, set(past.histories)
+    ratio = step_ms / past.sgd_ms if lane.name in past.unpaired else None
+    past.unpaired.discard(lane.name)
+    loss, norm = seen["loss"], seen["norm"]
+    gap = seen["perturbed"] - loss if "perturbed" in seen else None
+    history = past.histories[lane.name]
+    history.losses.append(loss)
+    if unread.step > SETTLING_STEPS:
+        history.step_ms.append((unread.step, step_ms))
+        if ratio is not None:
+            history.ratios.append((unread.step, ratio))
+    lane.diverged |= not all(math.isfinite(value) for value in (loss, norm, gap or 0.0))
+    return StepEvent(
+        lane=lane.name,
+        step=unread.step,
+        epoch=unread.epoch,
+        gradients=unread.gradients,
+        seconds=lane.seconds,
+        loss=loss,
+        grad_norm=norm,
+        radius=seen.get("radius"),
+        ascent_gap=gap,
+        ms=ms,
+        ratio=ratio,
+    )
 
 
 def _shared_batch(prepared: dict[int, Batch], batches: Batches, lane: Lane, running: list[Lane]) -> Batch:
@@ -139,7 +179,7 @@ def _shared_batch(prepared: dict[int, Batch], batches: Batches, lane: Lane, runn
         for step in [step for step in prepared if step < oldest or step < lane.step_count - 1]:
             del prepared[step]
         timer = PhaseTimer(lane.device)
-        x, y = batches.get(lane.step_count)
+        x, y = lane.ranks.share(*batches.get(lane.step_count))
         timer.mark("data")
         prepared[lane.step_count] = Batch(x, y, timer)
     return prepared[lane.step_count]
@@ -148,7 +188,9 @@ def _shared_batch(prepared: dict[int, Batch], batches: Batches, lane: Lane, runn
 def _evaluate(lane: Lane, batches: Batches, history: History) -> EpochEvent:
     """On a fixed part of the test images, at the lane's end on all of them. Not counted to the lane's seconds. A loss
     that is not finite shows that the last update was one too many: the lane has diverged."""
-    test_loss, test_accuracy, images = evaluate(lane.model, batches.test(None if lane.done else LIVE_TEST_SIZE))
+    test_loss, test_accuracy, images = evaluate(
+        lane.model, batches.test(None if lane.done else LIVE_TEST_SIZE), lane.ranks
+    )
     lane.diverged |= not math.isfinite(test_loss)
     train_loss = statistics.fmean(history.losses)
     history.losses.clear()

@@ -86,10 +86,9 @@ class MaskSource:
         groups = [[p] for p in self.region] if granularity == "tensor" else self._blocks()
         return self._whole(group_mask(groups, self._group_scores(groups, scores, step), self._count))
 
-    def drop_and_grow(self, old: Masks, step: int, progress: float) -> Masks | None:
-        """By the gradients at w, which are in ``.grad`` now."""
-        gradients = {p: p.grad for p in self.region}
-        if _has_nan(g for g in gradients.values() if g is not None):
+    def drop_and_grow(self, old: Masks, gradients: Masks, step: int, progress: float) -> Masks | None:
+        """By the gradients at w."""
+        if _has_nan(gradients.values()):
             return None
         masks = {p: old[p] for p in self.region}
         return self._whole(drop_and_grow(masks, gradients, cosine_drop_rate(progress), self._generator(step)))

@@ -3,18 +3,21 @@
 import copy
 import queue
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from ssam.data import Batches, Dataset, load_dataset
+from ssam.engine import checkpoint
 from ssam.engine import device as devices
+from ssam.engine.distributed import ALONE, Ranks
 from ssam.engine.lane import Lane
-from ssam.engine.lockstep import run_in_lockstep
-from ssam.models import build_model, stage_shares
+from ssam.engine.lockstep import new_past, run_in_lockstep
+from ssam.models import StagedModel, build_model, stage_shares
 from ssam.spec import RaceSpec, check_size
-from ssam.spec.events import Event, LaneInfo, Layer, Preparing, Stage, Started
+from ssam.spec.events import Checkpoint, Event, LaneInfo, Layer, Preparing, Stage, Started
 
 
 class Race:
@@ -23,25 +26,49 @@ class Race:
     All lanes start from the same weights and see the same batches with the same augmentation. The next step always goes
     to the lane that is furthest behind on the race's clock, so neighbouring steps of different lanes meet the same state
     of the machine and their time ratios hold on a noisy one. To pause, do not ask for the next event; to stop, close
-    the iterator.
+    the iterator; to go on in another process, ask for a checkpoint and hand its state to a new Race.
 
     Args:
         spec: the validated specification.
         home: folder for downloads.
         image_root: where ``spec.data`` must lie when it is only a name (a server); None takes it as a path.
         threads: the most CPU threads to use; one thread is used instead where that measures faster. None: torch's own number.
+        state: that of a ``Checkpoint`` of the same race; None starts at the beginning. The race goes on with its number of
+            threads: with another one it would round differently.
+        ranks: the processes that run this race together, all with the same arguments; each tells the same events, and any of
+            their checkpoints starts all of them again.
 
-    Raises (from ``events``): ValueError, one line, where the data or the device cannot be had; MemoryError, one line,
-    where the race does not fit.
+    Raises ValueError, one line, for a state of another specification or version, or one that is not complete. From
+    ``events``: ValueError, one line, where the data or the device cannot be had, or are not those of the state;
+    MemoryError, one line, where the race does not fit.
     """
 
     def __init__(
-        self, spec: RaceSpec, *, home: Path, image_root: Path | None = None, threads: int | None = None
+        self,
+        spec: RaceSpec,
+        *,
+        home: Path,
+        image_root: Path | None = None,
+        threads: int | None = None,
+        state: dict[str, Any] | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
-        self.spec, self.home, self.image_root = spec, home, image_root
+        ranks.check(spec)
+        self.spec, self.home, self.image_root, self.ranks = spec, home, image_root, ranks
         self.threads = threads or torch.get_num_threads()
+        if state is not None:
+            checkpoint.check(state, spec)
+        self._state = state
+        self._checkpoint_wanted = False
+
+    def want_checkpoint(self) -> None:
+        """Makes ``events`` tell a Checkpoint soon: before the next step or the Result, on a GPU up to 16 steps later. It
+        changes nothing of what is told after it."""
+        self._checkpoint_wanted = True
 
     def events(self) -> Generator[Event, None, None]:
+        """``Preparing``, ``Started``, then what happens, up to the ``Result``. With a state: both again, then what happens
+        after it. To be iterated once."""
         try:
             yield from self._events()
         except RuntimeError as error:
@@ -55,12 +82,18 @@ class Race:
             raise
 
     def _events(self) -> Generator[Event, None, None]:
-        device = devices.pick_device(self.spec.device)
+        device = self.ranks.device(self.spec.device)
         if device.type == "cpu":
             devices.keep_freed_memory()
         yield Preparing("reading the data")
+        if self.ranks.local:  # the first process of a host downloads for all of it
+            self.ranks.least(0)
         dataset = yield from self._load()
+        if not self.ranks.local:
+            self.ranks.least(0)
         check_size(self.spec.model, dataset.size)
+        if self._state is not None:
+            checkpoint.check_place(self._state, dataset, device, self.ranks)
         channels_last = device.type != "mps"
         batches = dataset.batches(self.spec, device, channels_last)
         model = build_model(
@@ -72,17 +105,34 @@ class Race:
         ).to(device)
         if channels_last:
             model = model.to(memory_format=torch.channels_last)
-        yield Preparing("calibrating threads")
-        x, y = batches.get(0)
-        threads = devices.calibrate_threads(model, x, y, self.threads)
+        threads = yield from self._threads(model, batches)
         torch.set_num_threads(threads)
         shares = stage_shares(model, batches.shape)
         lanes = [
-            Lane(self.spec, lane, name, copy.deepcopy(model), batches, shares)
+            Lane(self.spec, lane, name, copy.deepcopy(model), batches, shares, self.ranks)
             for lane, name in zip(self.spec.lanes, self.spec.lane_names, strict=True)
         ]
         yield self._started(dataset, batches, lanes, shares, threads)
-        yield from run_in_lockstep(lanes, batches, self.spec.clock)
+        past = new_past(lanes)
+        if self._state is not None:
+            checkpoint.restore(self._state, lanes, past)
+            self._state = None  # it is as large as all lanes together
+
+        def checkpoints() -> Iterator[Checkpoint]:
+            if self._checkpoint_wanted:
+                self._checkpoint_wanted = False
+                yield Checkpoint(checkpoint.take(self.spec, dataset, threads, lanes, past))
+
+        yield from run_in_lockstep(lanes, batches, self.spec.clock, past, checkpoints)
+
+    def _threads(self, model: StagedModel, batches: Batches) -> Generator[Event, None, int]:
+        """The number that the race computes with: the state's, else what measures faster."""
+        if self._state is not None:
+            threads: int = self._state["threads"]
+            return threads
+        yield Preparing("calibrating threads")
+        x, y = batches.get(0)
+        return self.ranks.least(devices.calibrate_threads(model, x, y, self.threads))
 
     def _load(self) -> Generator[Event, None, Dataset]:
         """Loads in a thread, so that its progress can be told while it goes on. Returns the Dataset."""
@@ -112,7 +162,7 @@ class Race:
         first = lanes[0]
         return Started(
             device=str(first.device),
-            device_name=devices.device_name(first.device),
+            device_name=("" if self.ranks.size == 1 else f"{self.ranks.size} × ") + devices.device_name(first.device),
             threads=threads,
             precision=devices.precision(first.device),
             parameters=sum(p.numel() for p in first.model.parameters()),

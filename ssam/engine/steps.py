@@ -70,10 +70,8 @@ def two_passes(
     gradient the first pass must have; None: those perturbed now. A refresh that may perturb others must name them.
 
     Dropout draws the same in both passes. Raises RuntimeError where stages cannot be shared: one that changes its input in
-    place would spoil what the second pass reads, and stages that are called one by one pass DistributedDataParallel by.
+    place would spoil what the second pass reads.
     """
-    if split and torch.distributed.is_available() and torch.distributed.is_initialized():
-        raise RuntimeError("prefix reuse calls stages one by one, past DistributedDataParallel: train in one process")
     stages = list(model.stages.values())
     shared = x if split == 0 else _through(stages[:split], x)
     random, unchanged = random_state(x.device), shared._version

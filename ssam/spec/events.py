@@ -5,6 +5,7 @@ forward+backward passes, ``seconds`` its own compute time (evaluation excluded),
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -160,4 +161,12 @@ class Result:
     lanes: tuple[LaneResult, ...]
 
 
-Event = Preparing | Started | StepEvent | EpochEvent | MaskEvent | LaneEnded | Result
+@dataclass(frozen=True, slots=True, eq=False)  # tensors have no single answer to whether they are equal
+class Checkpoint:
+    """All that decides the rest of the race, only told where somebody asked for it. ``state`` holds tensors and primitives;
+    nothing that happens later changes it."""
+
+    state: dict[str, Any] = field(repr=False)
+
+
+Event = Preparing | Started | StepEvent | EpochEvent | MaskEvent | LaneEnded | Result | Checkpoint

@@ -1,5 +1,6 @@
 """The specification of a race: one frozen model for the form, the address bar, the command line and the store."""
 
+import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Literal
@@ -202,7 +203,12 @@ class RaceSpec(Frozen):
     @field_validator("lanes", mode="before")
     @classmethod
     def _lanes_from_text(cls, value: object) -> object:
-        return [LaneSpec.parse(part) for part in value.split(",")] if isinstance(value, str) else value
+        if not isinstance(value, str):
+            return value
+        lanes = value.split(",", MAX_LANES)  # no further: somebody may send a million
+        if len(lanes) > MAX_LANES:
+            raise ValueError(f"must be 1 to {MAX_LANES} lanes, not {value.count(',') + 1}")
+        return [LaneSpec.parse(lane) for lane in lanes]
 
     @field_validator("lanes")
     @classmethod
@@ -242,6 +248,12 @@ class RaceSpec(Frozen):
     def input_size(self) -> int:
         """Side of the square images the model sees, in pixels."""
         return self.image_size or DATASETS[self.dataset].size or 64
+
+    @property
+    def digest(self) -> str:
+        """Equal for equal specifications only: 32 hexadecimal digits. Settings at their defaults do not count, so that a new one
+        leaves it alone."""
+        return hashlib.sha256(self.model_dump_json(exclude_defaults=True).encode()).hexdigest()[:32]
 
     @property
     def steps_per_epoch(self) -> int:

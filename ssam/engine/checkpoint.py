@@ -1,0 +1,177 @@
+"""A race between two steps as tensors and primitives: all that decides its future, and back again.
+
+A state is a snapshot on the CPU, whatever the race's device; ``torch.load(weights_only=True)`` reads it. On the clocks
+``epochs`` and ``gradients`` a race that goes on from it tells bit for bit what it would have told undisturbed, times
+excepted, on a machine and with a version of PyTorch that round alike. On the clock ``seconds`` a race's future depends on
+the times that its steps will take: there the lanes keep theirs, and the rest is as repeatable as before.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ssam.data import Dataset
+from ssam.engine.device import random_state, set_random_state
+from ssam.engine.distributed import Ranks
+from ssam.engine.lane import Lane
+from ssam.engine.lockstep import History, Past
+from ssam.spec import RaceSpec
+from ssam.spec.cost import Plan
+from ssam.spec.events import EpochEvent
+
+VERSION = 1  # of the state's layout; another one is refused
+
+State = dict[str, Any]
+
+PLAIN = ("step_count", "gradients", "seconds", "sparsity", "diverged")  # attributes of a lane that are numbers
+PIECES = {"version", "spec", "place", "threads", "random", "ended", "sgd_ms", "unpaired", "lanes"}
+LANE_PIECES = {*PLAIN, "plan", "model", "optimizer", "left", "losses", "step_ms", "ratios", "last"}
+
+
+def take(spec: RaceSpec, dataset: Dataset, threads: int, lanes: list[Lane], past: Past) -> State:
+    """The state of the race at a safe point. Later steps do not change it."""
+    device = lanes[0].device
+    return _copied(
+        {
+            "version": VERSION,
+            "spec": spec.digest,
+            "place": _place(dataset, device, lanes[0].ranks),
+            "threads": threads,
+            "random": list(random_state(device)),
+            "ended": past.ended,
+            "sgd_ms": past.sgd_ms,
+            "unpaired": sorted(past.unpaired),
+            "lanes": {lane.name: _of_lane(lane, past.histories[lane.name]) for lane in lanes},
+        }
+    )
+
+
+def check(state: object, spec: RaceSpec) -> None:
+    """Raises ValueError, one line, where this is no complete state of a race with this specification."""
+    if not isinstance(state, Mapping) or "version" not in state:
+        raise ValueError("this is not the checkpoint of a race")
+    if state["version"] != VERSION:
+        raise ValueError(f"the checkpoint has version {state['version']!r}, only version {VERSION} can be read")
+    _must_hold(state, PIECES, "the checkpoint")
+    if state["spec"] != spec.digest:
+        raise ValueError(f"the checkpoint belongs to specification {state['spec']!r}, this race's is {spec.digest!r}")
+    _must_hold(state["lanes"], set(spec.lane_names), "the checkpoint")
+    for name in spec.lane_names:
+        _must_hold(state["lanes"][name], LANE_PIECES, f"the checkpoint of lane {name!r}")
+
+
+def check_place(state: State, dataset: Dataset, device: torch.device, ranks: Ranks) -> None:
+    """Raises ValueError, one line, where the data, the kind of device or the processes are not those of the checkpoint:
+    training cannot go on as if nothing had happened."""
+    for what, here in _place(dataset, device, ranks).items():
+        if (then := state["place"].get(what)) != here:
+            raise ValueError(f"the checkpoint was taken with {what} {_short(then)}, now it is {_short(here)}")
+
+
+def restore(state: State, lanes: list[Lane], past: Past) -> None:
+    """Puts fresh lanes, their past and the random generators where they were. ``state`` is left as it is. Raises
+    ValueError, one line, where tensors do not fit."""
+    past.ended[:] = state["ended"]
+    past.sgd_ms, past.unpaired = state["sgd_ms"], set(state["unpaired"])
+    for lane in lanes:
+        _restore_lane(lane, state["lanes"][lane.name])
+        past.histories[lane.name] = _history(state["lanes"][lane.name])
+    cpu, own = state["random"]
+    set_random_state(lanes[0].device, (cpu, own))
+
+
+def _place(dataset: Dataset, device: torch.device, ranks: Ranks) -> dict[str, Any]:
+    return {
+        "device": device.type,
+        "processes": ranks.size,
+        "perturbation": ranks.perturbation,
+        "classes": list(dataset.classes),
+        "training images": dataset.train_size,
+        "test images": dataset.test_size,
+    }
+
+
+def _of_lane(lane: Lane, history: History) -> State:
+    optimizer = (lane.sam or lane.base).state_dict()
+    if optimizer.get("masks") is not None:
+        optimizer["masks"] = [None if mask is None else _packed(mask) for mask in optimizer["masks"]]
+    return {
+        **{name: getattr(lane, name) for name in PLAIN},
+        "plan": asdict(lane.plan),
+        "model": lane.model.state_dict(),
+        "optimizer": optimizer,
+        "left": [p.grad for p in lane.model.parameters()],  # gradients, where they are the next step's direction
+        "losses": torch.tensor(history.losses, dtype=torch.float64),
+        "step_ms": _table(history.step_ms),
+        "ratios": _table(history.ratios),
+        "last": None if history.last is None else asdict(history.last),
+    }
+
+
+def _restore_lane(lane: Lane, state: State) -> None:
+    params = list(lane.model.parameters())
+    if _shapes(lane.model.state_dict()) != _shapes(state["model"]) or len(state["left"]) != len(params):
+        raise ValueError(f"the checkpoint of lane {lane.name!r} does not fit this model")
+    lane.model.load_state_dict(state["model"])
+    optimizer = _copied(state["optimizer"])  # else it would train on the state's own tensors
+    if optimizer.get("masks") is not None:
+        masks = zip(params, optimizer["masks"], strict=True)
+        optimizer["masks"] = [None if bits is None else _unpacked(bits, p) for p, bits in masks]
+    (lane.sam or lane.base).load_state_dict(optimizer)
+    for p, gradient in zip(params, state["left"], strict=True):
+        p.grad = None if gradient is None else gradient.to(p.device, copy=True)
+    for name in PLAIN:
+        setattr(lane, name, state[name])
+    lane.plan = Plan(**state["plan"])
+
+
+def _history(state: State) -> History:
+    return History(
+        losses=state["losses"].tolist(),
+        step_ms=[(int(step), value) for step, value in state["step_ms"].tolist()],
+        ratios=[(int(step), value) for step, value in state["ratios"].tolist()],
+        last=None if state["last"] is None else EpochEvent(**state["last"]),
+    )
+
+
+def _table(pairs: list[tuple[int, float]]) -> Tensor:
+    """(N, 2) float64: exact, and quicker to write down than N tuples."""
+    return torch.from_numpy(np.array(pairs, dtype=np.float64).reshape(-1, 2))
+
+
+def _packed(mask: Tensor) -> Tensor:
+    """One bit per weight, in the tensor's logical order whatever its layout in memory: (⌈N/8⌉,) uint8."""
+    return torch.from_numpy(np.packbits(mask.cpu().numpy()))
+
+
+def _unpacked(bits: Tensor, like: Tensor) -> Tensor:
+    """The mask of the parameter ``like``, laid out as that is."""
+    flat = torch.from_numpy(np.unpackbits(bits.numpy(), count=like.numel()))
+    return torch.empty_like(like, dtype=torch.bool, requires_grad=False).copy_(flat.view(like.shape))
+
+
+def _copied(value: Any) -> Any:
+    """A copy that shares no tensor with ``value``; tensors keep their strides and come to the CPU."""
+    if isinstance(value, Tensor):
+        return value.detach().to("cpu", copy=True)
+    if isinstance(value, Mapping):
+        return {key: _copied(item) for key, item in value.items()}
+    return [_copied(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in tensors.items()}
+
+
+def _must_hold(pieces: object, wanted: Iterable[str], whose: str) -> None:
+    if missing := sorted(set(wanted) - set(pieces if isinstance(pieces, Mapping) else ())):
+        raise ValueError(f"{whose} is not complete: it lacks {', '.join(missing)}")
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else text[:60] + "…"

@@ -1,5 +1,6 @@
 """Layouts of folders and zips, and what is refused. No image is opened, so the files here are empty or text."""
 
+import copy
 import os
 import stat
 import zipfile
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ssam.spec import image_folder
+from ssam.spec.archive import UPLOAD, Limits
 from ssam.spec.image_folder import scan
 
 SPLIT = [
@@ -145,11 +146,18 @@ def test_too_little_is_refused_in_one_line(tmp_path: Path, kind: str, members: l
         "C:/evil.jpg",
         "..\\evil.jpg",
         "a\n/../b.jpg",
+        "train/cat/x.jpg\0.exe",
+        "./.",
+        "",
     ],
 )
 def test_paths_that_lead_outside_are_refused(tmp_path: Path, evil: str) -> None:
+    path = zip_of(tmp_path / "x.zip", SPLIT)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("x", b"x")
+        archive.filelist[-1].filename = evil  # as zipfile itself would not write it
     with pytest.raises(ValueError, match=r"'x\.zip' is refused: .*(outside|absolute or foreign)") as error:
-        scan(zip_of(tmp_path / "x.zip", [*SPLIT, evil]))
+        scan(path)
     assert "\n" not in str(error.value)
 
 
@@ -168,7 +176,58 @@ def test_symbolic_links_are_refused(tmp_path: Path) -> None:
         scan(folder)
 
 
-def test_bombs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_special_files_in_a_zip_are_refused(tmp_path: Path) -> None:
+    path = zip_of(tmp_path / "x.zip", SPLIT)
+    pipe = zipfile.ZipInfo("train/cat/pipe.jpg")
+    pipe.create_system, pipe.external_attr = 3, (stat.S_IFIFO | 0o777) << 16
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(pipe, b"x")
+    with pytest.raises(ValueError, match=r"'train/cat/pipe\.jpg' is no ordinary file"):
+        scan(path)
+
+
+@pytest.mark.parametrize(
+    "evil", [f"train/cat/{'x' * 252}.jpg", "train/cat/" + 30 * "d/" + "x.jpg", 100 * "0123456789/" + "x"]
+)
+def test_paths_that_are_too_long_are_refused(tmp_path: Path, evil: str) -> None:
+    """A folder 30,000 deep would keep the server busy for minutes."""
+    with pytest.raises(ValueError, match="has too long a path") as error:
+        scan(zip_of(tmp_path / "x.zip", [*SPLIT, evil]))
+    assert len(str(error.value)) < 200
+
+
+def test_members_that_share_their_bytes_are_refused(tmp_path: Path) -> None:
+    """So a few kilobytes unpack to petabytes, each member within its limits; also where one quotes the header of the next."""
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for member in SPLIT:
+            archive.writestr(member, bytes(1000))
+        twin = copy.copy(archive.filelist[-1])
+        twin.filename = "train/cat/twin.jpg"
+        archive.filelist.append(twin)
+    with pytest.raises(ValueError, match=r"is refused: .* shares its bytes or lacks them"):
+        scan(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(SPLIT[0], bytes(1000))
+        for member in SPLIT[1:]:
+            archive.writestr(member, bytes(10))
+        archive.filelist[0].compress_size = archive.filelist[0].file_size = 1100  # into the next header
+    with pytest.raises(ValueError, match="shares its bytes"):
+        scan(path)
+
+
+@pytest.mark.parametrize("packing", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_other_packings_are_refused(tmp_path: Path, packing: int) -> None:
+    """Their unpackers give all that there is at once, however little is asked for."""
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w", packing) as archive:
+        for member in SPLIT:
+            archive.writestr(member, b"x")
+    with pytest.raises(ValueError, match="packed in another way than stored or deflated"):
+        scan(path)
+
+
+def test_bombs_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for member in SPLIT:
@@ -180,16 +239,21 @@ def test_bombs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         archive.writestr("train/dog/honest.png", bytes(range(256)) * 4096)
     with pytest.raises(ValueError, match=r"'train/cat/bomb\.png' is packed too tightly"):
         scan(path)
-    monkeypatch.setattr(image_folder, "MAX_BYTES", 2**20)
-    with pytest.raises(ValueError, match="unpacks to"):
-        scan(path)
+    with pytest.raises(ValueError, match="unpacks to more than 0 GiB"):
+        scan(path, Limits(files=100, unpacked=2**20))
 
 
 def test_too_many_members_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(image_folder, "MAX_MEMBERS", 10)
     for path in (folder_of(tmp_path / "x", SPLIT), zip_of(tmp_path / "x.zip", SPLIT)):
         with pytest.raises(ValueError, match="holds more than 10 files"):
-            scan(path)
+            scan(path, Limits(files=10, unpacked=2**30))
+    made: list[int] = []
+    monkeypatch.setattr(zipfile.ZipInfo, "_decodeExtra", lambda self, *given: made.append(1))
+    for members in (SPLIT, [*FLAT, "cat/" + 10_000 * "x"]):
+        with pytest.raises(ValueError, match="holds more than"):
+            scan(zip_of(tmp_path / "y.zip", members), Limits(files=len(members) - (members is SPLIT), unpacked=2**30))
+    assert not made, "a long list must be refused before it is taken apart in memory"
+    assert UPLOAD.files <= 100_000
 
 
 def test_what_is_no_folder_or_zip_is_refused(tmp_path: Path) -> None:
@@ -202,7 +266,7 @@ def test_what_is_no_folder_or_zip_is_refused(tmp_path: Path) -> None:
     broken = bytearray(path.read_bytes())
     broken[broken.index(b"PK\x01\x02")] = 0  # the list of members no longer starts as it must
     path.write_bytes(broken)
-    with pytest.raises(ValueError, match=r"cannot read 'cut\.zip'"):
+    with pytest.raises(ValueError, match=r"cannot read 'cut\.zip': its list of files is damaged \(BadZipFile\)"):
         scan(path)
 
 

@@ -2,12 +2,15 @@
 
 import io
 import os
+import stat
+import threading
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
-from typing import BinaryIO, TypeVar, cast
+from typing import BinaryIO, TypeVar
 
 import torch
 from PIL import Image, UnidentifiedImageError
@@ -15,11 +18,13 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as transforms
 
 from ssam.data.batches import Progress
-from ssam.spec.image_folder import Sample, shown
+from ssam.spec.archive import PACKINGS, shown
+from ssam.spec.image_folder import Sample
 
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # others may start foreign programs
 MAX_PIXELS = 64_000_000  # of one image: a camera's picture is smaller, a decompression bomb larger
-MAX_FILE_BYTES = 256 * 2**20
+LARGE_PIXELS = 8_000_000  # larger ones are decoded one after the other: each takes up to 8 bytes a pixel
+MAX_FILE_BYTES = 64 * 2**20
 WINDOW = 1024  # files handed to the threads at a time, so that results do not pile up
 
 Outcome = TypeVar("Outcome")
@@ -30,21 +35,42 @@ class Members:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.large = threading.Lock()  # held while a large image is decoded
         self._archive: tuple[int, zipfile.ZipFile] | None = None  # with the process that opened it
 
-    def __getstate__(self) -> dict[str, object]:
-        return {"path": self.path, "_archive": None}
+    def __reduce__(self) -> tuple[type["Members"], tuple[Path]]:
+        return Members, (self.path,)
 
     def open(self, member: str) -> BinaryIO:
-        """The member as a seekable file. Raises ValueError where it is too large, else what a folder or zip raises."""
+        """The member as a seekable file. Raises ValueError where it is too large, or has become something else than the
+        image file that was found at first; else what a folder or zip raises."""
         if self.path.is_dir():
-            _check_bytes((self.path / member).stat().st_size)
-            return (self.path / member).open("rb")
+            return _open_inside(self.path, member)
         if self._archive is None or self._archive[0] != os.getpid():  # a forked worker must not share the file position
             self._archive = os.getpid(), zipfile.ZipFile(self.path)
         archive = self._archive[1]
-        _check_bytes(archive.getinfo(member).file_size)
-        return cast(BinaryIO, archive.open(member))
+        info = archive.getinfo(member)
+        _check_bytes(info.file_size)
+        if info.compress_type not in PACKINGS:
+            raise ValueError("packed in another way than stored or deflated")
+        with archive.open(info) as file:
+            # With its size told, no more than that is unpacked, however much there is behind a size that is a lie.
+            return io.BytesIO(file.read(info.file_size + 1))
+
+
+def _open_inside(folder: Path, member: str) -> BinaryIO:
+    """Opens an ordinary file that lies in the folder itself; a pipe is not waited for, and no link leads out."""
+    place = os.path.realpath(folder / member)
+    if not Path(place).is_relative_to(os.path.realpath(folder)):
+        raise ValueError("leads outside of the folder")
+    flags = (getattr(os, name, 0) for name in ("O_BINARY", "O_NONBLOCK", "O_NOFOLLOW"))  # as far as the system has them
+    file = os.fdopen(os.open(place, os.O_RDONLY | sum(flags)), "rb")
+    found = os.fstat(file.fileno())
+    if not stat.S_ISREG(found.st_mode) or found.st_size > MAX_FILE_BYTES:
+        file.close()
+        _check_bytes(found.st_size)
+        raise ValueError("no ordinary file")
+    return file
 
 
 def _check_bytes(size: int) -> None:
@@ -71,9 +97,12 @@ def decode(members: Members, member: str, size: int) -> Tensor:
     with members.open(member) as file:
         image = open_image(io.BytesIO(file.read()))
     image.draft("RGB", (2 * size, 2 * size))  # lets JPEG decode at a fraction of its size, but not below this
-    rgb = image.convert("RGB")
-    square = transforms.center_crop(rgb, [min(rgb.size)])
-    return transforms.pil_to_tensor(transforms.resize(square, [size, size], antialias=True))
+    with members.large if image.width * image.height > LARGE_PIXELS else nullcontext():
+        rgb = image if image.mode == "RGB" else image.convert("RGB")
+        del image  # so that a large one is in memory twice, not three times
+        rgb = transforms.center_crop(rgb, [min(rgb.size)])
+        rgb = transforms.resize(rgb, [size, size], antialias=True)
+    return transforms.pil_to_tensor(rgb)
 
 
 def check(members: Members, member: str) -> None:
@@ -134,5 +163,6 @@ def _attempt(
 def _reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "is not an image"
-    first_line = (str(error) or type(error).__name__).splitlines()[0]
-    return f"is damaged or odd: {first_line[:80]}"
+    said = error.strerror if isinstance(error, OSError) else None  # its text would name folders of the server
+    words = "".join(letter if letter.isprintable() else "?" for letter in said or str(error) or type(error).__name__)
+    return f"is damaged or odd: {words[:80]}"

@@ -10,7 +10,8 @@ from ssam.data.batches import CHUNK, Dataset, Images, Progress, Statistics
 from ssam.data.images import Members, check_all, decode_all
 from ssam.data.memory import MemoryImages
 from ssam.data.streaming import StreamedImages
-from ssam.spec.image_folder import scan, shown
+from ssam.spec.archive import shown
+from ssam.spec.image_folder import scan
 
 MEMORY_LIMIT = 2 * 2**30  # bytes of pixels; more than this is streamed from the files
 STATISTICS_SAMPLE = 2000  # images from which a streamed data set's mean and deviation are taken

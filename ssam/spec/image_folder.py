@@ -8,18 +8,15 @@ Accepted layouts, alone or inside wrapping folders (ImageNet has the first one):
 
 import os
 import random
-import stat
 import zipfile
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+
+from ssam.spec.archive import LOCAL, Limits, parts_of, shown, zip_members
 
 SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"))
 TEST_FOLDERS = ("test", "val", "valid", "validation")  # the first one that has class folders is taken
-MAX_MEMBERS = 2_000_000
-MAX_BYTES = 300 * 2**30  # unpacked; ImageNet has half of it
-MAX_RATIO = 100  # unpacked to packed; photographs hardly pack at all
-SMALL = 2**20  # bytes below which packing tightly is no danger
 
 Parts = tuple[str, ...]  # a member's folders and file name
 Sample = tuple[str, int]  # member as the folder or zip itself calls it ("/" between folders), class index
@@ -37,14 +34,14 @@ class ImageListing:
     notes: tuple[str, ...]
 
 
-def scan(path: Path) -> ImageListing:
+def scan(path: Path, limits: Limits = LOCAL) -> ImageListing:
     """Lists the images of a folder or zip; nothing is unpacked.
 
     Raises ValueError, one line, where there is no such folder or zip; where a member would lead outside of it ("../",
-    absolute, symbolic link); where it holds too much or is packed too tightly to be images; and where there are
-    fewer than two classes. Files that are no images, or belong to no class, are skipped and listed.
+    absolute, symbolic link); where it holds more than ``limits``; where ssam.spec.archive refuses the zip; and where there
+    are fewer than two classes. Files that are no images, or belong to no class, are skipped and listed.
     """
-    images, skipped = _sort_out(_members(path))
+    images, skipped = _sort_out(_members(path, limits))
     wrapping = _wrapping_folders(images)
     split_of = _choose_splits(path, [parts[wrapping:] for parts in images])
     found: dict[str, list[tuple[str, str]]] = {"train": [], "test": []}  # member, class name
@@ -59,26 +56,21 @@ def scan(path: Path) -> ImageListing:
     return _listing(path, found, skipped, held_out="test" not in split_of.values())
 
 
-def shown(name: str) -> str:
-    """A member's name fit for a one-line message."""
-    return repr(name if len(name) <= 80 else "…" + name[-79:])
-
-
-def _members(path: Path) -> Iterator[str]:
+def _members(path: Path, limits: Limits) -> Iterator[str]:
     try:
         if path.is_dir():
-            yield from _folder_members(path)
+            yield from _folder_members(path, limits)
         elif not path.exists():
             raise ValueError(f"no folder or zip file {shown(str(path))}")
         elif path.is_file() and zipfile.is_zipfile(path):  # a pipe or a device would be read for ever
-            yield from _zip_members(path)
+            yield from zip_members(path, limits)
         else:
             raise ValueError(f"{shown(path.name)} is neither a folder nor a zip file")
-    except (OSError, zipfile.BadZipFile, NotImplementedError) as error:
-        raise ValueError(f"cannot read {shown(path.name)}: {error}") from None
+    except OSError as error:
+        raise ValueError(f"cannot read {shown(path.name)}: {error.strerror}") from None
 
 
-def _folder_members(folder: Path) -> Iterator[str]:
+def _folder_members(folder: Path, limits: Limits) -> Iterator[str]:
     count = 0
     waiting = [""]
     while waiting:
@@ -87,8 +79,8 @@ def _folder_members(folder: Path) -> Iterator[str]:
             for entry in entries:
                 member = inside + entry.name
                 count += 1
-                if count > MAX_MEMBERS:
-                    raise ValueError(f"{shown(folder.name)} holds more than {MAX_MEMBERS:,} files")
+                if count > limits.files:
+                    raise ValueError(f"{shown(folder.name)} holds more than {limits.files:,} files")
                 if entry.is_symlink():
                     raise ValueError(f"{shown(folder.name)} holds a symbolic link: {shown(member)}")
                 if entry.is_dir():
@@ -97,52 +89,15 @@ def _folder_members(folder: Path) -> Iterator[str]:
                     yield member
 
 
-def _zip_members(path: Path) -> Iterator[str]:
-    with zipfile.ZipFile(path) as archive:
-        infos = archive.infolist()
-    total = sum(info.file_size for info in infos)
-    if len(infos) > MAX_MEMBERS:
-        raise ValueError(f"{shown(path.name)} holds more than {MAX_MEMBERS:,} files")
-    if total > MAX_BYTES:
-        raise ValueError(f"{shown(path.name)} unpacks to {total / 2**30:,.0f} GiB, at most {MAX_BYTES // 2**30}")
-    if total > max(SMALL, MAX_RATIO * path.stat().st_size):  # also catches members that share their bytes
-        raise ValueError(f"{shown(path.name)} is packed too tightly to be images ({total / 2**20:,.0f} MiB unpacked)")
-    for info in infos:
-        _check_member(path, info)
-        if not info.is_dir():
-            yield info.filename
-
-
-def _check_member(path: Path, info: zipfile.ZipInfo) -> None:
-    name = info.filename
-    parts = PurePosixPath(name).parts
-    problem = None
-    if not parts and name.startswith("./"):
-        return  # the folder itself, which some programs list
-    if not parts or name.startswith("/") or "\\" in name or ":" in parts[0]:
-        problem = "has an absolute or foreign path"
-    elif ".." in parts:
-        problem = "leads outside of the zip"
-    elif stat.S_ISLNK(info.external_attr >> 16):
-        problem = "is a symbolic link"
-    elif info.flag_bits & 1:
-        problem = "is encrypted"
-    elif info.file_size > max(SMALL, MAX_RATIO * info.compress_size):
-        problem = "is packed too tightly to be an image"
-    if problem:
-        raise ValueError(f"{shown(path.name)} is refused: {shown(name)} {problem}")
-
-
 def _sort_out(members: Iterator[str]) -> tuple[dict[Parts, str], list[str]]:
     """Image files from path parts to member, and what is skipped. Hidden files and what macOS adds are passed over
     silently. The member is kept since only its own spelling ("./a//b.jpg") opens it in a zip."""
     images, skipped = {}, []
-    for member in sorted(set(members), key=lambda member: (PurePosixPath(member).parts, member)):
-        path = PurePosixPath(member)
-        if any(part.startswith(".") or part == "__MACOSX" for part in path.parts):
+    for parts, member in sorted((parts_of(member), member) for member in set(members)):
+        if any(part.startswith(".") or part == "__MACOSX" for part in parts):
             continue
-        if path.suffix.lower() in SUFFIXES:
-            images[path.parts] = member
+        if os.path.splitext(parts[-1])[1].lower() in SUFFIXES:
+            images[parts] = member
         else:
             skipped.append(f"{shown(member)} is not an image file")
     return images, skipped

@@ -1,0 +1,132 @@
+"""Zips from strangers: the names of what is in them, and what is refused. Nothing is unpacked."""
+
+import io
+import stat
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+MAX_RATIO = 100  # unpacked to packed; photographs hardly pack at all
+SMALL = 2**20  # bytes below which packing tightly is no danger
+PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # of the others a few bytes unpack to gigabytes at one go
+HEADER = 30  # bytes before each member in the zip, at least
+ENTRY = 512  # bytes of a member in the zip's list, on average at most
+MAX_PATH, MAX_PART, MAX_DEPTH = 1000, 255, 32  # of a member: characters in all and of one folder or file; folders
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How many files a folder or zip may hold, and how many bytes a zip when unpacked."""
+
+    files: int
+    unpacked: int
+
+
+LOCAL = Limits(files=2_000_000, unpacked=300 * 2**30)  # ImageNet has half of both
+UPLOAD = Limits(files=100_000, unpacked=8 * 2**30)
+
+
+def shown(name: str) -> str:
+    """A name fit for a one-line message: quoted, what cannot be printed spelled out, never long."""
+    return _ending(repr(_ending(name, 80)), 120)
+
+
+def parts_of(member: str) -> tuple[str, ...]:
+    """The folders and the file name in a member's path; "./a//b.jpg" is "a/b.jpg"."""
+    return tuple(part for part in member.split("/") if part not in ("", "."))
+
+
+def _ending(text: str, most: int) -> str:
+    return text if len(text) <= most else "…" + text[1 - most :]
+
+
+def zip_members(path: Path, limits: Limits) -> Iterator[str]:
+    """The files in a zip, as it calls them.
+
+    Raises ValueError, one line, where its list is damaged or longer than ``limits``, and for a member that would lead outside,
+    is no ordinary file, shares its bytes with another, or is packed too tightly to be an image.
+    """
+    infos = _infos(path, limits)
+    size, total = path.stat().st_size, sum(info.file_size for info in infos)
+    if total > limits.unpacked:
+        raise ValueError(f"{shown(path.name)} unpacks to more than {limits.unpacked / 2**30:.0f} GiB")
+    if total > max(SMALL, MAX_RATIO * size):
+        raise ValueError(f"{shown(path.name)} is packed too tightly to be images ({total / 2**20:,.0f} MiB unpacked)")
+    _check_apart(path, infos, size)
+    for info in infos:
+        if problem := _problem(info):
+            raise ValueError(f"{shown(path.name)} is refused: {shown(info.orig_filename)} {problem}")
+        if not info.is_dir():
+            yield info.filename
+
+
+class _TooMany(Exception):
+    """A list of members is too long to be kept in memory."""
+
+
+class _ListFile(io.FileIO):
+    """A zip whose list of members, which zipfile reads in one piece, is measured before it is taken apart: a gigabyte of it
+    would become ten times that in memory."""
+
+    def __init__(self, path: Path, limits: Limits) -> None:
+        super().__init__(path)
+        self._limits = limits
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > ENTRY * self._limits.files:
+            raise _TooMany
+        data = super().read(size)
+        if data.count(b"PK\1\2") > self._limits.files:  # how each entry begins
+            raise _TooMany
+        return data
+
+
+def _infos(path: Path, limits: Limits) -> list[zipfile.ZipInfo]:
+    with _ListFile(path, limits) as file:
+        try:
+            with zipfile.ZipFile(file) as archive:
+                return archive.infolist()
+        except _TooMany:
+            raise ValueError(f"{shown(path.name)} holds more than {limits.files:,} files") from None
+        except Exception as error:  # foreign bytes can make zipfile raise anything
+            kind = type(error).__name__
+            raise ValueError(f"cannot read {shown(path.name)}: its list of files is damaged ({kind})") from None
+
+
+def _check_apart(path: Path, infos: Sequence[zipfile.ZipInfo], size: int) -> None:
+    """Raises ValueError where members share bytes of the zip, so that few bytes become many, or lie beyond its end."""
+    free = 0
+    for info in sorted(infos, key=lambda info: info.header_offset):
+        end = info.header_offset + HEADER + info.compress_size
+        if info.header_offset < free or end > size:
+            raise ValueError(
+                f"{shown(path.name)} is refused: {shown(info.orig_filename)} shares its bytes or lacks them"
+            )
+        free = end
+
+
+def _problem(info: zipfile.ZipInfo) -> str | None:
+    """Why a member is refused, in a few words."""
+    name = info.orig_filename  # zipfile ends ``filename`` at a NUL
+    parts = parts_of(name)
+    kind = stat.S_IFMT(info.external_attr >> 16)
+    if not parts and name.startswith("./") and info.is_dir():
+        return None  # the folder itself, which some programs list
+    if not parts or name.startswith("/") or "\\" in name or "\0" in name or ":" in parts[0]:
+        return "has an absolute or foreign path"
+    if ".." in parts:
+        return "leads outside of the zip"
+    if len(name) > MAX_PATH or len(parts) > MAX_DEPTH or max(map(len, parts)) > MAX_PART:
+        return "has too long a path"
+    if kind == stat.S_IFLNK:
+        return "is a symbolic link"
+    if kind not in (0, stat.S_IFREG, stat.S_IFDIR) and info.create_system == 3:  # 3: written by a Unix
+        return "is no ordinary file"
+    if info.flag_bits & 1:
+        return "is encrypted"
+    if info.compress_type not in PACKINGS:
+        return "is packed in another way than stored or deflated"
+    if info.file_size > max(SMALL, MAX_RATIO * info.compress_size):
+        return "is packed too tightly to be an image"
+    return None

@@ -1,4 +1,4 @@
-"""The command line: ``python -m ssam race`` and ``python -m ssam bench``. Data goes to standard output, everything else to standard error."""
+"""The command line: ``python -m ssam race``, ``bench``, ``backup`` and ``restore``. Data goes to standard output, everything else to standard error."""
 
 import argparse
 import json
@@ -6,14 +6,20 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Generator, Iterable
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from filelock import FileLock, Timeout
+from sqlalchemy.exc import DBAPIError
+
+from ssam.jobs import processes
 from ssam.spec import DATASETS, METHODS, MODELS, RaceSpec, parse_spec, preset, presets
 from ssam.spec.events import EpochEvent, Event, LaneEnded, MaskEvent, Preparing, Result, Started, StepEvent
 from ssam.spec.host import default_home
+from ssam.store import Store, backup
 from ssam.store.writer import finite
 
 if TYPE_CHECKING:
@@ -50,15 +56,15 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         options.run(options)
-    except (ValueError, MemoryError) as error:
-        print(f"ssam {options.command}: {error}", file=sys.stderr)
+    except BrokenPipeError:  # the reader of our output left, as in ``| head``; flushing at exit must not fail again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except (ValueError, MemoryError, ConnectionError) as error:
+        print(f"ssam {options.command}{_process()}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"\nssam {options.command}: interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader of our output left, as in ``| head``; flushing at exit must not fail again
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
     return 0
 
 
@@ -76,6 +82,8 @@ def _parser() -> argparse.ArgumentParser:
             "bench", help="time the training steps, masks and epochs of each method", allow_abbrev=False
         )
     )
+    _backup_flags(commands.add_parser("backup", help="write the lab (SSAM_HOME and its database) into one file"))
+    _restore_flags(commands.add_parser("restore", help="put a back-up into SSAM_HOME and its database"))
     return parser
 
 
@@ -83,6 +91,8 @@ def _race_flags(race: argparse.ArgumentParser) -> None:
     race.set_defaults(run=_run_race)
     race.add_argument("--preset", metavar="NAME", help=f"start from {', '.join(presets())}; other flags override it")
     race.add_argument("--json", action="store_true", help="one JSON object a line; the last one is the result")
+    how = "under torchrun: ε by each process's share of the batch, or by the whole batch (default worker)"
+    race.add_argument("--perturbation", choices=("worker", "global"), help=how)
     for field, info in RaceSpec.model_fields.items():
         default = "" if field in ("lanes", "data") or info.default is None else f" (default {info.default})"
         flag = "--" + field.replace("_", "-")
@@ -100,6 +110,19 @@ def _bench_flags(bench: argparse.ArgumentParser) -> None:
     limit = "no repetition of the steps after the fifth begins later (default 120)"
     bench.add_argument("--seconds-per-model", metavar="X", type=_whole_number(1, 86_400), default=120, help=limit)
     bench.add_argument("--json", action="store_true", help="one JSON object a line; the last one is the result")
+
+
+def _backup_flags(backup: argparse.ArgumentParser) -> None:
+    backup.set_defaults(run=_run_backup)
+    backup.add_argument(
+        "file", metavar="FILE", type=Path, help="a new file, such as lab.tar.gz; races may go on meanwhile"
+    )
+
+
+def _restore_flags(restore: argparse.ArgumentParser) -> None:
+    restore.set_defaults(run=_run_restore)
+    restore.add_argument("file", metavar="FILE", type=Path, help="what backup wrote; stop app, runner and races first")
+    restore.add_argument("--force", action="store_true", help="delete the races that are here already")
 
 
 def _models(text: str) -> list[str]:
@@ -120,8 +143,24 @@ def _whole_number(low: int, high: int) -> Callable[[str], int]:
 
 
 def _run_race(options: argparse.Namespace) -> None:
-    with closing(_events(_spec(options))) as events:
-        _race(events, options.json)
+    spec = _spec(options)
+    from ssam.engine import Race, distributed  # here, so that a bad flag is answered before torch has loaded
+
+    if options.perturbation and not _process():
+        raise ValueError("--perturbation says how several processes share a batch: start them with torchrun")
+    group = distributed.joined(options.perturbation or "worker") if _process() else nullcontext(distributed.ALONE)
+    with group as ranks, closing(Race(spec, home=default_home(), ranks=ranks).events()) as events:
+        if ranks.rank == 0:
+            _race(events, options.json)
+        for _ in events:  # every process hears the same, one tells it
+            pass
+
+
+def _process() -> str:
+    """Which of the processes that torchrun started this is; empty where it started none."""
+    if not {"RANK", "WORLD_SIZE", "LOCAL_RANK"} <= os.environ.keys():
+        return ""
+    return f" (process {os.environ['RANK']} of {os.environ['WORLD_SIZE']}, counted from 0)"
 
 
 def _run_bench(options: argparse.Namespace) -> None:
@@ -144,6 +183,44 @@ def _run_bench(options: argparse.Namespace) -> None:
                 print(json.dumps(kind | asdict(event), allow_nan=False), flush=True)
             else:
                 print(_bench_line(event), flush=True)
+
+
+def _run_backup(options: argparse.Namespace) -> None:
+    with closing(Store()) as store, _one_line(options.file):
+        print(f"{options.file}: {_contents(backup.backup(store, options.file))}")
+
+
+def _run_restore(options: argparse.Namespace) -> None:
+    with closing(Store()) as store, _one_line(options.file), _no_runner(store):
+        print(f"{store.home}: {_contents(backup.restore(store, options.file, options.force))}")
+
+
+def _contents(manifest: dict[str, Any]) -> str:
+    rows = manifest["rows"]
+    return f"{rows['runs']} races, {rows['steps']:,} steps, {len(manifest['files'])} files, of {manifest['made']}"
+
+
+@contextmanager
+def _no_runner(store: Store) -> Iterator[None]:
+    """Keeps runners away. Raises ValueError where one serves this home folder, or one of its races is under way."""
+    try:
+        with FileLock(store.home / "runner.lock", timeout=0):
+            if any(processes.is_alive(job.pid, job.pid_started) for job in store.jobs()):
+                raise ValueError("a race is under way; stop all races first")
+            yield
+    except Timeout:
+        raise ValueError(f"a runner serves {store.home}; stop it and the app first") from None
+
+
+@contextmanager
+def _one_line(file: Path) -> Iterator[None]:
+    """Disk and database trouble as one line."""
+    try:
+        yield
+    except OSError as error:
+        raise ValueError(f"{error.filename or file}: {error.strerror}") from error
+    except DBAPIError as error:
+        raise ValueError(f"the run database: {' '.join(str(error.orig).split())}") from error
 
 
 def _bench_line(event: "bench.Event") -> str:
@@ -178,12 +255,6 @@ def _spread(iqr: tuple[float, float], style: str) -> str:
 def _spec(options: argparse.Namespace) -> RaceSpec:
     flags = {name: value for name in RaceSpec.model_fields if (value := getattr(options, name)) is not None}
     return parse_spec(flags, base=preset(options.preset).spec if options.preset else None)
-
-
-def _events(spec: RaceSpec) -> Generator[Event, None, None]:
-    from ssam.engine import Race  # here, so that a bad flag is answered before torch has loaded
-
-    return Race(spec, home=default_home()).events()
 
 
 def _race(events: Iterable[Event], as_json: bool) -> None:

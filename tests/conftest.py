@@ -1,4 +1,4 @@
-"""What the tests of the app's pages share."""
+"""What the tests of the app's pages share, and the databases."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +8,7 @@ import streamlit as st
 
 from ssam.jobs.client import Client
 from ssam.store import Store
+from tests.postgres import database_url, new_database, postgres  # noqa: F401  fixtures
 
 
 @pytest.fixture

@@ -1,24 +1,41 @@
-"""A runner without torch: its races are made up here. ``python tests/fake_race.py HOME`` serves a home folder.
+"""A runner that trains nothing: its races are made up here. ``python tests/fake_race.py HOME`` serves a home folder.
 
-The seed of the specification says how a race behaves.
+The last digit of the seed says how a race behaves; its numbers follow from the step alone, so they can be foretold.
 """
 
+import os
 import signal
 import sys
 import time
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ssam.jobs.machine import DeviceInfo
 from ssam.jobs.runner import Runner, main
-from ssam.spec import RaceSpec
-from ssam.spec.events import Event, LaneEnded, LaneInfo, LaneResult, Layer, Preparing, Result, Started, StepEvent
+from ssam.spec import METHODS, RaceSpec
+from ssam.spec.events import (
+    Checkpoint,
+    EpochEvent,
+    Event,
+    LaneEnded,
+    LaneInfo,
+    LaneResult,
+    Layer,
+    MaskEvent,
+    Preparing,
+    Result,
+    Started,
+    StepEvent,
+)
 from ssam.store import Store
 
-SHORT, ENDLESS, BAD_INPUT, BUG, DEAF, KILLED = range(6)
-STEPS = 20
+SHORT, ENDLESS, BAD_INPUT, BUG, DEAF, KILLED, LONG = range(7)
+STEPS = {SHORT: 20, LONG: 400}  # of each lane; those that never end are not here
+EPOCH = 10  # steps
+PACE = 0.005  # seconds between two rounds of the lanes
 
 
 def started(spec: RaceSpec, total_steps: int | None) -> Started:
@@ -32,7 +49,7 @@ def started(spec: RaceSpec, total_steps: int | None) -> Started:
         train_size=100,
         test_size=100,
         classes=("a", "b"),
-        steps_per_epoch=10,
+        steps_per_epoch=EPOCH,
         lanes=tuple(LaneInfo(name, lane.method, 0.5, 0.1, total_steps) for name, lane in lanes),
         layers=(Layer("conv.weight", "conv", (2, 6)),),
     )
@@ -42,7 +59,7 @@ def step(lane: str, number: int, **changed: object) -> StepEvent:
     values: dict = {
         "lane": lane,
         "step": number,
-        "epoch": number / 10,
+        "epoch": number / EPOCH,
         "gradients": 2 * number,
         "seconds": number / 100,
         "loss": 1 / number,
@@ -55,36 +72,91 @@ def step(lane: str, number: int, **changed: object) -> StepEvent:
     return StepEvent(**{**values, **changed})
 
 
-def race(spec: RaceSpec, home: Path, image_root: Path, threads: int) -> Generator[Event, None, None]:
-    print(f"seed {spec.seed}, {threads} threads")
-    yield Preparing("warming up")
-    if spec.seed == BAD_INPUT:
-        raise ValueError("the folder 'nowhere' does not exist; choose another")
-    if spec.seed == DEAF:
-        while True:
-            time.sleep(1)
-    yield started(spec, STEPS if spec.seed == SHORT else 1_000_000)
-    number = 0
-    while spec.seed == ENDLESS or number < STEPS:
-        number += 1
-        for lane in spec.lane_names:
-            yield step(lane, number)
-        if spec.seed == BUG:
-            raise RuntimeError("two\nlines")
-        if spec.seed == KILLED:
-            signal.raise_signal(signal.SIGKILL)
-        time.sleep(0.005)
-    for lane in spec.lane_names:
-        yield LaneEnded(lane, number, "finished")
-    lanes = zip(spec.lane_names, spec.lanes, strict=True)
-    yield Result(
-        "cpu", tuple(LaneResult(name, lane.method, 0.5, 0.1, 0.9, np.inf, 5.0, 1.0, 1.0, False) for name, lane in lanes)
+def evaluation(lane: str, number: int, final: bool) -> EpochEvent:
+    at = {"lane": lane, "step": number, "epoch": number / EPOCH, "gradients": 2 * number, "seconds": number / 100}
+    return EpochEvent(
+        **at, lr=0.1, train_loss=1 / number, test_loss=2 / number, test_accuracy=0.9, test_size=100, final=final
     )
 
 
+def mask(lane: str, number: int) -> MaskEvent:
+    picture = np.random.default_rng(number).integers(0, 256, (2, 6), dtype=np.uint8)
+    pictures = {"conv.weight": picture}
+    return MaskEvent(lane, number, number / EPOCH, 0.5, None, None, {"conv.weight": 0.5}, pictures)
+
+
+class FakeRace:
+    """What ``ssam.engine.Race`` is to the race process, without any training."""
+
+    def __init__(
+        self, spec: RaceSpec, home: Path, image_root: Path, threads: int, state: dict[str, Any] | None = None
+    ) -> None:
+        if state is not None and state["spec"] != spec.digest:
+            raise ValueError("the checkpoint belongs to another race")
+        self.spec, self.threads = spec, threads
+        self.taken = 0 if state is None else state["taken"]  # steps of all lanes together
+        self.behaviour = spec.seed % 10
+        self.checkpoint_wanted = False
+
+    def want_checkpoint(self) -> None:
+        self.checkpoint_wanted = True
+
+    def events(self) -> Generator[Event, None, None]:
+        """Preparing, Started, then every step from where the state was taken."""
+        gpus = os.environ.get("CUDA_VISIBLE_DEVICES")
+        print(f"seed {self.spec.seed}, {self.threads} threads, GPUs {gpus!r}, from step {self.taken}", flush=True)
+        yield Preparing("warming up")
+        if self.behaviour == BAD_INPUT:
+            raise ValueError("the folder 'nowhere' does not exist; choose another")
+        while self.behaviour == DEAF:
+            time.sleep(1)
+        names, steps = self.spec.lane_names, STEPS.get(self.behaviour)
+        yield started(self.spec, steps or 1_000_000)
+        while steps is None or self.taken < steps * len(names):
+            yield from self._checkpoint()
+            yield from self._step()
+            if self.behaviour == KILLED:
+                print("about to be killed", flush=True)
+                signal.raise_signal(signal.SIGKILL)
+        yield from self._checkpoint()
+        yield Result("cpu", tuple(self._result(index) for index in range(len(names))))
+
+    def _checkpoint(self) -> Generator[Event, None, None]:
+        if self.checkpoint_wanted:
+            self.checkpoint_wanted = False
+            yield Checkpoint({"spec": self.spec.digest, "taken": self.taken})
+
+    def _step(self) -> Generator[Event, None, None]:
+        """One step of the lane whose turn it is, and all that is told because of it."""
+        number, index = divmod(self.taken, len(self.spec.lanes))
+        number, lane = number + 1, self.spec.lane_names[index]
+        steps = STEPS.get(self.behaviour)
+        if index == 0:
+            time.sleep(PACE)
+        self.taken += 1
+        if number % EPOCH == 1 and METHODS[self.spec.lanes[index].method].sparse:
+            yield mask(lane, number)
+        yield step(lane, number)
+        if self.behaviour == BUG:
+            raise RuntimeError("two\nlines")
+        if number % EPOCH == 0:
+            yield evaluation(lane, number, final=False)
+        if number == steps:
+            yield evaluation(lane, number, final=True)
+            yield LaneEnded(lane, number, "finished")
+
+    def _result(self, index: int) -> LaneResult:
+        name, method = self.spec.lane_names[index], self.spec.lanes[index].method
+        return LaneResult(name, method, 0.5, 0.1, 0.9, np.inf, 5.0, 1.0, 1.0, False)
+
+
 def devices() -> list[DeviceInfo]:
-    return [DeviceInfo("cuda:0", "Made-up GPU", 8.0)]
+    """As many GPUs as FAKE_GPUS says."""
+    return [DeviceInfo(f"cuda:{index}", "Made-up GPU", 8.0) for index in range(int(os.environ.get("FAKE_GPUS", "0")))]
 
 
 if __name__ == "__main__":
-    main(Runner(Store(Path(sys.argv[1])), race=race, devices=devices, preload=("ssam.jobs.child", "fake_race")))
+    here = Store(Path(sys.argv[1]))
+    # Checkpoint files need torch: a race that had to import it first would take too long to pause.
+    preload = [*os.environ.get("FAKE_PRELOAD", "").split(), "ssam.jobs.child", "fake_race"]
+    main(Runner(here, race=FakeRace, devices=devices, preload=preload))

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sqlalchemy import create_engine, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateTable
 
@@ -27,8 +26,8 @@ TWO = RaceSpec(lanes=(LaneSpec(method="sgd"), LaneSpec(method="ssam-f")))
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = Store(tmp_path / "home")
+def store(tmp_path: Path, database_url: str) -> Iterator[Store]:
+    store = Store(tmp_path / "home", database_url)
     yield store
     store.close()
 
@@ -230,11 +229,12 @@ def test_curves_do_not_wobble(store: Store) -> None:
 def test_progress_and_time_left(store: Store) -> None:
     spec = TWO.model_copy(update={"clock": "seconds", "seconds": 10.0})
     run_id, writer = queue(store, spec, total_steps=None)
-    assert store.take(run_id)
+    assert store.take(run_id, "cpu")
     assert store.move(run_id, ("starting",), "running")
     writer.add(step("sgd", 5, seconds=5.0))
     writer.add(step("ssam-f", 1, seconds=2.5))
     writer.flush()
+    store.heartbeat(run_id, trained=1e-9)
     window = store.window(run_id)
     assert window.progress == pytest.approx(0.375)
     assert window.eta_seconds == pytest.approx(window.elapsed * 0.625 / 0.375)
@@ -249,25 +249,67 @@ def test_progress_and_time_left(store: Store) -> None:
     assert held <= window.elapsed <= run.ended - run.started
 
 
-def test_what_is_wanted_cannot_be_taken_back_from_the_dead(store: Store) -> None:
+def test_a_run_without_a_process_is_paused_and_stopped_at_once(store: Store) -> None:
     run_id = store.create_run(TWO, "a")
     store.want(run_id, "pause")
-    assert not store.take(run_id)
-    store.want(run_id, "run")
-    assert store.take(run_id)
-    assert not store.take(run_id)
+    assert (store.run(run_id).state, store.run(run_id).want) == ("paused", "run")
+    assert not store.take(run_id, "cpu")
+    store.resume(run_id)
+    assert store.run(run_id).state == "queued"
+    store.want(run_id, "stop")
+    assert store.run(run_id).state == "stopped"
+    assert not store.take(run_id, "cpu")
+    assert store.jobs() == []
+    store.resume(run_id)
+    assert [job.id for job in store.jobs()] == [run_id]
+
+
+def test_what_is_wanted_cannot_be_taken_back_from_the_dead(store: Store) -> None:
+    run_id = store.create_run(TWO, "a")
+    assert store.take(run_id, "cpu")
+    assert not store.take(run_id, "cpu")
     assert store.claim(run_id, 1, 2.0)
     assert not store.claim(run_id, 3, 4.0)
+    store.want(run_id, "pause")
+    assert store.heartbeat(run_id) == "pause"
+    store.resume(run_id)
+    assert store.heartbeat(run_id) == "run"
     store.want(run_id, "stop")
-    store.want(run_id, "run")
+    store.want(run_id, "pause")
+    store.resume(run_id)
     assert store.heartbeat(run_id) == "stop"
     assert store.move(run_id, ("starting",), "stopped")
     assert store.run(run_id).state == "stopped"
-    stopped = store.create_run(TWO, "b")
-    store.want(stopped, "stop")
-    assert store.run(stopped).state == "stopped"
-    assert not store.take(stopped)
-    assert store.jobs() == []
+
+
+def test_owners_their_races_and_what_is_deleted(store: Store) -> None:
+    first, second = (store.create_run(TWO, name, owner="ada") for name in ("first", "second"))
+    writer = store.writer(first)
+    writer.add(started(TWO, 100))
+    writer.add(mask("ssam-f", 1, np.zeros((2, 6), dtype=np.uint8)))
+    store.create_run(RaceSpec(), "another", owner="bob")
+    assert [run.id for run in store.runs(owner="ada")] == [second, first]
+    assert store.last_served(["ada", "bob"]) == {}
+    assert store.take(first, "cpu")
+    assert list(store.last_served(["ada", "bob"])) == ["ada"]
+    assert not store.delete(first)  # its process may be alive
+    assert store.move(first, ("starting",), "finished")
+    assert store.twin(TWO).id == first
+    assert store.delete(first)
+    assert (store.run(first), store.twin(TWO), store.run_folder(first).exists()) == (None, None, False)
+    assert not store.delete(first)
+    again = store.create_run(TWO, "first")  # nothing of it is left that a new one could meet
+    store.writer(again).add(started(TWO, 100))
+    assert not store.is_teacher("ada")
+    for _ in range(2):
+        store.make_teacher("ada")
+    assert (store.is_teacher("ada"), store.is_teacher("bob")) == (True, False)
+
+
+def test_any_text_can_be_the_last_words(store: Store) -> None:
+    run_id = store.create_run(TWO, "a")
+    assert store.move(run_id, ("queued",), "failed", message="after a power cut: \0\0\0, a file name \udcff, ε → w")
+    assert store.run(run_id).message == "after a power cut: , a file name ?, ε → w"
 
 
 def test_steps_are_written_in_batches_and_rare_events_at_once(store: Store) -> None:
@@ -323,7 +365,7 @@ def test_one_writes_while_another_reads(store: Store) -> None:
         except BaseException as error:
             errors.append(error)
 
-    other = Store(store.home)
+    other = Store(store.home, store.url)
     thread = threading.Thread(target=write)
     thread.start()
     seen = [0]
@@ -364,7 +406,7 @@ def test_rate_is_measured_or_says_that_it_is_a_guess(store: Store) -> None:
     def race(model: str, seconds: float) -> None:
         spec = RaceSpec(model=model, lanes=(LaneSpec(method="sgd"),), batch_size=100)
         run_id, writer = queue(store, spec)
-        assert store.take(run_id)
+        assert store.take(run_id, "cpu")
         writer.add(step("sgd", 10, gradients=10, seconds=seconds))
         writer.close()
 
@@ -411,20 +453,7 @@ def test_uploads_are_checked_and_named_by_content(store: Store) -> None:
         with pytest.raises(ValueError, match="holiday") as refused:
             store.save_images("holiday.zip", bad)
         assert "\n" not in str(refused.value)
-    assert sorted(path.name for path in store.image_root.iterdir()) == sorted([name, other])
-
-
-def test_another_schema_version_is_refused(tmp_path: Path) -> None:
-    Store(tmp_path).close()
-    again = Store(tmp_path)
-    assert again.runs() == []
-    again.close()
-    engine = create_engine(again.url)
-    with engine.begin() as connection:
-        connection.execute(text("UPDATE meta SET schema_version = 99"))
-    engine.dispose()
-    with pytest.raises(ValueError, match="schema version 99, this program needs 1"):
-        Store(tmp_path)
+    assert {path.name for path in store.image_root.iterdir()} == {name, other, ".owners"}
 
 
 def test_home_and_database_come_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -461,7 +490,7 @@ def test_homes_that_share_a_database_share_the_queue_only(tmp_path: Path) -> Non
     here, there = (Store(tmp_path / name, url) for name in ("here", "there"))
     queued, taken = (here.create_run(TWO, name) for name in ("queued", "taken"))
     assert [[job.id for job in store.jobs()] for store in (here, there)] == [[queued, taken]] * 2
-    assert there.take(taken)  # any runner may
+    assert there.take(taken, "cpu")  # any runner may
     assert [job.id for job in here.jobs()] == [queued]
     assert [(job.id, job.state) for job in there.jobs()] == [(queued, "queued"), (taken, "starting")]
     assert len(here.runs()) == 2  # all are seen everywhere

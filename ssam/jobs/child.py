@@ -1,90 +1,227 @@
 """The race process: runs one race, writes down what it tells, and does what is wanted. Started by the runner only."""
 
+import contextlib
 import faulthandler
+import math
 import os
 import sys
 import time
 import traceback
 from collections.abc import Callable, Generator
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
-from ssam.jobs.processes import start_time
+from ssam.jobs.desk import Desk
+from ssam.jobs.limits import Limits, read_limits
+from ssam.jobs.patience import RETRY_SECONDS, LetGo, log, patiently
 from ssam.spec import RaceSpec
-from ssam.spec.events import Event, Started
-from ssam.store import Store, Writer
-from ssam.store.views import ALIVE, State, Want
+from ssam.spec.events import Checkpoint, Event, LaneEnded, Started
+from ssam.store import Store
+from ssam.store.views import State, Want
 
 LOOK_SECONDS = 0.2  # how often a running race looks what is wanted
-PAUSED_LOOK_SECONDS = 0.05
+CHECKPOINT_SHARE = 0.02  # the most of a race's time that goes into checkpoints
 
-# (spec, home, image_root, threads) → the race's events; closing the generator stops the race
-RaceFactory = Callable[[RaceSpec, Path, Path, int], Generator[Event, None, None]]
+Answer = TypeVar("Answer")
 
 
-def engine_race(spec: RaceSpec, home: Path, image_root: Path, threads: int) -> Generator[Event, None, None]:
+class Race(Protocol):
+    """``ssam.engine.Race``, or what stands in for it."""
+
+    def events(self) -> Generator[Event, None, None]: ...
+
+    def want_checkpoint(self) -> None: ...
+
+
+# (spec, home, image_root, threads, the state of a checkpoint or None) → the race
+RaceFactory = Callable[[RaceSpec, Path, Path, int, dict[str, Any] | None], Race]
+
+
+def engine_race(spec: RaceSpec, home: Path, image_root: Path, threads: int, state: dict[str, Any] | None) -> Race:
     """The real race. Imports torch."""
     from ssam.engine import Race
 
-    yield from Race(spec, home=home, image_root=image_root, threads=threads).events()
+    return Race(spec, home=home, image_root=image_root, threads=threads, state=state)
 
 
-def main(run_id: str, home: Path, url: str, threads: int, race: RaceFactory) -> None:
-    """Runs the race from the claim to its last state. What it prints goes to ``runs/<id>/log.txt``."""
+def main(run_id: str, home: Path, url: str, threads: int, slot: str, race: RaceFactory) -> None:
+    """Runs the race from the claim to the end of this process. What it prints goes to ``runs/<id>/log.txt``."""
     os.setsid()  # a signal to the runner's group is not for us
     store = Store(home, url)
     _print_to(store.run_folder(run_id) / "log.txt")
-    if not store.claim(run_id, os.getpid(), start_time(os.getpid())):
-        return  # given up meanwhile by a runner that did not see us
-    run = store.run(run_id)
-    assert run is not None
-    state: State
-    message = None
-    try:
-        with store.writer(run_id) as writer, closing(race(run.spec, store.home, store.image_root, threads)) as events:
-            state = _follow(store, writer, run_id, events)
-    except Exception as error:  # the boundary of the race: whatever happened becomes the run's state and a line
-        traceback.print_exc()
-        state = "failed"
-        said = " ".join(str(error).split())
-        message = said if isinstance(error, ValueError) else f"{type(error).__name__}: {said}"
-    store.move(run_id, ALIVE, state, **({} if message is None else {"message": message}))
+    take_part(Desk(store, run_id), store.home, store.image_root, threads, slot, race)
     store.close()
 
 
-def _follow(store: Store, writer: Writer, run_id: str, events: Generator[Event, None, None]) -> State:
-    """Takes events until there are no more or the race is to stop; not asking for the next one is the pause."""
-    state: State = "starting"
-    looked = 0.0
-    for event in events:
-        writer.add(event)
+def take_part(desk: Desk, home: Path, image_root: Path, threads: int, slot: str, race: RaceFactory) -> None:
+    """The same at its desk, for a process whose streams are where they should be."""
+    spec = patiently(desk, desk.claim)
+    if spec is None:
+        return  # given up meanwhile by a runner that did not see us
+    try:
+        end = _run(desk, use_slot(spec, slot), home, image_root, threads, race)
+    except Exception as error:  # the boundary of the race: whatever happened becomes the run's state and a line
+        end = _failure(desk, error)
+    log(f"{end.state}: {end.message}" if end.message else end.state)
+    patiently(desk, lambda: desk.move(end.state, end.message))
+
+
+def use_slot(spec: RaceSpec, slot: str) -> RaceSpec:
+    """Lets this process see no GPU but that of its slot, and gives it the race. To be called before CUDA starts."""
+    kind, _, number = slot.partition(":")
+    seen = os.environ.get("CUDA_VISIBLE_DEVICES")  # the slots count these
+    given = (seen.split(",")[int(number or 0)] if seen else number or "0") if kind == "cuda" else ""
+    os.environ["CUDA_VISIBLE_DEVICES"] = given
+    os.environ["SSAM_DEVICE"] = "cuda:0" if kind == "cuda" else slot
+    # The same specification on every slot: a checkpoint fits no other.
+    return spec.model_copy(update={"device": "auto"})
+
+
+@dataclass(frozen=True)
+class End:
+    """How a race process ends. ``message`` is None where the last one stays."""
+
+    state: State
+    message: str | None = None
+
+
+def _run(desk: Desk, spec: RaceSpec, home: Path, image_root: Path, threads: int, race: RaceFactory) -> End:
+    """From the newest checkpoint that can be used, or from nothing."""
+    loaded = patiently(desk, desk.load)
+    assert loaded is not None
+    kept, unusable = loaded
+    try:
+        the_race = race(spec, home, image_root, threads, None if kept is None else kept.state)
+    except ValueError as error:
+        if kept is None:
+            raise
+        kept, unusable = None, [*unusable, str(error)]
+        the_race = race(spec, home, image_root, threads, None)
+    where = "from nothing" if kept is None else "from a checkpoint"
+    log(f"{spec.digest} on {os.environ['SSAM_DEVICE']}, {where} {unusable or ''}")
+    message = f"{'; '.join(unusable)}: it went on {'from the beginning' if kept is None else 'from the one before'}"
+    ended = {lane for lane, rows in kept.reached.items() if rows[-1]} if kept else set()
+    return _Course(desk, the_race, read_limits(), kept is None, ended, message if unusable else "").run()
+
+
+class _Course:
+    """One process's part of a race: from its start or a checkpoint to its end or the next pause."""
+
+    def __init__(
+        self, desk: Desk, race: Race, limits: Limits, is_new: bool, ended_lanes: set[str], message: str
+    ) -> None:
+        self._desk, self._race, self._limits = desk, race, limits
+        self._is_new, self._ended_lanes, self._message = is_new, ended_lanes, message
+        self._lanes: set[str] | None = None  # None until the race has started
+        self._end: End | None = None  # what happens at the next checkpoint
+        self._begin = time.monotonic()
+        self._told = 0.0  # up to when training time has been counted
+        self._looked = -math.inf
+        self._asked = 0.0  # when the race was last asked for an event
+        self._due = math.inf  # the next checkpoint
+
+    def run(self) -> End:
+        try:
+            with closing(self._race.events()) as events:
+                for event in events:
+                    if (end := self._take(event)) is not None:
+                        return end
+                    self._asked = time.monotonic()
+            self._write(self._desk.flush)
+        except LetGo as wish:
+            return End("stopped" if wish.want == "stop" else "paused")
+        return End("finished")
+
+    def _take(self, event: Event) -> End | None:
+        if isinstance(event, Checkpoint):
+            self._keep(event)
+            self._look()
+            return self._end
+        self._write(lambda: self._desk.add(event), again=self._desk.flush)
         if isinstance(event, Started):
-            store.move(run_id, (state,), "running")
-            state = "running"
-        if time.monotonic() - looked >= LOOK_SECONDS:
-            want = store.heartbeat(run_id)
-            if want == "pause":
-                writer.flush()
-                want = _pause(store, run_id, state)
-            if want == "stop":
-                return "stopped"
-            looked = time.monotonic()
-    return "finished"
+            self._start(event)
+        if isinstance(event, LaneEnded):
+            self._ended_lanes.add(event.lane)
+            if self._ended_lanes == self._lanes:
+                self._race.want_checkpoint()  # the weights that the results belong to
+        if time.monotonic() - self._looked >= LOOK_SECONDS:
+            self._look()
+        return self._end if self._lanes is None else None  # before the first step there is nothing to keep
+
+    def _start(self, event: Started) -> None:
+        self._write(lambda: self._desk.move("running"))
+        self._lanes = {lane.name for lane in event.lanes}
+        self._told = time.monotonic()
+        self._due = self._told + self._limits.checkpoint_seconds
+        if self._message:
+            self._desk.say(self._message)
+            self._write(self._desk.flush)
+        if self._is_new and event.threads > 1:
+            self._race.want_checkpoint()  # a start from nothing might choose another number, and round differently
+
+    def _look(self) -> None:
+        """Tells that the race lives, and sees what is to happen at the next checkpoint, and when that is."""
+        if self._lanes is not None:
+            lap = time.monotonic() - self._told
+            self._told += lap
+        else:
+            lap = 0.0
+        want = self._write(lambda: self._desk.heartbeat(lap))
+        self._end = self._ending(want)
+        self._looked = time.monotonic()
+        if self._end is not None or self._looked >= self._due:
+            self._race.want_checkpoint()
+
+    def _ending(self, want: Want | None) -> End | None:
+        if want == "stop":
+            return End("stopped")
+        if want == "pause":
+            return End("paused")
+        minutes = self._limits.race_minutes
+        if time.monotonic() - self._begin > 60 * minutes:
+            return End("stopped", f"it has run for {minutes:g} minutes, the most at a time; Resume goes on from here")
+        return None
+
+    def _keep(self, event: Checkpoint) -> None:
+        """Writes a checkpoint, the rows before it first, and sets the time of the next one."""
+        cost = time.monotonic() - self._asked  # of taking the state
+        self._write(self._desk.flush)
+        began: list[float] = []
+
+        def save() -> None:
+            began.append(time.monotonic())
+            self._desk.save(event.state)
+
+        self._write(save)
+        now = time.monotonic()
+        cost += now - began[-1]
+        self._due = now + max(self._limits.checkpoint_seconds, cost / CHECKPOINT_SHARE)
+
+    def _write(self, action: Callable[[], Answer], again: Callable[[], object] | None = None) -> Answer | None:
+        begin = time.monotonic()
+        answer = patiently(self._desk, action, again, heed=True)
+        if (held := time.monotonic() - begin) >= RETRY_SECONDS:
+            self._told += held  # not training
+        return answer
 
 
-def _pause(store: Store, run_id: str, state: State) -> Want:
-    """Waits until something else is wanted, and returns that."""
-    store.move(run_id, (state,), "paused")
-    while (want := store.wanted(run_id)) == "pause":
-        time.sleep(PAUSED_LOOK_SECONDS)
-    if want == "run":
-        store.move(run_id, ("paused",), state)
-    return want
+def _failure(desk: Desk, error: Exception) -> End:
+    """Keeps what came before, and says what happened in one line; the traceback is in the log."""
+    with contextlib.suppress(OSError):
+        traceback.print_exc()
+    try:
+        desk.flush()
+    except Exception as another:
+        log(f"and its last rows could not be written: {another}")
+    said = " ".join(str(error).split())
+    return End("failed", said if isinstance(error, ValueError) else f"{type(error).__name__}: {said}")
 
 
-def _print_to(log: Path) -> None:
-    log.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+def _print_to(log_file: Path) -> None:
+    log_file.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     os.dup2(handle, 1)

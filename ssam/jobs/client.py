@@ -6,60 +6,179 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from filelock import FileLock
+
+from ssam.jobs.disk import Disk, read_disk
+from ssam.jobs.limits import read_limits
 from ssam.jobs.machine import Machine, read_machine
+from ssam.jobs.outlook import Outlook
 from ssam.jobs.processes import is_alive
+from ssam.jobs.queue import Forecast
 from ssam.spec import RaceSpec
-from ssam.store import Store
+from ssam.store import Job, Person, Store
 
 PROJECT = Path(__file__).resolve().parents[2]
 START_SECONDS = 20.0  # a runner that has not come up by then will not
 
 
+@dataclass(frozen=True)
+class Submitted:
+    """``reused``: the run was there already, finished or this owner's and under way, and nothing was queued."""
+
+    run_id: str
+    reused: bool = False
+
+
 class Client:
-    """Queues races and steers them. Everything goes through the store: the runner may be restarted at any time."""
+    """Queues races and steers them. Everything goes through the store: the runner may be restarted at any time.
+
+    ``limits`` are the server's. Raises ValueError, one line, for a bad limit in the environment.
+    """
 
     def __init__(self, store: Store) -> None:
         self.store = store
+        self.limits = read_limits()
+        self._outlook = Outlook(store, self.limits)
+        self._starting = threading.Lock()  # held while a runner is started in the background
 
-    def submit(self, spec: RaceSpec, request_id: str, owner: str = "") -> str:
-        """Queues a race and returns its id; the same ``request_id`` again returns the same run. Starts a runner if
-        none lives."""
-        run_id = self.store.create_run(spec, request_id, owner)
+    def submit(
+        self, spec: RaceSpec, request_id: str, person: Person, *, exclusive: bool = False, again: bool = False
+    ) -> Submitted:
+        """Queues a race; the same ``request_id`` again returns the same run. Starts a runner if none lives.
+
+        Where this owner has just this race queued or running, that run is returned; likewise, unless ``again``, where the race
+        would have to wait and somebody has run just this one to its end (for an ``exclusive`` one: undisturbed). Raises
+        ValueError, one line, where this owner or the whole lab has too many races waiting.
+        """
+        with FileLock(
+            self.store.home / "submit.lock"
+        ):  # of two requests at once the second sees what the first one made
+            submitted = self._submit(spec, request_id, person, exclusive, again)
         self.ensure_runner()
-        return run_id
+        return submitted
 
-    def pause(self, run_id: str) -> None:
-        """Holds a race after its current step; a queued one is passed over until it is resumed."""
+    def _submit(self, spec: RaceSpec, request_id: str, person: Person, exclusive: bool, again: bool) -> Submitted:
+        if known := self.store.requested(request_id):
+            return Submitted(known)
+        jobs = self.store.jobs()
+        for job in jobs:
+            if (job.owner, job.digest, job.exclusive) == (person.owner, spec.digest, exclusive) and job.want == "run":
+                return Submitted(job.id, reused=True)
+        twin = None if again else self.store.twin(spec)
+        if twin and not (exclusive and twin.shared) and self.must_wait(spec, person, exclusive):
+            return Submitted(twin.id, reused=True)
+        self._check_room(jobs, person)
+        return Submitted(self.store.create_run(spec, request_id, person.owner, exclusive))
+
+    def must_wait(self, spec: RaceSpec, person: Person, exclusive: bool = False) -> bool:
+        """Whether a race that is submitted now would have to wait for others to end, or for room on the disk."""
+        newest = Job(
+            id="",
+            owner=person.owner,
+            created=time.time(),
+            state="queued",
+            want="run",
+            pid=None,
+            pid_started=None,
+            shared=False,
+            exclusive=exclusive,
+            digest=spec.digest,
+            device=spec.device,
+            slot=None,
+            attempts=0,
+        )
+        return not self._outlook.starts_at_once(newest)
+
+    def _check_room(self, jobs: Sequence[Job], person: Person) -> None:
+        queued = [job for job in jobs if job.state == "queued"]
+        own = sum(job.owner == person.owner for job in queued)
+        if own >= self.limits.owner_queued:
+            raise ValueError(
+                f"you have {own} races in the queue and may have {self.limits.owner_queued}; stop one, or wait until one starts"
+            )
+        if len(queued) >= self.limits.queued:
+            raise ValueError(f"the queue is full: {self.limits.queued} races wait; try again when some have started")
+
+    def forecast(self, run_id: str) -> Forecast | None:
+        """Place in the queue from 1, and seconds until the start, None where unknown. None for a race that is not queued, or
+        that this machine has no device for. At most a second old."""
+        return self._outlook.forecasts().get(run_id)
+
+    def pause(self, run_id: str, person: Person) -> None:
+        """Holds a race after its current step: it keeps a checkpoint and gives its place up."""
+        self._check(run_id, person)
         self.store.want(run_id, "pause")
 
-    def resume(self, run_id: str) -> None:
-        self.store.want(run_id, "run")
+    def resume(self, run_id: str, person: Person) -> None:
+        """Goes on with a race that was paused, stopped, interrupted or failed, from its newest checkpoint."""
+        self._check(run_id, person)
+        self.store.resume(run_id)
 
-    def stop(self, run_id: str) -> None:
-        """Ends a race for good, a queued one at once."""
+    def stop(self, run_id: str, person: Person) -> None:
+        """Ends a race, a queued one at once."""
+        self._check(run_id, person)
         self.store.want(run_id, "stop")
+
+    def delete(self, run_id: str, person: Person) -> None:
+        """Takes a race away for good. Raises ValueError where it is still under way."""
+        self._check(run_id, person)
+        if not self.store.delete(run_id):
+            raise ValueError("this race is still under way; stop it before deleting it")
+
+    def _check(self, run_id: str, person: Person) -> None:
+        run = self.store.run(run_id)
+        if run is None:
+            raise ValueError(f"there is no race {run_id[:40]!r} here")
+        if not person.may_steer(run):
+            raise PermissionError("this race belongs to somebody else: you can watch it, not steer it")
 
     def machine(self) -> Machine | None:
         """What races run on; None until a runner has found out."""
         return read_machine(self.store.home)
 
+    def disk(self) -> Disk | None:
+        """What is kept and free, at most a minute old; None until a runner has looked."""
+        return read_disk(self.store.home)
+
+    def runner_since(self) -> float | None:
+        """When the runner started, in seconds since the epoch; None where none lives."""
+        try:
+            runner = json.loads(runner_file(self.store.home).read_text(encoding="utf-8"))
+        except FileNotFoundError:  # it never ran, or has just left
+            return None
+        return runner["since"] if is_alive(runner["pid"], runner["started"]) else None
+
     def runner_alive(self) -> bool:
-        path = runner_file(self.store.home)
-        if not path.exists():
-            return False
-        runner = json.loads(path.read_text(encoding="utf-8"))
-        return is_alive(runner["pid"], runner["started"])
+        return self.runner_since() is not None
+
+    def keep_runner(self) -> None:
+        """Starts a runner in the background where none lives: for whoever looks on and is not to wait."""
+
+        def start() -> None:
+            try:
+                self.ensure_runner()
+            finally:
+                self._starting.release()
+
+        if not self.runner_alive() and self._starting.acquire(blocking=False):  # one start at a time
+            threading.Thread(target=start, daemon=True).start()
 
     def ensure_runner(self) -> None:
         """Starts a runner of its own session unless one lives, and waits until it does (about half a second).
 
-        Of several runners started at once one stays. Raises RuntimeError with the last words of ``runner.log``
-        where none comes up.
+        Raises RuntimeError with the last words of ``runner.log`` where none comes up.
         """
         if self.runner_alive():
             return
+        with FileLock(self.store.home / "start.lock"):  # all open pages notice at once that it is gone
+            if not self.runner_alive():
+                self._start_runner()
+
+    def _start_runner(self) -> None:
         log = self.store.home / "runner.log"
         path = os.pathsep.join(filter(None, [str(PROJECT), os.environ.get("PYTHONPATH")]))
         places = {"SSAM_HOME": str(self.store.home), "SSAM_DATABASE_URL": self.store.url, "PYTHONPATH": path}

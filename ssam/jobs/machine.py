@@ -4,12 +4,13 @@ import json
 import os
 import platform
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 
 from ssam.spec.host import cores, cpu_name
+from ssam.store.files import write_whole
 
 GB = 1e9
 
@@ -25,24 +26,27 @@ class DeviceInfo:
 
 @dataclass(frozen=True)
 class Machine:
-    """``slots`` is how many races run at once; ``cores`` those this process may use."""
+    """``cpu_slots`` is how many races run at once on the CPU; ``cores`` those this process may use; ``auto`` the device that
+    a race gets which leaves the choice to the server (``auto``: the fastest kind there is)."""
 
     host: str
     cpu: str
     cores: int
     memory_gb: float
-    slots: int
+    cpu_slots: int
     devices: list[DeviceInfo]
+    auto: str
 
+    @property
+    def slots(self) -> int:
+        """How many races run at once."""
+        return len(self.places)
 
-def default_slots() -> int:
-    """``SSAM_SLOTS``, else one race at a time per four cores, at most four. Raises ValueError for a bad setting."""
-    text = os.environ.get("SSAM_SLOTS", "")
-    if not text:
-        return min(4, max(1, cores() // 4))
-    if not text.isdecimal() or not 1 <= int(text) <= 64:
-        raise ValueError(f"SSAM_SLOTS {text[:20]!r} must be a whole number from 1 to 64")
-    return int(text)
+    @property
+    def places(self) -> tuple[str, ...]:
+        """A device's id for every race that it has room for: one a GPU, ``cpu_slots`` on the CPU."""
+        gpus = [device.id for device in self.devices if device.id != "cpu"]
+        return (*gpus, *["cpu"] * self.cpu_slots)
 
 
 def torch_devices() -> list[DeviceInfo]:
@@ -58,11 +62,15 @@ def torch_devices() -> list[DeviceInfo]:
     return found
 
 
-def write_machine(home: Path, slots: int, devices: Callable[[], list[DeviceInfo]]) -> None:
-    """Keeps the facts in ``home/machine.json``, in one piece."""
+def describe(cpu_slots: int, gpus: list[DeviceInfo]) -> Machine:
     cpu = DeviceInfo("cpu", cpu_name(), _memory_gb())
-    machine = Machine(platform.node(), cpu.name, cores(), cpu.memory_gb, slots, [cpu, *devices()])
-    write_json(home / "machine.json", asdict(machine))
+    auto = os.environ.get("SSAM_DEVICE") or "auto"
+    return Machine(platform.node(), cpu.name, cores(), cpu.memory_gb, cpu_slots, [cpu, *gpus], auto)
+
+
+def write_machine(home: Path, cpu_slots: int, gpus: Callable[[], list[DeviceInfo]]) -> None:
+    """Keeps the facts in ``home/machine.json``, in one piece."""
+    write_json(home / "machine.json", asdict(describe(cpu_slots, gpus())))
 
 
 def read_machine(home: Path) -> Machine | None:
@@ -71,14 +79,14 @@ def read_machine(home: Path) -> Machine | None:
     if not path.exists():
         return None
     facts = json.loads(path.read_text(encoding="utf-8"))
+    if facts.keys() != {field.name for field in fields(Machine)}:
+        return None  # of an earlier version of the lab
     return Machine(**{**facts, "devices": [DeviceInfo(**device) for device in facts["devices"]]})
 
 
 def write_json(path: Path, value: object) -> None:
-    """Writes by rename: a reader finds the old file or the new one, never half of one."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(json.dumps(value), encoding="utf-8")
-    os.replace(draft, path)
+    """A reader finds the old file or the new one, never half of one."""
+    write_whole(path, lambda file: file.write(json.dumps(value).encode()))
 
 
 def _memory_gb() -> float:

@@ -1,31 +1,64 @@
 """Is that process still the one we mean? A pid alone may have been given to another, so a start time goes with it."""
 
 import contextlib
+import os
+import signal
 
 import psutil  # type: ignore[import-untyped]
 
-SAME_START = 2.0  # seconds: the start time is derived from the clock, which may be set a little
+SAME_START = 2.0  # seconds: both numbers below are kept in whole seconds somewhere on the way
+
+
+def look_up(pid: int) -> psutil.Process | None:
+    """The process that has this pid now; None if there is none, or only a zombie."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else process
+    return None
 
 
 def start_time(pid: int) -> float | None:
-    """When the process started (seconds since the epoch); None if it is gone or a zombie."""
-    try:
-        process = psutil.Process(pid)
-        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
-    except psutil.NoSuchProcess:
+    """When the process started; None if it is gone or a zombie.
+
+    On Linux in seconds since the machine's start: there the time of day of a start moves with a clock that is set, and a
+    race must not seem dead because of that. Elsewhere in seconds since the epoch.
+    """
+    process = look_up(pid)
+    return None if process is None else _start(process)
+
+
+def find(pid: int | None, started: float | None) -> psutil.Process | None:
+    """The process that has this pid and start time; None if it no longer runs."""
+    process = None if pid is None or started is None else look_up(pid)
+    if process is None or started is None:
         return None
+    found = _start(process)
+    return process if found is not None and abs(found - started) < SAME_START else None
 
 
 def is_alive(pid: int | None, started: float | None) -> bool:
     """Whether the process that had this pid and start time still runs."""
-    if pid is None or started is None:
+    return find(pid, started) is not None
+
+
+def still_runs(process: psutil.Process) -> bool:
+    """The same of a process that was found before: cheap enough to ask many times a second."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
         return False
-    found = start_time(pid)
-    return found is not None and abs(found - started) < SAME_START
 
 
-def kill(pid: int, started: float | None) -> None:
-    """SIGKILL for the process that had this pid and start time, if it still runs."""
-    if is_alive(pid, started):
+def kill(process: psutil.Process) -> None:
+    """SIGKILL for a process, if it still runs, and for those it started where it leads a group of its own."""
+    if still_runs(process):
+        with contextlib.suppress(ProcessLookupError):  # it leads no group (yet)
+            os.killpg(process.pid, signal.SIGKILL)
         with contextlib.suppress(psutil.NoSuchProcess):  # it ended in this very moment
-            psutil.Process(pid).kill()
+            process.kill()
+
+
+def _start(process: psutil.Process) -> float | None:
+    with contextlib.suppress(psutil.NoSuchProcess):  # it ended in this very moment
+        return process.create_time() - (psutil.boot_time() if psutil.LINUX else 0.0)
+    return None

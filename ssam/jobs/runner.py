@@ -3,74 +3,48 @@
 It keeps nothing that the store does not know. Killed, it leaves its races running; the next one adopts them.
 """
 
-import multiprocessing
 import multiprocessing.connection
-import multiprocessing.process
 import os
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from multiprocessing import forkserver
-from multiprocessing.context import ForkServerContext, SpawnContext
+from dataclasses import replace
 from types import FrameType
 
 from filelock import FileLock, Timeout
+from sqlalchemy.exc import DBAPIError
 
-from ssam.jobs import child, processes
-from ssam.jobs.client import PROJECT, runner_file
-from ssam.jobs.machine import DeviceInfo, default_slots, torch_devices, write_json, write_machine
+from ssam.jobs import child, disk, processes, queue
+from ssam.jobs.client import runner_file
+from ssam.jobs.limits import Limits, read_limits
+from ssam.jobs.machine import DeviceInfo, Machine, describe, read_machine, torch_devices, write_json, write_machine
+from ssam.jobs.patience import log, trouble
+from ssam.jobs.ray_engine import chosen_engine
+from ssam.jobs.workers import Worker, Workshop
 from ssam.spec.host import cores
 from ssam.store import Job, Store
 from ssam.store.views import ALIVE
 
 LOOK_SECONDS = 0.04  # how often the queue is read
-GRACE_SECONDS = 5.0  # from what should end the race process to SIGKILL
+DISK_SECONDS = 60.0  # how often the disk is looked at
+FULL_DISK_SECONDS = 2.0  # the same while races wait for room
+RETRY_SECONDS = 1.0  # after the database could not be reached
 HANDOVER_SECONDS = 2.0  # a runner that is leaving still holds the lock for a moment
+LATE_SECONDS = 10.0  # after its time a race that has not stopped by itself is told to
 PRELOAD = ("torch", "torchvision", "ssam.engine", "ssam.data", "ssam.models", "ssam.jobs.child", "ssam.jobs.machine")
-
-
-def pick_next(queued: Sequence[Job], running: Sequence[Job]) -> Job | None:
-    """Which race starts next: the oldest that is not held back. ``running`` is for a fair share later."""
-    ready = [job for job in queued if job.want == "run"]
-    return min(ready, key=lambda job: job.created, default=None)
-
-
-@dataclass
-class _Watch:
-    """A race process under our eyes. ``process`` is None for one that another runner started."""
-
-    pid: int
-    started: float | None
-    process: multiprocessing.process.BaseProcess | None
-    overdue: float | None = None  # when it gets SIGKILL
-    killed: bool = False
-
-    @property
-    def code(self) -> int | None:
-        """The exit code, where it can be known: not of another runner's process, nor once the fork server died (255)."""
-        code = None if self.process is None else self.process.exitcode
-        return None if code == 255 else code
-
-    def is_gone(self) -> bool:
-        return self.code is not None or not processes.is_alive(self.pid, self.started)
-
-    def last_words(self) -> str:
-        if self.code is not None and self.code < 0:
-            return f"the race process was killed (signal {-self.code})"
-        known = "" if self.code is None else f" with exit code {self.code}"
-        return f"the race process ended{known} before the race did; see its log.txt and runner.log"
 
 
 class Runner:
     """
     Args:
         store: whose queue to serve.
-        race: makes the events of a race, called in the race process. Picklable, as is ``devices``.
+        race: makes the race, called in the race process. Picklable, as is ``devices``.
         devices: finds the accelerators, called in a process of its own.
-        preload: modules that the fork server imports once, so that a race starts at once.
+        preload: modules that the fork server imports once.
+
+    Raises ValueError, one line, for a bad limit in the environment.
     """
 
     def __init__(
@@ -80,10 +54,13 @@ class Runner:
         devices: Callable[[], list[DeviceInfo]] = torch_devices,
         preload: Sequence[str] = PRELOAD,
     ) -> None:
-        self._store, self._race, self._devices, self._preload = store, race, devices, list(preload)
-        self._slots = default_slots()
-        self._watched: dict[str, _Watch] = {}
-        self._is_warm = threading.Event()
+        self._store, self._race, self._devices = store, race, devices
+        driver = () if store.url.startswith("sqlite") else ("psycopg",)
+        self._preload = (*preload, *driver)
+        self._limits: Limits = read_limits()
+        self._machine: Machine | None = None  # until the devices are known, nothing starts
+        self._disk: disk.Disk | None = None  # likewise
+        self._workers: dict[str, Worker] = {}
         self._leaving = False
 
     def serve(self) -> None:
@@ -92,17 +69,23 @@ class Runner:
         try:
             lock.acquire(timeout=HANDOVER_SECONDS)
         except Timeout:
-            print("another runner serves this home folder", file=sys.stderr)
+            log("another runner serves this home folder")
             return
         signal.signal(signal.SIGTERM, self._leave)
-        me = {"pid": os.getpid(), "started": processes.start_time(os.getpid())}
+        me = {"pid": os.getpid(), "started": processes.start_time(os.getpid()), "since": time.time()}
         write_json(runner_file(self._store.home), me)
-        self._adopt()
-        self._context = self._start_method()
-        threading.Thread(target=self._warm_up, daemon=True).start()
+        self._workshop = Workshop(self._preload)
+        for task in (self._warm_up, self._mind_the_disk):
+            threading.Thread(target=task, daemon=True).start()
         while not self._leaving:
-            self._look()
-            own = [watch.process for watch in self._watched.values() if watch.process is not None]
+            try:
+                self._look()
+            except DBAPIError as error:  # locked, full or out of reach: the races go on, and so do we
+                if (why := trouble(error)) is None:
+                    raise
+                log(f"{why} ({error.orig})")
+                time.sleep(RETRY_SECONDS)
+            own = [worker.own for worker in self._workers.values() if worker.own is not None]
             ends = [process.sentinel for process in own if process.exitcode is None]
             multiprocessing.connection.wait(ends, LOOK_SECONDS) if ends else time.sleep(LOOK_SECONDS)
         runner_file(self._store.home).unlink()
@@ -111,80 +94,113 @@ class Runner:
     def _leave(self, signal_number: int, frame: FrameType | None) -> None:
         self._leaving = True
 
-    def _start_method(self) -> ForkServerContext | SpawnContext:
-        if "forkserver" not in multiprocessing.get_all_start_methods():
-            return multiprocessing.get_context("spawn")
-        # The fork server is started as ``python -c``: it finds our modules by this only.
-        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(PROJECT), os.environ.get("PYTHONPATH")]))
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(self._preload)
-        forkserver.ensure_running()
-        return context
-
     def _warm_up(self) -> None:
         """The first process waits until the fork server has imported torch; nobody else is to wait for that."""
         try:
-            self._context.Process(target=write_machine, args=(self._store.home, self._slots, self._devices)).start()
+            probe = self._workshop.start(write_machine, self._store.home, self._limits.slots, self._devices)
+            probe.join()
+            if probe.exitcode != 0:  # no room on the disk, or a driver that does not answer
+                log(f"looking for GPUs ended with {probe.exitcode}; what was known before is taken")
         finally:
-            self._is_warm.set()
+            self._machine = read_machine(self._store.home) or describe(self._limits.slots, [])
 
-    def _adopt(self) -> None:
-        """Races whose process outlived the last runner here are watched on; the others did not survive."""
-        for job in self._store.jobs():
-            if job.state == "queued":
-                continue
-            if processes.is_alive(job.pid, job.pid_started):
-                assert job.pid is not None
-                self._watched[job.id] = _Watch(job.pid, job.pid_started, process=None)
-            else:
-                message = "the race process is gone: the machine or the runner was restarted"
-                self._store.move(job.id, ALIVE, "interrupted", message=message)
+    def _mind_the_disk(self) -> None:
+        while True:
+            try:
+                self._disk = disk.make_room(self._store, self._limits.disk_gb)
+                disk.write_disk(self._store.home, self._disk)
+            except (OSError, DBAPIError) as error:
+                log(f"looking after the disk: {error}")
+            time.sleep(FULL_DISK_SECONDS if self._disk is None or self._disk.waits else DISK_SECONDS)
 
     def _look(self) -> None:
         """One round: who has ended, who must be killed, who is next."""
         jobs = {job.id: job for job in self._store.jobs()}
-        for run_id, watch in list(self._watched.items()):
-            self._check(run_id, watch, jobs.get(run_id))
-        busy = [job for job in jobs.values() if job.id in self._watched and job.state in ("starting", "running")]
-        running = [job for job in busy if job.state == "running"]
-        if len(running) > 1 and not all(job.shared for job in running):
-            self._store.mark_shared([job.id for job in running])
-        if self._is_warm.is_set() and len(busy) < self._slots:
-            job = pick_next([job for job in jobs.values() if job.state == "queued"], busy)
-            if job is not None:
-                self._start(job)
+        buried = [self._check(run_id, worker, jobs.get(run_id)) for run_id, worker in list(self._workers.items())]
+        buried += [self._adopt(job) for job in jobs.values() if job.state in ALIVE and job.id not in self._workers]
+        if any(buried):
+            return  # the queue has changed
+        training = [job for job in jobs.values() if job.state == "running"]
+        if len(training) > 1 and not all(job.shared for job in training):
+            self._store.mark_shared([job.id for job in training])
+        if self._machine is not None and self._disk is not None:
+            queued = [job for job in jobs.values() if job.state == "queued" and job.id not in self._workers]
+            possible = self._possible(queue.settled(queued, self._machine.auto), self._machine)
+            if possible and not self._disk.waits:
+                self._start_next(possible, self._machine)
 
-    def _check(self, run_id: str, watch: _Watch, job: Job | None) -> None:
-        """``job`` is None once the race has reached its last state."""
-        if watch.is_gone():
-            del self._watched[run_id]
-            if watch.killed and job is not None and job.want == "stop":
-                self._store.move(run_id, ALIVE, "stopped", message="it did not stop by itself and was killed")
-            else:
-                self._store.move(run_id, ALIVE, "failed", message=watch.last_words())
-        elif job is None or job.want == "stop":
-            now = time.monotonic()
-            watch.overdue = watch.overdue or now + GRACE_SECONDS
-            if now > watch.overdue and not watch.killed:
-                processes.kill(watch.pid, watch.started)
-                watch.killed = True
+    def _check(self, run_id: str, worker: Worker, job: Job | None) -> bool:
+        """Whether the process died. ``job`` is None once the race has reached a state that needs no process."""
+        if worker.is_gone():
+            died = job is not None and job.state in ALIVE and job.pid in (None, worker.pid)
+            if job is not None and died:
+                self._bury(job, worker.last_words())
+            del self._workers[run_id]
+            return died
+        if job is None or job.state == "queued" or job.want != "run":
+            worker.end_soon()
+        elif time.monotonic() > worker.until:
+            self._store.want(run_id, "stop")
+        else:
+            worker.overdue = None  # the wish was taken back in time
+        return False
 
-    def _start(self, job: Job) -> None:
-        if not self._store.take(job.id):
-            return  # stopped or held back in this very moment
-        store = self._store
+    def _adopt(self, job: Job) -> bool:
+        """A race process that another runner started is watched on; whether it did not survive that one."""
+        process = processes.find(job.pid, job.pid_started)
+        if process is None:
+            self._bury(job, "the race process is gone: the machine or the runner was restarted")
+            return True
+        self._workers[job.id] = Worker(job, process, self._until())
+        return False
+
+    def _bury(self, job: Job, cause: str) -> None:
+        """What becomes of a race whose process died before the race had reached a last state."""
+        state = queue.after_death(job)
+        if state == "queued":
+            cause += "; the race goes on by itself"
+        elif state == "interrupted":
+            said = self._store.log_tail(job.id, lines=1).strip()
+            cause += f", {job.attempts} times without getting further" + (f": {said[:200]}" if said else "")
+        self._store.give_up(job, state, cause)
+
+    def _possible(self, queued: Sequence[Job], machine: Machine) -> list[Job]:
+        """Those whose device is on this machine; the others fail now, and hold nobody up."""
+        devices = {job.device: queue.suiting(job.device, machine.places) for job in queued}
+        allowed = ", ".join(["auto", *dict.fromkeys(machine.places)])
+        for job in queued:
+            if not devices[job.device]:
+                message = f"device {job.device!r} is not on this machine; allowed: {allowed}"
+                self._store.move(job.id, ("queued",), "failed", message=message)
+        return [job for job in queued if devices[job.device]]
+
+    def _start_next(self, queued: Sequence[Job], machine: Machine) -> None:
+        busy = [worker.job for worker in self._workers.values()]  # those that are about to exit hold their place, too
+        if len(busy) >= machine.slots:
+            return
+        owners = {job.owner for job in queued}
+        served = self._store.last_served(list(owners)) if len(owners) > 1 else {}
+        turn = queue.pick(queued, busy, machine.places, self._limits.owner_running, served)
+        if turn is not None and self._store.take(turn.job.id, turn.slot):
+            self._start(turn, machine)
+
+    def _start(self, turn: queue.Turn, machine: Machine) -> None:
         # One core stays with the app and the browser: threads that wait for each other on a core that somebody else
         # uses make a step several times slower than one thread alone.
-        threads = max(1, (cores() - 1) // self._slots)
-        process = self._context.Process(target=child.main, args=(job.id, store.home, store.url, threads, self._race))
+        threads = max(1, (cores() - 1) // machine.slots)
+        run_id, store = turn.job.id, self._store
         try:
-            process.start()
+            own = self._workshop.start(child.main, run_id, store.home, store.url, threads, turn.slot, self._race)
         except (EOFError, OSError) as error:
             message = f"the race process could not be started ({type(error).__name__}: {error}); see runner.log"
-            self._store.move(job.id, ALIVE, "failed", message=message)
+            store.move(run_id, ALIVE, "failed", message=message)
             return
-        assert process.pid is not None
-        self._watched[job.id] = _Watch(process.pid, processes.start_time(process.pid), process)
+        assert own.pid is not None
+        job = replace(turn.job, slot=turn.slot)
+        self._workers[run_id] = Worker(job, processes.look_up(own.pid), self._until(), own)
+
+    def _until(self) -> float:
+        return time.monotonic() + 60 * self._limits.race_minutes + LATE_SECONDS
 
 
 def main(runner: Runner) -> None:
@@ -196,4 +212,8 @@ def main(runner: Runner) -> None:
 
 
 if __name__ == "__main__":
-    main(Runner(Store()))
+    try:
+        lab = Runner(Store(), *chosen_engine())
+    except ValueError as error:
+        sys.exit(str(error))
+    main(lab)

@@ -1,7 +1,7 @@
 """The run store: every race, its curves and its masks. Never imports torch."""
 
 from ssam.store.store import Job, Store
-from ssam.store.views import Heatmap, LaneWindow, Run, Window
+from ssam.store.views import Heatmap, LaneWindow, Person, Run, Window
 from ssam.store.writer import Writer
 
-__all__ = ["Heatmap", "Job", "LaneWindow", "Run", "Store", "Window", "Writer"]
+__all__ = ["Heatmap", "Job", "LaneWindow", "Person", "Run", "Store", "Window", "Writer"]

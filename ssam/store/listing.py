@@ -4,7 +4,7 @@ import json
 import statistics
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Row, func, select, true
 
 from ssam.spec import RaceSpec
 from ssam.spec.estimate import FORWARDS_PER_GRADIENT, Rate, default_rate, image_gmacs
@@ -43,17 +43,20 @@ def _view(row: Row, its_lanes: list[Row], races_ahead: int | None) -> Run:
         result=json.loads(row.result) if row.result else None,
         races_ahead=races_ahead,
         shared=row.shared,
+        exclusive=row.exclusive,
+        checkpointed=row.checkpointed,
+        slot=row.slot,
         progress=sum(lane_progress(lane, spec) for lane in its_lanes) / max(1, len(its_lanes)),
     )
 
 
-def rate(connection: Connection, place: str, device: str, model: str | None) -> Rate:
+def rate(connection: Connection, place: str, device: str, model: str | None, shared: bool) -> Rate:
     """The median over the newest races at this place, of this model if it has raced, else of any; else a guess."""
     gradients, seconds = func.sum(lanes.c.gradients), func.sum(lanes.c.seconds)
     query = (
         select(runs.c.spec, runs.c.started_info, gradients.label("gradients"), seconds.label("seconds"))
         .join(lanes, lanes.c.run == runs.c.key)
-        .where(runs.c.place == place, runs.c.shared.is_(False))
+        .where(runs.c.place == place, true() if shared else runs.c.shared.is_(False))
         .group_by(runs.c.key)
         .having(seconds >= RATED_SECONDS)
         .order_by(runs.c.key.desc())

@@ -1,7 +1,6 @@
 """From rows to what a page draws. All functions take a connection and read; nothing here writes."""
 
 import json
-import time
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -51,11 +50,14 @@ def window(connection: Connection, run_id: str, points: int) -> Window | None:
     }  # by table, then lane
     newest = ["{}"] * len(rows)  # the densities of each lane's last mask; those of the others are not looked at
     for table in (epochs, masks):
-        for row in connection.execute(select(table).where(table.c.run == run.key).order_by(table.c.step)):
-            fields = {name: value for name, value in row._mapping.items() if name not in ("run", "densities")}
-            told[table.name][row.lane].append(fields | {"lane": rows[row.lane].name})
+        columns = [column for column in table.c if column.name not in ("lane", "run", "densities")]
+        names = [column.name for column in columns]
+        more = [masks.c.densities] if table is masks else []
+        query = select(table.c.lane, *columns, *more).where(table.c.run == run.key).order_by(table.c.step)
+        for lane, *values in connection.execute(query):  # a race may have thousands of them
+            told[table.name][lane].append(dict(zip(names, values, strict=False), lane=rows[lane].name))
             if table is masks:
-                newest[row.lane] = row.densities
+                newest[lane] = values[-1]
     views = [
         _lane_window(
             connection,
@@ -69,7 +71,6 @@ def window(connection: Connection, run_id: str, points: int) -> Window | None:
         for row in rows
     ] or [_waiting(name, lane.method) for name, lane in zip(spec.lane_names, spec.lanes, strict=True)]
     progress = sum(lane_progress(row, spec) for row in rows) / max(1, len(rows))
-    elapsed = run.trained + (time.time() - run.training_since if run.training_since is not None else 0.0)
     going = run.state in ("running", "paused") and progress > 0
     return Window(
         run_id=run_id,
@@ -77,8 +78,8 @@ def window(connection: Connection, run_id: str, points: int) -> Window | None:
         lanes=tuple(views),
         layers=json.loads(run.started_info)["layers"] if run.started_info else [],
         progress=progress,
-        eta_seconds=elapsed * (1 - progress) / progress if going else None,
-        elapsed=elapsed,
+        eta_seconds=run.trained * (1 - progress) / progress if going else None,
+        elapsed=run.trained,
     )
 
 
@@ -94,9 +95,10 @@ def heatmap(
         .limit(1)
     )
     mask = connection.execute(query if step is None else query.where(masks.c.step == step)).one_or_none()
-    if mask is None:
+    file = None if mask is None else mask_file(folder, mask.lane, mask.step)
+    if mask is None or file is None or not file.exists():  # pictures of old races go where the disk is full
         return None
-    with np.load(mask_file(folder, mask.lane, mask.step), allow_pickle=False) as pictures:
+    with np.load(file, allow_pickle=False) as pictures:
         if f"m/{layer}" not in pictures:
             return None
         picture = pictures[f"m/{layer}"]

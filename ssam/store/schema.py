@@ -9,14 +9,18 @@ from sqlalchemy import (
     Boolean,
     Column,
     Connection,
+    Dialect,
     Double,
     ForeignKey,
+    Index,
     Integer,
     MetaData,
     String,
     Table,
     Text,
+    TypeDecorator,
     UniqueConstraint,
+    false,
     insert,
     inspect,
     select,
@@ -25,8 +29,20 @@ from sqlalchemy import (
 from ssam.spec.events import PHASES
 from ssam.store.views import CURVES
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # a change of the tables needs a step in migrations.py
 BIN_WIDTHS = (8, 64, 512, 4096)  # steps are also kept as means over so many, for curves that read fast at any length
+
+
+class PlainText(TypeDecorator):
+    """Text from elsewhere, such as an error or the end of a log: what PostgreSQL does not store (NUL) or no database does (half
+    of a surrogate pair) is left out or becomes a question mark."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return None if value is None else value.replace("\0", "").encode("utf-8", errors="replace").decode()
+
 
 metadata = MetaData()
 
@@ -49,13 +65,26 @@ runs = Table(
     Column("heartbeat", Double),
     Column("pid", BigInteger),
     Column("pid_started", Double),
-    Column("message", Text, nullable=False),
+    Column("message", PlainText, nullable=False),
     Column("started_info", Text),
     Column("result", Text),
     Column("shared", Boolean, nullable=False),
-    # Training time without pauses: what is behind us, and since when the present stretch runs (NULL: it does not).
-    Column("trained", Double, nullable=False),
-    Column("training_since", Double),
+    Column("trained", Double, nullable=False),  # seconds of training so far, without pauses
+    Column("exclusive", Boolean, nullable=False, server_default=false()),
+    Column("digest", String(64), index=True),  # of the specification: equal ones are the same race
+    Column("device", String(20)),  # asked for
+    Column("slot", String(200)),  # given
+    Column("checkpointed", Double),
+    Column("attempts", Integer, nullable=False, server_default="0"),  # starts since the newest checkpoint
+    Index("ix_runs_owner_started", "owner", "started"),
+)
+
+owners = Table(
+    "owners",
+    metadata,
+    Column("id", String(200), primary_key=True),
+    Column("teacher", Boolean, nullable=False),
+    Column("since", Double, nullable=False),
 )
 
 
@@ -138,14 +167,9 @@ masks = Table(
 )
 
 
-def is_ready(connection: Connection) -> bool:
-    """Whether all tables exist; raises ValueError where they are of another version. The version is written last."""
-    found = (
-        connection.execute(select(meta.c.schema_version)).scalar() if inspect(connection).has_table("meta") else None
-    )
-    if found not in (None, SCHEMA_VERSION):
-        raise ValueError(f"the run database has schema version {found}, this program needs {SCHEMA_VERSION}")
-    return found is not None
+def version(connection: Connection) -> int | None:
+    """The version of the tables; None where there are none. It is written last."""
+    return connection.execute(select(meta.c.schema_version)).scalar() if inspect(connection).has_table("meta") else None
 
 
 def create(connection: Connection) -> None:

@@ -1,27 +1,24 @@
 """The run store as others see it: where races are put, found, steered and read."""
 
+import math
 import os
 import platform
 import secrets
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from filelock import FileLock
 from sqlalchemy import (
-    URL,
     ColumnElement,
-    Engine,
     bindparam,
-    case,
-    create_engine,
-    event,
+    delete,
     func,
     insert,
-    literal,
     select,
+    true,
     update,
 )
 from sqlalchemy.exc import IntegrityError
@@ -29,9 +26,10 @@ from sqlalchemy.exc import IntegrityError
 from ssam.spec import RaceSpec
 from ssam.spec.estimate import Rate
 from ssam.spec.host import default_home
-from ssam.store import images, listing, reader, schema
-from ssam.store.schema import runs
-from ssam.store.views import ALIVE, ENDED, Heatmap, Run, State, Want, Window
+from ssam.store import images, listing, reader
+from ssam.store.database import default_url, open_database
+from ssam.store.schema import owners, runs
+from ssam.store.views import ALIVE, ENDED, RESUMABLE, Heatmap, Run, State, Want, Window
 from ssam.store.writer import Writer
 
 if TYPE_CHECKING:
@@ -40,7 +38,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Job:
-    """A queued or living run as the runner sees it; ``pid`` and ``pid_started`` name the race process."""
+    """A queued or living run as the runner sees it; ``pid`` and ``pid_started`` name the race process, ``digest`` the
+    specification."""
 
     id: str
     owner: str
@@ -50,11 +49,21 @@ class Job:
     pid: int | None
     pid_started: float | None
     shared: bool
+    exclusive: bool
+    digest: str
+    device: str
+    slot: str | None
+    attempts: int
 
+
+LOG_TAIL_BYTES = 20_000  # of a log are looked at
 
 _JOBS = (  # built once: the runner asks many times a second
     select(*(runs.c[field.name] for field in fields(Job)))
-    .where((runs.c.state == "queued") | (runs.c.state.in_(ALIVE) & (runs.c.place == bindparam("here"))))
+    .where(
+        ((runs.c.state == "queued") & (runs.c.place.is_(None) | (runs.c.place == bindparam("here"))))
+        | (runs.c.state.in_(ALIVE) & (runs.c.place == bindparam("here")))
+    )
     .order_by(runs.c.created, runs.c.key)
 )
 
@@ -64,25 +73,21 @@ class Store:
 
     Args:
         home: database, run folders and uploads; default ``SSAM_HOME``, else ``~/.ssam-lab``.
-        url: a SQLAlchemy URL; default ``SSAM_DATABASE_URL``, else SQLite (WAL) in the home folder.
+        url: SQLite or PostgreSQL as a SQLAlchemy URL; default ``SSAM_DATABASE_URL``, else SQLite (WAL) in the home folder.
 
-    Creates what is missing; raises ValueError where the database is of another version. ``place`` is the host and the
-    home folder: what a run that is alive keeps as the place of its process. Safe to use from threads
-    and from any number of processes; make a new one after a fork.
+    Creates what is missing and upgrades a database of an earlier version; raises ValueError, one line, for one of a later
+    version or one that cannot be opened. ``place`` is the host and the home folder: what a run that is alive keeps as the
+    place of its process. Safe to use from threads and from any number of processes; make a new one after a fork.
     """
 
     def __init__(self, home: Path | None = None, url: str | None = None) -> None:
         self.home = home.expanduser().resolve() if home else default_home()
         self.place = f"{platform.node()}:{self.home}"
-        self.url = url or os.environ.get("SSAM_DATABASE_URL") or _default_url(self.home)
-        self.image_root.mkdir(parents=True, exist_ok=True)
-        self._engine = _engine(self.url)
-        with self._engine.connect() as connection:
-            ready = schema.is_ready(connection)
-        if not ready:
-            with FileLock(self.home / "schema.lock"), self._engine.begin() as connection:
-                if not schema.is_ready(connection):  # another process may have been faster
-                    schema.create(connection)
+        self.url = url or os.environ.get("SSAM_DATABASE_URL") or default_url(self.home)
+        self.home.mkdir(mode=0o700, parents=True, exist_ok=True)  # a new one is for this server's user only
+        self.image_root.mkdir(exist_ok=True)
+        _refuse_emptied(self.home)
+        self._engine = open_database(self.url)
 
     @property
     def image_root(self) -> Path:
@@ -97,19 +102,26 @@ class Store:
 
     # Putting in and finding again
 
-    def create_run(self, spec: RaceSpec, request_id: str, owner: str = "") -> str:
+    def create_run(self, spec: RaceSpec, request_id: str, owner: str = "", exclusive: bool = False) -> str:
         """Queues a race and returns its id, which cannot be guessed. The same ``request_id`` again makes no second
         race: it returns the id of the first."""
         run_id = secrets.token_urlsafe(16)
         row: dict[str, Any] = {"id": run_id, "request_id": request_id, "owner": owner, "spec": spec.model_dump_json()}
+        row |= {"digest": spec.digest, "device": spec.device, "exclusive": exclusive}
         row |= {"created": time.time(), "state": "queued", "want": "run"}
         try:
             with self._engine.begin() as connection:
-                connection.execute(insert(runs).values(**row, message="", shared=False, trained=0.0))
+                connection.execute(insert(runs).values(**row, message="", shared=False, trained=0.0, attempts=0))
         except IntegrityError:
-            with self._engine.connect() as connection:
-                return connection.execute(select(runs.c.id).where(runs.c.request_id == request_id)).scalar_one()
+            known = self.requested(request_id)
+            assert known is not None
+            return known
         return run_id
+
+    def requested(self, request_id: str) -> str | None:
+        """The run that this request made; None where it has made none."""
+        with self._engine.connect() as connection:
+            return connection.execute(select(runs.c.id).where(runs.c.request_id == request_id)).scalar()
 
     def run(self, run_id: str) -> Run | None:
         """One run, None where there is none of that id."""
@@ -117,26 +129,57 @@ class Store:
             rows = connection.execute(select(runs).where(runs.c.id == run_id)).all()
             return next(iter(listing.views(connection, rows)), None)
 
-    def runs(self, limit: int = 50) -> list[Run]:
-        """The newest runs, newest first."""
+    def runs(self, limit: int = 50, owner: str | None = None) -> list[Run]:
+        """The newest runs, newest first: everybody's, or one owner's."""
+        mine = true() if owner is None else runs.c.owner == owner
         with self._engine.connect() as connection:
-            newest = select(runs).order_by(runs.c.created.desc(), runs.c.key.desc()).limit(limit)
+            newest = select(runs).where(mine).order_by(runs.c.created.desc(), runs.c.key.desc()).limit(limit)
             return listing.views(connection, connection.execute(newest).all())
+
+    def some_runs(self, run_ids: Sequence[str]) -> dict[str, Run]:
+        """Several runs by their ids; those that do not exist are left out."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(select(runs).where(runs.c.id.in_(run_ids))).all()
+            return {run.id: run for run in listing.views(connection, rows)}
+
+    def twin(self, spec: RaceSpec) -> Run | None:
+        """The newest finished run of just this race; None where it has not been run."""
+        same = (runs.c.digest == spec.digest) & (runs.c.state == "finished")
+        with self._engine.connect() as connection:
+            newest = select(runs).where(same).order_by(runs.c.created.desc(), runs.c.key.desc()).limit(1)
+            return next(iter(listing.views(connection, connection.execute(newest).all())), None)
+
+    def delete(self, run_id: str) -> bool:
+        """Takes a run away with all that was kept of it; False where its process is alive, or there is none."""
+        gone = (runs.c.id == run_id) & runs.c.state.not_in(ALIVE)
+        with self._engine.begin() as connection:
+            found = connection.execute(delete(runs).where(gone)).rowcount > 0  # the other tables follow by themselves
+        if found and self.run_folder(run_id).exists():
+            shutil.rmtree(self.run_folder(run_id))
+        return found
 
     # Steering: every change of state is one UPDATE that says which states it may leave
 
     def want(self, run_id: str, want: Want) -> None:
-        """Says what should become of a run. A queued run that is to stop is stopped at once; runs that have ended
-        and unknown ids are left alone."""
-        if want == "stop" and self.move(run_id, ("queued",), "stopped", want="stop"):
+        """Says what should become of a run. One without a process is paused or stopped at once; a race process sees to it
+        itself. Runs that have ended and unknown ids are left alone."""
+        if want == "stop" and self.move(run_id, ("queued", "paused"), "stopped", want="stop"):
             return
-        living = (runs.c.id == run_id) & runs.c.state.in_(("queued", *ALIVE)) & (runs.c.want != "stop")
-        self._update(living, want=want)
+        if want == "pause" and self.move(run_id, ("queued",), "paused", want="run"):
+            return
+        self._update((runs.c.id == run_id) & runs.c.state.in_(ALIVE) & (runs.c.want != "stop"), want=want)
 
-    def take(self, run_id: str) -> bool:
-        """The runner takes a queued run to its place; False where it may not any more."""
-        ready = (runs.c.id == run_id) & (runs.c.state == "queued") & (runs.c.want == "run")
-        return self._update(ready, state="starting", started=time.time(), place=self.place)
+    def resume(self, run_id: str) -> None:
+        """Queues a run again that was paused, stopped, interrupted or failed, at its old place; takes back a wish to pause that was
+        not yet fulfilled."""
+        if not self.move(run_id, RESUMABLE, "queued", want="run", message="", attempts=0):
+            self.want(run_id, "run")
+
+    def take(self, run_id: str, slot: str) -> bool:
+        """The runner takes a queued run to its place, on a device; False where it may not any more."""
+        ready = (runs.c.id == run_id) & (runs.c.state == "queued")
+        fresh = {"pid": None, "pid_started": None, "heartbeat": None, "started": time.time(), "ended": None}
+        return self._update(ready, state="starting", place=self.place, slot=slot, attempts=runs.c.attempts + 1, **fresh)
 
     def claim(self, run_id: str, pid: int, pid_started: float | None) -> bool:
         """The race process takes over the run it was started for; False where it was given up meanwhile."""
@@ -144,24 +187,31 @@ class Store:
         return self._update(free, pid=pid, pid_started=pid_started, heartbeat=time.time())
 
     def move(self, run_id: str, leave: Sequence[State], state: State, **values: Any) -> bool:
-        """Changes the state if it is one of ``leave``; returns whether it did. Keeps the clocks: the training time
-        runs in the state ``running`` only, and for an interrupted run it ended with the last heartbeat."""
-        now = time.time()
-        until = func.coalesce(runs.c.heartbeat, now) if state == "interrupted" else literal(now)
-        stretch = case((until > runs.c.training_since, until - runs.c.training_since), else_=0.0)  # NULL: not training
-        clocks = {"trained": runs.c.trained + stretch, "training_since": now if state == "running" else None}
-        if state in ENDED:
-            clocks["ended"] = now
-        return self._update((runs.c.id == run_id) & runs.c.state.in_(leave), state=state, **clocks, **values)
+        """Changes the state if it is one of ``leave``; returns whether it did."""
+        which = (runs.c.id == run_id) & runs.c.state.in_(leave)
+        return self._update(which, state=state, **_ended(state), **values)
 
-    def heartbeat(self, run_id: str) -> Want:
-        """The race process says that it lives, and is told what is wanted."""
-        self._update(runs.c.id == run_id, heartbeat=time.time())
+    def give_up(self, job: Job, state: State, message: str) -> bool:
+        """The process of this job is gone: its run takes the state. False, and nothing done, where the run has another state,
+        wish or process by now."""
+        same = runs.c.pid.is_(None) if job.pid is None else runs.c.pid == job.pid
+        want = "stop" if state == "stopped" else "run"
+        which = (runs.c.id == job.id) & runs.c.state.in_(ALIVE) & (runs.c.want == job.want) & same
+        return self._update(which, state=state, message=message, want=want, **_ended(state))
+
+    def heartbeat(self, run_id: str, trained: float = 0.0) -> Want:
+        """The race process says that it lives, and how many seconds it has trained since it last said so, by a clock that
+        nobody sets; it is told what is wanted."""
+        self._update(runs.c.id == run_id, heartbeat=time.time(), trained=runs.c.trained + trained)
         return self.wanted(run_id)
 
     def wanted(self, run_id: str) -> Want:
         with self._engine.connect() as connection:
             return connection.execute(select(runs.c.want).where(runs.c.id == run_id)).scalar_one()
+
+    def checkpointed(self, run_id: str) -> None:
+        """Notes that a checkpoint was written: the race has got somewhere."""
+        self._update(runs.c.id == run_id, checkpointed=time.time(), attempts=0)
 
     def mark_shared(self, run_ids: Sequence[str]) -> None:
         """Notes that these runs ran beside others: their step times are not to be trusted."""
@@ -173,9 +223,36 @@ class Store:
             return connection.execute(update(runs).where(which).values(**values)).rowcount > 0
 
     def jobs(self) -> list[Job]:
-        """What is queued (any runner may take it) or alive at this place, oldest first."""
+        """What is queued or alive, oldest first. A run that has been at another place before is that place's: there its
+        checkpoint lies."""
         with self._engine.connect() as connection:
             return [Job(*row) for row in connection.execute(_JOBS, {"here": self.place})]
+
+    def last_served(self, owner_ids: Sequence[str]) -> dict[str, float]:
+        """When a race of each of these owners last started; who never had one is left out."""
+        query = select(runs.c.owner, func.max(runs.c.started)).where(runs.c.owner.in_(owner_ids)).group_by(runs.c.owner)
+        with self._engine.connect() as connection:
+            return {owner: started for owner, started in connection.execute(query) if started is not None}
+
+    def ended(self) -> list[str]:
+        """The runs that have ended, the longest ago first."""
+        with self._engine.connect() as connection:
+            return list(
+                connection.execute(select(runs.c.id).where(runs.c.state.in_(ENDED)).order_by(runs.c.ended)).scalars()
+            )
+
+    # Owners
+
+    def is_teacher(self, owner: str) -> bool:
+        with self._engine.connect() as connection:
+            return bool(connection.execute(select(owners.c.teacher).where(owners.c.id == owner)).scalar())
+
+    def make_teacher(self, owner: str) -> None:
+        """From now on this owner may steer every race. Whether they may become one is the caller's business."""
+        if not self.is_teacher(owner):
+            with self._engine.begin() as connection:
+                connection.execute(delete(owners).where(owners.c.id == owner))
+                connection.execute(insert(owners).values(id=owner, teacher=True, since=time.time()))
 
     def writer(self, run_id: str) -> Writer:
         """The one writer of a run's events; raises ValueError for an unknown id."""
@@ -186,6 +263,15 @@ class Store:
         return Writer(self._engine, key, self.run_folder(run_id))
 
     # Reading
+
+    def log_tail(self, run_id: str, lines: int = 20) -> str:
+        """The last lines that the race process printed, with its traceback if it failed; empty where it said nothing."""
+        log = self.run_folder(run_id) / "log.txt"
+        if not log.exists():
+            return ""
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - LOG_TAIL_BYTES))
+            return "\n".join(file.read().decode("utf-8", errors="replace").splitlines()[-lines:])
 
     def window(self, run_id: str, points: int = 300) -> Window | None:
         """A run at this moment, at most ``points`` points a curve; None for an unknown id."""
@@ -206,40 +292,39 @@ class Store:
             rows = reader.epoch_rows(connection, run_id)
         return None if rows is None else DataFrame(rows, columns=columns.split())
 
-    def rate(self, device: str, model: str | None = None) -> Rate:
+    def rate(self, device: str, model: str | None = None, shared: bool = False) -> Rate:
         """The speed of recent races on this machine and device (``auto``: those that left the choice to the engine), of this
-        model where it has raced here before; else a guess that says so. Races that shared the machine do not count."""
+        model where it has raced here before; else a guess that says so. Races that shared the machine count only where
+        ``shared`` says so."""
         with self._engine.connect() as connection:
-            return listing.rate(connection, self.place, device, model)
+            return listing.rate(connection, self.place, device, model, shared)
 
     # Uploaded images
 
-    def save_images(self, name: str, data: bytes | BinaryIO) -> str:
-        """Keeps an uploaded zip of images after checking it; returns the name to put into ``RaceSpec.data``.
-        Raises ValueError (one line) where it is not acceptable."""
-        return images.save(self.image_root, name, data)
+    def save_images(self, name: str, data: bytes | BinaryIO, owner: str = "", most_bytes: float = math.inf) -> str:
+        """Keeps an uploaded zip of images after checking it; returns the name to put into ``RaceSpec.data``. Everybody's together
+        take at most ``most_bytes``. Raises ValueError (one line) where it is not acceptable."""
+        return images.save(self.image_root, name, data, owner, most_bytes)
+
+    def delete_images(self, name: str, owner: str) -> None:
+        """Takes an upload out of an owner's list, and from the disk where it is in nobody else's."""
+        images.delete(self.image_root, name, owner)
 
     def image_sizes(self, name: str) -> tuple[int, int]:
         """How many training and test images an upload lists. Raises ValueError where there is no such upload."""
         return images.sizes(self.image_root, name)
 
-    def images(self) -> list[str]:
-        """The names of the uploads."""
-        return images.names(self.image_root)
+    def images(self, owner: str | None = None) -> list[str]:
+        """The names of the uploads: everybody's, or one owner's."""
+        return images.names(self.image_root, owner)
 
 
-def _default_url(home: Path) -> str:
-    """Composed, not concatenated: a folder may have a ``?`` in its name."""
-    return URL.create("sqlite", database=str(home / "ssam.db")).render_as_string()
+def _refuse_emptied(home: Path) -> None:
+    """SQLite takes a file that lost its content for a new database, and all races would seem never to have been."""
+    database, page = home / "ssam.db", 4096
+    if database.exists() and database.stat().st_size < page and any((home / "runs").glob("*")):
+        raise ValueError(f"the run database {database} is empty, but runs/ is not: move it away and put a back-up back")
 
 
-def _engine(url: str) -> Engine:
-    engine = create_engine(url)
-    if engine.dialect.name == "sqlite":
-
-        @event.listens_for(engine, "connect")
-        def _set_up(connection: Any, _: object) -> None:
-            for setting in ("busy_timeout = 10000", "journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
-                connection.execute(f"PRAGMA {setting}")
-
-    return engine
+def _ended(state: State) -> dict[str, float]:
+    return {"ended": time.time()} if state in ENDED else {}

@@ -9,20 +9,35 @@ State = Literal["queued", "starting", "running", "paused", "finished", "stopped"
 Want = Literal["run", "pause", "stop"]
 LaneState = Literal["waiting", "running", "finished", "diverged"]
 
-ALIVE: tuple[State, ...] = ("starting", "running", "paused")  # a race process should exist
-ENDED: tuple[State, ...] = ("finished", "stopped", "failed", "interrupted")  # never left again
+ALIVE: tuple[State, ...] = ("starting", "running")  # a race process should exist
+ENDED: tuple[State, ...] = ("finished", "stopped", "failed", "interrupted")  # nothing more will happen by itself
+RESUMABLE: tuple[State, ...] = ("paused", "stopped", "failed", "interrupted")  # may be queued again
 
 CURVES = ("step", "epoch", "gradients", "seconds", "loss", "grad_norm", "radius", "ascent_gap")
+
+
+@dataclass(frozen=True)
+class Person:
+    """Whoever uses the lab. ``owner`` is what their races carry, never empty."""
+
+    owner: str
+    teacher: bool = False
+
+    def may_steer(self, run: "Run") -> bool:
+        """Whether they may pause, resume, stop and delete that race. Everybody who has its address may watch it."""
+        return self.teacher or self.owner == run.owner
 
 
 @dataclass(frozen=True)
 class Run:
     """One race as a list or a header shows it.
 
-    ``message`` is the last word of the preparation, or the one line that says why a run failed.
+    ``message`` is the last word of the preparation, or the one line that says why a run failed, waits or was stopped.
     ``started_info`` and ``result`` are the events Started and Result as dictionaries (non-finite numbers are None).
     ``races_ahead`` counts the races that run or are queued before it, and is None unless queued. ``shared`` is True where another race ran on this
-    machine at the same time, so that step times are not to be trusted. ``progress`` is 0–1, the mean of the lanes.
+    machine at the same time, so that step times are not to be trusted; an ``exclusive`` race runs alone.
+    ``checkpointed`` is when its newest checkpoint was written. ``slot`` is the device it was given, such as ``cuda:1``.
+    ``progress`` is 0–1, the mean of the lanes.
     """
 
     id: str
@@ -38,6 +53,9 @@ class Run:
     result: dict[str, Any] | None
     races_ahead: int | None
     shared: bool
+    exclusive: bool
+    checkpointed: float | None
+    slot: str | None
     progress: float
 
 

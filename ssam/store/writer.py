@@ -2,15 +2,15 @@
 
 import json
 import math
-import os
 import time
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 import numpy as np
-from sqlalchemy import Connection, Engine, Table, bindparam, delete, insert, update
+from sqlalchemy import Connection, Engine, Table, bindparam, delete, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from ssam.spec.events import (
     PHASES,
@@ -23,6 +23,7 @@ from ssam.spec.events import (
     Started,
     StepEvent,
 )
+from ssam.store.files import write_whole
 from ssam.store.schema import BIN_WIDTHS, STEP_VALUES, bins, epochs, lanes, masks, runs, steps
 from ssam.store.views import CURVES
 
@@ -47,15 +48,23 @@ def mask_file(folder: Path, lane: int, step: int) -> Path:
 
 class Writer:
     """Keeps the events of one run. Rows are held back for at most 0.2 s of further events; what happens rarely
-    (an epoch, a mask, the end of a lane …) is written at once. ``close`` writes the rest; also a context manager."""
+    (an epoch, a mask, the end of a lane …) is written at once. ``close`` writes the rest; also a context manager.
+
+    What is in the store already stays as it is: a race that goes on from a checkpoint, or starts again, may tell it once more.
+    Where ``add`` or ``flush`` raises, for want of room or of a database, nothing is lost: ``flush`` again.
+    """
 
     def __init__(self, engine: Engine, key: int, folder: Path) -> None:
         self._engine, self._key, self._folder = engine, key, folder
-        self._lanes: dict[str, _Lane] = {}
-        self._rows: dict[Table, list[dict[str, Any]]] = {steps: [], epochs: [], masks: []}
+        self._rows: dict[Table, list[dict[str, Any]]] = {lanes: [], steps: [], epochs: [], masks: []}
+        self._pictures: dict[Path, dict[str, np.ndarray]] = {}
         self._run_values: dict[str, Any] = {}
         self._message = ""
         self._flushed = 0.0
+        with engine.connect() as connection:
+            self._lanes = {lane.name: lane for lane in _lanes_so_far(connection, key)}
+            told = select(masks.c.lane, masks.c.step).where(masks.c.run == key)
+            self._told_masks = {(lane, step) for lane, step in connection.execute(told)}
 
     def __enter__(self) -> Self:
         return self
@@ -90,13 +99,21 @@ class Writer:
         if now_or_never or time.monotonic() - self._flushed >= FLUSH_SECONDS:
             self.flush()
 
+    def say(self, message: str) -> None:
+        """Sets the run's message with the next ``flush``."""
+        self._run_values["message"] = message
+
     def flush(self) -> None:
-        """Writes everything held back, in one transaction."""
+        """Writes everything held back: files first, then all rows in one transaction."""
+        for path, pictures in self._pictures.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(path, lambda file, pictures=pictures: _save_pictures(file, pictures))  # type: ignore[misc]
+        self._pictures.clear()  # the rows follow: who sees one finds the whole file
         touched = [bin_ for lane in self._lanes.values() for bin_ in lane.touched.values()]
         with self._engine.begin() as connection:
             for table, rows in self._rows.items():
                 if rows:
-                    connection.execute(insert(table), rows)
+                    connection.execute(_insert_new(connection, table), rows)
             self._write_bins(connection, touched)
             if self._lanes:
                 connection.execute(_UPDATE_LANE, [lane.update() for lane in self._lanes.values()])
@@ -106,27 +123,39 @@ class Writer:
             rows.clear()
         for lane in self._lanes.values():
             lane.touched.clear()
-        for bin_ in touched:
-            bin_.stored = True
         self._run_values.clear()
         self._flushed = time.monotonic()
 
     def close(self) -> None:
         self.flush()
 
+    def reached(self) -> dict[str, list[int]]:
+        """How far the rows in the store go: of each lane its last step, evaluations, masks, and 1 once it has ended."""
+        found = {name: [0, 0, 0, 0] for name in self._lanes}
+        names = {lane.index: name for name, lane in self._lanes.items()}
+        with self._engine.connect() as connection:
+            for lane in connection.execute(select(lanes).where(lanes.c.run == self._key)):
+                found[lane.name][0] = lane.last_step
+                found[lane.name][3] = int(lane.state in ("finished", "diverged"))
+            for place, table in ((1, epochs), (2, masks)):
+                query = select(table.c.lane, func.count()).where(table.c.run == self._key).group_by(table.c.lane)
+                for index, count in connection.execute(query):
+                    found[names[index]][place] = count
+        return found
+
     def _start(self, event: Started) -> None:
         self._run_values["started_info"] = json.dumps(finite(asdict(event)))
         self._run_values["message"] = ""
-        rows = []
         for index, info in enumerate(event.lanes):
-            lane = self._lanes[info.name] = _Lane(self._key, index)
-            about = {"name": info.name, "method": info.method, "total_steps": info.total_steps}
-            rows.append(lane.row(about | lane.values))
-        with self._engine.begin() as connection:
-            connection.execute(insert(lanes), rows)
+            if info.name not in self._lanes:
+                lane = self._lanes[info.name] = _Lane(self._key, index, info.name)
+                about = {"name": info.name, "method": info.method, "total_steps": info.total_steps}
+                self._rows[lanes].append(lane.row(about | lane.values))
 
     def _step(self, event: StepEvent) -> None:
         lane = self._lanes[event.lane]
+        if event.step <= lane.values["last_step"]:
+            return
         row = {"step": event.step, "ratio": event.ratio} | {name: getattr(event, name) for name in STEP_VALUES}
         row |= {f"ms_{phase}": event.ms.get(phase) for phase in PHASES}
         self._rows[steps].append(lane.row(finite(row)))
@@ -134,19 +163,17 @@ class Writer:
 
     def _mask(self, event: MaskEvent) -> None:
         lane = self._lanes[event.lane]
-        path = mask_file(self._folder, lane.index, event.step)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_suffix(".part")
-        with draft.open("wb") as file:
-            # A layer may be called "file", which is savez's own argument: hence the prefix.
-            np.savez_compressed(file, **{f"m/{name}": picture for name, picture in event.heatmaps.items()})  # type: ignore[arg-type]
-        os.replace(draft, path)  # the row follows: who sees it finds the whole file
+        if (lane.index, event.step) in self._told_masks:
+            return
+        self._pictures[mask_file(self._folder, lane.index, event.step)] = event.heatmaps
         row = {name: getattr(event, name) for name in ("step", "epoch", "density", "changed", "overlap")}
         self._rows[masks].append(lane.row(finite(row) | {"densities": json.dumps(finite(event.densities))}))
 
     def _write_bins(self, connection: Connection, touched: list["_Bin"]) -> None:
-        if again := [bin_.key for bin_ in touched if bin_.stored]:
+        if again := [bin_.key for bin_ in touched if bin_.tried]:
             connection.execute(_DELETE_BIN, again)
+        for bin_ in touched:
+            bin_.tried = True
         if touched:
             connection.execute(insert(bins), [bin_.row() for bin_ in touched])
 
@@ -154,8 +181,8 @@ class Writer:
 class _Lane:
     """What the writer knows of a lane between two flushes."""
 
-    def __init__(self, run: int, index: int) -> None:
-        self.run, self.index = run, index
+    def __init__(self, run: int, index: int, name: str) -> None:
+        self.run, self.index, self.name = run, index, name
         self.values: dict[str, Any] = dict(zip(LANE_VALUES, ("waiting", 0, 0, 0.0, 0, 0.0), strict=True))
         self.open: dict[int, _Bin] = {}  # by width
         self.touched: dict[tuple[int, int], _Bin] = {}  # by width and bin, since the last flush
@@ -171,22 +198,28 @@ class _Lane:
         if "mask" in event.ms:
             self.values["refreshes"] += 1
             self.values["refresh_ms"] += event.ms["mask"]
-        point = [math.nan if (value := getattr(event, name)) is None else value for name in CURVES]
+        self.touched.update(self.draw(event.step, [getattr(event, name) for name in CURVES]))
+
+    def draw(self, step: int, point: list[float | None]) -> dict[tuple[int, int], "_Bin"]:
+        """Adds a step's point to the bins it belongs to, and returns these."""
+        values = [math.nan if value is None else value for value in point]
+        drawn = {}
         for width in BIN_WIDTHS:
-            number = (event.step - 1) // width
+            number = (step - 1) // width
             if width not in self.open or self.open[width].number != number:
                 self.open[width] = _Bin(self, width, number)
-            self.open[width].add(point)
-            self.touched[width, number] = self.open[width]
+            self.open[width].add(values)
+            drawn[width, number] = self.open[width]
+        return drawn
 
 
 class _Bin:
     """The mean of ``width`` steps, growing. One missing or non-finite value makes the mean missing: no honest line
-    goes through a NaN."""
+    goes through a NaN. ``tried``: it may be in the store, for a transaction may have happened though its answer was lost."""
 
     def __init__(self, lane: _Lane, width: int, number: int) -> None:
         self.lane, self.width, self.number = lane, width, number
-        self.count, self.sums, self.stored = 0, [0.0] * len(CURVES), False
+        self.count, self.sums, self.tried = 0, [0.0] * len(CURVES), False
 
     def add(self, point: list[float]) -> None:
         self.count += 1
@@ -199,6 +232,37 @@ class _Bin:
     def row(self) -> dict[str, Any]:
         means = {name: finite(total / self.count) for name, total in zip(CURVES, self.sums, strict=True)}
         return self.lane.row({"width": self.width, "bin": self.number, "count": self.count, **means})
+
+
+def _lanes_so_far(connection: Connection, run: int) -> list[_Lane]:
+    """The lanes as an earlier writer left them. Their open bins are summed up again from the steps, in the same order: a mean
+    times its count would not give the same bits."""
+    found = []
+    for row in connection.execute(select(lanes).where(lanes.c.run == run).order_by(lanes.c.lane)).all():
+        lane = _Lane(run, row.lane, row.name)
+        lane.values = {name: getattr(row, name) for name in LANE_VALUES}
+        widest = max(0, row.last_step - 1) // BIN_WIDTHS[-1] * BIN_WIDTHS[-1]
+        points = select(*(steps.c[name] for name in CURVES)).where(
+            steps.c.run == run, steps.c.lane == row.lane, steps.c.step > widest
+        )
+        for point in connection.execute(points.order_by(steps.c.step)):
+            lane.draw(point.step, list(point))
+        for bin_ in lane.open.values():
+            bin_.tried = True
+        found.append(lane)
+    return found
+
+
+def _save_pictures(file: BinaryIO, pictures: dict[str, np.ndarray]) -> None:
+    # A layer may be called "file", which is savez's own argument: hence the prefix.
+    np.savez_compressed(file, **{f"m/{name}": picture for name, picture in pictures.items()})  # type: ignore[arg-type]
+
+
+def _insert_new(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
+    """An INSERT that leaves rows alone which are there already."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    statement: sqlite.Insert | postgresql.Insert = dialect.insert(table)
+    return statement.on_conflict_do_nothing()
 
 
 _UPDATE_LANE = (

@@ -1,0 +1,101 @@
+"""When the queued races will start, as far as that can be known. Asked by every open page, worked out about once a second."""
+
+import threading
+import time
+
+from ssam.jobs import queue
+from ssam.jobs.disk import read_disk
+from ssam.jobs.limits import Limits
+from ssam.jobs.machine import describe, read_machine
+from ssam.jobs.queue import Forecast
+from ssam.spec import RaceSpec
+from ssam.spec.estimate import Rate, estimate_seconds
+from ssam.store import Job, Run, Store
+from ssam.store.views import ALIVE
+
+FORECAST_SECONDS = 1.0  # how old an answer may be …
+FORECAST_SHARE = 0.05  # … or older, where working it out would take more than this share of the time
+RATE_SECONDS = 60.0  # how old the speed of past races may be
+TELLING_SECONDS = 3.0  # a race's own pace is believed after so much training …
+TELLING_PROGRESS = 0.02  # … and this share of the race
+
+
+class Outlook:
+    """The queue of one home folder. Safe to use from threads."""
+
+    def __init__(self, store: Store, limits: Limits) -> None:
+        self._store, self._limits = store, limits
+        self._lock = threading.Lock()
+        self._found: dict[str, Forecast] = {}
+        self._old_at = 0.0  # when these have to be found anew
+        self._rates: dict[tuple[str, str], Rate] = {}
+        self._rates_old_at = 0.0
+
+    def forecasts(self) -> dict[str, Forecast]:
+        """Of every queued race that can start on this machine."""
+        with self._lock:
+            begin = time.monotonic()
+            if begin >= self._old_at:
+                self._found = self._forecast()
+                took = time.monotonic() - begin
+                self._old_at = begin + max(FORECAST_SECONDS, took / FORECAST_SHARE)
+            return self._found
+
+    def starts_at_once(self, job: Job) -> bool:
+        """Whether this race, put at the end of the queue, would start without waiting for another to end."""
+        if self._is_full():
+            return False
+        waiting, running, slots, served = self._situation([*self._store.jobs(), job])
+        turns = queue.starting(waiting, running, slots, self._limits.owner_running, served, time.time())
+        allowed = queue.suiting(waiting[-1].device, slots)
+        return not allowed or job.id in {
+            turn.job.id for turn in turns
+        }  # without its device the runner refuses it at once
+
+    def _forecast(self) -> dict[str, Forecast]:
+        jobs = self._store.jobs()
+        runs = self._store.some_runs([job.id for job in jobs])
+        left = {job.id: self._left(job, runs.get(job.id)) for job in jobs}
+        waiting, running, slots, served = self._situation(jobs)
+        found = queue.forecast(waiting, running, slots, self._limits.owner_running, served, left, time.time())
+        if self._is_full():
+            return {run_id: Forecast(turn.position, None) for run_id, turn in found.items()}
+        return found
+
+    def _situation(self, jobs: list[Job]) -> tuple[list[Job], list[Job], tuple[str, ...], dict[str, float]]:
+        """Queued and running races, the slots, and when each waiting owner was served last."""
+        machine = read_machine(self._store.home) or describe(self._limits.slots, [])
+        jobs = queue.settled(jobs, machine.auto)
+        waiting = [job for job in jobs if job.state == "queued"]
+        running = [job for job in jobs if job.state in ALIVE]
+        return waiting, running, machine.places, self._store.last_served(list({job.owner for job in waiting}))
+
+    def _is_full(self) -> bool:
+        disk = read_disk(self._store.home)
+        return disk is not None and bool(disk.waits)
+
+    def _left(self, job: Job, run: Run | None) -> float | None:
+        """Seconds that a race still takes; None where nothing like it has been measured here."""
+        if run is None or job.want != "run":
+            return 0.0
+        if job.state == "running" and (window := self._store.window(job.id, points=1)):
+            told = window.elapsed >= TELLING_SECONDS and window.progress >= TELLING_PROGRESS
+            if told and window.eta_seconds is not None:
+                return window.eta_seconds
+        whole = self._whole(run.spec)
+        return None if whole is None else whole * (1 - run.progress)
+
+    def _whole(self, spec: RaceSpec) -> float | None:
+        if time.monotonic() >= self._rates_old_at:
+            self._rates.clear()
+            self._rates_old_at = time.monotonic() + RATE_SECONDS
+        kind = (spec.device, spec.model)
+        if kind not in self._rates:
+            self._rates[kind] = self._store.rate(*kind, shared=True)
+        if not self._rates[kind].measured:
+            return None
+        try:
+            sizes = self._store.image_sizes(spec.data) if spec.data else None
+        except ValueError:  # the upload was deleted: the race will say so
+            return 0.0
+        return estimate_seconds(spec, self._rates[kind], sizes)

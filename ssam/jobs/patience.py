@@ -1,0 +1,93 @@
+"""What a race does where it cannot write for a moment: it holds still, keeps what it has to say, and tries again."""
+
+import contextlib
+import errno
+import sys
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from ssam.jobs.desk import Desk
+from ssam.store.views import Want
+
+RETRY_SECONDS = 1.0
+OUTAGE_SECONDS = 300.0  # how long a database that does not answer is waited for; for room on the disk it is for ever
+
+NO_ROOM, NO_DATABASE = "there is no room on the disk", "the database does not answer"
+
+Answer = TypeVar("Answer")
+
+
+class LetGo(Exception):
+    """The race is to pause or stop while it cannot write. Its last rows are lost with it: it will tell them again."""
+
+    def __init__(self, want: Want) -> None:
+        super().__init__(want)
+        self.want = want
+
+
+def patiently(
+    desk: Desk, action: Callable[[], Answer], again: Callable[[], object] | None = None, heed: bool = False
+) -> Answer | None:
+    """Does what may fail for want of room or of a database, until it succeeds.
+
+    Args:
+        desk: the race's.
+        action: what to do.
+        again: what to do after the first failure instead of ``action``; the answer is None then.
+        heed: say in the run's message that the race waits, and raise LetGo where it is to pause or stop meanwhile.
+
+    Raises what ``action`` raises where waiting does not help, or did not for OUTAGE_SECONDS.
+    """
+    begin, told = time.monotonic(), None
+    tried: Callable[[], object] = action
+    while True:
+        try:
+            answer = tried()
+        except (OSError, DBAPIError) as error:
+            why = trouble(error)
+            if why is None or (why == NO_DATABASE and time.monotonic() - begin > OUTAGE_SECONDS):
+                raise
+            if why != told:
+                told = why
+                log(f"it holds still: {why} ({type(error).__name__}: {' '.join(str(error).split())[:300]})")
+                if heed:
+                    _say(desk, f"it holds still: {why}")
+        else:
+            if told:
+                message = f"it held still for {time.monotonic() - begin:.0f} s: {told}"
+                log(message)
+                if heed:
+                    _say(desk, message)
+            return answer if tried is action else None  # type: ignore[return-value]
+        tried = again or action
+        time.sleep(RETRY_SECONDS)
+        if heed:
+            with contextlib.suppress(OSError, DBAPIError):
+                if (want := desk.wanted()) != "run":
+                    raise LetGo(want)
+
+
+def trouble(error: BaseException) -> str | None:
+    """What the race has to wait for; None where that would not help."""
+    if isinstance(error, OSError):
+        return NO_ROOM if error.errno in (errno.ENOSPC, errno.EDQUOT) else None
+    if isinstance(error, DBAPIError) and ("disk is full" in str(error.orig) or "No space left" in str(error.orig)):
+        return NO_ROOM
+    lost = isinstance(error, OperationalError) or (isinstance(error, DBAPIError) and error.connection_invalidated)
+    return NO_DATABASE if lost else None
+
+
+def log(line: str) -> None:
+    """One line of the race's log; the disk that has no room may be the log's too."""
+    with contextlib.suppress(OSError):
+        print(time.strftime("%H:%M:%S"), line, file=sys.stderr, flush=True)
+
+
+def _say(desk: Desk, message: str) -> None:
+    """In the run's message, with the next flush that succeeds."""
+    desk.say(message)
+    with contextlib.suppress(OSError, DBAPIError):
+        desk.flush()

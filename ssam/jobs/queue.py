@@ -1,0 +1,144 @@
+"""Whose turn it is. Pure functions over the jobs and slots of one moment: nothing here waits, asks or writes.
+
+A *slot* is a device with room for one race: ``cuda:0``, ``cuda:1``, ``mps``, and ``cpu`` as many times as races fit there.
+Jobs come in the queue's order, oldest first. ``served`` says when a race of an owner last started.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from ssam.store import Job
+from ssam.store.views import State
+
+MOMENT = 1e-6  # seconds between two starts of one round
+ATTEMPTS = 3  # starts without a new checkpoint in between, after which a race that keeps dying is left alone
+
+
+class Turn(NamedTuple):
+    """A race that starts now, and where."""
+
+    job: Job
+    slot: str
+
+
+class Forecast(NamedTuple):
+    """``position`` counts the queue in the order of starts, from 1. ``seconds`` until the start; None where that is unknown."""
+
+    position: int
+    seconds: float | None
+
+
+def suiting(device: str, slots: Sequence[str]) -> list[str]:
+    """The slots that a race may have which asks for ``device``. ``auto`` is a GPU wherever there is one, busy or not."""
+    gpus = [slot for slot in slots if slot != "cpu"]
+    if device == "auto":
+        return gpus or list(slots)
+    if device == "cuda":
+        return [slot for slot in gpus if slot.startswith("cuda:")]
+    return [slot for slot in slots if slot == device]
+
+
+def settled(jobs: Sequence[Job], auto: str) -> list[Job]:
+    """The same jobs; those that leave the device to the server ask for ``auto``, what that means here."""
+    return [replace(job, device=auto) if job.device == "auto" != auto else job for job in jobs]
+
+
+def pick(
+    queued: Sequence[Job], running: Sequence[Job], slots: Sequence[str], owner_running: int, served: Mapping[str, float]
+) -> Turn | None:
+    """The fair next start, None where nothing may start now.
+
+    The turn goes to the owner with the fewest races running, of those to the least recently served, of those to the oldest
+    race. Of each owner with fewer than ``owner_running`` races running it is the oldest that has a slot free. An exclusive
+    race needs no free slot to have the turn: nothing starts then until the machine is empty, and nothing starts beside it.
+    """
+    if any(job.exclusive for job in running):
+        return None
+    free = Counter(slots) - Counter(job.slot for job in running if job.slot)
+    if not free and not any(job.exclusive for job in queued):
+        return None
+    count = Counter(job.owner for job in running)
+    by_device = {device: suiting(device, slots) for device in {job.device for job in queued}}
+    turns: dict[str, Turn] = {}
+    for job in queued:
+        if job.owner not in turns and count[job.owner] < owner_running:
+            allowed = by_device[job.device]
+            slot = next((slot for slot in allowed if free[slot]), None)
+            if slot or (job.exclusive and allowed):
+                turns[job.owner] = Turn(job, slot or allowed[0])
+    if not turns:
+        return None
+    turn = min(turns.values(), key=lambda turn: _rank(turn.job, count, served))
+    return None if turn.job.exclusive and running else turn
+
+
+def _rank(job: Job, running: Mapping[str, int], served: Mapping[str, float]) -> tuple[int, float, float]:
+    return running[job.owner], served.get(job.owner, -math.inf), job.created
+
+
+def starting(
+    queued: Sequence[Job],
+    running: Sequence[Job],
+    slots: Sequence[str],
+    owner_running: int,
+    served: Mapping[str, float],
+    now: float,
+) -> list[Turn]:
+    """All that would start now, one after the other."""
+    waiting, going, served = list(queued), list(running), dict(served)
+    turns = []
+    while turn := pick(waiting, going, slots, owner_running, served):
+        turns.append(turn)
+        waiting.remove(turn.job)
+        going.append(replace(turn.job, slot=turn.slot))
+        served[turn.job.owner] = now + MOMENT * len(turns)
+    return turns
+
+
+def forecast(
+    queued: Sequence[Job],
+    running: Sequence[Job],
+    slots: Sequence[str],
+    owner_running: int,
+    served: Mapping[str, float],
+    left: Mapping[str, float | None],
+    now: float,
+) -> dict[str, Forecast]:
+    """When each queued race will start if nothing else happens: the same ``pick``, played to the end.
+
+    ``left`` holds the seconds that each race, running or queued, still takes; None where unknown. A start that waits while
+    such a race is running has an unknown time. A race that can never start is left out.
+    """
+    waiting, going, served = list(queued), list(running), dict(served)
+    ends = {job.id: _end(left[job.id], 0.0) for job in going}
+    found: dict[str, Forecast] = {}
+    clock, known = 0.0, True
+    while waiting:
+        moment = now + clock + MOMENT * len(found)
+        for job, slot in starting(waiting, going, slots, owner_running, served, moment):
+            found[job.id] = Forecast(len(found) + 1, clock if known else None)
+            waiting.remove(job)
+            going.append(replace(job, slot=slot))
+            served[job.owner] = now + clock + MOMENT * len(found)
+            ends[job.id] = _end(left[job.id], clock)
+        if not going:
+            break
+        known = known and all(left[job.id] is not None for job in going)
+        first = min(going, key=lambda job: ends[job.id])  # those of unknown length last
+        going.remove(first)
+        clock = ends[first.id] if math.isfinite(ends[first.id]) else clock
+    return found
+
+
+def _end(seconds: float | None, start: float) -> float:
+    return math.inf if seconds is None else start + max(0.0, seconds)
+
+
+def after_death(job: Job) -> State:
+    """What becomes of a race whose process died: what was wanted of it, else it is queued again until that helps no more."""
+    if job.want != "run":
+        return "stopped" if job.want == "stop" else "paused"
+    return "queued" if job.attempts < ATTEMPTS else "interrupted"

@@ -1,0 +1,217 @@
+"""The cluster engine: races that compute on the nodes of a Ray cluster.
+
+Everything but the computing stays where it is. For each race the runner starts a process on its own machine, as ever; that
+process fetches the race's events from an actor on a node, and writes them down as if it had computed them. So the nodes
+never see the database, nor the database them, and whatever holds for races on one machine holds for these: pause and
+stop, checkpoints, a full disk, a runner that dies. A node that is lost ends that process, and the queue starts the race
+again elsewhere, from its checkpoint. The actor belongs to the process and ends with it: nothing is left behind.
+
+Where several processes share a race, each is such an actor and the first tells the events. Not by Ray Train: that starts actors
+that outlive a race which is paused, and without Ray's dashboard they never gave its CPUs back.
+
+Nodes need the same checkout and the same Python packages, at the same path.
+"""
+
+import logging
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from ssam.jobs import child
+from ssam.jobs.limits import read_limits
+from ssam.jobs.machine import DeviceInfo, torch_devices
+from ssam.jobs.patience import log
+from ssam.jobs.ray_node import Batch, NodeRace, SharingNode
+from ssam.spec import RaceSpec
+from ssam.spec.events import Event, Preparing
+from ssam.spec.host import default_home
+from ssam.store import images as uploads
+
+SILENCE_SECONDS = 30.0  # how long a node may be out of reach before it counts as lost
+RETRY_SECONDS = 0.5
+WAIT_SECONDS = 0.2
+
+
+def cluster_address(environment: Mapping[str, str] = os.environ) -> str | None:
+    """Where SSAM_ENGINE says that races compute: None for this machine, else the address for ``ray.init``. Raises
+    ValueError, one line, for anything else."""
+    text = environment.get("SSAM_ENGINE") or "local"
+    if text == "local":
+        return None
+    found = re.fullmatch(r"ray://(auto|[A-Za-z0-9.-]{1,253}:[0-9]{1,5})", text)
+    if not found:
+        raise ValueError(f"SSAM_ENGINE {text[:60]!r} must be local, ray://auto or ray://HOST:PORT")
+    return found[1]
+
+
+class Sharing(NamedTuple):
+    """How many processes share each race, each with a GPU of its own where the race has GPUs, and by whose gradient they
+    perturb: ``worker`` or ``global``, see ``ssam.engine.distributed``."""
+
+    processes: int
+    perturbation: Literal["worker", "global"]
+
+
+def read_sharing(environment: Mapping[str, str] = os.environ) -> Sharing:
+    """SSAM_RACE_PROCESSES (default 1) and SSAM_PERTURBATION (default worker). Raises ValueError, one line, for a bad one."""
+    processes = environment.get("SSAM_RACE_PROCESSES") or "1"
+    if not re.fullmatch(r"[1-9][0-9]{0,2}", processes):
+        raise ValueError(f"SSAM_RACE_PROCESSES {processes[:20]!r} must be a whole number from 1 to 999")
+    perturbation = environment.get("SSAM_PERTURBATION") or "worker"
+    if perturbation not in ("worker", "global"):
+        raise ValueError(f"SSAM_PERTURBATION {perturbation[:20]!r} must be worker or global")
+    return Sharing(int(processes), "global" if perturbation == "global" else "worker")
+
+
+def chosen_engine() -> tuple[child.RaceFactory, Callable[[], list[DeviceInfo]]]:
+    """What makes the races, and what finds the accelerators for them. Raises ValueError, one line, for a bad SSAM_ENGINE, or
+    where Ray is wanted but not installed."""
+    if cluster_address() is None:
+        return child.engine_race, torch_devices
+    try:
+        import ray  # noqa: F401
+    except ImportError:
+        raise ValueError("SSAM_ENGINE asks for Ray: pip install -r requirements-cluster.txt") from None
+    read_sharing()
+    return cluster_race, cluster_devices
+
+
+def cluster_devices() -> list[DeviceInfo]:
+    """The GPUs of all nodes together; the number says how many, not where."""
+    ray = connected()
+    try:
+        shared = read_sharing().processes
+        places = int(ray.cluster_resources().get("GPU", 0)) // shared
+        name = "GPU of the cluster" if shared == 1 else f"{shared} GPUs of the cluster"
+        return [DeviceInfo(f"cuda:{index}", name, 0.0) for index in range(places)]
+    finally:
+        ray.shutdown()
+
+
+def cluster_race(
+    spec: RaceSpec, home: Path, image_root: Path, threads: int, state: dict[str, Any] | None
+) -> child.Race:
+    """The real race, on a node. Imports torch."""
+    return ClusterRace(child.engine_race, spec, image_root, state)
+
+
+class ClusterRace:
+    """Stands in for a race that ``race`` makes on a node, or that several processes share on nodes.
+
+    Each process gets one GPU where SSAM_DEVICE names one, and its part of the CPUs (``cpus_a_process``). Raises what ``race``
+    raises for these arguments here. From ``events`` SystemExit, so that this process ends as if it had been killed with the
+    node, where a node is lost.
+    """
+
+    def __init__(self, race: child.RaceFactory, spec: RaceSpec, image_root: Path, state: dict[str, Any] | None) -> None:
+        race(spec, default_home(), image_root, 1, state)
+        self._race, self._spec, self._image_root, self._state = race, spec, image_root, state
+        self._sharing = read_sharing()
+        self._wanted = False
+
+    def want_checkpoint(self) -> None:
+        self._wanted = True
+
+    def events(self) -> Generator[Event, None, None]:
+        ray = connected()
+        try:
+            actor, others = self._place(ray)
+            yield from self._told_by(ray, actor, others)
+        finally:
+            ray.shutdown()  # ends the actors too
+
+    def _place(self, ray: Any) -> tuple[Any, list[Any]]:
+        """The actor that tells the events, and what the others are doing."""
+        processes = self._sharing.processes
+        nodes = [node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"]]
+        cpus = cpus_a_process(nodes, processes)
+        gpus = 1 if os.environ.get("SSAM_DEVICE", "cpu").startswith("cuda") else 0
+        log(f"asks the cluster for {processes} × {cpus} CPUs and {gpus} GPUs")
+        images = []  # uploads only: whatever else ``data`` may say is refused on the node
+        if self._spec.data in uploads.names(self._image_root):
+            images.append(ray.put((self._image_root / self._spec.data).read_bytes()))
+        start = (self._spec, cpus, "cuda:0" if gpus else "cpu", ray.put(self._state), images)
+        self._state = None  # it is large
+        if processes == 1:
+            return ray.remote(NodeRace).options(num_cpus=cpus, num_gpus=gpus).remote(*start, self._race), []
+        return self._place_together(ray, cpus, gpus, start)
+
+    def _place_together(self, ray: Any, cpus: int, gpus: int, start: tuple[Any, ...]) -> tuple[Any, list[Any]]:
+        """All or none, and on few nodes where it can be."""
+        from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+        bundle = {"CPU": cpus} | ({"GPU": gpus} if gpus else {})
+        group = ray.util.placement_group([bundle] * self._sharing.processes)
+        actors = [
+            ray.remote(SharingNode)
+            .options(num_cpus=cpus, num_gpus=gpus, scheduling_strategy=PlacementGroupSchedulingStrategy(group, rank))
+            .remote(*start)
+            for rank in range(self._sharing.processes)
+        ]
+        meetings = [actor.meet.remote() for actor in actors]
+        joins = [actor.join.remote(rank, self._sharing.perturbation, *meetings) for rank, actor in enumerate(actors)]
+        return actors[0], [*joins, *(actor.follow.remote() for actor in actors[1:])]
+
+    def _told_by(self, ray: Any, actor: Any, others: list[Any]) -> Generator[Event, None, None]:
+        """The nodes compute the next batch of events while this one is written down."""
+        number, answer = 0, actor.advance.remote(0, False)
+        while not ray.wait([answer], timeout=WAIT_SECONDS)[0]:
+            _check(ray, others)
+            yield Preparing("waiting for a place on the cluster")  # a chance to be paused or stopped
+        while True:
+            batch = _received(ray, actor, number, answer)
+            if not batch.finished and batch.error is None:
+                number += 1
+                answer, self._wanted = actor.advance.remote(number, self._wanted), False
+            yield from batch.events
+            if others and isinstance(batch.error, ConnectionError):
+                sys.exit(f"a node of this race is lost: {batch.error}")
+            if batch.error is not None:
+                raise batch.error
+            if batch.finished:
+                return
+
+
+def _received(ray: Any, actor: Any, number: int, answer: Any) -> Batch:
+    """A node that is out of reach is asked again for what it has told already, until it answers or is lost."""
+    deadline = time.monotonic() + SILENCE_SECONDS
+    while True:
+        try:
+            batch: Batch = ray.get(answer)
+            return batch
+        except ray.exceptions.ActorUnavailableError:
+            if time.monotonic() > deadline:
+                sys.exit(f"the node of this race has not answered for {SILENCE_SECONDS:.0f} s")
+            time.sleep(RETRY_SECONDS)
+            answer = actor.advance.remote(number, False)
+        except ray.exceptions.RayActorError as error:
+            sys.exit(f"the node of this race is lost: {str(error).splitlines()[0]}")
+
+
+def _check(ray: Any, others: list[Any]) -> None:
+    """Ends this process where one that is to share the race has gone before it began."""
+    try:
+        ray.get(ray.wait(others, num_returns=len(others), timeout=0)[0] if others else [])
+    except ray.exceptions.RayError as error:
+        sys.exit(f"a node of this race is lost: {str(error).splitlines()[0]}")
+
+
+def cpus_a_process(nodes: Sequence[float], processes: int = 1) -> int:
+    """Of nodes with so many CPUs, for each of the processes of a race: SSAM_SLOTS races share them all, and a process fits
+    on one node."""
+    return max(1, min(int(sum(nodes)) // (read_limits().slots * processes), int(max(nodes, default=1))))
+
+
+def connected() -> Any:
+    import ray
+
+    address = cluster_address()
+    try:
+        ray.init(address, namespace="ssam-lab", logging_level=logging.ERROR)
+    except (ConnectionError, RuntimeError) as error:
+        raise ConnectionError(f"the Ray cluster {address!r} cannot be reached: {str(error).splitlines()[0]}") from error
+    return ray

@@ -1,0 +1,285 @@
+"""One file with everything that a lab would miss: made while races go on, put back into another home folder or database.
+
+It is a .tar.gz of ``ssam.db`` (SQLite, whichever database the lab uses, so that a lab can move from one to the other),
+``runs/<id>/…``, ``images/…`` and, last, ``manifest.json`` with the SHA-256 of every file. Downloads, which can be had again,
+and the teacher key stay out.
+"""
+
+import gzip
+import hashlib
+import io
+import json
+import os
+import platform
+import re
+import shutil
+import tarfile
+import time
+import zlib
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any, BinaryIO, cast
+
+from filelock import FileLock, Timeout
+from sqlalchemy import Connection, Engine, Table, delete, func, insert, select, text, update
+
+from ssam.store import schema
+from ssam.store.database import copy_sqlite, default_url, open_database
+from ssam.store.files import write_whole
+from ssam.store.schema import runs
+from ssam.store.store import Store
+from ssam.store.views import ALIVE
+
+FORMAT = 1
+DATABASE, MANIFEST = "ssam.db", "manifest.json"
+CHECKPOINT = "checkpoint.pt"
+# What an archive may name: nothing absolute, no "..", and below images/ the marks that say whose they are.
+NAME = re.compile(
+    r"ssam\.db|manifest\.json|runs/[\w-]{1,40}(/[\w-][\w.-]{0,99}){1,3}|images/(\.owners/\w+/)?[\w-][\w.-]{0,99}", re.A
+)
+ALIVE_SECONDS = 10.0  # a heartbeat younger than this means that somebody trains
+ROWS = 5000  # copied at a time
+KEPT_TABLES: tuple[Table, ...] = tuple(table for table in schema.metadata.sorted_tables if table is not schema.meta)
+
+
+# Making one
+
+
+def backup(store: Store, file: Path) -> dict[str, Any]:
+    """Writes the back-up to ``file`` and returns its manifest.
+
+    Everything that was acknowledged before the call is in it. Raises ValueError, one line, where the file exists, where another
+    back-up is being made, or where the database is damaged; OSError where there is no room.
+    """
+    if file.exists():
+        raise ValueError(f"{file} exists already; a back-up is never overwritten")
+    with _alone(store), closing(_Staging(store.home / ".backup")) as staging:
+        _hold_checkpoints(store, staging.folder)  # before the rows: a checkpoint may not be ahead of them
+        counts = _snapshot(store, staging.folder / DATABASE)
+        manifest = {
+            "format": FORMAT,
+            "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "host": platform.node(),
+            "place": store.place,
+            "schema": schema.SCHEMA_VERSION,
+            "rows": counts,
+            "files": {},
+        }
+        write_whole(file, lambda draft: _write(draft, _members(store, staging.folder), manifest))
+    return manifest
+
+
+def _hold_checkpoints(store: Store, staging: Path) -> None:
+    """Second names for the newest checkpoints: a race replaces its own, it never writes into one."""
+    for path in (store.home / "runs").glob(f"*/{CHECKPOINT}"):
+        held = staging / "runs" / path.parent.name
+        held.mkdir(parents=True)
+        with suppress(FileNotFoundError):  # the race was deleted meanwhile
+            os.link(path, held / CHECKPOINT)
+
+
+def _snapshot(store: Store, file: Path) -> dict[str, int]:
+    """The database at one moment, as an SQLite file; returns the number of rows by table."""
+    with _opened(store.url) as source:
+        if is_sqlite := source.dialect.name == "sqlite":
+            copy_sqlite(source, file)
+        with _opened(default_url(file.parent)) as copy, copy.begin() as writing:
+            if not is_sqlite:
+                with source.connect().execution_options(isolation_level="REPEATABLE READ") as reading:
+                    _copy_rows(reading, writing)
+            _check(writing)
+            counts = {table: select(func.count()).select_from(table) for table in KEPT_TABLES}
+            return {table.name: writing.execute(count).scalar_one() for table, count in counts.items()}
+
+
+def _check(connection: Connection) -> None:
+    found = connection.execute(text("PRAGMA quick_check(1)")).scalar_one()
+    if found != "ok":
+        raise ValueError(f"the run database is damaged: {' '.join(found.split())[:200]}")
+
+
+def _members(store: Store, staging: Path) -> Iterator[tuple[str, Path]]:
+    """Names in the archive and the files that go there. What is still being written has a name with a dot in front."""
+    yield DATABASE, staging / DATABASE
+    for folder, where in ((store.home, "images"), (store.home, "runs"), (staging, "runs")):
+        for path in sorted((folder / where).rglob("*")):
+            name = path.relative_to(folder).as_posix()
+            ours = path.name.startswith("checkpoint") == (folder is staging)
+            if ours and NAME.fullmatch(name) and path.is_file() and not path.is_symlink():
+                yield name, path
+
+
+def _write(draft: BinaryIO, members: Iterator[tuple[str, Path]], manifest: dict[str, Any]) -> None:
+    os.chmod(draft.name, 0o600)  # whose race is whose is nobody else's business
+    with tarfile.open(fileobj=draft, mode="w:gz", compresslevel=1) as archive:
+        for name, path in members:
+            with suppress(FileNotFoundError), path.open("rb") as file:  # the race was deleted meanwhile
+                manifest["files"][name] = _add(archive, name, file, os.fstat(file.fileno()).st_size)
+        data = json.dumps(manifest, indent=1).encode()
+        _add(archive, MANIFEST, io.BytesIO(data), len(data))
+
+
+def _add(archive: tarfile.TarFile, name: str, file: IO[bytes], size: int) -> str:
+    """Adds the first ``size`` bytes (a log may grow meanwhile) and returns their SHA-256."""
+    info = tarfile.TarInfo(name)
+    info.size, info.mtime, info.mode = size, int(time.time()), 0o600
+    reader = _Hashed(file)
+    archive.addfile(info, cast(IO[bytes], reader))  # it is only read from
+    return reader.digest.hexdigest()
+
+
+class _Hashed:
+    """A file that is hashed while it is read."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self.digest = file, hashlib.sha256()
+
+    def read(self, size: int = -1, /) -> bytes:
+        data = self._file.read(size)
+        self.digest.update(data)
+        return data
+
+
+# Putting one back
+
+
+def restore(store: Store, file: Path, force: bool = False) -> dict[str, Any]:
+    """Puts a back-up into this home folder and its database, and returns its manifest. Races that were under way are queued.
+
+    Checks the whole file first; the rows then change in one transaction. Raises ValueError, one line, for a file that is no
+    back-up or damaged, where a race is under way, or where there are races already, unless ``force``: then what is there goes.
+    """
+    with _alone(store), closing(_Staging(store.home / ".restore")) as staging:
+        manifest = _unpack(file, staging.folder)
+        with (
+            _opened(default_url(staging.folder)) as source,
+            _opened(store.url) as target,
+            source.connect() as reading,
+            target.begin() as writing,
+        ):
+            _check(reading)
+            _check_target(writing, force)
+            known = _run_ids(reading)
+            for table in reversed(KEPT_TABLES):
+                writing.execute(delete(table))
+            _copy_rows(reading, writing)
+            _queue_what_was_alive(writing)
+            _bring_home(writing, str(manifest["place"]), store.place)
+            _move_files(staging.folder, store.home)
+        for folder in (store.home / "runs").iterdir() if (store.home / "runs").exists() else ():
+            if folder.name not in known:
+                shutil.rmtree(folder)
+    return manifest
+
+
+def _unpack(file: Path, folder: Path) -> dict[str, Any]:
+    """Unpacks plain files with the names that a back-up has, and nothing else, and compares them with the manifest."""
+    found: dict[str, str] = {}
+    try:
+        with gzip.open(file) as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
+            for member in archive:
+                data = archive.extractfile(member) if member.isreg() and NAME.fullmatch(member.name) else None
+                if data is None or member.name in found:
+                    raise ValueError(f"{file.name} is no back-up: it names {member.name[:80]!r}")
+                path, reader = folder / member.name, _Hashed(data)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with path.open("xb") as target:
+                    shutil.copyfileobj(reader, target)
+                found[member.name] = reader.digest.hexdigest()
+            while stream.read(1 << 20):  # to the checksum at its end, which covers the manifest too
+                pass
+    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise ValueError(f"{file.name} is no back-up, damaged or cut short: {error}") from None
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8")) if found.pop(MANIFEST, None) else {}
+    if manifest.get("format", FORMAT) > FORMAT:
+        raise ValueError(f"{file.name} was made by a newer version of the lab")
+    if DATABASE not in found or found != manifest.get("files"):
+        raise ValueError(f"{file.name} is damaged or cut short: its files are not those that its manifest lists")
+    return manifest
+
+
+def _check_target(connection: Connection, force: bool) -> None:
+    fresh = runs.c.state.in_(ALIVE) & (runs.c.heartbeat > time.time() - ALIVE_SECONDS)
+    if connection.execute(select(func.count()).where(fresh)).scalar_one():
+        raise ValueError("a race is under way; stop the runner and all races first")
+    count = connection.execute(select(func.count()).select_from(runs)).scalar_one()
+    if count and not force:
+        raise ValueError(
+            f"there are {count} races here already; --force deletes them and puts the back-up in their place"
+        )
+
+
+def _run_ids(connection: Connection) -> set[str]:
+    """They become names of folders, so they are looked at first."""
+    ids = set(connection.execute(select(runs.c.id)).scalars())
+    for run_id in ids:
+        if not re.fullmatch(r"[\w-]{1,40}", run_id, re.A):
+            raise ValueError(f"the back-up holds a race with the id {run_id[:40]!r}, which this program never gives")
+    return ids
+
+
+def _copy_rows(source: Connection, target: Connection) -> None:
+    for table in KEPT_TABLES:
+        rows = source.execution_options(yield_per=ROWS).execute(select(table)).mappings()
+        for part in rows.partitions():
+            target.execute(insert(table), [dict(row) for row in part])
+    if target.dialect.name == "postgresql":  # the next key is not taken from the rows there
+        newest = select(func.coalesce(func.max(runs.c.key), 1)).scalar_subquery()
+        target.execute(select(func.setval(func.pg_get_serial_sequence("runs", "key"), newest)))
+
+
+def _queue_what_was_alive(connection: Connection) -> None:
+    """As the runner does with a run whose process is gone."""
+    alive = runs.c.state.in_(ALIVE)
+    gone = {"pid": None, "pid_started": None, "heartbeat": None, "attempts": 0}
+    for want, state in (("stop", "stopped"), ("pause", "paused"), ("run", "queued")):
+        ended = {"ended": time.time()} if state == "stopped" else {"want": "run"}
+        connection.execute(update(runs).where(alive, runs.c.want == want).values(state=state, **ended, **gone))
+
+
+def _bring_home(connection: Connection, there: str, here: str) -> None:
+    """A run goes on where its files are. Finished ones still say how fast the machine was that they ran on."""
+    connection.execute(update(runs).where(runs.c.place == there, runs.c.state != "finished").values(place=here))
+
+
+def _move_files(staging: Path, home: Path) -> None:
+    for where in ("images", "images/.owners", "runs"):
+        (home / where).mkdir(parents=True, exist_ok=True)
+        for path in (staging / where).iterdir() if (staging / where).exists() else ():
+            if path.name != ".owners":
+                kept = home / where / path.name
+                if kept.is_dir():
+                    shutil.rmtree(kept)
+                os.replace(path, kept)
+
+
+class _Staging:
+    """A folder beside what it will become, empty at the start and gone at the end; what a killed program left goes too."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.close()
+        folder.mkdir()
+
+    def close(self) -> None:
+        if self.folder.exists():
+            shutil.rmtree(self.folder)
+
+
+@contextmanager
+def _opened(url: str) -> Iterator[Engine]:
+    engine = open_database(url)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def _alone(store: Store) -> Iterator[None]:
+    try:
+        with FileLock(store.home / "backup.lock", timeout=0):
+            yield
+    except Timeout:
+        raise ValueError("another back-up of this home folder is being made or put back") from None

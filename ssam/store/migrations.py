@@ -1,0 +1,75 @@
+"""From the tables of an earlier version to those of this one, step by step. Nothing that only one database knows.
+
+Each step takes the tables from its number to the next. Steps are never changed once released, so they spell out columns as
+they were then and take nothing from schema.py. A column that is added is nullable or has a default.
+"""
+
+from collections.abc import Callable
+
+from sqlalchemy import Boolean, Column, Connection, Double, Integer, MetaData, String, Table, false, text
+from sqlalchemy.schema import CreateColumn
+
+from ssam.spec import RaceSpec
+from ssam.store import schema
+
+
+def upgrade(connection: Connection) -> None:
+    """Brings the tables to this program's version in the caller's transaction. Raises ValueError, one line, for tables that a
+    newer program made."""
+    found = schema.version(connection)
+    while found != schema.SCHEMA_VERSION:
+        if found is None or found not in STEPS:
+            raise ValueError(
+                f"the run database has schema version {found}, this program needs {schema.SCHEMA_VERSION}; "
+                "a newer version of the lab made it"
+            )
+        STEPS[found](connection)
+        found += 1
+        connection.execute(text("UPDATE meta SET schema_version = :version"), {"version": found})
+
+
+def _queue_and_owners(connection: Connection) -> None:
+    _add_columns(
+        connection,
+        "runs",
+        Column("exclusive", Boolean, nullable=False, server_default=false()),
+        Column("digest", String(64)),
+        Column("device", String(20)),
+        Column("slot", String(200)),
+        Column("checkpointed", Double),
+        Column("attempts", Integer, nullable=False, server_default="0"),
+    )
+    connection.execute(text("CREATE INDEX ix_runs_digest ON runs (digest)"))
+    connection.execute(text("CREATE INDEX ix_runs_owner_started ON runs (owner, started)"))
+    Table(
+        "owners",
+        MetaData(),
+        Column("id", String(200), primary_key=True),
+        Column("teacher", Boolean, nullable=False),
+        Column("since", Double, nullable=False),
+    ).create(connection)
+    for key, spec in connection.execute(text("SELECT key, spec FROM runs")).all():
+        race = RaceSpec.model_validate_json(spec)
+        connection.execute(
+            text("UPDATE runs SET digest = :digest, device = :device WHERE key = :key"),
+            {"digest": race.digest, "device": race.device, "key": key},
+        )
+    # Since when the present stretch of training ran; a race process tells how long it trained itself now.
+    stretch = "trained = trained + heartbeat - training_since"
+    connection.execute(text(f"UPDATE runs SET {stretch} WHERE heartbeat > training_since"))
+    connection.execute(text("ALTER TABLE runs DROP COLUMN training_since"))
+    # A paused race had a process that waited: should it live on, it is told to end. A queued one that was held back had none.
+    connection.execute(
+        text("UPDATE runs SET state = 'interrupted', want = 'stop', ended = heartbeat WHERE state = 'paused'")
+    )
+    connection.execute(text("UPDATE runs SET state = 'paused', want = 'run' WHERE state = 'queued' AND want = 'pause'"))
+
+
+def _add_columns(connection: Connection, table: str, *columns: Column) -> None:
+    """In the database's own words, so that the column is just what a new database has."""
+    for column in columns:
+        words = CreateColumn(column).compile(dialect=connection.dialect)
+        connection.execute(text(f"ALTER TABLE {table} ADD COLUMN {words}"))
+
+
+STEPS: dict[int, Callable[[Connection], None]] = {1: _queue_and_owners}

@@ -1,0 +1,135 @@
+"""What every drill does and counts."""
+
+import contextlib
+import os
+import random
+import signal
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from tests.drills.lab import Lab, wait_for
+
+LONGEST = 3.0  # seconds from when a race is there, or trains, to the next blow
+
+
+@dataclass
+class Drill:
+    """One drill under way in ``lab``; ``draw`` decides about its moments.
+
+    ``rounds`` counts what was done to the lab, ``noticed`` how many seconds it took each time until that had been noticed.
+    """
+
+    lab: Lab
+    draw: random.Random
+    rounds: int = 0
+    races: int = 0
+    differing: int = 0
+    resumed_by_hand: int = 0
+    noticed: list[float] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def kill(self, pid: int) -> bool:
+        """SIGKILL; False where it has ended by itself meanwhile."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+            return True
+        return False
+
+    def wait_alive(self, run_id: str) -> int | None:
+        """The pid of its race process; None once the race has ended. Resumes it, as its owner would, where it was given up."""
+        lab = self.lab
+
+        def settled() -> bool:
+            return lab.run(run_id).state in ("finished", "failed", "interrupted") or lab.pid(run_id) is not None
+
+        wait_for(settled, "a race process", lambda: str(lab.run(run_id)))
+        if lab.run(run_id).state == "interrupted":
+            self.resumed_by_hand += 1
+            lab.store.resume(run_id)
+            return self.wait_alive(run_id)
+        return lab.pid(run_id)
+
+    def wait(self, run_id: str) -> int | None:
+        """Until a moment that the draw decides about: mostly while the race trains, sometimes while it gets ready. The pid of
+        its process; None once it has ended."""
+        if self.draw.random() < 0.7:
+            self.lab.wait_training(run_id)
+        pid = self.wait_alive(run_id)
+        if pid is not None:
+            time.sleep(self.draw.uniform(0, LONGEST))
+        self.lab.look(run_id)
+        return pid
+
+    def finish(self, run_id: str) -> None:
+        """Lets a race end and compares it with one that nobody disturbed."""
+        while (pid := self.wait_alive(run_id)) is not None:
+            self.lab.wait_gone(run_id, pid)
+        run = self.lab.run(run_id)
+        self.lab.look(run_id)
+        self.races += 1
+        if run.state != "finished" or self.lab.kept(run_id) != undisturbed():
+            self.differing += 1
+            self.facts.setdefault("differences", []).append(f"{run.state}: {run.message}")
+
+    def report(self, orphans: int) -> dict[str, Any]:
+        found = {
+            "rounds": self.rounds,
+            "races": self.races,
+            "points_read": self.lab.read,
+            "points_lost": self.lab.lost,
+            "races_that_differ": self.differing,
+            "orphans": orphans,
+            "resumed_by_hand": self.resumed_by_hand,
+        }
+        if self.noticed:
+            found["noticed_s"] = median_and_worst(self.noticed)
+        return found | self.facts
+
+
+def median_and_worst(seconds: list[float]) -> dict[str, float]:
+    return {"median": round(statistics.median(seconds), 3), "worst": round(max(seconds), 3)}
+
+
+@cache
+def undisturbed() -> dict[str, Any]:
+    """What is stored of the lesson when nothing happens to it."""
+    with lab_in_a_folder() as lab:
+        lab.start_runner()
+        run_id = lab.race()
+        run = lab.wait_state(run_id, "finished", "failed", "interrupted")
+        assert run.state == "finished", f"{run.message}\n{lab.store.log_tail(run_id)}"
+        kept = lab.kept(run_id)
+        assert lab.close() == 0
+    assert all(len(kept[name]) > 10 for name in ("steps", "bins", "epochs", "masks", "pictures"))
+    return kept
+
+
+@contextlib.contextmanager
+def lab_in_a_folder(folder: Path | None = None, **settings: str) -> Iterator[Lab]:
+    """A lab in ``folder``, or in one that goes afterwards; its settings are this process's environment meanwhile."""
+    before = dict(os.environ)
+    with contextlib.ExitStack() as stack:
+        home = folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ssam-drill-")))
+        stack.callback(lambda: (os.environ.clear(), os.environ.update(before)))
+        lab = Lab(home / "home", **settings)
+        stack.callback(lab.close)
+        yield lab
+
+
+def perform(
+    act: Callable[[Drill, int], None], rounds: int, seed: int, folder: Path | None = None, **settings: str
+) -> dict[str, Any]:
+    """Performs a drill and counts what is left of it."""
+    undisturbed()
+    with lab_in_a_folder(folder, **settings) as lab:
+        lab.start_runner()
+        drill = Drill(lab, random.Random(seed))
+        act(drill, rounds)
+        orphans = lab.orphans() + lab.close()
+    return drill.report(orphans)

@@ -1,0 +1,262 @@
+"""A small lab of real processes that may be killed at any moment, and what may be asked of it afterwards."""
+
+import contextlib
+import io
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+from PIL import Image
+
+from ssam.jobs.client import Client, runner_file
+from ssam.jobs.processes import still_runs
+from ssam.spec import RaceSpec, parse_spec
+from ssam.store import Run, Store
+from tests.drills.kept import kept, points
+
+ROOT = Path(__file__).resolve().parents[2]
+SETTINGS = {  # one core, a checkpoint as often as allowed: every few steps of a race that lasts some ten seconds
+    "OMP_NUM_THREADS": "1",
+    "SSAM_SLOTS": "1",
+    "SSAM_CHECKPOINT_SECONDS": "0.3",
+    "SSAM_DISK_GB": "0.05",
+    "SSAM_DEVICE": "cpu",
+    "PYTHONPATH": str(ROOT),
+}
+PATIENCE = 180.0  # seconds; nothing here should take nearly as long
+
+
+class Lab:
+    """A home folder with a runner, races, and a server where one is started. ``lost`` counts points that had been
+    readable and are not any more, or have changed; ``read`` those that were looked at."""
+
+    def __init__(self, home: Path, **settings: str) -> None:
+        self.settings = {**SETTINGS, "SSAM_HOME": str(home), **settings}
+        os.environ.update(self.settings)
+        self.home = home
+        self.open()
+        self.spec = lesson(self.store)
+        self.server: subprocess.Popen | None = None
+        self.port = free_port()
+        self.read, self.lost = 0, 0
+        self.compares_times = True
+        self._seen: dict[str, dict] = {}
+
+    # Starting and ending
+
+    def open(self) -> None:
+        """Opens the database, once more where it was closed."""
+        self.store = Store(self.home)
+        self.client = Client(self.store)
+
+    def start_runner(self) -> None:
+        self.client.ensure_runner()
+
+    def start_server(self) -> None:
+        """Returns when it answers."""
+        with (self.home / "server.log").open("ab") as log:
+            self.server = subprocess.Popen(
+                [sys.executable, "-m", "streamlit", "run", "app/main.py", f"--server.port={self.port}"],
+                cwd=ROOT,
+                stdout=log,
+                stderr=log,
+            )
+        wait_for(lambda: self.answer("/_stcore/health") == 200 or self.server.poll() is not None)
+        assert self.server.poll() is None, (self.home / "server.log").read_text()
+
+    def answer(self, path: str) -> int | None:
+        """The status of the server's answer; None where it does not answer."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+                return answer.status
+        except urllib.error.HTTPError as error:
+            return error.code
+        except OSError:
+            return None
+
+    def kill_server(self) -> None:
+        assert self.server is not None
+        self.server.kill()
+        self.server.wait()
+        self.server = None
+
+    def runner(self) -> psutil.Process:
+        return psutil.Process(json.loads(runner_file(self.home).read_text(encoding="utf-8"))["pid"])
+
+    def processes(self) -> list[psutil.Process]:
+        """Everything that runs for this home folder, the server and this process excepted."""
+        own = {os.getpid(), *([self.server.pid] if self.server else [])}
+        found = []
+        for process in psutil.process_iter():
+            try:
+                mine = process.environ().get("SSAM_HOME") == str(self.home)
+                if mine and process.pid not in own and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process)
+            except (psutil.NoSuchProcess, psutil.AccessDenied):
+                continue
+        return found
+
+    def kill_everything(self) -> None:
+        """Returns when nothing runs any more: a process takes a moment to die, and until then it is alive for all others."""
+        everything = self.processes()
+        for process in everything:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        wait_for(lambda: not any(map(still_runs, everything)), "the end of all processes")
+
+    def orphans(self) -> int:
+        """Processes that nobody answers for. To be called when all races have ended: the runner and what it keeps warm may
+        be there, everything else may take some seconds to end."""
+
+        def others() -> list[psutil.Process]:
+            runner = self.runner()
+            family = {runner.pid, *(child.pid for child in runner.children(recursive=True))}
+            return [process for process in self.processes() if process.pid not in family]
+
+        deadline = time.monotonic() + 15
+        while others() and time.monotonic() < deadline:
+            time.sleep(0.2)
+        return len(others())
+
+    def close(self) -> int:
+        """Ends the lab as its owner would. How many processes are left then."""
+        if self.server:
+            self.kill_server()
+        if self.client.runner_alive():
+            self.runner().send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + 15
+        while (left := self.processes()) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        for process in left:
+            process.kill()
+        self.store.close()
+        return len(left)
+
+    # Races
+
+    def race(self) -> str:
+        """Queues the lesson once more, whether it has been run or not."""
+        return self.store.create_run(self.spec, f"request {time.monotonic()}", "driller")
+
+    def run(self, run_id: str) -> Run:
+        run = self.store.run(run_id)
+        assert run is not None
+        return run
+
+    def pid(self, run_id: str) -> int | None:
+        """Of its race process; None while there is none."""
+        return next((job.pid for job in self.store.jobs() if job.id == run_id and job.state != "queued"), None)
+
+    def wait_state(self, run_id: str, *states: str) -> Run:
+        wait_for(lambda: self.run(run_id).state in states, f"one of {states}", lambda: str(self.run(run_id)))
+        return self.run(run_id)
+
+    def wait_training(self, run_id: str) -> bool:
+        """Until a process trains it; False where it has ended meanwhile."""
+        ended = ("finished", "failed", "interrupted", "stopped")
+        wait_for(lambda: self.run(run_id).state in ("running", *ended), "a race that trains", self._log)
+        return self.run(run_id).state == "running"
+
+    def wait_gone(self, run_id: str, pid: int) -> float:
+        """Until that process is not the race's any more; how many seconds that took."""
+        return wait_for(lambda: self.pid(run_id) != pid, "the end of a race process", self._log)
+
+    def wait_more(self, run_id: str, than: int) -> float:
+        """Until there are more points than so many, or the race has ended; how many seconds that took."""
+        return wait_for(lambda: self.look(run_id) > than or self.run(run_id).state == "finished", "a point", self._log)
+
+    def wait_runner(self, other_than: int) -> tuple[float, float]:
+        """Until somebody has started another runner, and until that one serves; how many seconds they took."""
+
+        def started() -> bool:
+            found = (process for process in psutil.process_iter() if process.pid != other_than)
+            return any(_is_runner_of(process, self.home) for process in found)
+
+        begun = wait_for(started, "somebody to start a runner")
+        return begun, begun + wait_for(
+            lambda: self.client.runner_alive() and self.runner().pid != other_than, "a runner"
+        )
+
+    def look(self, run_id: str) -> int:
+        """Reads all points of a race, as a page could, and compares with what was there before. How many there are."""
+        now, before = points(self.store, run_id, self.compares_times), self._seen.get(run_id, {})
+        self.lost += sum(now.get(key) != point for key, point in before.items())
+        self.read += len(before)
+        self._seen[run_id] = now
+        return len(now)
+
+    def kept(self, run_id: str) -> dict[str, Any]:
+        return kept(self.store, run_id)
+
+    def _log(self) -> str:
+        return (self.home / "runner.log").read_text()[-2000:]
+
+
+def _is_runner_of(process: psutil.Process, home: Path) -> bool:
+    try:
+        return "ssam.jobs.runner" in process.cmdline() and process.environ().get("SSAM_HOME") == str(home)
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return False
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+def wait_for(
+    what: Callable[[], object], name: str = "it", more: Callable[[], str] = str, seconds: float = PATIENCE
+) -> float:
+    """Polls until it is true; how many seconds that took."""
+    begin = time.monotonic()
+    while not what():
+        assert time.monotonic() < begin + seconds, f"waited in vain for {name} {more()}"
+        time.sleep(0.01)
+    return time.monotonic() - begin
+
+
+def lesson(store: Store) -> RaceSpec:
+    """Four lanes of a small network on a few images, 40 % of them with wrong labels: ten seconds on a quiet machine."""
+    images = store.image_root / "drill.zip"
+    images.write_bytes(_images())
+    return parse_spec(
+        {
+            "dataset": "images",
+            "data": images.name,
+            "model": "cnn8",
+            "image_size": 8,
+            "batch_size": 8,
+            "epochs": 8,
+            "label_noise": 0.4,
+            "fisher_samples": 16,
+            "lanes": "sgd,sam,ssam-f,ssam-d",
+        }
+    )
+
+
+def _images() -> bytes:
+    """Stripes along and across, in noise: 40 to train on and 10 to test on of each."""
+    draw, file = np.random.default_rng(0), io.BytesIO()
+    ramp = np.arange(8)[:, None, None] * 16
+    with zipfile.ZipFile(file, "w") as archive:
+        for split, count in (("train", 40), ("test", 10)):
+            for number in range(count):
+                for name, stripes in (("across", ramp), ("along", ramp.transpose(1, 0, 2))):
+                    pixels = (draw.integers(0, 128, (8, 8, 3)) + stripes).astype(np.uint8)
+                    picture = io.BytesIO()
+                    Image.fromarray(pixels).save(picture, "PNG")
+                    archive.writestr(zipfile.ZipInfo(f"{split}/{name}/{number}.png"), picture.getvalue())
+    return file.getvalue()

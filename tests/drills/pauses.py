@@ -1,0 +1,69 @@
+"""A paused race across a restart of everything, and a clock that jumps."""
+
+import os
+import time
+from pathlib import Path
+
+from tests.drills.drill import Drill
+from tests.drills.lab import ROOT, wait_for
+
+JUMP = 3600  # seconds
+
+
+def paused_across_a_restart(drill: Drill, rounds: int) -> None:
+    lab = drill.lab
+    while drill.rounds < rounds:
+        run_id = lab.race()
+        while drill.rounds < rounds and lab.wait_training(run_id):
+            time.sleep(drill.draw.uniform(0, 2))
+            lab.store.want(run_id, "pause")
+            if lab.wait_state(run_id, "paused", "finished").state == "finished":
+                break
+            lab.look(run_id)
+            assert lab.close() == 0, "a paused race kept a process"
+            lab.open()
+            lab.start_runner()
+            wait_for(lambda: lab.client.machine() is not None)
+            assert lab.run(run_id).state == "paused"
+            lab.look(run_id)
+            lab.store.resume(run_id)
+            drill.rounds += 1
+        drill.finish(run_id)
+
+
+def wrong_clock(folder: Path) -> dict[str, str]:
+    """Settings under which every process of a lab takes the time of day to be wrong by what ``set_clock`` says."""
+    set_clock(folder, 0)
+    path = os.pathsep.join([str(Path(__file__).parent / "wrong_clock"), str(ROOT)])
+    return {"SSAM_DRILL_CLOCK": str(folder / "clock"), "PYTHONPATH": path}
+
+
+def set_clock(folder: Path, seconds: int) -> None:
+    draft = folder / "clock.new"
+    draft.write_text(str(seconds), encoding="utf-8")
+    draft.rename(folder / "clock")
+
+
+def jumping_clock(drill: Drill, rounds: int) -> None:
+    """An hour forwards, then an hour backwards, under runner and race. Neither may take the other for dead; the training time
+    stays true."""
+    lab, folder = drill.lab, drill.lab.home.parent
+    longest = 0.0
+    while drill.rounds < rounds:
+        begin = time.monotonic()
+        run_id = lab.race()
+        pid = drill.wait_alive(run_id)
+        while drill.rounds < rounds and lab.wait_training(run_id):
+            set_clock(folder, JUMP if drill.rounds % 2 == 0 else 0)
+            time.sleep(drill.draw.uniform(0.5, 2))
+            lab.look(run_id)
+            assert lab.pid(run_id) in (pid, None), "the race was taken for dead"
+            window = lab.store.window(run_id)
+            assert window is not None
+            assert window.elapsed <= time.monotonic() - begin
+            assert window.eta_seconds is None or 0 <= window.eta_seconds < JUMP
+            longest = max(longest, window.elapsed)
+            drill.rounds += 1
+        drill.finish(run_id)
+    drill.facts["clock"] = f"{JUMP} s forwards and backwards, in every process"
+    drill.facts["longest_training_s"] = longest

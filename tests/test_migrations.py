@@ -1,0 +1,220 @@
+"""A database of an earlier version becomes just what a new one is, with every race as it was; or it stays as it is.
+
+``data/schema-1.sql`` is a database that version 1 of the tables was written to, with a race in every state.
+"""
+
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, MetaData, create_engine, event, inspect, select, text
+
+from ssam.spec import RaceSpec, parse_spec
+from ssam.store import Store
+from ssam.store.database import open_database
+
+PROJECT = Path(__file__).resolve().parents[1]
+TWO = parse_spec({"lanes": "sgd,ssam-f:sparsity=0.8", "seed": 3})
+STATES = {  # after the upgrade, by number
+    1: "finished", 2: "failed", 3: "stopped", 4: "interrupted", 5: "interrupted", 6: "stopped", 7: "running", 8: "paused", 9: "queued",
+}  # fmt: skip
+
+
+def race(number: int) -> str:
+    return f"race-number-{number:02d}-------"
+
+
+def write_old_database(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript((PROJECT / "tests/data/schema-1.sql").read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def old_url(database_url: str, tmp_path: Path) -> str:
+    """A version 1 database, once of each kind."""
+    if database_url.startswith("sqlite"):
+        write_old_database(Path(database_url.removeprefix("sqlite:///")))
+        return database_url
+    file = tmp_path / "version-1.db"
+    write_old_database(file)
+    source, target = create_engine(f"sqlite:///{file}"), engine_of(database_url)
+    tables = MetaData()
+    event.listen(
+        tables, "column_reflect", lambda inspector, table, column: column.update(type=column["type"].as_generic())
+    )
+    tables.reflect(source)
+    tables.create_all(target)
+    with source.connect() as reading, target.begin() as writing:
+        for table in tables.sorted_tables:
+            writing.execute(table.insert(), [row._asdict() for row in reading.execute(select(table))])
+        writing.execute(text("SELECT setval(pg_get_serial_sequence('runs', 'key'), 9)"))
+    source.dispose()
+    target.dispose()
+    return database_url
+
+
+@pytest.fixture
+def upgraded(tmp_path: Path, old_url: str) -> Iterator[Store]:
+    store = Store(tmp_path / "home", old_url)
+    yield store
+    store.close()
+
+
+def engine_of(url: str) -> Engine:
+    return create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+
+
+def described(url: str) -> dict[str, Any]:
+    """Everything that the database says about its tables."""
+    engine = engine_of(url)
+    inspector = inspect(engine)
+    told = {}
+    for name in sorted(inspector.get_table_names()):
+        columns = [{**column, "type": repr(column["type"])} for column in inspector.get_columns(name)]
+        indexes = sorted(inspector.get_indexes(name), key=lambda index: str(index["name"]))
+        told[name] = {"columns": columns, "indexes": indexes, "key": inspector.get_pk_constraint(name)}
+        told[name] |= {"unique": inspector.get_unique_constraints(name), "foreign": inspector.get_foreign_keys(name)}
+        for foreign in told[name]["foreign"]:
+            foreign.pop("referred_schema", None)
+    engine.dispose()
+    return told
+
+
+def test_the_tables_are_those_of_a_new_database(upgraded: Store, new_database: Callable[[], str]) -> None:
+    new_url = new_database()
+    open_database(new_url).dispose()
+    new = described(new_url)
+    assert {"runs", "owners", "steps", "masks"} <= set(new)
+    assert described(upgraded.url) == new
+
+
+def test_every_race_reads_as_before(upgraded: Store) -> None:
+    runs = {run.id: run for run in upgraded.runs()}
+    assert {run_id: run.state for run_id, run in runs.items()} == {
+        race(number): state for number, state in STATES.items()
+    }
+    finished = runs[race(1)]
+    assert (finished.owner, finished.spec, finished.slot, finished.exclusive) == ("ada", TWO, None, False)
+    assert finished.result is not None
+    assert finished.result["lanes"][0]["test_loss"] is None
+    sgd, ssam = upgraded.window(finished.id).lanes
+    assert (sgd.state, sgd.last_step, sgd.steps["loss"]) == ("finished", 12, [1 / number for number in range(1, 13)])
+    assert [told["test_accuracy"] for told in ssam.epochs] == [0.5]
+    assert [(told["step"], told["overlap"]) for told in ssam.masks] == [(1, None), (11, 0.6)]
+    failed = upgraded.window(race(2)).lanes[0]
+    assert (failed.state, failed.steps["loss"][7:10]) == ("diverged", [1 / 8, None, 1 / 10])
+    assert runs[race(2)].message == "RuntimeError: out of memory"
+    assert (runs[race(4)].want, runs[race(8)].want) == ("stop", "run")  # one had a process, one was held back
+    assert runs[race(7)].spec.device == "cuda:0"
+
+
+def test_the_new_columns_are_filled_and_used(upgraded: Store) -> None:
+    twin = upgraded.twin(TWO)
+    assert twin is not None
+    assert twin.id == race(1)
+    assert upgraded.twin(RaceSpec()) is None
+    upgraded.resume(race(8))
+    assert [(job.id, job.device, job.attempts) for job in upgraded.jobs()] == [
+        (race(8), "auto", 0),
+        (race(9), "auto", 0),
+    ]
+    elapsed = upgraded.window(race(7)).elapsed
+    assert elapsed == pytest.approx(0.5)  # until its last heartbeat
+    new = upgraded.create_run(TWO, "after the upgrade", "ada")
+    assert next(run.id for run in upgraded.runs(owner="ada")) == new
+    assert upgraded.delete(race(1))
+    assert upgraded.window(race(1)) is None
+
+
+def test_a_copy_of_the_old_database_is_kept(tmp_path: Path) -> None:
+    write_old_database(tmp_path / "ssam.db")
+    with ThreadPoolExecutor(6) as pool:  # all at once: one of them upgrades
+        for store in pool.map(lambda _: Store(tmp_path), range(6)):
+            assert len(store.runs()) == len(STATES)
+            store.close()
+    with closing(sqlite3.connect(tmp_path / "ssam.db.v1.backup")) as copy, closing(sqlite3.connect(":memory:")) as old:
+        old.executescript((PROJECT / "tests/data/schema-1.sql").read_text(encoding="utf-8"))
+        assert list(copy.iterdump()) == list(old.iterdump())
+    assert not list(tmp_path.glob("*.part"))
+
+
+KILLED_AT_EVERY_STATEMENT = """
+import os, signal, sys
+from sqlalchemy import event
+from ssam.store import database
+
+url, stride, rounds = sys.argv[1], int(sys.argv[2]), 0
+while True:
+    rounds += stride
+    if (child := os.fork()) == 0:
+        left = rounds
+        make = database._engine
+        def counted(parsed):
+            engine = make(parsed)
+            @event.listens_for(engine, "after_cursor_execute")
+            def count(*_):
+                global left
+                left -= 1
+                if left == 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+            return engine
+        database._engine = counted
+        database.open_database(url).dispose()
+        os._exit(0)
+    status = os.waitpid(child, 0)[1]
+    print("survived" if status == 0 else "killed" if os.WIFSIGNALED(status) else "error", flush=True)
+    sys.stdin.readline()
+    if status == 0:
+        break
+"""
+
+
+def columns_of_runs(url: str) -> int:
+    engine = engine_of(url)
+    with engine.connect() as connection:
+        number = len(connection.execute(text("SELECT * FROM runs")).keys())
+    engine.dispose()
+    return number
+
+
+def test_killed_at_any_statement_it_is_old_or_new(old_url: str) -> None:
+    stride = 1 if old_url.startswith("sqlite") else 6  # slower, and its transactions are less of our making
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED_AT_EVERY_STATEMENT, old_url, str(stride)],
+        cwd=PROJECT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        rounds = 0
+        while (said := process.stdout.readline().strip()) == "killed":
+            rounds += 1
+            assert columns_of_runs(old_url) in (20, 25)
+            process.stdin.write("\n")
+            process.stdin.flush()
+    assert said == "survived"
+    assert rounds * stride > 15
+
+
+def test_a_newer_database_is_refused_and_left_alone(tmp_path: Path, database_url: str) -> None:
+    open_database(database_url).dispose()
+    engine = engine_of(database_url)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE meta SET schema_version = 99"))
+    engine.dispose()
+    before = described(database_url)
+    with pytest.raises(
+        ValueError, match=r"^the run database has schema version 99, this program needs 2; a newer"
+    ) as refused:
+        Store(tmp_path / "home", database_url)
+    assert "\n" not in str(refused.value)
+    assert described(database_url) == before
+    assert not list(tmp_path.glob("*.backup"))

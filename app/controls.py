@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app import lane_controls, texts
+from app import identity, lane_controls, texts
 from app.lane_controls import NARROW, PAIRED
 from app.server import Lab
 from ssam.spec import DATASETS, METHODS, MODELS, RaceSpec, parse_spec, preset, presets
@@ -123,16 +123,26 @@ def _choose_dataset() -> None:
 
 
 def _own_images(lab: Lab) -> None:
-    if uploaded := lab.store.images():
+    if uploaded := lab.store.images(identity.person(lab).owner):  # others' are not offered: who knows a name may use it
         if st.session_state.get("data") is None:
             st.session_state["data"] = uploaded[-1]
         names = uploaded if st.session_state["data"] in uploaded else [*uploaded, st.session_state["data"]]
-        st.selectbox(texts.LABELS["data"], names, key="data")
+        with st.container(horizontal=True, gap="small", vertical_alignment="bottom"):
+            st.selectbox(texts.LABELS["data"], names, key="data")
+            st.button(
+                "Delete",
+                key="delete_upload",
+                icon=":material/delete:",
+                help="Takes this upload out of your list. Races that were run with it stay.",
+                disabled=st.session_state["data"] not in uploaded,
+                on_click=_delete_upload,
+                args=(lab,),
+            )
     st.file_uploader(
         "Upload a zip", type="zip", key="upload", on_change=_keep_upload, args=(lab,), help=texts.HELP["upload"]
     )
     if problem := st.session_state.get("upload_problem"):
-        st.error(problem)
+        st.error(texts.plain(problem))
 
 
 def _keep_upload(lab: Lab) -> None:
@@ -140,9 +150,15 @@ def _keep_upload(lab: Lab) -> None:
     if (file := st.session_state["upload"]) is None:
         return
     try:
-        st.session_state["data"] = lab.store.save_images(file.name, file)
+        most = lab.client.limits.disk_gb * 1e9 / 2  # the rest is for races, which would wait for ever for room that uploads have
+        st.session_state["data"] = lab.store.save_images(file.name, file, identity.person(lab).owner, most)
     except ValueError as error:
         st.session_state["upload_problem"] = str(error)
+
+
+def _delete_upload(lab: Lab) -> None:
+    lab.store.delete_images(st.session_state["data"], identity.person(lab).owner)
+    st.session_state["data"] = None
 
 
 def _more(lab: Lab) -> None:

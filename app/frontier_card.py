@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app import address, frontier_texts, theme
+from app import address, frontier_texts, texts, theme
 from app.frontier import Point, Task
 
 RACE = "../pages/race.py"
@@ -18,7 +18,7 @@ def card(task: Task, point: Point) -> None:
         where = {"run": point.run} if point.run else address.of(task.race(point))
         label = "Open this race" if point.run else f"Race SGD, SAM and this, seed {point.trials[0].seed}"
         if not point.run and task.spec.data:
-            st.caption(f"It needs the images {task.spec.data}: upload them on the race page.")
+            st.caption(f"It needs the images {texts.plain(task.spec.data)}: upload them on the race page.")
         st.page_link(RACE, label=label, icon=":material/flag:", query_params=where)
 
 

@@ -8,7 +8,9 @@ import streamlit as st
 from app import controls, start, texts, theme
 from app.server import Lab
 from ssam.spec import METHODS
-from ssam.store import Run
+from ssam.store import Person, Run
+
+OWN, ALL = 12, 60  # races in the list
 
 
 def result(run: Run) -> None:
@@ -50,19 +52,34 @@ def csv(lab: Lab, run_id: str) -> str:
     return "" if table is None else table.to_csv(index=False)
 
 
-def recent(lab: Lab, shown: Run | None) -> None:
-    """The newest races to open again, folded away."""
-    others = [run for run in lab.store.runs(limit=12) if shown is None or run.id != shown.id]
-    if not others:
+def log(lab: Lab, run: Run, person: Person) -> None:
+    """The last lines of a failed race's log, folded away. Not for others: they may name folders of the server."""
+    if run.state in ("failed", "interrupted") and person.may_steer(run) and (lines := lab.store.log_tail(run.id)):
+        with st.expander("The last lines of its log", key="log_tail"):
+            st.code(lines, language=None, wrap_lines=True)
+
+
+def recent(lab: Lab, shown: Run | None, person: Person) -> None:
+    """The newest races of this person to open again, folded away; a teacher may have everybody's."""
+    everybody = person.teacher and st.session_state.get("everybody", False)
+    others = [
+        run
+        for run in lab.store.runs(limit=ALL if everybody else OWN, owner=None if everybody else person.owner)
+        if shown is None or run.id != shown.id
+    ]
+    if not others and not person.teacher:
         return
     with st.expander("Recent races"):
+        if person.teacher:
+            st.toggle("Everybody's", key="everybody")
         for run in others:
             with st.container(gap=None):
                 st.button(start.describe(run.spec), key=f"open_{run.id}", type="tertiary", on_click=_open, args=(run,))
-                st.caption(_facts(run))
+                whose = "" if run.owner == person.owner else f" · somebody else's ({run.owner[:6] or 'no owner'})"
+                st.caption(facts(run) + whose)
 
 
-def _facts(run: Run) -> str:
+def facts(run: Run) -> str:
     """When a race was started, how it went, and what sets it apart from others of the same description."""
     zone = ZoneInfo(st.context.timezone) if st.context.timezone else None  # the reader's, not the server's
     created, now = datetime.fromtimestamp(run.created, zone), datetime.now(zone)

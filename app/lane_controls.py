@@ -88,7 +88,7 @@ def _where_and_how(method: Method) -> None:
     with st.expander(f"{method.title}: {words}", key=f"where_{method.name}", icon=icon, type="compact"):
         _fields(method)
         if problem:
-            st.caption(problem)
+            st.caption(texts.plain(problem))
 
 
 def _fields(method: Method) -> None:

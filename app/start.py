@@ -6,11 +6,11 @@ from pathlib import Path
 
 import streamlit as st
 
-from app import controls, texts
+from app import controls, identity, texts
 from app.server import Lab
 from ssam.spec import DATASETS, MODELS, RaceSpec
 from ssam.spec.estimate import estimate_seconds
-from ssam.store import Run
+from ssam.store import Person, Run
 from ssam.store.views import ENDED
 
 
@@ -29,13 +29,15 @@ def describe(spec: RaceSpec) -> str:
 def _images(spec: RaceSpec) -> str:
     """The data set's title; of own images also the file, as it was called before it was kept."""
     title = DATASETS[spec.dataset].title
-    return f"{title} ({re.sub('-[0-9a-f]{16}[.]zip$', '.zip', Path(spec.data).name)})" if spec.data else title
+    if not spec.data:
+        return title
+    return f"{title} ({texts.plain(re.sub('-[0-9a-f]{16}[.]zip$', '.zip', Path(spec.data).name))})"
 
 
-def button(lab: Lab, spec: RaceSpec | None, problem: str, shown: Run | None) -> None:
+def button(lab: Lab, spec: RaceSpec | None, problem: str, shown: Run | None, person: Person) -> None:
     """The Start button with one line that says how long the race will take, or why it cannot start."""
     st.session_state.setdefault("request_id", secrets.token_urlsafe(16))
-    going = spec is not None and _is_going(shown, spec)
+    going = spec is not None and _is_going(shown, spec, person)
     st.button(
         "Start race",
         key="start_race",
@@ -47,11 +49,12 @@ def button(lab: Lab, spec: RaceSpec | None, problem: str, shown: Run | None) -> 
         args=(lab,),
     )
     if spec is None:
-        st.error(problem)
+        st.error(texts.plain(problem))
     elif going:
         st.caption("This race is under way. Change a setting to start another.")
     else:
         st.caption(_cost(lab, spec))
+        st.checkbox("Run alone: step times you can trust", key="exclusive", help=texts.HELP["exclusive"])
 
 
 def _cost(lab: Lab, spec: RaceSpec) -> str:
@@ -68,12 +71,34 @@ def _start(lab: Lab) -> None:
     except ValueError:  # the page says what is wrong
         return
     run_id = st.session_state.get("run")
-    if _is_going(lab.store.run(run_id) if run_id else None, spec):
+    if not _is_going(lab.store.run(run_id) if run_id else None, spec, identity.person(lab)):
+        _submit(lab, spec)
+
+
+def _submit(lab: Lab, spec: RaceSpec, again: bool = False) -> None:
+    exclusive = bool(st.session_state.get("exclusive"))
+    try:
+        submitted = lab.client.submit(
+            spec, st.session_state["request_id"], identity.person(lab), exclusive=exclusive, again=again
+        )
+    except (ValueError, RuntimeError) as error:  # a limit is reached, or no runner comes up
+        st.session_state["notice"] = f"Not started: {error}."
         return
-    st.session_state["run"] = lab.client.submit(spec, st.session_state["request_id"])
+    st.session_state["run"] = submitted.run_id
+    st.session_state["reused"] = submitted.run_id if submitted.reused else None
     st.session_state["request_id"] = secrets.token_urlsafe(16)
     st.session_state["notice"] = None
 
 
-def _is_going(run: Run | None, spec: RaceSpec) -> bool:
-    return run is not None and run.state not in ENDED and run.spec == spec
+def reused(lab: Lab, shown: Run) -> None:
+    """Where Start brought a race that was there already: says so, and offers to run it for real."""
+    if st.session_state.get("reused") != shown.id or shown.state not in ENDED:
+        return
+    with st.container(key="reused", horizontal=True, vertical_alignment="center"):
+        st.info("This very race, seed included, has been run before. Here it is: a new one would have to wait.")
+        st.button("Run it anyway", key="run_anyway", on_click=_submit, args=(lab, shown.spec, True))
+
+
+def _is_going(run: Run | None, spec: RaceSpec, person: Person) -> bool:
+    """Whether just this race of theirs has not ended yet."""
+    return run is not None and run.owner == person.owner and run.state not in ENDED and run.spec == spec

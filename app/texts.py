@@ -156,6 +156,10 @@ HELP = {
     ),
     "clock": "What the lanes get the same amount of.",
     "seconds": "Compute time of each lane.",
+    "exclusive": (
+        "No other race runs at the same time, so nothing disturbs the step times. It starts once all others have ended, "
+        "and others wait for it."
+    ),
     "image_size": "Images are resized to this many pixels a side. Empty: the data set's own size, 64 for your images.",
     "upload": "One folder per class, or train/ and test/ (or val/) with one folder per class each.",
 }
@@ -220,6 +224,34 @@ def labelled(message: str) -> str:
     """
     named = re.sub(r"^\w+|\b[a-z]+_[a-z]+\b", lambda name: LABELS.get(name[0], name[0]), message)
     return re.sub(r" '' must be ", " is empty: ", named)
+
+
+def plain(text: str) -> str:
+    r"""What somebody typed, or what their files are called, as Markdown that shows it letter by letter in one line: no link, no
+    picture, no formula, and nothing that turns the direction of reading.
+
+    >>> print(plain("![x](https://a.b) <b>"))
+    \!\[x\](https\://a.b) \<b\>
+    """
+    escaped = re.sub(r"[\\`*_\[\]<>#$~|!&@]|:(?=//)|(?<=www)\.", r"\\\g<0>", text)
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in escaped).split())
+
+
+def queue_place(position: int, seconds: float | None) -> str:
+    """Where a race waits and, where that can be told, for how long.
+
+    >>> queue_place(3, 240)
+    '3rd in the queue, starts in about 4 min'
+    >>> queue_place(12, None)
+    '12th in the queue'
+    >>> queue_place(1, 0)
+    'starts in a moment'
+    """
+    ending = "th" if position % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(position % 10, "th")
+    place = "next in the queue" if position == 1 else f"{position}{ending} in the queue"
+    if seconds is None:
+        return place
+    return "starts in a moment" if seconds < 1 and position == 1 else f"{place}, starts in about {duration(seconds)}"
 
 
 def duration(seconds: float) -> str:

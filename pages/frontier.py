@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app import address, frontier_card, frontier_chart, frontier_sources, frontier_texts, server
+from app import address, frontier_card, frontier_chart, frontier_sources, frontier_texts, identity, server
 from app.frontier import Point, Task
 from app.frontier_sources import Study
 
@@ -89,7 +89,7 @@ def page(study: Study | None, tasks: list[Task]) -> None:
 address.leave()
 lab = server.lab()
 study = frontier_sources.study()
-tasks = frontier_sources.with_own(study.tasks if study else (), lab.store.runs(limit=RUNS))
+tasks = frontier_sources.with_own(study.tasks if study else (), lab.store.runs(RUNS, identity.person(lab).owner))
 if tasks:
     page(study, tasks)
 else:

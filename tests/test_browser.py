@@ -173,5 +173,53 @@ def test_garbage_in_the_address(watched: Watched, address: str) -> None:
     page = watched.page
     page.goto(address + "/?sparsity=1.5")
     expect(page.get_by_text("sparsity '1.5'")).to_be_visible(timeout=20_000)
-    expect(page.locator(START)).to_be_enabled()
+    expect(page.locator(START)).to_be_enabled(timeout=20_000)
     assert page.get_by_text("Traceback").count() == 0
+
+
+def test_a_stranger_can_watch_and_a_teacher_can_steer(browser: Browser, address: str, store: Store) -> None:
+    """Three browsers, each with its own cookie: the owner's, a stranger's and a teacher's."""
+    owner, stranger, teacher = (Watched(browser) for _ in range(3))
+    steering = ", ".join(f".st-key-{key}" for key in ("pause_race", "stop_race", "delete_race"))
+    owner.page.goto(address + QUICK + "&seed=3")
+    owner.page.locator(START).click(timeout=20_000)
+    owner.wait("live?.dataset.points > 0", 60)
+    link = owner.page.url
+    (run,) = (run for run in store.runs() if f"run={run.id}" in link)
+
+    stranger.page.goto(address)
+    expect(stranger.page.locator(START)).to_be_enabled(timeout=20_000)
+    stranger.page.wait_for_selector(".ssam-live .preview", timeout=20_000)
+    expect(stranger.page.get_by_text("Recent races")).to_have_count(0)
+    stranger.page.goto(link)
+    stranger.wait("live?.dataset.state === 'running' && live.dataset.points > 0", 30)
+    expect(stranger.page.get_by_text("Somebody else's race")).to_be_visible()
+    expect(stranger.page.locator(steering)).to_have_count(0)
+
+    owner.page.reload()  # the cookie stays
+    owner.page.locator(".st-key-pause_race button").click(timeout=20_000)
+    stranger.wait("live.dataset.state === 'paused'", 30)
+    expect(owner.page.locator(".st-key-delete_race")).to_be_visible(timeout=20_000)
+
+    teacher.page.goto(address)
+    teacher.page.get_by_role("link", name="System").click(timeout=20_000)
+    key = teacher.page.get_by_label("Teacher key")
+    key.fill("not the key", timeout=20_000)
+    key.press("Enter")
+    expect(teacher.page.get_by_text("That is not the teacher key")).to_be_visible(timeout=10_000)
+    teacher.page.wait_for_timeout(1000)  # one try a second
+    key.fill((store.home / "teacher.key").read_text().strip())
+    key.press("Enter")
+    expect(teacher.page.get_by_text("You are a teacher here")).to_be_visible(timeout=10_000)
+    teacher.page.goto(link)
+    teacher.page.locator(".st-key-stop_race button").click(timeout=20_000)
+    stranger.wait("live.dataset.state === 'stopped'", 30)
+
+    owner.page.locator(".st-key-delete_race button").click(timeout=20_000)
+    owner.page.locator(".st-key-delete_for_good button").click(timeout=20_000)
+    wait_until(lambda: store.run(run.id) is None, 20)
+    owner.page.wait_for_selector(".ssam-live .preview", timeout=20_000)
+    assert "run=" not in owner.page.url
+    for watched in (owner, stranger, teacher):
+        watched.page.context.close()
+        assert watched.problems == []

@@ -14,11 +14,13 @@ from streamlit.testing.v1 import AppTest
 
 from app import frontier_chart, frontier_sources, frontier_texts, theme
 from app.frontier import Point, Task, Trial, drawable, efficient
+from app.identity import COOKIE
 from ssam.spec import LaneSpec, RaceSpec, parse_spec, preset
 from ssam.spec.events import LaneResult, Result
 from ssam.store import Store
 from tests.browser import Watched, app_server, chromium, end_runner
 from tests.fake_race import started
+from tests.people import ALICE, SESSION, owner
 
 ROOT = Path(__file__).resolve().parents[1]
 LESSON = {"rho": "0.2", "epochs": "15", "train_size": "4000", "label_noise": "0.4"}
@@ -180,7 +182,7 @@ def test_only_sound_lanes_make_the_frontier() -> None:
 
 def race(store: Store, spec: RaceSpec, ratio: float = 2.0, shared: bool = False, state: str = "finished") -> str:
     """A race that has ended: 70 % for SGD, 80 % for the others."""
-    run_id = store.create_run(spec, f"request {len(store.runs(limit=100))}")
+    run_id = store.create_run(spec, f"request {len(store.runs(limit=100))}", owner(ALICE))
     lanes = []
     for name, lane in zip(spec.lane_names, spec.lanes, strict=True):
         sgd = lane.method == "sgd"
@@ -352,7 +354,9 @@ def test_the_csv_has_every_point(task: Task) -> None:
 
 def page(file: Path | None, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     monkeypatch.setattr(frontier_sources, "STUDY", file or Path("nowhere.json"))
-    app = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=60).run()
+    app = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=60)
+    app.session_state[SESSION] = ALICE
+    app.run()
     app.switch_page("../pages/frontier.py").run()
     assert not app.exception
     return app
@@ -467,12 +471,12 @@ def test_a_click_on_a_point_shows_it_and_opens_its_race(tmp_path: Path) -> None:
         with app_server(tmp_path) as address, chromium() as browser:
             watched = Watched(browser)
             page = watched.page
+            page.context.add_cookies([{"name": COOKIE, "value": ALICE, "url": address}])
             page.goto(address)
             page.get_by_role("link", name="Frontier").click(timeout=60_000)
             choice = page.locator(".st-key-task input")
             choice.click(timeout=60_000)
-            choice.press_sequentially("My races")
-            page.keyboard.press("Enter")
+            page.get_by_role("option", name="My races").first.click(timeout=60_000)
             plot = page.locator(".st-key-frontier_chart .js-plotly-plot")
             expect(plot.locator(".scatterlayer path.point")).to_have_count(4, timeout=60_000)
             x, y = plot.evaluate(

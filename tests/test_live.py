@@ -145,7 +145,7 @@ def sent(store: Store, spec: RaceSpec, *events: Event) -> dict:
         for event in events:
             writer.add(event)
     (panel,) = page(run=run_id).get("bidi_component")
-    return json.loads(panel.proto.json)[0]
+    return json.loads(panel.proto.bytes)
 
 
 @pytest.mark.parametrize(

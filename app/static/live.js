@@ -70,6 +70,12 @@ function unpack(text) {
   return Array.from(new Float32Array(bytes.buffer), (value) => (Number.isNaN(value) ? null : value));
 }
 
+/** One object for each row of columns of equal length. */
+function rows(columns) {
+  const names = Object.keys(columns);
+  return columns[names[0]].map((_, at) => Object.fromEntries(names.map((name) => [name, columns[name][at]])));
+}
+
 /** Whether a computed colour, "rgb(…)", is a light one. */
 function isLight(color) {
   const [red, green, blue] = color.match(/[\d.]+/g).map(Number);
@@ -149,14 +155,15 @@ export function mount(host) {
     };
   }
 
-  function update({ data: [sent], setStateValue }) {
+  function update({ data: sent, setStateValue }) {
     loadPlotly(sent.plotly).then(drawCharts).catch(fail);
     if (!sent.run) {
       host.replaceChildren(preview(sent.preview));
       return;
     }
-    const curves = (packed) => Object.fromEntries(Object.entries(packed).map(([name, text]) => [name, unpack(text)]));
-    const data = { ...sent, lanes: sent.lanes.map((lane) => ({ ...lane, steps: curves(lane.steps) })) };
+    const columns = (packed) => Object.fromEntries(Object.entries(packed).map(([name, text]) => [name, unpack(text)]));
+    const lanes = sent.lanes.map((lane) => ({ ...lane, steps: columns(lane.steps), epochs: rows(columns(lane.epochs)) }));
+    const data = { ...sent, lanes };
     if (state.data?.run !== data.run) begin(data);
     state.data = data;
     state.ask = setStateValue;

@@ -1,0 +1,124 @@
+"""Who is at the other end of a session, and whether they are a teacher. The store only ever sees hashes of what proves it."""
+
+import hashlib
+import os
+import re
+import secrets
+import time
+from pathlib import Path
+
+import streamlit as st
+
+from app import texts
+from app.server import Lab
+from ssam.store import Person
+
+COOKIE = "ssam_owner"
+TOKEN = "[A-Za-z0-9_-]{43}"  # as secrets.token_urlsafe(32) makes them
+SESSION = "_token"  # where a session without a cookie keeps its own
+TRY_SECONDS = 1.0  # between two tries with the teacher key in one session
+
+
+def person(lab: Lab) -> Person:
+    """The person of this session: by their login where there is one, else by their browser's cookie, else (no cookies) for as
+    long as the session lasts."""
+    if st.user.get("is_logged_in"):
+        return Person(owner_of(f"{st.user['iss']}\n{st.user['sub']}"), _is_listed())  # no token has a line break
+    owner = owner_of(_token())
+    return Person(owner, not has_login() and lab.store.is_teacher(owner))
+
+
+def has_login() -> bool:
+    """Whether this server has people log in (``[auth]`` in Streamlit's secrets). Teachers are then known by their e-mail address."""
+    return "is_logged_in" in st.user
+
+
+def _token() -> str:
+    sent = st.context.cookies.to_dict().get(COOKIE, "")
+    if re.fullmatch(TOKEN, sent):
+        return sent
+    return str(st.session_state.setdefault(SESSION, secrets.token_urlsafe(32)))
+
+
+def owner_of(secret: str) -> str:
+    """What the store keeps instead of a cookie's token or a login: nobody can act as an owner who has read the database."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _is_listed() -> bool:
+    """Whether the login's e-mail address is a teacher's, and the provider says that it is really theirs."""
+    verified = str(st.user.get("email_verified")).lower() == "true"  # some providers send text
+    return verified and str(st.user.get("email")).lower() in teachers()
+
+
+def teachers() -> set[str]:
+    """The e-mail addresses in ``SSAM_TEACHERS``, separated by commas. Raises ValueError, one line, for what is none."""
+    found = {part.strip().lower() for part in os.environ.get("SSAM_TEACHERS", "").split(",") if part.strip()}
+    for address in found:
+        if not re.fullmatch(r"[^@\s]+@[^@\s]+", address):
+            raise ValueError(f"SSAM_TEACHERS {address[:60]!r} must be an e-mail address; separate several by commas")
+    return found
+
+
+def account() -> None:
+    """Login and logout, where this server has them."""
+    if not has_login():
+        return
+    with st.sidebar, st.container(key="account", horizontal=True, vertical_alignment="center"):
+        if st.user["is_logged_in"]:
+            st.caption(texts.plain(str(st.user.get("email") or st.user.get("name") or "logged in")), width="stretch")
+            st.button("Log out", key="log_out", type="tertiary", on_click=st.logout)
+            return
+        st.caption("Not logged in: your races are kept with this browser.", width="stretch")
+        for provider in providers():
+            st.button(
+                f"Log in with {provider}" if provider else "Log in",
+                key=f"log_in_{provider}",
+                type="tertiary",
+                on_click=st.login,
+                args=(provider or None,),
+            )
+
+
+def providers() -> list[str]:
+    """The names of the login providers; an empty one stands for the one without a name."""
+    auth = st.secrets["auth"]
+    return [""] if "client_id" in auth else [name for name, value in auth.items() if hasattr(value, "keys")]
+
+
+# The teacher key: for servers where nobody logs in
+
+
+def teacher_key(home: Path) -> str:
+    """The key in ``teacher.key``, which only the server's own user may read; made where there is none.
+    Raises ValueError for one that could be guessed."""
+    path = home / "teacher.key"
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        path.chmod(0o600)
+    else:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(secrets.token_urlsafe(32) + "\n")
+    key = path.read_text(encoding="utf-8").strip()
+    if len(key) < 20:
+        raise ValueError("teacher.key must hold at least 20 characters; delete it and a good one is made")
+    return key
+
+
+def become_teacher(lab: Lab, key: str) -> str:
+    """Makes the person of this session a teacher if the key is right; returns one line that says what came of it."""
+    if has_login():
+        return "Here teachers are known by their login."
+    now = time.monotonic()
+    if now - st.session_state.get("_tried", -TRY_SECONDS) < TRY_SECONDS:
+        return "Wait a second before the next try."
+    st.session_state["_tried"] = now
+    try:
+        right = teacher_key(lab.store.home)
+    except ValueError as error:
+        return str(error)
+    if not secrets.compare_digest(key.strip().encode(), right.encode()):
+        return "That is not the teacher key of this server."
+    lab.store.make_teacher(person(lab).owner)
+    return ""

@@ -1,0 +1,157 @@
+"""What the live panel is told of a race."""
+
+import base64
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from app import lane_steps, texts, theme
+from ssam.spec import METHODS, LaneSpec, RaceSpec
+from ssam.spec.cost import Plan
+from ssam.store import LaneWindow, Run, Window
+from ssam.store.views import CURVES, ENDED
+
+EVALUATIONS = 150
+EVALUATED = ("epoch", "step", "gradients", "seconds", "train_loss", "test_loss", "test_accuracy", "test_size", "final")
+PHASES = [{"name": name, "title": title, "color": theme.PHASE_COLORS[name]} for name, title in texts.PHASES.items()]
+
+
+def race(run: Run, window: Window, waiting: str) -> dict[str, Any]:
+    """Everything but the pictures of the masks, ready for JSON. ``waiting`` is what to say of a queued race."""
+    info = run.started_info or {}
+    styles, titles = theme.lane_styles(run.spec), theme.lane_titles(run.spec)
+    facts = info.get("lanes") or [{}] * len(window.lanes)
+    results = run.result["lanes"] if run.result else [None] * len(window.lanes)
+    lanes = zip(window.lanes, run.spec.lanes, styles, titles, facts, results, strict=True)
+    return {
+        "run": run.id,
+        "state": run.state,
+        "status": _status(run, window, waiting),
+        "failed": texts.labelled(run.message) if run.state in ("failed", "interrupted") else "",
+        "progress": window.progress,
+        "notes": _notes(run, info),
+        "testSize": info.get("test_size"),
+        "epochs": run.spec.epochs if run.spec.clock == "epochs" else None,
+        "ends": _ends(run.spec, info),
+        "lanes": [
+            {
+                "title": title,
+                "color": style.color,
+                "dash": style.dash,
+                "symbol": style.symbol,
+                **_steps(run.spec, spec_lane, info, known, lane),
+                **_lane(lane),
+                **(_final(result) if result else {}),
+            }
+            for lane, spec_lane, style, title, known, result in lanes
+        ],
+        "layers": window.layers,
+        "phases": PHASES,
+        "texts": texts.SEEING,
+    }
+
+
+def _steps(
+    spec: RaceSpec, lane: LaneSpec, info: dict[str, Any], known: dict[str, Any], window: LaneWindow
+) -> dict[str, Any]:
+    """What a step of the lane does and should cost, with the newest mask; ``known`` is what Started told of the lane, which
+    is all there is for races of the time before stages were kept."""
+    steps = lane_steps.lane_steps(spec, lane, info, window.densities)
+    plan = steps.plan if steps else None
+    if plan is None and known.get("predicted_ratio") is not None:
+        plan = Plan(known["plan"], known["predicted_ratio"], known["exact"])
+    return {
+        "settings": lane_steps.settings(spec, lane, info, window, plan),
+        "perturbs": METHODS[lane.method].perturbs,
+        "masked": METHODS[lane.method].sparse or lane.region != "all",
+        "counted": plan.predicted_ratio if plan else None,
+        "strip": lane_steps.strip(spec, lane, steps) if steps else None,
+    }
+
+
+def _lane(lane: LaneWindow) -> dict[str, Any]:
+    return {
+        "name": lane.name,
+        "state": lane.state,
+        "points": lane.points,
+        "steps": {name: _packed(lane.steps[name]) for name in CURVES},
+        "epochs": {name: _packed(column) for name, column in _evaluations(lane.epochs).items()},
+        "phases": lane.phase_ms,
+        "stepMs": lane.step_ms,
+        "ratio": lane.ratio,
+        "ratioIqr": lane.ratio_iqr,
+        "lastStep": lane.last_step,
+        "totalSteps": lane.total_steps,
+        "seconds": lane.seconds,
+    }
+
+
+def _evaluations(rows: list[dict[str, Any]]) -> dict[str, list[float | None]]:
+    """The lane's evaluations by column: all of them, or every 2nd, 4th … so that there are at most some EVALUATIONS, and
+    always the newest two, one of which may be the final one."""
+    every = 1
+    while len(rows) > EVALUATIONS * every:
+        every *= 2
+    kept = [row for at, row in enumerate(rows) if at % every == 0 or at >= len(rows) - 2]
+    return {name: [row[name] for row in kept] for name in EVALUATED}
+
+
+def _final(result: dict[str, Any]) -> dict[str, Any]:
+    """The step times of the whole race, as its table has them, in place of those of the last steps."""
+    return {"stepMs": result["step_ms_median"], "ratio": result["step_ratio_to_sgd"], "ratioIqr": None}
+
+
+def _ends(spec: RaceSpec, info: dict[str, Any]) -> dict[str, float | None]:
+    """Where the race will end on each x-axis, so that the axes need not grow; None where that is not known."""
+    ends: dict[str, float | None] = {
+        "epoch": spec.epochs if spec.clock == "epochs" else None,
+        "gradients": None,
+        "seconds": spec.seconds if spec.clock == "seconds" else None,
+    }
+    if info and spec.clock != "seconds":
+        steps = [lane["total_steps"] for lane in info["lanes"]]
+        ends["epoch"] = max(steps) / info["steps_per_epoch"]
+        ends["gradients"] = max(count * lane.passes for count, lane in zip(steps, spec.lanes, strict=True))
+    return ends
+
+
+def _packed(values: Sequence[float | None]) -> str:
+    """Base64 of little-endian float32, NaN where there is no value."""
+    return base64.b64encode(np.array(values, dtype="<f4").tobytes()).decode()
+
+
+def _status(run: Run, window: Window, waiting: str) -> dict[str, str]:
+    """The state in a word, and what there is to say about the time."""
+    word = texts.STATES[run.state]
+    if run.state == "queued":
+        return {"word": word, "detail": waiting}
+    if run.state not in ENDED and run.want == "stop":
+        return {"word": "Stopping…", "detail": ""}
+    if run.state in ("starting", "running") and run.want == "pause":
+        word = "Pausing…"
+    if run.state == "starting":
+        return {"word": word, "detail": run.message}
+    if run.state in ENDED:
+        why = [run.message] if run.state == "stopped" and run.message else []
+        return {
+            "word": word,
+            "detail": " · ".join([f"{texts.duration(window.elapsed)} in all"] * (run.progress > 0) + why),
+        }
+    detail = f"{window.progress * 100:.0f} %"
+    known = window.elapsed >= 3 and (window.progress >= 0.05 or window.elapsed >= 60)  # before, it would be a bad guess
+    if window.eta_seconds is not None and known:
+        detail += f" · about {texts.duration(window.eta_seconds)} left"
+    return {"word": word, "detail": detail}
+
+
+def _notes(run: Run, info: dict[str, Any]) -> list[str]:
+    notes = []
+    if info:
+        threads = f", {info['threads']} thread{'s' * (info['threads'] != 1)}" if info["device"] == "cpu" else ""
+        notes.append(f"{info['device_name']}{threads}, {info['precision']}, {info['parameters']:,} parameters")
+    if run.shared:
+        notes.append("Shared machine: another race ran at the same time, so step times are not to be trusted.")
+    if run.exclusive:
+        notes.append("Runs alone: no other race disturbs its step times.")
+    return notes + [str(warning) for warning in info.get("warnings", ())]

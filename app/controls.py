@@ -150,7 +150,8 @@ def _keep_upload(lab: Lab) -> None:
     if (file := st.session_state["upload"]) is None:
         return
     try:
-        most = lab.client.limits.disk_gb * 1e9 / 2  # the rest is for races, which would wait for ever for room that uploads have
+        # The rest is for races, which would wait for ever for room that uploads have.
+        most = lab.client.limits.disk_gb * 1e9 / 2
         st.session_state["data"] = lab.store.save_images(file.name, file, identity.person(lab).owner, most)
     except ValueError as error:
         st.session_state["upload_problem"] = str(error)

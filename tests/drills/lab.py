@@ -66,6 +66,10 @@ class Lab:
 
     def start_server(self) -> None:
         """Returns when it answers."""
+        assert self.try_server() == "", "it does not start"
+
+    def try_server(self) -> str:
+        """Returns when it answers, with nothing, or when it has refused to start, with what it said last."""
         with (self.home / "server.log").open("ab") as log:
             self.server = subprocess.Popen(
                 [sys.executable, "-m", "streamlit", "run", "app/main.py", f"--server.port={self.port}"],
@@ -74,7 +78,7 @@ class Lab:
                 stderr=log,
             )
         wait_for(lambda: self.answer("/_stcore/health") == 200 or self.server.poll() is not None)
-        assert self.server.poll() is None, (self.home / "server.log").read_text()
+        return "" if self.server.poll() is None else (self.home / "server.log").read_text().strip().splitlines()[-1]
 
     def answer(self, path: str) -> int | None:
         """The status of the server's answer; None where it does not answer."""

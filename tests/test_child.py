@@ -86,10 +86,7 @@ class Site:
         return self.run
 
     def die(self, after: int) -> None:
-        def now() -> None:
-            raise Died
-
-        self.at = {after: now}
+        self.at = {after: _die}
         with pytest.raises(Died):
             self.go()
         self.at = {}
@@ -135,6 +132,8 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
         patched.setitem(fake_race.STEPS, LONG, 560)
         patched.setattr(fake_race, "EPOCH", 50)
         patched.setattr(fake_race, "PACE", 0.0)
+        for name in ("CUDA_VISIBLE_DEVICES", "SSAM_DEVICE"):  # which a race process sets for itself, and this is none
+            patched.setenv(name, "")
         store = Store(tmp_path_factory.mktemp("undisturbed"))
         site = Site(store)
         assert site.go().state == "finished"
@@ -151,19 +150,25 @@ def test_a_race_that_dies_again_and_again_ends_as_if_nothing_had_happened(
     draw, site = random.Random(seed), Site(store)
     shown: dict[tuple, tuple] = {}
     for _ in range(4):
-        if draw.random() < 0.5:
-            site.die(after=draw.randrange(1, EVENTS // 3))
-        else:  # amid writing: of a checkpoint, a picture, or the rows
-            with monkeypatch.context() as patched, contextlib.suppress(Died):
+        with monkeypatch.context() as patched, contextlib.suppress(Died):
+            if draw.random() < 0.5:
+                site.at = {draw.randrange(1, EVENTS // 3): _die}
+            else:  # amid writing: of a checkpoint, a picture, or the rows
                 patched.setattr(os, "fsync", _dies_at(draw.randrange(1, 30), os.fsync))
-                if site.go().state == "finished":  # it was nearly there, and a fast machine writes less often
-                    break
+            site.go()
+        site.at = {}
+        if site.run.state == "finished":  # it was nearly there, and a fast machine writes less often
+            break
         rows = {(row[0], row[1]): row for row in site.kept()["steps"]}
         assert {key: rows.get(key) for key in shown} == shown, "a row that could be seen has changed or gone"
         shown = rows
     assert site.run.state == "finished" or site.go().state == "finished"
     assert site.kept() == undisturbed
     assert max(site.begins) > 0
+
+
+def _die() -> None:
+    raise Died
 
 
 def _dies_at(number: int, real: Callable[[int], None]) -> Callable[[int], None]:
@@ -261,6 +266,7 @@ def test_a_damaged_checkpoint_is_noticed_and_the_one_before_used(
     store: Store, undisturbed: dict, damage: Callable[[bytes], bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(fake_race, "PACE", 0.003)  # slow enough for two checkpoints on any machine
     site = Site(store)
     site.die(after=EVENTS // 2)
     older, newest = (site.folder / name for name in (checkpoints.OLDER, checkpoints.NEWEST))

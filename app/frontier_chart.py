@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+import pandas  # noqa: F401  Plotly takes it as it finds it, half imported too, while another visitor's first page imports it
+
 from app import frontier_texts, theme
 from app.frontier import Point, Source, Task, drawable, efficient
 from ssam.spec import METHODS

@@ -462,6 +462,12 @@ def test_the_pages_modules_never_import_torch() -> None:
     assert subprocess.run([sys.executable, "-c", check], cwd=ROOT, check=False).returncode == 0
 
 
+def test_the_chart_waits_until_pandas_is_whole() -> None:
+    """Plotly looks into a pandas that another thread is still importing; who imports it waits for that thread."""
+    check = "import app.frontier_chart, sys; sys.exit(not hasattr(sys.modules.get('pandas'), 'Series'))"
+    assert subprocess.run([sys.executable, "-c", check], cwd=ROOT, check=False).returncode == 0
+
+
 @pytest.mark.browser
 @pytest.mark.slow
 def test_a_click_on_a_point_shows_it_and_opens_its_race(tmp_path: Path) -> None:

@@ -197,7 +197,7 @@ def test_killed_at_any_statement_it_is_old_or_new(old_url: str) -> None:
         rounds = 0
         while (said := process.stdout.readline().strip()) == "killed":
             rounds += 1
-            assert columns_of_runs(old_url) in (20, 25)
+            assert columns_of_runs(old_url) in (20, 28)
             process.stdin.write("\n")
             process.stdin.flush()
     assert said == "survived"

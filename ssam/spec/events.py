@@ -79,7 +79,8 @@ class StepEvent:
     """One training step of one lane.
 
     ``loss`` is L(w) on the batch (L(w+ε) in a lane that never computes L(w) on all of it); ``grad_norm`` is the norm of the
-    gradient at w, as far as the lane's plan computes it; ``radius`` is ‖m⊙ε‖₂; ``ascent_gap`` is L(w+ε) − L(w). The last
+    gradient at w, as far as the lane's plan computes it, ``perturbed_norm`` that of the whole gradient at w+ε, which the update
+    is made of (None for a step that perturbs nothing); ``radius`` is ‖m⊙ε‖₂; ``ascent_gap`` is L(w+ε) − L(w). The last
     two are None for SGD, the gap also where one of the losses is not computed. ``ms`` maps each phase of PHASES that took place to its milliseconds.
     ``ratio`` is this step's time (STEP_PHASES) over that of the SGD step next to it, None without an SGD lane.
     """
@@ -95,11 +96,15 @@ class StepEvent:
     ascent_gap: float | None
     ms: dict[str, float]
     ratio: float | None
+    perturbed_norm: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class EpochEvent:
-    """One evaluation. ``final`` is True once per lane, on the whole test set; before that on ``test_size`` images."""
+    """One evaluation. ``final`` is True once per lane, on the whole test set; before that on ``test_size`` images.
+
+    ``eigenvalue`` is the estimate of λ₁, the largest eigenvalue of the Hessian, where the race asks for it at this epoch;
+    ``eigenvalue_residual`` ‖Hv − λ₁v‖/|λ₁| of it, 0 where it is exact; ``eigenvalue_ms`` what it took."""
 
     lane: str
     step: int
@@ -112,13 +117,17 @@ class EpochEvent:
     test_accuracy: float
     test_size: int
     final: bool
+    eigenvalue: float | None = None
+    eigenvalue_residual: float | None = None
+    eigenvalue_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class MaskEvent:
     """A sparse lane has a new mask. ``changed`` is the share of entries that differ from the last mask, ``overlap``
     the IoU of the perturbed sets (None for the first mask). ``heatmaps`` maps a layer's name to uint8 pictures
-    (at most 64×64, 255 = every weight of the cell is perturbed); ``densities`` to its exact density."""
+    (at most 64×64, 255 = every weight of the cell is perturbed); ``densities`` to its exact density; ``bits`` to the mask
+    itself, packed eight weights a byte in the tensor's logical order (empty for networks too large for that)."""
 
     lane: str
     step: int
@@ -128,6 +137,17 @@ class MaskEvent:
     overlap: float | None
     densities: dict[str, float] = field(repr=False)
     heatmaps: dict[str, np.ndarray] = field(repr=False)
+    bits: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Snapshot:
+    """A lane's weights and BatchNorm statistics after ``step`` steps (0: before the first), by the names of ``state_dict``."""
+
+    lane: str
+    step: int
+    epoch: float
+    weights: dict[str, np.ndarray] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,4 +189,4 @@ class Checkpoint:
     state: dict[str, Any] = field(repr=False)
 
 
-Event = Preparing | Started | StepEvent | EpochEvent | MaskEvent | LaneEnded | Result | Checkpoint
+Event = Preparing | Started | StepEvent | EpochEvent | MaskEvent | Snapshot | LaneEnded | Result | Checkpoint

@@ -155,6 +155,8 @@ class RaceSpec(Frozen):
     ``label_noise`` the share of training labels replaced by a uniformly drawn *other* class;
     ``mask_interval`` is in epochs; ``fisher_batch`` is how many samples share one gradient in the Fisher scores (1 is exact,
     more takes fewer and is rougher); ``seconds`` is each lane's own compute time and counts on that clock only.
+    ``snapshot_interval`` is in epochs: so often each lane's weights are kept, to be looked at later, its first weights too;
+    ``eigenvalue_interval`` likewise, for λ₁ of the Hessian during the race. None: never.
 
     On the ``epochs`` clock every lane sees ``epochs`` epochs. On the ``gradients`` clock every lane gets as many
     forward+backward passes as the dearest lane needs for ``epochs`` epochs; mask refreshes are not counted. On the
@@ -183,6 +185,8 @@ class RaceSpec(Frozen):
     clock: Literal["epochs", "gradients", "seconds"] = "epochs"
     seconds: float = Field(default=30.0, ge=1.0, le=86_400.0)
     image_size: int | None = Field(default=None, ge=8, le=512)
+    snapshot_interval: int | None = Field(default=None, ge=1, le=1000)
+    eigenvalue_interval: int | None = Field(default=None, ge=1, le=1000)
     device: str = "auto"
 
     @field_validator("dataset")
@@ -330,7 +334,7 @@ def explain(error: ValidationError, model: type[BaseModel] | None = None) -> str
     field = ".".join(str(part) for part in first["loc"])
     shown = repr(str(first["input"])[:60])
     if first["type"] == "extra_forbidden":
-        return f"{field[:40]!r} is not a setting; allowed: {', '.join(RaceSpec.model_fields)}"
+        return f"{field[:40]!r} is not a setting; allowed: {', '.join((model or RaceSpec).model_fields)}"
     if first["type"] == "value_error":
         message = first["msg"].removeprefix("Value error, ")
         return message if not field or shown in message else f"{field} {shown}: {message}"

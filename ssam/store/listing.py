@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, Row, func, select, true
 
 from ssam.spec import RaceSpec
+from ssam.spec.analysis import AnalysisSpec
 from ssam.spec.estimate import FORWARDS_PER_GRADIENT, Rate, default_rate, image_gmacs
 from ssam.store.reader import lane_progress
 from ssam.store.schema import lanes, runs
@@ -46,7 +47,9 @@ def _view(row: Row, its_lanes: list[Row], races_ahead: int | None) -> Run:
         exclusive=row.exclusive,
         checkpointed=row.checkpointed,
         slot=row.slot,
-        progress=sum(lane_progress(lane, spec) for lane in its_lanes) / max(1, len(its_lanes)),
+        progress=sum(lane_progress(lane, spec) for lane in its_lanes) / max(1, len(its_lanes)) + (row.done or 0.0),
+        parent=row.parent,
+        analysis=AnalysisSpec.model_validate_json(row.analysis) if row.analysis else None,
     )
 
 

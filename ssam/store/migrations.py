@@ -6,7 +6,7 @@ they were then and take nothing from schema.py. A column that is added is nullab
 
 from collections.abc import Callable
 
-from sqlalchemy import Boolean, Column, Connection, Double, Integer, MetaData, String, Table, false, text
+from sqlalchemy import Boolean, Column, Connection, Double, Integer, MetaData, String, Table, Text, false, text
 from sqlalchemy.schema import CreateColumn
 
 from ssam.spec import RaceSpec
@@ -28,7 +28,7 @@ def upgrade(connection: Connection) -> None:
         connection.execute(text("UPDATE meta SET schema_version = :version"), {"version": found})
 
 
-def _queue_and_owners(connection: Connection) -> None:
+def _queue_owners_and_analyses(connection: Connection) -> None:
     _add_columns(
         connection,
         "runs",
@@ -38,7 +38,18 @@ def _queue_and_owners(connection: Connection) -> None:
         Column("slot", String(200)),
         Column("checkpointed", Double),
         Column("attempts", Integer, nullable=False, server_default="0"),
+        Column("parent", String(40)),
+        Column("analysis", Text),
+        Column("done", Double),
     )
+    for table in ("steps", "bins"):
+        _add_columns(connection, table, Column("perturbed_norm", Double))
+    _add_columns(
+        connection,
+        "epochs",
+        *(Column(name, Double) for name in ("eigenvalue", "eigenvalue_residual", "eigenvalue_ms")),
+    )
+    connection.execute(text("CREATE INDEX ix_runs_parent ON runs (parent)"))
     connection.execute(text("CREATE INDEX ix_runs_digest ON runs (digest)"))
     connection.execute(text("CREATE INDEX ix_runs_owner_started ON runs (owner, started)"))
     Table(
@@ -72,4 +83,4 @@ def _add_columns(connection: Connection, table: str, *columns: Column) -> None:
         connection.execute(text(f"ALTER TABLE {table} ADD COLUMN {words}"))
 
 
-STEPS: dict[int, Callable[[Connection], None]] = {1: _queue_and_owners}
+STEPS: dict[int, Callable[[Connection], None]] = {1: _queue_owners_and_analyses}

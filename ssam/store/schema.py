@@ -76,6 +76,9 @@ runs = Table(
     Column("slot", String(200)),  # given
     Column("checkpointed", Double),
     Column("attempts", Integer, nullable=False, server_default="0"),  # starts since the newest checkpoint
+    Column("parent", String(40), index=True),  # the race that an analysis is about
+    Column("analysis", Text),
+    Column("done", Double),  # share of an analysis, 0–1
     Index("ix_runs_owner_started", "owner", "started"),
 )
 
@@ -119,9 +122,10 @@ steps = Table(
     metadata,
     *_lane_key(),
     Column("step", BigInteger, primary_key=True),
-    *(Column(name, BigInteger if name == "gradients" else Double) for name in STEP_VALUES),
+    *(Column(name, BigInteger if name == "gradients" else Double) for name in STEP_VALUES if name != "perturbed_norm"),
     *(Column(f"ms_{phase}", Double) for phase in PHASES),
     Column("ratio", Double),
+    Column("perturbed_norm", Double),  # where the upgrade puts it
     sqlite_with_rowid=False,
 )
 
@@ -150,6 +154,9 @@ epochs = Table(
     Column("test_loss", Double),
     Column("test_accuracy", Double),
     Column("test_size", Integer, nullable=False),
+    Column("eigenvalue", Double),
+    Column("eigenvalue_residual", Double),
+    Column("eigenvalue_ms", Double),
     sqlite_with_rowid=False,
 )
 

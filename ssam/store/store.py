@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+import numpy as np
 from sqlalchemy import (
     ColumnElement,
     bindparam,
@@ -24,9 +25,10 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from ssam.spec import RaceSpec
+from ssam.spec.analysis import AnalysisSpec, Found, Moment
 from ssam.spec.estimate import Rate
 from ssam.spec.host import default_home
-from ssam.store import images, listing, reader
+from ssam.store import analyses, images, listing, reader
 from ssam.store.database import default_url, open_database
 from ssam.store.schema import owners, runs
 from ssam.store.views import ALIVE, ENDED, RESUMABLE, Heatmap, Run, State, Want, Window
@@ -105,9 +107,12 @@ class Store:
     def create_run(self, spec: RaceSpec, request_id: str, owner: str = "", exclusive: bool = False) -> str:
         """Queues a race and returns its id, which cannot be guessed. The same ``request_id`` again makes no second
         race: it returns the id of the first."""
+        return self._create(spec, request_id, owner, exclusive, {"digest": spec.digest})
+
+    def _create(self, spec: RaceSpec, request_id: str, owner: str, exclusive: bool, about: dict[str, Any]) -> str:
         run_id = secrets.token_urlsafe(16)
         row: dict[str, Any] = {"id": run_id, "request_id": request_id, "owner": owner, "spec": spec.model_dump_json()}
-        row |= {"digest": spec.digest, "device": spec.device, "exclusive": exclusive}
+        row |= {"device": spec.device, "exclusive": exclusive, **about}
         row |= {"created": time.time(), "state": "queued", "want": "run"}
         try:
             with self._engine.begin() as connection:
@@ -117,6 +122,12 @@ class Store:
             assert known is not None
             return known
         return run_id
+
+    def create_analysis(self, run: Run, analysis: AnalysisSpec, request_id: str, owner: str = "") -> str:
+        """Queues an analysis of a race and returns its id; the same ``request_id`` again returns the first one's."""
+        about = {"parent": run.id, "analysis": analysis.model_dump_json(exclude_defaults=True)}
+        about |= {"digest": analysis.digest(run.id, run.checkpointed)}
+        return self._create(run.spec, request_id, owner, False, about)
 
     def requested(self, request_id: str) -> str | None:
         """The run that this request made; None where it has made none."""
@@ -130,8 +141,8 @@ class Store:
             return next(iter(listing.views(connection, rows)), None)
 
     def runs(self, limit: int = 50, owner: str | None = None) -> list[Run]:
-        """The newest runs, newest first: everybody's, or one owner's."""
-        mine = true() if owner is None else runs.c.owner == owner
+        """The newest races, newest first: everybody's, or one owner's."""
+        mine = runs.c.analysis.is_(None) & (true() if owner is None else runs.c.owner == owner)
         with self._engine.connect() as connection:
             newest = select(runs).where(mine).order_by(runs.c.created.desc(), runs.c.key.desc()).limit(limit)
             return listing.views(connection, connection.execute(newest).all())
@@ -150,13 +161,20 @@ class Store:
             return next(iter(listing.views(connection, connection.execute(newest).all())), None)
 
     def delete(self, run_id: str) -> bool:
-        """Takes a run away with all that was kept of it; False where its process is alive, or there is none."""
-        gone = (runs.c.id == run_id) & runs.c.state.not_in(ALIVE)
+        """Takes a run away with all that was kept of it, its analyses too; False where a process of one is alive, or there is none."""
+        whole = (runs.c.id == run_id) | (runs.c.parent == run_id)
         with self._engine.begin() as connection:
-            found = connection.execute(delete(runs).where(gone)).rowcount > 0  # the other tables follow by themselves
-        if found and self.run_folder(run_id).exists():
-            shutil.rmtree(self.run_folder(run_id))
-        return found
+            found = connection.execute(select(runs.c.id, runs.c.state).where(whole)).all()
+            if run_id not in {row.id for row in found} or any(row.state in ALIVE for row in found):
+                return False
+            gone = delete(runs).where(whole, runs.c.state.not_in(ALIVE))  # the other tables follow by themselves
+            if connection.execute(gone).rowcount != len(found):  # one has just started
+                connection.rollback()
+                return False
+        for row in found:
+            if self.run_folder(row.id).exists():
+                shutil.rmtree(self.run_folder(row.id))
+        return True
 
     # Steering: every change of state is one UPDATE that says which states it may leave
 
@@ -282,6 +300,33 @@ class Store:
         """One layer's mask as it was made at ``step`` (default: the newest); None where there is none."""
         with self._engine.connect() as connection:
             return reader.heatmap(connection, self.run_folder(run_id), run_id, lane, layer, step)
+
+    # Analyses
+
+    def analyses(self, run_id: str) -> list[Run]:
+        """What has been or is being measured on a race, newest first."""
+        with self._engine.connect() as connection:
+            return analyses.of_race(connection, run_id)
+
+    def measured(self, digest: str) -> Run | None:
+        """The newest analysis of this digest that has not failed or been stopped; None where there is none."""
+        same = (runs.c.digest == digest) & runs.c.analysis.is_not(None) & runs.c.state.not_in(RESUMABLE)
+        with self._engine.connect() as connection:
+            newest = select(runs).where(same).order_by(runs.c.created.desc(), runs.c.key.desc()).limit(1)
+            return next(iter(listing.views(connection, connection.execute(newest).all())), None)
+
+    def keep_found(self, run_id: str, found: Found) -> None:
+        """Keeps what an analysis knows so far. Raises OSError where there is no room: then everything is as it was."""
+        with self._engine.begin() as connection:
+            analyses.keep(connection, self.run_folder(run_id), run_id, found)
+
+    def found_arrays(self, run_id: str) -> dict[str, np.ndarray]:
+        """What an analysis has to draw so far (its numbers are in ``Run.result``); empty before there is anything."""
+        return analyses.arrays(self.run_folder(run_id))
+
+    def snapshots(self, run_id: str) -> list[Moment]:
+        """The moments of a race whose weights are kept, by lane and step."""
+        return analyses.snapshots(self.run_folder(run_id))
 
     def table(self, run_id: str) -> "DataFrame | None":
         """One row per lane and evaluation, for a CSV file; None for an unknown id."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ssam.spec import RaceSpec
+from ssam.spec.analysis import AnalysisSpec
 
 State = Literal["queued", "starting", "running", "paused", "finished", "stopped", "failed", "interrupted"]
 Want = Literal["run", "pause", "stop"]
@@ -13,7 +14,7 @@ ALIVE: tuple[State, ...] = ("starting", "running")  # a race process should exis
 ENDED: tuple[State, ...] = ("finished", "stopped", "failed", "interrupted")  # nothing more will happen by itself
 RESUMABLE: tuple[State, ...] = ("paused", "stopped", "failed", "interrupted")  # may be queued again
 
-CURVES = ("step", "epoch", "gradients", "seconds", "loss", "grad_norm", "radius", "ascent_gap")
+CURVES = ("step", "epoch", "gradients", "seconds", "loss", "grad_norm", "radius", "ascent_gap", "perturbed_norm")
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,8 @@ class Run:
     ``races_ahead`` counts the races that run or are queued before it, and is None unless queued. ``shared`` is True where another race ran on this
     machine at the same time, so that step times are not to be trusted; an ``exclusive`` race runs alone.
     ``checkpointed`` is when its newest checkpoint was written. ``slot`` is the device it was given, such as ``cuda:1``.
-    ``progress`` is 0–1, the mean of the lanes.
+    ``progress`` is 0–1, the mean of the lanes. An analysis is a run too: ``analysis`` says what is measured on the race ``parent``, whose
+    ``spec`` it has.
     """
 
     id: str
@@ -57,6 +59,8 @@ class Run:
     checkpointed: float | None
     slot: str | None
     progress: float
+    parent: str | None = None
+    analysis: AnalysisSpec | None = None
 
 
 @dataclass(frozen=True)

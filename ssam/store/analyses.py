@@ -1,0 +1,68 @@
+"""What was measured on the weights of races: rows of ``runs`` with a parent, and a file of arrays each.
+
+All functions take a connection or a folder; ``Store`` is how others reach them.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from sqlalchemy import Connection, select, update
+
+from ssam.spec.analysis import Found, Moment
+from ssam.store.files import write_whole
+from ssam.store.listing import views
+from ssam.store.schema import runs
+from ssam.store.views import Run
+from ssam.store.writer import finite
+
+ARRAYS = "found.npz"
+
+
+def of_race(connection: Connection, run_id: str) -> list[Run]:
+    """The analyses of a race, newest first."""
+    newest = select(runs).where(runs.c.parent == run_id).order_by(runs.c.created.desc(), runs.c.key.desc())
+    return views(connection, connection.execute(newest).all())
+
+
+def keep(connection: Connection, folder: Path, run_id: str, found: Found) -> None:
+    """What is known so far takes the place of what was: the arrays first, then the row."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(folder / ARRAYS, lambda file: save_arrays(file, found.arrays))
+    told = json.dumps(finite({"about": found.about, "rows": found.rows}))
+    which = update(runs).where(runs.c.id == run_id)
+    connection.execute(which.values(done=found.done, message=found.message, result=told))
+
+
+def arrays(folder: Path) -> dict[str, np.ndarray]:
+    """What an analysis has to draw so far; empty before there is anything."""
+    path = folder / ARRAYS
+    return load_arrays(path) if path.exists() else {}
+
+
+def snapshot_file(folder: Path, moment: Moment) -> Path:
+    """Where the weights of one lane after so many steps lie."""
+    return folder / "weights" / f"{moment.lane}-{moment.step}.npz"
+
+
+def snapshots(folder: Path) -> list[Moment]:
+    """The kept weights of a race, by lane and step."""
+    names = (path.stem.split("-") for path in (folder / "weights").glob("[0-9]*-[0-9]*.npz"))
+    return sorted(Moment(int(lane), int(step)) for lane, step in names)
+
+
+def save_arrays(file: BinaryIO, named: Mapping[str, np.ndarray]) -> None:
+    # An array may be called "file", which is savez's own argument: hence the prefix.
+    np.savez_compressed(file, **{f"m/{name}": array for name, array in named.items()})  # type: ignore[arg-type]
+
+
+def load_arrays(path: Path) -> dict[str, np.ndarray]:
+    with np.load(path, allow_pickle=False) as kept:
+        return {name.removeprefix("m/"): kept[name] for name in kept.files}
+
+
+def about(run: Run) -> dict[str, Any]:
+    """What was measured on, and how: device, images, lanes …; empty before there is anything."""
+    return run.result["about"] if run.result else {}

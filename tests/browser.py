@@ -32,8 +32,9 @@ def chromium() -> Iterator[Browser]:
 
 
 @contextmanager
-def app_server(home: Path) -> Iterator[str]:
-    """The app on a free port of this machine, with ``home`` as its home folder; gives the address."""
+def app_server(home: Path, **settings: str) -> Iterator[str]:
+    """The app on a free port of this machine, with ``home`` as its home folder; gives the address. Its database is SQLite unless
+    the settings name another."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -43,7 +44,7 @@ def app_server(home: Path) -> Iterator[str]:
         server = subprocess.Popen(
             [sys.executable, "-m", "streamlit", "run", "app/main.py", f"--server.port={port}"],
             cwd=ROOT,
-            env={**environment, "SSAM_HOME": str(home)},
+            env={**environment, "SSAM_HOME": str(home), **settings},
             stdout=log,
             stderr=log,
         )

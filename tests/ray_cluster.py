@@ -4,11 +4,17 @@
 that has a race, ``count`` prints how many have one.
 """
 
+import importlib.util
 import os
 import shutil
+import subprocess
 import sys
+from pathlib import Path
 
 import psutil
+
+PROJECT = Path(__file__).resolve().parents[1]
+missing = importlib.util.find_spec("ray") is None
 
 # Ray's name for it; elsewhere it takes the first address that others can reach. Read when ray is imported.
 LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}
@@ -38,6 +44,46 @@ def main() -> None:
 def has_race(node) -> bool:
     raylet = psutil.Process(node.all_processes["raylet"][0].process.pid)
     return any("NodeRace" in child.name() or "NodeRace" in " ".join(child.cmdline()) for child in raylet.children())
+
+
+class Cluster:
+    """The cluster, in a process of its own."""
+
+    def __init__(self, home):
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.ray_cluster"],
+            cwd=PROJECT,
+            env={**os.environ, "SSAM_HOME": str(home), "PYTHONPATH": str(PROJECT)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        self.address = self._answer("at")
+
+    def lose_the_node_of_the_race(self):
+        assert self._ask("lose") == "1"
+
+    def races(self):
+        return int(self._ask("count"))
+
+    def close(self):
+        """Returns the processes that it left behind."""
+        members = [p for p in psutil.process_iter() if os.getsid(p.pid) == self._process.pid]
+        self._process.communicate(timeout=60)
+        _, alive = psutil.wait_procs(members, timeout=10)
+        return [p for p in alive if p.status() != psutil.STATUS_ZOMBIE]
+
+    def _ask(self, command):
+        self._process.stdin.write(f"{command}\n")
+        self._process.stdin.flush()
+        return self._answer("busy")
+
+    def _answer(self, word):
+        while line := self._process.stdout.readline():
+            if line.startswith(f"{word} "):
+                return line.split()[1]
+        raise AssertionError("the cluster has ended")
 
 
 if __name__ == "__main__":

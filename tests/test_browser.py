@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from playwright.sync_api import Browser, expect
 
 from ssam.store import Store
 from tests.browser import LIVE, Watched, app_server, chromium, end_runner, wait_until
+from tests.ray_cluster import LOOPBACK, Cluster, missing
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -18,31 +21,52 @@ CHART = "live.querySelector('[data-panel=accuracy] .chart')"
 ZOOM = f"[...{CHART}.layout.xaxis.range, ...{CHART}.layout.yaxis.range].join()"
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A home folder of its own. The runner it gets is ended with the tests: nothing else would."""
-    folder = tmp_path_factory.mktemp("home")
-    yield folder
-    end_runner(folder)
+@dataclass(frozen=True)
+class Lab:
+    address: str
+    store: Store
 
 
 @pytest.fixture(scope="module")
-def address(home: Path) -> Iterator[str]:
-    with app_server(home) as address:
-        yield address
+def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """The app with a home folder of its own, SQLite and a local runner unless a test asks for PostgreSQL, or for the races to
+    be on a Ray cluster. The runner it gets is ended with the tests: nothing else would."""
+    kind = getattr(request, "param", "SQLite")
+    home = tmp_path_factory.mktemp("home")
+    url, settings = f"sqlite:///{home / 'ssam.db'}", {}
+    if kind == "PostgreSQL":
+        url = request.getfixturevalue("postgres").new_database()
+        settings = {"SSAM_DATABASE_URL": url}
+    elif kind == "Ray":
+        settings = {"SSAM_ENGINE": f"ray://{request.getfixturevalue('cluster').address}", **LOOPBACK}
+    with app_server(home, **settings) as address, closing(Store(home, url)) as store:
+        yield Lab(address, store)
+    end_runner(home)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    if missing:
+        pytest.skip("Ray is not installed: pip install -r requirements-cluster.txt")
+    cluster = Cluster(tmp_path_factory.mktemp("node"))
+    yield cluster
+    assert cluster.close() == []
+
+
+@pytest.fixture(scope="module")
+def address(lab: Lab) -> str:
+    return lab.address
+
+
+@pytest.fixture(scope="module")
+def store(lab: Lab) -> Store:
+    return lab.store
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with chromium() as browser:
         yield browser
-
-
-@pytest.fixture(scope="module")
-def store(home: Path, address: str) -> Iterator[Store]:
-    store = Store(home, f"sqlite:///{home / 'ssam.db'}")
-    yield store
-    store.close()
 
 
 @pytest.fixture
@@ -60,6 +84,7 @@ def warm(store: Store) -> None:
     wait_until((store.home / "machine.json").exists, 60)
 
 
+@pytest.mark.parametrize("lab", ["SQLite", "PostgreSQL", "Ray"], indirect=True, scope="module")
 def test_a_race_from_start_to_stop(watched: Watched, address: str, store: Store) -> None:
     page = watched.page
     opened = time.monotonic()

@@ -163,7 +163,7 @@ def test_a_process_that_dies_ends_the_others_with_one_line(tmp_path):
     finally:
         first.kill()
         second.kill()
-    assert first.returncode == 2
+    assert first.returncode == 2, errors
     last = "ssam race (process 0 of 2, counted from 0): another process of this race has ended or cannot be reached"
     assert errors.splitlines()[-1] == last
     assert "Traceback" not in errors

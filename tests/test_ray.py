@@ -1,13 +1,10 @@
 """Races on a Ray cluster of several nodes, on one machine: real runner, real actors, a node that is killed."""
 
-import importlib.util
 import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 
-import psutil
 import pytest
 
 from ssam.jobs import ray_engine
@@ -16,11 +13,9 @@ from ssam.spec import parse_spec
 from ssam.spec.events import EpochEvent
 from ssam.store import Person, Store
 from tests.fake_race import BAD_INPUT, BUG, ENDLESS, LONG, STEPS
-from tests.ray_cluster import LOOPBACK
+from tests.ray_cluster import LOOPBACK, PROJECT, Cluster, missing
 
-PROJECT = Path(__file__).resolve().parents[1]
 ADA = Person("ada")
-missing = importlib.util.find_spec("ray") is None
 
 
 def on_a_cluster(test):
@@ -34,46 +29,6 @@ def wait_for(what, seconds=120.0):
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.05)
     return found
-
-
-class Cluster:
-    """The cluster, in a process of its own."""
-
-    def __init__(self, home):
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.ray_cluster"],
-            cwd=PROJECT,
-            env={**os.environ, "SSAM_HOME": str(home), "PYTHONPATH": str(PROJECT)},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        self.address = self._answer("at")
-
-    def lose_the_node_of_the_race(self):
-        assert self._ask("lose") == "1"
-
-    def races(self):
-        return int(self._ask("count"))
-
-    def close(self):
-        """Returns the processes that it left behind."""
-        members = [p for p in psutil.process_iter() if os.getsid(p.pid) == self._process.pid]
-        self._process.communicate(timeout=60)
-        _, alive = psutil.wait_procs(members, timeout=10)
-        return [p for p in alive if p.status() != psutil.STATUS_ZOMBIE]
-
-    def _ask(self, command):
-        self._process.stdin.write(f"{command}\n")
-        self._process.stdin.flush()
-        return self._answer("busy")
-
-    def _answer(self, word):
-        while line := self._process.stdout.readline():
-            if line.startswith(f"{word} "):
-                return line.split()[1]
-        raise AssertionError("the cluster has ended")
 
 
 @pytest.fixture(scope="module")

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tests.drills.lab import Lab, wait_for
 
-LONGEST = 3.0  # seconds from when a race is there, or trains, to the next blow
+LONGEST = 0.25  # of an undisturbed race's time, from when a race is there, or trains, to the next blow
 
 
 @dataclass
@@ -62,7 +62,7 @@ class Drill:
             self.lab.wait_training(run_id)
         pid = self.wait_alive(run_id)
         if pid is not None:
-            time.sleep(self.draw.uniform(0, LONGEST))
+            time.sleep(self.draw.uniform(0, LONGEST * undisturbed().seconds))
         self.lab.look(run_id)
         return pid
 
@@ -73,7 +73,7 @@ class Drill:
         run = self.lab.run(run_id)
         self.lab.look(run_id)
         self.races += 1
-        if run.state != "finished" or self.lab.kept(run_id) != undisturbed():
+        if run.state != "finished" or self.lab.kept(run_id) != undisturbed().kept:
             self.differing += 1
             self.facts.setdefault("differences", []).append(f"{run.state}: {run.message}")
 
@@ -96,18 +96,25 @@ def median_and_worst(seconds: list[float]) -> dict[str, float]:
     return {"median": round(statistics.median(seconds), 3), "worst": round(max(seconds), 3)}
 
 
+class Undisturbed(NamedTuple):
+    """What is stored of the lesson when nothing happens to it, and how long it trains on this machine."""
+
+    kept: dict[str, Any]
+    seconds: float
+
+
 @cache
-def undisturbed() -> dict[str, Any]:
-    """What is stored of the lesson when nothing happens to it."""
+def undisturbed() -> Undisturbed:
     with lab_in_a_folder() as lab:
         lab.start_runner()
         run_id = lab.race()
         run = lab.wait_state(run_id, "finished", "failed", "interrupted")
         assert run.state == "finished", f"{run.message}\n{lab.store.log_tail(run_id)}"
-        kept = lab.kept(run_id)
+        kept, window = lab.kept(run_id), lab.store.window(run_id, points=1)
+        assert window is not None
         assert lab.close() == 0
     assert all(len(kept[name]) > 10 for name in ("steps", "bins", "epochs", "masks", "pictures"))
-    return kept
+    return Undisturbed(kept, window.elapsed)
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ from ssam.spec import DATASETS, METHODS, MODELS, RaceSpec, parse_spec, preset, p
 
 CUSTOM = "custom"
 PLAIN = tuple(name for name in RaceSpec.model_fields if name != "lanes")
+WIDE = 140  # pixels: a field with a long label
 OPTIONAL = {name for name in PLAIN if RaceSpec.model_fields[name].default is None}  # may be left empty
 
 
@@ -174,6 +175,8 @@ def _more(lab: Lab) -> None:
         _number("fisher_samples", step=64)
         _number("fisher_batch", step=1)
         _number("image_size", step=8, empty=str(DATASETS[st.session_state["dataset"]].size or 64))
+        _number("snapshot_interval", step=1, width=WIDE, empty="never")
+        _number("eigenvalue_interval", step=1, width=WIDE, empty="never")
     _select(texts.AUGMENTATIONS, "augment")
     _select(texts.NORMS, "norm")
     _select(texts.CLOCKS, "clock")

@@ -26,3 +26,13 @@ def accuracies(name: str) -> str:
         f"{labels}, {spec.epochs} epochs, seeds {', '.join(str(run['seed']) for run in record['runs'])}: "
         f"{', '.join(lanes)} (mean ± standard deviation)."
     )
+
+
+def eigenvalue_cost() -> str:
+    """One sentence: the share of a race's time that λ₁ took at every epoch; empty where that has not been measured."""
+    file = ASSETS / "measured" / "inside.json"
+    if not file.exists():
+        return ""
+    record = json.loads(file.read_text(encoding="utf-8"))
+    share, title = record["eigenvalue"]["share"], preset(record["race"]["preset"]).title
+    return f"Measured at every epoch of the race *{title}*: {100 * share:.1f} % of its time."

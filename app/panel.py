@@ -1,6 +1,7 @@
 """What the live panel is told of a race."""
 
 import base64
+import statistics
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +14,10 @@ from ssam.store import LaneWindow, Run, Window
 from ssam.store.views import CURVES, ENDED
 
 EVALUATIONS = 150
-EVALUATED = ("epoch", "step", "gradients", "seconds", "train_loss", "test_loss", "test_accuracy", "test_size", "final")
+EVALUATED = (
+    *("epoch", "step", "gradients", "seconds", "train_loss", "test_loss", "test_accuracy", "test_size", "final"),
+    *("eigenvalue", "eigenvalue_residual"),
+)
 PHASES = [{"name": name, "title": title, "color": theme.PHASE_COLORS[name]} for name, title in texts.PHASES.items()]
 
 
@@ -34,6 +38,8 @@ def race(run: Run, window: Window, waiting: str) -> dict[str, Any]:
         "testSize": info.get("test_size"),
         "epochs": run.spec.epochs if run.spec.clock == "epochs" else None,
         "ends": _ends(run.spec, info),
+        "stepsPerEpoch": info.get("steps_per_epoch"),
+        "eigenvalues": _eigenvalues(run.spec, window),
         "lanes": [
             {
                 "title": title,
@@ -49,6 +55,7 @@ def race(run: Run, window: Window, waiting: str) -> dict[str, Any]:
         "layers": window.layers,
         "phases": PHASES,
         "texts": texts.SEEING,
+        "curveTexts": texts.SEEING_CURVE,
     }
 
 
@@ -95,6 +102,16 @@ def _evaluations(rows: list[dict[str, Any]]) -> dict[str, list[float | None]]:
         every *= 2
     kept = [row for at, row in enumerate(rows) if at % every == 0 or at >= len(rows) - 2]
     return {name: [row[name] for row in kept] for name in EVALUATED}
+
+
+def _eigenvalues(spec: RaceSpec, window: Window) -> dict[str, float | None] | None:
+    """What λ₁ costs: milliseconds a time, and its share of the race's time; None where the race does not measure it."""
+    if spec.eigenvalue_interval is None:
+        return None
+    took = [ms for lane in window.lanes for row in lane.epochs if (ms := row["eigenvalue_ms"]) is not None]
+    if not took or not window.elapsed:
+        return {"ms": None, "share": None}
+    return {"ms": statistics.fmean(took), "share": sum(took) / 1000 / window.elapsed}
 
 
 def _final(result: dict[str, Any]) -> dict[str, Any]:

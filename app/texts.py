@@ -2,8 +2,9 @@
 
 import re
 
-from app.measured import accuracies
+from app.measured import accuracies, eigenvalue_cost
 from ssam.spec import LaneSpec
+from ssam.spec.estimate import HESSIAN_IMAGES, HESSIAN_PRODUCTS
 
 WELCOME = """
 # Watch sharpness-aware training happen
@@ -33,6 +34,8 @@ SEEING = {
         "Ascent gap: L(w+ε) − L(w), how much the loss rises at the perturbed weights. Effective radius: ‖m⊙ε‖. "
         "With the full norm a mask makes it shorter than rho; a random half leaves about 0.71 rho. So at equal rho a "
         "sparser lane is also one with a smaller radius, unless its rho makes up for it or its norm is masked.",
+        "Gradient norm: of the gradient at w, as far as the step computes it. At w+ε: of the whole gradient there, which the "
+        "update is made of; SGD has none.",
     ),
     "masks": (
         "Which weights are perturbed in the ascent step. Every cell is a patch of the layer's weights: the stronger the "
@@ -55,6 +58,25 @@ SEEING = {
         "makes, in colour what the ascent adds under the newest mask. So the coloured area is the counted price. A finished "
         "race's time is that of all its steps, under every mask it had. Where only every k-th step perturbs, all numbers "
         "are means over k steps.",
+    ),
+}
+
+SEEING_CURVE = {  # in place of what is said of the other curves of the steps
+    "convergence": (
+        "How fast the gradient shrinks: the mean of its squared norm over the first T steps, on logarithmic axes. Bold at w, "
+        "dotted at w+ε, each of the batch that the step was made with. Where a point stands for several steps, the mean of "
+        "their norms is squared.",
+        "The guide line c·log T/√T is the rate proved for SAM and SSAM under the paper's assumptions (Mi et al. 2022), through "
+        "the first lane's value at the end of the first epoch. The theorem is about the gradient of the whole loss. Gradients of "
+        "batches carry noise that does not vanish, so a curve that ends flat is no contradiction.",
+    ),
+    "eigenvalue": (
+        "λ₁, the largest eigenvalue of the Hessian of the training loss: how sharply the loss bends in its sharpest direction. By "
+        f"power iteration on {HESSIAN_IMAGES} training images with the labels that the race trains on, the same for all lanes, "
+        "BatchNorm as in evaluation.",
+        f"It makes {HESSIAN_PRODUCTS} products of the Hessian with a vector at a time and goes on from the last vector, so the first "
+        "estimates are rough. None lies above λ₁ itself. Early in training the eigenvalue of largest magnitude may be a "
+        "negative one: power iteration finds that. The residual ‖Hv − λ₁v‖/|λ₁| says how rough: 0 is exact.",
     ),
 }
 
@@ -126,6 +148,8 @@ LABELS = {
     "norm": "Norm",
     "clock": "Clock",
     "seconds": "Seconds a lane",
+    "snapshot_interval": "Keep weights every",
+    "eigenvalue_interval": "Measure λ₁ every",
     "device": "Device",
     "region": "Region",
     "stage": "Stage",
@@ -159,6 +183,14 @@ HELP = {
     "exclusive": (
         "No other race runs at the same time, so nothing disturbs the step times. It starts once all others have ended, "
         "and others wait for it."
+    ),
+    "snapshot_interval": (
+        "Epochs between two moments at which each lane's weights are kept, to be looked at later; its first and last ones are "
+        "kept too. Empty: never."
+    ),
+    "eigenvalue_interval": (
+        "Epochs between two estimates of λ₁, the largest eigenvalue of the Hessian, not counted to the lanes' seconds. "
+        f"Empty: never. {eigenvalue_cost()}".strip()
     ),
     "image_size": "Images are resized to this many pixels a side. Empty: the data set's own size, 64 for your images.",
     "upload": "One folder per class, or train/ and test/ (or val/) with one folder per class each.",

@@ -20,7 +20,7 @@ from ssam.spec import DATASETS, METHODS, MODELS, RaceSpec, parse_spec, preset, p
 from ssam.spec.events import EpochEvent, Event, LaneEnded, MaskEvent, Preparing, Result, Started, StepEvent
 from ssam.spec.host import default_home
 from ssam.store import Store, backup
-from ssam.store.writer import finite
+from ssam.store.schema import finite
 
 if TYPE_CHECKING:
     from ssam import bench
@@ -43,6 +43,8 @@ HELP = {
     "norm": "full (as published) or masked",
     "clock": "what the lanes are given equally: epochs, gradients, seconds",
     "seconds": "compute time for each lane, on the seconds clock",
+    "snapshot_interval": "epochs between two moments whose weights the lab keeps; default never (this command keeps no files)",
+    "eigenvalue_interval": "epochs between two estimates of the Hessian's largest eigenvalue; default never",
     "image_size": "resize images to this side, in pixels",
     "device": "auto, cpu, cuda, cuda:N, mps",
 }

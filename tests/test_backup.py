@@ -17,6 +17,8 @@ from filelock import FileLock
 from ssam import cli
 from ssam.jobs import processes
 from ssam.spec import parse_spec
+from ssam.spec.analysis import Moment
+from ssam.spec.events import Snapshot
 from ssam.store import Store, Window, backup
 from tests.fake_race import LONG, STEPS, mask, started, step
 from tests.test_jobs import TORCH, Site, wait_for
@@ -39,7 +41,7 @@ def told(store: Store, run_id: str) -> list[dict[str, Any]]:
 
 
 def filled(home: Path, url: str | None = None) -> Store:
-    """A lab with one race that has ended, its masks, an upload and a teacher."""
+    """A lab with one race that has ended, its masks and weights, an upload and a teacher."""
     store = Store(home, url)
     run_id = store.create_run(LANES, "first", owner="ada")
     with store.writer(run_id) as writer:
@@ -47,6 +49,7 @@ def filled(home: Path, url: str | None = None) -> Store:
         for number in range(1, 31):
             writer.add(step("sgd", number))
         writer.add(mask("ssam-f", 1))
+        writer.add(Snapshot("ssam-f", 0, 0.0, {"conv.weight": np.ones((2, 6), dtype=np.float32)}))
     store.move(run_id, ("queued",), "stopped")
     (store.run_folder(run_id) / "log.txt").write_text("what it said\n")
     (store.run_folder(run_id) / "checkpoint.pt").write_bytes(b"newest")
@@ -119,6 +122,7 @@ def test_what_comes_back_and_what_does_not(tmp_path: Path, database_url: str) ->
         backup.restore(there, file)
         assert contents(there.home) == expected
         assert told(there, run_id) == told(here, run_id)
+        assert there.snapshots(run_id) == [Moment(1, 0)]
         assert there.run(run_id).owner == "ada"
         assert there.is_teacher("grace")
         assert not {path.name for path in there.home.iterdir()} & {"teacher.key", ".restore", ".backup"}

@@ -19,7 +19,17 @@ from ssam.engine import Race, checkpoint, lockstep, race, timing
 from ssam.engine.lane import Lane
 from ssam.models import StagedModel, build_model
 from ssam.spec import parse_spec
-from ssam.spec.events import Checkpoint, LaneEnded, MaskEvent, Preparing, Result, Started, StepEvent
+from ssam.spec.events import (
+    Checkpoint,
+    EpochEvent,
+    LaneEnded,
+    MaskEvent,
+    Preparing,
+    Result,
+    Snapshot,
+    Started,
+    StepEvent,
+)
 
 CLASSIC = "sgd,sam,ssam-f,ssam-d"
 FAST = (
@@ -166,6 +176,30 @@ def test_a_race_broken_at_every_step_is_the_undisturbed_race(tmp_path):
     assert {len(state["ended"]) for state in states} == {0, 1, 2, 3}
     steps = [sum(lane["step_count"] for lane in state["lanes"].values()) for state in states]
     assert steps == list(range(len(states)))
+
+
+@pytest.mark.parametrize("clock", ["epochs", "gradients"])
+def test_what_is_told_of_the_inside_goes_on_to_the_bit(tmp_path, clock):
+    """Weights are told once, whatever the breaks, and power iteration goes on with the vector that it had."""
+    spec = spec_of(lanes="sgd,ssam-d,sam:ascent_interval=3", clock=clock, eigenvalue_interval=1, snapshot_interval=2)
+    events, states = check_relay(spec, tmp_path, itertools.chain([0], random_lengths(clock, 9)))
+    found = [event.eigenvalue for event in events if isinstance(event, EpochEvent) and event.lane == "sgd"]
+    assert len(set(found) - {None}) >= 3
+    assert [event.step for event in events if isinstance(event, Snapshot) and event.lane == "ssam-d"] == [0, 8, 12]
+    vectors = [state["lanes"]["sgd"]["eigenvector"] for state in states]
+    assert vectors[0] is None
+    assert vectors[-1] is not None
+
+
+def test_an_eigenvector_is_asked_for_only_where_it_is_needed(tmp_path, state):
+    assert not any("eigenvector" in lane for lane in state["lanes"].values())  # as in a state from before there was one
+    spec = spec_of(eigenvalue_interval=1)
+    for_it = state | {"spec": spec.digest}
+    with pytest.raises(ValueError, match=r"the checkpoint of lane 'sgd' is not complete: it lacks eigenvector$"):
+        race_of(spec, tmp_path, for_it)
+    for_it["lanes"] = {name: lane | {"eigenvector": [torch.ones(3)]} for name, lane in state["lanes"].items()}
+    with pytest.raises(ValueError, match=r"the checkpoint of lane 'sgd' does not fit this model$"):
+        list(race_of(spec, tmp_path, for_it).events())
 
 
 def test_a_lane_that_has_diverged_stays_so(tmp_path, monkeypatch):

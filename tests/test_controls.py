@@ -51,6 +51,8 @@ races = some.builds(
     model=some.sampled_from([name for name, model in MODELS.items() if model.min_size <= 28]),
     clock=some.sampled_from(["epochs", "gradients", "seconds"]),
     train_size=some.none() | some.integers(4096, 10_000),
+    snapshot_interval=some.none() | some.integers(1, 1000),
+    eigenvalue_interval=some.none() | some.integers(1, 1000),
 )
 
 
@@ -286,3 +288,18 @@ def test_the_fisher_batch_is_a_field_of_the_form(store: Store) -> None:
     app.number_input(key="fisher_batch").set_value(0).run()
     (error,) = app.error
     assert error.value == "Fisher batch '0' must be a whole number from 1 to 256"
+
+
+def test_what_is_told_of_the_inside_of_a_race_is_asked_for_in_the_form(store: Store) -> None:
+    app = page(preset="quick")
+    for name, label in (("snapshot_interval", "Keep weights every"), ("eigenvalue_interval", "Measure λ₁ every")):
+        field = app.number_input(key=name)
+        assert (field.label, field.value, field.placeholder) == (label, None, "never")
+        field.set_value(0).run()
+        assert [error.value for error in app.error] == [f"{label} '0' must be a whole number from 1 to 1000"]
+        app.number_input(key=name).set_value(2).run()
+    assert not app.error
+    start(app)
+    spec = store.runs()[0].spec
+    assert (spec.snapshot_interval, spec.eigenvalue_interval) == (2, 2)
+    assert spec.model_copy(update={"snapshot_interval": None, "eigenvalue_interval": None}) == preset("quick").spec

@@ -26,7 +26,14 @@ ROOT = Path(__file__).resolve().parents[1]
 STEPS = 210
 METHODS = "sgd,sam,ssam-f,ssam-d,ssam:direction=momentum,sam:region=late:norm=masked,ssam-f:ascent_batch=4:sparsity=0.8"
 SMALL = {"image_size": 8, "fisher_samples": 16}
-BATCHNORM = {**SMALL, "train_size": 560, "batch_size": 8, "epochs": 4, "lanes": METHODS}  # 70 steps an epoch
+BATCHNORM = {
+    **SMALL,
+    "train_size": 560,
+    "batch_size": 8,
+    "epochs": 4,
+    "lanes": METHODS,
+    "eigenvalue_interval": 1,
+}  # 70 steps an epoch
 SMOOTH = {  # no BatchNorm: a batch can be shared without a trace
     **SMALL,
     "model": "vit-tiny",
@@ -78,7 +85,7 @@ def differences(a, b, where=""):
 
 @pytest.mark.parametrize("name", [job["name"] for job in JOBS])
 def test_replicas_are_equal_bit_for_bit(states, name):
-    """Weights, BatchNorm statistics, momentum, masks, clocks, losses: the whole state."""
+    """Weights, BatchNorm statistics, momentum, masks, clocks, losses, the vector of λ₁: the whole state."""
     first, second = states[name]
     assert differences(first, second) in (
         [],
@@ -87,6 +94,7 @@ def test_replicas_are_equal_bit_for_bit(states, name):
     if name == "worker":
         assert {lane["step_count"] for lane in first["lanes"].values()} == {STEPS}
         assert not any(lane["diverged"] for lane in first["lanes"].values())
+        assert all(lane["eigenvector"] and lane["last"]["eigenvalue"] for lane in first["lanes"].values())
         assert differences(first["lanes"]["sam"], first["lanes"]["ssam-d"])  # the comparison can see something
 
 

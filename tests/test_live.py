@@ -1,6 +1,8 @@
 """The live panel: what a lane does in a step, as it is told and as it is drawn."""
 
+import base64
 import json
+import re
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -9,16 +11,17 @@ import pytest
 from playwright.sync_api import expect
 from torch import Tensor
 
+from app import panel
 from app.lane_steps import lane_steps, strip
 from ssam.engine.plan import choose_plan
 from ssam.masks import group_mask
 from ssam.models import StagedModel, build_model, parameters_in, stage_shares
 from ssam.spec import RaceSpec, parse_spec
 from ssam.spec.cost import Plan
-from ssam.spec.events import Event, LaneEnded, Layer, MaskEvent, Stage, Started
+from ssam.spec.events import EpochEvent, Event, LaneEnded, Layer, MaskEvent, Stage, Started
 from ssam.store import Store
 from tests.browser import LIVE, Watched, app_server, chromium, end_runner
-from tests.fake_race import started, step
+from tests.fake_race import evaluation, started, step
 from tests.test_app import page
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -191,7 +194,121 @@ def test_every_lane_with_masks_has_them_drawn(store: Store) -> None:
     assert [lane["masked"] for lane in told(store, spec, begun(spec))] == [False, False, True, True]
 
 
+def evaluated(lane: str, number: int, **changed: object) -> EpochEvent:
+    return replace(evaluation(lane, number, final=False), **changed)
+
+
+def test_what_the_eigenvalue_costs_is_told_where_it_is_measured(store: Store) -> None:
+    """Of all evaluations, not only of those that are drawn."""
+    spec = parse_spec({"lanes": "sgd,sam", "eigenvalue_interval": 1})
+    assert sent(store, parse_spec({}), begun(parse_spec({})))["eigenvalues"] is None
+    found = [
+        evaluated("sgd", 10 * at, eigenvalue=5.0, eigenvalue_residual=0.25, eigenvalue_ms=10.0) for at in range(1, 401)
+    ]
+    run_id = store.create_run(spec, "b")
+    store.take(run_id, "cpu")
+    with store.writer(run_id) as writer:
+        for event in (begun(spec), evaluated("sam", 10)):
+            writer.add(event)
+        window = store.window(run_id)
+        assert window is not None
+        assert panel._eigenvalues(spec, window) == {"ms": None, "share": None}
+        for event in found:
+            writer.add(event)
+    assert store.move(run_id, ("starting",), "running")
+    store.heartbeat(run_id, trained=40.0)
+    assert store.move(run_id, ("running",), "stopped")
+    (component,) = page(run=run_id).get("bidi_component")
+    data = json.loads(component.proto.bytes)
+    assert data["eigenvalues"] == {"ms": pytest.approx(10.0), "share": pytest.approx(0.1)}
+    assert data["stepsPerEpoch"] == 10
+    sgd, sam = (
+        {name: np.frombuffer(base64.b64decode(text), dtype="<f4") for name, text in lane["epochs"].items()}
+        for lane in data["lanes"]
+    )
+    assert set(sgd["eigenvalue"]) == {5.0}
+    assert set(sgd["eigenvalue_residual"]) == {0.25}
+    assert np.isnan(sam["eigenvalue"]).all()
+
+
 # What is drawn
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+def test_the_eigenvalue_and_the_convergence_in_a_browser(tmp_path: Path) -> None:
+    """A made-up race whose norm falls as 1/√step, so that the running mean of its square is the harmonic sum over T."""
+    spec = parse_spec({"lanes": "sgd,sam", "eigenvalue_interval": 1})
+    store = Store(tmp_path, f"sqlite:///{tmp_path / 'ssam.db'}")
+    run_id = store.create_run(spec, "a")
+    with store.writer(run_id) as writer:
+        writer.add(begun(spec))
+        for number in range(1, 41):
+            for lane in spec.lane_names:
+                perturbed = 2 * number**-0.5 if lane == "sam" else None
+                writer.add(step(lane, number, grad_norm=number**-0.5, perturbed_norm=perturbed))
+                if number % 10 == 0:
+                    measured = {"eigenvalue": float(number), "eigenvalue_residual": 0.125, "eigenvalue_ms": 20.0}
+                    writer.add(evaluated(lane, number, **measured))
+    assert store.take(run_id, "cpu")
+    assert store.move(run_id, ("starting",), "running")
+    store.heartbeat(run_id, trained=8.0)
+    assert store.move(run_id, ("running",), "stopped")
+    try:
+        with app_server(tmp_path) as address, chromium() as browser:
+            watched = Watched(browser)
+            page = watched.page
+            page.goto(f"{address}/?run={run_id}")
+            watched.wait("live?.dataset.points > 0", 60)
+            panel = page.locator(f"{LIVE} [data-panel=steps]")
+            choice, footer = panel.locator("select"), panel.locator("footer")
+            chart = "document.querySelector('[data-testid=live-race] [data-panel=steps] .chart')"
+            drawn = f"() => {chart}.data.map(({{ name, x, y }}) => ({{ name, x, y }}))"
+
+            choice.select_option("perturbed_norm")
+            expect(panel.locator(".chart")).to_have_attribute(
+                "aria-label", re.compile(r"w\+ε by epoch.* SGD –; SAM 0\.316")
+            )
+
+            choice.select_option("convergence")
+            expect(footer).to_have_text(
+                "The mean of ‖g‖² over the first T steps. Bold: at w. Thin and dotted: at w+ε. Grey: c·log T/√T."
+            )
+            watched.wait(f"{chart}.layout.yaxis.type === 'log' && {chart}.layout.xaxis.type === 'log'", 10)
+            rate, sgd_there, sam_there, sgd, sam = page.evaluate(drawn)
+            harmonic = np.cumsum(1 / np.arange(1, 41)) / np.arange(1, 41)
+            for curve in (sgd, sam):
+                assert curve["x"] == list(range(1, 41))
+                assert curve["y"] == pytest.approx(harmonic, rel=1e-5)
+            assert sgd_there["y"] == []
+            assert sam_there["y"] == pytest.approx(4 * harmonic, rel=1e-5)
+            steps = np.array(rate["x"])
+            assert (steps[0], steps[-1]) == (8, pytest.approx(40))
+            expected = np.log(steps) / np.sqrt(steps) * harmonic[9] * np.sqrt(10) / np.log(10)
+            assert rate["y"] == pytest.approx(expected, rel=1e-5), "through the value at the end of the first epoch"
+
+            choice.select_option("eigenvalue")
+            cost = "An estimate takes 20 ms; all of them 2.0 % of the race's time, and none of a lane's own seconds."
+            expect(footer).to_have_text(cost)
+            watched.wait(f"{chart}.layout.yaxis.type !== 'log'", 10)
+            _, sgd, sam = page.evaluate(drawn)
+            for curve in (sgd, sam):
+                assert (curve["x"], curve["y"]) == ([1, 2, 3, 4], [10, 20, 30, 40])
+            page.locator(f"{LIVE} .axis label").nth(1).click()
+            watched.wait(f"{chart}.data[1].x.join() === '20,40,60,80'", 10)
+            assert panel.locator(".scatterlayer .point").count() >= 8
+            page.locator(f"{LIVE} .words summary").click()
+            expect(page.locator(f"{LIVE} .words th").last).to_have_text("λ₁ (residual)")
+            expect(page.locator(f"{LIVE} .words tr").last.locator("td").last).to_have_text("40.00 (0.13)")
+            help_ = panel.locator(".why div p").first
+            expect(help_).to_have_text(re.compile("^λ₁, the largest eigenvalue of the Hessian"))
+            choice.select_option("loss")
+            expect(help_).to_have_text(re.compile("^Training loss"))
+            expect(footer).to_have_text("Thin: batches. Bold: smoothed.")
+            assert watched.problems == []
+    finally:
+        store.close()
+        end_runner(tmp_path)
 
 
 @pytest.mark.browser

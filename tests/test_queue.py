@@ -364,6 +364,17 @@ def test_what_ended_longest_ago_goes_first_and_checkpoints_before_masks(kept: St
     assert (left.used, left.waits[:61]) == (6_000_000, "waits for room on the disk: 0.01 GB are kept, 0.001 GB are al")
 
 
+def test_kept_weights_go_after_checkpoints_and_before_masks(kept: Store):
+    weights = kept.run_folder(kept.requested("stopped")) / "weights"
+    weights.mkdir()
+    (weights / "0-10.npz").write_bytes(bytes(1_000_000))
+    assert disk.make_room(kept, 0.0095).used == 9_000_000
+    assert files(kept, "finished") == ["log.txt", "masks/0-1.npz"]
+    assert files(kept, "stopped") == ["log.txt", "masks/0-1.npz", "weights/0-10.npz"]
+    assert disk.make_room(kept, 0.0085).used == 8_000_000
+    assert files(kept, "stopped") == ["log.txt", "masks/0-1.npz"]
+
+
 def test_what_was_resumed_in_that_moment_stays(kept: Store, monkeypatch: pytest.MonkeyPatch):
     ended = kept.ended()
     kept.resume(kept.requested("stopped"))

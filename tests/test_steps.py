@@ -102,6 +102,32 @@ def test_lean_passes_equal_the_paper_line_by_line():
         torch.testing.assert_close(p, q, rtol=1e-9, atol=1e-12)
 
 
+def test_every_way_tells_the_norm_of_the_whole_gradient_at_the_perturbed_weights():
+    x, y = batch(0)
+    ways = {
+        "two passes": lambda model, sam: steps.two_passes(model, sam, x, y, PhaseTimer(CPU), nothing),
+        "sub-batch": lambda model, sam: steps.sub_batch_ascent(model, sam, x, y, PhaseTimer(CPU), nothing, 4),
+        "last": lambda model, sam: steps.free_ascent(model, sam, x, y, PhaseTimer(CPU), "last"),
+    }
+    for way, take in ways.items():
+        model, twin = model_of("cnn8"), model_of("cnn8")
+        masks = region_masks(model, "late", 0.5)
+        sam = sam_for(model, masks, rho=0.5)
+        plain = sam_for(twin, transferred(masks, model, twin), rho=0.5)
+        part = slice(4) if way == "sub-batch" else slice(None)
+        closure_for(twin, plain, x[part], y[part])()
+        if way == "last":  # its gradients are there from the step before
+            closure_for(model, sam, x, y)()
+        plain.ascent_step()
+        closure_for(twin, plain, x, y)()
+        record = take(model, sam)
+        expected = torch.sqrt(sum(p.grad.double().square().sum() for p in twin.parameters()))
+        torch.testing.assert_close(record.perturbed_norm.double(), expected, rtol=1e-5, atol=0, msg=way)
+        assert not torch.isclose(record.perturbed_norm, record.gradient_norm, rtol=1e-3), way
+    model = model_of("cnn8")
+    assert steps.descend(model, torch.optim.SGD(model.parameters()), x, y, PhaseTimer(CPU)).perturbed_norm is None
+
+
 def test_the_prefix_runs_once_and_the_first_backward_stops_there():
     model = model_of("cnn8")
     masks = region_masks(model, "late")

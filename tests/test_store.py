@@ -3,12 +3,13 @@
 import io
 import json
 import math
+import shutil
 import threading
 import time
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,10 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateTable
 
 from ssam.spec import MODELS, LaneSpec, RaceSpec, parse_spec
-from ssam.spec.events import EpochEvent, LaneEnded, LaneResult, MaskEvent, Preparing, Result
+from ssam.spec.analysis import Moment
+from ssam.spec.events import EpochEvent, LaneEnded, LaneResult, Layer, MaskEvent, Preparing, Result, Snapshot
 from ssam.store import Store, reader
+from ssam.store.arrays import load_arrays, snapshot_file
 from ssam.store.schema import metadata
 from tests.fake_race import started, step
 
@@ -179,6 +182,64 @@ def test_masks_come_back_as_pictures(store: Store) -> None:
     ]
     assert [lane.densities for lane in store.window(run_id).lanes] == [{}, {"conv.weight": 0.25, "file": 0.75}]
     assert sorted(path.name for path in (store.run_folder(run_id) / "masks").iterdir()) == ["1-1.npz", "1-20.npz"]
+
+
+def test_masks_come_back_to_the_bit_where_they_were_told(store: Store) -> None:
+    spec = RaceSpec(lanes=(LaneSpec(method="sgd"), LaneSpec(method="ssam-f")))
+    run_id = store.create_run(spec, "a")
+    shapes = {"conv.weight": (2, 3, 3), "file": (5,), "scale": ()}
+    layers = tuple(Layer(name, "conv", shape) for name, shape in shapes.items())
+    draws = np.random.default_rng(0)
+    told = {name: draws.random(shape) < 0.5 for name, shape in shapes.items()}
+    bits = {name: np.packbits(mask) for name, mask in told.items()}
+    picture = np.zeros((3, 5), dtype=np.uint8)
+    with store.writer(run_id) as writer:
+        writer.add(replace(started(spec, 100), layers=layers))
+        writer.add(mask("ssam-f", 1, picture, bits=bits))
+        writer.add(mask("ssam-f", 20, picture))
+    kept = store.mask_bits(run_id, "ssam-f", 1)
+    assert kept.keys() == told.keys()
+    for name, exact in told.items():
+        assert kept[name].dtype == bool
+        assert np.array_equal(kept[name], exact), name
+    assert store.heatmap(run_id, "ssam-f", "conv.weight", 1).pixels == picture.tobytes()
+    assert store.mask_bits(run_id, "ssam-f", 20) is None  # only its pictures were told
+    assert store.mask_bits(run_id, "ssam-f") is None  # the newest
+    assert store.mask_bits(run_id, "ssam-f", 2) is None
+    assert store.mask_bits(run_id, "sgd", 1) is None
+    assert store.mask_bits("nobody", "sgd", 1) is None
+    shutil.rmtree(store.run_folder(run_id) / "masks")  # old ones go where the disk is full
+    assert store.mask_bits(run_id, "ssam-f", 1) is None
+
+
+def test_snapshots_come_back_and_what_is_told_again_changes_nothing(store: Store) -> None:
+    run_id, writer = queue(store)
+    first = {"file": np.arange(6, dtype=np.float32).reshape(2, 3), "count": np.array(7)}
+    writer.add(Snapshot("ssam-f", 0, 0.0, first))
+    writer.add(Snapshot("sgd", 10, 1.0, {"file": np.ones(2, dtype=np.float32)}))
+    again = store.writer(run_id)
+    again.add(Snapshot("ssam-f", 0, 0.0, {"file": np.zeros(2)}))
+    assert store.snapshots(run_id) == [Moment(0, 10), Moment(1, 0)]
+    kept = load_arrays(snapshot_file(store.run_folder(run_id), Moment(1, 0)))
+    assert kept.keys() == first.keys()
+    assert all(np.array_equal(kept[name], array) and kept[name].dtype == array.dtype for name, array in first.items())
+    with pytest.raises(KeyError):
+        writer.add(Snapshot("nobody", 0, 0.0, first))
+
+
+def test_the_norm_at_the_perturbed_weights_and_the_eigenvalue_come_back(store: Store) -> None:
+    run_id, writer = queue(store)
+    for number in range(1, 21):
+        writer.add(step("ssam-f", number, perturbed_norm=float(number)))
+        writer.add(step("sgd", number))
+    found = {"eigenvalue": 12.5, "eigenvalue_residual": math.nan, "eigenvalue_ms": 30.0}
+    writer.add(epoch("ssam-f", 2, **found))
+    sgd, ssam = store.window(run_id, points=10).lanes
+    assert ssam.steps["perturbed_norm"] == [1.5 + 2 * number for number in range(10)]
+    assert sgd.steps["perturbed_norm"] == [None] * 10
+    assert [ssam.epochs[0][name] for name in found] == [12.5, None, 30.0]
+    row = store.table(run_id).iloc[0]
+    assert (row["eigenvalue"], row["eigenvalue_ms"]) == (12.5, 30.0)
 
 
 def test_a_lane_that_diverges_is_flagged_and_its_gaps_show(store: Store) -> None:

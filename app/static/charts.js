@@ -6,6 +6,9 @@ export const STEP_CURVES = {
   ascent_gap: { title: "Ascent gap L(w+ε) − L(w)", hover: ".3f" },
   radius: { title: "Effective radius ‖m⊙ε‖", hover: ".4f" },
   grad_norm: { title: "Gradient norm ‖g‖", hover: ".3f" },
+  perturbed_norm: { title: "Gradient norm at w+ε", hover: ".3f" },
+  convergence: { title: "Convergence", hover: ".3g" },
+  eigenvalue: { title: "λ₁ of the Hessian", hover: ".3g" },
 };
 
 const AXES = { epoch: "epoch", gradients: "gradients (forward + backward passes)", seconds: "seconds of own compute" };
@@ -98,6 +101,18 @@ function smoothed(values) {
 }
 
 export function stepsChart(Plotly, chart, data, axis, curve, theme) {
+  const draw = { convergence: convergenceChart, eigenvalue: eigenvalueChart }[curve] ?? curvesChart;
+  return draw(Plotly, chart, data, axis, curve, theme);
+}
+
+/** The newest value of a lane on one of STEP_CURVES; undefined or null before there is one. */
+export function newest(lane, curve) {
+  if (curve === "eigenvalue") return lane.epochs.findLast((epoch) => epoch.eigenvalue != null)?.eigenvalue;
+  if (curve === "convergence") return runningMean(lane.steps.step, lane.steps.grad_norm).y.at(-1);
+  return lane.steps[curve].at(-1);
+}
+
+function curvesChart(Plotly, chart, data, axis, curve, theme) {
   const thin = [], bold = [];
   for (const { title, color, dash, steps } of data.lanes) {
     const common = { type: "scatter", mode: "lines", x: steps[axis] };
@@ -106,6 +121,67 @@ export function stepsChart(Plotly, chart, data, axis, curve, theme) {
   }
   const more = { xaxis: progressAxis(data, axis), yaxis: { nticks: 7, rangemode: "tozero" } };
   return Plotly.react(chart, [anchor(0), ...thin, ...bold], layout(chart, theme, `${data.run} ${axis} ${curve}`, more), CONFIG);
+}
+
+/** The mean of norm² over the first T steps, by T. A point may be the mean of many steps; their mean number tells how many. */
+function runningMean(step, norms) {
+  let past = 0, known = 0, sum = 0;
+  const x = [], y = [];
+  step.forEach((middle, at) => {
+    const steps = Math.round(2 * (middle - past) - 1);
+    past += steps;
+    if (norms[at] == null) return;
+    known += steps;
+    sum += steps * norms[at] ** 2;
+    x.push(past);
+    y.push(sum / known);
+  });
+  return { x, y };
+}
+
+/** log T/√T through the point at the end of the first epoch; it rises up to T = e², so it begins after that. */
+function guide({ x, y }, stepsPerEpoch) {
+  const from = Math.max(8, stepsPerEpoch);
+  const at = x.findIndex((steps) => steps >= from);
+  if (at < 0) return { x: [], y: [] };
+  const rate = (steps) => Math.log(steps) / Math.sqrt(steps);
+  const steps = Array.from({ length: 50 }, (_, k) => 8 * (x.at(-1) / 8) ** (k / 49));
+  return { x: steps, y: steps.map((count) => (y[at] * rate(count)) / rate(x[at])) };
+}
+
+function convergenceChart(Plotly, chart, data, _axis, curve, theme) {
+  const line = { type: "scatter", mode: "lines", hovertemplate: `%{y:${STEP_CURVES[curve].hover}}` };
+  const atW = [], perturbed = [];
+  for (const { title, color, dash, steps } of data.lanes) {
+    atW.push({ ...line, ...runningMean(steps.step, steps.grad_norm), name: title, line: { color, dash, width: 2.5 } });
+    perturbed.push({ ...line, ...runningMean(steps.step, steps.perturbed_norm), name: `${title} at w+ε`, line: { color, dash: "dot", width: 1.5 } });
+  }
+  const rate = { ...line, ...guide(atW[0], data.stepsPerEpoch), name: "c·log T/√T", line: { color: theme.text, width: 1 }, opacity: 0.6 };
+  const title = { text: "T, steps", standoff: 8, font: { size: 13 } };
+  const more = {
+    xaxis: { type: "log", title, unifiedhovertitle: { text: "%{x:,.0f} steps" } },
+    yaxis: { type: "log", nticks: 7 },
+  };
+  return Plotly.react(chart, [rate, ...perturbed, ...atW], layout(chart, theme, `${data.run} ${curve}`, more), CONFIG);
+}
+
+function eigenvalueChart(Plotly, chart, data, axis, curve, theme) {
+  const traces = data.lanes.map(({ title, color, dash, symbol, epochs }) => {
+    const known = epochs.filter((epoch) => epoch.eigenvalue != null);
+    return {
+      type: "scatter",
+      mode: "lines+markers",
+      name: title,
+      x: known.map((epoch) => epoch[axis]),
+      y: known.map((epoch) => epoch.eigenvalue),
+      customdata: known.map((epoch) => epoch.eigenvalue_residual),
+      hovertemplate: `%{y:${STEP_CURVES[curve].hover}} (residual %{customdata:.2f})`,
+      line: { color, dash, width: 2.5 },
+      marker: { color, symbol, size: 8 },
+    };
+  });
+  const more = { xaxis: progressAxis(data, axis), yaxis: { nticks: 7, rangemode: "tozero" } };
+  return Plotly.react(chart, [anchor(0), ...traces], layout(chart, theme, `${data.run} ${axis} ${curve}`, more), CONFIG);
 }
 
 /** A title in lines of at most so many characters, as far as its words allow. */

@@ -1,7 +1,7 @@
 // The live panel. mount(host) gives {update, unmount}; every update brings the whole window of the race.
 
 const version = new URL(import.meta.url).search;
-const { accuracyChart, stepsChart, timingChart, STEP_CURVES } = await import(`./charts.js${version}`);
+const { accuracyChart, newest, stepsChart, timingChart, STEP_CURVES } = await import(`./charts.js${version}`);
 const { count, element, fixed, percent, showCards, showLegend, showWords, times } = await import(`./parts.js${version}`);
 const { showMasks } = await import(`./masks.js${version}`);
 const { costs, showStages } = await import(`./stages.js${version}`);
@@ -29,7 +29,7 @@ const SKELETON = `
     <section class="panel" data-panel="steps">
       <header><h3><select aria-label="What the curves of the steps show"></select></h3></header>
       <div class="chart" role="img"></div>
-      <footer>Thin: batches. Bold: smoothed.</footer>
+      <footer></footer>
     </section>
     <section class="panel" data-panel="masks">
       <header><h3>Masks</h3></header>
@@ -120,6 +120,7 @@ export function mount(host) {
     curves.append(...Object.entries(STEP_CURVES).map(([value, { title }]) => new Option(title, value)));
     curves.onchange = () => {
       state.curve = curves.value;
+      explain("steps", state.data.curveTexts[state.curve] ?? state.data.texts.steps);
       drawCharts();
     };
     const group = `axis-${crypto.getRandomValues(new Uint32Array(1))[0]}`;
@@ -182,9 +183,12 @@ export function mount(host) {
     state.epoch = data.heat?.epoch ?? null;
     find(".follow input").checked = state.epoch == null;
     root.dataset.points = 0;
-    for (const [name, paragraphs] of Object.entries(data.texts)) {
-      panel(name, ".why div").replaceChildren(...paragraphs.map((text) => element("p", { textContent: text })));
-    }
+    for (const [name, paragraphs] of Object.entries(data.texts)) explain(name, paragraphs);
+    explain("steps", data.curveTexts[state.curve] ?? data.texts.steps);
+  }
+
+  function explain(name, paragraphs) {
+    panel(name, ".why div").replaceChildren(...paragraphs.map((text) => element("p", { textContent: text })));
   }
 
   function fail(error) {
@@ -249,10 +253,11 @@ export function mount(host) {
     describeCharts(data, axis, curve);
   }
 
-  function describeCharts({ lanes, testSize }, axis, curve) {
+  function describeCharts({ lanes, testSize, eigenvalues }, axis, curve) {
     const label = (name, what, value) => charts[name].setAttribute("aria-label", `${what} ${lanes.map((lane) => `${lane.title} ${value(lane)}`).join("; ")}.`);
     label("accuracy", `Test accuracy by ${axis}.`, (lane) => percent(lane.epochs.at(-1)?.test_accuracy));
-    label("steps", `${STEP_CURVES[curve].title} by ${axis}.`, (lane) => fixed(lane.steps[curve].at(-1), 3));
+    label("steps", `${STEP_CURVES[curve].title} by ${curve === "convergence" ? "steps" : axis}.`, (lane) => fixed(newest(lane, curve), 3));
+    panel("steps", "footer").textContent = stepsFooter(curve, eigenvalues);
     label("timing", "Milliseconds of a training step.", (lane) => [fixed(lane.stepMs, 1), costs(lane)].filter(Boolean).join(", "));
     const during = lanes.flatMap((lane) => lane.epochs).find((epoch) => !epoch.final)?.test_size ?? Math.min(2000, testSize ?? 2000);
     const all = `all${testSize ? ` ${count(testSize)}` : ""} test images`;
@@ -263,6 +268,14 @@ export function mount(host) {
     const refreshes = lanes.filter((lane) => lane.phases.mask != null).map((lane) => `${lane.title} ${fixed(lane.phases.mask, 0)} ms`);
     const aside = refreshes.length ? ` Mask refresh, not in the bars: ${refreshes.join(", ")}.` : "";
     panel("timing", "footer").textContent = `× SGD: each step against the SGD step beside it.${aside}`;
+  }
+
+  function stepsFooter(curve, eigenvalues) {
+    if (curve === "convergence") return "The mean of ‖g‖² over the first T steps. Bold: at w. Thin and dotted: at w+ε. Grey: c·log T/√T.";
+    if (curve !== "eigenvalue") return "Thin: batches. Bold: smoothed.";
+    if (!eigenvalues) return "This race does not measure λ₁: it has to be asked for, under More, before the start.";
+    if (eigenvalues.ms == null) return "The first estimates come at the end of an epoch.";
+    return `An estimate takes ${fixed(eigenvalues.ms, 0)} ms; all of them ${percent(eigenvalues.share)} of the race's time, and none of a lane's own seconds.`;
   }
 
   function unmount() {

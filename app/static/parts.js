@@ -82,11 +82,15 @@ export function showCards(holder, data) {
 /** The race as a table of words and numbers, for those who cannot see the charts. */
 export function showWords(table, data) {
   const columns = ["Lane", "State", "Epoch", "Test accuracy", "Test loss", "Train loss", "ms a step", "× SGD", "counted ×", "Own seconds"];
+  if (data.eigenvalues) columns.push("λ₁ (residual)");
   const rows = data.lanes.map((lane) => {
     const newest = lane.epochs.at(-1);
+    const curved = lane.epochs.findLast((epoch) => epoch.eigenvalue != null);
     const losses = [fixed(newest?.test_loss, 3), fixed(newest?.train_loss, 3)];
     const cost = [fixed(lane.stepMs, 1), times(lane.ratio), times(lane.counted), fixed(lane.seconds, 1)];
-    return [lane.title, lane.state, fixed(lane.steps.epoch.at(-1), 1), percent(newest?.test_accuracy), ...losses, ...cost];
+    const inside = [curved ? `${fixed(curved.eigenvalue, 2)} (${fixed(curved.eigenvalue_residual, 2)})` : "–"];
+    const row = [lane.title, lane.state, fixed(lane.steps.epoch.at(-1), 1), percent(newest?.test_accuracy), ...losses, ...cost];
+    return data.eigenvalues ? [...row, ...inside] : row;
   });
   const line = (tag, cells) => element("tr", {}, ...cells.map((textContent) => element(tag, { textContent })));
   table.tHead.replaceChildren(line("th", columns));

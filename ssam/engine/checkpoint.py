@@ -19,6 +19,7 @@ from ssam.engine.device import random_state, set_random_state
 from ssam.engine.distributed import Ranks
 from ssam.engine.lane import Lane
 from ssam.engine.lockstep import History, Past
+from ssam.engine.mask_source import packed
 from ssam.spec import RaceSpec
 from ssam.spec.cost import Plan
 from ssam.spec.events import EpochEvent
@@ -61,7 +62,7 @@ def check(state: object, spec: RaceSpec) -> None:
         raise ValueError(f"the checkpoint belongs to specification {state['spec']!r}, this race's is {spec.digest!r}")
     _must_hold(state["lanes"], set(spec.lane_names), "the checkpoint")
     for name in spec.lane_names:
-        _must_hold(state["lanes"][name], LANE_PIECES, f"the checkpoint of lane {name!r}")
+        _must_hold(state["lanes"][name], _lane_pieces(spec), f"the checkpoint of lane {name!r}")
 
 
 def check_place(state: State, dataset: Dataset, device: torch.device, ranks: Ranks) -> None:
@@ -84,6 +85,11 @@ def restore(state: State, lanes: list[Lane], past: Past) -> None:
     set_random_state(lanes[0].device, (cpu, own))
 
 
+def _lane_pieces(spec: RaceSpec) -> set[str]:
+    """An eigenvector only where λ₁ is measured, so that checkpoints from before it was can be read."""
+    return LANE_PIECES | ({"eigenvector"} if spec.eigenvalue_interval else set())
+
+
 def _place(dataset: Dataset, device: torch.device, ranks: Ranks) -> dict[str, Any]:
     return {
         "device": device.type,
@@ -98,7 +104,7 @@ def _place(dataset: Dataset, device: torch.device, ranks: Ranks) -> dict[str, An
 def _of_lane(lane: Lane, history: History) -> State:
     optimizer = (lane.sam or lane.base).state_dict()
     if optimizer.get("masks") is not None:
-        optimizer["masks"] = [None if mask is None else _packed(mask) for mask in optimizer["masks"]]
+        optimizer["masks"] = [None if mask is None else torch.from_numpy(packed(mask)) for mask in optimizer["masks"]]
     return {
         **{name: getattr(lane, name) for name in PLAIN},
         "plan": asdict(lane.plan),
@@ -109,12 +115,15 @@ def _of_lane(lane: Lane, history: History) -> State:
         "step_ms": _table(history.step_ms),
         "ratios": _table(history.ratios),
         "last": None if history.last is None else asdict(history.last),
+        **({"eigenvector": lane.eigenvector} if lane.spec.eigenvalue_interval else {}),
     }
 
 
 def _restore_lane(lane: Lane, state: State) -> None:
     params = list(lane.model.parameters())
-    if _shapes(lane.model.state_dict()) != _shapes(state["model"]) or len(state["left"]) != len(params):
+    vector = state.get("eigenvector")
+    fits = vector is None or [part.shape for part in vector] == [p.shape for p in params if p.requires_grad]
+    if _shapes(lane.model.state_dict()) != _shapes(state["model"]) or len(state["left"]) != len(params) or not fits:
         raise ValueError(f"the checkpoint of lane {lane.name!r} does not fit this model")
     lane.model.load_state_dict(state["model"])
     optimizer = _copied(state["optimizer"])  # else it would train on the state's own tensors
@@ -124,6 +133,8 @@ def _restore_lane(lane: Lane, state: State) -> None:
     (lane.sam or lane.base).load_state_dict(optimizer)
     for p, gradient in zip(params, state["left"], strict=True):
         p.grad = None if gradient is None else gradient.to(p.device, copy=True)
+    if vector is not None:
+        lane.eigenvector = [part.to(lane.device, copy=True) for part in vector]
     for name in PLAIN:
         setattr(lane, name, state[name])
     lane.plan = Plan(**state["plan"])
@@ -141,11 +152,6 @@ def _history(state: State) -> History:
 def _table(pairs: list[tuple[int, float]]) -> Tensor:
     """(N, 2) float64: exact, and quicker to write down than N tuples."""
     return torch.from_numpy(np.array(pairs, dtype=np.float64).reshape(-1, 2))
-
-
-def _packed(mask: Tensor) -> Tensor:
-    """One bit per weight, in the tensor's logical order whatever its layout in memory: (⌈N/8⌉,) uint8."""
-    return torch.from_numpy(np.packbits(mask.cpu().numpy()))
 
 
 def _unpacked(bits: Tensor, like: Tensor) -> Tensor:

@@ -64,6 +64,7 @@ class Lane:
         self.step_count, self.gradients, self.seconds = 0, 0, 0.0
         self.total_steps = self._total_steps()
         self.new_mask: MaskEvent | None = None
+        self.eigenvector: list[Tensor] | None = None  # of the Hessian, as far as it is known
         self.diverged = False
 
     @property
@@ -79,6 +80,15 @@ class Lane:
     @property
     def done(self) -> bool:
         return self.progress >= 1.0
+
+    def is_due(self, interval: int | None) -> bool:
+        """Whether it stands at the start of the race or at the end of every ``interval``-th epoch; never for None."""
+        return interval is not None and self.step_count % (interval * self._batches.steps_per_epoch) == 0
+
+    @property
+    def keeps_weights(self) -> bool:
+        """Whether its weights are kept now: at its start, every ``snapshot_interval`` epochs and at its end."""
+        return self.is_due(self.spec.snapshot_interval) or (self.spec.snapshot_interval is not None and self.done)
 
     def step(self, x: Tensor, y: Tensor) -> StepRecord:
         """One training step on the batch x (B, C, H, W), y (B,)."""
@@ -133,19 +143,15 @@ class Lane:
         most = max(lane.passes for lane in self.spec.lanes)
         return round(steps_ * most / self.lane.passes)
 
-    def _mask_is_due(self) -> bool:
-        """At the first step of each ``mask_interval``-th epoch, the very first step included."""
-        return self.step_count % (self.spec.mask_interval * self._batches.steps_per_epoch) == 0
-
     def _will_drop_and_grow(self) -> bool:
-        return self.method.name == "ssam-d" and self.step_count > 0 and self._mask_is_due()
+        return self.method.name == "ssam-d" and self.step_count > 0 and self.is_due(self.spec.mask_interval)
 
     def _refresh_before(self, sam: SAM, timer: PhaseTimer) -> None:
         """The first mask, and each that ranks: these need no gradient of the batch. Dense SAM needs none at all."""
         if self.step_count == 0 and (self.method.sparse or self.lane.region != "all"):
             self._set_mask(sam, self._masks.first())
             timer.mark("mask")
-        elif self.lane.mask_score and self._mask_is_due():
+        elif self.lane.mask_score and self.is_due(self.spec.mask_interval):
             self._set_mask(sam, self._masks.by_score(self.step_count))
             timer.mark("mask")
 

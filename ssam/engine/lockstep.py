@@ -1,13 +1,15 @@
-"""Advancing lanes in lock-step: whose turn it is, when to evaluate, what to tell."""
+"""Advancing lanes in lock-step: whose turn it is, when to evaluate and to keep weights, what to tell."""
 
 import math
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 from torch import Tensor
 
 from ssam.data import Batches
+from ssam.engine.eigenvalue import largest_eigenvalue
 from ssam.engine.evaluate import evaluate
 from ssam.engine.lane import Lane
 from ssam.engine.steps import StepRecord
@@ -22,6 +24,7 @@ from ssam.spec.events import (
     LaneEnded,
     LaneResult,
     Result,
+    Snapshot,
     StepEvent,
 )
 
@@ -74,7 +77,7 @@ def run_in_lockstep(
     past: Past | None = None,
     at_safe_point: Callable[[], Iterable[Event]] = tuple,
 ) -> Iterator[Event]:
-    """Steps, evaluations, masks and ends of all lanes, then the Result. The lane furthest behind on ``clock``
+    """Steps, evaluations, masks, snapshots and ends of all lanes, then the Result. The lane furthest behind on ``clock``
     (epochs, gradients or seconds) always steps next; among equals the earlier lane.
 
     Args:
@@ -97,6 +100,8 @@ def run_in_lockstep(
         if not unread:  # else reading them early would move the events, and the end of a lane that has diverged
             yield from at_safe_point()
         lane = min(running, key=position)
+        if lane.step_count == 0 and lane.keeps_weights:
+            yield _snapshot(lane)
         batch = _shared_batch(prepared, batches, lane, running)
         record = lane.step(batch.x, batch.y)
         unread.append(UnreadStep(lane, lane.step_count, lane.epoch, lane.gradients, record, batch.timer))
@@ -110,6 +115,8 @@ def run_in_lockstep(
             unread.clear()
         if (epoch_ended or lane.done) and not lane.diverged:
             yield _evaluate(lane, batches, past.histories[lane.name])
+            if lane.keeps_weights and not lane.diverged:
+                yield _snapshot(lane)
         for other in [x for x in running if x.diverged or x.done]:
             yield LaneEnded(other.name, other.step_count, "diverged" if other.diverged else "finished")
             past.ended.append(other.name)
@@ -140,6 +147,8 @@ def _read(unread: UnreadStep, past: Past) -> StepEvent:
         seen["perturbed"] = float(record.loss_at_perturbed)
     if record.radius is not None:
         seen["radius"] = float(record.radius)
+    if record.perturbed_norm is not None:
+        seen["perturbed_norm"] = float(record.perturbed_norm)
     seen = lane.ranks.mean(seen | ms)
     ms = {phase: seen[phase] for phase in ms}
     lane.seconds += sum(ms.values()) / 1000
@@ -169,6 +178,7 @@ def _read(unread: UnreadStep, past: Past) -> StepEvent:
         ascent_gap=gap,
         ms=ms,
         ratio=ratio,
+        perturbed_norm=seen.get("perturbed_norm"),
     )
 
 
@@ -194,6 +204,8 @@ def _evaluate(lane: Lane, batches: Batches, history: History) -> EpochEvent:
     lane.diverged |= not math.isfinite(test_loss)
     train_loss = statistics.fmean(history.losses)
     history.losses.clear()
+    curved = lane.is_due(lane.spec.eigenvalue_interval) and not lane.diverged
+    found = largest_eigenvalue(lane, batches) if curved else {}
     history.last = EpochEvent(
         lane=lane.name,
         step=lane.step_count,
@@ -206,8 +218,14 @@ def _evaluate(lane: Lane, batches: Batches, history: History) -> EpochEvent:
         test_accuracy=test_accuracy,
         test_size=images,
         final=lane.done,
+        **found,
     )
     return history.last
+
+
+def _snapshot(lane: Lane) -> Snapshot:
+    weights = {name: np.array(tensor.cpu().numpy(), order="C") for name, tensor in lane.model.state_dict().items()}
+    return Snapshot(lane.name, lane.step_count, lane.epoch, weights)
 
 
 def _result(lane: Lane, history: History) -> LaneResult:

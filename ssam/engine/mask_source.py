@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
@@ -28,6 +29,7 @@ from ssam.spec import LaneSpec, RaceSpec
 from ssam.spec.events import MaskEvent
 
 FISHER_DRAW, MASK_DRAW = 1, 2  # tell the random streams of one seed apart
+MOST_TOLD_BITS = 1_000_000  # weights of a network whose masks are told as they are
 
 Masks = dict[Tensor, Tensor]
 
@@ -59,10 +61,10 @@ class MaskSource:
         self._spec, self._lane, self._model, self._batches, self._shares = spec, lane, model, batches, shares
         self.region = list(region)
         self._trained = [p for p in model.parameters() if p.requires_grad]
-        total = sum(p.numel() for p in self._trained)
+        self._total = sum(p.numel() for p in self._trained)
         self._size = sum(p.numel() for p in self.region)
-        self._count = min(perturbed_count(total, spec.lane_sparsity(lane)), self._size)
-        self.sparsity = 1 - self._count / total  # what was asked for, or what the region leaves of it
+        self._count = min(perturbed_count(self._total, spec.lane_sparsity(lane)), self._size)
+        self.sparsity = 1 - self._count / self._total  # what was asked for, or what the region leaves of it
 
     def first(self) -> Masks | None:
         """The mask of the first step: by its score, random for SSAM-D, the whole region for SAM."""
@@ -104,6 +106,7 @@ class MaskSource:
             overlap=None if old is None else overlap(new, old),
             densities={names[p]: int(m.sum()) / m.numel() for p, m in new.items()},
             heatmaps={names[p]: picture(m).cpu().numpy() for p, m in new.items()},
+            bits={names[p]: packed(m) for p, m in new.items()} if self._total <= MOST_TOLD_BITS else {},
         )
 
     def _scores(self, step: int) -> Masks:
@@ -147,6 +150,11 @@ class MaskSource:
 
     def _generator(self, step: int) -> torch.Generator:
         return torch.Generator().manual_seed(derived_seed(self._spec.seed, MASK_DRAW, step))
+
+
+def packed(mask: Tensor) -> np.ndarray:
+    """One bit per weight, in the tensor's logical order whatever its layout in memory: (⌈N/8⌉,) uint8."""
+    return np.packbits(mask.cpu().numpy())
 
 
 def _has_nan(tensors: Iterable[Tensor]) -> bool:

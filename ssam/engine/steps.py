@@ -16,6 +16,7 @@ from ssam.engine.device import autocast, random_state, set_random_state
 from ssam.engine.timing import PhaseTimer
 from ssam.models import StagedModel
 from ssam.optim import SAM, frozen_batchnorm
+from ssam.optim.perturbation import total_norm
 
 Refresh = Callable[[SAM, PhaseTimer], None]
 
@@ -25,7 +26,7 @@ class StepRecord:
     """One step as the device left it: the tensors may still be computed, the times not yet read.
 
     ``loss`` is L(w), or L(w+ε) where the step never computes L(w) on the whole batch; ``loss_at_perturbed`` is None then,
-    and for SGD.
+    and for SGD. ``perturbed_norm`` is the norm of the whole gradient at w+ε, None for SGD.
     """
 
     loss: Tensor
@@ -33,6 +34,7 @@ class StepRecord:
     gradient_norm: Tensor
     radius: Tensor | None
     timer: PhaseTimer
+    perturbed_norm: Tensor | None = None
 
 
 def descend(model: StagedModel, base: torch.optim.Optimizer, x: Tensor, y: Tensor, timer: PhaseTimer) -> StepRecord:
@@ -43,8 +45,7 @@ def descend(model: StagedModel, base: torch.optim.Optimizer, x: Tensor, y: Tenso
     timer.mark("backward1")
     base.step()
     timer.mark("update")
-    norm = nn.utils.get_total_norm([p.grad for p in model.parameters() if p.grad is not None])
-    return StepRecord(loss.detach(), None, norm, None, timer)
+    return StepRecord(loss.detach(), None, _gradient_norm(base), None, timer)
 
 
 def two_passes(
@@ -101,7 +102,8 @@ def two_passes(
     sam.descent_step()
     timer.mark("update")
     assert sam.gradient_norm is not None
-    return StepRecord(loss.detach(), loss_at_perturbed.detach(), sam.gradient_norm, sam.radius, timer)
+    losses = loss.detach(), loss_at_perturbed.detach()
+    return StepRecord(*losses, sam.gradient_norm, sam.radius, timer, _gradient_norm(sam))
 
 
 def sub_batch_ascent(
@@ -148,7 +150,12 @@ def _one_pass_at_perturbed(model: StagedModel, sam: SAM, x: Tensor, y: Tensor, t
     sam.descent_step()
     timer.mark("update")
     assert sam.gradient_norm is not None
-    return StepRecord(loss.detach(), None, sam.gradient_norm, sam.radius, timer)
+    return StepRecord(loss.detach(), None, sam.gradient_norm, sam.radius, timer, _gradient_norm(sam))
+
+
+def _gradient_norm(optimizer: torch.optim.Optimizer) -> Tensor:
+    """Of the gradients that the update was made of: of several processes, their mean. It is no part of a step's time."""
+    return total_norm([p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None])
 
 
 def _loss(stages: Iterable[nn.Module], x: Tensor, y: Tensor) -> Tensor:

@@ -59,8 +59,8 @@ def measure(store: Store, quota_gb: float) -> Disk:
 
 
 def make_room(store: Store, quota_gb: float) -> Disk:
-    """Where there is too little room, deletes checkpoints of races that have ended, the longest ago first, then their mask
-    pictures, only as many as it takes. Of races that are queued, running or paused nothing goes. What remains."""
+    """Where there is too little room, deletes checkpoints of races that have ended, the longest ago first, then their kept
+    weights, then their masks, only as many as it takes. Of races that are queued, running or paused nothing goes. What remains."""
     disk = measure(store, quota_gb)
     if disk.excess <= 0:
         return disk
@@ -77,7 +77,7 @@ def make_room(store: Store, quota_gb: float) -> Disk:
 
 def _dispensable(store: Store) -> Iterator[tuple[str, Path]]:
     ended = [run_id for run_id in store.ended() if store.run_folder(run_id).is_dir()]
-    for pattern in ("checkpoint*", "masks"):
+    for pattern in ("checkpoint*", "weights", "masks"):
         for run_id in ended:
             for path in sorted(store.run_folder(run_id).glob(pattern)):
                 yield run_id, path

@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass
 
+from ssam.spec.analysis import AnalysisSpec
 from ssam.spec.catalogue import DATASETS, MODELS
 from ssam.spec.race import RaceSpec
 
 FORWARDS_PER_GRADIENT = 3  # a backward pass costs about two forward passes
 LIVE_TEST_SIZE = 2_000  # test images of an evaluation during the race; the last one takes them all
+HESSIAN_IMAGES = 40  # training images behind λ₁ during the race
+HESSIAN_PRODUCTS = 2  # of the Hessian with a vector, each time that λ₁ is measured
 
 # Forward GMAC/s where nothing has been measured yet: guesses. The cpu's is near what one thread made of the default race
 # (race_s in assets/measured/page.json); no GPU has been tried.
@@ -45,6 +48,28 @@ def estimate_seconds(spec: RaceSpec, rate: Rate, sizes: tuple[int, int] | None =
     if spec.clock == "seconds":
         return len(spec.lanes) * (spec.seconds + test * image / rate.gmacs)
     return training + masks + tested * image / rate.gmacs
+
+
+# What an estimator takes of one lane's images at one moment, in gradients of a training step: counted, with a product with the Hessian
+# as 6 of them and a forward pass in evaluation as a quarter (cnn8, `python -m tests.measure.analysis`).
+PRODUCT, FORWARD = 6.0, 0.25
+ANALYSIS_GRADIENTS = {
+    "sharpness": 17 + 36 * FORWARD,  # 2 + 1 + 1 + 1 + 2 + 10 gradients, and what is evaluated at w + ε
+    "curvature": 55 * PRODUCT,  # some 40 products for five eigenvalues, 10 for the trace, the check
+    "spectrum": 105 * PRODUCT,
+    "fisher": 8.0,
+}
+
+
+def analysis_seconds(race: RaceSpec, analysis: AnalysisSpec, rate: Rate, moments: int = 1) -> float:
+    """Seconds of computing of an analysis; reading the data not counted. ``moments``: how many epochs are looked at."""
+    if analysis.kind == "profile":
+        gradients = len(race.lanes) * analysis.directions * analysis.points * FORWARD
+    elif analysis.kind == "surface":
+        gradients = (1 if analysis.plane == "lanes" else len(race.lanes)) * analysis.points**2 * FORWARD
+    else:
+        gradients = len(race.lanes) * moments * ANALYSIS_GRADIENTS[analysis.kind]
+    return gradients * analysis.images * FORWARDS_PER_GRADIENT * image_gmacs(race) / rate.gmacs
 
 
 def image_gmacs(spec: RaceSpec) -> float:

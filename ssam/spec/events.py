@@ -103,7 +103,7 @@ class StepEvent:
 class EpochEvent:
     """One evaluation. ``final`` is True once per lane, on the whole test set; before that on ``test_size`` images.
 
-    ``eigenvalue`` is the estimate of λ₁, the largest eigenvalue of the Hessian, where the race asks for it at this epoch;
+    ``eigenvalue`` is the estimate of λ₁, the eigenvalue of the Hessian of largest magnitude, where the race asks for it now;
     ``eigenvalue_residual`` ‖Hv − λ₁v‖/|λ₁| of it, 0 where it is exact; ``eigenvalue_ms`` what it took."""
 
     lane: str

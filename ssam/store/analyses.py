@@ -4,19 +4,18 @@ All functions take a connection or a folder; ``Store`` is how others reach them.
 """
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from sqlalchemy import Connection, select, update
 
 from ssam.spec.analysis import Found, Moment
+from ssam.store.arrays import load_arrays, save_arrays
 from ssam.store.files import write_whole
 from ssam.store.listing import views
-from ssam.store.schema import runs
+from ssam.store.schema import finite, runs
 from ssam.store.views import Run
-from ssam.store.writer import finite
 
 ARRAYS = "found.npz"
 
@@ -42,25 +41,10 @@ def arrays(folder: Path) -> dict[str, np.ndarray]:
     return load_arrays(path) if path.exists() else {}
 
 
-def snapshot_file(folder: Path, moment: Moment) -> Path:
-    """Where the weights of one lane after so many steps lie."""
-    return folder / "weights" / f"{moment.lane}-{moment.step}.npz"
-
-
 def snapshots(folder: Path) -> list[Moment]:
     """The kept weights of a race, by lane and step."""
     names = (path.stem.split("-") for path in (folder / "weights").glob("[0-9]*-[0-9]*.npz"))
     return sorted(Moment(int(lane), int(step)) for lane, step in names)
-
-
-def save_arrays(file: BinaryIO, named: Mapping[str, np.ndarray]) -> None:
-    # An array may be called "file", which is savez's own argument: hence the prefix.
-    np.savez_compressed(file, **{f"m/{name}": array for name, array in named.items()})  # type: ignore[arg-type]
-
-
-def load_arrays(path: Path) -> dict[str, np.ndarray]:
-    with np.load(path, allow_pickle=False) as kept:
-        return {name.removeprefix("m/"): kept[name] for name in kept.files}
 
 
 def about(run: Run) -> dict[str, Any]:

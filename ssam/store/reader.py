@@ -1,6 +1,7 @@
 """From rows to what a page draws. All functions take a connection and read; nothing here writes."""
 
 import json
+import math
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,9 @@ from sqlalchemy import (
 
 from ssam.spec import METHODS, RaceSpec
 from ssam.spec.events import FEWEST_PAIRS, PHASES, SETTLING_STEPS, STEP_PHASES
+from ssam.store.arrays import load_arrays, mask_file
 from ssam.store.schema import BIN_WIDTHS, bins, epochs, lanes, masks, runs, steps
 from ssam.store.views import CURVES, Heatmap, LaneWindow, Window
-from ssam.store.writer import mask_file
 
 RECENT = 256  # steps that the medians look back on
 
@@ -86,15 +87,7 @@ def window(connection: Connection, run_id: str, points: int) -> Window | None:
 def heatmap(
     connection: Connection, folder: Path, run_id: str, lane: str, layer: str, step: int | None
 ) -> Heatmap | None:
-    query = (
-        select(masks)
-        .join(lanes, (lanes.c.run == masks.c.run) & (lanes.c.lane == masks.c.lane))
-        .join(runs, runs.c.key == masks.c.run)
-        .where(runs.c.id == run_id, lanes.c.name == lane)
-        .order_by(masks.c.step.desc())
-        .limit(1)
-    )
-    mask = connection.execute(query if step is None else query.where(masks.c.step == step)).one_or_none()
+    mask = _mask(connection, run_id, lane, step)
     file = None if mask is None else mask_file(folder, mask.lane, mask.step)
     if mask is None or file is None or not file.exists():  # pictures of old races go where the disk is full
         return None
@@ -105,6 +98,35 @@ def heatmap(
     density = json.loads(mask.densities).get(layer, mask.density)
     rows, columns = picture.shape
     return Heatmap(lane, layer, mask.step, mask.epoch, density, (rows, columns), picture.tobytes())
+
+
+def mask_bits(
+    connection: Connection, folder: Path, run_id: str, lane: str, step: int | None
+) -> dict[str, np.ndarray] | None:
+    mask = _mask(connection, run_id, lane, step)
+    file = None if mask is None else mask_file(folder, mask.lane, mask.step)
+    if mask is None or file is None or not file.exists():
+        return None
+    shapes = {layer["name"]: layer["shape"] for layer in json.loads(mask.started_info)["layers"]}
+    if not (packed := load_arrays(file, "b/")):  # the network is too large, or the race of an earlier version
+        return None
+    return {
+        name: np.unpackbits(bits, count=math.prod(shapes[name])).astype(bool).reshape(shapes[name])
+        for name, bits in packed.items()
+    }
+
+
+def _mask(connection: Connection, run_id: str, lane: str, step: int | None) -> Row | None:
+    """The mask of a lane that was made at ``step``, or the newest, with the race's ``started_info``."""
+    query = (
+        select(masks, runs.c.started_info)
+        .join(lanes, (lanes.c.run == masks.c.run) & (lanes.c.lane == masks.c.lane))
+        .join(runs, runs.c.key == masks.c.run)
+        .where(runs.c.id == run_id, lanes.c.name == lane)
+        .order_by(masks.c.step.desc())
+        .limit(1)
+    )
+    return connection.execute(query if step is None else query.where(masks.c.step == step)).one_or_none()
 
 
 def _waiting(name: str, method: str) -> LaneWindow:

@@ -4,6 +4,9 @@ A step's numbers are NULL where they do not exist *or* are not finite (SQLite wo
 that diverged says so in ``lanes.state``.
 """
 
+import math
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -31,6 +34,15 @@ from ssam.store.views import CURVES
 
 SCHEMA_VERSION = 2  # a change of the tables needs a step in migrations.py
 BIN_WIDTHS = (8, 64, 512, 4096)  # steps are also kept as means over so many, for curves that read fast at any length
+
+
+def finite(value: Any) -> Any:
+    """None for NaN and ±inf, in dictionaries and lists too: neither SQLite, PostgreSQL's JSON nor a browser takes them."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    return [finite(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 class PlainText(TypeDecorator):

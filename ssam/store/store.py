@@ -126,7 +126,7 @@ class Store:
     def create_analysis(self, run: Run, analysis: AnalysisSpec, request_id: str, owner: str = "") -> str:
         """Queues an analysis of a race and returns its id; the same ``request_id`` again returns the first one's."""
         about = {"parent": run.id, "analysis": analysis.model_dump_json(exclude_defaults=True)}
-        about |= {"digest": analysis.digest(run.id, run.checkpointed)}
+        about |= {"digest": analysis.digest(run.id, run.checkpointed), "place": self.place}  # here the weights lie
         return self._create(run.spec, request_id, owner, False, about)
 
     def requested(self, request_id: str) -> str | None:
@@ -301,6 +301,12 @@ class Store:
         with self._engine.connect() as connection:
             return reader.heatmap(connection, self.run_folder(run_id), run_id, lane, layer, step)
 
+    def mask_bits(self, run_id: str, lane: str, step: int | None = None) -> dict[str, np.ndarray] | None:
+        """The mask made at ``step`` (default: the newest) to the bit: by layer, a bool array of its shape, True = perturbed. None
+        where there is none, where it is no longer kept, and for networks of more than a million weights."""
+        with self._engine.connect() as connection:
+            return reader.mask_bits(connection, self.run_folder(run_id), run_id, lane, step)
+
     # Analyses
 
     def analyses(self, run_id: str) -> list[Run]:
@@ -332,7 +338,10 @@ class Store:
         """One row per lane and evaluation, for a CSV file; None for an unknown id."""
         from pandas import DataFrame  # slow to import, and the runner has no use for it
 
-        columns = "lane method sparsity rho epoch step gradients seconds lr train_loss test_loss test_accuracy test_size final"
+        columns = (
+            "lane method sparsity rho epoch step gradients seconds lr train_loss test_loss test_accuracy test_size final "
+            "eigenvalue eigenvalue_residual eigenvalue_ms"
+        )
         with self._engine.connect() as connection:
             rows = reader.epoch_rows(connection, run_id)
         return None if rows is None else DataFrame(rows, columns=columns.split())

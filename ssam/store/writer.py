@@ -3,15 +3,17 @@
 import json
 import math
 import time
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
-import numpy as np
 from sqlalchemy import Connection, Engine, Table, bindparam, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from ssam.spec.analysis import Moment
 from ssam.spec.events import (
     PHASES,
     EpochEvent,
@@ -20,30 +22,18 @@ from ssam.spec.events import (
     MaskEvent,
     Preparing,
     Result,
+    Snapshot,
     Started,
     StepEvent,
 )
+from ssam.store.arrays import mask_file, save_arrays, save_weights, snapshot_file
 from ssam.store.files import write_whole
-from ssam.store.schema import BIN_WIDTHS, STEP_VALUES, bins, epochs, lanes, masks, runs, steps
+from ssam.store.schema import BIN_WIDTHS, STEP_VALUES, bins, epochs, finite, lanes, masks, runs, steps
 from ssam.store.views import CURVES
 
 FLUSH_SECONDS = 0.2
 
 LANE_VALUES = ("state", "last_step", "gradients", "seconds", "refreshes", "refresh_ms")
-
-
-def finite(value: Any) -> Any:
-    """None for NaN and ±inf, in dictionaries and lists too: neither SQLite, PostgreSQL's JSON nor a browser takes them."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: finite(item) for key, item in value.items()}
-    return [finite(item) for item in value] if isinstance(value, (list, tuple)) else value
-
-
-def mask_file(folder: Path, lane: int, step: int) -> Path:
-    """Where the pictures of one mask lie: one uint8 array per layer."""
-    return folder / "masks" / f"{lane}-{step}.npz"
 
 
 class Writer:
@@ -57,7 +47,7 @@ class Writer:
     def __init__(self, engine: Engine, key: int, folder: Path) -> None:
         self._engine, self._key, self._folder = engine, key, folder
         self._rows: dict[Table, list[dict[str, Any]]] = {lanes: [], steps: [], epochs: [], masks: []}
-        self._pictures: dict[Path, dict[str, np.ndarray]] = {}
+        self._files: dict[Path, Callable[[BinaryIO], object]] = {}  # how each is filled
         self._run_values: dict[str, Any] = {}
         self._message = ""
         self._flushed = 0.0
@@ -85,6 +75,8 @@ class Writer:
                 self._rows[epochs].append(self._lanes[event.lane].row(finite(asdict(event))))
             case MaskEvent():
                 self._mask(event)
+            case Snapshot():
+                self._snapshot(event)
             case LaneEnded():
                 self._lanes[event.lane].values["state"] = event.reason
             case Started():
@@ -105,10 +97,10 @@ class Writer:
 
     def flush(self) -> None:
         """Writes everything held back: files first, then all rows in one transaction."""
-        for path, pictures in self._pictures.items():
+        for path, fill in self._files.items():
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, lambda file, pictures=pictures: _save_pictures(file, pictures))  # type: ignore[misc]
-        self._pictures.clear()  # the rows follow: who sees one finds the whole file
+            write_whole(path, fill)
+        self._files.clear()  # the rows follow: who sees one finds the whole file
         touched = [bin_ for lane in self._lanes.values() for bin_ in lane.touched.values()]
         with self._engine.begin() as connection:
             for table, rows in self._rows.items():
@@ -165,9 +157,16 @@ class Writer:
         lane = self._lanes[event.lane]
         if (lane.index, event.step) in self._told_masks:
             return
-        self._pictures[mask_file(self._folder, lane.index, event.step)] = event.heatmaps
+        self._files[mask_file(self._folder, lane.index, event.step)] = partial(
+            save_arrays, named=event.heatmaps, bits=event.bits
+        )
         row = {name: getattr(event, name) for name in ("step", "epoch", "density", "changed", "overlap")}
         self._rows[masks].append(lane.row(finite(row) | {"densities": json.dumps(finite(event.densities))}))
+
+    def _snapshot(self, event: Snapshot) -> None:
+        path = snapshot_file(self._folder, Moment(self._lanes[event.lane].index, event.step))
+        if not path.exists():
+            self._files[path] = partial(save_weights, weights=event.weights)
 
     def _write_bins(self, connection: Connection, touched: list["_Bin"]) -> None:
         if again := [bin_.key for bin_ in touched if bin_.tried]:
@@ -251,11 +250,6 @@ def _lanes_so_far(connection: Connection, run: int) -> list[_Lane]:
             bin_.tried = True
         found.append(lane)
     return found
-
-
-def _save_pictures(file: BinaryIO, pictures: dict[str, np.ndarray]) -> None:
-    # A layer may be called "file", which is savez's own argument: hence the prefix.
-    np.savez_compressed(file, **{f"m/{name}": picture for name, picture in pictures.items()})  # type: ignore[arg-type]
 
 
 def _insert_new(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:

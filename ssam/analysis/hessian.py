@@ -1,0 +1,161 @@
+"""The Hessian of the mean loss: its largest eigenvalues, its trace, its spectral density.
+
+The products with the Hessian are those of curvlinops (Dangel et al.), whose check runs each operator twice and refuses a loss that is
+not a function of the weights alone. ``power_iteration``, for use during training, has its own.
+
+Every value depends on the scale of the weights, on the images and on the mode of BatchNorm.
+"""
+
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ssam.analysis.objective import Objective
+
+
+class PowerIteration(NamedTuple):
+    """``residual`` is ‖Hv − λv‖/|λ|, 0 for an eigenvector; ``vector`` has unit length, to go on from."""
+
+    value: float
+    vector: list[Tensor]
+    residual: float
+
+
+def power_iteration(objective: Objective, start: Sequence[Tensor], products: int) -> PowerIteration:
+    """An estimate of the eigenvalue of largest magnitude, by ``products`` products with the Hessian, each about two gradients.
+
+    The estimate is the Rayleigh quotient of the vector that the last product was made with: never above the largest eigenvalue.
+    From a random start a few products are too few; from the eigenvector of weights nearby they follow it.
+    """
+    if products < 1:
+        raise ValueError(f"products must be at least 1, not {products}")
+    vector = _unit(list(start))
+    for _ in range(products):
+        v, image = vector, objective.product(vector)
+        vector = _unit(image)
+    value = float(_dot(v, image))
+    difference = torch._foreach_sub(image, torch._foreach_mul(v, value))
+    residual = math.sqrt(max(0.0, float(_dot(difference, difference)))) / max(abs(value), 1e-30)
+    return PowerIteration(value, vector, residual)
+
+
+class Hessian:
+    """∇²L at an objective's weights as they are now, of shape (N, N): ``hessian @ v`` is its product with a tensor (N,).
+
+    Args:
+        objective: whose.
+        pulse: called before each product, which takes about four gradients on a CPU; may raise to end what goes on.
+
+    Raises ValueError, one line, where the loss is not a function of the weights alone.
+    """
+
+    def __init__(self, objective: Objective, pulse: Callable[[], None] = lambda: None) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # of what curvlinops imports; it takes half a second
+            from curvlinops import HessianLinearOperator
+        loss = nn.CrossEntropyLoss()
+        try:
+            self._operator = HessianLinearOperator(
+                objective.model, loss, objective.params, objective.batches, check_deterministic=True
+            )
+        except RuntimeError as error:
+            if "deterministic" not in str(error):
+                raise
+            raise ValueError(
+                "the same weights give different losses: switch off what is random in the model"
+            ) from error
+        self._pulse = pulse
+        self.shape, self.device, self.dtype = self._operator.shape, self._operator.device, self._operator.dtype
+
+    def __matmul__(self, vector: Tensor) -> Tensor:
+        self._pulse()
+        product: Tensor = self._operator @ vector
+        return product
+
+    def on_numpy(self, vector: np.ndarray) -> np.ndarray:
+        """The product with an array (N,)."""
+        return (self @ torch.from_numpy(vector.reshape(-1)).to(self.device, self.dtype)).cpu().numpy()
+
+
+def top_eigenvalues(hessian: Hessian, count: int = 5, seed: int = 0, tolerance: float = 1e-3) -> np.ndarray:
+    """The ``count`` algebraically largest eigenvalues, largest first, float64, by restarted Lanczos iteration (ARPACK).
+
+    Some 20 to 60 products of three to four gradients each. ``tolerance`` is relative. Raises ValueError where the iteration does
+    not converge.
+    """
+    from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
+
+    size = hessian.shape[0]
+    if not 1 <= count < size:
+        raise ValueError(f"count must be 1 to {size - 1}, not {count}")
+    start = np.random.default_rng(seed).standard_normal(size)
+    subspace = min(size, max(2 * count + 1, 20))
+    try:
+        symmetric = LinearOperator(hessian.shape, matvec=hessian.on_numpy, dtype=np.float64)
+        values = eigsh(symmetric, count, which="LA", v0=start, ncv=subspace, tol=tolerance, return_eigenvectors=False)
+    except ArpackNoConvergence as error:
+        raise ValueError("the largest eigenvalues did not converge; take more images or float64") from error
+    return np.sort(np.asarray(values, dtype=np.float64))[::-1]
+
+
+def trace(hessian: Hessian, draws: int = 10, seed: int = 0) -> tuple[float, float]:
+    """The trace and its standard error, by Hutchinson's estimator: the mean of vᵀHv over random signs v.
+
+    ``draws`` products; exact for a diagonal Hessian with a single draw.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    found = []
+    for _ in range(draws):
+        signs = torch.randint(0, 2, (hessian.shape[1],), generator=generator) * 2 - 1
+        v = signs.to(hessian.device, hessian.dtype)
+        found.append(float(v @ (hessian @ v)))
+    error = float(np.std(found, ddof=1)) / math.sqrt(draws) if draws > 1 else math.nan
+    return float(np.mean(found)), error
+
+
+class Ritz(NamedTuple):
+    """Eigenvalues of the Lanczos matrix and the weight of each in the spectral density; both (runs × steps,)."""
+
+    values: np.ndarray
+    weights: np.ndarray
+
+
+def lanczos(hessian: Hessian, steps: int = 50, runs: int = 2, seed: int = 0) -> Ritz:
+    """Stochastic Lanczos quadrature (Ghorbani et al. 2019, arXiv 1901.10159): ``runs`` × ``steps`` products.
+
+    What it finds at the ends of the spectrum is sharp, what lies in its bulk is an average.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        from curvlinops.papyan2020traces.spectrum import fast_lanczos
+    steps = min(steps, hessian.shape[0])
+    values, weights = [], []
+    with torch.random.fork_rng(devices=[hessian.device] if hessian.device.type == "cuda" else []):
+        for run in range(runs):
+            torch.manual_seed(seed + run)
+            found, vectors = fast_lanczos(hessian, steps)
+            values.append(np.asarray(found.cpu(), dtype=np.float64))
+            weights.append(np.asarray(vectors[0].cpu(), dtype=np.float64) ** 2 / runs)
+    return Ritz(np.concatenate(values), np.concatenate(weights))
+
+
+def density(ritz: Ritz, grid: np.ndarray) -> np.ndarray:
+    """The spectral density on ``grid`` (G,): each Ritz value as a normal distribution as wide as three grid cells. It integrates to
+    1 where the grid reaches three such widths beyond all values."""
+    width = 3 * float(grid[1] - grid[0])
+    bumps = np.exp(-0.5 * ((grid[:, None] - ritz.values) / width) ** 2) / (width * math.sqrt(2 * math.pi))
+    return np.asarray(bumps @ ritz.weights)
+
+
+def _dot(a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:
+    return torch.stack([(x * y).sum() for x, y in zip(a, b, strict=True)]).sum()
+
+
+def _unit(tensors: list[Tensor]) -> list[Tensor]:
+    norm = float(_dot(tensors, tensors)) ** 0.5
+    return list(torch._foreach_div(tensors, norm)) if norm > 0 else tensors

@@ -1,0 +1,109 @@
+"""How much the loss rises around the weights, by several estimators. Sharpness is a family, not a number: say which one.
+
+All but ``adaptive_sharpness`` depend on the scale of the weights: a network whose function is the same but whose weights are scaled
+otherwise has other values (Dinh et al. 2017, arXiv 1703.04933). Compare lanes of one race, not races of different networks.
+"""
+
+import math
+import statistics
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ssam.analysis.objective import Objective
+from ssam.optim.perturbation import Norm, perturbation, total_norm
+
+
+def ascent_gap(
+    objective: Objective, rho: float, masks: Sequence[Tensor | None] | None = None, norm: Norm = "full"
+) -> float:
+    """L(w + ε) − L(w) for SAM's own ε = ρ m⊙g/‖g‖ (Foret et al. 2021): what the optimizer itself sees, on these images.
+
+    One gradient and one forward pass. A lower bound of the worst case: one step along the gradient at w. With ``masks`` (one for
+    each of the objective's parameters, None = all of it) it is SSAM's.
+    """
+    loss, gradient = objective.gradient()
+    return objective.loss_at(_epsilon(objective, gradient, rho, masks, norm)) - loss
+
+
+def worst_case(objective: Objective, rho: float, steps: int = 10) -> float:
+    """The largest L(w + ε) − L(w) found for ‖ε‖₂ ≤ ρ by ``steps`` normalised gradient steps of length ρ/4, projected onto the ball.
+
+    ``steps`` gradients and forward passes. Starts at SAM's ε, so it is never below ``ascent_gap``; the true maximum may be higher.
+    """
+    loss, gradient = objective.gradient()
+    epsilon = _epsilon(objective, gradient, rho)
+    best = objective.loss_at(epsilon) - loss
+    for _ in range(steps - 1):
+        with objective.moved(epsilon):
+            _, gradient = objective.gradient()
+        epsilon = list(torch._foreach_add(epsilon, _epsilon(objective, gradient, rho / 4)))
+        radius = float(total_norm(epsilon))
+        if radius > rho:
+            torch._foreach_mul_(epsilon, rho / radius)
+        best = max(best, objective.loss_at(epsilon) - loss)
+    return best
+
+
+def m_sharpness(objective: Objective, rho: float, m: int = 16) -> tuple[float, float]:
+    """The mean of ``ascent_gap`` over groups of m images, each with the ε of its own gradient, and its standard error (Foret et al.
+    2021, section 4.1; Andriushchenko & Flammarion 2022, arXiv 2206.06232). Images that fill no group are left out.
+
+    One gradient and one forward pass of the images, at a small batch's price. Small groups have larger gradients and other maxima:
+    values for different m are not comparable. Raises ValueError where no chunk holds m images.
+    """
+    gaps = []
+    for x, y in objective.batches:
+        for some in zip(x.split(m), y.split(m), strict=True):
+            if len(some[1]) == m:
+                loss, gradient = objective.gradient([some])
+                with objective.moved(_epsilon(objective, gradient, rho)), torch.no_grad():
+                    gaps.append(float(objective.loss_function(objective.model(some[0]), some[1])) - loss)
+    if not gaps:
+        raise ValueError(f"m must be at most the images of a chunk, not {m}")
+    return _mean_and_error(gaps)
+
+
+def random_directions(objective: Objective, rho: float, draws: int = 20, seed: int = 0) -> tuple[float, float]:
+    """The mean of L(w + ρu) − L(w) over directions u drawn evenly from the sphere, and its standard error.
+
+    ``draws`` forward passes. Nearly all directions of a large space are flat, so at SAM's ρ this is often near zero or below it.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    loss, rises = objective.loss(), []
+    for _ in range(draws):
+        u = [torch.randn(p.shape, generator=generator).to(p) for p in objective.params]
+        rises.append(objective.loss_at(torch._foreach_mul(u, rho / total_norm(u))) - loss)
+    return _mean_and_error(rises)
+
+
+def adaptive_sharpness(objective: Objective, rho: float) -> float:
+    """L(w + ε) − L(w) for ASAM's ε = ρ |w|²⊙g/‖|w|⊙g‖ (Kwon et al. 2021, arXiv 2102.11600, with η = 0).
+
+    One gradient and one forward pass. Unchanged where weights are rescaled without changing the function; its ρ is not SAM's,
+    but a share of each weight.
+    """
+    loss, gradient = objective.gradient()
+    return objective.loss_at(_epsilon(objective, gradient, rho, adaptive=True)) - loss
+
+
+def _epsilon(
+    objective: Objective,
+    gradient: Sequence[Tensor],
+    rho: float,
+    masks: Sequence[Tensor | None] | None = None,
+    norm: Norm = "full",
+    adaptive: bool = False,
+) -> list[Tensor]:
+    params = [p.detach() for p in objective.params]
+    kept = [None] * len(params) if masks is None else masks
+    return perturbation(params, gradient, [rho] * len(params), kept, norm, [True] * len(params) if adaptive else None)[
+        0
+    ]
+
+
+def _mean_and_error(values: Sequence[float]) -> tuple[float, float]:
+    """The mean and its standard error; that of one value is not known."""
+    error = statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.nan
+    return statistics.fmean(values), error

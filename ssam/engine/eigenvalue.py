@@ -1,0 +1,43 @@
+"""λ₁, the largest eigenvalue of the Hessian, while a race goes on."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from ssam.analysis.hessian import power_iteration
+from ssam.analysis.objective import Objective
+from ssam.data import Batches
+from ssam.engine.lane import Lane
+from ssam.engine.schedule import derived_seed
+from ssam.engine.timing import PhaseTimer
+from ssam.spec.estimate import HESSIAN_IMAGES, HESSIAN_PRODUCTS
+
+IMAGES_DRAW, START_DRAW = 3, 4  # tell the random streams of one seed apart, together with those of the masks
+
+
+def largest_eigenvalue(lane: Lane, batches: Batches) -> dict[str, float]:
+    """The fields of an EpochEvent: the estimate of λ₁ at the lane's weights, its residual and the milliseconds that it took.
+
+    Power iteration, which finds the eigenvalue of largest magnitude (early in training that may be a negative one), on the
+    Hessian of the mean loss over a few training images, with the labels that the race trains on and BatchNorm in evaluation
+    mode. It goes on from the vector at which it ended the last time: from epoch to epoch the eigenvector turns little, so that
+    a few products at a time follow it. The lane's seconds and the race's random numbers stay as they are. Several processes
+    each compute it on the same images.
+    """
+    timer = PhaseTimer(lane.device)
+    seed = lane.spec.seed
+    objective = Objective(lane.model, list(batches.samples(HESSIAN_IMAGES, derived_seed(seed, IMAGES_DRAW))))
+    start = lane.eigenvector or _random(lane, derived_seed(seed, START_DRAW))
+    value, vector, residual = power_iteration(objective, start, HESSIAN_PRODUCTS)
+    lane.eigenvector = vector if math.isfinite(value) else None
+    timer.mark("eigenvalue")
+    took = timer.milliseconds()["eigenvalue"]
+    return lane.ranks.mean({"eigenvalue": value, "eigenvalue_residual": residual, "eigenvalue_ms": took})
+
+
+def _random(lane: Lane, seed: int) -> list[Tensor]:
+    """The same for every lane and on every device."""
+    generator = torch.Generator().manual_seed(seed)
+    trained = [p for p in lane.model.parameters() if p.requires_grad]
+    return [torch.randn(p.shape, generator=generator).to(p.device) for p in trained]

@@ -1,0 +1,38 @@
+"""Files of arrays in a run's folder: masks, kept weights, and what an analysis has found. Nothing in them is ever executed."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from ssam.spec.analysis import Moment
+
+
+def mask_file(folder: Path, lane: int, step: int) -> Path:
+    """Where one mask lies: a picture per layer under ``m/``, and of small networks its bits under ``b/``."""
+    return folder / "masks" / f"{lane}-{step}.npz"
+
+
+def snapshot_file(folder: Path, moment: Moment) -> Path:
+    """Where the weights of one lane after so many steps lie."""
+    return folder / "weights" / f"{moment.lane}-{moment.step}.npz"
+
+
+def save_arrays(file: BinaryIO, named: Mapping[str, np.ndarray], bits: Mapping[str, np.ndarray] | None = None) -> None:
+    """``load_arrays`` reads ``named`` back; ``bits`` lie beside them under the same names."""
+    # An array may be called "file", which is savez's own argument: hence the prefixes.
+    arrays = {f"m/{name}": array for name, array in named.items()}
+    beside = {f"b/{name}": array for name, array in (bits or {}).items()}
+    np.savez_compressed(file, **arrays, **beside)  # type: ignore[arg-type]
+
+
+def save_weights(file: BinaryIO, weights: Mapping[str, np.ndarray]) -> None:
+    """As ``save_arrays``, but not compressed: weights would shrink by a tenth, and take ten times as long to write."""
+    np.savez(file, **{f"m/{name}": array for name, array in weights.items()})  # type: ignore[arg-type]
+
+
+def load_arrays(path: Path, prefix: str = "m/") -> dict[str, np.ndarray]:
+    """Those of one kind: ``m/``, or ``b/`` for the bits."""
+    with np.load(path, allow_pickle=False) as kept:
+        return {name.removeprefix(prefix): kept[name] for name in kept.files if name.startswith(prefix)}

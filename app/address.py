@@ -8,24 +8,25 @@ from ssam.store import Store
 _SEEN, _WRITTEN, _LEFT = "_address_seen", "_address_written", "_address_left"
 
 
-def moved() -> bool:
-    """True on the first run of a session and after the reader went to another address (back, forward).
+def moved(page: str = "") -> bool:
+    """True on the first run of a session and after the reader went to another address (back, forward). Every ``page`` that has
+    addresses keeps its own count; the race page is the one without a name.
 
     The browser repeats its address with every rerun, also an older one where a rerun was on its way already when we
     wrote a new address. So an address that we wrote a moment ago is no move.
     """
     now = dict(st.query_params)
-    if _SEEN not in st.session_state:
-        st.session_state[_SEEN], st.session_state[_WRITTEN] = now, []
+    if _SEEN + page not in st.session_state:
+        st.session_state[_SEEN + page], st.session_state[_WRITTEN + page] = now, []
         return True
-    written: list[dict[str, str]] = st.session_state[_WRITTEN]
+    written: list[dict[str, str]] = st.session_state[_WRITTEN + page]
     if now in written:
         del written[: written.index(now) + 1]
-        st.session_state[_SEEN] = now
+        st.session_state[_SEEN + page] = now
         return False
-    if now == st.session_state[_SEEN]:
+    if now == st.session_state[_SEEN + page]:
         return False
-    st.session_state[_SEEN], st.session_state[_WRITTEN] = now, []
+    st.session_state[_SEEN + page], st.session_state[_WRITTEN + page] = now, []
     return True
 
 
@@ -40,6 +41,7 @@ def read(store: Store) -> tuple[RaceSpec, str | None, str | None]:
     run_id = settings.pop("run", None)
     name = settings.pop("preset", None)
     run = store.run(run_id) if run_id else None
+    run = run if run and run.analysis is None else None  # an analysis has no page of its own
     known = run.id if run else None
     problem = f"There is no race {run_id[:40]!r} here." if run_id and run is None else None
     default = next(iter(presets().values())).spec
@@ -60,8 +62,13 @@ def write(spec: RaceSpec, run_id: str | None) -> None:
     address = of(spec)
     if run_id:
         address["run"] = run_id
-    written: list[dict[str, str]] = st.session_state[_WRITTEN]
-    if address != (written[-1] if written else st.session_state[_SEEN]):
+    put(address)
+
+
+def put(address: dict[str, str], page: str = "") -> None:
+    """Puts an address into the bar, where it is not there already."""
+    written: list[dict[str, str]] = st.session_state[_WRITTEN + page]
+    if address != (written[-1] if written else st.session_state[_SEEN + page]):
         st.query_params.from_dict(address)
         written.append(address)
 

@@ -26,6 +26,22 @@ def describe(spec: RaceSpec) -> str:
     return " · ".join([*parts, budgets.get(spec.clock, epochs), f"seed {spec.seed}"])
 
 
+ANALYSES = {
+    "sharpness": "Sharpness",
+    "curvature": "Curvature",
+    "spectrum": "Spectrum",
+    "profile": "Profiles",
+    "surface": "Surface",
+    "fisher": "Fisher information",
+}
+
+
+def title(run: Run) -> str:
+    """What is raced, or what is measured of it."""
+    what = f"{ANALYSES[run.analysis.kind]} of " if run.analysis else ""
+    return what + describe(run.spec)
+
+
 def _images(spec: RaceSpec) -> str:
     """The data set's title; of own images also the file, as it was called before it was kept."""
     title = DATASETS[spec.dataset].title

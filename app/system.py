@@ -66,7 +66,7 @@ def queue(lab: Lab, person: Person) -> list[dict[str, str]]:
     return [
         {
             "Place": said,
-            "Race": start.describe(run.spec),
+            "Race": start.title(run),
             "Whose": "yours" if run.owner == person.owner else run.owner[:6],
         }
         for _, run, said in sorted(rows, key=lambda row: row[0])

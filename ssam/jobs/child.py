@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from ssam.jobs import analysing
 from ssam.jobs.desk import Desk
 from ssam.jobs.limits import Limits, read_limits
 from ssam.jobs.patience import RETRY_SECONDS, LetGo, log, patiently
@@ -57,11 +58,15 @@ def main(run_id: str, home: Path, url: str, threads: int, slot: str, race: RaceF
 
 def take_part(desk: Desk, home: Path, image_root: Path, threads: int, slot: str, race: RaceFactory) -> None:
     """The same at its desk, for a process whose streams are where they should be."""
-    spec = patiently(desk, desk.claim)
-    if spec is None:
+    run = patiently(desk, desk.claim)
+    if run is None:
         return  # given up meanwhile by a runner that did not see us
     try:
-        end = _run(desk, use_slot(spec, slot), home, image_root, threads, race)
+        spec = use_slot(run.spec, slot)
+        if run.analysis is not None and run.parent is not None:
+            end = End(*analysing.run(desk, spec, run.analysis, run.parent, home, image_root, threads))
+        else:
+            end = _run(desk, spec, home, image_root, threads, race)
     except Exception as error:  # the boundary of the race: whatever happened becomes the run's state and a line
         end = _failure(desk, error)
     log(f"{end.state}: {end.message}" if end.message else end.state)

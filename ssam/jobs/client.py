@@ -19,9 +19,12 @@ from ssam.jobs.outlook import Outlook
 from ssam.jobs.processes import is_alive
 from ssam.jobs.queue import Forecast
 from ssam.spec import RaceSpec
-from ssam.store import Job, Person, Store
+from ssam.spec.analysis import AnalysisSpec
+from ssam.store import Job, Person, Run, Store
+from ssam.store.views import ALIVE
 
 PROJECT = Path(__file__).resolve().parents[2]
+CHECKPOINTS = ("checkpoint.pt", "checkpoint.old.pt")  # as checkpoints.py names them
 START_SECONDS = 20.0  # a runner that has not come up by then will not
 
 
@@ -73,6 +76,44 @@ class Client:
             return Submitted(twin.id, reused=True)
         self._check_room(jobs, person)
         return Submitted(self.store.create_run(spec, request_id, person.owner, exclusive))
+
+    def analyse(self, run_id: str, analysis: AnalysisSpec, request_id: str, person: Person) -> Submitted:
+        """Queues an analysis of a race's weights; the same ``request_id`` again returns the same one, and so does whoever asks for
+        what has been measured on the same weights, or is being measured. Whoever has a race's address may ask.
+
+        Raises ValueError, one line, where there is no such race, its weights are not there (yet), or too much waits already.
+        """
+        run = self.store.run(run_id)
+        if run is None or run.analysis is not None:
+            raise ValueError(f"there is no race {run_id[:40]!r} here")
+        self._check_weights(run, analysis)
+        with FileLock(self.store.home / "submit.lock"):
+            if known := self.store.requested(request_id):
+                return Submitted(known)
+            if twin := self.store.measured(analysis.digest(run.id, run.checkpointed)):
+                return Submitted(twin.id, reused=True)
+            self._check_room(self.store.jobs(), person)
+            submitted = Submitted(self.store.create_analysis(run, analysis, request_id, person.owner))
+        self.ensure_runner()
+        return submitted
+
+    def _check_weights(self, run: Run, analysis: AnalysisSpec) -> None:
+        if analysis.epochs:
+            kept = self.kept_epochs(run)
+            if missing := [epoch for epoch in analysis.epochs if epoch not in kept]:
+                there = ", ".join(map(str, kept)) or "none"
+                raise ValueError(f"epochs {missing[0]} is not kept of this race; kept are: {there}")
+        elif run.state in (*ALIVE, "queued"):
+            raise ValueError("this race is still under way: choose kept epochs, or wait until it has ended")
+        elif not any((self.store.run_folder(run.id) / name).exists() for name in CHECKPOINTS):
+            raise ValueError("the weights of this race are not kept: it has no checkpoint")
+
+    def kept_epochs(self, run: Run) -> list[int]:
+        """The epochs at whose end the weights of a race's lanes are kept; 0 is the beginning."""
+        if run.started_info is None:
+            return []
+        every = run.started_info["steps_per_epoch"]
+        return sorted({moment.step // every for moment in self.store.snapshots(run.id) if moment.step % every == 0})
 
     def must_wait(self, spec: RaceSpec, person: Person, exclusive: bool = False) -> bool:
         """Whether a race that is submitted now would have to wait for others to end, or for room on the disk."""

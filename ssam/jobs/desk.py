@@ -5,9 +5,9 @@ from typing import Any
 
 from ssam.jobs import checkpoints
 from ssam.jobs.processes import start_time
-from ssam.spec import RaceSpec
+from ssam.spec.analysis import Found
 from ssam.spec.events import Event
-from ssam.store import Store
+from ssam.store import Run, Store
 from ssam.store.views import ALIVE, State, Want
 
 
@@ -19,15 +19,18 @@ class Desk:
     """
 
     def __init__(self, store: Store, run_id: str) -> None:
-        self._store, self._run_id, self._folder = store, run_id, store.run_folder(run_id)
+        self.store, self._run_id, self._folder = store, run_id, store.run_folder(run_id)
         self._writer = store.writer(run_id)
 
-    def claim(self) -> RaceSpec | None:
-        """Takes the race over; None where it was given up meanwhile."""
-        if not self._store.claim(self._run_id, os.getpid(), start_time(os.getpid())):
+    def claim(self) -> Run | None:
+        """Takes the run over; None where it was given up meanwhile."""
+        if not self.store.claim(self._run_id, os.getpid(), start_time(os.getpid())):
             return None
-        run = self._store.run(self._run_id)
-        return None if run is None else run.spec
+        return self.store.run(self._run_id)
+
+    def keep_found(self, found: Found) -> None:
+        """Keeps what an analysis knows so far."""
+        self.store.keep_found(self._run_id, found)
 
     def load(self) -> tuple[checkpoints.Kept | None, list[str]]:
         """The newest checkpoint that can be used, None where there is none, and a line for each that cannot: it goes."""
@@ -51,11 +54,11 @@ class Desk:
 
     def heartbeat(self, trained: float) -> Want:
         """Says that the process lives, and how many seconds it has trained since the last time; tells what is wanted."""
-        return self._store.heartbeat(self._run_id, trained)
+        return self.store.heartbeat(self._run_id, trained)
 
     def wanted(self) -> Want:
         """The same without writing anything."""
-        return self._store.wanted(self._run_id)
+        return self.store.wanted(self._run_id)
 
     def add(self, event: Event) -> None:
         self._writer.add(event)
@@ -70,14 +73,14 @@ class Desk:
     def save(self, state: dict[str, Any]) -> None:
         """Keeps a checkpoint; all that was told before it has been flushed."""
         checkpoints.write(self._folder, checkpoints.Kept(state, self._writer.reached()))
-        self._store.checkpointed(self._run_id)
+        self.store.checkpointed(self._run_id)
 
     def move(self, state: State, message: str | None = None) -> None:
         """Changes the state of a race that is alive, and its message with it."""
         values = {} if message is None else {"message": message}
-        self._store.move(self._run_id, ALIVE, state, **values)
-        if state == "paused" and self._store.wanted(self._run_id) == "run":  # resumed in this very moment
-            self._store.resume(self._run_id)
+        self.store.move(self._run_id, ALIVE, state, **values)
+        if state == "paused" and self.store.wanted(self._run_id) == "run":  # resumed in this very moment
+            self.store.resume(self._run_id)
 
 
 def _covers(rows: dict[str, list[int]], reached: dict[str, list[int]]) -> bool:

@@ -9,7 +9,8 @@ from ssam.jobs.limits import Limits
 from ssam.jobs.machine import describe, read_machine
 from ssam.jobs.queue import Forecast
 from ssam.spec import RaceSpec
-from ssam.spec.estimate import Rate, estimate_seconds
+from ssam.spec.analysis import AnalysisSpec
+from ssam.spec.estimate import Rate, analysis_seconds, estimate_seconds
 from ssam.store import Job, Run, Store
 from ssam.store.views import ALIVE
 
@@ -78,14 +79,14 @@ class Outlook:
         """Seconds that a race still takes; None where nothing like it has been measured here."""
         if run is None or job.want != "run":
             return 0.0
-        if job.state == "running" and (window := self._store.window(job.id, points=1)):
+        if job.state == "running" and run.analysis is None and (window := self._store.window(job.id, points=1)):
             told = window.elapsed >= TELLING_SECONDS and window.progress >= TELLING_PROGRESS
             if told and window.eta_seconds is not None:
                 return window.eta_seconds
-        whole = self._whole(run.spec)
+        whole = self._whole(run.spec, run.analysis)
         return None if whole is None else whole * (1 - run.progress)
 
-    def _whole(self, spec: RaceSpec) -> float | None:
+    def _whole(self, spec: RaceSpec, analysis: AnalysisSpec | None) -> float | None:
         if time.monotonic() >= self._rates_old_at:
             self._rates.clear()
             self._rates_old_at = time.monotonic() + RATE_SECONDS
@@ -94,6 +95,8 @@ class Outlook:
             self._rates[kind] = self._store.rate(*kind, shared=True)
         if not self._rates[kind].measured:
             return None
+        if analysis is not None:
+            return analysis_seconds(spec, analysis, self._rates[kind], max(1, len(analysis.epochs)))
         try:
             sizes = self._store.image_sizes(spec.data) if spec.data else None
         except ValueError:  # the upload was deleted: the race will say so

@@ -1,0 +1,168 @@
+"""What the process of an analysis does: fetches the weights of its race, measures, keeps what it finds, and does what is wanted."""
+
+import math
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ssam.jobs import checkpoints
+from ssam.jobs.desk import Desk
+from ssam.jobs.limits import read_limits
+from ssam.jobs.patience import LetGo, patiently
+from ssam.spec import RaceSpec
+from ssam.spec.analysis import AnalysisSpec, Found, Moment
+from ssam.store import Run, Store
+from ssam.store.arrays import load_arrays, snapshot_file
+from ssam.store.views import State
+
+if TYPE_CHECKING:
+    from ssam.analysis.work import LaneWeights
+
+LOOK_SECONDS = 0.2  # how often it looks what is wanted
+KEEP_SECONDS = 0.5  # how often it keeps what it has found so far
+
+
+class TimeIsUpError(Exception):
+    """It has run for as long as the server allows."""
+
+
+def run(
+    desk: Desk, spec: RaceSpec, analysis: AnalysisSpec, parent: str, home: Path, image_root: Path, threads: int
+) -> tuple[State, str]:
+    """Measures from the beginning to the end, or until it is to stop: the last state and its message. Imports torch.
+
+    Raises ValueError, one line, where weights are no longer kept, and what the analysis raises. An analysis whose process died
+    begins anew.
+    """
+    import torch
+
+    from ssam.analysis.work import analyse
+    from ssam.engine.device import device_name, pick_device
+
+    torch.set_num_threads(threads)
+    device = pick_device(spec.device)
+    moments = patiently(desk, lambda: _moments(desk.store, parent, spec, analysis))
+    assert moments is not None
+    pulse = _Pulse(desk)
+    found: Found | None = None
+    try:
+        told = analyse(
+            spec,
+            analysis,
+            moments,
+            home=home,
+            device=device,
+            device_name=device_name(device),
+            image_root=image_root,
+            pulse=pulse.beat,
+        )
+        for found in told:
+            pulse.keep(found)
+    except LetGo:
+        return "stopped", ""
+    except TimeIsUpError as limit:
+        return "stopped", str(limit)
+    finally:
+        if found is not None:
+            pulse.keep(found, last=True)
+    return "finished", ""
+
+
+class _Pulse:
+    """Between two pieces of work: says that the process lives, sees what is wanted, keeps what has been found."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk, self._looked, self._kept = desk, -math.inf, -math.inf
+        self._begin = self._told = time.monotonic()
+        self._minutes = read_limits().race_minutes
+        self._started = False
+
+    def beat(self) -> None:
+        """Raises LetGo where the analysis is to end, TimeIsUpError where it has had its time."""
+        now = time.monotonic()
+        if now - self._looked < LOOK_SECONDS:
+            return
+        if not self._started:
+            patiently(self._desk, lambda: self._desk.move("running"), heed=True)
+            self._started = True
+        want = patiently(self._desk, lambda: self._desk.heartbeat(now - self._told), heed=True)
+        self._looked = self._told = now
+        if want in ("stop", "pause"):  # what has been found cannot be taken up again, so a pause is a stop
+            raise LetGo(want)
+        if now - self._begin > 60 * self._minutes:
+            raise TimeIsUpError(f"it has run for {self._minutes:g} minutes, the most at a time")
+
+    def keep(self, found: Found, last: bool = False) -> None:
+        now = time.monotonic()
+        if last or now - self._kept >= KEEP_SECONDS:
+            patiently(self._desk, lambda: self._desk.keep_found(found))
+            self._kept = now
+
+
+def _moments(store: Store, parent: str, spec: RaceSpec, analysis: AnalysisSpec) -> "list[LaneWeights]":
+    """The weights that the analysis is about, and the path to them where that is drawn. Lanes that diverged have none."""
+    from ssam.analysis.work import of_checkpoint
+
+    race = store.run(parent)
+    if race is None or race.started_info is None:
+        raise ValueError("its race has been deleted, or was never started")
+    kept = _snapshots(store, race, analysis.epochs)
+    if analysis.epochs:
+        return kept
+    state = _checkpoint(store.run_folder(parent))
+    layers = race.started_info["layers"]
+    lanes = [
+        of_checkpoint(lane, state["lanes"][name], layers)
+        for lane, name in enumerate(spec.lane_names)
+        if not state["lanes"][name]["diverged"]
+    ]
+    if not lanes:
+        raise ValueError("all lanes of this race have diverged: there are no weights to look at")
+    ends = {moment.lane: moment.step for moment in lanes}
+    on_the_way = analysis.kind == "surface" and analysis.plane == "lanes"
+    path = [moment for moment in kept if on_the_way and moment.step < ends.get(moment.lane, 0)]
+    return [*path, *lanes]
+
+
+def _checkpoint(folder: Path) -> dict[str, Any]:
+    """The state of the newest checkpoint that can be read."""
+    why = "its weights are no longer kept: there is no checkpoint"
+    for name in (checkpoints.NEWEST, checkpoints.OLDER):
+        if (folder / name).exists():
+            try:
+                return checkpoints.read(folder / name).state
+            except ValueError as error:
+                why = str(error)
+    raise ValueError(why)
+
+
+def _snapshots(store: Store, race: Run, epochs: tuple[int, ...]) -> "list[LaneWeights]":
+    """The kept weights at these epochs, or all; raises ValueError, one line, where one is not there."""
+    import torch
+
+    from ssam.analysis.work import LaneWeights
+
+    assert race.started_info is not None
+    there, found = store.snapshots(race.id), []
+    steps = [epoch * race.started_info["steps_per_epoch"] for epoch in epochs]
+    if missing := [epoch for epoch, step in zip(epochs, steps, strict=True) if step not in {m.step for m in there}]:
+        raise ValueError(f"the weights of epoch {missing[0]} are not kept")
+    names = race.spec.lane_names
+    for moment in there:
+        if not steps or moment.step in steps:
+            arrays = load_arrays(snapshot_file(store.run_folder(race.id), moment))
+            weights = {name: torch.from_numpy(array) for name, array in arrays.items()}
+            masks = _mask_at(store, race.id, names[moment.lane], moment)
+            found.append(LaneWeights(moment.lane, moment.step, weights, masks))
+    return found
+
+
+def _mask_at(store: Store, run_id: str, lane: str, moment: Moment) -> "dict[str, Any] | None":
+    """The mask that the lane had at that moment, as far as its bits are kept."""
+    import torch
+
+    window = store.window(run_id, points=1)
+    made = [mask["step"] for own in (window.lanes if window else ()) if own.name == lane for mask in own.masks]
+    before = [step for step in made if step <= max(moment.step, 1)]
+    bits = store.mask_bits(run_id, lane, max(before)) if before else None
+    return None if bits is None else {name: torch.from_numpy(mask) for name, mask in bits.items()}

@@ -1,0 +1,194 @@
+"""Analyses as work: queued, kept as they go, stopped, taken up again after a kill; with the real runner and a real small race."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from app.address import read
+from ssam.jobs.client import Client
+from ssam.spec import parse_spec
+from ssam.spec.analysis import AnalysisSpec, parse_analysis
+from ssam.spec.estimate import Rate, analysis_seconds
+from ssam.store import Person, Store
+from tests.browser import end_runner, wait_until
+
+ADA, BOB = Person("ada"), Person("bob")
+pytestmark = pytest.mark.slow
+RACE = parse_spec(
+    {
+        "train_size": 256,
+        "batch_size": 64,
+        "epochs": 2,
+        "lanes": "sgd,ssam-f",
+        "snapshot_interval": 1,
+        "fisher_samples": 16,
+    }
+)
+QUICK = parse_analysis({"kind": "sharpness", "images": 64})
+LONG = parse_analysis({"kind": "surface", "images": 2000, "points": 101})
+
+
+class Lab:
+    def __init__(self, home: Path) -> None:
+        self.store = Store(home, f"sqlite:///{home / 'ssam.db'}")
+        self.client = Client(self.store)
+        self.asked = 0
+        self.client.ensure_runner()
+        wait_until(self.client.machine, 60)
+        self.race = self.client.submit(RACE, "the race", ADA).run_id
+        assert self.ended(self.race).state == "finished", self.store.run(self.race)
+
+    def analyse(self, analysis: AnalysisSpec, person: Person = ADA) -> str:
+        self.asked += 1
+        return self.client.analyse(self.race, analysis, f"request {self.asked}", person).run_id
+
+    def ended(self, run_id: str):
+        wait_until(lambda: self.store.run(run_id).state in ("finished", "failed", "stopped", "interrupted"), 90)
+        return self.store.run(run_id)
+
+    def pid(self, run_id: str) -> int | None:
+        return next((job.pid for job in self.store.jobs() if job.id == run_id and job.state == "running"), None)
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    lab = Lab(tmp_path_factory.mktemp("home"))
+    yield lab
+    end_runner(lab.store.home)
+    lab.store.close()
+
+
+def test_an_analysis_is_measured_kept_and_not_measured_again(lab: Lab) -> None:
+    first = lab.analyse(QUICK)
+    run = lab.ended(first)
+    assert (run.state, run.progress, run.parent, run.analysis) == ("finished", 1.0, lab.race, QUICK)
+    estimators = {(row["lane"], row["estimator"]) for row in run.result["rows"]}
+    assert (1, "masked_ascent_gap") in estimators
+    assert (0, "masked_ascent_gap") not in estimators  # SGD has no mask
+    assert run.result["about"]["images"] == 64
+    again = lab.client.analyse(lab.race, QUICK, "another request", BOB)
+    assert (again.run_id, again.reused) == (first, True)
+    assert first in {analysis.id for analysis in lab.store.analyses(lab.race)}
+    assert first not in {race.id for race in lab.store.runs()}
+
+
+def test_the_surface_of_all_lanes_has_their_paths(lab: Lab) -> None:
+    run = lab.ended(lab.analyse(parse_analysis({"kind": "surface", "plane": "lanes", "points": 5, "images": 64})))
+    assert run.state == "finished", run.message
+    arrays = lab.store.found_arrays(run.id)
+    assert arrays["loss"].shape == (5, 5)
+    assert np.isfinite(arrays["loss"]).all()
+    assert arrays["path/1"][:, 2].tolist() == [0.0, 1.0, 2.0]
+    ends = {row["lane"]: (row["x"], row["y"]) for row in run.result["rows"]}
+    assert arrays["path/1"][-1, :2].tolist() == pytest.approx(ends[1], abs=1e-6)
+
+
+def test_kept_epochs_can_be_looked_at_one_by_one(lab: Lab) -> None:
+    run = lab.ended(lab.analyse(QUICK.model_copy(update={"epochs": (0, 2)})))
+    assert {row["epoch"] for row in run.result["rows"]} == {0.0, 2.0}
+    with pytest.raises(ValueError, match=r"^epochs 7 is not kept of this race; kept are: 0, 1, 2$"):
+        lab.analyse(QUICK.model_copy(update={"epochs": (7,)}))
+
+
+def test_stop_ends_it_soon_and_keeps_what_was_found(lab: Lab) -> None:
+    run_id = lab.analyse(LONG)
+    wait_until(lambda: lab.store.found_arrays(run_id), 60)
+    with pytest.raises(PermissionError):
+        lab.client.stop(run_id, BOB)
+    begin = time.monotonic()
+    lab.client.stop(run_id, ADA)
+    assert lab.ended(run_id).state == "stopped"
+    assert time.monotonic() - begin < 4
+    loss = lab.store.found_arrays(run_id)["loss/0"]
+    assert 0 < np.isfinite(loss).sum() < loss.size
+    assert lab.store.measured(LONG.digest(lab.race, lab.store.run(lab.race).checkpointed)) is None
+
+
+def test_a_killed_process_is_replaced_and_finds_the_same(lab: Lab) -> None:
+    asked = parse_analysis({"kind": "surface", "images": 2000, "points": 13})
+    run_id = lab.analyse(asked)
+    wait_until(lambda: lab.pid(run_id) and lab.store.found_arrays(run_id), 60)
+    os.kill(lab.pid(run_id), signal.SIGKILL)
+    assert lab.ended(run_id).state == "finished"
+    again = lab.analyse(asked.model_copy(update={"span": 1.0 + 1e-12}))  # another one, the same numbers
+    assert lab.ended(again).state == "finished"
+    first, second = (lab.store.found_arrays(found)["loss/1"] for found in (run_id, again))
+    np.testing.assert_allclose(first, second, rtol=1e-5)
+
+
+def test_what_cannot_be_measured_is_refused_in_one_line(lab: Lab) -> None:
+    with pytest.raises(ValueError, match=r"^there is no race 'nowhere' here$"):
+        lab.client.analyse("nowhere", QUICK, "a", ADA)
+    waiting = lab.store.create_run(RACE.model_copy(update={"seed": 9}), "held back", "ada")
+    lab.store.want(waiting, "pause")
+    with pytest.raises(ValueError, match="not kept: it has no checkpoint"):
+        lab.client.analyse(waiting, QUICK, "b", ADA)
+    analysis = lab.analyse(QUICK)
+    with pytest.raises(ValueError, match="there is no race"):
+        lab.client.analyse(analysis, QUICK, "c", ADA)
+
+
+def test_weights_that_are_gone_fail_with_a_line(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Client, "_check_weights", lambda *_: None)  # they went after the question
+    empty = lab.store.create_run(RACE.model_copy(update={"seed": 8}), "never started", "ada")
+    lab.store.want(empty, "pause")
+    run = lab.ended(lab.client.analyse(empty, QUICK, "d", ADA).run_id)
+    assert (run.state, run.message) == ("failed", "its race has been deleted, or was never started")
+
+
+def test_an_analysis_goes_with_its_race(tmp_path: Path) -> None:
+    store = Store(tmp_path, f"sqlite:///{tmp_path / 'ssam.db'}")
+    race = store.create_run(RACE, "race", "ada")
+    analysis = store.create_analysis(store.run(race), QUICK, "analysis", "bob")
+    store.want(race, "stop")
+    assert store.take(analysis, "cpu")
+    assert not store.delete(race)  # it is being looked at
+    store.move(analysis, ("starting",), "finished")
+    assert store.delete(race)
+    assert store.run(analysis) is None
+    store.close()
+
+
+def test_the_address_of_an_analysis_is_no_race(store: Store) -> None:
+    import streamlit as st
+
+    race = store.create_run(RACE, "race", "ada")
+    analysis = store.create_analysis(store.run(race), QUICK, "analysis", "ada")
+    st.query_params.from_dict({"run": analysis})
+    assert read(store)[1:] == (None, f"There is no race {analysis[:40]!r} here.")
+
+
+@pytest.mark.parametrize(
+    ("values", "line"),
+    [
+        ({"kind": "flat"}, "kind 'flat'"),
+        ({"kind": "surface", "points": 20}, "20 must be odd"),
+        ({"kind": "surface", "epochs": [1, 2]}, "kind 'surface' is of one moment: at most one of epochs"),
+        ({"kind": "sharpness", "rho": 0}, "rho '0' must be a number above 0 to 10"),
+        ({"kind": "sharpness", "epochs": [2, 1]}, "must be different whole numbers from 0, in ascending order"),
+        ({"kind": "sharpness", "image": 3}, "'image' is not a setting; allowed: kind, epochs, images"),
+    ],
+)
+def test_bad_questions_get_one_line(values: dict, line: str) -> None:
+    with pytest.raises(ValueError, match=r".") as told:
+        parse_analysis(values)
+    assert line in str(told.value)
+    assert "\n" not in str(told.value)
+
+
+def test_the_estimate_grows_with_what_is_asked() -> None:
+    rate = Rate(10.0, measured=True)
+    seconds = {
+        kind: analysis_seconds(RACE, parse_analysis({"kind": kind}), rate)
+        for kind in ("sharpness", "curvature", "spectrum")
+    }
+    assert seconds["sharpness"] < seconds["curvature"] < seconds["spectrum"]
+    surface = parse_analysis({"kind": "surface"})
+    assert analysis_seconds(RACE, surface.model_copy(update={"plane": "lanes"}), rate) == pytest.approx(
+        analysis_seconds(RACE, surface, rate) / 2
+    )

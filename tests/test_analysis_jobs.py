@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from app.address import read
+from ssam.jobs import analysing
 from ssam.jobs.client import Client
 from ssam.spec import parse_spec
 from ssam.spec.analysis import AnalysisSpec, parse_analysis
@@ -93,6 +94,19 @@ def test_kept_epochs_can_be_looked_at_one_by_one(lab: Lab) -> None:
     assert {row["epoch"] for row in run.result["rows"]} == {0.0, 2.0}
     with pytest.raises(ValueError, match=r"^epochs 7 is not kept of this race; kept are: 0, 1, 2$"):
         lab.analyse(QUICK.model_copy(update={"epochs": (7,)}))
+
+
+def test_kept_weights_are_read_only_where_they_are_asked_for(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(analysing, "load_arrays", lambda path: pytest.fail(f"{path} was read"))
+    moments = analysing._moments(lab.store, lab.race, RACE, QUICK)
+    assert [(moment.lane, moment.step, moment.masks is None) for moment in moments] == [(0, 8, True), (1, 8, False)]
+
+
+def test_a_slot_of_a_cluster_that_is_not_here_means_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSAM_DEVICE", "cuda:63")
+    assert analysing._device("auto").type == "cpu"
+    with pytest.raises(ValueError, match="device 'cuda:63' is not on this machine"):
+        analysing._device("cuda:63")
 
 
 def test_stop_ends_it_soon_and_keeps_what_was_found(lab: Lab) -> None:

@@ -77,7 +77,7 @@ def fisher_rows(
         made = patterns(model, scores, sparsity, race.seed)
         names: dict[Tensor, str] = {p: name for name, p in model.stages.named_parameters()}
         if moment.masks is not None:
-            made["own mask"] = {p: moment.masks[names[p]] for p in scores}
+            made["own mask"] = {p: moment.masks[names[p]].to(p.device) for p in scores}
             own[moment.lane] = {names[p]: mask for p, mask in made["own mask"].items()}
         yield (
             f"{race.lane_names[moment.lane]}: Fisher information",

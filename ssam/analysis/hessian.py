@@ -1,15 +1,16 @@
 """The Hessian of the mean loss: its largest eigenvalues, its trace, its spectral density.
 
-The products with the Hessian are those of curvlinops (Dangel et al.), whose check runs each operator twice and refuses a loss that is
-not a function of the weights alone. ``power_iteration``, for use during training, has its own.
+The Hessian is an operator of curvlinops (Dangel et al.), whose check runs it twice and refuses a loss that is not a function of the
+weights alone. Its products are the objective's.
 
 Every value depends on the scale of the weights, on the images and on the mode of BatchNorm.
 """
 
 import math
 import warnings
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -27,7 +28,7 @@ class PowerIteration(NamedTuple):
 
 
 def power_iteration(objective: Objective, start: Sequence[Tensor], products: int) -> PowerIteration:
-    """An estimate of the eigenvalue of largest magnitude, by ``products`` products with the Hessian, each about two gradients.
+    """An estimate of the eigenvalue of largest magnitude, by ``products`` products with the Hessian, each three to four gradients.
 
     The estimate is the Rayleigh quotient of the vector that the last product was made with: never above the largest eigenvalue.
     From a random start a few products are too few; from the eigenvector of weights nearby they follow it.
@@ -49,20 +50,17 @@ class Hessian:
 
     Args:
         objective: whose.
-        pulse: called before each product, which takes about four gradients on a CPU; may raise to end what goes on.
+        pulse: called before each product, which takes three to four gradients on a CPU; may raise to end what goes on.
 
-    Raises ValueError, one line, where the loss is not a function of the weights alone.
+    Raises ValueError, one line, where the loss is not finite or not a function of the weights alone.
     """
 
     def __init__(self, objective: Objective, pulse: Callable[[], None] = lambda: None) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # of what curvlinops imports; it takes half a second
-            from curvlinops import HessianLinearOperator
-        loss = nn.CrossEntropyLoss()
+        if not math.isfinite(objective.loss()):
+            raise ValueError("the loss is not finite at these weights: it has no Hessian")
         try:
-            self._operator = HessianLinearOperator(
-                objective.model, loss, objective.params, objective.batches, check_deterministic=True
-            )
+            with _random_numbers(0, objective.params[0].device):
+                self._operator = _operator(objective)
         except RuntimeError as error:
             if "deterministic" not in str(error):
                 raise
@@ -75,6 +73,8 @@ class Hessian:
     def __matmul__(self, vector: Tensor) -> Tensor:
         self._pulse()
         product: Tensor = self._operator @ vector
+        if not product.isfinite().all():  # the quadrature divides by a product's length, and then asks for the next
+            raise ValueError("products with the Hessian are zero or not finite: it has no spectrum")
         return product
 
     def on_numpy(self, vector: np.ndarray) -> np.ndarray:
@@ -85,10 +85,9 @@ class Hessian:
 def top_eigenvalues(hessian: Hessian, count: int = 5, seed: int = 0, tolerance: float = 1e-3) -> np.ndarray:
     """The ``count`` algebraically largest eigenvalues, largest first, float64, by restarted Lanczos iteration (ARPACK).
 
-    Some 20 to 60 products of three to four gradients each. ``tolerance`` is relative. Raises ValueError where the iteration does
-    not converge.
+    Some 20 to 60 products. ``tolerance`` is relative. Raises ValueError where the iteration does not converge.
     """
-    from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
+    from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
     size = hessian.shape[0]
     if not 1 <= count < size:
@@ -98,7 +97,7 @@ def top_eigenvalues(hessian: Hessian, count: int = 5, seed: int = 0, tolerance: 
     try:
         symmetric = LinearOperator(hessian.shape, matvec=hessian.on_numpy, dtype=np.float64)
         values = eigsh(symmetric, count, which="LA", v0=start, ncv=subspace, tol=tolerance, return_eigenvectors=False)
-    except ArpackNoConvergence as error:
+    except ArpackError as error:
         raise ValueError("the largest eigenvalues did not converge; take more images or float64") from error
     return np.sort(np.asarray(values, dtype=np.float64))[::-1]
 
@@ -106,8 +105,10 @@ def top_eigenvalues(hessian: Hessian, count: int = 5, seed: int = 0, tolerance: 
 def trace(hessian: Hessian, draws: int = 10, seed: int = 0) -> tuple[float, float]:
     """The trace and its standard error, by Hutchinson's estimator: the mean of vᵀHv over random signs v.
 
-    ``draws`` products; exact for a diagonal Hessian with a single draw.
+    ``draws`` products; exact for a diagonal Hessian with a single draw, whose error is not known (NaN).
     """
+    if draws < 1:
+        raise ValueError(f"draws must be at least 1, not {draws}")
     generator = torch.Generator().manual_seed(seed)
     found = []
     for _ in range(draws):
@@ -128,16 +129,16 @@ class Ritz(NamedTuple):
 def lanczos(hessian: Hessian, steps: int = 50, runs: int = 2, seed: int = 0) -> Ritz:
     """Stochastic Lanczos quadrature (Ghorbani et al. 2019, arXiv 1901.10159): ``runs`` × ``steps`` products.
 
-    What it finds at the ends of the spectrum is sharp, what lies in its bulk is an average.
+    What it finds at the ends of the spectrum is sharp, what lies in its bulk is an average. Raises ValueError where products are
+    zero or not finite.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         from curvlinops.papyan2020traces.spectrum import fast_lanczos
     steps = min(steps, hessian.shape[0])
     values, weights = [], []
-    with torch.random.fork_rng(devices=[hessian.device] if hessian.device.type == "cuda" else []):
-        for run in range(runs):
-            torch.manual_seed(seed + run)
+    for run in range(runs):
+        with _random_numbers(seed + run, hessian.device):
             found, vectors = fast_lanczos(hessian, steps)
             values.append(np.asarray(found.cpu(), dtype=np.float64))
             weights.append(np.asarray(vectors[0].cpu(), dtype=np.float64) ** 2 / runs)
@@ -150,6 +151,44 @@ def density(ritz: Ritz, grid: np.ndarray) -> np.ndarray:
     width = 3 * float(grid[1] - grid[0])
     bumps = np.exp(-0.5 * ((grid[:, None] - ritz.values) / width) ** 2) / (width * math.sqrt(2 * math.pi))
     return np.asarray(bumps @ ritz.weights)
+
+
+def _operator(objective: Objective) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of what curvlinops imports; it takes half a second
+        from curvlinops import HessianLinearOperator
+
+    class BackwardHessian(HessianLinearOperator):
+        """curvlinops with the objective's products: its own differentiate forwards, which is slower here, and wrong through some
+        layers (see ``Objective.product_of``)."""
+
+        def _matmat_batch(self, X: Tensor, y: Tensor, M: list[Tensor]) -> list[Tensor]:
+            columns = zip(*(tensor.unbind(-1) for tensor in M), strict=True)
+            products = [objective.product_of(X, y, column) for column in columns]
+            return [torch.stack(found, -1) for found in zip(*products, strict=True)]
+
+    return BackwardHessian(objective.model, _MeanLoss(objective), objective.params, objective.batches)
+
+
+class _MeanLoss(nn.Module):
+    """An objective's loss function as curvlinops wants it."""
+
+    reduction = "mean"
+
+    def __init__(self, objective: Objective) -> None:
+        super().__init__()
+        self._function = objective.loss_function
+
+    def forward(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        return self._function(outputs, labels)
+
+
+@contextmanager
+def _random_numbers(seed: int, device: torch.device) -> Iterator[None]:
+    """PyTorch's global random numbers begin with ``seed`` inside the block, and go on afterwards as if nothing had been."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
 
 
 def _dot(a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:

@@ -101,8 +101,8 @@ class Shared(NamedTuple):
 def common_plane(layout: Layout, lanes: Sequence[Weights], seed: int) -> Shared:
     """One plane for several lanes: about their mean, along the first two principal components of their weights, of unit length.
 
-    Three lanes lie in it exactly, more as nearly as any plane allows. Two span a line only: the other direction is a
-    filter-normalised random one, at right angles. BatchNorm's statistics are mixed like the weights, so at a lane in the plane they
+    Three lanes lie in it exactly, more as nearly as any plane allows. Where the lanes lie on one line, as two always do, the other
+    direction is a filter-normalised random one, at right angles. BatchNorm's statistics are mixed like the weights, so at a lane in the plane they
     are the lane's own. Raises ValueError for fewer than two lanes, or where all have the same weights.
     """
     if len(lanes) < 2:
@@ -114,12 +114,13 @@ def common_plane(layout: Layout, lanes: Sequence[Weights], seed: int) -> Shared:
     values, vectors = torch.linalg.eigh(moved @ moved.T)  # ascending; (L, L)
     if float(values[-1]) <= 0:
         raise ValueError("the lanes have the same weights: there is no plane between them")
-    axes = [(vectors[:, -1 - k] @ offsets) / values[-1 - k].sqrt() for k in range(min(2, len(lanes) - 1))]
-    if len(lanes) == 2:
+    on_a_line = float(values[-2]) <= 1e-9 * float(values[-1])  # exact up to the rounding of float32 weights
+    axes = [(vectors[:, -1 - k] @ offsets) / values[-1 - k].sqrt() for k in range(1 if on_a_line else 2)]
+    if on_a_line:
         other = filter_normalised(layout, lanes[0], seed).double()
         other = other - (other @ axes[0]) * axes[0]
         axes.append(other / other[: layout.size].norm())
-        kind = "two lanes and a random direction"
+        kind = f"{'two' if len(lanes) == 2 else len(lanes)} lanes on a line and a random direction"
     elif len(lanes) == 3:
         kind = "through three lanes"
     else:
@@ -161,7 +162,9 @@ def surface(
     objective: Objective, layout: Layout, plane: Plane, xs: Sequence[float], ys: Sequence[float]
 ) -> Iterator[tuple[int, int, float, float]]:
     """Loss and accuracy on a grid of the plane, coarse to fine: (row of ``ys``, column of ``xs``, loss, accuracy). One forward pass
-    of the images a point. ``xs`` and ``ys`` have the same length. The objective is left at the last point."""
+    of the images a point. The objective is left at the last point. Raises ValueError where ``xs`` and ``ys`` differ in length."""
+    if len(xs) != len(ys):
+        raise ValueError(f"a surface has as many rows as columns, not {len(ys)} and {len(xs)}")
     for row, column in coarse_to_fine(len(xs)):
         point = plane.origin + xs[column] * plane.x + ys[row] * plane.y
         objective.go_to(layout.named(point))

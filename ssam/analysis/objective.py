@@ -84,13 +84,25 @@ class Objective:
         return total, sums
 
     def product(self, vector: Sequence[Tensor]) -> list[Tensor]:
-        """∇²L(w) · vector, by differentiating the gradient's product with it (Pearlmutter 1994). About two gradients."""
+        """∇²L(w) · vector, a tensor for each of ``params``. Three to four gradients on a CPU."""
         sums = [torch.zeros_like(p) for p in self.params]
         for x, y in self.batches:
-            gradient = torch.autograd.grad(self._mean(x, y), self.params, create_graph=True, materialize_grads=True)
-            found = torch.autograd.grad(gradient, self.params, grad_outputs=tuple(vector), materialize_grads=True)
-            torch._foreach_add_(sums, found, alpha=len(y) / self.images)
+            torch._foreach_add_(sums, self.product_of(x, y, vector), alpha=len(y) / self.images)
         return sums
+
+    def product_of(self, x: Tensor, y: Tensor, vector: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """The same for the mean loss of these images alone, by differentiating the gradient's product with the vector, backwards
+        (Pearlmutter 1994). Forwards would be wrong: PyTorch 2.14 has no right second derivative there for LayerNorm, nor for
+        BatchNorm by the statistics of the chunk."""
+        with torch.enable_grad():
+            gradient = torch.autograd.grad(self._mean(x, y), self.params, create_graph=True, materialize_grads=True)
+            pairs = [
+                (g, v) for g, v in zip(gradient, vector, strict=True) if g.requires_grad
+            ]  # the others are constant
+            if not pairs:
+                return tuple(0 * v for v in vector)
+            depends, directions = zip(*pairs, strict=True)
+            return torch.autograd.grad(depends, self.params, directions, materialize_grads=True)
 
     @contextmanager
     def moved(self, epsilon: Sequence[Tensor]) -> Iterator[None]:

@@ -53,6 +53,8 @@ def m_sharpness(objective: Objective, rho: float, m: int = 16) -> tuple[float, f
     One gradient and one forward pass of the images, at a small batch's price. Small groups have larger gradients and other maxima:
     values for different m are not comparable. Raises ValueError where no chunk holds m images.
     """
+    if m < 1:
+        raise ValueError(f"m must be at least 1, not {m}")
     gaps = []
     for x, y in objective.batches:
         for some in zip(x.split(m), y.split(m), strict=True):

@@ -111,8 +111,8 @@ def analyse(
 ) -> Iterator[Found]:
     """Measures what ``analysis`` asks for on the moments of a race and tells what is known after every piece of work.
 
-    The images are training images of the race, without augmentation, with the labels that it trains on. ``pulse`` is called often;
-    what it raises ends the analysis. Raises ValueError, one line, where the data cannot be had, or the weights do not fit the model.
+    The images are training images of the race, without augmentation, with the labels that it trains on. ``pulse`` is called before
+    each chunk of images; what it raises ends the analysis. Raises ValueError, one line, where the data cannot be had, or the weights do not fit the model.
     """
     begin = time.monotonic()
 
@@ -124,6 +124,7 @@ def analyse(
     batches = dataset.batches(race, device, channels_last=device.type == "cuda")
     shape = {"channels": dataset.channels, "classes": len(dataset.classes), "size": dataset.size}
     model = build_model(race.model, **shape, seed=race.seed).to(device)
+    model.register_forward_pre_hook(lambda *_: pulse())  # copied with the model into every objective
     desk = Desk(
         race,
         analysis,
@@ -224,7 +225,7 @@ def _in_order(desk: Desk, moment: LaneWeights) -> list[Tensor | None]:
     """The moment's mask for each parameter of the model; what it does not name is not perturbed."""
     masks = moment.masks or {}
     return [
-        masks[name] if name in masks else torch.zeros_like(p, dtype=torch.bool)
+        masks[name].to(p.device) if name in masks else torch.zeros_like(p, dtype=torch.bool)
         for name, p in desk.model.stages.named_parameters()
         if p.requires_grad
     ]

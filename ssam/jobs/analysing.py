@@ -1,6 +1,7 @@
 """What the process of an analysis does: fetches the weights of its race, measures, keeps what it finds, and does what is wanted."""
 
 import math
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,8 @@ from ssam.store.arrays import load_arrays, snapshot_file
 from ssam.store.views import State
 
 if TYPE_CHECKING:
+    import torch
+
     from ssam.analysis.work import LaneWeights
 
 LOOK_SECONDS = 0.2  # how often it looks what is wanted
@@ -37,10 +40,10 @@ def run(
     import torch
 
     from ssam.analysis.work import analyse
-    from ssam.engine.device import device_name, pick_device
+    from ssam.engine.device import device_name
 
     torch.set_num_threads(threads)
-    device = pick_device(spec.device)
+    device = _device(spec.device)
     moments = patiently(desk, lambda: _moments(desk.store, parent, spec, analysis))
     assert moments is not None
     pulse = _Pulse(desk)
@@ -66,6 +69,14 @@ def run(
         if found is not None:
             pulse.keep(found, last=True)
     return "finished", ""
+
+
+def _device(wanted: str) -> "torch.device":
+    """What ``wanted`` means on this slot. A slot may be a GPU of a cluster, which is not here, where the weights are: then the CPU."""
+    from ssam.engine.device import available_devices, pick_device
+
+    is_elsewhere = wanted == "auto" and os.environ.get("SSAM_DEVICE", "auto") not in ("auto", *available_devices())
+    return pick_device("cpu" if is_elsewhere else wanted)
 
 
 class _Pulse:
@@ -106,9 +117,8 @@ def _moments(store: Store, parent: str, spec: RaceSpec, analysis: AnalysisSpec) 
     race = store.run(parent)
     if race is None or race.started_info is None:
         raise ValueError("its race has been deleted, or was never started")
-    kept = _snapshots(store, race, analysis.epochs)
     if analysis.epochs:
-        return kept
+        return _snapshots(store, race, analysis.epochs)
     state = _checkpoint(store.run_folder(parent))
     layers = race.started_info["layers"]
     lanes = [
@@ -120,7 +130,8 @@ def _moments(store: Store, parent: str, spec: RaceSpec, analysis: AnalysisSpec) 
         raise ValueError("all lanes of this race have diverged: there are no weights to look at")
     ends = {moment.lane: moment.step for moment in lanes}
     on_the_way = analysis.kind == "surface" and analysis.plane == "lanes"
-    path = [moment for moment in kept if on_the_way and moment.step < ends.get(moment.lane, 0)]
+    kept = _snapshots(store, race, ()) if on_the_way else []  # all of them are read: they may be large
+    path = [moment for moment in kept if moment.step < ends.get(moment.lane, 0)]
     return [*path, *lanes]
 
 

@@ -116,6 +116,17 @@ def mask_bits(
     }
 
 
+def mask_densities(connection: Connection, run_id: str, lane: str) -> list[tuple[int, float, dict[str, float]]]:
+    query = (
+        select(masks.c.step, masks.c.epoch, masks.c.densities)
+        .join(lanes, (lanes.c.run == masks.c.run) & (lanes.c.lane == masks.c.lane))
+        .join(runs, runs.c.key == masks.c.run)
+        .where(runs.c.id == run_id, lanes.c.name == lane)
+        .order_by(masks.c.step)
+    )
+    return [(step, epoch, json.loads(told)) for step, epoch, told in connection.execute(query)]
+
+
 def _mask(connection: Connection, run_id: str, lane: str, step: int | None) -> Row | None:
     """The mask of a lane that was made at ``step``, or the newest, with the race's ``started_info``."""
     query = (

@@ -307,6 +307,11 @@ class Store:
         with self._engine.connect() as connection:
             return reader.mask_bits(connection, self.run_folder(run_id), run_id, lane, step)
 
+    def mask_densities(self, run_id: str, lane: str) -> list[tuple[int, float, dict[str, float]]]:
+        """Step, epoch and the share perturbed of each layer of every mask of a lane, the oldest first."""
+        with self._engine.connect() as connection:
+            return reader.mask_densities(connection, run_id, lane)
+
     # Analyses
 
     def analyses(self, run_id: str) -> list[Run]:

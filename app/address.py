@@ -53,7 +53,7 @@ def read(store: Store) -> tuple[RaceSpec, str | None, str | None]:
         else:
             spec = run.spec if run else default
     except ValueError as error:
-        return (run.spec if run else default), known, f"This address was not understood: {error}."
+        return (run.spec if run else default), known, f"In the address: {error}."
     return spec, known, problem
 
 

@@ -81,10 +81,7 @@ def recent(lab: Lab, shown: Run | None, person: Person) -> None:
 
 def facts(run: Run) -> str:
     """When a race was started, how it went, and what sets it apart from others of the same description."""
-    zone = ZoneInfo(st.context.timezone) if st.context.timezone else None  # the reader's, not the server's
-    created, now = datetime.fromtimestamp(run.created, zone), datetime.now(zone)
-    parts = [f"{created:%H:%M}" if created.date() == now.date() else f"{created.day} {created:%b %H:%M}"]
-    parts.append(texts.STATES[run.state].lower())
+    parts = [when(run), texts.STATES[run.state].lower()]
     if run.result:
         titles = theme.lane_titles(run.spec)
         scores = zip((lane["test_accuracy"] for lane in run.result["lanes"]), titles, strict=True)
@@ -98,6 +95,13 @@ def facts(run: Run) -> str:
     if any(METHODS[lane.method].sparse and lane.sparsity is None for lane in spec.lanes):
         parts.append(f"sparsity {100 * spec.sparsity:g} %")
     return " · ".join(parts)
+
+
+def when(run: Run) -> str:
+    """The time of day that a race was started, with the date where that is not today."""
+    zone = ZoneInfo(st.context.timezone) if st.context.timezone else None  # the reader's, not the server's
+    created, now = datetime.fromtimestamp(run.created, zone), datetime.now(zone)
+    return f"{created:%H:%M}" if created.date() == now.date() else f"{created.day} {created:%b %H:%M}"
 
 
 def _open(run: Run) -> None:

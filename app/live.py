@@ -89,7 +89,8 @@ def _stamp() -> str:
 _STAMP = _stamp()  # once a server, not once a tick
 
 
-def _address(name: str) -> str:
+def address_of(name: str) -> str:
+    """Where the browser finds a static file."""
     base = st.get_option("server.baseUrlPath").strip("/")
     return f"{'/' + base if base else ''}/app/static/{name}?v={_STAMP}"
 
@@ -151,7 +152,7 @@ def _look(lab: Lab, run_id: str) -> Look | None:
 
 def draw(store: Store, look: Look | None) -> None:
     """Mounts the component; without a race it only loads what it will need."""
-    data: dict[str, Any] = {"module": _address("live.js"), "plotly": _address("plotly.min.js")}
+    data: dict[str, Any] = {"module": address_of("live.js"), "plotly": address_of("plotly.min.js")}
     race = '{"run": null}'
     if look is None:
         lanes = [{"color": style.color, "dash": style.dash} for style in theme.lane_styles(RaceSpec())]
@@ -169,7 +170,7 @@ def _picture(store: Store, run_id: str, lane: str, layer: str, step: int) -> Hea
     return store.heatmap(run_id, lane, layer, step)
 
 
-def _telling(window: Window) -> str:
+def telling(window: Window) -> str:
     """The layer to open on: of those that any lane perturbs, the largest that is more than a vector."""
     perturbed = {name for lane in window.lanes for name, density in lane.densities.items() if density}
     size = [(layer["name"] in perturbed, len(layer["shape"]) > 1, math.prod(layer["shape"])) for layer in window.layers]
@@ -182,7 +183,7 @@ def _heat(store: Store, run: Run, window: Window, view: dict[str, Any]) -> dict[
     if not masked or not window.layers:
         return None
     names = [layer["name"] for layer in window.layers]
-    layer = view["layer"] if view.get("layer") in names else _telling(window)
+    layer = view["layer"] if view.get("layer") in names else telling(window)
     epochs = sorted({mask["epoch"] for lane in masked for mask in lane.masks})
     wanted = view.get("epoch") if view.get("run") == run.id else None
     maps = {}

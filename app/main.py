@@ -34,9 +34,11 @@ def navigation() -> None:
     st.logo(str(HERE / "logo.svg"), icon_image=str(HERE / "icon.svg"), size="large")
     pages = ROOT / "pages"
     race = st.Page(pages / "race.py", title="Race", icon=":material/flag:", default=True)
+    masks = st.Page(pages / "masks.py", title="Masks", icon=":material/grid_on:", url_path="masks")
     frontier = st.Page(pages / "frontier.py", title="Frontier", icon=":material/scatter_plot:", url_path="frontier")
+    flatness = st.Page(pages / "flatness.py", title="Flatness", icon=":material/landscape:", url_path="flatness")
     system = st.Page(pages / "system.py", title="System", icon=":material/dns:", url_path="system")
-    page = st.navigation([race, frontier, system], position="top")
+    page = st.navigation([race, masks, frontier, flatness, system], position="top")
     identity.account()
     page.run()
     freeze_garbage(page.url_path)  # once the page is there

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from app import history, identity, start, texts
+from app import history, identity, masks_data, start, texts
 from app.server import Lab
 from ssam.store import Person, Run
 from ssam.store.views import ALIVE, ENDED
@@ -29,6 +29,12 @@ def head(lab: Lab, run: Run, person: Person) -> None:
             _steering(lab, run)
         if run.state in ENDED or not mine:
             st.button("New race", key="new_race", icon=":material/add:", on_click=leave)
+    with st.container(key="race_links", horizontal=True, gap="small"):
+        here = {"run": run.id}
+        if run.started_info and masks_data.masked_lanes(run.spec):
+            st.page_link("../pages/masks.py", label="Masks", icon=":material/grid_on:", query_params=here)
+        if run.state == "finished":
+            st.page_link("../pages/flatness.py", label="Flatness", icon=":material/landscape:", query_params=here)
     if run.owner != person.owner:
         st.caption(f"Somebody else's race: you {'steer it as a teacher' if mine else 'can watch it'}.")
 

@@ -28,11 +28,16 @@ function figure(lane) {
   return element("figure", {}, element("figcaption", {}, swatch(lane), lane.title), frame, element("small"), element("small"));
 }
 
-/** Paints pixels (base64 uint8, 255 = every weight perturbed) from transparent to the lane's colour. */
+/** Paints pixels (base64 uint8) where they are others than last time. */
 function paint(canvas, { rows, columns, pixels }, color) {
   const shown = `${rows} ${columns} ${pixels}`;
   if (canvas.shown === shown) return;
   canvas.shown = shown;
+  paintShares(canvas, rows, columns, Uint8Array.from(atob(pixels), (char) => char.charCodeAt(0)), color);
+}
+
+/** Paints a share for each cell, row by row (0–255, 255 = every weight perturbed), from transparent to the lane's colour. */
+export function paintShares(canvas, rows, columns, shares, color) {
   canvas.width = columns;
   canvas.height = rows;
   const shape = Math.max(0.25, Math.min(4, columns / rows)); // a very long layer is not drawn as a hairline
@@ -41,9 +46,8 @@ function paint(canvas, { rows, columns, pixels }, color) {
   const [red, green, blue] = [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16));
   const context = canvas.getContext("2d");
   const image = context.createImageData(columns, rows);
-  const shares = atob(pixels);
   for (let cell = 0; cell < rows * columns; cell++) {
-    image.data.set([red, green, blue, shares.charCodeAt(cell)], 4 * cell);
+    image.data.set([red, green, blue, shares[cell]], 4 * cell);
   }
   context.putImageData(image, 0, 0);
 }

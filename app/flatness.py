@@ -1,0 +1,281 @@
+"""The flatness page's controls: which race, what is measured on it and how; session state ↔ AnalysisSpec ↔ address."""
+
+from typing import Any
+
+import streamlit as st
+
+from app import address, flatness_texts, history, start
+from app.server import Lab
+from ssam.spec.analysis import AnalysisSpec, parse_analysis
+from ssam.store import Person, Run, Store
+
+PAGE = "flatness"
+RUNS = 60  # own races to choose from, the newest
+BETTER = "better"
+KINDS = {
+    "surface": "Surface",
+    "profile": "Profiles",
+    "curvature": "Curvature",
+    "spectrum": "Spectrum",
+    "sharpness": "Sharpness",
+    BETTER: "Flatter, better?",
+}
+COMMON = ("images", "batchnorm", "seed", "epochs")
+SETTINGS: dict[str, tuple[str, ...]] = {  # of each kind, in the order of the form
+    "surface": ("plane", "points", "span", *COMMON),
+    "profile": ("directions", "points", "span", *COMMON),
+    "curvature": COMMON,
+    "spectrum": COMMON,
+    "sharpness": ("rho", *COMMON),
+}
+DEFAULTS: dict[str, dict[str, Any]] = {  # where a class should not have to wait for the finest picture
+    "surface": {"points": 21, "images": 256},
+    "profile": {"points": 21, "images": 500},
+    "curvature": {"images": 128},
+    "spectrum": {"images": 128},
+    "sharpness": {},
+}
+MANY = ("curvature", "sharpness")  # kinds that may look at several epochs
+PLANES = {"random": "two random directions", "lanes": "one plane, all lanes"}
+BATCHNORMS = {"evaluation": "stored statistics", "batch": "of each chunk"}
+LABELS = {
+    "plane": "Plane",
+    "points": "Points a side",
+    "span": "Span",
+    "directions": "Directions",
+    "rho": "Rho",
+    "images": "Images",
+    "batchnorm": "BatchNorm",
+    "seed": "Seed",
+    "epochs": "Epochs",
+}
+HELP = {
+    "plane": (
+        "Two random directions through each lane's weights, normalised by its filters; or one plane through the weights of all "
+        "lanes, which shows where they ended and how they got there."
+    ),
+    "points": "Odd, so that the weights themselves are one of them. The cost of a surface grows with the square.",
+    "span": "Half a side, in lengths of the direction: at 1 a step to the edge is as long as the filters themselves.",
+    "directions": "Random lines that each lane's profile is the mean of.",
+    "rho": "L2 radius that the loss is looked at within.",
+    "images": "Training images, the same for all lanes, drawn by the seed.",
+    "batchnorm": "Whether BatchNorm uses the statistics stored with the weights, or those of each chunk of images.",
+    "seed": "Decides the images and the random directions.",
+    "epochs": "Kept weights to look at. Empty: those of the newest checkpoint.",
+}
+STEPS = {"points": 2, "span": 0.25, "directions": 1, "rho": 0.05, "images": 100, "seed": 1}
+
+
+def default(kind: str) -> AnalysisSpec:
+    """What is measured where the reader has set nothing."""
+    return parse_analysis({"kind": kind, **DEFAULTS[kind]})
+
+
+def fill(analysis: AnalysisSpec) -> None:
+    """Sets the controls of its kind."""
+    for name in SETTINGS[analysis.kind]:
+        st.session_state[_key(analysis.kind, name)] = getattr(analysis, name)
+    several = list(analysis.epochs)
+    st.session_state[_key(analysis.kind, "epochs")] = several if analysis.kind in MANY else next(iter(several), None)
+
+
+def read(kind: str) -> AnalysisSpec:
+    """What the controls of this kind show; raises ValueError with one line where it is nothing that can be measured."""
+    values = {name: st.session_state[_key(kind, name)] for name in SETTINGS[kind]}
+    if kind not in MANY:
+        values["epochs"] = [] if values["epochs"] is None else [values["epochs"]]
+    values["epochs"] = sorted(values["epochs"])
+    empty = {name: "" for name, value in values.items() if value is None}
+    try:
+        return parse_analysis({"kind": kind, **values, **empty})
+    except ValueError as error:
+        name, _, rest = str(error).partition(" ")
+        raise ValueError(f"{LABELS.get(name, name)} {rest}".replace(" '' must be ", " is empty: ")) from None
+
+
+def _key(kind: str, name: str) -> str:
+    return f"flat_{kind}_{name}"
+
+
+# The address
+
+
+def go(store: Store) -> str:
+    """Sets the controls to the address, or leaves them where it is empty; returns one line about what was not understood."""
+    asked = dict(st.query_params)
+    for kind in SETTINGS:
+        if _key(kind, "seed") not in st.session_state:
+            fill(default(kind))
+    st.session_state.setdefault("flat_kind", next(iter(KINDS)))
+    problems = []
+    if run_id := asked.pop("run", None):
+        race = race_of(store, run_id)
+        st.session_state["flat_run"] = race.id if race else None
+        problems += [] if race else [f"There is no race {run_id[:40]!r} here."]
+    kind = asked.pop("kind", st.session_state["flat_kind"])
+    if kind not in KINDS:
+        problems.append(f"{kind[:40]!r} is nothing that can be measured; choose one of {', '.join(KINDS)}.")
+        kind = next(iter(KINDS))
+    st.session_state["flat_kind"] = kind
+    if asked:
+        try:
+            fill(_parse(kind, asked))
+        except ValueError as error:
+            problems.append(f"In the address: {error}.")
+            if kind != BETTER:
+                fill(default(kind))
+    return " ".join(problems)
+
+
+def _parse(kind: str, asked: dict[str, str]) -> AnalysisSpec:
+    """The settings of an address; raises ValueError, one line, for what this kind does not have or that is not allowed."""
+    allowed = SETTINGS.get(kind, ())
+    if unknown := [name for name in asked if name not in allowed]:
+        raise ValueError(f"{unknown[0][:40]!r} is no setting here; allowed: {', '.join(allowed) or 'none'}")
+    values: dict[str, object] = {"kind": kind, **DEFAULTS[kind], **asked}
+    if "epochs" in asked:
+        values["epochs"] = [epoch for epoch in asked["epochs"].split(",") if epoch]
+    return parse_analysis(values)
+
+
+def of(run_id: str | None, kind: str, analysis: AnalysisSpec | None) -> dict[str, str]:
+    """The address of what is shown. Settings that are the default are left out."""
+    where = {"run": run_id} if run_id else {}
+    where["kind"] = kind
+    if analysis:
+        usual = default(kind)
+        changed = (name for name in SETTINGS[kind] if getattr(analysis, name) != getattr(usual, name))
+        for name in changed:
+            value = getattr(analysis, name)
+            where[name] = ",".join(map(str, value)) if name == "epochs" else f"{value}"
+    return where
+
+
+def write(run_id: str | None, kind: str, analysis: AnalysisSpec | None) -> None:
+    address.put(of(run_id, kind, analysis), PAGE)
+
+
+# The form
+
+
+def race_of(store: Store, run_id: str) -> Run | None:
+    """A race by its id; an analysis is none."""
+    run = store.run(run_id)
+    return run if run and run.parent is None else None
+
+
+def races(lab: Lab, person: Person) -> list[Run]:
+    """The own races that have weights to look at, and the one that the address names."""
+    own = [run for run in lab.store.runs(RUNS, person.owner) if run.checkpointed or lab.store.snapshots(run.id)]
+    shown = st.session_state.get("flat_run")
+    if shown and shown not in {run.id for run in own} and (run := race_of(lab.store, shown)):
+        return [run, *own]
+    return own
+
+
+def choose_race(found: list[Run]) -> Run:
+    known = {run.id: run for run in found}
+    if st.session_state.get("flat_run") not in known:
+        st.session_state["flat_run"] = found[0].id
+    chosen = st.selectbox(
+        "Race",
+        list(known),
+        key="flat_run",
+        format_func=lambda run_id: f"{start.describe(known[run_id].spec)} · {history.when(known[run_id])}",
+        width=640,
+        persist_state="session",
+    )
+    return known[chosen]
+
+
+def form(kind: str, epochs: list[int], before: list[Run]) -> None:
+    """The settings of a kind, in a popover; ``epochs`` are those whose weights are kept, ``before`` what was measured already."""
+    with st.popover("Settings", icon=":material/tune:", key="flat_settings"), st.container(width=300):
+        for name in SETTINGS[kind]:
+            if name == "epochs":
+                _epochs(kind, epochs)
+            elif name in STEPS:
+                _number(kind, name)
+            else:
+                choices = PLANES if name == "plane" else BATCHNORMS
+                st.selectbox(
+                    LABELS[name],
+                    list(choices),
+                    key=_key(kind, name),
+                    format_func=choices.__getitem__,
+                    help=HELP[name],
+                    persist_state="session",
+                )
+        st.button("Usual settings", key="flat_usual", type="tertiary", on_click=fill, args=(default(kind),))
+        for run in before:
+            if run.analysis:
+                st.button(
+                    f"Measured: {describe(run.analysis)}",
+                    key=f"flat_before_{run.id}",
+                    type="tertiary",
+                    on_click=fill,
+                    args=(run.analysis,),
+                )
+
+
+def _number(kind: str, name: str) -> None:
+    step = STEPS[name]
+    st.number_input(
+        LABELS[name],
+        value=None,
+        step=step,
+        format="%g" if isinstance(step, float) else None,
+        key=_key(kind, name),
+        help=HELP[name],
+        persist_state="session",
+    )
+
+
+def _epochs(kind: str, epochs: list[int]) -> None:
+    key = _key(kind, "epochs")
+    asked = st.session_state[key]
+    if kind in MANY:
+        options = sorted({*epochs, *asked})
+        st.multiselect(
+            LABELS["epochs"],
+            options,
+            key=key,
+            placeholder="the newest weights",
+            help=HELP["epochs"],
+            persist_state="session",
+        )
+    else:
+        options = sorted({*epochs, *([] if asked is None else [asked])})
+        st.selectbox(
+            "Epoch",
+            options,
+            index=None,
+            key=key,
+            placeholder="the newest weights",
+            help=HELP["epochs"],
+            persist_state="session",
+        )
+    if not epochs:
+        st.caption(flatness_texts.NO_SNAPSHOTS)
+
+
+def describe(analysis: AnalysisSpec) -> str:
+    """The settings in one line.
+
+    >>> describe(parse_analysis({"kind": "surface", "points": 21, "images": 256}))
+    'two random directions, 21 points a side, span 1, 256 images, BatchNorm: stored statistics, seed 0, newest weights'
+    """
+    words = {
+        "plane": lambda value: PLANES[value],
+        "points": lambda value: f"{value} points" + (" a side" if analysis.kind == "surface" else ""),
+        "span": lambda value: f"span {value:g}",
+        "directions": lambda value: f"{value} directions",
+        "rho": lambda value: f"ρ {value:g}",
+        "images": lambda value: f"{value:,} images",
+        "batchnorm": lambda value: f"BatchNorm: {BATCHNORMS[value]}",
+        "seed": lambda value: f"seed {value}",
+        "epochs": lambda value: (
+            f"epoch{'s' * (len(value) > 1)} {', '.join(map(str, value))}" if value else "newest weights"
+        ),
+    }
+    return ", ".join(words[name](getattr(analysis, name)) for name in SETTINGS[analysis.kind])

@@ -1,0 +1,307 @@
+"""Lines and bars of the flatness page as Plotly figures: all lanes on the same axes."""
+
+import math
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+import numpy as np
+import pandas  # noqa: F401  Plotly takes it as it finds it, half imported too, while another visitor's first page imports it
+
+from app import theme
+from app.flatness_correlation import Point
+from app.flatness_texts import ESTIMATORS, newest, number
+from app.theme import Style
+from ssam.spec import METHODS, RaceSpec
+from ssam.store import Run, Window
+
+Figure = dict[str, Any]
+Arrays = dict[str, np.ndarray]
+
+NEUTRAL = "#8b93a1"  # to be seen on both backgrounds
+FAINT = "rgba(139, 147, 161, 0.22)"
+CONFIG = {"displaylogo": False, "modeBarButtons": [["zoom2d", "pan2d", "resetScale2d", "toImage"]]}
+GLYPHS = {"circle": "●", "square": "■", "diamond": "◆", "triangle-up": "▲", "triangle-down": "▼"}
+OPEN = {"circle-open": "○", "square-open": "□", "diamond-open": "◇", "triangle-up-open": "△", "triangle-down-open": "▽"}
+
+
+def legend(spec: RaceSpec) -> str:
+    """The lanes with their colour and marker, as HTML."""
+    return _row([lane_title(spec, lane) for lane in range(len(spec.lanes))])
+
+
+def method_legend(methods: set[str]) -> str:
+    """The methods with their colour and marker, as HTML."""
+    return _row(
+        [f"{_mark(style)} {METHODS[name].title}" for name, style in theme.METHOD_STYLES.items() if name in methods]
+    )
+
+
+def _row(marked: Sequence[str]) -> str:
+    spans = "".join(f'<span style="white-space: nowrap">{one}</span>' for one in marked)
+    return f'<div style="display: flex; flex-wrap: wrap; gap: 2px 18px">{spans}</div>'
+
+
+def _mark(style: Style) -> str:
+    return f'<span style="color: {style.color}">{(GLYPHS | OPEN)[style.symbol]}</span>'
+
+
+def layout_of(title: str, x: str, height: int, **more: Any) -> dict[str, Any]:
+    axis = {"gridcolor": FAINT, "zeroline": False, "nticks": 6, "exponentformat": "power", "tickfont": {"size": 12}}
+    return {
+        "height": height,
+        "margin": {"l": 50, "r": 12, "t": 34, "b": 48},
+        "title": {"text": title, "font": {"size": 14}, "x": 0, "xref": "container", "xanchor": "left", "pad": {"l": 4}},
+        "showlegend": False,
+        "hovermode": "closest",
+        "dragmode": False,
+        "xaxis": {**axis, "title": {"text": x, "standoff": 6, "font": {"size": 12}}, "showgrid": False},
+        "yaxis": axis,
+        **more,
+    }
+
+
+def lane_title(spec: RaceSpec, lane: int) -> str:
+    return f"{_mark(theme.lane_styles(spec)[lane])} {escape(theme.lane_titles(spec)[lane])}"
+
+
+def lanes_of(run: Run) -> list[int]:
+    """The lanes that a result has rows of, by their place in the race."""
+    return sorted({row["lane"] for row in run.result["rows"]}) if run.result else []
+
+
+# Profiles and spectra
+
+
+def profile(run: Run, arrays: Arrays, what: str) -> Figure:
+    """Mean over the directions, and the band from the lowest to the highest, of every lane."""
+    traces: list[dict[str, Any]] = []
+    styles, titles = theme.lane_styles(run.spec), theme.lane_titles(run.spec)
+    for lane in lanes_of(run):
+        values = arrays.get(f"{what}/{lane}")
+        if values is None or not (known := np.isfinite(values).all(axis=1)).any():
+            continue
+        lines, x = values[known] * (100 if what == "accuracy" else 1), arrays["steps"].tolist()
+        low, high = lines.min(0).tolist(), lines.max(0).tolist()
+        common = {"type": "scatter", "mode": "lines", "x": x, "legendgroup": str(lane)}
+        band = {**common, "line": {"width": 0}, "hoverinfo": "skip"}
+        traces += [
+            {**band, "y": low},
+            {**band, "y": high, "fill": "tonexty", "fillcolor": _faded(styles[lane].color, 0.16)},
+            {
+                **common,
+                "y": lines.mean(0).tolist(),
+                "name": titles[lane],
+                "line": {"color": styles[lane].color, "width": 2.5, "dash": styles[lane].dash},
+            },
+        ]
+    layout = layout_of(
+        "Training accuracy" if what == "accuracy" else "Training loss, logarithmic",
+        "distance along the direction",
+        height=360,
+    )
+    layout["yaxis"] |= {"ticksuffix": " %"} if what == "accuracy" else {"type": "log", **_log_ticks()}
+    return {"data": traces, "layout": layout}
+
+
+def spectra(run: Run, arrays: Arrays) -> list[Figure]:
+    """The density of each lane's eigenvalues, all on the same axes."""
+    drawn = [lane for lane in lanes_of(run) if f"density/{lane}" in arrays]
+    if not drawn:
+        return []
+    top = max(float(arrays[f"density/{lane}"].max()) for lane in drawn)
+    grid, figures = arrays["grid"].tolist(), []
+    ends = [grid[0], grid[-1]]
+    for lane in drawn:
+        style = theme.lane_styles(run.spec)[lane]
+        density = np.maximum(arrays[f"density/{lane}"], top * 1e-9)
+        trace = {
+            "type": "scatter",
+            "mode": "lines",
+            "x": grid,
+            "y": density.tolist(),
+            "fill": "tozeroy",
+            "fillcolor": _faded(style.color, 0.15),
+            "line": {"color": style.color, "width": 1.8},
+            "hovertemplate": "λ %{x:.3g}: %{y:.2g}<extra></extra>",
+        }
+        layout = layout_of(lane_title(run.spec, lane), "eigenvalue λ", height=280)
+        layout["xaxis"] |= {"range": ends}
+        layout["yaxis"] |= {
+            "type": "log",
+            "range": [math.log10(top) - 7, math.log10(top) + 0.4],
+            "exponentformat": "power",
+        }
+        layout["yaxis"] |= {"dtick": 2}
+        layout["shapes"] = [
+            {
+                "type": "line",
+                "x0": 0,
+                "x1": 0,
+                "yref": "paper",
+                "y0": 0,
+                "y1": 1,
+                "line": {"color": NEUTRAL, "width": 1, "dash": "dot"},
+            }
+        ]
+        figures.append({"data": [trace], "layout": layout})
+    return figures
+
+
+# Numbers: curvature and sharpness
+
+
+def curvature(run: Run, window: Window | None) -> list[Figure]:
+    """λ₁, λ₁/λ₅ and the trace of every lane, the five eigenvalues, and λ₁ as the race itself measured it where it did."""
+    rows = run.result["rows"] if run.result else []
+    first = [{**row, "value": row["eigenvalues"][0]} for row in rows]
+    ratio = [{**row, "value": row["ratio"]} for row in rows]
+    trace = [{**row, "value": row["trace"], "error": row["trace_error"]} for row in rows]
+    figures = [
+        values(run.spec, first, "λ₁, the largest eigenvalue"),
+        values(run.spec, ratio, "λ₁/λ₅"),
+        values(run.spec, trace, "Trace"),
+        _eigenvalues(run.spec, newest(rows)),
+    ]
+    return [*figures, *([live] if (live := _live(run.spec, window)) else [])]
+
+
+def values(spec: RaceSpec, rows: Sequence[dict[str, Any]], title: str) -> Figure:
+    """One number of every lane: bars, or lines over the epochs where several were measured."""
+    epochs = {row["lane"]: sum(other["lane"] == row["lane"] for other in rows) for row in rows}
+    return _over_epochs(spec, rows, title) if max(epochs.values(), default=0) > 1 else _bars(spec, rows, title)
+
+
+def _bars(spec: RaceSpec, rows: Sequence[dict[str, Any]], title: str) -> Figure:
+    styles, titles = theme.lane_styles(spec), theme.lane_titles(spec)
+    own = sorted(rows, key=lambda row: row["lane"])
+    bars = {
+        "type": "bar",
+        "x": [row["lane"] for row in own],
+        "y": [row["value"] for row in own],
+        "width": 0.62,
+        "marker": {"color": [styles[row["lane"]].color for row in own]},
+        "text": [number(row["value"]) for row in own],
+        "textposition": "none",
+        "error_y": _errors(own, color=NEUTRAL),
+        "hovertext": [f"{titles[row['lane']]}: {number(row['value'])}" for row in own],
+        "hoverinfo": "text",
+    }
+    layout = layout_of(title, "", height=250)
+    layout["margin"] = {**layout["margin"], "b": 30}
+    lanes = list(range(len(spec.lanes)))
+    short = [_short(spec, lane) for lane in lanes]
+    layout["xaxis"] |= {"tickvals": lanes, "ticktext": short, "range": [-0.6, len(lanes) - 0.4], "tickangle": 0}
+    layout["yaxis"] |= {"rangemode": "tozero", "zeroline": True, "zerolinecolor": NEUTRAL, "zerolinewidth": 1}
+    return {"data": [bars], "layout": layout}
+
+
+def _errors(rows: Sequence[dict[str, Any]], **more: Any) -> dict[str, Any]:
+    """Whiskers of a standard error where there is one."""
+    known = any(row.get("error") is not None for row in rows)
+    return {"array": [row.get("error") for row in rows], "visible": known, "thickness": 1.5, "width": 4, **more}
+
+
+def _short(spec: RaceSpec, lane: int) -> str:
+    """A lane's marker, and its method where there is room for words."""
+    name = METHODS[spec.lanes[lane].method].title if len(spec.lanes) <= 4 else ""
+    return f"{_mark(theme.lane_styles(spec)[lane])} {name}".strip()
+
+
+def _over_epochs(spec: RaceSpec, rows: Sequence[dict[str, Any]], title: str, x: str = "epoch") -> Figure:
+    styles, titles = theme.lane_styles(spec), theme.lane_titles(spec)
+    traces = []
+    for lane in sorted({row["lane"] for row in rows}):
+        own = sorted((row for row in rows if row["lane"] == lane), key=lambda row: row["step"])
+        traces.append(
+            {
+                "type": "scatter",
+                "mode": "lines+markers",
+                "name": titles[lane],
+                "x": [row["epoch"] for row in own],
+                "y": [row["value"] for row in own],
+                "error_y": _errors(own),
+                "line": {"color": styles[lane].color, "width": 2, "dash": styles[lane].dash},
+                "marker": {"symbol": styles[lane].symbol, "size": 7, "color": styles[lane].color},
+                "hovertemplate": "%{y:.3g} at epoch %{x:g}",
+            }
+        )
+    layout = layout_of(title, x, height=250)
+    if max(row["epoch"] for row in rows) <= 8:
+        layout["xaxis"]["dtick"] = 1
+    return {"data": traces, "layout": layout}
+
+
+def _eigenvalues(spec: RaceSpec, rows: Sequence[dict[str, Any]]) -> Figure:
+    styles, titles = theme.lane_styles(spec), theme.lane_titles(spec)
+    traces = [
+        {
+            "type": "scatter",
+            "mode": "lines+markers",
+            "name": titles[row["lane"]],
+            "x": [f"λ{'₁₂₃₄₅₆₇₈₉'[place]}" for place in range(len(row["eigenvalues"]))],
+            "y": row["eigenvalues"],
+            "line": {"color": styles[row["lane"]].color, "width": 2, "dash": styles[row["lane"]].dash},
+            "marker": {"symbol": styles[row["lane"]].symbol, "size": 8, "color": styles[row["lane"]].color},
+            "hovertemplate": "%{x} = %{y:.3g}",
+        }
+        for row in rows
+    ]
+    layout = layout_of("The largest five, newest weights", "", height=250)
+    layout["margin"] = {**layout["margin"], "b": 30}
+    layout["yaxis"] |= {"rangemode": "tozero"}
+    return {"data": traces, "layout": layout}
+
+
+def _live(spec: RaceSpec, window: Window | None) -> Figure | None:
+    rows = [
+        {"lane": lane, "step": row["step"], "epoch": row["epoch"], "value": row["eigenvalue"]}
+        for lane, drawn in enumerate(window.lanes if window else ())
+        for row in drawn.epochs
+        if row.get("eigenvalue") is not None
+    ]
+    return _over_epochs(spec, rows, "λ₁ as the race measured it") if rows else None
+
+
+def sharpness(run: Run) -> list[Figure]:
+    """One chart for each estimator."""
+    rows = run.result["rows"] if run.result else []
+    found = []
+    for name, (title, _) in ESTIMATORS.items():
+        if own := [row for row in rows if row["estimator"] == name]:
+            found.append(values(run.spec, own, f"{title}, ρ {own[0]['rho']:g}"))
+    return found
+
+
+def scatter(points: Sequence[Point], title: str) -> Figure:
+    """An estimator against test accuracy: every lane in its method's colour and marker."""
+    traces = []
+    for method, style in theme.METHOD_STYLES.items():
+        if own := [point for point in points if point.spec.lanes[point.lane].method == method]:
+            traces.append(
+                {
+                    "type": "scatter",
+                    "mode": "markers",
+                    "name": METHODS[method].title,
+                    "x": [point.value for point in own],
+                    "y": [point.accuracy for point in own],
+                    "text": [theme.lane_titles(point.spec)[point.lane] + f", seed {point.spec.seed}" for point in own],
+                    "marker": {"color": style.color, "symbol": style.symbol, "size": 10, "opacity": 0.85},
+                    "hovertemplate": "%{text}<br>%{x:.3g}, %{y:.1f} %<extra></extra>",
+                }
+            )
+    layout = layout_of(title, "sharper →", height=280)
+    layout["yaxis"] |= {"ticksuffix": " %"}
+    found = [point.value for point in points]
+    if min(found, default=0) > 0 and max(found) > 20 * min(found):
+        layout["xaxis"] |= {"type": "log", **_log_ticks()}
+    return {"data": traces, "layout": layout}
+
+
+def _log_ticks() -> dict[str, Any]:
+    return {"tickformat": "~g"}
+
+
+def _faded(color: str, alpha: float) -> str:
+    red, green, blue = (int(color[at : at + 2], 16) for at in (1, 3, 5))
+    return f"rgba({red}, {green}, {blue}, {alpha})"

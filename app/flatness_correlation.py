@@ -1,0 +1,128 @@
+"""Does flatter mean better? Each estimator of a person's measured lanes beside their final test accuracy."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from app import start
+from ssam.spec import RaceSpec
+from ssam.store import Run
+
+DRAWS = 2000  # resamples behind an interval
+ENOUGH = 8  # lanes: fewer say nothing
+FIELDS = {
+    "eigenvalues": "largest_eigenvalue",
+    "ratio": "ratio",
+    "trace": "trace",
+}  # of a curvature row: the estimator it is
+
+
+@dataclass(frozen=True)
+class Point:
+    """One lane at the end of its race. ``setting`` is what the estimator was measured with: only equal ones can be compared."""
+
+    run: str
+    lane: int
+    spec: RaceSpec
+    estimator: str
+    setting: str
+    value: float
+    accuracy: float  # %
+
+    @property
+    def task(self) -> str:
+        """What was raced, but for the lanes and the seed."""
+        return start.describe(self.spec).rsplit(" · ", 1)[0]
+
+
+class Correlation(NamedTuple):
+    """Spearman's rank correlation with the bounds of its 95 % interval; NaN where one side is constant."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+    @property
+    def tells(self) -> bool:
+        """Whether there are enough lanes, and the interval does not hold 0."""
+        return self.n >= ENOUGH and (self.low > 0 or self.high < 0)
+
+
+def points(races: Iterable[tuple[Run, list[Run]]]) -> list[Point]:
+    """A point for each lane and estimator of finished races, from their newest weights; ``races`` are races with their analyses,
+    newest first. A setting that was measured twice counts once."""
+    found: dict[tuple[str, int, str, str], Point] = {}
+    for race, analyses in races:
+        if race.state != "finished" or not race.result:
+            continue
+        accuracies = [lane["test_accuracy"] for lane in race.result["lanes"]]
+        for analysis in analyses:
+            for estimator, setting, lane, value in _values(analysis):
+                if value is not None and accuracies[lane] is not None:
+                    point = Point(race.id, lane, race.spec, estimator, setting, value, 100 * accuracies[lane])
+                    found.setdefault((race.id, lane, estimator, setting), point)
+    return list(found.values())
+
+
+def _values(run: Run) -> Iterable[tuple[str, str, int, float | None]]:
+    """Estimator, setting, lane and value of an analysis of newest weights."""
+    asked = run.analysis
+    if asked is None or asked.epochs or run.state != "finished" or not run.result:
+        return
+    images = f"{asked.images:,} images, BatchNorm {asked.batchnorm}"
+    for row in run.result["rows"]:
+        if asked.kind == "sharpness":
+            yield row["estimator"], f"ρ {row['rho']:g}, {images}", row["lane"], row["value"]
+        elif asked.kind == "curvature":
+            for field, estimator in FIELDS.items():
+                value = row[field][0] if field == "eigenvalues" else row[field]
+                yield estimator, images, row["lane"], value
+
+
+def comparable(points: Iterable[Point], estimator: str) -> list[Point]:
+    """The points of one estimator, with the setting that most of them share."""
+    own = [point for point in points if point.estimator == estimator]
+    if not own:
+        return []
+    ((setting, _),) = Counter(point.setting for point in own).most_common(1)
+    return [point for point in own if point.setting == setting]
+
+
+def correlate(x: Iterable[float], y: Iterable[float], seed: int = 0) -> Correlation:
+    """Spearman's correlation of two series, with a percentile bootstrap over the pairs."""
+    first, second = np.array(list(x), dtype=float), np.array(list(y), dtype=float)
+    n = len(first)
+    value = spearman(first, second)
+    if n < 3 or np.isnan(value):
+        return Correlation(value, np.nan, np.nan, n)
+    counts = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=DRAWS)
+    drawn = _correlations(first, second, counts)
+    low, high = np.nanpercentile(drawn, (2.5, 97.5))  # a draw of one pair alone has none
+    return Correlation(value, float(low), float(high), n)
+
+
+def spearman(x: np.ndarray, y: np.ndarray) -> float:
+    """Pearson's correlation of the ranks; ties have their mean rank. NaN for fewer than two pairs, or where one side is constant."""
+    return float(_correlations(x, y, np.ones((1, len(x)), dtype=int))[0]) if len(x) > 1 else float("nan")
+
+
+def _correlations(x: np.ndarray, y: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Spearman's correlation (draws,) of samples that hold pair i ``counts[:, i]`` times; ``counts`` (draws, n)."""
+    size = counts.sum(1, keepdims=True)
+    ranks = [_ranks(values, counts) for values in (x, y)]
+    first, second = (rank - (counts * rank).sum(1, keepdims=True) / size for rank in ranks)
+    together, one, other = ((counts * product).sum(1) for product in (first * second, first**2, second**2))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(one * other > 1e-9, together / np.sqrt(one * other), np.nan)
+
+
+def _ranks(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """The mean rank (draws, n) of every value in each sample."""
+    distinct, place = np.unique(values, return_inverse=True)
+    ties = np.zeros((len(distinct), len(counts)), dtype=int)
+    np.add.at(ties, place, counts.T)
+    return (ties.cumsum(0) - ties + (ties + 1) / 2)[place].T

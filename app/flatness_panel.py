@@ -1,0 +1,258 @@
+"""Measuring on the flatness page, and what came of it: the button, the progress with its Stop, the pictures, the files."""
+
+import io
+import secrets
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from app import flatness, flatness_charts, flatness_maps, flatness_texts, history, identity, steer, texts
+from app.flatness_charts import CONFIG, Arrays, Figure
+from app.server import Lab
+from ssam.spec.analysis import AnalysisSpec
+from ssam.spec.estimate import analysis_seconds
+from ssam.store import Person, Run
+from ssam.store.views import ENDED
+
+ROW = 4  # charts side by side
+WHAT = {"loss": "Loss", "accuracy": "Accuracy"}
+
+
+def known(lab: Lab, race: Run, analysis: AnalysisSpec) -> Run | None:
+    """Just this measurement, of the weights that there are now, finished or under way; else the newest try at it, or what an
+    earlier checkpoint gave."""
+    current = lab.store.measured(analysis.digest(race.id, race.checkpointed))
+    tries = (run for run in lab.store.analyses(race.id) if run.analysis == analysis)
+    return current or next(tries, None)
+
+
+def is_current(race: Run, run: Run) -> bool:
+    """Whether it was measured on the newest weights, where it asks for those."""
+    return bool(run.analysis and run.analysis.epochs) or run.created >= (race.checkpointed or 0.0)
+
+
+def button(lab: Lab, race: Run, analysis: AnalysisSpec | None, run: Run | None) -> None:
+    """Measure; nothing to press where it has been measured or is being."""
+    st.session_state.setdefault("flat_request", secrets.token_urlsafe(16))
+    there = run is not None and (run.state not in ENDED or (run.state == "finished" and is_current(race, run)))
+    st.button(
+        "Measure",
+        key="flat_measure",
+        type="primary",
+        icon=":material/straighten:",
+        disabled=analysis is None or there,
+        on_click=_measure,
+        args=(lab, race.id),
+    )
+
+
+def cost(lab: Lab, race: Run, analysis: AnalysisSpec) -> str:
+    """How long a measurement takes here."""
+    rate = lab.store.rate(race.spec.device, race.spec.model)
+    guess = "" if rate.measured else ", a first guess"
+    took = texts.duration(analysis_seconds(race.spec, analysis, rate, max(1, len(analysis.epochs))))
+    return f"About {took} on this machine{guess}."
+
+
+def _measure(lab: Lab, race_id: str) -> None:
+    """Submits what the controls show now. Who may not, or cannot now, is told so in one line."""
+    kind = st.session_state["flat_kind"]
+    try:
+        analysis = flatness.read(kind)
+        lab.client.analyse(race_id, analysis, st.session_state["flat_request"], identity.person(lab))
+    except (ValueError, PermissionError, RuntimeError) as error:
+        st.session_state["flat_notice"] = f"Not measured: {error}."
+        return
+    st.session_state["flat_request"] = secrets.token_urlsafe(16)
+    st.session_state["flat_notice"] = ""
+
+
+def shown(lab: Lab, race: Run, run: Run, person: Person) -> None:
+    """A measurement: how far it is, and what it has found so far. Runs again every second until it has ended."""
+    if run.state in ENDED:
+        _ended(lab, race, run, person)
+        result(lab, race, run)
+    else:
+        st.fragment(_under_way, run_every=1.0)(lab, race, run.id, person)
+
+
+def _under_way(lab: Lab, race: Run, run_id: str, person: Person) -> None:
+    run = lab.store.run(run_id)
+    if run is None or run.state in ENDED:
+        st.rerun()
+    lab.client.keep_runner()  # it may have died since the page was opened
+    with st.container(key="flat_progress", horizontal=True, vertical_alignment="center"):
+        waits = steer.waiting(lab, run)
+        said = (
+            f"Queued: {waits}" if run.state == "queued" else f"{100 * run.progress:.0f} % · {run.message or 'starting'}"
+        )
+        st.progress(min(1.0, run.progress), texts.plain(said))
+        if person.may_steer(run):
+            stopping = run.want == "stop"
+            st.button(
+                "Stopping…" if stopping else "Stop",
+                key="flat_stop",
+                icon=":material/stop:",
+                disabled=stopping,
+                on_click=_stop,
+                args=(lab, run_id),
+            )
+    result(lab, race, run)
+
+
+def _stop(lab: Lab, run_id: str) -> None:
+    try:
+        lab.client.stop(run_id, identity.person(lab))
+    except (PermissionError, ValueError) as error:
+        st.toast(f"Not done: {texts.plain(str(error))}.", icon=":material/block:")
+
+
+def _ended(lab: Lab, race: Run, run: Run, person: Person) -> None:
+    """What there is to say where it did not end well, or is no longer of the newest weights."""
+    if run.state in ("failed", "interrupted"):
+        st.error(f"{texts.STATES[run.state]}: {texts.plain(run.message)}")
+        history.log(lab, run, person)
+    elif run.state == "stopped":
+        st.warning("Stopped before it was done: this is what was found until then.")
+    elif not is_current(race, run):
+        st.info("Of an earlier checkpoint: the race has gone on since. Measure again for its newest weights.")
+
+
+def result(lab: Lab, race: Run, run: Run) -> None:
+    """The pictures of a measurement, in words too, and its files."""
+    if run.analysis is None or not run.result or not run.result["rows"]:
+        return
+    arrays = lab.store.found_arrays(run.id)
+    words = flatness_texts.summary(run, arrays)
+    kind = run.analysis.kind
+    if kind == "surface":
+        _surfaces(run, arrays, words)
+    elif kind == "spectrum":
+        grid(flatness_charts.spectra(run, arrays), kind, words)
+    else:
+        st.html(flatness_charts.legend(run.spec))
+        if kind == "profile":
+            grid([flatness_charts.profile(run, arrays, what) for what in WHAT], kind, words)
+        elif kind == "curvature":
+            figures = flatness_charts.curvature(run, lab.store.window(race.id))
+            grid(figures, kind, words, row=2 if len(figures) == 4 else 3)
+        else:
+            st.caption(flatness_texts.LOWER)
+            grid(flatness_charts.sharpness(run), kind, words, row=3)
+    st.caption(flatness_texts.caveats(run))
+    _files(run, arrays)
+    with st.expander("In words", key="flat_words"):
+        st.markdown(words)
+
+
+def _surfaces(run: Run, arrays: Arrays, words: str) -> None:
+    """Maps side by side, or hills; on the common plane one map."""
+    common = run.analysis is not None and run.analysis.plane == "lanes"
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        what = st.segmented_control(
+            "Colour",
+            list(WHAT),
+            default="loss",
+            required=True,
+            key="flat_what",
+            format_func=WHAT.__getitem__,
+            label_visibility="collapsed",
+            persist_state="session",
+        )
+        deep = not common and st.toggle("3-D", key="flat_deep", persist_state="session")
+    what = what or "loss"
+    if common:
+        st.html(flatness_charts.legend(run.spec))
+        figure = flatness_maps.common_plane(run, arrays, what)
+        with st.container(width=560):
+            grid([figure] if figure else [], "common", words)
+            _bar(run, arrays, what)
+        plane = run.result["about"].get("plane") if run.result else None
+        if plane:
+            st.caption(
+                f"The plane: {plane['kind']}; at least {100 * plane['in_plane']:.0f} % of a lane's place lies in it. {plane['unit']}"
+            )
+        return
+    config = flatness_maps.CONFIG_3D if deep else CONFIG
+    figures = flatness_maps.surfaces(run, arrays, what, deep)
+    grid(figures, f"surface{'_3d' * deep}", words, config=config)
+    if figures:
+        with st.container(width=520):
+            _bar(run, arrays, what)
+
+
+def _bar(run: Run, arrays: Arrays, what: str) -> None:
+    figure = flatness_maps.colour_bar(arrays, what)
+    if figure:
+        st.plotly_chart(figure, key="flat_bar", config={"displayModeBar": False}, alt="What the colours stand for")
+
+
+def grid(figures: Sequence[Figure], key: str, words: str, row: int = ROW, config: dict[str, Any] = CONFIG) -> None:
+    """Charts side by side, at most ``row`` of them; the first one carries the words for those who do not see them."""
+    wide = min(row, max(1, len(figures)))
+    for begin in range(0, len(figures), wide):
+        columns = st.columns(wide, gap="small")
+        for place, figure in enumerate(figures[begin : begin + wide], begin):
+            with columns[place - begin], st.container(key=f"flat_chart_{key}_{place}"):
+                title = figure["layout"].get("title", {}).get("text", "")
+                st.plotly_chart(
+                    figure,
+                    key=f"flat_plot_{key}_{place}",
+                    config=config,
+                    alt=words if place == 0 else _plain(title) or words,
+                )
+
+
+def _plain(title: str) -> str:
+    """A chart's title without its marker."""
+    return title.rpartition("</span>")[2].strip()
+
+
+def _files(run: Run, arrays: Arrays) -> None:
+    name = f"{run.analysis.kind if run.analysis else ''}-{run.id[:8]}"
+    with st.container(horizontal=True, gap="small"):
+        st.download_button(
+            "CSV",
+            partial(table_csv, run),
+            f"{name}.csv",
+            "text/csv",
+            key="flat_csv",
+            icon=":material/download:",
+            on_click="ignore",
+        )
+        if arrays:
+            st.download_button(
+                "Arrays (npz)",
+                partial(npz, arrays),
+                f"{name}.npz",
+                "application/octet-stream",
+                key="flat_npz",
+                icon=":material/download:",
+                on_click="ignore",
+            )
+
+
+def table_csv(run: Run) -> str:
+    """The rows of a result, one line each; lanes by name."""
+    from pandas import DataFrame
+
+    lines = []
+    for row in run.result["rows"] if run.result else []:
+        line = {
+            "lane": run.spec.lane_names[row["lane"]],
+            **{name: value for name, value in row.items() if name != "lane"},
+        }
+        for place, value in enumerate(line.pop("eigenvalues", ()), 1):
+            line[f"eigenvalue_{place}"] = value
+        lines.append(line)
+    return str(DataFrame(lines).to_csv(index=False))
+
+
+def npz(arrays: Arrays) -> bytes:
+    """The arrays of a result as a file for numpy."""
+    file = io.BytesIO()
+    np.savez_compressed(file, **{name.replace("/", "_"): array for name, array in arrays.items()})  # type: ignore[arg-type]
+    return file.getvalue()

@@ -1,0 +1,227 @@
+"""What the flatness page says: what each picture shows and what it does not, and every result in words."""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from app import theme
+from app.flatness_correlation import ENOUGH, Correlation
+from ssam.store import Run
+
+EMPTY = """
+#### How flat is it?
+
+Nothing to look at yet. Run a race; once it has written its weights down, which every finished race has, they can be measured here:
+the loss around them, its curvature and several kinds of sharpness, all lanes side by side.
+"""
+NO_SNAPSHOTS = (
+    "This race kept no weights on its way. Set *Keep weights every … epochs* under *More* before a race, and earlier epochs can be "
+    "looked at too."
+)
+NOT_MEASURED = "Not measured yet with these settings. **Measure** starts it; the result is kept, and is there at once the next time."
+NOTHING_MEASURED = (
+    "Nothing to compare yet. Measure **Sharpness** or **Curvature** of your finished races, at their newest weights: every lane becomes "
+    "a point here."
+)
+LOWER = "In every chart lower is flatter, by that estimator; others may say otherwise."
+
+SEEING = {
+    "surface": (
+        "Training loss on a plane through the weights: dark is a low loss (or a high accuracy). All lanes have the same plane size, draw of directions and colours.",
+        "Two random directions out of so many are a glance, not a map: a minimum may be sharp in others. They are normalised filter by "
+        "filter, so that a network whose filters are merely scaled looks the same. Biases and BatchNorm do not move.",
+        "On the plane of all lanes, distances are true, but with more than three lanes their weights lie beside it, and so do the "
+        "paths: the loss at a marker's place is not the lane's own. BatchNorm's statistics are mixed as the weights are.",
+    ),
+    "profile": (
+        "Training loss and accuracy along random lines through each lane's weights, at 0. The line is the mean over the directions, "
+        "the band reaches from the lowest to the highest of them.",
+        "The directions are normalised filter by filter, so a network whose filters are merely scaled looks the same. A random line "
+        "misses the few sharp directions that λ₁ finds. Measured on a part of the training images, wrong labels included.",
+    ),
+    "curvature": (
+        "λ₁ … λ₅ are the largest eigenvalues of the Hessian of the training loss: how sharply it bends in its sharpest directions. "
+        "λ₁/λ₅ says how much one direction stands out; the trace is the sum of all eigenvalues, estimated, ± its standard error.",
+        "All three change when weights are rescaled without changing the network's function, so compare lanes of one race, not "
+        "networks. They are of a part of the training images. With BatchNorm the scale of a layer before it is arbitrary.",
+    ),
+    "spectrum": (
+        "How the eigenvalues of the Hessian are spread: the share of directions (log axis) for each curvature. Usually nearly all sit at 0, "
+        "and a few far to the right.",
+        "An estimate by Lanczos with a smoothing kernel: the height of the far tail is rough, single eigenvalues there are bumps. "
+        "Eigenvalues below 0 mean that the weights are no minimum. Like all curvature it depends on the scale of the weights.",
+    ),
+    "sharpness": (
+        "How much the training loss rises around the weights, by several estimators, on the same images for all lanes. They often "
+        "disagree: sharpness is a family, not a number. The bars are standard errors where an estimator has one.",
+        "Ascent gap, worst case, m-sharpness and random directions depend on the scale of the weights; only adaptive sharpness does "
+        "not. SAM is trained on what the ascent gap measures, so that it is low there says that training worked, not that flat is better.",
+    ),
+    "better": (
+        "Every lane that you have measured at the end of its race: its sharpness against its accuracy on test images. ρₛ is Spearman's "
+        "rank correlation: −1, the flatter the better without exception; 0, nothing in common; 1, the sharper the better.",
+        "The interval holds 95 % of what resampling the lanes gives. Lanes of one race share images and first weights, so it is "
+        "rather too narrow. Lanes differ by method too: a correlation may come from the method, without flatness as its cause.",
+    ),
+}
+
+LITERATURE = """
+- [Dinh et al. 2017](https://arxiv.org/abs/1703.04933): sharp minima can generalise. Rescaling the weights of a ReLU network changes its
+  sharpness as much as one likes, and its function not at all.
+- [Andriushchenko et al. 2023](https://arxiv.org/abs/2302.07011): over many modern networks sharpness does not go along well with generalisation; sometimes
+  the sharper ones do better. What is right depends on the data and the training.
+- [Mueller et al. 2023](https://arxiv.org/abs/2306.04226) (SAM-ON): perturbing only normalisation layers can improve accuracy while sharpness *rises*.
+"""
+
+ESTIMATORS = {  # title, what it is
+    "ascent_gap": ("Ascent gap", "One step of length ρ along the gradient: what SAM sees. Depends on scale."),
+    "masked_ascent_gap": ("Ascent gap under the lane's mask", "The same, of what SSAM perturbs. Depends on scale."),
+    "worst_case": ("Worst case", "The highest loss found within ρ, by ten gradient steps. Depends on scale."),
+    "m_sharpness": ("m-sharpness", "Ascent gap of 16 images at a time, mean. Depends on scale."),
+    "random_directions": ("Random directions", "Mean rise at distance ρ in random directions. Depends on scale."),
+    "adaptive": ("Adaptive sharpness", "ρ relative to each weight's size: unchanged by rescaling."),
+    "largest_eigenvalue": ("λ₁", "The largest eigenvalue of the Hessian. Depends on scale."),
+    "ratio": ("λ₁/λ₅", "How far the sharpest direction stands out."),
+    "trace": ("Trace", "The sum of all eigenvalues of the Hessian. Depends on scale."),
+}
+
+
+def seeing(kind: str) -> str:
+    """What a tab shows and what it does not; with what each estimator is where there are several."""
+    said = "\n\n".join(SEEING[kind])
+    if kind in ("sharpness", "better"):
+        said += "\n\n" + "\n".join(f"- **{title}**: {what}" for title, what in ESTIMATORS.values())
+    return said
+
+
+def number(value: float | None) -> str:
+    """Three digits that count.
+
+    >>> number(0.012345), number(1234.5), number(None)
+    ('0.0123', '1.23e+03', '–')
+    """
+    return "–" if value is None or not math.isfinite(value) else f"{value:.3g}".replace("-", "−", 1)
+
+
+def newest(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The last row of each lane, by lane (and estimator)."""
+    last = {(row["lane"], row.get("estimator")): row for row in sorted(rows, key=lambda row: row["step"])}
+    return [last[key] for key in sorted(last, key=lambda key: key[0])]
+
+
+def caveats(run: Run) -> str:
+    """What a result was measured on, and what to bear in mind."""
+    about = run.result["about"] if run.result else {}
+    if not about:
+        return ""
+    place = (
+        about["device"] if about["device"] != "cpu" else f"{about['threads']} CPU thread{'s' * (about['threads'] != 1)}"
+    )
+    facts = f"{about['images']:,} training images, {about['dtype']}, {about['parameters']:,} weights; {about['seconds']:.0f} s on {place}."
+    return " ".join([facts, *about["caveats"]])
+
+
+def summary(run: Run, arrays: dict[str, np.ndarray]) -> str:
+    """A result in words, for those who do not see the chart."""
+    if run.analysis is None or not run.result:
+        return "Nothing yet."
+    titles, rows = theme.lane_titles(run.spec), run.result["rows"]
+    words = {
+        "surface": _surface,
+        "profile": _profile,
+        "curvature": _curvature,
+        "spectrum": _spectrum,
+        "sharpness": _sharpness,
+    }[run.analysis.kind]
+    said = words(titles, rows, arrays)
+    return " ".join(said) if said else "Nothing yet."
+
+
+def _surface(titles: Sequence[str], rows: list[dict[str, Any]], arrays: dict[str, np.ndarray]) -> list[str]:
+    said = []
+    for row in newest(rows):
+        title, loss = titles[row["lane"]], arrays.get(f"loss/{row['lane']}")
+        if "in_plane" in row:
+            said.append(
+                f"{title} ended at ({number(row['x'])}, {number(row['y'])}), loss {number(row['loss'])}; "
+                f"{100 * row['in_plane']:.0f} % of its distance from the middle lies in the plane."
+            )
+        elif loss is not None and np.isfinite(loss).any():
+            edge = np.concatenate([loss[0], loss[-1], loss[:, 0], loss[:, -1]])
+            far = f"; at the edge it is {_range(edge)}" if np.isfinite(edge).any() else ""
+            said.append(f"{title}: loss {number(row['loss'])} at its weights{far}.")
+    return said
+
+
+def _range(values: np.ndarray) -> str:
+    return f"{number(float(np.nanmin(values)))} to {number(float(np.nanmax(values)))}"
+
+
+def _profile(titles: Sequence[str], rows: list[dict[str, Any]], arrays: dict[str, np.ndarray]) -> list[str]:
+    said = []
+    for row in newest(rows):
+        loss = arrays.get(f"loss/{row['lane']}")
+        if loss is not None and np.isfinite(loss[:, [0, -1]]).any():
+            far = float(np.nanmean(loss[:, [0, -1]]))
+            said.append(
+                f"{titles[row['lane']]}: loss {number(row['loss'])} at its weights, {number(far)} at the ends on average."
+            )
+    return said
+
+
+def _curvature(titles: Sequence[str], rows: list[dict[str, Any]], arrays: dict[str, np.ndarray]) -> list[str]:
+    return [
+        f"{titles[row['lane']]}, epoch {row['epoch']:g}: λ₁ {number(row['eigenvalues'][0])}, λ₁/λ₅ {number(row['ratio'])}, "
+        f"trace {number(row['trace'])} ± {number(row['trace_error'])}."
+        for row in sorted(rows, key=lambda row: (row["lane"], row["step"]))
+    ]
+
+
+def _spectrum(titles: Sequence[str], rows: list[dict[str, Any]], arrays: dict[str, np.ndarray]) -> list[str]:
+    return [
+        f"{titles[row['lane']]}: eigenvalues from {number(row['smallest'])} to {number(row['largest'])}."
+        for row in newest(rows)
+    ]
+
+
+def _sharpness(titles: Sequence[str], rows: list[dict[str, Any]], arrays: dict[str, np.ndarray]) -> list[str]:
+    said = []
+    for name, (title, _) in ESTIMATORS.items():
+        own = sorted((row for row in newest(rows) if row["estimator"] == name), key=lambda row: _order(row["value"]))
+        if own:
+            values = ", ".join(f"{titles[row['lane']]} {number(row['value'])}" for row in own)
+            said.append(f"{title} (ρ {own[0]['rho']:g}), flattest first: {values}.")
+    return said
+
+
+def _order(value: float | None) -> float:
+    return math.inf if value is None else value
+
+
+def verdict(found: Correlation) -> str:
+    """What a correlation of sharpness with accuracy says, or that it says nothing.
+
+    >>> verdict(Correlation(-0.9, -1.0, -0.2, 5))
+    'Not enough to tell: 5 lanes, at least 8 are needed.'
+    """
+    if found.n < ENOUGH:
+        return f"Not enough to tell: {found.n} lane{'s' * (found.n != 1)}, at least {ENOUGH} are needed."
+    if math.isnan(found.value):
+        return "Nothing to tell: all lanes have the same value."
+    if not found.tells:
+        return "Not enough to tell: the interval holds 0."
+    return "Flatter went with better." if found.value < 0 else "Flatter went with worse."
+
+
+def correlation(found: Correlation) -> str:
+    """A correlation with its interval.
+
+    >>> correlation(Correlation(-0.5, -0.8, -0.1, 12))
+    'ρₛ −0.50 (95 %: −0.80 to −0.10), n = 12'
+    """
+    if math.isnan(found.value):
+        return f"n = {found.n}"
+    bounds = "" if math.isnan(found.low) else f" (95 %: {found.low:.2f} to {found.high:.2f})"
+    return f"ρₛ {found.value:.2f}{bounds}, n = {found.n}".replace("-", "−")

@@ -1,0 +1,213 @@
+"""The masks of a race as the page wants them: of every lane that has some, at every refresh, as pictures and to the bit."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from app import masks_maths, theme
+from app.theme import Style
+from ssam.spec import METHODS, RaceSpec
+from ssam.store import Heatmap, Run, Store, Window
+
+Layers = Sequence[dict[str, Any]]  # name, stage and shape of each
+
+MOST = 120  # refreshes that are played, counted and compared; of more, every 2nd, 4th …
+
+
+@dataclass(frozen=True)
+class Refresh:
+    """One mask. ``density``, ``changed`` and ``overlap`` are of the whole network, the last two against the mask before it (None for
+    the first); ``densities`` is the share perturbed of each layer."""
+
+    step: int
+    epoch: float
+    density: float
+    changed: float | None
+    overlap: float | None
+    densities: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Lane:
+    """A lane with its masks so far; ``place`` is its place in the race."""
+
+    place: int
+    name: str
+    title: str
+    style: Style
+    refreshes: tuple[Refresh, ...]
+
+    @property
+    def some(self) -> list[Refresh]:
+        """At most some MOST of its refreshes."""
+        return thinned(self.refreshes)
+
+
+def masked_lanes(spec: RaceSpec) -> list[str]:
+    """The names of the lanes that have masks: those of Sparse SAM, and SAM in a region."""
+    lanes = zip(spec.lane_names, spec.lanes, strict=True)
+    return [name for name, lane in lanes if METHODS[lane.method].sparse or lane.region != "all"]
+
+
+def lanes(store: Store, run: Run, window: Window, names: Sequence[str]) -> list[Lane]:
+    """Those of ``names`` that have a mask by now, in the order of the race."""
+    found = []
+    about = zip(window.lanes, theme.lane_titles(run.spec), theme.lane_styles(run.spec), strict=True)
+    for place, (lane, title, style) in enumerate(about):
+        if lane.name in names and lane.masks:
+            newest = lane.masks[-1]["step"]
+            known = {mask["step"]: mask for mask in lane.masks}
+            refreshes = tuple(
+                Refresh(step, epoch, known[step]["density"], known[step]["changed"], known[step]["overlap"], densities)
+                for step, epoch, densities in _densities(store, run.id, lane.name, newest)
+                if step in known
+            )
+            found.append(Lane(place, lane.name, title, style, refreshes))
+    return found
+
+
+@lru_cache(maxsize=64)
+def _densities(store: Store, run_id: str, lane: str, newest: int) -> list[tuple[int, float, dict[str, float]]]:
+    """A mask that has been made does not change, so they are read once for each ``newest``."""
+    return store.mask_densities(run_id, lane)
+
+
+def thinned(refreshes: Sequence[Refresh]) -> list[Refresh]:
+    """All of them, or every 2nd, 4th … so that there are at most some MOST; always the newest."""
+    every = 1
+    while len(refreshes) > MOST * every:
+        every *= 2
+    last = len(refreshes) - 1
+    return [one for at, one in enumerate(refreshes) if at % every == 0 or at == last]
+
+
+def moments(shown: Iterable[Lane]) -> list[float]:
+    """The epochs at which any of these lanes has a mask, ascending."""
+    return sorted({refresh.epoch for lane in shown for refresh in lane.some})
+
+
+def at(lane: Lane, epoch: float | None) -> int | None:
+    """The place in ``lane.some`` of the mask in use at an epoch (None: the newest); None before the first one."""
+    some = lane.some
+    past = [place for place, refresh in enumerate(some) if epoch is None or refresh.epoch <= epoch]
+    return past[-1] if past else None
+
+
+@lru_cache(maxsize=4096)
+def picture(store: Store, run_id: str, lane: str, layer: str, step: int) -> Heatmap | None:
+    return store.heatmap(run_id, lane, layer, step)
+
+
+@lru_cache(maxsize=512)
+def _packed(store: Store, run_id: str, lane: str, layers: tuple[str, ...], step: int) -> np.ndarray | None:
+    """A whole mask, layer after layer, eight weights a byte; None where its bits are not kept."""
+    bits = store.mask_bits(run_id, lane, step)
+    return None if bits is None else np.packbits(np.concatenate([bits[layer].reshape(-1) for layer in layers]))
+
+
+def has_bits(store: Store, run_id: str, lane: Lane, layers: Layers) -> bool:
+    """Whether the newest mask is kept to the bit."""
+    names = tuple(layer["name"] for layer in layers)
+    return _packed(store, run_id, lane.name, names, lane.refreshes[-1].step) is not None
+
+
+def packed(store: Store, run_id: str, lane: Lane, layers: Layers) -> dict[float, np.ndarray]:
+    """The masks whose bits are kept, by epoch."""
+    names = tuple(layer["name"] for layer in layers)
+    found = ((refresh, _packed(store, run_id, lane.name, names, refresh.step)) for refresh in lane.some)
+    return {refresh.epoch: mask for refresh, mask in found if mask is not None}
+
+
+def sizes(layers: Layers) -> list[int]:
+    """The number of weights of each layer."""
+    return [math.prod(layer["shape"]) for layer in layers]
+
+
+def often(store: Store, run_id: str, lane: Lane, layers: Layers, layer: str) -> "Often | None":
+    """How often each weight of a layer was perturbed; None where no mask is kept to the bit."""
+    masks = packed(store, run_id, lane, layers)
+    if not masks:
+        return None
+    names, each = [known["name"] for known in layers], sizes(layers)
+    place = names.index(layer)
+    shape = tuple(layers[place]["shape"])
+    found = masks_maths.counts(list(masks.values()), sum(each[:place]), each[place]).reshape(shape)
+    used = [refresh.densities.get(layer, 0.0) for refresh in lane.some if refresh.epoch in masks]
+    return Often(lane, found, masks_maths.by_chance(used))
+
+
+@dataclass(frozen=True, eq=False)
+class Often:
+    """``counts``: in how many masks each weight of a layer was perturbed, in the layer's shape. ``expected``: the share of weights that
+    independent random masks of the same densities in this layer perturb 0, 1 … T times, (T + 1,)."""
+
+    lane: Lane
+    counts: np.ndarray
+    expected: np.ndarray
+
+    @property
+    def masks(self) -> int:
+        return len(self.expected) - 1
+
+    @property
+    def shares(self) -> np.ndarray:
+        """The share of weights that were perturbed 0, 1 … T times: (T + 1,)."""
+        return np.bincount(self.counts.reshape(-1), minlength=self.masks + 1) / self.counts.size
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two lanes at the refreshes that they have in common: the IoU of their masks, what two random masks of their densities would
+    have, and what masks that are random within each layer would."""
+
+    first: Lane
+    second: Lane
+    epochs: list[float]
+    iou: list[float]
+    chance: list[float]
+    by_layer: list[float]
+
+
+def pairs(store: Store, run_id: str, shown: Sequence[Lane], layers: Layers) -> list[Pair]:
+    """Every two of the lanes whose masks are kept to the bit."""
+    bits = {lane.name: packed(store, run_id, lane, layers) for lane in shown}
+    return [
+        _pair(first, second, bits[first.name], bits[second.name], layers)
+        for number, first in enumerate(shown)
+        for second in shown[number + 1 :]
+        if bits[first.name].keys() & bits[second.name].keys()
+    ]
+
+
+def _pair(
+    first: Lane,
+    second: Lane,
+    a: dict[float, np.ndarray],
+    b: dict[float, np.ndarray],
+    layers: Layers,
+) -> Pair:
+    epochs, each = sorted(a.keys() & b.keys()), sizes(layers)
+    by_epoch = [{refresh.epoch: refresh for refresh in lane.some} for lane in (first, second)]
+    densities = [[known[epoch].density for known in by_epoch] for epoch in epochs]
+    of_layers = [
+        [[known[epoch].densities.get(layer["name"], 0.0) for layer in layers] for known in by_epoch] for epoch in epochs
+    ]
+    return Pair(
+        first,
+        second,
+        epochs,
+        [masks_maths.iou(a[epoch], b[epoch]) for epoch in epochs],
+        [masks_maths.chance(a, b) for a, b in densities],
+        [masks_maths.chance_by_layer(a, b, each) for a, b in of_layers],
+    )
+
+
+def since_first(store: Store, run_id: str, lane: Lane, layers: Layers) -> dict[float, float]:
+    """The overlap of each mask with the lane's first one, by epoch; empty where they are not kept to the bit."""
+    masks = packed(store, run_id, lane, layers)
+    first = next(iter(masks.values()), None)
+    return {} if first is None else {epoch: masks_maths.iou(first, mask) for epoch, mask in masks.items()}

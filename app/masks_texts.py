@@ -1,0 +1,173 @@
+"""What the masks page says: what each picture shows and what it does not, and everything in words."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from app import masks_maths, theme
+from app.masks_data import Lane, Layers, Often, Pair, sizes
+from ssam.spec import RaceSpec
+from ssam.store import Run
+
+Rows = Sequence[dict[str, Any]]
+
+EMPTY = """
+#### Which weights are perturbed?
+
+Nothing to look at yet. Run a race with a lane that has a mask: Sparse SAM (SSAM-F, SSAM-D, SSAM), or SAM kept to a region. Its masks
+can then be looked at here, layer by layer and refresh by refresh, while it trains and afterwards.
+"""
+NO_MASKS = "No lane of this race has a mask: SGD perturbs nothing, SAM everything. Choose another race, or add a lane of Sparse SAM."
+WAITS = "The first mask comes with the first step."
+NO_MASK_MADE = "This race ended before its first mask."
+NO_BITS = (
+    "This needs the exact masks, which are kept since this version of the lab, of networks of up to 1,000,000 weights. Of this race there are only "
+    "pictures and densities, under *Network*."
+)
+NO_OVERLAPS = f"No overlap with the first mask and between lanes. {NO_BITS}"
+DOTTED = "Dotted: by chance. Between lanes also dashed: by chance within the layers."
+NO_LANE = "Choose at least one lane."
+LATER = (
+    "This race is still under way. The Fisher information is measured on its weights once it has ended or is paused."
+)
+MARKS = (
+    "Markers: the lanes' Fisher information. Marks across the bars: the density that the pattern makes, and the overlap by chance. Grey beside a "
+    "lane's overlap: that of a random mask."
+)
+NOT_MEASURED = "Not measured yet. The result is kept, and is there at once the next time."
+
+SEEING = {
+    "network": (
+        "Above, every tensor of the network, stage by stage. A bar is as long as the logarithm of the number of weights, filled by the share that is "
+        "perturbed, one bar a lane. The mark is what a random mask of the same density would perturb, ± two standard deviations "
+        "(hypergeometric): small tensors scatter widely, so only what lies outside stands out.",
+        "Below, one layer's masks. Rows are output units, columns the rest of the tensor, flattened; layers larger than 64 × 64 are shown in patches, the "
+        "stronger the more of their weights are perturbed. Under a region the mark still means the whole network.",
+    ),
+    "training": (
+        "How much a mask changes at each refresh, how far it overlaps with the one before and with the first (intersection over union), and how far "
+        "the lanes agree. Dotted: the overlap of random masks of the same densities, d₁d₂ / (d₁ + d₂ − d₁d₂).",
+        "Between lanes, dashed: the overlap of masks that are random within each layer but have each layer's density. What lies above that is "
+        "agreement weight by weight; what lies between the two lines is only a liking for the same layers. The lanes' weights differ more and more as they train.",
+    ),
+    "often": (
+        "For one layer: the share of refreshes in which each weight was perturbed, pale for never, strong for always. The histogram counts the weights; the "
+        "dotted line is what independent random masks of the same densities would give.",
+        "A spread wider than chance says that a lane keeps to the same weights. SSAM-D changes a mask by a limited share at a time, so neighbouring masks "
+        "resemble each other by construction: some of its spread is only that.",
+    ),
+    "fisher": (
+        "The empirical Fisher information of each lane's newest weights, exact: the squared gradient of each training image, summed. Where it "
+        "sits, against where the weights and the compute are; and what share of it the best mask of each pattern keeps at the lane's sparsity.",
+        "Coarse patterns keep less, and may not reach the density asked for: groups are taken whole (the line is the density made). A lane's own mask was "
+        "made at its last refresh, from other weights and fewer images, so it keeps less than the best one of today.",
+    ),
+}
+
+PATTERNS = {
+    "weight": "single weights",
+    "tensor": "whole tensors",
+    "block": "blocks",
+    "random": "random",
+    "own mask": "own mask",
+}
+SHORT = {**PATTERNS, "weight": "weights", "tensor": "tensors", "own mask": "own"}  # beneath bars
+
+
+def percent(share: float) -> str:
+    """
+    >>> percent(0.123), percent(0.0004), percent(0.0)
+    ('12.3 %', 'under 0.1 %', '0.0 %')
+    """
+    return "under 0.1 %" if 0 < share < 0.0005 else f"{100 * share:.1f} %"
+
+
+def network(lanes: Sequence[Lane], layers: Layers) -> str:
+    """The newest mask of every lane, and the layers where it is not what chance would give."""
+    said = []
+    for lane in lanes:
+        newest = lane.refreshes[-1]
+        more, less = odd_layers(newest.density, newest.densities, layers)
+        said.append(
+            f"{lane.title}, mask {len(lane.refreshes)}, epoch {newest.epoch:g}: {percent(newest.density)} of all weights."
+            + _named(" More than chance", more, newest.densities)
+            + _named(" Less than chance", less, newest.densities)
+            + (" No layer differs from chance." if not more + less else "")
+        )
+    return "\n\n".join(said)
+
+
+def odd_layers(density: float, densities: dict[str, float], layers: Layers) -> tuple[list[str], list[str]]:
+    """The layers whose density lies more than two standard deviations above and below that of a random mask, the largest first."""
+    total = sum(sizes(layers))
+    more: list[str] = []
+    less: list[str] = []
+    for layer, size in sorted(zip(layers, sizes(layers), strict=True), key=lambda pair: -pair[1]):
+        twice = 2 * masks_maths.spread(size, total) * (density * (1 - density)) ** 0.5
+        beyond = densities.get(layer["name"], 0.0) - density
+        if abs(beyond) > twice + 1e-9:
+            (more if beyond > 0 else less).append(layer["name"])
+    return more, less
+
+
+def _named(what: str, names: Sequence[str], densities: dict[str, float]) -> str:
+    if not names:
+        return ""
+    told = ", ".join(f"{name} {percent(densities.get(name, 0.0))}" for name in names[:6])
+    return f"{what}: {told}{f' and {len(names) - 6} smaller ones' if len(names) > 6 else ''}."
+
+
+def training(lanes: Sequence[Lane], pairs: Sequence[Pair], first: dict[str, dict[float, float]]) -> str:
+    said = []
+    for lane in lanes:
+        later = [refresh for refresh in lane.refreshes if refresh.changed is not None]
+        if not later:
+            said.append(f"{lane.title}: one mask so far.")
+            continue
+        words = [
+            f"{lane.title}: at its first refresh {percent(later[0].changed or 0.0)} of the mask changed, at the last {percent(later[-1].changed or 0.0)}",
+            f"overlap with the mask before {later[-1].overlap or 0.0:.2f}",
+        ]
+        if first[lane.name]:
+            words.append(f"with the first mask {list(first[lane.name].values())[-1]:.2f}")
+        by_chance = masks_maths.chance(lane.refreshes[0].density, later[-1].density)
+        said.append(f"{', '.join(words)}; by chance {by_chance:.2f}.")
+    for pair in pairs:
+        said.append(
+            f"{pair.first.title} and {pair.second.title}, epoch {pair.epochs[-1]:g}: overlap {pair.iou[-1]:.3f}; by chance {pair.chance[-1]:.3f}, "
+            f"by chance within the layers {pair.by_layer[-1]:.3f}."
+        )
+    return "\n\n".join(said)
+
+
+def often(found: Sequence[Often]) -> str:
+    return "\n\n".join(
+        f"{one.lane.title}, {one.masks} mask{'s' * (one.masks != 1)}: never perturbed {percent(one.shares[0])} of the weights, by chance "
+        f"{percent(one.expected[0])}; always {percent(one.shares[-1])}, by chance {percent(one.expected[-1])}."
+        for one in found
+    )
+
+
+def fisher(run: Run, stages: Rows, patterns: Rows, overlaps: Rows) -> str:
+    titles, said = theme.lane_titles(run.spec), []
+    for lane in sorted({row["lane"] for row in stages}):
+        top = sorted((row for row in stages if row["lane"] == lane), key=lambda row: -row["fisher"])[:3]
+        sits = ", ".join(
+            f"{row['stage']} {percent(row['fisher'])} (of the weights {percent(row['weights'])}, of the compute {percent(row['compute'])})"
+            for row in top
+        )
+        keeps = ", ".join(
+            f"{PATTERNS.get(row['pattern'], row['pattern'])} {percent(row['kept'])} with {percent(row['density'])} of the weights"
+            for row in patterns
+            if row["lane"] == lane
+        )
+        said.append(f"{titles[lane]}: most Fisher information in {sits}. Kept by {keeps}.")
+    said += [f"{overlap_title(run.spec, row)}: {row['iou']:.3f}; by chance {row['chance']:.3f}." for row in overlaps]
+    return "\n\n".join(said)
+
+
+def overlap_title(spec: RaceSpec, row: dict[str, Any]) -> str:
+    """Whose masks a row of overlaps is about."""
+    titles = theme.lane_titles(spec)
+    others = {"fisher": "the exact Fisher mask", "random": "a random mask"}
+    other = others[row["b"]] if isinstance(row["b"], str) else titles[row["b"]]
+    return f"Overlap of {titles[row['a']]} with {other}"

@@ -1,0 +1,150 @@
+"""The views of the masks page: pictures, the same in words, and the files."""
+
+import io
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+import streamlit as st
+
+from app import masks, masks_charts, masks_data, masks_fisher, masks_panel, masks_texts
+from app.flatness_panel import grid
+from app.masks_data import Lane, Layers
+from app.server import Lab
+from ssam.store import Person, Run, Store, Window
+from ssam.store.views import ENDED
+
+
+def view(lab: Lab, race: Run, window: Window, kind: str, names: Sequence[str], layer: str, person: Person) -> None:
+    """One view of the lanes ``names``."""
+    if kind == "fisher":
+        masks_fisher.section(lab, race, person)
+        return
+    lanes = masks_data.lanes(lab.store, race, window, names)
+    if not lanes:
+        waits = masks_texts.NO_MASK_MADE if race.state in ENDED else masks_texts.WAITS
+        st.markdown(waits if names else masks_texts.NO_LANE)
+        return
+    if kind == "network":
+        _network(lab.store, window, lanes, layer)
+    elif kind == "training":
+        _training(lab.store, race, window, lanes)
+    else:
+        _often(lab.store, race, window, lanes, layer)
+    if more := _left_out(lanes):
+        st.caption(more)
+    _files(lab.store, race, window.layers, lanes)
+
+
+def _network(store: Store, window: Window, lanes: Sequence[Lane], layer: str) -> None:
+    masks_panel.draw(masks_panel.network(store, window, lanes, layer, st.session_state.get("masks_epoch")), masks.seen)
+    _words(masks_texts.network(lanes, window.layers))
+
+
+def _training(store: Store, race: Run, window: Window, lanes: Sequence[Lane]) -> None:
+    layers = window.layers
+    first = {lane.name: masks_data.since_first(store, race.id, lane, layers) for lane in lanes}
+    pairs = masks_data.pairs(store, race.id, lanes, layers)
+    words = masks_texts.training(lanes, pairs, first)
+    st.html(masks_charts.legend(race.spec, [lane.place for lane in lanes]))
+    st.caption(masks_texts.DOTTED)
+    figures = [masks_charts.changed(lanes), masks_charts.overlap(lanes)]
+    if any(first.values()):
+        figures.append(masks_charts.from_first(lanes, first))
+    if pairs:
+        figures.append(masks_charts.between(pairs))
+    grid(figures, "masks_training", words, row=2)
+    if not any(first.values()):
+        st.info(masks_texts.NO_OVERLAPS)
+    if len(pairs) > masks_charts.PAIRS:
+        st.caption(
+            f"The chart holds the first {masks_charts.PAIRS} of {len(pairs)} pairs of lanes; all are under *In words*."
+        )
+    _words(words)
+
+
+def _often(store: Store, race: Run, window: Window, lanes: Sequence[Lane], layer: str) -> None:
+    found = [one for lane in lanes if (one := masks_data.often(store, race.id, lane, window.layers, layer))]
+    if not found:
+        st.info(masks_texts.NO_BITS)
+        return
+    words = masks_texts.often(found)
+    masks_panel.draw(masks_panel.often(race.id, layer, found), masks.seen)
+    grid(
+        [masks_charts.histogram(race.spec, one) for one in found], "masks_often", words, row=3 if len(found) > 2 else 2
+    )
+    _words(words)
+
+
+def _words(words: str) -> None:
+    with st.expander("In words", key="masks_words"), st.container(width=860):
+        st.markdown(words)
+
+
+def _left_out(lanes: Sequence[Lane]) -> str:
+    """That not every mask is looked at, where there are that many."""
+    most = max(lanes, key=lambda lane: len(lane.refreshes))
+    if len(most.some) == len(most.refreshes):
+        return ""
+    return f"{len(most.some)} of {len(most.refreshes):,} masks are played, counted and compared, at even distances; the CSV has them all."
+
+
+def _files(store: Store, race: Run, layers: Layers, lanes: Sequence[Lane]) -> None:
+    name = f"masks-{race.id[:8]}"
+    with st.container(horizontal=True, gap="small", key="masks_files"):
+        st.download_button(
+            "CSV",
+            partial(table_csv, lanes),
+            f"{name}.csv",
+            "text/csv",
+            key="masks_csv",
+            icon=":material/download:",
+            on_click="ignore",
+        )
+        for lane in lanes:
+            if masks_data.has_bits(store, race.id, lane, layers):
+                st.download_button(
+                    f"{lane.title} (npz)",
+                    partial(npz, store, race.id, lane, layers),
+                    f"{name}-{lane.place}.npz",
+                    "application/octet-stream",
+                    key=f"masks_npz_{lane.place}",
+                    icon=":material/download:",
+                    on_click="ignore",
+                    help="Exact masks: a bool array (masks, …) of each layer, with their steps and epochs.",
+                )
+
+
+def table_csv(lanes: Sequence[Lane]) -> str:
+    """Every mask of these lanes, one line each, with the density of every layer."""
+    from pandas import DataFrame
+
+    lines = [
+        {
+            "lane": lane.name,
+            "step": refresh.step,
+            "epoch": refresh.epoch,
+            "density": refresh.density,
+            "changed": refresh.changed,
+            "overlap": refresh.overlap,
+            **{f"density of {name}": density for name, density in refresh.densities.items()},
+        }
+        for lane in lanes
+        for refresh in lane.refreshes
+    ]
+    return str(DataFrame(lines).to_csv(index=False))
+
+
+def npz(store: Store, run_id: str, lane: Lane, layers: Layers) -> bytes:
+    """The exact masks of a lane as a file for numpy: ``steps``, ``epochs``, and of each layer a bool array (masks, *its shape)."""
+    kept = masks_data.packed(store, run_id, lane, layers)
+    steps = [refresh.step for refresh in lane.some if refresh.epoch in kept]
+    arrays: dict[str, np.ndarray] = {"steps": np.array(steps), "epochs": np.array(list(kept))}
+    begin = 0
+    for layer, size in zip(layers, masks_data.sizes(layers), strict=True):
+        bits = [np.unpackbits(mask, count=begin + size)[begin:] for mask in kept.values()]
+        arrays[layer["name"]] = np.array(bits, dtype=bool).reshape(len(bits), *layer["shape"])
+        begin += size
+    file = io.BytesIO()
+    np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+    return file.getvalue()

@@ -1,0 +1,258 @@
+// The masks page: the network as layers and one layer's masks, played in the browser. mount(host) gives {update, unmount}.
+
+const version = new URL(import.meta.url).search;
+const { count, element, fixed, percent, swatch } = await import(`./parts.js${version}`);
+const { paintShares } = await import(`./masks.js${version}`);
+
+const FRAME = 250; // milliseconds
+const TOLD = 300; // milliseconds that the reader must have stayed at an epoch before the server is told
+
+const SKELETON = `
+  <div class="net" role="group" aria-label="The network, stage by stage"></div>
+  <p class="key" aria-hidden="true">
+    <span><i class="usual"></i>as chance would have it</span><span><i class="more"></i>more than that</span>
+    <span><i class="less"></i>less than that</span><span><i class="tick"></i>chance ± 2 sd</span>
+  </p>
+  <div class="tools">
+    <button type="button" class="play"></button>
+    <input type="range" min="0" step="1" aria-label="Mask">
+    <output></output>
+  </div>
+  <h3></h3>
+  <div class="maps"></div>`;
+
+async function inflate(text) {
+  const packed = Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
+  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+function floats(text) {
+  return new Float32Array(Uint8Array.from(atob(text), (char) => char.charCodeAt(0)).buffer);
+}
+
+export function mount(host) {
+  const root = element("section", { ariaLabel: "Masks", innerHTML: SKELETON });
+  root.dataset.testid = "masks";
+  const find = (selector) => root.querySelector(selector);
+  const [net, play, slider, output] = [find(".net"), find(".play"), find("input"), find("output")];
+  const state = { data: null, made: "", at: 0, timer: 0, telling: 0, epoch: null, asked: 0 };
+
+  play.onclick = () => (state.timer ? stop() : start());
+  slider.oninput = () => {
+    stop();
+    show(Number(slider.value));
+    tell();
+  };
+  net.onkeydown = walk;
+
+  async function update({ data, setStateValue }) {
+    const asked = ++state.asked;
+    const lanes = await Promise.all(data.lanes.map(unpacked));
+    if (asked !== state.asked) return; // a newer one came meanwhile
+    const before = state.data;
+    state.data = { ...data, lanes };
+    state.set = setStateValue;
+    if (!root.isConnected) host.replaceChildren(root);
+    root.dataset.kind = data.kind;
+    build();
+    if (data.kind === "network") place(before);
+    show(state.at);
+  }
+
+  async function unpacked(lane) {
+    const pictures = await inflate(lane.pictures);
+    return { ...lane, pictures, densities: lane.densities && floats(lane.densities) };
+  }
+
+  /** Where the reader is after an update: at the same epoch, at the newest where that was shown, at the address's at first. */
+  function place(before) {
+    const { epochs, epoch, run } = state.data;
+    const last = epochs.length - 1;
+    const known = before?.run === run && before.epochs;
+    const wanted = !known ? epoch : state.at === known.length - 1 && !state.timer ? null : known[state.at];
+    state.at = wanted == null ? last : Math.max(0, epochs.findLastIndex((other) => other <= wanted));
+    slider.max = last;
+    play.disabled = last < 1;
+    if (!state.timer) label(false);
+  }
+
+  function label(playing) {
+    play.textContent = playing ? "❚❚" : "▶";
+    play.ariaLabel = playing ? "Pause" : "Play";
+    play.title = play.ariaLabel;
+  }
+
+  function start() {
+    const last = state.data.epochs.length - 1;
+    if (state.at >= last) show(0);
+    label(true);
+    state.timer = setInterval(() => {
+      show(state.at + 1);
+      if (state.at >= state.data.epochs.length - 1) stop();
+    }, FRAME);
+  }
+
+  function stop() {
+    if (!state.timer) return;
+    clearInterval(state.timer);
+    state.timer = 0;
+    label(false);
+    tell();
+  }
+
+  /** The server learns where the reader has stopped, for the address. Not while the masks are played. */
+  function tell() {
+    clearTimeout(state.telling);
+    state.telling = setTimeout(() => !state.timer && choose(state.data.layer), TOLD);
+  }
+
+  function choose(layer) {
+    const { run, epochs } = state.data;
+    const epoch = state.at === epochs.length - 1 ? null : epochs[state.at];
+    state.set("view", { run, layer, epoch });
+  }
+
+  function build() {
+    const { data } = state;
+    const made = JSON.stringify([data.kind, data.run, data.lanes.map(({ name }) => name)]);
+    if (state.made !== made) {
+      state.made = made;
+      find(".maps").replaceChildren(...data.lanes.map(figure));
+      net.replaceChildren(...(data.layers ? stages() : []));
+    }
+    find("h3").textContent = title(data);
+    for (const button of net.querySelectorAll("button")) {
+      const chosen = data.layers[button.dataset.layer].name === data.layer;
+      button.setAttribute("aria-pressed", chosen);
+      button.tabIndex = chosen ? 0 : -1;
+    }
+  }
+
+  function title({ layer, layers }) {
+    const known = layers?.find(({ name }) => name === layer);
+    return known ? `${layer}: ${known.shape.join(" × ")}${known.shape.length > 1 ? ` = ${count(known.size)}` : ""} weights` : layer;
+  }
+
+  /** A row for each stage, a bar for each tensor: as long as the logarithm of its size, on one scale. */
+  function stages() {
+    const { layers } = state.data;
+    const names = [...new Set(layers.map(({ stage }) => stage))];
+    const long = ({ size }) => Math.log10(Math.max(size, 2));
+    const rows = names.map((name) => layers.map((layer, at) => ({ ...layer, at })).filter(({ stage }) => stage === name));
+    const length = (row) => row.reduce((sum, layer) => sum + long(layer), 0);
+    const longest = Math.max(...rows.map(length));
+    return rows.map((row, at) => {
+      const bars = element("div", { className: "bars" }, ...row.map((layer) => tensor(layer, long(layer))));
+      const rest = element("span");
+      rest.style.flexGrow = Math.max(0, longest - length(row));
+      bars.append(rest);
+      return element("div", { className: "stage" }, element("span", { textContent: names[at] }), bars);
+    });
+  }
+
+  function tensor({ name, stage, at }, long) {
+    const bar = (lane) => {
+      const made = element("span", { className: "bar" }, ...["base", "more", "less", "tick"].map((className) => element("i", { className })));
+      made.style.setProperty("--lane", lane.color);
+      return made;
+    };
+    const short = name.startsWith(`${stage}.`) ? name.slice(stage.length + 1) : name;
+    const made = element("button", { type: "button" }, element("small", { textContent: short }), ...state.data.lanes.map(bar));
+    made.dataset.layer = at;
+    made.style.flexGrow = long;
+    made.onclick = () => choose(name);
+    return made;
+  }
+
+  /** The arrow keys go from layer to layer. */
+  function walk(event) {
+    const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+    const buttons = [...net.querySelectorAll("button")];
+    const next = buttons[buttons.indexOf(document.activeElement) + step];
+    if (!step || !next) return;
+    event.preventDefault();
+    next.focus();
+  }
+
+  function figure(lane) {
+    const frame = element("div", { className: "frame" }, element("canvas", { role: "img" }));
+    return element("figure", {}, element("figcaption", {}, swatch(lane), lane.title), frame, element("small"), element("small"));
+  }
+
+  function show(at) {
+    const { data } = state;
+    state.at = at;
+    root.dataset.frame = at;
+    if (data.kind === "network") {
+      slider.value = at;
+      showEpoch(data.epochs[at]);
+      showDensities(at);
+    }
+    data.lanes.forEach((lane, place) => showMap(lane, find(".maps").children[place], at));
+  }
+
+  function showEpoch(epoch) {
+    const when = `start of epoch ${Math.floor(epoch) + 1}`;
+    output.textContent = `${when} · mask ${state.at + 1} of ${state.data.epochs.length}`;
+    slider.setAttribute("aria-valuetext", when);
+  }
+
+  function showDensities(at) {
+    const { layers, lanes } = state.data;
+    for (const button of net.querySelectorAll("button")) {
+      const number = Number(button.dataset.layer);
+      const said = lanes.map((lane, place) => {
+        const mask = lane.which[at];
+        const bar = button.children[place + 1];
+        bar.classList.toggle("none", mask < 0);
+        return mask < 0 ? `${lane.title}: no mask yet` : fill(bar, lane, mask, layers, number);
+      });
+      button.title = `${layers[number].name}, ${count(layers[number].size)} weights\n${said.join("\n")}`;
+      button.ariaLabel = button.title;
+    }
+  }
+
+  function fill(bar, lane, mask, layers, number) {
+    const [density, chance] = [lane.densities[mask * layers.length + number], lane.density[mask]];
+    const twice = 2 * layers[number].spread * Math.sqrt(chance * (1 - chance));
+    const odd = Math.abs(density - chance) > twice + 1e-9;
+    bar.style.setProperty("--d", density);
+    bar.style.setProperty("--c", odd ? chance : density);
+    bar.style.setProperty("--low", Math.max(0, chance - twice));
+    bar.style.setProperty("--high", Math.min(1, chance + twice));
+    const beside = !odd ? "as chance would" : density > chance ? "more than chance" : "less than chance";
+    return `${lane.title}: ${percent(density)}, ${beside} (${percent(chance)} ± ${(100 * twice).toFixed(1)})`;
+  }
+
+  function showMap(lane, holder, at) {
+    const mask = lane.which ? lane.which[at] : 0;
+    const canvas = holder.querySelector("canvas");
+    const cells = lane.rows * lane.columns;
+    const there = mask >= 0 && (!lane.kept || lane.kept[mask]);
+    canvas.hidden = !there;
+    if (there) paintShares(canvas, lane.rows, lane.columns, lane.pictures.subarray(mask * cells, (mask + 1) * cells), lane.color);
+    const words = lane.words ?? describe(lane, mask, there);
+    holder.querySelectorAll("small").forEach((line, place) => (line.textContent = words[place] ?? ""));
+    canvas.setAttribute("aria-label", `${lane.title} in ${state.data.layer}: ${words.join("; ")}.`);
+  }
+
+  function describe(lane, mask, there) {
+    if (mask < 0) return ["no mask yet"];
+    const { layers, layer } = state.data;
+    const number = layers.findIndex(({ name }) => name === layer);
+    const ofLayer = `${percent(lane.densities[mask * layers.length + number], 0)} of this layer, chance ${percent(lane.density[mask], 0)}`;
+    if (!there) return [ofLayer, "its picture is no longer kept"];
+    const [changed, overlap] = [lane.changed[mask], lane.overlap[mask]];
+    return [ofLayer, changed == null ? "the first mask" : `${percent(changed, 0)} of the whole mask changed · overlap ${fixed(overlap, 2)}`];
+  }
+
+  function unmount() {
+    clearInterval(state.timer);
+    clearTimeout(state.telling);
+    state.asked = -1;
+    root.remove();
+  }
+
+  return { update, unmount };
+}

@@ -9,7 +9,7 @@ from app.server import Lab
 from ssam.spec.analysis import AnalysisSpec, parse_analysis
 from ssam.store import Person, Run, Store
 
-PAGE = "flatness"
+PAGE, PREFIX = "flatness", "flat"  # of its address, and of its keys
 RUNS = 60  # own races to choose from, the newest
 BETTER = "better"
 KINDS = {

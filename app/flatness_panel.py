@@ -1,7 +1,6 @@
 """Measuring on the flatness page, and what came of it: the button, the progress with its Stop, the pictures, the files."""
 
 import io
-import secrets
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -9,116 +8,37 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from app import flatness, flatness_charts, flatness_maps, flatness_texts, history, identity, steer, texts
+from app import flatness, flatness_charts, flatness_maps, flatness_texts, measuring
 from app.flatness_charts import CONFIG, Arrays, Figure
 from app.server import Lab
 from ssam.spec.analysis import AnalysisSpec
-from ssam.spec.estimate import analysis_seconds
 from ssam.store import Person, Run
-from ssam.store.views import ENDED
 
 ROW = 4  # charts side by side
 WHAT = {"loss": "Loss", "accuracy": "Accuracy"}
 
 
-def known(lab: Lab, race: Run, analysis: AnalysisSpec) -> Run | None:
-    """Just this measurement, of the weights that there are now, finished or under way; else the newest try at it, or what an
-    earlier checkpoint gave."""
-    current = lab.store.measured(analysis.digest(race.id, race.checkpointed))
-    tries = (run for run in lab.store.analyses(race.id) if run.analysis == analysis)
-    return current or next(tries, None)
-
-
-def is_current(race: Run, run: Run) -> bool:
-    """Whether it was measured on the newest weights, where it asks for those."""
-    return bool(run.analysis and run.analysis.epochs) or run.created >= (race.checkpointed or 0.0)
-
-
 def button(lab: Lab, race: Run, analysis: AnalysisSpec | None, run: Run | None) -> None:
     """Measure; nothing to press where it has been measured or is being."""
-    st.session_state.setdefault("flat_request", secrets.token_urlsafe(16))
-    there = run is not None and (run.state not in ENDED or (run.state == "finished" and is_current(race, run)))
     st.button(
         "Measure",
         key="flat_measure",
         type="primary",
         icon=":material/straighten:",
-        disabled=analysis is None or there,
+        disabled=analysis is None or measuring.is_there(race, run),
         on_click=_measure,
         args=(lab, race.id),
     )
 
 
-def cost(lab: Lab, race: Run, analysis: AnalysisSpec) -> str:
-    """How long a measurement takes here."""
-    rate = lab.store.rate(race.spec.device, race.spec.model)
-    guess = "" if rate.measured else ", a first guess"
-    took = texts.duration(analysis_seconds(race.spec, analysis, rate, max(1, len(analysis.epochs))))
-    return f"About {took} on this machine{guess}."
-
-
 def _measure(lab: Lab, race_id: str) -> None:
-    """Submits what the controls show now. Who may not, or cannot now, is told so in one line."""
-    kind = st.session_state["flat_kind"]
-    try:
-        analysis = flatness.read(kind)
-        lab.client.analyse(race_id, analysis, st.session_state["flat_request"], identity.person(lab))
-    except (ValueError, PermissionError, RuntimeError) as error:
-        st.session_state["flat_notice"] = f"Not measured: {error}."
-        return
-    st.session_state["flat_request"] = secrets.token_urlsafe(16)
-    st.session_state["flat_notice"] = ""
+    """Submits what the controls show now."""
+    measuring.submit(lab, race_id, lambda: flatness.read(st.session_state["flat_kind"]), flatness.PREFIX)
 
 
 def shown(lab: Lab, race: Run, run: Run, person: Person) -> None:
-    """A measurement: how far it is, and what it has found so far. Runs again every second until it has ended."""
-    if run.state in ENDED:
-        _ended(lab, race, run, person)
-        result(lab, race, run)
-    else:
-        st.fragment(_under_way, run_every=1.0)(lab, race, run.id, person)
-
-
-def _under_way(lab: Lab, race: Run, run_id: str, person: Person) -> None:
-    run = lab.store.run(run_id)
-    if run is None or run.state in ENDED:
-        st.rerun()
-    lab.client.keep_runner()  # it may have died since the page was opened
-    with st.container(key="flat_progress", horizontal=True, vertical_alignment="center"):
-        waits = steer.waiting(lab, run)
-        said = (
-            f"Queued: {waits}" if run.state == "queued" else f"{100 * run.progress:.0f} % · {run.message or 'starting'}"
-        )
-        st.progress(min(1.0, run.progress), texts.plain(said))
-        if person.may_steer(run):
-            stopping = run.want == "stop"
-            st.button(
-                "Stopping…" if stopping else "Stop",
-                key="flat_stop",
-                icon=":material/stop:",
-                disabled=stopping,
-                on_click=_stop,
-                args=(lab, run_id),
-            )
-    result(lab, race, run)
-
-
-def _stop(lab: Lab, run_id: str) -> None:
-    try:
-        lab.client.stop(run_id, identity.person(lab))
-    except (PermissionError, ValueError) as error:
-        st.toast(f"Not done: {texts.plain(str(error))}.", icon=":material/block:")
-
-
-def _ended(lab: Lab, race: Run, run: Run, person: Person) -> None:
-    """What there is to say where it did not end well, or is no longer of the newest weights."""
-    if run.state in ("failed", "interrupted"):
-        st.error(f"{texts.STATES[run.state]}: {texts.plain(run.message)}")
-        history.log(lab, run, person)
-    elif run.state == "stopped":
-        st.warning("Stopped before it was done: this is what was found until then.")
-    elif not is_current(race, run):
-        st.info("Of an earlier checkpoint: the race has gone on since. Measure again for its newest weights.")
+    """A measurement: how far it is, and what it has found so far."""
+    measuring.shown(lab, race, run, person, flatness.PREFIX, partial(result, lab, race))
 
 
 def result(lab: Lab, race: Run, run: Run) -> None:

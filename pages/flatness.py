@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app import address, flatness, flatness_better, flatness_panel, flatness_texts, identity, server, texts
+from app import address, flatness, flatness_better, flatness_panel, flatness_texts, identity, measuring, server, texts
 from app.server import Lab
 from ssam.spec.analysis import AnalysisSpec
 from ssam.store import Person, Run
@@ -34,7 +34,7 @@ def measured(lab: Lab, person: Person, races: list[Run], kind: str) -> None:
             analysis = flatness.read(kind)
         except ValueError as error:
             problem = str(error)
-        run = flatness_panel.known(lab, race, analysis) if analysis else None
+        run = measuring.known(lab, race, analysis) if analysis else None
         flatness_panel.button(lab, race, analysis, run)
     if notice := st.session_state.get("flat_notice"):
         st.warning(texts.plain(notice))
@@ -45,9 +45,7 @@ def measured(lab: Lab, person: Person, races: list[Run], kind: str) -> None:
         return
     flatness.write(race.id, kind, analysis)
     done = run is not None and run.state == "finished"
-    st.caption(
-        f"With {flatness.describe(analysis)}." + ("" if done else f" {flatness_panel.cost(lab, race, analysis)}")
-    )
+    st.caption(f"With {flatness.describe(analysis)}." + ("" if done else f" {measuring.cost(lab, race, analysis)}"))
     if run:
         flatness_panel.shown(lab, race, run, person)
     else:

@@ -4,7 +4,7 @@ from typing import Any
 
 import streamlit as st
 
-from app import address, flatness_texts, history, start
+from app import address, flatness_texts, history
 from app.server import Lab
 from ssam.spec.analysis import AnalysisSpec, parse_analysis
 from ssam.store import Person, Run, Store
@@ -181,7 +181,7 @@ def choose_race(found: list[Run]) -> Run:
         "Race",
         list(known),
         key="flat_run",
-        format_func=lambda run_id: f"{start.describe(known[run_id].spec)} · {history.when(known[run_id])}",
+        format_func=history.labels(found).__getitem__,
         width=640,
         persist_state="session",
     )

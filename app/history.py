@@ -1,5 +1,6 @@
 """Races that have been: the table of a finished one, and the way back to earlier ones."""
 
+from collections import Counter
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -77,6 +78,13 @@ def recent(lab: Lab, shown: Run | None, person: Person) -> None:
                 st.button(start.describe(run.spec), key=f"open_{run.id}", type="tertiary", on_click=_open, args=(run,))
                 whose = "" if run.owner == person.owner else f" · somebody else's ({run.owner[:6] or 'no owner'})"
                 st.caption(facts(run) + whose)
+
+
+def labels(found: list[Run]) -> dict[str, str]:
+    """What is raced and when; with the race's id where two would read the same, as a box tells its options apart by what they say."""
+    labels = {run.id: f"{start.describe(run.spec)} · {when(run)}" for run in found}
+    twice = Counter(labels.values())
+    return {run_id: f"{label} · {run_id[:6]}" if twice[label] > 1 else label for run_id, label in labels.items()}
 
 
 def facts(run: Run) -> str:

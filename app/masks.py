@@ -1,10 +1,8 @@
 """The masks page's choices: which race, view, layer, lanes and epoch; session state ↔ address."""
 
-from collections import Counter
-
 import streamlit as st
 
-from app import address, flatness, history, live, masks_data, masks_panel, start, theme
+from app import address, flatness, history, live, masks_data, masks_panel, theme
 from app.server import Lab
 from ssam.store import Person, Run, Store, Window
 
@@ -25,6 +23,9 @@ def go(store: Store) -> str:
         if race is None:
             problems.append(f"There is no race {run_id[:40]!r} here.")
         _show(race)
+    elif not st.session_state.get("masks_run"):
+        race = flatness.race_of(store, st.session_state.get("run") or "")  # the one that the race page shows
+        _show(race if race and masks_data.masked_lanes(race.spec) else None)
     view = asked.get("view", st.session_state["masks_view"])
     if view not in VIEWS:
         problems.append(f"view {view[:40]!r} must be one of {', '.join(VIEWS)}.")
@@ -97,19 +98,12 @@ def choose_race(found: list[Run]) -> Run:
         "Race",
         list(known),
         key="masks_run",
-        format_func=_labels(found).__getitem__,
+        format_func=history.labels(found).__getitem__,
         on_change=lambda: _show(known[st.session_state["masks_run"]]),
         width=640,
         persist_state="session",
     )
     return known[chosen]
-
-
-def _labels(found: list[Run]) -> dict[str, str]:
-    """What is raced and when; with the race's id where two would read the same, as a box tells its options apart by what they say."""
-    labels = {run.id: f"{start.describe(run.spec)} · {history.when(run)}" for run in found}
-    twice = Counter(labels.values())
-    return {run_id: f"{label} · {run_id[:6]}" if twice[label] > 1 else label for run_id, label in labels.items()}
 
 
 def choose_view() -> str:

@@ -19,6 +19,10 @@ BARS = 24  # of a histogram, at most
 PERCENT = {"ticksuffix": " %", "rangemode": "tozero"}
 IOU = {"rangemode": "tozero"}
 HEIGHT = 260
+MARK = (
+    ("#ffffff", 4.5),
+    ("#3a3f4a", 2),
+)  # colour and width: a dark line in a white one is seen on every bar and background
 WEIGHTS, COMPUTE = "#c9ced8", "#949cab"  # greys that are no lane's
 
 
@@ -211,17 +215,17 @@ def fisher_overlaps(spec: RaceSpec, rows: Rows) -> Figure:
         Bars(
             f"with {said}",
             [styles[lane].color for lane in lanes] if other == "fisher" else COMPUTE,
-            [100 * found[lane, other]["iou"] for lane in lanes],
-            [100 * found[lane, other]["chance"] for lane in lanes],
+            [found[lane, other]["iou"] for lane in lanes],
+            [found[lane, other]["chance"] for lane in lanes],
         )
         for other, said in (("fisher", "the exact Fisher mask"), ("random", "a random mask"))
     ]
-    return _grouped([titles[lane] for lane in lanes], series, "Overlap with the exact Fisher mask")
+    return _grouped([titles[lane] for lane in lanes], series, "Overlap with the exact Fisher mask", IOU, ".3f")
 
 
 @dataclass(frozen=True)
 class Bars:
-    """A bar for each group, in %; ``marks`` are lines across them."""
+    """A bar for each group; ``marks`` are lines across them."""
 
     name: str
     color: str | list[str]
@@ -229,7 +233,10 @@ class Bars:
     marks: Sequence[float | None] = ()
 
 
-def _grouped(groups: Sequence[str], series: Sequence[Bars], title: str) -> Figure:
+def _grouped(
+    groups: Sequence[str], series: Sequence[Bars], title: str, axis: dict[str, Any] = PERCENT, form: str = ".1f"
+) -> Figure:
+    said = f"%{{y:{form}}}{axis.get('ticksuffix', '')}"
     width = min(0.84 / len(series), 0.28)
     traces: list[dict[str, Any]] = []
     marks: tuple[list[float | None], list[float | None]] = ([], [])
@@ -244,18 +251,15 @@ def _grouped(groups: Sequence[str], series: Sequence[Bars], title: str) -> Figur
                 "name": bars.name,
                 "marker": {"color": bars.color},
                 "customdata": list(groups),
-                "hovertemplate": f"%{{customdata}}, {bars.name}: %{{y:.1f}} %<extra></extra>",
+                "hovertemplate": f"%{{customdata}}, {bars.name}: {said}<extra></extra>",
             }
         )
         for place, mark in zip(places, bars.marks, strict=False):
             marks[0].extend([place - width / 2, place + width / 2, None])
             marks[1].extend([mark, mark, None])
-    for color, thick in (
-        (("#ffffff", 4.5), ("#3a3f4a", 2)) if marks[0] else ()
-    ):  # to be seen on every bar and background
-        line = {"color": color, "width": thick}
-        said = {"hovertemplate": "%{y:.1f} %<extra></extra>"}
-        traces.append({"type": "scatter", "mode": "lines", "x": marks[0], "y": marks[1], "line": line, **said})
+    for color, thick in MARK if marks[0] else ():
+        line = {"x": marks[0], "y": marks[1], "line": {"color": color, "width": thick}}
+        traces.append({"type": "scatter", "mode": "lines", "hovertemplate": f"{said}<extra></extra>", **line})
     layout = layout_of(title, "", height=290)
     middle, half = (len(groups) - 1) / 2, max(len(groups), 3) / 2 + 0.1  # two groups need not be twice as broad
     layout["xaxis"] |= {
@@ -263,5 +267,5 @@ def _grouped(groups: Sequence[str], series: Sequence[Bars], title: str) -> Figur
         "ticktext": list(groups),
         "range": [middle - half, middle + half],
     }
-    layout["yaxis"] = {**layout["yaxis"], **PERCENT}
+    layout["yaxis"] = {**layout["yaxis"], **axis}
     return {"data": traces, "layout": layout}

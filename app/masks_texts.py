@@ -58,8 +58,8 @@ SEEING = {
     "fisher": (
         "The empirical Fisher information of each lane's newest weights, exact: the squared gradient of each training image, summed. Where it "
         "sits, against where the weights and the compute are; and what share of it the best mask of each pattern keeps at the lane's sparsity.",
-        "Coarse patterns keep less, and may not reach the density asked for: groups are taken whole (the line is the density made). A lane's own mask was "
-        "made at its last refresh, from other weights and fewer images, so it keeps less than the best one of today.",
+        "At equal density no pattern keeps more than single weights. Tensors and blocks are taken whole, so they may stay below the density asked "
+        "for (the mark is the density made). A lane's own mask was made at its last refresh, from other weights and other images than this.",
     ),
 }
 

@@ -304,8 +304,8 @@ def test_fisher_overlaps_stand_beside_chance(store: Store) -> None:
     run = race(store)
     figure = masks_charts.fisher_overlaps(run.spec, fisher_rows(store, run, "overlap"))
     exact, random = figure["data"][:2]
-    assert (exact["y"], random["y"]) == (pytest.approx([70, 70]), pytest.approx([34, 34]))
-    assert figure["data"][-1]["y"][0] == pytest.approx(100 / 3)
+    assert (exact["y"], random["y"]) == ([0.7, 0.7], [0.34, 0.34])
+    assert figure["data"][-1]["y"][0] == pytest.approx(1 / 3)
 
 
 # The page
@@ -385,6 +385,14 @@ def test_a_bad_address_gives_one_line_and_the_defaults(store: Store, address: di
 def test_an_epoch_beyond_all_is_the_nearest_one(store: Store, epoch: str) -> None:
     run = race(store)
     assert not page(run=run.id, epoch=epoch).warning
+
+
+def test_without_an_address_it_is_the_race_of_the_race_page(store: Store) -> None:
+    shown, _ = race(store), race(store)
+    app = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=60)
+    app.session_state[SESSION], app.session_state["run"] = ALICE, shown.id
+    app.switch_page("../pages/masks.py").run()
+    assert address_of(app)["run"] == shown.id
 
 
 def test_an_analysis_is_no_race(store: Store) -> None:

@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from ssam.analysis import hessian, sharpness, work
+from ssam.analysis.desk import LaneWeights, of_checkpoint
 from ssam.analysis.fisher import chance
 from ssam.analysis.objective import Objective
-from ssam.analysis.work import LaneWeights, analyse, of_checkpoint
+from ssam.analysis.work import analyse
 from ssam.data import batches, load_dataset
 from ssam.engine import Race
 from ssam.models import StagedModel, build_model

@@ -1,18 +1,16 @@
 """Where the Fisher information of the weights sits, and what each pattern of mask keeps of it."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from ssam.analysis.desk import LaneWeights
 from ssam.masks import density, fisher_scores, group_mask, n_of_m_mask, overlap, random_mask_of, top_k_mask
 from ssam.models import StagedModel, stage_shares
 from ssam.spec import METHODS, RaceSpec
-
-if TYPE_CHECKING:
-    from ssam.analysis.work import LaneWeights
 
 Masks = dict[Tensor, Tensor]
 Rows = list[dict[str, Any]]
@@ -62,7 +60,7 @@ def fisher_rows(
     model: StagedModel,
     images: Sequence[tuple[Tensor, Tensor]],
     shape: tuple[int, int, int],
-    moments: Sequence["LaneWeights"],
+    moments: Sequence[LaneWeights],
 ) -> Iterator[tuple[str, Rows]]:
     """What is found of one lane after the other, then of the lanes against each other: a message and rows. The scores are exact:
     true gradients of each image, in evaluation mode."""

@@ -19,7 +19,7 @@ from ssam.store.views import State
 if TYPE_CHECKING:
     import torch
 
-    from ssam.analysis.work import LaneWeights
+    from ssam.analysis.desk import LaneWeights
 
 LOOK_SECONDS = 0.2  # how often it looks what is wanted
 KEEP_SECONDS = 0.5  # how often it keeps what it has found so far
@@ -112,7 +112,7 @@ class _Pulse:
 
 def _moments(store: Store, parent: str, spec: RaceSpec, analysis: AnalysisSpec) -> "list[LaneWeights]":
     """The weights that the analysis is about, and the path to them where that is drawn. Lanes that diverged have none."""
-    from ssam.analysis.work import of_checkpoint
+    from ssam.analysis.desk import of_checkpoint
 
     race = store.run(parent)
     if race is None or race.started_info is None:
@@ -151,7 +151,7 @@ def _snapshots(store: Store, race: Run, epochs: tuple[int, ...]) -> "list[LaneWe
     """The kept weights at these epochs, or all; raises ValueError, one line, where one is not there."""
     import torch
 
-    from ssam.analysis.work import LaneWeights
+    from ssam.analysis.desk import LaneWeights
 
     assert race.started_info is not None
     there, found = store.snapshots(race.id), []

@@ -15,7 +15,8 @@ from typing import Any
 
 import torch
 
-from ssam.analysis.work import LaneWeights, analyse, of_checkpoint
+from ssam.analysis.desk import LaneWeights, of_checkpoint
+from ssam.analysis.work import analyse
 from ssam.engine import Race
 from ssam.spec import ASSETS, RaceSpec, parse_spec, preset
 from ssam.spec.analysis import parse_analysis

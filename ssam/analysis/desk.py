@@ -1,0 +1,81 @@
+"""What an analysis works with: the weights of lanes at moments of a race, the same images for all, and a place for what is found."""
+
+import math
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ssam.analysis.objective import Objective
+from ssam.models import StagedModel
+from ssam.spec import RaceSpec
+from ssam.spec.analysis import AnalysisSpec
+
+Result = Generator[tuple[float, str], None, None]  # the share done and what has been done
+
+
+@dataclass(frozen=True)
+class LaneWeights:
+    """One lane at one moment: its ``state_dict``, and the mask it was trained with then, {layer: bool tensor} with the layers' names
+    of ``Started`` (None: everything, or nothing, is perturbed)."""
+
+    lane: int
+    step: int
+    weights: dict[str, Tensor]
+    masks: dict[str, Tensor] | None = None
+
+
+def of_checkpoint(lane: int, state: Mapping[str, Any], layers: Sequence[Mapping[str, Any]]) -> LaneWeights:
+    """A lane as a race's checkpoint has it; ``layers`` are the name and shape of each trained tensor, as ``Started`` tells them."""
+    packed, masks = state["optimizer"].get("masks"), None
+    if packed is not None:
+        masks = {}
+        for layer, bits in zip(layers, packed, strict=True):
+            shape = tuple(layer["shape"])
+            flat = (
+                np.zeros(math.prod(shape), bool)
+                if bits is None
+                else np.unpackbits(bits.numpy(), count=math.prod(shape))
+            )
+            masks[layer["name"]] = torch.from_numpy(flat.astype(bool).reshape(shape))
+    return LaneWeights(lane, state["step_count"], state["model"], masks)
+
+
+@dataclass
+class Desk:
+    """What an analysis works with and what it has found so far."""
+
+    race: RaceSpec
+    analysis: AnalysisSpec
+    moments: Sequence[LaneWeights]  # by step, then lane
+    model: StagedModel
+    images: list[tuple[Tensor, Tensor]]
+    steps_per_epoch: int
+    shape: tuple[int, int, int]
+    pulse: Callable[[], None]
+    about: dict[str, Any]
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def last(self) -> list[LaneWeights]:
+        """The newest moment of each lane, by lane."""
+        return list({moment.lane: moment for moment in sorted(self.moments, key=lambda m: (m.lane, m.step))}.values())
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return torch.float64 if self.analysis.dtype == "float64" else torch.float32
+
+    def objective(self, moment: LaneWeights) -> Objective:
+        self.model.load_state_dict(moment.weights)
+        return Objective(self.model, self.images, self.analysis.batchnorm, self.dtype)
+
+    def when(self, moment: LaneWeights) -> dict[str, Any]:
+        return {"lane": moment.lane, "step": moment.step, "epoch": moment.step / self.steps_per_epoch}
+
+    def title(self, moment: LaneWeights) -> str:
+        """The lane and the epoch, in words."""
+        return f"{self.race.lane_names[moment.lane]}, epoch {moment.step / self.steps_per_epoch:g}"

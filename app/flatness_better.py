@@ -4,7 +4,7 @@ from collections import Counter
 
 import streamlit as st
 
-from app import flatness, flatness_charts, flatness_correlation, flatness_texts
+from app import flatness, flatness_charts, flatness_correlation, flatness_texts, legend
 from app.flatness_correlation import Point
 from app.flatness_panel import grid
 from app.server import Lab
@@ -36,7 +36,7 @@ def _drawn(points: list[Point]) -> None:
             width=520,
         )
     shown = [point for point in points if chosen in (ALL, point.task)]
-    st.html(flatness_charts.method_legend({point.spec.lanes[point.lane].method for point in shown}))
+    legend.draw(legend.methods({point.spec.lanes[point.lane].method for point in shown}), "flat_methods")
     st.caption("Final test accuracy against sharpness. Left is flatter.")
     figures, lines = [], []
     for estimator, (title, _) in flatness_texts.ESTIMATORS.items():

@@ -11,6 +11,7 @@ import pandas  # noqa: F401  Plotly takes it as it finds it, half imported too, 
 from app import theme
 from app.flatness_correlation import Point
 from app.flatness_texts import ESTIMATORS, newest, number
+from app.legend import glyph
 from app.theme import Style
 from ssam.spec import METHODS, RaceSpec
 from ssam.store import Run, Window
@@ -21,29 +22,11 @@ Arrays = dict[str, np.ndarray]
 NEUTRAL = "#8b93a1"  # to be seen on both backgrounds
 FAINT = "rgba(139, 147, 161, 0.22)"
 CONFIG = {"displaylogo": False, "modeBarButtons": [["zoom2d", "pan2d", "resetScale2d", "toImage"]]}
-GLYPHS = {"circle": "●", "square": "■", "diamond": "◆", "triangle-up": "▲", "triangle-down": "▼"}
-OPEN = {"circle-open": "○", "square-open": "□", "diamond-open": "◇", "triangle-up-open": "△", "triangle-down-open": "▽"}
-
-
-def legend(spec: RaceSpec) -> str:
-    """The lanes with their colour and marker, as HTML."""
-    return _row([lane_title(spec, lane) for lane in range(len(spec.lanes))])
-
-
-def method_legend(methods: set[str]) -> str:
-    """The methods with their colour and marker, as HTML."""
-    return _row(
-        [f"{_mark(style)} {METHODS[name].title}" for name, style in theme.METHOD_STYLES.items() if name in methods]
-    )
-
-
-def _row(marked: Sequence[str]) -> str:
-    spans = "".join(f'<span style="white-space: nowrap">{one}</span>' for one in marked)
-    return f'<div style="display: flex; flex-wrap: wrap; gap: 2px 18px">{spans}</div>'
 
 
 def _mark(style: Style) -> str:
-    return f'<span style="color: {style.color}">{(GLYPHS | OPEN)[style.symbol]}</span>'
+    """A style's marker in its colour, as Plotly's texts have it."""
+    return f'<span style="color: {style.color}">{glyph(style)}</span>'
 
 
 def layout_of(title: str, x: str, height: int, **more: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from app import flatness, flatness_charts, flatness_maps, flatness_texts, measuring
+from app import flatness, flatness_charts, flatness_maps, flatness_texts, legend, measuring
 from app.flatness_charts import CONFIG, Arrays, Figure
 from app.server import Lab
 from ssam.spec.analysis import AnalysisSpec
@@ -53,7 +53,7 @@ def result(lab: Lab, race: Run, run: Run) -> None:
     elif kind == "spectrum":
         grid(flatness_charts.spectra(run, arrays), kind, words)
     else:
-        st.html(flatness_charts.legend(run.spec))
+        legend.draw(legend.lanes(run.spec), "flat_legend")
         if kind == "profile":
             grid([flatness_charts.profile(run, arrays, what) for what in WHAT], kind, words)
         elif kind == "curvature":
@@ -85,7 +85,7 @@ def _surfaces(run: Run, arrays: Arrays, words: str) -> None:
         deep = not common and st.toggle("3-D", key="flat_deep", persist_state="session")
     what = what or "loss"
     if common:
-        st.html(flatness_charts.legend(run.spec))
+        legend.draw(legend.lanes(run.spec), "flat_legend")
         figure = flatness_maps.common_plane(run, arrays, what)
         with st.container(width=560):
             grid([figure] if figure else [], "common", words)

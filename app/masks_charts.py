@@ -24,12 +24,7 @@ MARK = (
     ("#3a3f4a", 2),
 )  # colour and width: a dark line in a white one is seen on every bar and background
 WEIGHTS, COMPUTE = "#c9ced8", "#949cab"  # greys that are no lane's
-
-
-def legend(spec: RaceSpec, places: Sequence[int]) -> str:
-    """These lanes with their colour and marker, as HTML."""
-    spans = "".join(f'<span style="white-space: nowrap">{lane_title(spec, place)}</span>' for place in places)
-    return f'<div style="display: flex; flex-wrap: wrap; gap: 2px 18px">{spans}</div>'
+GREYS = [("■", WEIGHTS, "weights"), ("■", COMPUTE, "compute")]  # of the network, the same in every lane
 
 
 # Over training
@@ -150,13 +145,6 @@ def histogram(spec: RaceSpec, found: Often) -> Figure:
 
 
 # Fisher information
-
-
-def fisher_legend(spec: RaceSpec, places: Sequence[int]) -> str:
-    """The lanes, and the greys of what is the same in all of them, as HTML."""
-    greys = {"weights": WEIGHTS, "compute": COMPUTE}
-    spans = [f'<span><span style="color: {color}">■</span> {name}</span>' for name, color in greys.items()]
-    return legend(spec, places).replace("</div>", f"{''.join(spans)}</div>")
 
 
 def fisher_stages(spec: RaceSpec, rows: Rows) -> list[Figure]:

@@ -4,7 +4,7 @@ from functools import partial
 
 import streamlit as st
 
-from app import flatness_panel, flatness_texts, masks_charts, masks_texts, measuring
+from app import flatness_panel, flatness_texts, legend, masks_charts, masks_texts, measuring
 from app.server import Lab
 from ssam.spec.analysis import AnalysisSpec
 from ssam.store import Person, Run
@@ -45,7 +45,8 @@ def result(run: Run) -> None:
     if not stages:
         return
     words = masks_texts.fisher(run, stages, patterns, overlaps)
-    st.html(masks_charts.fisher_legend(run.spec, sorted({row["lane"] for row in stages})))
+    lanes = legend.lanes(run.spec, sorted({row["lane"] for row in stages}))
+    legend.draw([*lanes, *masks_charts.GREYS], "masks_fisher_legend")
     flatness_panel.grid(masks_charts.fisher_stages(run.spec, stages), "fisher_stages", words, row=2)
     figures = [masks_charts.fisher_patterns(run.spec, patterns)]
     if overlaps:

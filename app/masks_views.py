@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import streamlit as st
 
-from app import masks, masks_charts, masks_data, masks_fisher, masks_panel, masks_texts
+from app import legend, masks, masks_charts, masks_data, masks_fisher, masks_panel, masks_texts
 from app.flatness_panel import grid
 from app.masks_data import Lane, Layers
 from app.server import Lab
@@ -47,7 +47,7 @@ def _training(store: Store, race: Run, window: Window, lanes: Sequence[Lane]) ->
     first = {lane.name: masks_data.since_first(store, race.id, lane, layers) for lane in lanes}
     pairs = masks_data.pairs(store, race.id, lanes, layers)
     words = masks_texts.training(lanes, pairs, first)
-    st.html(masks_charts.legend(race.spec, [lane.place for lane in lanes]))
+    legend.draw(legend.lanes(race.spec, [lane.place for lane in lanes]), "masks_legend")
     st.caption(masks_texts.DOTTED)
     figures = [masks_charts.changed(lanes), masks_charts.overlap(lanes)]
     if any(first.values()):

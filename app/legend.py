@@ -1,0 +1,57 @@
+"""Names with their colour and marker in a row, put in as text."""
+
+from collections.abc import Iterable, Sequence
+
+import streamlit as st
+
+from app import theme
+from app.theme import Style
+from ssam.spec import METHODS, RaceSpec
+
+GLYPHS = {"circle": "●", "square": "■", "diamond": "◆", "triangle-up": "▲", "triangle-down": "▼"}
+OPEN = {"circle-open": "○", "square-open": "□", "diamond-open": "◇", "triangle-up-open": "△", "triangle-down-open": "▽"}
+
+CSS = """
+.ssam-legend { display: flex; flex-wrap: wrap; gap: 2px 18px; color: var(--st-text-color); font-family: var(--st-font); line-height: 1.5; }
+.ssam-legend span { white-space: nowrap; }
+"""
+SCRIPT = """
+export default function ({ parentElement, data }) {
+  const items = data.map(({ glyph, color, name }) => {
+    const [item, mark] = [document.createElement("span"), document.createElement("span")];
+    mark.textContent = glyph;
+    mark.style.color = color;
+    item.append(mark, ` ${name}`);
+    return item;
+  });
+  parentElement.querySelector(".ssam-legend").replaceChildren(...items);
+}
+"""
+
+_mount = st.components.v2.component(
+    "ssam_legend", html='<div class="ssam-legend"></div>', css=CSS, js=SCRIPT, isolate_styles=False
+)
+
+Item = tuple[str, str, str]  # glyph, colour, name
+
+
+def glyph(style: Style) -> str:
+    """The character that looks like a style's marker."""
+    return (GLYPHS | OPEN)[style.symbol]
+
+
+def lanes(spec: RaceSpec, places: Sequence[int] | None = None) -> list[Item]:
+    """A race's lanes, or those at these places."""
+    every = list(zip(theme.lane_styles(spec), theme.lane_titles(spec), strict=True))
+    chosen = every if places is None else [every[place] for place in places]
+    return [(glyph(style), style.color, title) for style, title in chosen]
+
+
+def methods(names: set[str]) -> list[Item]:
+    return [
+        (glyph(style), style.color, METHODS[name].title) for name, style in theme.METHOD_STYLES.items() if name in names
+    ]
+
+
+def draw(items: Iterable[Item], key: str) -> None:
+    _mount(key=key, data=[dict(zip(("glyph", "color", "name"), item, strict=True)) for item in items])

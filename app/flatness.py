@@ -4,7 +4,7 @@ from typing import Any
 
 import streamlit as st
 
-from app import address, flatness_texts, history
+from app import address, flatness_texts, history, start
 from app.server import Lab
 from ssam.spec.analysis import AnalysisSpec, parse_analysis
 from ssam.store import Person, Run, Store
@@ -12,13 +12,8 @@ from ssam.store import Person, Run, Store
 PAGE, PREFIX = "flatness", "flat"  # of its address, and of its keys
 RUNS = 60  # own races to choose from, the newest
 BETTER = "better"
-KINDS = {
-    "surface": "Surface",
-    "profile": "Profiles",
-    "curvature": "Curvature",
-    "spectrum": "Spectrum",
-    "sharpness": "Sharpness",
-    BETTER: "Flatter, better?",
+KINDS = {kind: start.ANALYSES[kind] for kind in ("surface", "profile", "curvature", "spectrum", "sharpness")} | {
+    BETTER: "Flatter, better?"
 }
 COMMON = ("images", "batchnorm", "seed", "epochs")
 SETTINGS: dict[str, tuple[str, ...]] = {  # of each kind, in the order of the form

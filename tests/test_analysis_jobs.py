@@ -102,6 +102,16 @@ def test_kept_weights_are_read_only_where_they_are_asked_for(lab: Lab, monkeypat
     assert [(moment.lane, moment.step, moment.masks is None) for moment in moments] == [(0, 8, True), (1, 8, False)]
 
 
+def test_a_kept_moment_has_the_mask_that_it_was_trained_with(lab: Lab) -> None:
+    """The mask of epoch 2 is made at the weights that end epoch 1; those were trained with the one before."""
+    assert [mask["step"] for mask in lab.store.window(lab.race).lanes[1].masks] == [0, 4]
+    for epoch, made in ((0, 0), (1, 0), (2, 4)):
+        (sgd, ssam) = analysing._moments(lab.store, lab.race, RACE, QUICK.model_copy(update={"epochs": (epoch,)}))
+        assert (sgd.masks, ssam.step) == (None, 4 * epoch)
+        for name, mask in lab.store.mask_bits(lab.race, "ssam-f", made).items():
+            np.testing.assert_array_equal(ssam.masks[name].numpy(), mask)
+
+
 def test_a_slot_of_a_cluster_that_is_not_here_means_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSAM_DEVICE", "cuda:63")
     assert analysing._device("auto").type == "cpu"

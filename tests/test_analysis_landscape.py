@@ -16,7 +16,6 @@ from ssam.analysis import (
     filter_normalised,
     line,
     project,
-    random_direction,
     surface,
 )
 from ssam.models import build_model
@@ -42,6 +41,15 @@ def images(count: int = 20) -> list[tuple[torch.Tensor, torch.Tensor]]:
     generator = torch.Generator().manual_seed(1)
     x = torch.randn(count, 1, 6, 6, generator=generator, dtype=torch.float64)
     return [(x, torch.randint(3, (count,), generator=generator))]
+
+
+def random_direction(layout: Layout, weights: dict[str, torch.Tensor], seed: int) -> torch.Tensor:
+    """The same draw, not normalised by filters, as long as all weights together."""
+    generator = torch.Generator().manual_seed(seed)
+    draw = torch.randn(layout.size, generator=generator, dtype=torch.float64)
+    length = layout.point(weights)[: layout.size].double().norm().cpu()
+    point = layout.point(weights)
+    return torch.cat([(draw * length / draw.norm()).to(point), point.new_zeros(len(point) - layout.size)])
 
 
 def picture(model: nn.Module, direction, mode: str = "evaluation") -> np.ndarray:

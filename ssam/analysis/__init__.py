@@ -10,7 +10,6 @@ from ssam.analysis.landscape import (
     filter_normalised,
     line,
     project,
-    random_direction,
     surface,
 )
 from ssam.analysis.objective import Objective
@@ -34,7 +33,6 @@ __all__ = [
     "m_sharpness",
     "power_iteration",
     "project",
-    "random_direction",
     "random_directions",
     "surface",
     "top_eigenvalues",

@@ -1,6 +1,5 @@
 """What an analysis works with: the weights of lanes at moments of a race, the same images for all, and a place for what is found."""
 
-import math
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ssam.analysis.objective import Objective
+from ssam.masks import unpacked
 from ssam.models import StagedModel
 from ssam.spec import RaceSpec
 from ssam.spec.analysis import AnalysisSpec
@@ -32,15 +32,12 @@ def of_checkpoint(lane: int, state: Mapping[str, Any], layers: Sequence[Mapping[
     """A lane as a race's checkpoint has it; ``layers`` are the name and shape of each trained tensor, as ``Started`` tells them."""
     packed, masks = state["optimizer"].get("masks"), None
     if packed is not None:
-        masks = {}
-        for layer, bits in zip(layers, packed, strict=True):
-            shape = tuple(layer["shape"])
-            flat = (
-                np.zeros(math.prod(shape), bool)
-                if bits is None
-                else np.unpackbits(bits.numpy(), count=math.prod(shape))
-            )
-            masks[layer["name"]] = torch.from_numpy(flat.astype(bool).reshape(shape))
+        masks = {
+            layer["name"]: torch.zeros(tuple(layer["shape"]), dtype=torch.bool)
+            if bits is None
+            else unpacked(bits.numpy(), tuple(layer["shape"]))
+            for layer, bits in zip(layers, packed, strict=True)
+        }
     return LaneWeights(lane, state["step_count"], state["model"], masks)
 
 

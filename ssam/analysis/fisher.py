@@ -52,7 +52,8 @@ def chance(first: float, second: float) -> float:
     0.333
     """
     both = first * second
-    return both / (first + second - both) if both else 0.0
+    either = first + second - both
+    return both / either if either else 1.0  # two empty masks overlap fully
 
 
 def fisher_rows(

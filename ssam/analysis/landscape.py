@@ -70,16 +70,6 @@ def filter_normalised(layout: Layout, weights: Weights, seed: int) -> Tensor:
     return torch.cat([*parts, parts[0].new_zeros(still)])
 
 
-def random_direction(layout: Layout, weights: Weights, seed: int) -> Tensor:
-    """The same draw, not normalised by filters, as long as all weights together. For comparison: its pictures depend on how a
-    network happens to be scaled."""
-    generator = torch.Generator().manual_seed(seed)
-    draw = torch.randn(layout.size, generator=generator, dtype=torch.float64)
-    length = layout.point(weights)[: layout.size].double().norm().cpu()
-    point = layout.point(weights)
-    return torch.cat([(draw * length / draw.norm()).to(point), point.new_zeros(len(point) - layout.size)])
-
-
 class Plane(NamedTuple):
     """``origin`` + a·``x`` + b·``y``, all (N,)."""
 

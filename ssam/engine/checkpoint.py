@@ -19,7 +19,7 @@ from ssam.engine.device import random_state, set_random_state
 from ssam.engine.distributed import Ranks
 from ssam.engine.lane import Lane
 from ssam.engine.lockstep import History, Past
-from ssam.engine.mask_source import packed
+from ssam.masks import packed, unpacked
 from ssam.spec import RaceSpec
 from ssam.spec.cost import Plan
 from ssam.spec.events import EpochEvent
@@ -129,7 +129,7 @@ def _restore_lane(lane: Lane, state: State) -> None:
     optimizer = _copied(state["optimizer"])  # else it would train on the state's own tensors
     if optimizer.get("masks") is not None:
         masks = zip(params, optimizer["masks"], strict=True)
-        optimizer["masks"] = [None if bits is None else _unpacked(bits, p) for p, bits in masks]
+        optimizer["masks"] = [None if bits is None else _laid_out(bits, p) for p, bits in masks]
     (lane.sam or lane.base).load_state_dict(optimizer)
     for p, gradient in zip(params, state["left"], strict=True):
         p.grad = None if gradient is None else gradient.to(p.device, copy=True)
@@ -154,10 +154,10 @@ def _table(pairs: list[tuple[int, float]]) -> Tensor:
     return torch.from_numpy(np.array(pairs, dtype=np.float64).reshape(-1, 2))
 
 
-def _unpacked(bits: Tensor, like: Tensor) -> Tensor:
-    """The mask of the parameter ``like``, laid out as that is."""
-    flat = torch.from_numpy(np.unpackbits(bits.numpy(), count=like.numel()))
-    return torch.empty_like(like, dtype=torch.bool, requires_grad=False).copy_(flat.view(like.shape))
+def _laid_out(bits: Tensor, like: Tensor) -> Tensor:
+    """The mask of the parameter ``like``, laid out in memory as that is."""
+    mask = unpacked(bits.numpy(), like.shape)
+    return torch.empty_like(like, dtype=torch.bool, requires_grad=False).copy_(mask)
 
 
 def _copied(value: Any) -> Any:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
@@ -19,6 +18,7 @@ from ssam.masks import (
     largest_mask,
     n_of_m_mask,
     overlap,
+    packed,
     perturbed_count,
     picture,
     random_mask_of,
@@ -150,11 +150,6 @@ class MaskSource:
 
     def _generator(self, step: int) -> torch.Generator:
         return torch.Generator().manual_seed(derived_seed(self._spec.seed, MASK_DRAW, step))
-
-
-def packed(mask: Tensor) -> np.ndarray:
-    """One bit per weight, in the tensor's logical order whatever its layout in memory: (⌈N/8⌉,) uint8."""
-    return np.packbits(mask.cpu().numpy())
 
 
 def _has_nan(tensors: Iterable[Tensor]) -> bool:

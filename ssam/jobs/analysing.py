@@ -118,7 +118,7 @@ def _moments(store: Store, parent: str, spec: RaceSpec, analysis: AnalysisSpec) 
     if race is None or race.started_info is None:
         raise ValueError("its race has been deleted, or was never started")
     if analysis.epochs:
-        return _snapshots(store, race, analysis.epochs)
+        return _snapshots(store, race, analysis.epochs, with_masks=analysis.kind in ("sharpness", "fisher"))
     state = _checkpoint(store.run_folder(parent))
     layers = race.started_info["layers"]
     lanes = [
@@ -130,7 +130,9 @@ def _moments(store: Store, parent: str, spec: RaceSpec, analysis: AnalysisSpec) 
         raise ValueError("all lanes of this race have diverged: there are no weights to look at")
     ends = {moment.lane: moment.step for moment in lanes}
     on_the_way = analysis.kind == "surface" and analysis.plane == "lanes"
-    kept = _snapshots(store, race, ()) if on_the_way else []  # all of them are read: they may be large
+    kept = (
+        _snapshots(store, race, (), with_masks=False) if on_the_way else []
+    )  # all of them are read: they may be large
     path = [moment for moment in kept if moment.step < ends.get(moment.lane, 0)]
     return [*path, *lanes]
 
@@ -147,7 +149,7 @@ def _checkpoint(folder: Path) -> dict[str, Any]:
     raise ValueError(why)
 
 
-def _snapshots(store: Store, race: Run, epochs: tuple[int, ...]) -> "list[LaneWeights]":
+def _snapshots(store: Store, race: Run, epochs: tuple[int, ...], with_masks: bool) -> "list[LaneWeights]":
     """The kept weights at these epochs, or all; raises ValueError, one line, where one is not there."""
     import torch
 
@@ -158,22 +160,21 @@ def _snapshots(store: Store, race: Run, epochs: tuple[int, ...]) -> "list[LaneWe
     steps = [epoch * race.started_info["steps_per_epoch"] for epoch in epochs]
     if missing := [epoch for epoch, step in zip(epochs, steps, strict=True) if step not in {m.step for m in there}]:
         raise ValueError(f"the weights of epoch {missing[0]} are not kept")
-    names = race.spec.lane_names
     for moment in there:
         if not steps or moment.step in steps:
             arrays = load_arrays(snapshot_file(store.run_folder(race.id), moment))
             weights = {name: torch.from_numpy(array) for name, array in arrays.items()}
-            masks = _mask_at(store, race.id, names[moment.lane], moment)
+            masks = _mask_at(store, race, moment) if with_masks else None
             found.append(LaneWeights(moment.lane, moment.step, weights, masks))
     return found
 
 
-def _mask_at(store: Store, run_id: str, lane: str, moment: Moment) -> "dict[str, Any] | None":
-    """The mask that the lane had at that moment, as far as its bits are kept."""
+def _mask_at(store: Store, race: Run, moment: Moment) -> "dict[str, torch.Tensor] | None":
+    """The mask that the lane was trained with up to that moment, as far as its bits are kept. One that is made at the very weights
+    of the moment is that of the steps after it."""
     import torch
 
-    window = store.window(run_id, points=1)
-    made = [mask["step"] for own in (window.lanes if window else ()) if own.name == lane for mask in own.masks]
-    before = [step for step in made if step <= max(moment.step, 1)]
-    bits = store.mask_bits(run_id, lane, max(before)) if before else None
+    lane = race.spec.lane_names[moment.lane]
+    before = [step for step, _, _ in store.mask_densities(race.id, lane) if step < max(moment.step, 1)]
+    bits = store.mask_bits(race.id, lane, before[-1]) if before else None
     return None if bits is None else {name: torch.from_numpy(mask) for name, mask in bits.items()}

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from ssam.jobs.checkpoints import NEWEST, OLDER
 from ssam.jobs.disk import Disk, read_disk
 from ssam.jobs.limits import read_limits
 from ssam.jobs.machine import Machine, read_machine
@@ -24,7 +25,6 @@ from ssam.store import Job, Person, Run, Store
 from ssam.store.views import ALIVE
 
 PROJECT = Path(__file__).resolve().parents[2]
-CHECKPOINTS = ("checkpoint.pt", "checkpoint.old.pt")  # as checkpoints.py names them
 START_SECONDS = 20.0  # a runner that has not come up by then will not
 
 
@@ -105,7 +105,7 @@ class Client:
                 raise ValueError(f"epochs {missing[0]} is not kept of this race; kept are: {there}")
         elif run.state in (*ALIVE, "queued"):
             raise ValueError("this race is still under way: choose kept epochs, or wait until it has ended")
-        elif not any((self.store.run_folder(run.id) / name).exists() for name in CHECKPOINTS):
+        elif not any((self.store.run_folder(run.id) / name).exists() for name in (NEWEST, OLDER)):
             raise ValueError("the weights of this race are not kept: it has no checkpoint")
 
     def kept_epochs(self, run: Run) -> list[int]:

@@ -1,5 +1,6 @@
 """Which weights to perturb: scores become masks, ``{parameter: bool tensor}``, True = perturbed."""
 
+from ssam.masks.bits import packed, unpacked
 from ssam.masks.dynamic import cosine_drop_rate, drop_and_grow
 from ssam.masks.fisher import fisher_mask, fisher_scores, gradient_scores
 from ssam.masks.groups import group_mask, n_of_m_mask
@@ -17,10 +18,12 @@ __all__ = [
     "largest_mask",
     "n_of_m_mask",
     "overlap",
+    "packed",
     "perturbed_count",
     "picture",
     "random_mask",
     "random_mask_of",
     "share_changed",
     "top_k_mask",
+    "unpacked",
 ]

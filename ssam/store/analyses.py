@@ -5,7 +5,6 @@ All functions take a connection or a folder; ``Store`` is how others reach them.
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from sqlalchemy import Connection, select, update
@@ -26,10 +25,14 @@ def of_race(connection: Connection, run_id: str) -> list[Run]:
     return views(connection, connection.execute(newest).all())
 
 
-def keep(connection: Connection, folder: Path, run_id: str, found: Found) -> None:
-    """What is known so far takes the place of what was: the arrays first, then the row."""
+def keep_arrays(folder: Path, found: Found) -> None:
+    """What there is to draw takes the place of what was."""
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / ARRAYS, lambda file: save_arrays(file, found.arrays))
+
+
+def keep_rows(connection: Connection, run_id: str, found: Found) -> None:
+    """The same for the numbers, and for how far it is."""
     told = json.dumps(finite({"about": found.about, "rows": found.rows}))
     which = update(runs).where(runs.c.id == run_id)
     connection.execute(which.values(done=found.done, message=found.message, result=told))
@@ -45,8 +48,3 @@ def snapshots(folder: Path) -> list[Moment]:
     """The kept weights of a race, by lane and step."""
     names = (path.stem.split("-") for path in (folder / "weights").glob("[0-9]*-[0-9]*.npz"))
     return sorted(Moment(int(lane), int(step)) for lane, step in names)
-
-
-def about(run: Run) -> dict[str, Any]:
-    """What was measured on, and how: device, images, lanes …; empty before there is anything."""
-    return run.result["about"] if run.result else {}

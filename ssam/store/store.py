@@ -328,8 +328,9 @@ class Store:
 
     def keep_found(self, run_id: str, found: Found) -> None:
         """Keeps what an analysis knows so far. Raises OSError where there is no room: then everything is as it was."""
+        analyses.keep_arrays(self.run_folder(run_id), found)  # first: who sees the row finds the whole file
         with self._engine.begin() as connection:
-            analyses.keep(connection, self.run_folder(run_id), run_id, found)
+            analyses.keep_rows(connection, run_id, found)
 
     def found_arrays(self, run_id: str) -> dict[str, np.ndarray]:
         """What an analysis has to draw so far (its numbers are in ``Run.result``); empty before there is anything."""

@@ -1,0 +1,81 @@
+"""A race as one small file: what a page draws of it, with where and when it was recorded. Gzipped JSON, numbers to five digits."""
+
+import base64
+import gzip
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from ssam.spec import RaceSpec
+from ssam.store.store import Store
+from ssam.store.views import Heatmap, LaneWindow, Run, Window
+
+DIGITS = 5
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A finished race. ``about`` says by which command, when and on what machine it was run; ``pictures`` holds the masks'
+    pictures by lane, layer and step."""
+
+    about: dict[str, Any]
+    run: Run
+    window: Window
+    pictures: dict[tuple[str, str, int], Heatmap]
+
+
+def save(store: Store, run_id: str, about: dict[str, Any], path: Path) -> None:
+    """Writes the finished race to ``path``. Raises ValueError for one that is unknown or has no result."""
+    run, window = store.run(run_id), store.window(run_id)
+    if run is None or window is None or run.result is None:
+        raise ValueError(f"{run_id[:40]!r} is not a finished race")
+    told = {
+        "about": about,
+        "run": asdict(run) | {"spec": run.spec.model_dump(mode="json"), "owner": "", "analysis": None},
+        "window": asdict(window),
+        "pictures": [_packed(picture) for picture in _pictures(store, window)],
+    }
+    text = json.dumps(_rounded(told), separators=(",", ":"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(gzip.compress(text.encode(), mtime=0))  # the same race gives the same file
+
+
+def load(path: Path) -> Recording:
+    """Reads such a file."""
+    told = json.loads(gzip.decompress(path.read_bytes()))
+    run, window = told["run"], told["window"]
+    lanes = tuple(LaneWindow(**lane) for lane in window.pop("lanes"))
+    return Recording(
+        told["about"],
+        Run(**run | {"spec": RaceSpec.model_validate(run["spec"])}),
+        Window(lanes=lanes, **window),
+        {(each["lane"], each["layer"], each["step"]): _unpacked(each) for each in told["pictures"]},
+    )
+
+
+def _pictures(store: Store, window: Window) -> list[Heatmap]:
+    every = (
+        store.heatmap(window.run_id, lane.name, layer["name"], mask["step"])
+        for lane in window.lanes
+        for mask in lane.masks
+        for layer in window.layers
+    )
+    return [picture for picture in every if picture]
+
+
+def _packed(picture: Heatmap) -> dict[str, Any]:
+    values = {field.name: getattr(picture, field.name) for field in fields(picture)}
+    return values | {"pixels": base64.b64encode(picture.pixels).decode()}
+
+
+def _unpacked(told: dict[str, Any]) -> Heatmap:
+    return Heatmap(**told | {"shape": tuple(told["shape"]), "pixels": base64.b64decode(told["pixels"])})
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return float(f"{value:.{DIGITS}g}")
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    return [_rounded(item) for item in value] if isinstance(value, (list, tuple)) else value

@@ -1,0 +1,108 @@
+"""What the lessons claim, raced: every lesson's preset over several seeds: ``python -m tests.measure.lessons``.
+
+Each race is trained on one thread. Seed 0 is also recorded whole, for playing back: assets/recorded/PRESET.json.gz. What is there
+already is kept, so it can be stopped and taken up again. Rows go to assets/measured/lessons.json; ``--table`` prints what is there.
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from ssam.engine import Race
+from ssam.spec import ASSETS, RaceSpec, parse_spec, preset
+from ssam.spec.host import default_home
+from ssam.store import Store, Window
+from ssam.store.recording import save
+from tests.measure.machine import machine
+
+FILE = ASSETS / "measured" / "lessons.json"
+RECORDED = ASSETS / "recorded"
+PRESETS = ("noisy-labels", "clean-labels", "where", "which-mask", "sparsity-dial")
+RECORDED_SEED = 0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("presets", nargs="*", default=PRESETS, help=f"default: {' '.join(PRESETS)}")
+    parser.add_argument("--seeds", type=int, default=5, help="seeds 0 to N-1 (default 5)")
+    parser.add_argument("--table", action="store_true", help="print what is there, race nothing")
+    options = parser.parse_args()
+    record = json.loads(FILE.read_text(encoding="utf-8")) if FILE.exists() else {"races": {}}
+    for seed in range(0 if options.table else options.seeds):
+        for name in options.presets:
+            add(record, name, seed)
+    print(table(record))
+
+
+def add(record: dict[str, Any], name: str, seed: int) -> None:
+    """Races a preset with one seed, where that has not been done with these settings."""
+    spec = parse_spec({"seed": seed}, base=preset(name).spec)
+    known = record["races"].get(name, {})
+    settings = parse_spec({"seed": 0}, base=spec).to_strings()
+    if known.get("settings") != settings:
+        known = {"settings": settings, "seeds": {}}
+    if str(seed) in known["seeds"]:
+        return
+    about = {"command": f"python -m tests.measure.lessons {name}", **machine()}
+    known["seeds"][str(seed)] = raced(spec, about, RECORDED / f"{name}.json.gz" if seed == RECORDED_SEED else None)
+    record["races"][name] = {**about, "threads": 1, **known}
+    FILE.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    lanes = known["seeds"][str(seed)]["lanes"]
+    print(f"{name} {seed}: " + "  ".join(f"{lane['name']} {lane['test_accuracy']:.2%}" for lane in lanes), flush=True)
+
+
+def raced(spec: RaceSpec, about: dict[str, Any], recording: Path | None) -> dict[str, Any]:
+    """One race, through a store of its own: what the app would show of it."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(Path(folder))
+        run_id = store.create_run(spec, "lesson")
+        store.take(run_id, "cpu")
+        with store.writer(run_id) as writer:
+            for event in Race(spec, home=default_home(), threads=1).events():
+                writer.add(event)
+        store.move(run_id, ("starting",), "finished")
+        run, window = store.run(run_id), store.window(run_id)
+        assert run
+        assert window
+        assert run.result
+        if recording:
+            save(store, run_id, about, recording)
+        lanes = run.result["lanes"]
+        store.close()
+    return {"lanes": [_lane(result, window, place) for place, result in enumerate(lanes)]}
+
+
+def _lane(result: dict[str, Any], window: Window, place: int) -> dict[str, Any]:
+    """The result of a lane, with its best epoch and its curve. Accuracies during a race are on a part of the test images."""
+    epochs = window.lanes[place].epochs
+    names = ("epoch", "test_accuracy", "train_loss", "test_loss", "test_size", "final")
+    shown = ("name", "method", "sparsity", "rho", "test_accuracy", "step_ratio_to_sgd", "seconds", "diverged")
+    curve = [{name: epoch[name] for name in names} for epoch in epochs]
+    during = [epoch["test_accuracy"] for epoch in epochs if not epoch["final"]]
+    return {name: result[name] for name in shown} | {"best_accuracy": max(during), "epochs": curve}
+
+
+def table(record: dict[str, Any]) -> str:
+    rows = [
+        "| race | lane | seeds | test accuracy % | over SGD, mean (least) | step ÷ SGD |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, race in record["races"].items():
+        seeds = list(race["seeds"].values())
+        for place, lane in enumerate(seeds[0]["lanes"]):
+            found = [100 * seed["lanes"][place]["test_accuracy"] for seed in seeds]
+            over = [mine - 100 * seed["lanes"][0]["test_accuracy"] for mine, seed in zip(found, seeds, strict=True)]
+            ratio = statistics.median(seed["lanes"][place]["step_ratio_to_sgd"] for seed in seeds)
+            spread = statistics.stdev(found) if len(found) > 1 else 0.0
+            rows.append(
+                f"| {name} | {lane['name']} | {len(seeds)} | {statistics.fmean(found):.2f} ± {spread:.2f} "
+                f"| {statistics.fmean(over):+.2f} ({min(over):+.2f}) | {ratio:.2f} |"
+            )
+    return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+"""The methods page: one card with its equation, costs, measured numbers and code; and all of them in one table."""
+
+from collections.abc import Mapping, Sequence
+
+import streamlit as st
+
+from app import address, frontier_sources, legend, methods_index, methods_table, methods_texts, theme
+from app.methods_measured import Measured
+from ssam.spec import METHODS, LaneSpec, RaceSpec, preset
+from ssam.spec.cards import Card, citations
+from ssam.spec.excerpt import excerpt
+
+PAGE = "methods"
+VIEWS = {"cards": "Cards", "compare": "Compare"}
+SETTINGS = ("method", "view")
+LESSON = "noisy-labels"
+DASHES = {"solid": "solid", "dot": "dotted", "dash": "dashed", "dashdot": "dash-dotted", "longdash": "long-dashed"}
+COLUMN, WIDE = 620, 690  # pixels: side by side where there is room
+
+
+def go(cards: Mapping[str, Card]) -> str:
+    """Sets what is shown to the address. Returns one line about what was not understood."""
+    asked, problems = dict(st.query_params), []
+    if unknown := [name for name in asked if name not in SETTINGS]:
+        problems.append(f"{unknown[0][:40]!r} is no setting here; allowed: {', '.join(SETTINGS)}.")
+    for name, allowed in (("method", list(cards)), ("view", list(VIEWS))):
+        wanted = asked.get(name, st.session_state.get(f"methods_{name}", allowed[0]))
+        if wanted not in allowed:
+            problems.append(f"{name} {wanted[:40]!r} must be one of {', '.join(allowed)}.")
+        st.session_state[f"methods_{name}"] = wanted if wanted in allowed else allowed[0]
+    return " ".join(problems)
+
+
+def write() -> None:
+    """Puts what is shown into the address."""
+    where = {"method": st.session_state["methods_method"]}
+    if st.session_state["methods_view"] != "cards":
+        where["view"] = st.session_state["methods_view"]
+    address.put(where, PAGE)
+
+
+def chosen() -> None:
+    """The reader has chosen a card in the index."""
+    st.session_state["methods_method"], st.session_state["methods_notice"] = methods_index.choice(), ""
+
+
+def race(card: Card) -> RaceSpec | None:
+    """The lesson's race with SGD beside this method, SAM beside SGD; None where no lane can race it."""
+    if not card.lanes:
+        return None
+    other = card.lanes[0] if METHODS[card.method].perturbs else LaneSpec(method="sam")
+    return preset(LESSON).spec.model_copy(update={"lanes": (LaneSpec(method="sgd"), other)})
+
+
+def draw(card: Card, found: Sequence[Measured]) -> None:
+    """One card: words on one side, numbers and code on the other where there is room, else below."""
+    with st.container(border=True, key=f"methods_card_{card.method}"):
+        st.markdown(f"### {card.title}\n\n{card.summary}")
+        with st.container(horizontal=True, gap="medium"):
+            with st.container(width=COLUMN, key="methods_words"):
+                _words(card)
+            with st.container(width=WIDE):
+                _measured(card, found)
+                _code(card)
+
+
+def _words(card: Card) -> None:
+    st.latex(card.equation)
+    _links(card)
+    st.table([*methods_texts.facts(card), _drawn(card)], border="horizontal", hide_index=True, hide_header=True)
+    for heading, text in card.sections.items():
+        st.markdown(f"#### {heading}\n\n{text}")
+    source = f"[{card.source}](https://arxiv.org/abs/{card.arxiv})" if card.arxiv else card.source
+    st.markdown(f"#### Source\n\n{source}")
+    with st.expander("BibTeX"):
+        st.code(methods_texts.bibtex(card, citations()), language="latex", wrap_lines=True)
+
+
+def _drawn(card: Card) -> tuple[str, str]:
+    style = theme.METHOD_STYLES[card.method]
+    return "Drawn", f"{legend.glyph(style)} as {METHODS[card.method].title}, with a {DASHES[style.dash]} line"
+
+
+def _links(card: Card) -> None:
+    with st.container(horizontal=True, key="methods_links", vertical_alignment="center"):
+        if spec := race(card):
+            label = "Race it beside SAM" if card.method == "sgd" else "Race it beside SGD"
+            if st.button(label, key="methods_race", type="primary", icon=":material/flag:"):
+                st.switch_page("../pages/race.py", query_params=address.of(spec))
+        st.page_link("../pages/surface.py", label="Toy surface", icon=":material/show_chart:")
+        st.page_link("../pages/anatomy.py", label="Anatomy of a step", icon=":material/footprint:")
+
+
+def _code(card: Card) -> None:
+    st.markdown("#### The code that runs")
+    for number, reference in enumerate(card.code):
+        part = excerpt(reference)
+        with st.expander(f"`{part.name}`", expanded=number == 0):
+            st.caption(f"{part.file}, lines {part.first}–{part.last}, as installed")
+            st.code(part.text, language="python", wrap_lines=True)
+
+
+def _measured(card: Card, found: Sequence[Measured]) -> None:
+    """The numbers of the lane that is raced; those of the others on demand."""
+    st.markdown("#### Measured")
+    first = methods_texts.measured(card, card.lanes[:1], found)
+    others = methods_texts.measured(card, card.lanes[1:], found)
+    if not first:
+        st.markdown("Not measured here.")
+        return
+    st.caption(f"As the lane {first[0]['Lane']}")
+    told = f"Measured of {card.title}"
+    methods_table.draw([_without(row, "Lane") for row in first], told, key="methods_measured")
+    if others:
+        with st.expander("With other settings"):
+            methods_table.draw(others, f"{told}, with other settings", key="methods_others")
+    _notes(any("searched" in row["Seeds"] for row in first + others))
+
+
+def _without(row: dict[str, str], column: str) -> dict[str, str]:
+    return {name: text for name, text in row.items() if name != column}
+
+
+def compare(cards: Sequence[Card], found: Sequence[Measured]) -> None:
+    """All cards in one table."""
+    rows = methods_texts.compared(cards, found)
+    styles = [theme.METHOD_STYLES[card.method] for card in cards]
+    marks = [(legend.glyph(style), style.color) for style in styles]
+    methods_table.draw(rows, methods_texts.table_summary(rows), "methods_compared", marks)
+    with st.container(width=860):
+        st.markdown(methods_texts.COMPARE)
+        _notes(True)
+
+
+def _notes(searched: bool) -> None:
+    words = [methods_texts.SEARCHED] * searched
+    if study := frontier_sources.study():
+        words.append(methods_texts.machine(study.facts))
+    st.caption(" ".join(words))

@@ -1,0 +1,79 @@
+"""What was measured of the lanes of a method card: the study and the presets in ``assets/measured``, each lane with its seeds."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from app import frontier_sources, start
+from app.frontier import Point, Row, Task, Trial, points_of
+from app.frontier_sources import LANE_SETTINGS, whole
+from ssam.spec import ASSETS, LaneSpec, RaceSpec, parse_spec, preset
+
+PRESETS = ("noisy-labels", "clean-labels")  # files in FOLDER
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One lane in one setting. The gain of ``point`` is over SGD on the same seeds."""
+
+    spec: RaceSpec
+    task: str
+    point: Point
+
+    @property
+    def gains(self) -> list[float]:
+        """Points over SGD, seed by seed."""
+        return [t.accuracy - t.sgd for t in self.point.trials if t.accuracy is not None and t.sgd is not None]
+
+
+def everything(folder: Path = ASSETS / "measured") -> list[Measured]:
+    """All that was measured, the study's finalists before what was only searched."""
+    found = frontier_sources.study(folder / "study.json")
+    tasks = found.tasks if found else ()
+    studied = [Measured(task.spec, task.title, point) for task in tasks for point in task.points]
+    files = [folder / f"{name}.json" for name in PRESETS]
+    raced = [measured for file in files if file.exists() for measured in _preset(file, tasks)]
+    return sorted(studied + raced, key=lambda measured: measured.point.source == "search")
+
+
+def of(lanes: Sequence[LaneSpec], found: Sequence[Measured]) -> list[Measured]:
+    """What was measured of these lanes, in their order. A search does not count where the lane was raced on fresh seeds."""
+    kept: list[Measured] = []
+    for lane in lanes:
+        own = [measured for measured in found if measured.point.lane == whole(measured.spec, lane)]
+        raced = [_setting(measured.spec) for measured in own if measured.point.source == "final"]
+        kept += [one for one in own if one.point.source == "final" or _setting(one.spec) not in raced]
+    return kept
+
+
+def lesson(lanes: Sequence[LaneSpec], found: Sequence[Measured], label_noise: float) -> Measured | None:
+    """The first of these lanes that was measured in the setting of the first preset, with this share of wrong labels; where it was
+    more than once, the one with the most seeds."""
+    setting = _setting(preset("noisy-labels").spec.model_copy(update={"label_noise": label_noise}))
+    for lane in lanes:
+        alike = [measured for measured in of([lane], found) if _setting(measured.spec) == setting]
+        if alike:
+            return max(alike, key=lambda measured: len(measured.point.trials))
+    return None
+
+
+def _preset(file: Path, tasks: Sequence[Task]) -> list[Measured]:
+    record = json.loads(file.read_text(encoding="utf-8"))
+    spec = parse_spec(dict(change.split("=", 1) for change in record["set"]), preset(record["preset"]).spec)
+    rows = []
+    for run in record["runs"]:
+        sgd = next(result["seconds"] for result in run["lanes"] if result["method"] == "sgd")
+        for lane, result in zip(spec.lanes, run["lanes"], strict=True):
+            accuracy = None if result["diverged"] else 100 * result["test_accuracy"]
+            trial = Trial(run["seed"], accuracy, result["step_ratio_to_sgd"], result["seconds"] / sgd)
+            about = {"sparsity": result["sparsity"], "plan": "", "predicted": None, "exact": True}
+            rows.append(Row("final", "", whole(spec, lane), trial, about))
+    alike = (task.title for task in tasks if _setting(task.spec) == _setting(spec))
+    title = next(alike, start.describe(spec).rpartition(" · seed")[0])
+    return [Measured(spec, title, point) for point in points_of(rows)]
+
+
+def _setting(spec: RaceSpec) -> dict[str, object]:
+    """What lanes must have in common to be compared."""
+    return spec.model_dump(exclude=LANE_SETTINGS)

@@ -1,0 +1,165 @@
+"""What the methods page says of a card in numbers: what a step costs and holds, and what was measured, each with its seeds."""
+
+import re
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from app import theme
+from app.frontier_texts import score, signed
+from app.methods_measured import Measured, lesson, of
+from ssam.spec import METHODS, LaneSpec, preset
+from ssam.spec.cards import Card, Memory
+
+NOT_MEASURED = "not measured"
+NOISE = preset("noisy-labels").spec.label_noise
+NOISY, CLEAN = f"Over SGD, {100 * NOISE:g} % wrong labels", "Over SGD, all labels right"
+SHARES = {0.0: "0", 0.25: "¼", 1.0: "1", 1.25: "1¼"}
+
+COMPARE = (
+    "**Passes**: forward and backward passes of a step, on average. **Memory**: what is held beyond SGD with momentum, in float32 copies of the "
+    "weights; *≤ 1* copies the tensors that are perturbed only. **Exact**: each step is the method's own, bit for bit. "
+    "**Step ÷ SGD**: measured, the median over the seeds. **Over SGD**: points of test accuracy after the last epoch, on the same "
+    "seeds, mean ± standard deviation. One network, one data set: a lesson, not a benchmark."
+)
+SEARCHED = "*Searched* lanes were tried on few seeds, with the radius chosen on those same seeds: read them as hints."
+
+
+def passes(card: Card) -> str:
+    """Forward+backward passes of a step.
+
+    >>> from ssam.spec.cards import cards
+    >>> passes(cards()["sub-batch"])
+    '2, the first of 32 images'
+    """
+    images = card.lanes[0].ascent_batch if card.lanes else None
+    return f"{card.passes:g}" + (f", the first of {images} images" if images else "")
+
+
+def between(memory: Memory) -> str:
+    return SHARES[memory.between]
+
+
+def during(memory: Memory) -> str:
+    return "≤ 1" if memory.part else SHARES[memory.during]
+
+
+def kind(card: Card) -> str:
+    """Whether its steps are exact."""
+    if card.exact is None:
+        return "package only"
+    return "exact" if card.exact else "approximate"
+
+
+def facts(card: Card) -> list[tuple[str, str]]:
+    """The counted side of a card, as names and values."""
+    memory = card.memory
+    held = f"{between(memory)} between steps, {during(memory)} in a step"
+    words = "none" if memory.during == 0 else f"{held} (copies of the weights)"
+    return [
+        ("Passes a step", passes(card)),
+        ("Memory beyond SGD", words),
+        ("Steps", {"package only": "no lane takes them"}.get(kind(card), kind(card))),
+    ]
+
+
+def measured(card: Card, lanes: Sequence[LaneSpec], found: Sequence[Measured]) -> list[dict[str, str]]:
+    """One row for each of these lanes of the card and each setting that it was measured in."""
+    rows = [
+        {
+            "Setting": one.task,
+            "Lane": title(one.point.lane),
+            "Test accuracy": score(one.point),
+            "Over SGD": gain(card, one),
+            "Step ÷ SGD": ratio(one),
+            "Seeds": seeds(one),
+        }
+        for one in of(lanes, found)
+    ]
+    return [_unbroken(row) for row in rows]
+
+
+def compared(cards: Sequence[Card], found: Sequence[Measured]) -> list[dict[str, str]]:
+    """One row a card, with what was measured of the first of its lanes that was raced in the lesson."""
+    return [_unbroken(_row(card, lesson(card.lanes, found, NOISE), lesson(card.lanes, found, 0.0))) for card in cards]
+
+
+def _row(card: Card, noisy: Measured | None, clean: Measured | None) -> dict[str, str]:
+    return {
+        "Method": card.title,
+        "Passes": f"{card.passes:g}",
+        "Memory kept": between(card.memory),
+        "Memory in a step": during(card.memory),
+        "Steps": kind(card),
+        "Step ÷ SGD": ratio(noisy),
+        NOISY: gain(card, noisy),
+        "Seeds": count(noisy),
+        CLEAN: gain(card, clean),
+        "Seeds ": count(clean),  # the table wants every heading once
+        "Measured as": title(noisy.point.lane) if noisy else "–",
+    }
+
+
+def title(lane: LaneSpec) -> str:
+    """A lane's title that also says where its mask is random, unless a region is small enough to leave no choice.
+
+    >>> title(LaneSpec.parse("ssam:rho=0.3"))
+    'SSAM ρ 0.3 random'
+    """
+    score = lane.mask_score if lane.method == "ssam" and lane.region == "all" else lane.score
+    return theme.lane_title(lane.model_copy(update={"score": score}))
+
+
+def _unbroken(row: dict[str, str]) -> dict[str, str]:
+    """No line ends inside a number with its spread, its unit or its mark."""
+    return {name: re.sub(r" (?=[±%])|(?<=[±ρ]) |(?<=,) (?=searched)", "\u00a0", text) for name, text in row.items()}
+
+
+def gain(card: Card, one: Measured | None) -> str:
+    """Points over SGD on the same seeds, mean ± standard deviation; SGD has none over itself."""
+    if not METHODS[card.method].perturbs:
+        return "–"
+    if one is None or not one.gains:
+        return NOT_MEASURED
+    spread = f" ± {statistics.stdev(one.gains):.1f}" if len(one.gains) > 1 else ""
+    return signed(statistics.fmean(one.gains)) + spread
+
+
+def ratio(one: Measured | None) -> str:
+    return NOT_MEASURED if one is None or one.point.ratio is None else f"{one.point.ratio:.2f}"
+
+
+def count(one: Measured | None) -> str:
+    """How many seeds, and whether they chose the lane."""
+    return "–" if one is None else f"{len(one.point.trials)}{', searched' * (one.point.source == 'search')}"
+
+
+def seeds(one: Measured) -> str:
+    """How many seeds, and which.
+
+    >>> from app.frontier import Point, Trial
+    >>> from ssam.spec import RaceSpec
+    >>> trials = tuple(Trial(seed, 80.0, 2.0, 2.0) for seed in (10, 11, 12))
+    >>> seeds(Measured(RaceSpec(), "", Point(LaneSpec(method="sam"), "search", trials, 0.0, "", 2.0, True)))
+    '3 (10–12), searched'
+    """
+    known = [trial.seed for trial in one.point.trials]
+    in_a_row = len(known) > 2 and known == list(range(known[0], known[-1] + 1))
+    which = f"{known[0]}–{known[-1]}" if in_a_row else ",\u00a0".join(map(str, known))
+    lost = f", {one.point.diverged} diverged" * bool(one.point.diverged)
+    return f"{len(known)} ({which}){', searched' * (one.point.source == 'search')}{lost}"
+
+
+def bibtex(card: Card, entries: dict[str, str]) -> str:
+    return "\n".join(entries[key] for key in card.cite)
+
+
+def machine(facts: Mapping[str, Any]) -> str:
+    """Where and when the study was made, and the command that makes it again."""
+    return f"{facts['machine']['cpu']}, {facts['machine']['cores']} cores, {facts['date']}: `{facts['command']}`"
+
+
+def table_summary(rows: Sequence[dict[str, str]]) -> str:
+    """The comparison in a sentence."""
+    told = [f"{row['Method']} {row[NOISY]} at {row['Step ÷ SGD']}" for row in rows]
+    return f"Points over SGD with wrong labels, and the cost of a step: {'; '.join(told)}."

@@ -96,6 +96,20 @@ def test_kept_epochs_can_be_looked_at_one_by_one(lab: Lab) -> None:
         lab.analyse(QUICK.model_copy(update={"epochs": (7,)}))
 
 
+def test_a_step_is_taken_apart_from_the_newest_and_from_kept_weights(lab: Lab) -> None:
+    asked = AnalysisSpec(kind="anatomy", images=16)
+    for epochs, has_momentum in (((), True), ((1,), False)):
+        run = lab.ended(lab.analyse(asked.model_copy(update={"epochs": epochs})))
+        assert run.state == "finished", run.message
+        sgd, ssam = (row for row in run.result["rows"] if row["what"] == "step")
+        assert ("radius" in sgd, ssam["off"], ssam["momentum"]) == (False, 0.0, has_momentum)
+        assert ssam["radius"] < ssam["rho"]
+        assert (ssam["rate"] < RACE.lr / 10) == (epochs == ()), "at its end the learning rate is nearly 0"
+        arrays = lab.store.found_arrays(run.id)
+        assert not arrays["epsilon/1"][arrays["mask/1"] == 0].any()
+        assert "mask/0" not in arrays
+
+
 def test_kept_weights_are_read_only_where_they_are_asked_for(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(analysing, "load_arrays", lambda path: pytest.fail(f"{path} was read"))
     moments = analysing._moments(lab.store, lab.race, RACE, QUICK)

@@ -20,12 +20,18 @@ Result = Generator[tuple[float, str], None, None]  # the share done and what has
 @dataclass(frozen=True)
 class LaneWeights:
     """One lane at one moment: its ``state_dict``, and the mask it was trained with then, {layer: bool tensor} with the layers' names
-    of ``Started`` (None: everything, or nothing, is perturbed)."""
+    of ``Started`` (None: everything, or nothing, is perturbed).
+
+    Of a checkpoint also what the next step goes on from: the ``state_dict`` of the base ``optimizer``, and the gradients ``left`` by the
+    last step where they are the next one's direction. ``rate`` is the learning rate of the next step, where that is asked for."""
 
     lane: int
     step: int
     weights: dict[str, Tensor]
     masks: dict[str, Tensor] | None = None
+    optimizer: Mapping[str, Any] | None = None
+    left: Sequence[Tensor | None] | None = None
+    rate: float | None = None
 
 
 def of_checkpoint(lane: int, state: Mapping[str, Any], layers: Sequence[Mapping[str, Any]]) -> LaneWeights:
@@ -38,7 +44,8 @@ def of_checkpoint(lane: int, state: Mapping[str, Any], layers: Sequence[Mapping[
             else unpacked(bits.numpy(), tuple(layer["shape"]))
             for layer, bits in zip(layers, packed, strict=True)
         }
-    return LaneWeights(lane, state["step_count"], state["model"], masks)
+    optimizer = state["optimizer"].get("base", state["optimizer"])
+    return LaneWeights(lane, state["step_count"], state["model"], masks, optimizer, state["left"])
 
 
 @dataclass
@@ -52,6 +59,7 @@ class Desk:
     images: list[tuple[Tensor, Tensor]]
     steps_per_epoch: int
     shape: tuple[int, int, int]
+    batch: Callable[[int], tuple[Tensor, Tensor]]  # the race's training batch of a step, augmented
     pulse: Callable[[], None]
     about: dict[str, Any]
     rows: list[dict[str, Any]] = field(default_factory=list)

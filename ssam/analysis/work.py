@@ -8,6 +8,7 @@
 - profile: arrays ``steps`` (P,), ``loss/LANE`` and ``accuracy/LANE`` (D, P).
 - surface: arrays ``xs``, ``ys`` (P,) and ``loss/LANE``, ``accuracy/LANE`` (P, P), a row for each of ``ys``; on the plane of all lanes
   ``loss``, ``accuracy`` and ``path/LANE`` (T, 3): x, y and epoch of each kept moment. Rows with ``x``, ``y`` and ``in_plane``.
+- anatomy: see ``ssam.analysis.anatomy``.
 - fisher: rows of ``what``: "pattern" (``kept``: share of the Fisher mass), "overlap" (``iou``, ``chance``), "stage" (shares).
 """
 
@@ -22,6 +23,7 @@ import torch
 from torch import Tensor
 
 from ssam.analysis import hessian, maps, sharpness
+from ssam.analysis.anatomy import anatomy
 from ssam.analysis.desk import Desk, LaneWeights, Result
 from ssam.analysis.fisher import fisher_rows
 from ssam.analysis.objective import Objective
@@ -57,10 +59,14 @@ def analyse(
         pulse()
 
     dataset = load_dataset(race, home, image_root=image_root, progress=progress)
-    # On a CPU the products with the Hessian are a quarter quicker in the plain format, and the rest no slower.
-    batches = dataset.batches(race, device, channels_last=device.type == "cuda")
+    # On a CPU the products with the Hessian are a quarter quicker in the plain format, and the rest no slower. But a step that is to
+    # be the race's own takes the format that races train in: float32 sums in another order may differ by a percent in a layer.
+    as_trained = analysis.kind == "anatomy" and device.type != "mps"
+    batches = dataset.batches(race, device, channels_last=as_trained or device.type == "cuda")
     shape = {"channels": dataset.channels, "classes": len(dataset.classes), "size": dataset.size}
     model = build_model(race.model, **shape, seed=race.seed).to(device)
+    if as_trained:
+        model = model.to(memory_format=torch.channels_last)
     model.register_forward_pre_hook(lambda *_: pulse())  # copied with the model into every objective
     desk = Desk(
         race,
@@ -70,6 +76,7 @@ def analyse(
         list(batches.samples(analysis.images, analysis.seed)),
         batches.steps_per_epoch,
         batches.shape,
+        batches.get,
         pulse,
         {},
     )
@@ -82,6 +89,7 @@ def analyse(
         "profile": maps.profile,
         "surface": maps.own_surfaces if analysis.plane == "random" else maps.common_surface,
         "fisher": _fisher,
+        "anatomy": anatomy,
     }
     for done, message in kinds[analysis.kind](desk):
         pulse()

@@ -10,7 +10,7 @@ from ssam.engine import steps
 from ssam.engine.distributed import ALONE, Ranks
 from ssam.engine.mask_source import Masks, MaskSource
 from ssam.engine.plan import choose_plan
-from ssam.engine.schedule import learning_rate
+from ssam.engine.schedule import learning_rate, step_rate
 from ssam.engine.steps import StepRecord
 from ssam.engine.timing import PhaseTimer
 from ssam.models import StagedModel, parameters_in
@@ -126,12 +126,10 @@ class Lane:
         return steps.two_passes(self.model, sam, x, y, timer, self._refresh_between, self.plan.split, needed)
 
     def _learning_rate(self) -> float:
-        """Warm-up over one epoch, at most a fifth of the race (a twentieth on the seconds clock). The middle of the step
-        counts, so that no step has a rate of 0."""
+        """That of the race's schedule; on the seconds clock the warm-up is a twentieth of it."""
         if self.total_steps is None:
             return learning_rate(self.spec.lr, max(self.progress, 0.005), warmup=0.05)
-        warmup = min(0.2, self._batches.steps_per_epoch / self.total_steps)
-        return learning_rate(self.spec.lr, (self.step_count + 0.5) / self.total_steps, warmup)
+        return step_rate(self.spec.lr, self.step_count, self.total_steps, self._batches.steps_per_epoch)
 
     def _total_steps(self) -> int | None:
         """None on the seconds clock. On the gradients clock the dearest lane makes ``epochs`` epochs."""

@@ -16,6 +16,12 @@ def learning_rate(peak: float, progress: float, warmup: float) -> float:
     return peak / 2 * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup)))
 
 
+def step_rate(peak: float, step: int, total_steps: int, steps_per_epoch: int) -> float:
+    """The learning rate after ``step`` of ``total_steps`` steps: warm-up over one epoch, at most a fifth of the race. The middle of the
+    step counts, so that no step has a rate of 0."""
+    return learning_rate(peak, (step + 0.5) / total_steps, min(0.2, steps_per_epoch / total_steps))
+
+
 def derived_seed(*parts: int) -> int:
     """An independent seed for each tuple of whole numbers, so that nothing random depends on what ran before it."""
     return int(np.random.SeedSequence(parts).generate_state(1)[0])

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS = 0.2  # how often it looks what is wanted
 KEEP_SECONDS = 0.5  # how often it keeps what it has found so far
+WITH_MASKS = ("sharpness", "fisher", "anatomy")  # kinds of analysis that look at a lane's own mask
 
 
 class TimeIsUpError(Exception):
@@ -39,6 +40,7 @@ def run(
     """
     import torch
 
+    from ssam.analysis.anatomy import with_rates
     from ssam.analysis.work import analyse
     from ssam.engine.device import device_name
 
@@ -46,6 +48,8 @@ def run(
     device = _device(spec.device)
     moments = patiently(desk, lambda: _moments(desk.store, parent, spec, analysis))
     assert moments is not None
+    if analysis.kind == "anatomy":
+        moments = with_rates(moments, lambda moment: _rate(desk.store, parent, spec, moment))
     pulse = _Pulse(desk)
     found: Found | None = None
     try:
@@ -118,7 +122,7 @@ def _moments(store: Store, parent: str, spec: RaceSpec, analysis: AnalysisSpec) 
     if race is None or race.started_info is None:
         raise ValueError("its race has been deleted, or was never started")
     if analysis.epochs:
-        return _snapshots(store, race, analysis.epochs, with_masks=analysis.kind in ("sharpness", "fisher"))
+        return _snapshots(store, race, analysis.epochs, with_masks=analysis.kind in WITH_MASKS)
     state = _checkpoint(store.run_folder(parent))
     layers = race.started_info["layers"]
     lanes = [
@@ -167,6 +171,17 @@ def _snapshots(store: Store, race: Run, epochs: tuple[int, ...], with_masks: boo
             masks = _mask_at(store, race, moment) if with_masks else None
             found.append(LaneWeights(moment.lane, moment.step, weights, masks))
     return found
+
+
+def _rate(store: Store, parent: str, spec: RaceSpec, moment: "LaneWeights") -> float | None:
+    """The learning rate of the step after that moment; None on the seconds clock, where it depends on how long steps take."""
+    from ssam.engine.schedule import step_rate
+
+    race = store.run(parent)
+    assert race is not None
+    assert race.started_info is not None
+    total = race.started_info["lanes"][moment.lane]["total_steps"]
+    return None if total is None else step_rate(spec.lr, moment.step, total, race.started_info["steps_per_epoch"])
 
 
 def _mask_at(store: Store, race: Run, moment: Moment) -> "dict[str, torch.Tensor] | None":

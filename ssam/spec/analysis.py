@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from ssam.spec.race import Frozen, explain
 
-Kind = Literal["sharpness", "curvature", "spectrum", "profile", "surface", "fisher"]
+Kind = Literal["sharpness", "curvature", "spectrum", "profile", "surface", "fisher", "anatomy"]
 
 MAX_EPOCHS = 60  # moments of one analysis
 
@@ -20,7 +20,8 @@ class AnalysisSpec(Frozen):
 
     ``sharpness``: how much the loss rises around the weights, by several estimators. ``curvature``: the largest eigenvalues and
     the trace of the Hessian. ``spectrum``: its spectral density. ``profile``: the loss along filter-normalised random lines.
-    ``surface``: the loss on a plane. ``fisher``: the exact Fisher information, and what each pattern of mask keeps of it.
+    ``surface``: the loss on a plane. ``fisher``: the exact Fisher information, and what each pattern of mask keeps of it. ``anatomy``:
+    the next training step of each lane, taken apart; its batch is the race's own.
 
     Units: ``epochs`` are the kept snapshots to look at, by epoch; none means the weights of the newest checkpoint. ``rho`` is the L2
     radius of the sharpness estimators. ``span`` is half the side of a plane or line, in lengths of the filter-normalised direction.
@@ -58,7 +59,7 @@ class AnalysisSpec(Frozen):
 
     @model_validator(mode="after")
     def _fits_together(self) -> "AnalysisSpec":
-        if self.kind in ("surface", "profile", "spectrum") and len(self.epochs) > 1:
+        if self.kind in ("surface", "profile", "spectrum", "anatomy") and len(self.epochs) > 1:
             raise ValueError(f"kind {self.kind!r} is of one moment: at most one of epochs")
         return self
 

@@ -1,0 +1,87 @@
+"""A step taken apart as the page wants it: out of an analysis of a race, or out of the recorded one that comes with the lab."""
+
+import base64
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from ssam.spec import ASSETS, RaceSpec, preset
+from ssam.store import Run, Store
+
+RECORDED = ASSETS / "recorded" / "anatomy.json"
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """``steps`` and ``layers`` are the rows of an analysis of the kind anatomy: a lane's numbers by its place in the race, and of each
+    lane those of each of ``about["layers"]``. ``pictures`` are packed, by PICTURE/LANE. ``phase_ms`` is what the phases of a step took in
+    the race, for each of its lanes. ``source`` says in a line where all of it comes from."""
+
+    spec: RaceSpec
+    about: dict[str, Any]
+    steps: dict[int, dict[str, Any]]
+    layers: dict[int, list[dict[str, Any]]]
+    pictures: dict[str, str]
+    phase_ms: list[dict[str, float]]
+    source: str
+
+
+def packed(arrays: Mapping[str, np.ndarray]) -> dict[str, str]:
+    """Each as base64 of zlib's format."""
+    return {
+        name: base64.b64encode(zlib.compress(np.ascontiguousarray(array).tobytes(), 9)).decode()
+        for name, array in arrays.items()
+    }
+
+
+@lru_cache(maxsize=1)
+def recorded() -> Anatomy:
+    """The step that comes with the lab; `python -m tests.measure.anatomy` makes it."""
+    record = json.loads(RECORDED.read_text(encoding="utf-8"))
+    machine = record["machine"]
+    source = (
+        f"Recorded {record['date']} on {machine['cpu']}, {record['threads']} thread, torch {machine['torch']}: the race "
+        f"“{preset(record['preset']).title}”, seed {record['seed']}, after {record['step']:,} steps (epoch {record['epoch']:.1f} of "
+        f"{record['spec']['epochs']}). Other work ran on the machine. What the race then did itself agrees to {record['difference']:.0e}."
+    )
+    return _anatomy(
+        RaceSpec.model_validate(record["spec"]),
+        record["about"],
+        record["rows"],
+        record["pictures"],
+        record["phase_ms"],
+        source,
+    )
+
+
+def of_run(store: Store, race: Run, run: Run) -> Anatomy | None:
+    """What an analysis of that race has found so far; None while that is nothing."""
+    window = store.window(race.id)
+    if run.result is None or window is None:
+        return None
+    arrays, rows = store.found_arrays(run.id), run.result["rows"]
+    drawn = {int(name.rpartition("/")[2]) for name in arrays}
+    rows = [row for row in rows if row["lane"] in drawn]  # the file and the rows are kept one after the other
+    if not rows:
+        return None
+    about = run.result["about"]
+    source = f"Taken apart on {about['device_name']}; milliseconds as the race's own steps took them."
+    return _anatomy(race.spec, about, rows, packed(arrays), [lane.phase_ms for lane in window.lanes], source)
+
+
+def _anatomy(
+    spec: RaceSpec,
+    about: dict[str, Any],
+    rows: list[dict[str, Any]],
+    pictures: dict[str, str],
+    phase_ms: list[dict[str, float]],
+    source: str,
+) -> Anatomy:
+    steps = {row["lane"]: row for row in rows if row["what"] == "step"}
+    layers = {lane: [row for row in rows if row["what"] == "layer" and row["lane"] == lane] for lane in steps}
+    return Anatomy(spec, about, steps, layers, pictures, phase_ms, source)

@@ -1,0 +1,270 @@
+"""What the anatomy page says: each phase of a step in a short sentence with its numbers, all numbers as a table, and what is shown."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from app import texts, theme
+from app.anatomy_data import Anatomy
+from ssam.spec import LaneSpec
+
+Row = dict[str, Any]
+Phase = dict[str, Any]  # key, title, the parts of a step's time that it falls into, the picture shown, said, numbers
+
+LATER = (
+    "This race is still under way: its newest weights can be taken apart once it has ended or is paused. Kept epochs can be at any "
+    "time; *Keep weights every* makes a race keep some."
+)
+NOT_MEASURED = "Not taken apart yet. It takes two gradients a lane; the result is kept."
+NO_WEIGHTS = "The weights of this race are not kept, so there is nothing to take apart."
+SEEING = (
+    "One training step of each lane, as the race would take it next: from its weights at that moment, with its mask, its rho, its "
+    "momentum and the batch of images that comes next. The optimizer takes the step itself and everything on the way is kept. Nothing is "
+    "drawn by hand: lengths, angles, maps and milliseconds are measured.",
+    "**Bars**: what each part of a step takes in that race, the median over its last few hundred steps; all lanes on one scale. Several "
+    "phases fall into one part: norm, ε, mask and the move to w + ε are *perturb*.",
+    "**Drawing**: w, w + ε and the new w with their true distances, ε upwards. A mask sets entries of ε to zero, which is a projection: "
+    "the dashed ε casts the masked one. ε and the update do not lie in one plane with it, so two planes are unfolded into one.",
+    "**Maps**: one cell is one weight of the layer. Rows are output units, columns the rest, flattened; of a layer larger than 32 × 32 some are "
+    "shown, evenly spaced. The colour goes with the square root of the size, each map on its own scale; filled is positive, hollow is negative.",
+    "Lanes that skip work (partial passes) are taken apart with both passes whole: the step is the same.",
+)
+PERTURB_SHARED = ("norm", "epsilon", "mask", "ascent")
+NUMBERS = (  # label, name in the row, a kind of number
+    ("Loss at w", "loss", "number"),
+    ("‖g‖", "gradient_norm", "number"),
+    ("Norm that ε is divided by", "divisor", "number"),
+    ("ρ", "rho", "number"),
+    ("ρ / norm", "factor", "number"),
+    ("‖ε‖ before the mask", "dense", "number"),
+    ("Weights perturbed", "density", "share"),
+    ("‖ε‖, the effective radius", "radius", "number"),
+    ("Loss at w + ε", "loss_perturbed", "number"),
+    ("Ascent gap", "gap", "number"),
+    ("‖gradient at w + ε‖", "second_norm", "number"),
+    ("Cosine of the two gradients", "cosine", "number"),
+    ("max |w restored − w|", "off", "number"),
+    ("Learning rate", "rate", "number"),
+    ("‖update‖", "update_norm", "number"),
+    ("Loss after the step, same batch", "loss_after", "number"),
+    ("‖w‖", "weight_norm", "number"),
+)
+
+
+def number(value: float | None) -> str:
+    """Four digits, or a dash.
+
+    >>> number(0.0123456), number(None), number(0.0)
+    ('0.01235', '–', '0')
+    """
+    return "–" if value is None else f"{value:.4g}"
+
+
+def share(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f} %"
+
+
+def table(anatomy: Anatomy) -> list[list[str]]:
+    """A row for each number: its name, then what it is in each lane."""
+    said = {"number": number, "share": share}
+    return [
+        [label, *(said[kind](row.get(name)) for row in anatomy.steps.values())]
+        for label, name, kind in NUMBERS
+        if any(row.get(name) is not None for row in anatomy.steps.values())
+    ]
+
+
+def phases(anatomy: Anatomy, place: int) -> list[Phase]:
+    """The phases that the step of a lane has, in order."""
+    row, lane = anatomy.steps[place], anatomy.spec.lanes[place]
+    if row.get("radius") is None:
+        return [*_first_pass(anatomy, row, lane), _update(row, lane)]
+    return [
+        *(_first_pass(anatomy, row, lane) if row["direction"] == "gradient" else [_ready(row)]),
+        *_perturbation(row, f"mask/{place}" in anatomy.pictures),
+        *_second_pass(anatomy, row),
+        _update(row, lane),
+    ]
+
+
+def _phase(
+    key: str, title: str, parts: Sequence[str], picture: str | None, said: str, *numbers: tuple[str, str]
+) -> Phase:
+    return {
+        "key": key,
+        "title": title,
+        "parts": list(parts),
+        "picture": picture,
+        "said": said,
+        "numbers": [list(pair) for pair in numbers],
+    }
+
+
+def _first_pass(anatomy: Anatomy, row: Row, lane: LaneSpec) -> list[Phase]:
+    few, batch = row.get("ascent_images"), anatomy.about["images"]
+    images = f"the first {few} of {batch:,} images" if few else f"a batch of {batch:,} images"
+    return [
+        _phase(
+            "loss",
+            "Loss at w",
+            ["forward1"],
+            None,
+            f"The network, with its weights w, sees {images}. Its loss is {number(row['loss'])}.",
+            ("L(w)", number(row["loss"])),
+        ),
+        _phase(
+            "gradient",
+            "Gradient at w",
+            ["backward1"],
+            "gradient",
+            f"Backwards through the network: how the loss changes with each of the {anatomy.about['parameters']:,} weights. Together that is g, "
+            f"{number(row['gradient_norm'])} long, pointing uphill.",
+            ("‖g‖", number(row["gradient_norm"])),
+        ),
+    ]
+
+
+def _ready(row: Row) -> Phase:
+    what = "−v, against the momentum buffer v" if row["direction"] == "momentum" else "the gradient of the last step"
+    return _phase(
+        "gradient",
+        "A direction that is there",
+        ["perturb"],
+        "gradient",
+        f"No gradient at w is computed. ε follows {what}, which is there already and costs nothing. The rest calls it g.",
+        ("‖g‖", number(row["gradient_norm"])),
+    )
+
+
+def _perturbation(row: Row, has_mask: bool) -> list[Phase]:
+    whole = row["norm"] == "full"
+    of = "of all layers together" if whole else "of those weights only that the mask leaves"
+    found = [
+        _phase(
+            "norm",
+            "Norm",
+            ["perturb"],
+            "gradient",
+            f"One number: the length of the gradient, {of}. It is {number(row['divisor'])}, so ε will be {number(row['factor'])} times g.",
+            ("‖g‖" if whole else "‖m⊙g‖", number(row["divisor"])),
+            ("ρ", number(row["rho"])),
+            ("ρ / norm", number(row["factor"])),
+        ),
+        _phase(
+            "epsilon",
+            "ε",
+            ["perturb"],
+            "gradient",
+            f"ε = ρ · g / norm: the same picture as g, made {number(row['dense'])} long.",
+            ("‖ε‖" + " before the mask" * has_mask, number(row["dense"])),
+        ),
+    ]
+    if has_mask:
+        left = row["radius"] / row["dense"] if row["dense"] else 0.0
+        found.append(
+            _phase(
+                "mask",
+                "The mask falls",
+                ["perturb"],
+                "epsilon",
+                f"m⊙ε: {share(1 - row['density'])} of the weights will stay where they are. What is left of ε is {number(row['radius'])} long, {100 * left:.0f} % of it.",
+                ("perturbed", share(row["density"])),
+                ("‖m⊙ε‖, effective radius", number(row["radius"])),
+                ("of ‖ε‖", f"{100 * left:.1f} %"),
+            )
+        )
+    found.append(
+        _phase(
+            "ascent",
+            "To w + ε",
+            ["perturb"],
+            "epsilon",
+            f"The weights move by ε, uphill: {number(row['radius'])} away, where w itself is {number(row['weight_norm'])} long.",
+            ("moved by", number(row["radius"])),
+            ("‖w‖", number(row["weight_norm"])),
+        )
+    )
+    return found
+
+
+def _second_pass(anatomy: Anatomy, row: Row) -> list[Phase]:
+    gap = row.get("gap")
+    rise = "" if gap is None else f", {number(abs(gap))} {'more' if gap >= 0 else 'less'} than at w"
+    degrees = math.degrees(math.acos(max(-1.0, min(1.0, row["cosine"]))))
+    return [
+        _phase(
+            "loss2",
+            "Loss at w + ε",
+            ["forward2"],
+            "epsilon",
+            f"The {'same' if row['loss'] is not None else 'whole'} batch of {anatomy.about['images']:,} images again, at w + ε: the loss is {number(row['loss_perturbed'])}{rise}.",
+            ("L(w+ε)", number(row["loss_perturbed"])),
+            ("ascent gap", number(gap)),
+        ),
+        _phase(
+            "second",
+            "Second gradient",
+            ["backward2"],
+            "second",
+            f"The gradient there, of all weights, masked or not. It points {degrees:.0f}° away from g: that is all that the detour changes.",
+            ("‖g(w+ε)‖", number(row["second_norm"])),
+            ("cosine with g", number(row["cosine"])),
+        ),
+        _phase(
+            "restore",
+            "Back to w",
+            ["update"],
+            None,
+            "The weights are put back from a copy, "
+            + ("every one to the bit." if row["off"] == 0 else f"at most {number(row['off'])} off."),
+            ("max |w restored − w|", number(row["off"])),
+        ),
+    ]
+
+
+def _update(row: Row, lane: LaneSpec) -> Phase:
+    perturbed = row.get("radius") is not None
+    which = "the gradient from w + ε" if perturbed else "g"
+    fallen = row["loss_after"] < row["loss"] if row.get("loss") is not None else None
+    after = {True: "falls", False: "rises", None: "is then"}[fallen]
+    to = number(row["loss_after"]) if fallen is None else f"to {number(row['loss_after'])}"
+    kept = row["momentum"] or row["step"] == 0
+    return _phase(
+        "update",
+        "Update",
+        ["update"],
+        "update",
+        f"The base optimizer steps from w with {which}{', and with its momentum' if kept and row['step'] else ''}: {number(row['update_norm'])} far. The loss of this batch {after} {to}."
+        + ("" if kept else " Kept weights have no momentum with them, so it starts at zero here."),
+        ("learning rate", number(row["rate"])),
+        ("‖update‖", number(row["update_norm"])),
+        ("L after", number(row["loss_after"])),
+    )
+
+
+def notes(anatomy: Anatomy) -> list[str]:
+    """What sets a lane's step apart from the usual one, a line each."""
+    found = []
+    for (place, row), title in zip(anatomy.steps.items(), _titles(anatomy), strict=True):
+        lane = anatomy.spec.lanes[place]
+        if row["direction"] == "none":
+            found.append(f"{title} has no direction to follow here, so it steps without perturbing.")
+        if lane.ascent_interval > 1 and row.get("radius") is not None:
+            found.append(f"{title} perturbs in every {lane.ascent_interval}. step only: this is one that does.")
+    return found
+
+
+def _titles(anatomy: Anatomy) -> list[str]:
+    every = theme.lane_titles(anatomy.spec)
+    return [every[place] for place in anatomy.steps]
+
+
+def words(anatomy: Anatomy) -> str:
+    """The whole step of every lane, for those who do not see it."""
+    lines = []
+    for place, title in zip(anatomy.steps, _titles(anatomy), strict=True):
+        said = " ".join(f"{number_}. {phase['said']}" for number_, phase in enumerate(phases(anatomy, place), 1))
+        took = anatomy.phase_ms[place]
+        parts = ", ".join(f"{texts.PHASES[name]} {took[name]:.2f} ms" for name in texts.PHASES if name in took)
+        lines.append(f"**{title}.** {said} Time of a step: {parts or 'not known'}.")
+    return "\n\n".join(lines)

@@ -1,0 +1,163 @@
+"""One training step of each lane, taken apart: the next step from a kept moment, by the optimizer itself, with all that it passes through.
+
+Rows are of ``what``: "step", the numbers of a lane's step (None where its method has no such thing), and "layer", for each of
+``about["layers"]`` its part of them: ``density``, the norm of each of PICTURES but the mask, the ``cosine`` of its two gradients, and the
+``scales`` of its pictures. ``arrays`` hold the pictures, PICTURE/LANE: those of all layers one after the other, flat, each of
+``rows`` × ``columns`` weights of the layer: of a larger one some, evenly spaced, so that a cell is always one weight.
+"""
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from ssam.analysis.desk import Desk, LaneWeights, Result
+from ssam.analysis.step import Step, Tensors, cosine, masks_of, norm, numbers, take_step
+from ssam.models import StagedModel
+from ssam.optim import SAM
+from ssam.spec import METHODS, LaneSpec
+
+CELLS = 32  # of a picture, each way, at most
+PICTURES = ("gradient", "mask", "epsilon", "second", "update")
+
+
+def sampled(tensor: Tensor, cells: int = CELLS) -> Tensor:
+    """Some of its entries as a matrix: rows are output units (dimension 0), columns the rest. Of more than ``cells`` rows or columns so
+    many, from the first to the last, evenly spaced.
+
+    >>> sampled(torch.arange(10), cells=4)
+    tensor([[0, 3, 6, 9]])
+    """
+    matrix = tensor.reshape(tensor.shape[0] if tensor.dim() > 1 else 1, -1)
+    rows, columns = (_places(size, cells) for size in matrix.shape)
+    return matrix[rows][:, columns]
+
+
+def _places(size: int, cells: int) -> list[int]:
+    shown = min(size, cells)
+    return [place * (size - 1) // max(1, shown - 1) for place in range(shown)]
+
+
+def quantised(picture: Tensor) -> tuple[np.ndarray, float]:
+    """A signed picture as int8 q and its scale: a cell stands for sign(q) · (q/127)² · scale. The root keeps small values apart, and
+    scale is the largest of them."""
+    scale = float(picture.abs().max())
+    if not 0 < scale < float("inf"):  # nothing there, or weights that have become NaN
+        return np.zeros(picture.shape, np.int8), 0.0
+    share = (picture.abs() / scale).sqrt()
+    return (127 * share * picture.sign()).round().to(torch.int8).cpu().numpy(), scale
+
+
+def restored(cells: np.ndarray, scale: float) -> np.ndarray:
+    """The values that a picture's cells stand for."""
+    share = cells.astype(np.float64) / 127
+    return np.sign(share) * share**2 * scale
+
+
+# Of the lanes of a race
+
+
+def anatomy(desk: Desk) -> Result:
+    """The next step of each lane from its newest moment, with the batch that comes next."""
+    named = [(name, p) for name, p in desk.model.stages.named_parameters() if p.requires_grad]
+    desk.about |= {"images": desk.race.batch_size, "layers": [_layer(name, p) for name, p in named]}
+    desk.about["caveats"] = [
+        "BatchNorm normalises by the statistics of the batch, as in training.",
+        "The update has the momentum and the weight decay of the base optimizer in it.",
+    ]
+    for number, moment in enumerate(desk.last, 1):
+        optimizer, step, about = _of_lane(desk, moment)
+        masks = masks_of(step, optimizer) if isinstance(optimizer, SAM) else None
+        desk.rows.append({"what": "step"} | desk.when(moment) | about | numbers(step, optimizer))
+        if masks is not None:
+            perturbed = sum(int(mask.sum()) for mask in masks)
+            desk.rows[-1]["density"] = perturbed / sum(mask.numel() for mask in masks)
+        _draw(desk, moment, step, None if moment.masks is None else masks)
+        yield number / len(desk.last), desk.title(moment)
+
+
+def _layer(name: str, p: Tensor) -> dict[str, Any]:
+    rows, columns = sampled(p.detach()).shape
+    return {"name": name, "stage": name.split(".")[0], "shape": list(p.shape), "rows": rows, "columns": columns}
+
+
+def _of_lane(desk: Desk, moment: LaneWeights) -> tuple[SAM | Optimizer, Step, dict[str, Any]]:
+    """The optimizer as it was at that moment, its step, and what there is to know of the way it is taken."""
+    race, lane = desk.race, desk.race.lanes[moment.lane]
+    desk.model.load_state_dict(moment.weights)
+    base, rate = _base(desk, moment)
+    x, y = desk.batch(moment.step)
+    about: dict[str, Any] = {"rate": rate, "momentum": moment.optimizer is not None, "direction": "gradient"}
+    if not METHODS[lane.method].perturbs:
+        return base, take_step(desk.model, base, x, y), about
+    sam = SAM(base, rho=race.lane_rho(lane), norm=race.lane_norm(lane))
+    if moment.masks is not None:
+        names = dict(desk.model.stages.named_parameters())
+        sam.masks = {names[name]: mask.to(x.device) for name, mask in moment.masks.items()}
+    along = _direction(desk.model, sam, lane, moment)
+    if lane.direction != "gradient" and along is None:  # nothing to follow: then the race does not perturb either
+        return base, take_step(desk.model, base, x, y), about | {"direction": "none"}
+    images = None if lane.ascent_batch is None or lane.ascent_batch >= len(x) else lane.ascent_batch
+    step = take_step(desk.model, sam, x, y, along, images)
+    return sam, step, about | {"direction": lane.direction, "ascent_images": images}
+
+
+def _base(desk: Desk, moment: LaneWeights) -> tuple[Optimizer, float]:
+    """The base optimizer with its momentum, where that is kept, and the rate that it steps with."""
+    race = desk.race
+    settings: dict[str, Any] = {"momentum": race.momentum, "weight_decay": race.weight_decay, "fused": True}
+    base = torch.optim.SGD(desk.model.parameters(), lr=race.lr, **settings)
+    if moment.optimizer is not None:
+        base.load_state_dict(copy.deepcopy(dict(moment.optimizer)))
+    if moment.rate is not None:
+        base.param_groups[0]["lr"] = moment.rate
+    return base, base.param_groups[0]["lr"]
+
+
+def _direction(model: StagedModel, sam: SAM, lane: LaneSpec, moment: LaneWeights) -> dict[Tensor, Tensor] | None:
+    """What ε follows instead of the gradient at w; None where there is no such thing."""
+    params: list[Tensor] = list(model.parameters())
+    found: list[Tensor | None] = []
+    if lane.direction == "momentum":
+        buffers = [sam.state[p].get("momentum_buffer") for p in params]
+        found = [None if buffer is None else -buffer for buffer in buffers]
+    elif lane.direction == "last" and moment.left is not None:
+        found = [None if left is None else left.to(p.device) for p, left in zip(params, moment.left, strict=True)]
+    known = {p: value for p, value in zip(params, found or [None] * len(params), strict=True) if value is not None}
+    return known if len(known) == len(params) else None
+
+
+def _draw(desk: Desk, moment: LaneWeights, step: Step, masks: Tensors | None) -> None:
+    """The lane's layers as rows and as pictures."""
+    parts: dict[str, Tensors | None] = {
+        "gradient": step.gradient,
+        "epsilon": step.epsilon,
+        "second": step.second,
+        "update": step.update,
+    }
+    there = {name: tensors for name, tensors in parts.items() if tensors is not None}
+    flat: dict[str, list[np.ndarray]] = {name: [] for name in there}
+    for place in range(len(step.weights)):
+        row: dict[str, Any] = {"what": "layer", "lane": moment.lane, "layer": place, "scales": {}}
+        for name, tensors in there.items():
+            cells, row["scales"][name] = quantised(sampled(tensors[place]))
+            flat[name].append(cells.reshape(-1))
+            row[name] = norm([tensors[place]])
+        if step.second is not None:
+            row["cosine"] = cosine([step.gradient[place]], [step.second[place]])
+        if masks is not None:
+            row["density"] = float(masks[place].float().mean())
+        desk.rows.append(row)
+    if masks is not None:
+        flat["mask"] = [sampled(mask).to(torch.int8).cpu().numpy().reshape(-1) for mask in masks]
+    desk.arrays |= {f"{name}/{moment.lane}": np.concatenate(cells) for name, cells in flat.items()}
+
+
+def with_rates(moments: Sequence[LaneWeights], rate: Callable[[LaneWeights], float | None]) -> list[LaneWeights]:
+    """The moments with the learning rate of the step that follows."""
+    return [replace(moment, rate=rate(moment)) for moment in moments]

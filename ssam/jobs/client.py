@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from filelock import FileLock
@@ -21,7 +22,9 @@ from ssam.jobs.processes import is_alive
 from ssam.jobs.queue import Forecast
 from ssam.spec import RaceSpec
 from ssam.spec.analysis import AnalysisSpec
+from ssam.spec.class_code import class_code as parse_code
 from ssam.store import Job, Person, Run, Store
+from ssam.store.labels import parse_labels
 from ssam.store.views import ALIVE
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -49,33 +52,61 @@ class Client:
         self._starting = threading.Lock()  # held while a runner is started in the background
 
     def submit(
-        self, spec: RaceSpec, request_id: str, person: Person, *, exclusive: bool = False, again: bool = False
+        self,
+        spec: RaceSpec,
+        request_id: str,
+        person: Person,
+        *,
+        exclusive: bool = False,
+        again: bool = False,
+        class_code: str | None = None,
+        own_seed: bool = False,
     ) -> Submitted:
         """Queues a race; the same ``request_id`` again returns the same run. Starts a runner if none lives.
 
         Where this owner has just this race queued or running, that run is returned; likewise, unless ``again``, where the race
         would have to wait and somebody has run just this one to its end (for an ``exclusive`` one: undisturbed). Raises
-        ValueError, one line, where this owner or the whole lab has too many races waiting.
+        ValueError, one line, where this owner or the whole lab has too many races waiting, and for a bad class code.
+
+        Under a class code only races of the same class are returned instead: those are on its wall already, and all that the
+        wall counts has been run for it. With ``own_seed`` the race gets the lowest seed that no race of the class with the same
+        settings has; who has one of these queued or running gets that one.
         """
+        code = None if class_code is None else parse_code(class_code)
         with FileLock(
             self.store.home / "submit.lock"
         ):  # of two requests at once the second sees what the first one made
-            submitted = self._submit(spec, request_id, person, exclusive, again)
+            submitted = self._submit(spec, request_id, person, exclusive, again, code, own_seed)
         self.ensure_runner()
         return submitted
 
-    def _submit(self, spec: RaceSpec, request_id: str, person: Person, exclusive: bool, again: bool) -> Submitted:
+    def _submit(
+        self,
+        spec: RaceSpec,
+        request_id: str,
+        person: Person,
+        exclusive: bool,
+        again: bool,
+        code: str | None,
+        own_seed: bool,
+    ) -> Submitted:
         if known := self.store.requested(request_id):
             return Submitted(known)
         jobs = self.store.jobs()
+        same = {spec.digest}
+        if code and own_seed and not again:
+            taken = self.store.taken_seeds(code, spec)
+            same = {spec.model_copy(update={"seed": seed}).digest for seed in taken}
+            spec = spec.model_copy(update={"seed": next(seed for seed in count() if seed not in taken)})
         for job in jobs:
-            if (job.owner, job.digest, job.exclusive) == (person.owner, spec.digest, exclusive) and job.want == "run":
+            own = (job.owner, job.exclusive, job.want) == (person.owner, exclusive, "run")
+            if own and job.digest in same and code in (None, job.class_code):
                 return Submitted(job.id, reused=True)
-        twin = None if again else self.store.twin(spec)
+        twin = None if again else self.store.twin(spec, code)
         if twin and not (exclusive and twin.shared) and self.must_wait(spec, person, exclusive):
             return Submitted(twin.id, reused=True)
         self._check_room(jobs, person)
-        return Submitted(self.store.create_run(spec, request_id, person.owner, exclusive))
+        return Submitted(self.store.create_run(spec, request_id, person.owner, exclusive, code))
 
     def analyse(self, run_id: str, analysis: AnalysisSpec, request_id: str, person: Person) -> Submitted:
         """Queues an analysis of a race's weights; the same ``request_id`` again returns the same one, and so does whoever asks for
@@ -170,8 +201,25 @@ class Client:
         if not self.store.delete(run_id):
             raise ValueError("this race is still under way; stop it before deleting it")
 
-    def _check(self, run_id: str, person: Person) -> None:
-        run = self.store.run(run_id)
+    def discard(self, run_id: str, person: Person) -> None:
+        """Deletes a race so that ``restore`` can bring it back, for a day or until the disk is full. Raises ValueError where it is
+        still under way."""
+        self._check(run_id, person)
+        if not self.store.discard(run_id):
+            raise ValueError("this race is still under way; stop it before deleting it")
+
+    def restore(self, run_id: str, person: Person) -> None:
+        """Takes ``discard`` back. Raises ValueError where the race is gone for good."""
+        self._check(run_id, person, deleted=True)
+        self.store.restore(run_id)
+
+    def label(self, run_id: str, person: Person, name: str, tags: str, note: str) -> None:
+        """Writes on a race what somebody typed. Raises ValueError, one line, for what is too long."""
+        self._check(run_id, person)
+        self.store.label(run_id, parse_labels(name, tags, note))
+
+    def _check(self, run_id: str, person: Person, deleted: bool = False) -> None:
+        run = self.store.run(run_id, deleted)
         if run is None:
             raise ValueError(f"there is no race {run_id[:40]!r} here")
         if not person.may_steer(run):

@@ -4,12 +4,14 @@ import contextlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ssam.jobs.machine import GB, write_json
 from ssam.store import Store
+from ssam.store.labels import UNDO_SECONDS
 from ssam.store.views import ENDED
 
 COUNTED = ("runs", "images", "downloads")
@@ -59,9 +61,16 @@ def measure(store: Store, quota_gb: float) -> Disk:
 
 
 def make_room(store: Store, quota_gb: float) -> Disk:
-    """Where there is too little room, deletes checkpoints of races that have ended, the longest ago first, then their kept
-    weights, then their masks, only as many as it takes. Of races that are queued, running or paused nothing goes. What remains."""
+    """Deletes for good what was deleted a day ago. Where there is too little room, first all that was deleted since; then
+    checkpoints of races that have ended, the longest ago first, then their kept weights, then their masks, only as many as it takes.
+    Of races that are queued, running or paused nothing goes. What remains."""
+    for run_id in store.discarded(before=time.time() - UNDO_SECONDS):
+        store.delete(run_id)
     disk = measure(store, quota_gb)
+    if disk.excess > 0 and (waiting := store.discarded()):
+        for run_id in waiting:
+            store.delete(run_id)
+        disk = measure(store, quota_gb)
     if disk.excess <= 0:
         return disk
     excess = disk.excess

@@ -59,6 +59,7 @@ ANALYSIS_GRADIENTS = {
     "spectrum": 105 * PRODUCT,
     "fisher": 8.0,
 }
+ANATOMY_GRADIENTS = 2 + FORWARD  # of one batch, for each lane
 
 
 def analysis_seconds(race: RaceSpec, analysis: AnalysisSpec, rate: Rate, moments: int = 1) -> float:
@@ -67,6 +68,9 @@ def analysis_seconds(race: RaceSpec, analysis: AnalysisSpec, rate: Rate, moments
         gradients = len(race.lanes) * analysis.directions * analysis.points * FORWARD
     elif analysis.kind == "surface":
         gradients = (1 if analysis.plane == "lanes" else len(race.lanes)) * analysis.points**2 * FORWARD
+    elif analysis.kind == "anatomy":
+        images = len(race.lanes) * ANATOMY_GRADIENTS * race.batch_size
+        return images * FORWARDS_PER_GRADIENT * image_gmacs(race) / rate.gmacs
     else:
         gradients = len(race.lanes) * moments * ANALYSIS_GRADIENTS[analysis.kind]
     return gradients * analysis.images * FORWARDS_PER_GRADIENT * image_gmacs(race) / rate.gmacs

@@ -50,6 +50,7 @@ def _view(row: Row, its_lanes: list[Row], races_ahead: int | None) -> Run:
         progress=sum(lane_progress(lane, spec) for lane in its_lanes) / max(1, len(its_lanes)) + (row.done or 0.0),
         parent=row.parent,
         analysis=AnalysisSpec.model_validate_json(row.analysis) if row.analysis else None,
+        class_code=row.class_code,
     )
 
 

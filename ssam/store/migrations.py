@@ -6,7 +6,20 @@ they were then and take nothing from schema.py. A column that is added is nullab
 
 from collections.abc import Callable
 
-from sqlalchemy import Boolean, Column, Connection, Double, Integer, MetaData, String, Table, Text, false, text
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Connection,
+    Double,
+    ForeignKey,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    false,
+    text,
+)
 from sqlalchemy.schema import CreateColumn
 
 from ssam.spec import RaceSpec
@@ -76,6 +89,24 @@ def _queue_owners_and_analyses(connection: Connection) -> None:
     connection.execute(text("UPDATE runs SET state = 'paused', want = 'run' WHERE state = 'queued' AND want = 'pause'"))
 
 
+def _class_codes(connection: Connection) -> None:
+    _add_columns(connection, "runs", Column("class_code", String(12)))
+    connection.execute(text("CREATE INDEX ix_runs_class_code ON runs (class_code)"))
+
+
+def _labels(connection: Connection) -> None:
+    tables = MetaData()
+    Table("runs", tables, Column("key", Integer, primary_key=True))
+    labels = Table(
+        "labels",
+        tables,
+        Column("run", ForeignKey("runs.key", ondelete="CASCADE"), primary_key=True),
+        *(Column(name, Text, nullable=False) for name in ("name", "tags", "note")),
+        Column("deleted", Double),
+    )
+    labels.create(connection)
+
+
 def _add_columns(connection: Connection, table: str, *columns: Column) -> None:
     """In the database's own words, so that the column is just what a new database has."""
     for column in columns:
@@ -83,4 +114,4 @@ def _add_columns(connection: Connection, table: str, *columns: Column) -> None:
         connection.execute(text(f"ALTER TABLE {table} ADD COLUMN {words}"))
 
 
-STEPS: dict[int, Callable[[Connection], None]] = {1: _queue_owners_and_analyses}
+STEPS: dict[int, Callable[[Connection], None]] = {1: _queue_owners_and_analyses, 2: _class_codes, 3: _labels}

@@ -32,7 +32,7 @@ from sqlalchemy import (
 from ssam.spec.events import PHASES
 from ssam.store.views import CURVES
 
-SCHEMA_VERSION = 2  # a change of the tables needs a step in migrations.py
+SCHEMA_VERSION = 4  # a change of the tables needs a step in migrations.py
 BIN_WIDTHS = (8, 64, 512, 4096)  # steps are also kept as means over so many, for curves that read fast at any length
 
 
@@ -91,6 +91,7 @@ runs = Table(
     Column("parent", String(40), index=True),  # the race that an analysis is about
     Column("analysis", Text),
     Column("done", Double),  # share of an analysis, 0–1
+    Column("class_code", String(12), index=True),  # whose wall the race is on
     Index("ix_runs_owner_started", "owner", "started"),
 )
 
@@ -100,6 +101,17 @@ owners = Table(
     Column("id", String(200), primary_key=True),
     Column("teacher", Boolean, nullable=False),
     Column("since", Double, nullable=False),
+)
+
+
+labels = Table(  # a row where somebody has written something on a race, or has deleted it
+    "labels",
+    metadata,
+    Column("run", ForeignKey("runs.key", ondelete="CASCADE"), primary_key=True),
+    Column("name", PlainText, nullable=False),
+    Column("tags", PlainText, nullable=False),  # with a space between two
+    Column("note", PlainText, nullable=False),
+    Column("deleted", Double),  # since when it waits to be really deleted
 )
 
 

@@ -28,10 +28,11 @@ from ssam.spec import RaceSpec
 from ssam.spec.analysis import AnalysisSpec, Found, Moment
 from ssam.spec.estimate import Rate
 from ssam.spec.host import default_home
-from ssam.store import analyses, images, listing, reader
+from ssam.store import analyses, classes, images, labels, listing, reader, search, step_rows
 from ssam.store.database import default_url, open_database
+from ssam.store.labels import KEPT, Labels
 from ssam.store.schema import owners, runs
-from ssam.store.views import ALIVE, ENDED, RESUMABLE, Heatmap, Run, State, Want, Window
+from ssam.store.views import ALIVE, ENDED, RESUMABLE, ClassRace, Heatmap, LaneCourse, Run, State, Want, Window
 from ssam.store.writer import Writer
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Job:
     """A queued or living run as the runner sees it; ``pid`` and ``pid_started`` name the race process, ``digest`` the
-    specification."""
+    specification, ``class_code`` the class whose wall it is on."""
 
     id: str
     owner: str
@@ -56,6 +57,7 @@ class Job:
     device: str
     slot: str | None
     attempts: int
+    class_code: str | None = None
 
 
 LOG_TAIL_BYTES = 20_000  # of a log are looked at
@@ -90,6 +92,7 @@ class Store:
         self.image_root.mkdir(exist_ok=True)
         _refuse_emptied(self.home)
         self._engine = open_database(self.url)
+        self._known = search.Known()
 
     @property
     def image_root(self) -> Path:
@@ -104,10 +107,17 @@ class Store:
 
     # Putting in and finding again
 
-    def create_run(self, spec: RaceSpec, request_id: str, owner: str = "", exclusive: bool = False) -> str:
+    def create_run(
+        self,
+        spec: RaceSpec,
+        request_id: str,
+        owner: str = "",
+        exclusive: bool = False,
+        class_code: str | None = None,
+    ) -> str:
         """Queues a race and returns its id, which cannot be guessed. The same ``request_id`` again makes no second
         race: it returns the id of the first."""
-        return self._create(spec, request_id, owner, exclusive, {"digest": spec.digest})
+        return self._create(spec, request_id, owner, exclusive, {"digest": spec.digest, "class_code": class_code})
 
     def _create(self, spec: RaceSpec, request_id: str, owner: str, exclusive: bool, about: dict[str, Any]) -> str:
         run_id = secrets.token_urlsafe(16)
@@ -134,15 +144,15 @@ class Store:
         with self._engine.connect() as connection:
             return connection.execute(select(runs.c.id).where(runs.c.request_id == request_id)).scalar()
 
-    def run(self, run_id: str) -> Run | None:
-        """One run, None where there is none of that id."""
+    def run(self, run_id: str, deleted: bool = False) -> Run | None:
+        """One run, None where there is none of that id. One that was deleted and can be had back is there only for who asks so."""
         with self._engine.connect() as connection:
-            rows = connection.execute(select(runs).where(runs.c.id == run_id)).all()
+            rows = connection.execute(select(runs).where(runs.c.id == run_id, true() if deleted else KEPT)).all()
             return next(iter(listing.views(connection, rows)), None)
 
     def runs(self, limit: int = 50, owner: str | None = None) -> list[Run]:
         """The newest races, newest first: everybody's, or one owner's."""
-        mine = runs.c.analysis.is_(None) & (true() if owner is None else runs.c.owner == owner)
+        mine = runs.c.analysis.is_(None) & KEPT & (true() if owner is None else runs.c.owner == owner)
         with self._engine.connect() as connection:
             newest = select(runs).where(mine).order_by(runs.c.created.desc(), runs.c.key.desc()).limit(limit)
             return listing.views(connection, connection.execute(newest).all())
@@ -150,12 +160,14 @@ class Store:
     def some_runs(self, run_ids: Sequence[str]) -> dict[str, Run]:
         """Several runs by their ids; those that do not exist are left out."""
         with self._engine.connect() as connection:
-            rows = connection.execute(select(runs).where(runs.c.id.in_(run_ids))).all()
+            rows = connection.execute(select(runs).where(runs.c.id.in_(run_ids), KEPT)).all()
             return {run.id: run for run in listing.views(connection, rows)}
 
-    def twin(self, spec: RaceSpec) -> Run | None:
-        """The newest finished run of just this race; None where it has not been run."""
-        same = (runs.c.digest == spec.digest) & (runs.c.state == "finished")
+    def twin(self, spec: RaceSpec, class_code: str | None = None) -> Run | None:
+        """The newest finished run of just this race, anybody's or within a class; None where it has not been run."""
+        same = (runs.c.digest == spec.digest) & (runs.c.state == "finished") & KEPT
+        if class_code is not None:
+            same &= runs.c.class_code == class_code
         with self._engine.connect() as connection:
             newest = select(runs).where(same).order_by(runs.c.created.desc(), runs.c.key.desc()).limit(1)
             return next(iter(listing.views(connection, connection.execute(newest).all())), None)
@@ -175,6 +187,46 @@ class Store:
             if self.run_folder(row.id).exists():
                 shutil.rmtree(self.run_folder(row.id))
         return True
+
+    # What people write on races; who may is the caller's business
+
+    def search(
+        self,
+        wanted: search.Wanted,
+        owner: str | None = None,
+        ids: Sequence[str] | None = None,
+        deleted: bool = False,
+    ) -> search.Found:
+        """One page of an owner's races, of everybody's (None) or of those with these ``ids``; deleted ones that can be had back
+        only where asked for, and then no others."""
+        with self._engine.connect() as connection:
+            return search.search(connection, self._known, wanted, owner, ids, deleted)
+
+    def labels(self, run_id: str) -> Labels:
+        """Name, tags and note of a race; empty ones where nobody has written any."""
+        with self._engine.connect() as connection:
+            return labels.read(connection, run_id)
+
+    def label(self, run_id: str, written: Labels) -> bool:
+        """Writes name, tags and note on a race, in place of what was there; False where there is no such race."""
+        with self._engine.begin() as connection:
+            return labels.write(connection, run_id, written)
+
+    def discard(self, run_id: str) -> bool:
+        """Deletes a race so that it can be had back for a while (``labels.UNDO_SECONDS``); False where it is queued or alive, or
+        there is none. ``delete`` is for good."""
+        with self._engine.begin() as connection:
+            return labels.discard(connection, run_id)
+
+    def restore(self, run_id: str) -> bool:
+        """Takes ``discard`` back; False where the race is gone by now."""
+        with self._engine.begin() as connection:
+            return labels.restore(connection, run_id)
+
+    def discarded(self, before: float | None = None) -> list[str]:
+        """The races that ``discard`` has deleted, before a time where it is given; the longest ago first."""
+        with self._engine.connect() as connection:
+            return list(labels.discarded(connection, before))
 
     # Steering: every change of state is one UPDATE that says which states it may leave
 
@@ -312,6 +364,28 @@ class Store:
         with self._engine.connect() as connection:
             return reader.mask_densities(connection, run_id, lane)
 
+    # Classes
+
+    def class_races(self, code: str, limit: int = 300) -> list[ClassRace]:
+        """The newest races under a class code, the oldest of them first."""
+        with self._engine.connect() as connection:
+            return classes.races(connection, code, limit)
+
+    def class_courses(self, keys: Sequence[int]) -> dict[int, list[LaneCourse]]:
+        """How the lanes of these races have fared, by the race's ``key``; those that have not begun are left out."""
+        with self._engine.connect() as connection:
+            return classes.courses(connection, keys)
+
+    def taken_seeds(self, code: str, spec: RaceSpec) -> set[int]:
+        """The seeds under a class code with the settings of ``spec``, its own seed aside."""
+        with self._engine.connect() as connection:
+            return classes.taken_seeds(connection, code, spec)
+
+    def class_count(self, code: str, owner: str) -> int:
+        """How many races this owner has under a class code."""
+        with self._engine.connect() as connection:
+            return classes.count(connection, code, owner)
+
     # Analyses
 
     def analyses(self, run_id: str) -> list[Run]:
@@ -351,6 +425,14 @@ class Store:
         with self._engine.connect() as connection:
             rows = reader.epoch_rows(connection, run_id)
         return None if rows is None else DataFrame(rows, columns=columns.split())
+
+    def steps_table(self, run_id: str) -> "DataFrame | None":
+        """One row per lane and training step, for a file; None for an unknown id."""
+        from pandas import DataFrame
+
+        with self._engine.connect() as connection:
+            rows = step_rows.read(connection, run_id)
+        return None if rows is None else DataFrame(rows, columns=step_rows.COLUMNS)
 
     def rate(self, device: str, model: str | None = None, shared: bool = False) -> Rate:
         """The speed of recent races on this machine and device (``auto``: those that left the choice to the engine), of this

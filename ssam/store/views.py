@@ -39,7 +39,7 @@ class Run:
     machine at the same time, so that step times are not to be trusted; an ``exclusive`` race runs alone.
     ``checkpointed`` is when its newest checkpoint was written. ``slot`` is the device it was given, such as ``cuda:1``.
     ``progress`` is 0–1, the mean of the lanes. An analysis is a run too: ``analysis`` says what is measured on the race ``parent``, whose
-    ``spec`` it has.
+    ``spec`` it has. ``class_code`` is that of the class whose wall the race is on.
     """
 
     id: str
@@ -61,6 +61,30 @@ class Run:
     progress: float
     parent: str | None = None
     analysis: AnalysisSpec | None = None
+    class_code: str | None = None
+
+
+@dataclass(frozen=True)
+class ClassRace:
+    """One race of a class. ``id`` is what lets others watch it and ``owner`` whose it is: neither is for the others of the class."""
+
+    key: int
+    id: str
+    owner: str
+    spec: RaceSpec
+    state: State
+    ended: float | None
+
+
+@dataclass(frozen=True)
+class LaneCourse:
+    """How a lane has fared: ``epochs`` and the test accuracy at each, 0–1, None where it is missing or not finite. ``result`` is that
+    of its end, on all test images; None before, and where it diverged."""
+
+    state: LaneState
+    epochs: tuple[float, ...]
+    accuracies: tuple[float | None, ...]
+    result: float | None
 
 
 @dataclass(frozen=True)

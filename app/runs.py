@@ -1,0 +1,162 @@
+"""The list of races: which ones are wanted (controls ↔ address), which are chosen, and what is done with them.
+
+``runs_chosen`` is a list of ids; it outlives a change of the page or the filters. The rest of the keys are those of controls.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from typing import get_args
+
+import streamlit as st
+
+from app import address, classroom, history, identity, links
+from app.server import Lab
+from ssam.spec import DATASETS, METHODS, MODELS
+from ssam.store import Person
+from ssam.store.labels import Labels
+from ssam.store.search import QUERY, SORTS, Found, Sort, Wanted
+from ssam.store.views import State
+
+PAGE = "runs"
+MINE, SHARED, DELETED, EVERYBODYS = "mine", "shared", "deleted", "everybody"
+SHOWN = {MINE: "Mine", SHARED: "Opened by a link", DELETED: "Deleted", EVERYBODYS: "Everybody's"}
+FILTERS = {"state": "State", "dataset": "Data set", "model": "Model", "method": "Method", "tag": "Tag"}
+SORTED: dict[Sort, str] = {
+    "newest": "Newest first",
+    "oldest": "Oldest first",
+    "name": "By name",
+    "accuracy": "Most accurate first",
+    "cost": "Cheapest first",
+}
+DEFAULTS = {"text": "", "sort": SORTS[0], "show": MINE}
+RUN_ID = r"(?:^|[?&]run=)([\w-]{22})(?:$|[&#\s])"
+
+
+def go(person: Person) -> str:
+    """Sets the controls to the address where it says anything; returns one line about what was not understood."""
+    for name, default in DEFAULTS.items():
+        st.session_state.setdefault(f"runs_{name}", default)
+    for name in FILTERS:
+        st.session_state.setdefault(f"runs_{name}", None)
+    asked = links.split(dict(st.query_params))[1]
+    try:
+        known = parse(asked)
+    except ValueError as error:
+        return f"In the address: {error}."
+    if asked:
+        for name in (*DEFAULTS, *FILTERS):
+            st.session_state[f"runs_{name}"] = known.get(name, DEFAULTS.get(name))
+    if st.session_state["runs_show"] == EVERYBODYS and not person.teacher:
+        st.session_state["runs_show"] = MINE
+    return ""
+
+
+def parse(words: dict[str, str]) -> dict[str, str]:
+    """The words of an address, checked. Raises ValueError, one line that says what is allowed."""
+    allowed = {
+        "state": get_args(State),
+        "dataset": tuple(DATASETS),
+        "model": tuple(MODELS),
+        "method": tuple(METHODS),
+        "sort": SORTS,
+        "show": tuple(SHOWN),
+    }
+    for name, value in words.items():
+        if name not in (*DEFAULTS, *FILTERS):
+            raise ValueError(f"{name[:40]!r} is no setting here; allowed: {', '.join((*DEFAULTS, *FILTERS))}")
+        if name in allowed and value not in allowed[name]:
+            raise ValueError(f"{name} {value[:40]!r} must be one of {', '.join(allowed[name])}")
+    return {name: value[:QUERY] for name, value in words.items()}
+
+
+def write() -> None:
+    """Puts what is wanted into the address bar, with what belongs to the class."""
+    said = {name: st.session_state[f"runs_{name}"] for name in (*DEFAULTS, *FILTERS)}
+    changed = {name: value for name, value in said.items() if value and value != DEFAULTS.get(name)}
+    address.put(changed | classroom.words(), PAGE)
+
+
+def find(lab: Lab, person: Person) -> Found:
+    """The page of the list that the controls ask for. Of others' races a session has those it was given the address of."""
+    state = st.session_state
+    wanted = Wanted(
+        text=state["runs_text"],
+        sort=state["runs_sort"],
+        page=state.get("runs_page", 1),
+        **{name: state[f"runs_{name}"] for name in FILTERS},
+    )
+    if by_id := re.search(RUN_ID, wanted.text):
+        return lab.store.search(Wanted(), ids=[by_id[1]])
+    show = state["runs_show"]
+    if show == SHARED:
+        return lab.store.search(wanted, ids=state.get(history.OPENED, []))
+    owner = None if show == EVERYBODYS and person.teacher else person.owner
+    return lab.store.search(wanted, owner, deleted=show == DELETED)
+
+
+# What is chosen
+
+
+def chosen() -> list[str]:
+    return list(st.session_state.setdefault("runs_chosen", []))
+
+
+def choose(ids: list[str]) -> None:
+    """Sets what is chosen, and has the browser take it over."""
+    st.session_state["runs_chosen"] = ids
+    st.session_state["runs_turn"] = st.session_state.get("runs_turn", 0) + 1
+
+
+def ticked(shown: list[str], now: list[str]) -> None:
+    """The boxes of the races on this page were changed; others stay chosen."""
+    others = [run_id for run_id in chosen() if run_id not in shown]
+    st.session_state["runs_chosen"] = others + [run_id for run_id in shown if run_id in now]
+
+
+# What is done with them. Each asks the server anew who may.
+
+
+def each(lab: Lab, ids: list[str], action: Callable[[str, Person], None]) -> list[str]:
+    """Does it with every race that it can be done with; returns these; ``runs_refused`` says why not of the others."""
+    done: list[str] = []
+    refused: Counter[str] = Counter()
+    for run_id in ids:
+        try:
+            action(run_id, identity.person(lab))
+        except (PermissionError, ValueError) as error:
+            refused[str(error)] += 1
+        else:
+            done.append(run_id)
+    st.session_state["runs_refused"] = [
+        f"Not done{f' with {count}' if len(ids) > 1 else ''}: {why}." for why, count in refused.items()
+    ]
+    return done
+
+
+def delete(lab: Lab, ids: list[str]) -> None:
+    done = each(lab, ids, lab.client.discard)
+    st.session_state["runs_undo"] = done
+    choose([run_id for run_id in chosen() if run_id not in done])
+
+
+def restore(lab: Lab, ids: list[str]) -> None:
+    done = each(lab, ids, lab.client.restore)
+    st.session_state["runs_undo"] = [run_id for run_id in st.session_state.get("runs_undo", []) if run_id not in done]
+    choose([run_id for run_id in chosen() if run_id not in done])
+
+
+def label(lab: Lab, run_id: str) -> None:
+    """Writes what the form of this race says."""
+    name, tags, note = (st.session_state[f"runs_{field}_{run_id}"] or "" for field in ("name", "tags", "note"))
+    each(lab, [run_id], lambda run_id, person: lab.client.label(run_id, person, name, tags, note))
+
+
+def add_tags(lab: Lab, ids: list[str], typed: str) -> None:
+    """To each race, beside the tags that it has."""
+
+    def add(run_id: str, person: Person) -> None:
+        before: Labels = lab.store.labels(run_id)
+        lab.client.label(run_id, person, before.name, f"{' '.join(before.tags)} {typed}", before.note)
+
+    each(lab, ids, add)

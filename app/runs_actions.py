@@ -1,0 +1,104 @@
+"""What can be done with the chosen races: a bar above the list."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from app import runs, runs_diff, start, texts
+from app.server import Lab
+from ssam.spec import DATASETS, METHODS, MODELS
+from ssam.store import Run
+from ssam.store.labels import NAME, NOTE, TAG, TAGS
+from ssam.store.search import Wanted
+
+SIDES = 6  # races whose settings are set side by side, at most
+
+
+def title(name: str, value: str) -> str:
+    """One of the choices of a filter, in words; a tag as it was typed."""
+    match name:
+        case "dataset":
+            return DATASETS[value].title
+        case "model":
+            return MODELS[value].title
+        case "method":
+            return METHODS[value].title
+    return texts.STATES[value] if name == "state" else value
+
+
+def bar(lab: Lab, deleted: bool) -> None:
+    """How many are chosen, and the buttons; where none is, what choosing is good for."""
+    chosen = runs.chosen()
+    with st.container(key="runs_actions", horizontal=True, vertical_alignment="center", gap="small"):
+        if not chosen:
+            st.caption("Tick races to label or delete them, or to see how their settings differ.", width="stretch")
+            return
+        st.markdown(f"**{len(chosen)} chosen**", width="content")
+        if deleted:
+            _button("Restore", "runs_restore", "restore_from_trash", runs.restore, lab, chosen)
+        else:
+            with st.popover("Label", key="runs_label", icon=":material/sell:"):
+                _form(lab, chosen)
+            _button("Delete", "runs_delete", "delete", runs.delete, lab, chosen)
+        if len(chosen) > 1:
+            st.toggle("How they differ", key="runs_differ")
+        st.button("Clear", key="runs_clear", type="tertiary", on_click=runs.choose, args=([],))
+
+
+def _button(label: str, key: str, icon: str, action: object, lab: Lab, chosen: list[str]) -> None:
+    st.button(label, key=key, icon=f":material/{icon}:", on_click=action, args=(lab, chosen))  # type: ignore[arg-type]
+
+
+def _form(lab: Lab, chosen: Sequence[str]) -> None:
+    """Of one race its name, tags and note; of several a tag for all."""
+    if len(chosen) > 1:
+        with st.form("runs_tag_form", border=False, clear_on_submit=True):
+            st.text_input("Tags for all of them", key="runs_more_tags", max_chars=TAGS * TAG, placeholder="rho demo")
+            st.form_submit_button(
+                "Add", on_click=lambda: runs.add_tags(lab, list(chosen), st.session_state["runs_more_tags"])
+            )
+        return
+    (run_id,) = chosen
+    written = lab.store.labels(run_id)
+    with st.form(f"runs_label_form_{run_id}", border=False):
+        st.text_input("Name", written.name, key=f"runs_name_{run_id}", max_chars=NAME)
+        tags = " ".join(written.tags)
+        st.text_input("Tags", tags, key=f"runs_tags_{run_id}", max_chars=TAGS * TAG, placeholder="rho demo")
+        st.text_area("Note", written.note, key=f"runs_note_{run_id}", max_chars=NOTE)
+        st.form_submit_button("Save", on_click=runs.label, args=(lab, run_id))
+
+
+def undo(lab: Lab) -> None:
+    """After something was done: why not with all, once; after a deletion the way back."""
+    for said in st.session_state.pop("runs_refused", []):
+        st.toast(texts.plain(said), icon=":material/block:")
+    if not (gone := st.session_state.get("runs_undo")):
+        return
+    with st.container(key="runs_undo_bar", horizontal=True, vertical_alignment="center"):
+        many = f"{len(gone)} races" if len(gone) > 1 else "One race"
+        st.info(f"{many} deleted. For a day, or until the disk is full, it can be undone.", icon=":material/delete:")
+        st.button("Undo", key="runs_undo_now", on_click=runs.restore, args=(lab, gone))
+
+
+def differences(lab: Lab) -> None:
+    """The settings of the chosen races side by side, where asked for."""
+    chosen = runs.chosen()
+    if len(chosen) < 2 or not st.session_state.get("runs_differ"):
+        return
+    known = lab.store.search(Wanted(), ids=chosen[:SIDES]).listed
+    titles = [
+        f"{letter}: {texts.plain(one.labels.name) or start.describe(one.run.spec)}"
+        for letter, one in zip("ABCDEF", known, strict=False)
+    ]
+    rows = runs_diff.table([one.run.spec for one in known], titles)
+    if rows:
+        st.table(rows, border="horizontal", hide_index=True)
+    else:
+        st.caption("Their settings are the same, seed included.")
+    if len(chosen) > SIDES:
+        st.caption(f"The first {SIDES} of {len(chosen)}.")
+
+
+def under_way(found: Sequence[Run]) -> bool:
+    """Whether any of them will change by itself."""
+    return any(run.state in ("queued", "starting", "running") for run in found)

@@ -1,0 +1,116 @@
+"""The list in the browser: a line for each race, with a box to choose it and its curves of accuracy in small."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import streamlit as st
+
+from app import component, history, start, texts, theme
+from ssam.store import Person
+from ssam.store.search import Listed
+from ssam.store.views import LaneCourse
+
+KEY = "runs_list"
+WIDTH, HEIGHT, EDGE = 120, 38, 3  # of the small curves
+POINTS = 40  # of one of them, at most
+EXCERPT = 140  # letters of a note
+
+_mount = component.register("runs", "runs.css")
+
+
+def draw(rows: list[dict[str, Any]], chosen: list[str], turn: int, ticked: Callable[[], None]) -> None:
+    """``ticked`` is called when boxes have changed; ``boxes`` then tells which are set, ``opened`` which race was clicked."""
+    base = component.address_of("").partition("/app/static/")[0]
+    data = {"module": component.address_of("runs.js"), "base": base, "rows": rows, "chosen": chosen, "turn": turn}
+    _mount(key=KEY, data=json.dumps(data).encode(), on_chosen_change=ticked, on_open_change=lambda: None)
+
+
+def boxes() -> list[str]:
+    """The ids of the races on this page whose boxes are set."""
+    return list((st.session_state.get(KEY) or {}).get("chosen") or [])
+
+
+def opened() -> str | None:
+    """The race whose name was just clicked."""
+    return (st.session_state.get(KEY) or {}).get("open")
+
+
+def row(listed: Listed, person: Person) -> dict[str, Any]:
+    """What a line says."""
+    run, written = listed.run, listed.labels
+    described = _unescaped(start.describe(run.spec))
+    lanes = list(zip(theme.lane_titles(run.spec), theme.lane_styles(run.spec), strict=True))
+    courses = listed.courses if len(listed.courses) == len(lanes) else ()
+    best = _best(listed, [title for title, _ in lanes])
+    return {
+        "id": run.id,
+        "title": written.name or described,
+        "detail": described if written.name else "",
+        "tags": list(written.tags),
+        "note": written.note if len(written.note) <= EXCERPT else f"{written.note[: EXCERPT - 1]}…",
+        "lanes": ", ".join(title for title, _ in lanes),
+        "state": run.state,
+        "says": " · ".join(_says(listed, person)),
+        "best": best,
+        "curves": curves(courses, [style.color for _, style in lanes]),
+        "words": _words(courses, [title for title, _ in lanes]),
+    }
+
+
+def _unescaped(text: str) -> str:
+    """``describe`` writes Markdown; here a text is put in as text."""
+    return text.replace("\\", "")
+
+
+def _says(listed: Listed, person: Person) -> list[str]:
+    run = listed.run
+    parts = [texts.STATES[run.state].lower(), history.when(run)]
+    if listed.seconds >= 1:
+        parts.append(f"{texts.duration(listed.seconds)} trained")
+    if listed.labels.deleted:
+        parts.append("deleted")
+    if run.owner != person.owner:
+        parts.append(f"somebody else's ({run.owner[:6] or 'no owner'})")
+    return parts
+
+
+def _best(listed: Listed, titles: list[str]) -> list[str]:
+    """The best accuracy at the end, and whose."""
+    if not listed.run.result or listed.accuracy is None:
+        return []
+    ends = [lane["test_accuracy"] for lane in listed.run.result["lanes"]]
+    return [f"{100 * listed.accuracy:.1f} %", titles[ends.index(listed.accuracy)]]
+
+
+def _words(courses: tuple[LaneCourse, ...], titles: list[str]) -> str:
+    """The curves for those who do not see them."""
+    known = [
+        (title, [value for value in course.accuracies if value is not None])
+        for title, course in zip(titles, courses, strict=False)
+    ]
+    said = [f"{title} from {100 * all_[0]:.0f} to {100 * all_[-1]:.0f} %" for title, all_ in known if all_]
+    return f"Test accuracy: {', '.join(said)}" if said else "No evaluation yet"
+
+
+def curves(courses: tuple[LaneCourse, ...], colors: list[str]) -> list[dict[str, str]]:
+    """Each lane's test accuracy as points of a picture of WIDTH × HEIGHT; all lanes of a race share its axes, from their lowest to
+    their highest value. A missing value ends a line and begins another."""
+    values = [value for course in courses for value in course.accuracies if value is not None]
+    if not values:
+        return []
+    low, high = min(values), max(values)
+    longest = max(max(course.epochs, default=0.0) for course in courses) or 1.0
+    drawn = []
+    for course, color in zip(courses, colors, strict=True):
+        lines: list[list[str]] = [[]]
+        every = -(-len(course.epochs) // POINTS) or 1
+        for place, (epoch, value) in enumerate(zip(course.epochs, course.accuracies, strict=True)):
+            if value is None:
+                lines.append([])
+            elif place % every == 0 or place == len(course.epochs) - 1:
+                x = EDGE + (WIDTH - 2 * EDGE) * epoch / longest
+                y = HEIGHT - EDGE - (HEIGHT - 2 * EDGE) * (value - low) / ((high - low) or 1.0)
+                lines[-1].append(f"{x:.1f},{y:.1f}")
+        drawn += [{"points": " ".join(line), "color": color} for line in lines if line]
+    return drawn

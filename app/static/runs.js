@@ -1,0 +1,96 @@
+// The list of races: a box to choose each, its small curves, its name, which opens it. mount(host) gives {update, unmount}.
+
+const version = new URL(import.meta.url).search;
+const { element } = await import(`./parts.js${version}`);
+const SVG = "http://www.w3.org/2000/svg";
+const SIZE = [120, 38];
+
+function drawn(tag, attributes, ...children) {
+  const made = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  made.append(...children);
+  return made;
+}
+
+/** One point alone would be no line: it becomes a dot. */
+function curve({ points, color }) {
+  if (points.includes(" ")) return drawn("polyline", { points, stroke: color, fill: "none", "stroke-width": 1.75, "stroke-linejoin": "round" });
+  const [cx, cy] = points.split(",");
+  return drawn("circle", { cx, cy, r: 2, fill: color });
+}
+
+export function mount(host) {
+  const all = element("input", { type: "checkbox" });
+  const list = element("ul");
+  const root = element("section", { ariaLabel: "Races" }, element("label", { className: "all" }, all, "All on this page"), list);
+  root.dataset.testid = "runs";
+  const state = { turn: null, made: "", chosen: new Set(), set: () => {}, trigger: () => {}, base: "" };
+
+  all.onchange = () => {
+    for (const box of boxes()) toggle(box.value, all.checked);
+    tell();
+  };
+
+  const boxes = () => [...list.querySelectorAll("input")];
+
+  function toggle(id, on) {
+    if (on) state.chosen.add(id);
+    else state.chosen.delete(id);
+  }
+
+  function show() {
+    for (const box of boxes()) {
+      box.checked = state.chosen.has(box.value);
+      box.closest("li").classList.toggle("chosen", box.checked);
+    }
+    const count = boxes().filter((box) => box.checked).length;
+    all.checked = count > 0 && count === boxes().length;
+    all.indeterminate = count > 0 && !all.checked;
+  }
+
+  function tell() {
+    show();
+    state.set("chosen", boxes().filter((box) => box.checked).map((box) => box.value));
+  }
+
+  function line(row) {
+    const box = element("input", { type: "checkbox", value: row.id, ariaLabel: `Choose ${row.title}, ${row.says}` });
+    box.onchange = () => {
+      toggle(row.id, box.checked);
+      tell();
+    };
+    const link = element("a", { href: `${state.base}/?run=${row.id}`, textContent: row.title });
+    link.onclick = (event) => {
+      if (event.ctrlKey || event.metaKey || event.shiftKey) return; // a new tab or window: the browser's business
+      event.preventDefault();
+      state.trigger("open", row.id);
+    };
+    const picture = drawn("svg", { viewBox: `0 0 ${SIZE.join(" ")}`, width: SIZE[0], height: SIZE[1], role: "img", "aria-label": row.words }, ...row.curves.map(curve));
+    const tags = row.tags.map((tag) => element("i", { className: "tag", textContent: tag }));
+    const best = row.best.length ? [element("strong", { textContent: row.best[0] }), element("small", { textContent: row.best[1] })] : [];
+    const says = element("small", { className: "says" }, element("span", { className: "dot" }), row.says);
+    const text = [element("span", { className: "name" }, link, ...tags), element("small", { textContent: [row.detail, row.lanes].filter(Boolean).join(" · ") }), says];
+    if (row.note) text.push(element("small", { className: "note", textContent: row.note }));
+    const made = element("li", {}, element("label", { className: "box" }, box), picture, element("div", { className: "text" }, ...text), element("div", { className: "best" }, ...best));
+    made.dataset.state = row.state;
+    return made;
+  }
+
+  function update({ data, setStateValue, setTriggerValue }) {
+    Object.assign(state, { set: setStateValue, trigger: setTriggerValue, base: data.base });
+    const made = JSON.stringify(data.rows);
+    if (made !== state.made || data.turn !== state.turn) state.chosen = new Set(data.chosen); // else the reader may be ahead of the server
+    state.turn = data.turn;
+    if (made !== state.made) {
+      state.made = made;
+      const focused = list.contains(document.activeElement) ? document.activeElement.value : null;
+      list.replaceChildren(...data.rows.map(line));
+      boxes().find((box) => box.value === focused)?.focus(); // a race's numbers have changed under the reader's hands
+    }
+    root.hidden = !data.rows.length;
+    if (!root.isConnected) host.replaceChildren(root);
+    show();
+  }
+
+  return { update, unmount: () => root.remove() };
+}

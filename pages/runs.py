@@ -1,0 +1,104 @@
+"""Runs: every race of this person, to be found again, written on, set side by side and cleared away."""
+
+import streamlit as st
+
+from app import address, identity, runs, runs_actions, runs_panel, server, texts
+from app.server import Lab
+from ssam.store import Person
+from ssam.store.search import QUERY, Found
+
+PACE = 5.0  # seconds between two looks where races are under way
+EMPTY = "No race yet. Those that you start are listed here, with their curves, until you delete them."
+NOTHING = {
+    runs.MINE: EMPTY,
+    runs.SHARED: "Races of others, once you have opened them by their link, until this tab is closed.",
+    runs.DELETED: "Nothing has been deleted that could still be had back.",
+    runs.EVERYBODYS: EMPTY,
+}
+
+
+def first_page() -> None:
+    st.session_state["runs_page"] = 1
+
+
+def select(label: str, options: list[str], name: str, width: int, titles: dict[str, str], blank: bool = False) -> None:
+    st.selectbox(
+        label,
+        options,
+        key=f"runs_{name}",
+        width=width,
+        format_func=lambda value: titles.get(value, value),
+        on_change=first_page,
+        persist_state="session",
+        index=None if blank else 0,
+        placeholder="All",
+    )
+
+
+def controls(found: Found, person: Person) -> None:
+    """Search, filters, order; a filter only where there is something to choose."""
+    with st.container(key="runs_bar", horizontal=True, vertical_alignment="bottom", gap="small"):
+        st.text_input(
+            "Search",
+            key="runs_text",
+            max_chars=QUERY,
+            width=270,
+            placeholder='Words, "seed 3", a tag or a link',
+            help="All words must be there: in the name, tags or note, or in what is raced. Quotes keep words together.",
+            on_change=first_page,
+            persist_state="session",
+        )
+        for name, label in runs.FILTERS.items():
+            present, now = found.choices[name], st.session_state[f"runs_{name}"]
+            if len(present) > 1 or now or (name == "tag" and present):
+                options = list(present) + [now] * bool(now and now not in present)
+                titles = {value: f"{runs_actions.title(name, value)} ({present.get(value, 0)})" for value in options}
+                select(label, options, name, 170, titles, blank=True)
+        select("Order", list(runs.SORTED), "sort", 190, {str(name): title for name, title in runs.SORTED.items()})
+        kinds = [kind for kind in runs.SHOWN if kind != runs.EVERYBODYS or person.teacher]
+        select("Which", kinds, "show", 170, runs.SHOWN)
+
+
+def page(lab: Lab, person: Person, pace: float | None) -> None:
+    if opened := runs_panel.opened():
+        st.switch_page("../pages/race.py", query_params={"run": opened})
+    found = runs.find(lab, person)
+    controls(found, person)
+    runs.write()
+    runs_actions.undo(lab)
+    shown = [listed.run.id for listed in found.listed]
+    runs_actions.bar(lab, st.session_state["runs_show"] == runs.DELETED)
+    runs_actions.differences(lab)
+    if found.matching:
+        of = f" of {found.all:,}" if found.matching != found.all else ""
+        st.caption(
+            f"{found.matching:,}{of} race{'s' * (found.all != 1)}. Small curves: test accuracy, each race on its own scale."
+        )
+    elif found.all:
+        st.markdown("No race matches. Fewer words or filters find more.")
+    else:
+        st.markdown(NOTHING[st.session_state["runs_show"]])
+    rows = [runs_panel.row(listed, person) for listed in found.listed]
+    turn = st.session_state.get("runs_turn", 0)
+    runs_panel.draw(rows, runs.chosen(), turn, lambda: runs.ticked(shown, runs_panel.boxes()))
+    if found.pages > 1:
+        st.session_state["runs_page"] = found.page
+        st.pagination(found.pages, key="runs_page")
+    if pace != pace_of(found):
+        st.rerun()
+
+
+def pace_of(found: Found) -> float | None:
+    return PACE if runs_actions.under_way([listed.run for listed in found.listed]) else None
+
+
+address.leave()
+lab = server.lab()
+person = identity.person(lab)
+if address.moved(runs.PAGE):
+    st.session_state["runs_notice"] = runs.go(person)
+st.markdown("## Runs")
+if notice := st.session_state.get("runs_notice"):
+    st.warning(texts.plain(notice))
+pace = pace_of(runs.find(lab, person))
+st.fragment(page, run_every=pace)(lab, person, pace)

@@ -1,0 +1,124 @@
+"""How quickly races are listed: ``python -m tests.measure.runs``.
+
+One owner has 5,000 races of four lanes, written straight into the tables of a new lab, once in SQLite and once in PostgreSQL. Each kind
+of listing is asked for several times; the first of all, in a server that has just been started, is given by itself.
+"""
+
+import argparse
+import json
+import random
+import statistics
+import tempfile
+import time
+from contextlib import closing, nullcontext
+from dataclasses import asdict
+from pathlib import Path
+
+from sqlalchemy import insert
+
+from ssam.spec import ASSETS, RaceSpec, preset
+from ssam.spec.events import LaneResult, Result
+from ssam.store import Store
+from ssam.store.database import open_database
+from ssam.store.labels import Labels
+from ssam.store.schema import epochs, lanes, runs
+from ssam.store.search import Wanted
+from tests.measure.machine import machine
+from tests.postgres import Server, programs
+
+FILE = ASSETS / "measured" / "runs.json"
+OWNER, OTHER = "ada", "bob"
+RACES, ROUNDS = 5000, 15
+TAGGED = 50  # races with labels
+LISTINGS = {
+    "newest": Wanted(),
+    "page 60": Wanted(page=60),
+    "search": Wanted(text='ssam-f "seed 7" noisy'),
+    "search, nothing": Wanted(text="xylophone"),
+    "filters": Wanted(state="finished", dataset="fashion-mnist-10k", model="cnn8", method="sam"),
+    "tag": Wanted(tag="demo"),
+    "by name": Wanted(sort="name"),
+    "by accuracy": Wanted(sort="accuracy"),
+    "by cost": Wanted(sort="cost"),
+}
+
+
+def fill(store: Store, races: int = RACES) -> None:
+    """As many finished races of one owner as asked for, and a tenth of it of another."""
+    base, chance = preset("noisy-labels").spec, random.Random(0)
+    engine = open_database(store.url)
+    for begin in range(0, races + races // 10, 500):
+        rows: dict = {runs: [], lanes: [], epochs: []}
+        for key in range(begin + 1, begin + 501):
+            spec = base.model_copy(update={"seed": key % 20, "rho": round(0.01 * (key % 37 + 1), 2)})
+            rows[runs].append(race(key, spec, OWNER if key <= races else OTHER, chance))
+            for at, (name, lane) in enumerate(zip(spec.lane_names, spec.lanes, strict=True)):
+                place = {"run": key, "lane": at}
+                done = {"total_steps": 465, "last_step": 465, "gradients": 930, "seconds": 12.0}
+                about = {"name": name, "method": lane.method, "state": "finished", "refreshes": 15, "refresh_ms": 150.0}
+                rows[lanes].append(place | about | done)
+                rows[epochs] += [place | evaluation(epoch, chance) for epoch in range(1, spec.epochs + 1)]
+        with engine.begin() as connection:
+            for table, some in rows.items():
+                connection.execute(insert(table), some)
+    engine.dispose()
+    for run in store.runs(limit=TAGGED, owner=OWNER):
+        store.label(run.id, Labels("My own name", ("demo", "rho"), "A note."))
+
+
+def race(key: int, spec: RaceSpec, owner: str, chance: random.Random) -> dict:
+    ends = tuple(
+        LaneResult(name, lane.method, 0.5, 0.1, 0.7 + 0.1 * chance.random(), 0.6, 12.3, 2.0, 12.0, False)
+        for name, lane in zip(spec.lane_names, spec.lanes, strict=True)
+    )
+    about = {"id": f"race-{key:017d}", "request_id": str(key), "owner": owner, "spec": spec.model_dump_json()}
+    about |= {"state": "finished", "want": "run", "created": 1e9 + key, "started": 1e9 + key, "ended": 2e9 + key}
+    about |= {"message": "", "shared": False, "trained": 50 * chance.random(), "digest": spec.digest, "key": key}
+    return about | {"result": json.dumps(asdict(Result("cpu", ends))), "attempts": 0, "exclusive": False}
+
+
+def evaluation(epoch: int, chance: random.Random) -> dict:
+    losses = {"train_loss": 0.5, "test_loss": 0.6, "test_accuracy": 0.8 - 0.5 / epoch + 0.01 * chance.random()}
+    at = {"step": 31 * epoch, "epoch": float(epoch), "gradients": 62 * epoch, "seconds": 0.8 * epoch, "lr": 0.1}
+    return {**at, **losses, "test_size": 2000, "final": False}
+
+
+def measure(home: Path, url: str) -> dict:
+    """Milliseconds by kind of listing."""
+    with closing(Store(home, url)) as store:
+        fill(store)
+    with closing(Store(home, url)) as store:  # a server that has just been started
+        first = timed(store, Wanted())
+        told: dict = {"races": RACES, "first_ms": first}
+        for name, wanted in LISTINGS.items():
+            times = [timed(store, wanted) for _ in range(ROUNDS)]
+            told[name] = {"median_ms": round(statistics.median(times), 1), "worst_ms": max(times)}
+    return told
+
+
+def timed(store: Store, wanted: Wanted) -> float:
+    begin = time.perf_counter()
+    found = store.search(wanted, OWNER)
+    taken = round(1000 * (time.perf_counter() - begin), 1)
+    assert found.all == RACES
+    return taken
+
+
+def main() -> None:
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    record: dict = {"command": "python -m tests.measure.runs", **machine(), "rounds": ROUNDS}
+    binaries = programs()
+    with closing(Server(binaries)) if binaries else nullcontext() as server:
+        for kind in ("sqlite", *(["postgresql"] if server else [])):
+            with tempfile.TemporaryDirectory() as folder:
+                if kind == "postgresql":
+                    assert server
+                    server.start()
+                url = f"sqlite:///{folder}/ssam.db" if kind == "sqlite" else server.new_database()
+                record[kind] = measure(Path(folder), url)
+                print(kind, json.dumps(record[kind], indent=1), flush=True)
+    FILE.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

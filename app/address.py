@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from app import classroom, links
 from ssam.spec import RaceSpec, parse_spec, preset, presets
 from ssam.store import Store
 
@@ -35,15 +36,17 @@ def read(store: Store) -> tuple[RaceSpec, str | None, str | None]:
 
     Settings left out are the preset's where the address names one, else those of ``RaceSpec``; an address without any
     means what the reader had before going to another page, the run's own, or the default preset. Garbage gives the
-    default preset.
+    default preset. What it says of a class and the view is kept for the session.
     """
-    settings = dict(st.query_params) or st.session_state.pop(_LEFT, {})
+    common, settings = links.split(dict(st.query_params))
+    misread = classroom.take(common)
+    settings = settings or links.split(st.session_state.pop(_LEFT, {}))[1]
     run_id = settings.pop("run", None)
     name = settings.pop("preset", None)
     run = store.run(run_id) if run_id else None
     run = run if run and run.analysis is None else None  # an analysis has no page of its own
     known = run.id if run else None
-    problem = f"There is no race {run_id[:40]!r} here." if run_id and run is None else None
+    problem = f"There is no race {run_id[:40]!r} here." if run_id and run is None else misread or None
     default = next(iter(presets().values())).spec
     try:
         if name:
@@ -52,17 +55,19 @@ def read(store: Store) -> tuple[RaceSpec, str | None, str | None]:
             spec = parse_spec(settings)
         else:
             spec = run.spec if run else default
+        if run and classroom.own_seed():
+            spec = spec.model_copy(update={"seed": run.spec.seed})  # the one that it was given
     except ValueError as error:
         return (run.spec if run else default), known, f"In the address: {error}."
     return spec, known, problem
 
 
 def write(spec: RaceSpec, run_id: str | None) -> None:
-    """Puts the settings and the shown run into the address bar."""
+    """Puts the settings and the shown run into the address bar, with what belongs to the class."""
     address = of(spec)
     if run_id:
         address["run"] = run_id
-    put(address)
+    put(address | classroom.words())
 
 
 def put(address: dict[str, str], page: str = "") -> None:
@@ -76,6 +81,11 @@ def put(address: dict[str, str], page: str = "") -> None:
 def of(spec: RaceSpec) -> dict[str, str]:
     """The settings as an address, never an empty one: that would mean the default preset."""
     return spec.to_strings() or {"dataset": spec.dataset}
+
+
+def left() -> dict[str, str]:
+    """What the race page had in its address when the reader went to another page; empty where they have not been there."""
+    return dict(st.session_state.get(_LEFT, {}))
 
 
 def leave() -> None:

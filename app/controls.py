@@ -1,8 +1,10 @@
 """The form on the left: session state ↔ RaceSpec. Keys are the names of the spec's fields."""
 
+from collections.abc import Callable, Collection
+
 import streamlit as st
 
-from app import identity, lane_controls, texts
+from app import classroom, identity, lane_controls, texts
 from app.lane_controls import NARROW, PAIRED
 from app.server import Lab
 from ssam.spec import DATASETS, METHODS, MODELS, RaceSpec, parse_spec, preset, presets
@@ -42,9 +44,29 @@ def read(lab: Lab) -> RaceSpec:
     return spec
 
 
-def form(lab: Lab) -> tuple[RaceSpec | None, str]:
-    """Draws the controls. Returns the spec, or None and the one line that says what is wrong with it."""
+def form(lab: Lab, hidden: Collection[str] = ()) -> tuple[RaceSpec | None, str]:
+    """Draws the controls but for the groups that are ``hidden``: their settings count all the same. Returns the spec, or None and the
+    one line that says what is wrong with it."""
     _keep_preset_true(lab)
+    if hidden:
+        _hold()
+    for name, draw in GROUPS.items():
+        if name not in hidden:
+            draw(lab)
+    try:
+        return read(lab), ""
+    except ValueError as error:
+        return None, str(error)
+
+
+def _hold() -> None:
+    """What has no control any more would be forgotten, unless it is set."""
+    kept = {f"{name}_{method}" for name in lane_controls.KEPT for method in METHODS} | {*PLAIN, "lanes"}
+    for name in kept & set(st.session_state):
+        st.session_state[name] = st.session_state[name]
+
+
+def _preset(lab: Lab) -> None:
     known = presets()
     st.selectbox(
         texts.LABELS["preset"],
@@ -54,6 +76,9 @@ def form(lab: Lab) -> tuple[RaceSpec | None, str]:
         on_change=_choose_preset,
         help="\n".join(f"- **{entry.title}**: {entry.summary}" for entry in known.values()),
     )
+
+
+def _dataset(lab: Lab) -> None:
     st.selectbox(
         texts.LABELS["dataset"],
         list(DATASETS),
@@ -63,7 +88,13 @@ def form(lab: Lab) -> tuple[RaceSpec | None, str]:
     )
     if st.session_state["dataset"] == "images":
         _own_images(lab)
+
+
+def _model(lab: Lab) -> None:
     st.selectbox(texts.LABELS["model"], list(MODELS), key="model", format_func=lambda name: MODELS[name].title)
+
+
+def _lanes(lab: Lab) -> None:
     extra = [option for option in st.session_state["lanes"] if option not in METHODS]
     st.multiselect(
         texts.LABELS["lanes"],
@@ -74,19 +105,29 @@ def form(lab: Lab) -> tuple[RaceSpec | None, str]:
         placeholder="Choose what to race",
         help=texts.HELP["lanes"],
     )
+
+
+def _sparsity(lab: Lab) -> None:
     label = texts.LABELS["sparsity"]
     st.slider(label, 0.0, 1.0, step=0.01, format="percent", key="sparsity", help=texts.HELP["sparsity"])
+
+
+def _numbers(lab: Lab) -> None:
     with st.container(key="numbers", horizontal=True, wrap=False, gap="small"):
-        for name, step in (("rho", 0.05), ("epochs", 1), ("seed", 1)):
+        for name, step in (("rho", 0.05), ("epochs", 1)):
             _number(name, step, width=NARROW)
+        given = classroom.own_seed()
+        _number("seed", 1, width=NARROW, disabled=given, about=texts.HELP["own_seed" if given else "seed"])
+
+
+def _per_lane(lab: Lab) -> None:
     with st.expander("Per lane", key="per_lane", on_change="rerun") as per_lane:
         lane_controls.form(st.session_state["lanes"], seen=bool(per_lane.open))
+
+
+def _folded_more(lab: Lab) -> None:
     with st.expander("More", key="more"):
         _more(lab)
-    try:
-        return read(lab), ""
-    except ValueError as error:
-        return None, str(error)
 
 
 def _check_upload(lab: Lab, spec: RaceSpec, name: str) -> None:
@@ -190,7 +231,14 @@ def _more(lab: Lab) -> None:
     _select(devices, "device")
 
 
-def _number(name: str, step: float, width: int = PAIRED, empty: str | None = None) -> None:
+def _number(
+    name: str,
+    step: float,
+    width: int = PAIRED,
+    empty: str | None = None,
+    disabled: bool = False,
+    about: str | None = None,
+) -> None:
     """``empty`` is what an empty field stands for; without it ``read`` refuses an empty field."""
     st.number_input(
         texts.LABELS[name],
@@ -200,7 +248,8 @@ def _number(name: str, step: float, width: int = PAIRED, empty: str | None = Non
         placeholder=empty,
         key=name,
         width=width,
-        help=texts.HELP.get(name),
+        help=about or texts.HELP.get(name),
+        disabled=disabled,
         persist_state="page",
     )
 
@@ -215,3 +264,15 @@ def _select(choices: dict[str, str], name: str) -> None:
         format_func=lambda choice: choices.get(choice, choice),
         help=texts.HELP.get(name),
     )
+
+
+GROUPS: dict[str, Callable[[Lab], None]] = {
+    "preset": _preset,
+    "dataset": _dataset,
+    "model": _model,
+    "lanes": _lanes,
+    "sparsity": _sparsity,
+    "numbers": _numbers,
+    "per_lane": _per_lane,
+    "more": _folded_more,
+}

@@ -17,6 +17,7 @@ from ssam.spec.race import SETTINGS
 
 PAIRED, NARROW = 105, 76  # pixels: two or three fields side by side in the sidebar
 STAGE, GROUP = 1, 4  # what these stand for where they are empty
+KEPT = (*SETTINGS, "stage", "group")  # the controls of a method, by the first half of their keys
 
 
 def fill(lanes: Sequence[LaneSpec]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from app import controls, identity, texts
+from app import classroom, controls, identity, texts
 from app.server import Lab
 from ssam.spec import DATASETS, MODELS, RaceSpec
 from ssam.spec.estimate import estimate_seconds
@@ -16,6 +16,11 @@ from ssam.store.views import ENDED
 
 def describe(spec: RaceSpec) -> str:
     """What is raced, in one line."""
+    return f"{describe_without_seed(spec)} · seed {spec.seed}"
+
+
+def describe_without_seed(spec: RaceSpec) -> str:
+    """What several seeds have in common."""
     parts = [f"{MODELS[spec.model].title} on {_images(spec)}"]
     if spec.train_size:
         parts.append(f"{spec.train_size:,} images")
@@ -23,7 +28,7 @@ def describe(spec: RaceSpec) -> str:
         parts.append(f"{spec.label_noise * 100:g} % wrong labels")
     epochs = f"{spec.epochs} epoch{'s' * (spec.epochs > 1)}"
     budgets = {"gradients": f"{epochs}, equal gradients", "seconds": f"{spec.seconds:g} s a lane"}
-    return " · ".join([*parts, budgets.get(spec.clock, epochs), f"seed {spec.seed}"])
+    return " · ".join([*parts, budgets.get(spec.clock, epochs)])
 
 
 ANALYSES = {
@@ -33,6 +38,7 @@ ANALYSES = {
     "profile": "Profiles",
     "surface": "Surface",
     "fisher": "Fisher information",
+    "anatomy": "Anatomy of a step",
 }
 
 
@@ -63,17 +69,19 @@ def button(lab: Lab, spec: RaceSpec | None, problem: str, shown: Run | None, per
         disabled=spec is None or going,
         on_click=_start,
         args=(lab,),
+        shortcut=classroom.shortcut("S"),
     )
     if spec is None:
         st.error(texts.plain(problem))
     elif going:
         st.caption("This race is under way. Change a setting to start another.")
     else:
-        st.caption(_cost(lab, spec))
+        st.caption(cost(lab, spec))
         st.checkbox("Run alone: step times you can trust", key="exclusive", help=texts.HELP["exclusive"])
 
 
-def _cost(lab: Lab, spec: RaceSpec) -> str:
+def cost(lab: Lab, spec: RaceSpec) -> str:
+    """How long a race will take here."""
     rate = lab.store.rate(spec.device, spec.model)
     sizes = lab.store.image_sizes(spec.data) if spec.data else None
     guess = "" if rate.measured else ", a first guess"
@@ -93,14 +101,17 @@ def _start(lab: Lab) -> None:
 
 def _submit(lab: Lab, spec: RaceSpec, again: bool = False) -> None:
     exclusive = bool(st.session_state.get("exclusive"))
+    person, request_id, own = identity.person(lab), st.session_state["request_id"], classroom.own_seed()
     try:
         submitted = lab.client.submit(
-            spec, st.session_state["request_id"], identity.person(lab), exclusive=exclusive, again=again
+            spec, request_id, person, exclusive=exclusive, again=again, class_code=classroom.code(), own_seed=own
         )
     except (ValueError, RuntimeError) as error:  # a limit is reached, or no runner comes up
         st.session_state["notice"] = f"Not started: {error}."
         return
     st.session_state["run"] = submitted.run_id
+    if own and (run := lab.store.run(submitted.run_id)):
+        st.session_state["seed"] = run.spec.seed
     st.session_state["reused"] = submitted.run_id if submitted.reused else None
     st.session_state["request_id"] = secrets.token_urlsafe(16)
     st.session_state["notice"] = None

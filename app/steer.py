@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from app import history, identity, masks_data, start, texts
+from app import classroom, history, identity, masks_data, start, texts
 from app.server import Lab
 from ssam.store import Person, Run
 from ssam.store.views import ALIVE, ENDED
@@ -14,7 +14,7 @@ def head(lab: Lab, run: Run, person: Person) -> None:
     """What is raced, and the buttons."""
     mine = person.may_steer(run)
     with st.container(key="race_head", horizontal=True, vertical_alignment="center"):
-        st.markdown(f"#### {start.describe(run.spec)}", width="stretch")
+        st.markdown(f"## {start.describe(run.spec)}", width="stretch")
         if run.state in ENDED and run.progress > 0:
             st.download_button(
                 "CSV",
@@ -26,7 +26,7 @@ def head(lab: Lab, run: Run, person: Person) -> None:
                 on_click="ignore",
             )
         if mine:
-            _steering(lab, run)
+            steering(lab, run)
         if run.state in ENDED or not mine:
             st.button("New race", key="new_race", icon=":material/add:", on_click=leave)
     with st.container(key="race_links", horizontal=True, gap="small"):
@@ -35,18 +35,22 @@ def head(lab: Lab, run: Run, person: Person) -> None:
             st.page_link("../pages/masks.py", label="Masks", icon=":material/grid_on:", query_params=here)
         if run.state == "finished":
             st.page_link("../pages/flatness.py", label="Flatness", icon=":material/landscape:", query_params=here)
+            st.page_link(
+                "../pages/anatomy.py", label="Anatomy of a step", icon=":material/footprint:", query_params=here
+            )
     if run.owner != person.owner:
         st.caption(f"Somebody else's race: you {'steer it as a teacher' if mine else 'can watch it'}.")
 
 
-def _steering(lab: Lab, run: Run) -> None:
+def steering(lab: Lab, run: Run) -> None:
+    """The buttons of who may steer the race."""
     # Pause and Resume are two widgets: a browser may send one click twice, with a tick and by itself, and the second would
     # else be taken for a click on the other.
     with st.container(key="pause_race", width="content"):
         if run.state == "paused" or can_go_on(run) or run.want == "pause":
-            _button("Resume", "resume_now", ":material/play_arrow:", lab, lab.client.resume, run)
+            _button("Resume", "resume_now", ":material/play_arrow:", lab, lab.client.resume, run, "P")
         elif run.state not in ENDED:
-            _button("Pause", "pause_now", ":material/pause:", lab, lab.client.pause, run)
+            _button("Pause", "pause_now", ":material/pause:", lab, lab.client.pause, run, "P")
     if run.state not in ENDED:
         _button("Stop", "stop_race", ":material/stop:", lab, lab.client.stop, run)
     if run.state not in (*ALIVE, "queued"):
@@ -55,9 +59,26 @@ def _steering(lab: Lab, run: Run) -> None:
             st.button("Delete it", key="delete_for_good", type="primary", on_click=_delete, args=(lab, run.id))
 
 
-def _button(label: str, key: str, icon: str, lab: Lab, action: Callable[[str, Person], None], run: Run) -> None:
+def _button(
+    label: str,
+    key: str,
+    icon: str,
+    lab: Lab,
+    action: Callable[[str, Person], None],
+    run: Run,
+    shortcut: str | None = None,
+) -> None:
     stopping = run.want == "stop" and run.state in ALIVE
-    st.button(label, key=key, icon=icon, disabled=stopping, on_click=_do, args=(lab, action, run.id))
+    key_of_presenter = classroom.shortcut(shortcut) if shortcut else None
+    st.button(
+        label,
+        key=key,
+        icon=icon,
+        disabled=stopping,
+        on_click=_do,
+        args=(lab, action, run.id),
+        shortcut=key_of_presenter,
+    )
 
 
 def waiting(lab: Lab, run: Run) -> str:

@@ -2,6 +2,7 @@
 
     python -m tests.load --sessions 30 60 --json       # ticks and the race's throughput
     python -m tests.load --sessions 30 --soak 60 --json   # memory over an hour
+    python -m tests.load --sessions 30 --wall --json      # a class that watches its own wall
 
 Starts a server, a runner and a race of its own, or goes to ``--url``, whose home folder must be ``SSAM_HOME``. Measure on a
 quiet machine: client, server and race share its cores, and what ``others`` use is part of the report.
@@ -16,7 +17,7 @@ from contextlib import contextmanager
 
 from ssam.spec import ASSETS
 from ssam.store import Store
-from tests.load import measure
+from tests.load import measure, wall
 from tests.load.lab import Lab, own_lab, racing
 from tests.measure.machine import machine
 
@@ -31,9 +32,15 @@ def main() -> None:
     options.add_argument("--seconds", type=float, default=30.0, help="of every quiet and every loaded stretch")
     options.add_argument("--pairs", type=int, default=5, help="loaded stretches; there is a quiet one around each")
     options.add_argument("--soak", type=float, metavar="MINUTES", help="look at the memory for so long instead")
+    options.add_argument("--wall", action="store_true", help="the class wall instead, for --seconds, without training")
     options.add_argument("--url", help="a server that runs already, with SSAM_HOME as its home folder")
     options.add_argument("--json", action="store_true", help=f"keep the result in {FILE.relative_to(ASSETS.parent)}")
     asked = options.parse_args()
+    if asked.wall:
+        about = {"command": f"python -m tests.load {' '.join(sys.argv[1:])}", **machine()}
+        for count in asked.sessions:
+            _report(f"wall of {count}", about | wall.measure(count, asked.seconds), asked.json)
+        return
     with lab(asked.url) as ready:
         command = f"python -m tests.load {' '.join(sys.argv[1:])}"
         about = {"command": command, **machine(), "threads": _threads(ready)}
@@ -42,10 +49,14 @@ def main() -> None:
                 name, result = f"soak of {count}", asyncio.run(measure.soak(ready, count, asked.soak))
             else:
                 name, result = str(count), asyncio.run(measure.measure(ready, count, asked.seconds, asked.pairs))
-            print(json.dumps({name: {key: value for key, value in result.items() if key != "samples"}}, indent=1))
-            if asked.json:
-                known = json.loads(FILE.read_text(encoding="utf-8")) if FILE.exists() else {}
-                FILE.write_text(json.dumps(known | {name: about | result}, indent=1) + "\n", encoding="utf-8")
+            _report(name, about | result, asked.json)
+
+
+def _report(name: str, result: dict, keep: bool) -> None:
+    print(json.dumps({name: {key: value for key, value in result.items() if key != "samples"}}, indent=1))
+    if keep:
+        known = json.loads(FILE.read_text(encoding="utf-8")) if FILE.exists() else {}
+        FILE.write_text(json.dumps(known | {name: result}, indent=1) + "\n", encoding="utf-8")
 
 
 @contextmanager

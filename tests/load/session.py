@@ -43,7 +43,7 @@ class Timer:
 
 @dataclass
 class Session:
-    """A tab that shows ``address?query``. ``open`` it, let it ``tick`` as often as wanted, ``close`` it.
+    """A tab that shows ``address/page?query``. ``open`` it, let it ``tick`` as often as wanted, ``close`` it.
 
     ``ticks`` are those sent so far, ``received`` counts bytes, ``errors`` are one line each: what a reader would have seen as
     an error, and breaches of the protocol. ``last`` is the message that was sent last.
@@ -51,6 +51,7 @@ class Session:
 
     address: str
     query: str
+    page: str = ""  # its path; the race page has none
     ticks: list[Tick] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     received: int = 0
@@ -108,11 +109,12 @@ class Session:
         message = BackMsg()
         rerun = message.rerun_script
         rerun.query_string, rerun.page_script_hash = self.query, self._page
+        rerun.page_name = "" if self._page else self.page
         rerun.fragment_id, rerun.is_auto_rerun = fragment, bool(fragment)
         rerun.widget_states.widgets.extend(self._widgets.values())
         rerun.cached_message_hashes.extend(self._cached)
         context = rerun.context_info
-        context.timezone, context.locale, context.url = "UTC", "en-US", f"{self.address}/"
+        context.timezone, context.locale, context.url = "UTC", "en-US", f"{self.address}/{self.page}"
         context.color_scheme = "light"
         context.timezone_offset, context.is_embedded = 0, False
         self.last = message.SerializeToString()

@@ -1,0 +1,102 @@
+"""The class wall: the races under one class code, read once for all who watch and grouped by what is raced.
+
+Of one setting and seed one race counts, however often it was run: on the same machine it gives the same numbers, so another run of
+it is not another observation.
+"""
+
+import json
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import streamlit as st
+
+from app import wall_told
+from app.server import Lab
+from app.wall_told import Entry, Group
+from ssam.store import Store
+from ssam.store.classes import seedless
+from ssam.store.views import ALIVE, ENDED, ClassRace, LaneCourse
+
+PACE = 2.0  # seconds between two ticks
+KEPT = 50  # classes whose newest wall is kept
+MOST = 300  # races, the newest, that a wall shows
+
+
+@dataclass(frozen=True)
+class Wall:
+    """A class at one moment (``at``, monotonic): its groups, the one with the most seeds first."""
+
+    code: str
+    groups: tuple[Group, ...]
+    at: float
+    _told: dict[str, str] = field(default_factory=dict)
+
+    def told(self, group: Group) -> str:
+        """What the panel is told of a group, as JSON; put together for the first who asks."""
+        if group.key not in self._told:
+            self._told[group.key] = json.dumps(wall_told.group(group))
+        return self._told[group.key]
+
+
+class Walls:
+    """The newest wall of each class. A class that watches its wall has it read once a tick, not once a reader; and races that have
+    ended are read once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._newest: dict[str, Wall] = {}
+        self._ended: dict[str, dict[int, tuple[float | None, list[LaneCourse]]]] = {}  # by class, then the race's key
+
+    def look(self, store: Store, code: str) -> Wall:
+        with self._lock:
+            wall = self._newest.pop(code, None)
+            if wall is None or time.monotonic() - wall.at >= PACE / 2:
+                wall = Wall(code, self._groups(store, code), time.monotonic())
+            self._newest[code] = wall  # the last one again
+            while len(self._newest) > KEPT:
+                oldest = next(iter(self._newest))
+                del self._newest[oldest], self._ended[oldest]
+            return wall
+
+    def _groups(self, store: Store, code: str) -> tuple[Group, ...]:
+        races = store.class_races(code, MOST)
+        known = self._ended.get(code, {})
+        fresh = {
+            race.key: known[race.key][1]
+            for race in races
+            if race.state in ENDED and race.key in known and known[race.key][0] == race.ended
+        }
+        courses = fresh | store.class_courses([race.key for race in races if race.key not in fresh])
+        self._ended[code] = {race.key: (race.ended, courses.get(race.key, [])) for race in races if race.state in ENDED}
+        return grouped(races, courses)
+
+
+def grouped(races: Sequence[ClassRace], courses: dict[int, list[LaneCourse]]) -> tuple[Group, ...]:
+    """The races by their settings apart from the seed, one for each seed."""
+    groups: dict[str, dict[int, list[ClassRace]]] = {}
+    for race in races:
+        groups.setdefault(seedless(race.spec), {}).setdefault(race.spec.seed, []).append(race)
+    made = []
+    for key, seeds in groups.items():
+        chosen = sorted((min(same, key=_counts_first) for same in seeds.values()), key=lambda race: race.key)
+        spec = chosen[0].spec.model_copy(update={"data": None})  # a file's name may tell whose it is
+        entries = tuple(Entry(race, tuple(courses.get(race.key, ()))) for race in chosen)
+        made.append(Group(key[:8], spec, entries))
+    return tuple(sorted(made, key=lambda group: len(group.entries), reverse=True))
+
+
+def _counts_first(race: ClassRace) -> tuple[bool, bool, int]:
+    """Of several races with one seed: a finished one, else one under way, else the first."""
+    return race.state != "finished", race.state not in (*ALIVE, "queued", "paused"), race.key
+
+
+@st.cache_resource(show_spinner=False)
+def _walls() -> Walls:
+    return Walls()
+
+
+def look(lab: Lab, code: str) -> Wall:
+    """The wall as it is now, or was less than half a tick ago."""
+    return _walls().look(lab.store, code)

@@ -1,0 +1,19 @@
+"""For teachers: links for a class, and the guide to a lesson of 45 minutes."""
+
+import streamlit as st
+
+from app import address, classroom, link_builder, presenter, server, texts
+
+address.leave()
+lab = server.lab()
+classroom.bar(lab, switch=False)
+st.markdown("## For teachers")
+st.markdown(texts.TEACH)
+build, guide = st.columns([3, 2], gap="large")
+with build, st.container(border=True, key="link_builder"):
+    st.markdown("### A link for the class")
+    link_builder.form()
+with guide:
+    st.markdown(texts.TEACH_KEYS.format(keys=presenter.table()))
+with st.expander("Teacher's guide: 45 minutes", key="guide"), st.container(width=860):
+    st.markdown(texts.guide())

@@ -1,0 +1,71 @@
+"""The class wall: everyone's races under one class code on one plot, while they run."""
+
+import streamlit as st
+
+from app import address, classroom, identity, links, server, texts, wall, wall_panel, wall_told
+from app.server import Lab
+from ssam.store import Person
+
+PAGE = "wall"
+
+
+def enter(problem: str) -> None:
+    """Without a class: asks for its code."""
+    st.markdown("## Class wall")
+    st.markdown(texts.WALL)
+    with st.form("join", width=340):
+        typed = st.text_input("Class code", key="typed_code", max_chars=40, placeholder="MAY-7KQ")
+        if st.form_submit_button("Show the wall"):
+            problem = classroom.join(typed)
+            if not problem:
+                st.rerun()
+    if problem:
+        st.error(texts.plain(problem))
+
+
+def show(lab: Lab, person: Person, code: str) -> None:
+    """The wall of a class; runs again on its own."""
+    found = wall.look(lab, code)
+    if not found.groups:
+        st.info("No race of this class yet. One appears here as soon as somebody has started it.")
+        return
+    known = {group.key: group for group in found.groups}
+    if st.session_state.get("wall_group") not in known:
+        st.session_state["wall_group"] = found.groups[0].key
+    if len(known) > 1:
+        st.selectbox(
+            "Races with the same settings",
+            list(known),
+            key="wall_group",
+            format_func=lambda key: f"{wall_told.title(known[key])} ({len(known[key].entries)})",
+            persist_state="session",
+        )
+    group = known[st.session_state["wall_group"]]
+    if len(known) == 1:
+        st.caption(wall_told.title(group))
+    mine = wall_told.mine(group, person)
+    wall_panel.draw(found.told(group), mine, wall_told.my_words(group, mine))
+    if mine:
+        own = {"run": group.entries[mine[-1]].race.id}
+        st.page_link("../pages/race.py", label="My race", icon=":material/flag:", query_params=own)
+
+
+address.leave()
+lab = server.lab()
+person = identity.person(lab)
+problem = ""
+if address.moved(PAGE):
+    said, rest = links.split(dict(st.query_params))
+    problem = classroom.take(said)
+    if rest and not problem:
+        problem = f"In the address: {next(iter(rest))[:40]!r} is no setting here; allowed: class, view."
+if code := classroom.code():
+    classroom.bar(lab, on_wall=True)
+    address.put({name: value for name, value in classroom.words().items() if name in ("class", "view")}, PAGE)
+    if problem:
+        st.warning(texts.plain(problem))
+    st.fragment(show, run_every=wall.PACE)(lab, person, code)
+    with st.expander("How this is counted"):
+        st.markdown(texts.WALL_COUNTED)
+else:
+    enter(problem)

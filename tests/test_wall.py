@@ -1,0 +1,372 @@
+"""The class wall: its statistics against slow twins, what counts, what the others are told, and the page."""
+
+import itertools
+import json
+import math
+import random
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+from streamlit.testing.v1 import AppTest
+
+from app import wall, wall_statistics, wall_told
+from app.server import Lab
+from app.wall import Walls
+from app.wall_told import Group
+from ssam.jobs.client import Client
+from ssam.spec import parse_spec, preset
+from ssam.store import Person, Store
+from tests import fake_class
+from tests.fake_class import CODE, SPEC
+from tests.people import ALICE, BOB, SESSION, owner
+from tests.test_security import quick
+
+ROOT = Path(__file__).resolve().parents[1]
+VALUES = some.lists(some.integers(-50, 50).map(float), min_size=1, max_size=12)
+
+# Statistics
+
+
+@given(VALUES, some.floats(0, 1))
+@quick
+def test_quantiles_are_numpys(values: list[float], share: float) -> None:
+    assert wall_statistics.quantile(values, share) == pytest.approx(float(np.quantile(values, share)), abs=1e-9)
+
+
+@pytest.mark.parametrize("n", range(1, 13))
+def test_the_sign_test_counts_all_throws_of_the_coin(n: int) -> None:
+    throws = [sum(throw) for throw in itertools.product((0, 1), repeat=n)]
+    for wins in range(n + 1):
+        as_one_sided = sum(abs(heads - n / 2) >= abs(wins - n / 2) for heads in throws)
+        assert wall_statistics.sign_test(wins, n - wins) == pytest.approx(as_one_sided / len(throws))
+    assert wall_statistics.sign_test(0, 0) == 1.0
+
+
+def test_fewest_is_where_the_sign_test_can_tell() -> None:
+    n = wall_statistics.FEWEST
+    assert wall_statistics.sign_test(n, 0) < wall_statistics.LEVEL <= wall_statistics.sign_test(n - 1, 0)
+    values = [float(number) for number in range(n)]
+    assert wall_statistics.median_interval(values) == (values[0], values[-1])
+    assert wall_statistics.median_interval(values[:-1]) is None
+
+
+@pytest.mark.parametrize("n", range(6, 13))
+def test_the_interval_covers_the_median_as_often_as_it_says(n: int) -> None:
+    """Each value is above or below the true median like a fair coin; the interval misses it where too few are on one side."""
+    low, high = wall_statistics.median_interval([float(number) for number in range(n)]) or (0.0, 0.0)
+    left, right = int(low), int(high)
+    covered = sum(left < sum(throw) <= right for throw in itertools.product((0, 1), repeat=n)) / 2**n
+    assert covered >= 1 - wall_statistics.LEVEL
+    narrower = sum(left + 1 < sum(throw) <= right - 1 for throw in itertools.product((0, 1), repeat=n)) / 2**n
+    assert narrower < 1 - wall_statistics.LEVEL, "it is the narrowest that does"
+
+
+@given(some.lists(some.dictionaries(some.integers(1, 6).map(float), some.integers(0, 100).map(float)), max_size=8))
+@quick
+def test_a_band_is_the_quartiles_at_each_epoch(curves: list[dict[float, float]]) -> None:
+    rows = {row[0]: row[1:] for row in wall_statistics.band(curves)}
+    for epoch in range(1, 7):
+        reached = [curve[epoch] for curve in curves if epoch in curve]
+        assert (epoch in rows) == (len(reached) >= wall_statistics.FEWEST_DRAWN)
+        if epoch in rows:
+            assert rows[epoch] == pytest.approx((len(reached), *np.quantile(reached, [0.25, 0.5, 0.75])))
+
+
+@given(some.dictionaries(some.integers(0, 12), some.integers(60, 90).map(float), min_size=1), some.randoms())
+@quick
+def test_lanes_are_compared_seed_by_seed(lane: dict[int, float], chance: random.Random) -> None:
+    other = {seed: value + chance.choice((-1.0, 0.0, 2.0)) for seed, value in lane.items() if chance.random() < 0.8}
+    compared = wall_statistics.compare(lane, other)
+    pairs = [lane[seed] - other[seed] for seed in other]
+    if compared is None:
+        assert not pairs
+        return
+    assert (compared.pairs, compared.wins, compared.losses) == (
+        len(pairs),
+        len([d for d in pairs if d > 0]),
+        len([d for d in pairs if d < 0]),
+    )
+    assert compared.median == pytest.approx(float(np.median(pairs)))
+    assert compared.tells == (compared.pairs >= 6 and compared.p < 0.05)
+
+
+def test_places_count_from_the_largest() -> None:
+    assert [wall_statistics.rank([3.0, 1.0, 3.0, 2.0], value) for value in (3.0, 2.0, 1.0)] == [1, 3, 4]
+
+
+# What counts
+
+
+def look(store: Store) -> tuple[Group, ...]:
+    return Walls().look(store, CODE).groups
+
+
+def test_races_with_other_settings_are_never_mixed(store: Store) -> None:
+    fake_class.furnish(store, 3)
+    rho = SPEC.model_copy(update={"rho": 0.3})
+    fake_class.finish(store, "zoe", 0, spec=rho)
+    fake_class.finish(store, "zoe", 0, code="OTHER")
+    groups = look(store)
+    assert [(group.spec.rho, len(group.entries)) for group in groups] == [(0.2, 3), (0.3, 1)]
+    assert groups[0].key != groups[1].key
+
+
+def test_a_seed_counts_once_the_finished_one_first(store: Store) -> None:
+    begun = fake_class.begin(store, "ada", 7)
+    finished = fake_class.finish(store, "ben", 7)
+    fake_class.finish(store, "cleo", 7)
+    fake_class.finish(store, "dora", 8)
+    (group,) = look(store)
+    assert [(entry.race.owner, entry.race.spec.seed) for entry in group.entries] == [("ben", 7), ("dora", 8)]
+    assert finished != begun
+
+
+def test_stopped_and_diverged_ones_are_named_and_not_counted(store: Store) -> None:
+    from ssam.spec.events import LaneEnded
+
+    fake_class.furnish(store, 3)
+    stopped = fake_class.begin(store, "zoe", 10)
+    fake_class.advance(store, stopped, range(1, 9))
+    assert store.move(stopped, ("running",), "stopped")
+    diverged = fake_class.begin(store, "yan", 11)
+    with store.writer(diverged) as writer:
+        writer.add(LaneEnded("sam", 5, "diverged"))
+    (group,) = look(store)
+    assert wall_told.counts(group) == "5 seeds · 3 finished · 1 under way · 1 stopped or failed, not counted"
+    assert wall_told.row(group, 1)[:2] == ["SAM", "3 (1 diverged)"]
+    assert wall_told.row(group, 0)[:2] == ["SGD", "3"]
+
+
+def test_the_table_is_that_of_the_results(store: Store) -> None:
+    fake_class.furnish(store, 8)
+    (group,) = look(store)
+    sgd, sam = (
+        [100 * fake_class.accuracy(method, seed, SPEC.epochs, SPEC.epochs) for seed in range(8)]
+        for method in ("sgd", "sam")
+    )
+    low, middle, high = np.quantile(sam, [0.25, 0.5, 0.75])
+    leads = sorted(a - b for a, b in zip(sam, sgd, strict=True))
+    assert wall_told.row(group, 1) == [
+        "SAM",
+        "8",
+        f"{middle:.1f} %",
+        f"{low:.1f} to {high:.1f} %",
+        f"+{np.median(leads):.1f}",
+        f"+{leads[0]:.1f} to +{leads[-1]:.1f}",  # of eight: 99 %, the next narrower would have 93 %
+    ]
+    assert wall_told.row(group, 0)[4:] == ["–", "–"]
+    told = wall_told.group(group)
+    assert told["verdicts"][0] == "SAM beat SGD in 8 of 8, sign test p\u00a0=\u00a00.008."
+
+
+def differ(wins: int, of: int) -> wall_statistics.Compared:
+    compared = wall_statistics.compare(
+        dict.fromkeys(range(of), 80.0), {n: 79.0 if n < wins else 81.0 for n in range(of)}
+    )
+    assert compared
+    return compared
+
+
+@pytest.mark.parametrize(
+    ("wins", "of", "said"),
+    [
+        (3, 3, "A beat B in 3 of 3. Not enough seeds to tell: it takes at least 6."),
+        (6, 6, "A beat B in 6 of 6, sign test p = 0.031."),
+        (9, 15, "A beat B in 9 of 15, sign test p = 0.61. Not enough to tell them apart."),
+        (27, 30, "A beat B in 27 of 30, sign test p < 0.001."),
+        (0, 30, "A beat B in 0 of 30, sign test p < 0.001."),
+    ],
+)
+def test_what_the_seeds_tell_is_said(wins: int, of: int, said: str) -> None:
+    assert wall_told.verdict("A", "B", differ(wins, of)).replace("\u00a0", " ") == said
+
+
+def test_my_run_becomes_one_of_many(store: Store) -> None:
+    fake_class.furnish(store, 12, me="me")
+    (group,) = look(store)
+    leads = group.differences(1)
+    place = sorted(leads.values(), reverse=True).index(leads[0]) + 1
+    (mine,) = wall_told.mine(group, Person("me"))
+    said = wall_told.my_words(group, [mine])
+    assert said[0] == (
+        f"Seed 0: your SAM − SGD difference is {wall_told.signed(leads[0])}, the class's median is "
+        f"{wall_told.signed(float(np.median(list(leads.values()))))}, yours is the {wall_told.place_of(place)} of 12."
+    )
+    assert len(said) == 3
+    assert wall_told.mine(group, Person("stranger")) == []
+
+
+def floats(text: str) -> Sequence[float]:
+    import base64
+
+    return np.frombuffer(base64.b64decode(text), dtype="<f4").tolist()
+
+
+def test_every_seed_has_its_line(store: Store) -> None:
+    fake_class.furnish(store, 4)
+    part = fake_class.begin(store, "zoe", 20)
+    fake_class.advance(store, part, range(1, 6))
+    fake_class.begin(store, "yan", 21)
+    told = wall_told.group(look(store)[0])
+    assert told["seeds"] == [0, 1, 2, 3, 20, 21]
+    sam = told["lanes"][1]
+    assert sam["lengths"] == [15, 15, 15, 15, 5, 0]
+    y = floats(sam["y"])
+    assert y[60:65] == pytest.approx(
+        [100 * fake_class.accuracy("sam", 20, epoch, 15) for epoch in range(1, 6)], abs=1e-3
+    )
+    assert sam["band"]["n"] == [5] * 5 + [4] * 10
+    assert sam["differences"]["values"][4:] == [None, None]
+    assert told["lanes"][0]["differences"] is None
+
+
+def test_long_races_are_thinned_to_their_end(store: Store) -> None:
+    fake_class.furnish(store, 3)
+    long = SPEC.model_copy(update={"epochs": 200})
+    for seed in range(3):
+        fake_class.finish(store, "zoe", seed, spec=long)
+    told = next(wall_told.group(group) for group in look(store) if group.spec.epochs == 200)
+    lane = told["lanes"][1]
+    assert max(lane["lengths"]) <= wall_told.POINTS + 1
+    assert floats(lane["x"])[lane["lengths"][0] - 1] == 200
+    assert len(lane["band"]["x"]) <= wall_told.POINTS + 1
+
+
+# For all who watch, once
+
+
+def test_all_who_watch_share_one_wall_and_ended_races_are_read_once(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, asked = SimpleNamespace(now=100.0), []
+    monkeypatch.setattr(wall, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    read = Store.class_courses
+    monkeypatch.setattr(Store, "class_courses", lambda self, keys: asked.append(len(keys)) or read(self, keys))
+    fake_class.furnish(store, 5)
+    under_way = fake_class.begin(store, "zoe", 9)
+    walls = Walls()
+    first = walls.look(store, CODE)
+    assert all(walls.look(store, CODE) is first for _ in range(30))
+    assert first.told(first.groups[0]) is first.told(first.groups[0])
+    clock.now += 0.6 * wall.PACE
+    assert walls.look(store, CODE) is not first
+    assert asked == [6, 1]
+    fake_class.advance(store, under_way, range(1, 16))
+    clock.now += wall.PACE
+    (group,) = walls.look(store, CODE).groups
+    assert group.entries[-1].lanes[0].result is not None
+    clock.now += wall.PACE
+    walls.look(store, CODE)
+    assert asked == [6, 1, 1, 0]
+    for number in range(wall.KEPT + 5):
+        walls.look(store, f"CLASS-{number}")
+    assert len(walls._newest) == len(walls._ended) == wall.KEPT
+
+
+# Privacy
+
+
+def test_the_others_learn_neither_whose_a_race_is_nor_its_address(store: Store) -> None:
+    ids = fake_class.furnish(store, 4)
+    mine = fake_class.finish(store, owner(ALICE), 50)
+    zipped = parse_spec({"dataset": "images", "data": "anna-smith-0123456789abcdef.zip"})
+    group = look(store)[0]
+    app = page(ALICE)
+    (component,) = [part for part in app.get("bidi_component") if "ssam_wall" in part.proto.component_name]
+    sent = bytes(component.proto.bytes).decode() or str(component.proto)
+    for secret in [*ids, mine, owner(ALICE), "student"]:
+        assert secret not in sent
+        assert secret not in json.dumps(wall_told.group(group))
+    assert '"mine": [4]' in sent
+    assert "Seed 50: your SAM" in sent
+    images = wall.grouped([store.class_races(CODE)[0].__class__(1, "id", "anna", zipped, "queued", None)], {})
+    assert "anna" not in wall_told.title(images[0])
+
+
+def test_a_stranger_is_told_the_same_but_for_what_is_their_own(store: Store) -> None:
+    fake_class.furnish(store, 3, me=owner(ALICE))
+    sent = {}
+    for token in (ALICE, BOB):
+        (component,) = [part for part in page(token).get("bidi_component") if "ssam_wall" in part.proto.component_name]
+        sent[token] = json.loads(bytes(component.proto.bytes).decode())
+    own = ("mine", "words")
+    assert {name: value for name, value in sent[ALICE].items() if name not in own} == {
+        name: value for name, value in sent[BOB].items() if name not in own
+    }
+    assert sent[ALICE]["mine"] == [0]
+    assert sent[BOB]["mine"] == sent[BOB]["words"] == []
+
+
+# The page
+
+
+def page(token: str = ALICE, **address: str) -> AppTest:
+    app = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=30)
+    app.session_state[SESSION] = token
+    app.session_state["class_code"] = CODE
+    app.switch_page("../pages/wall.py")
+    for name, value in address.items():
+        app.query_params[name] = value
+    app.run()
+    assert not app.exception
+    return app
+
+
+def test_a_class_without_races_says_so(store: Store) -> None:
+    assert any("No race of this class yet" in info.value for info in page().info)
+
+
+def test_a_code_can_be_typed(store: Store) -> None:
+    fake_class.furnish(store, 2)
+    app = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=30)
+    app.switch_page("../pages/wall.py").run()
+    app.text_input(key="typed_code").set_value("x")
+    app.button[0].click().run()
+    assert "class code 'x'" in app.error[0].value.replace("\\", "")
+    app.text_input(key="typed_code").set_value("may-7kq")
+    app.button[0].click().run()
+    assert not app.exception
+    assert any(CODE in text.value for text in app.markdown)
+    assert app.get("bidi_component")
+
+
+def test_groups_can_be_chosen(store: Store) -> None:
+    fake_class.furnish(store, 3)
+    fake_class.finish(store, "zoe", 0, spec=preset("quick").spec.model_copy(update={"lanes": SPEC.lanes}))
+    app = page()
+    box = app.selectbox(key="wall_group")
+    assert len(box.options) == 2
+    assert box.options[0].endswith("(3)")
+    box.select_index(1).run()
+    assert not app.exception
+    (component,) = [part for part in app.get("bidi_component") if "ssam_wall" in part.proto.component_name]
+    assert json.loads(bytes(component.proto.bytes).decode())["seeds"] == [0]
+
+
+def test_a_word_that_an_address_cannot_have_is_told(store: Store) -> None:
+    app = page(**{"class": CODE, "colour": "red"})
+    assert "'colour' is no setting here" in app.warning[0].value.replace("\\", "")
+
+
+def test_the_lab_counts_races_of_a_class(store: Store) -> None:
+    fake_class.furnish(store, 2, me=owner(ALICE))
+    assert any("1 race of yours" in caption.value for caption in page().caption)
+    assert Lab(store, Client(store)).store.class_count(CODE, owner(ALICE)) == 1
+
+
+def test_numbers_are_written_as_people_write_them() -> None:
+    assert [wall_told.signed(value) for value in (3.14, -3.14, 0.04, -0.04, None)] == [
+        "+3.1",
+        "−3.1",
+        "0.0",
+        "0.0",
+        "–",
+    ]
+    assert [re.sub("\u00a0", " ", wall_told.small(p)) for p in (1e-9, 0.0312, 0.61)] == ["< 0.001", "= 0.031", "= 0.61"]
+    assert math.isclose(wall_statistics.quantile([1.0], 0.3), 1.0)

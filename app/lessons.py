@@ -1,0 +1,183 @@
+"""Where a reader is in the lessons: the address, the steps, what they predicted, and their points. Kept for the session only."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import streamlit as st
+
+from app import address, classroom, links
+from ssam.spec import RaceSpec
+from ssam.spec.lessons import FOLDER, STEPS, Lesson, lessons
+from ssam.store import Store
+
+PAGE = "lessons"
+STAKES = {1: "1 · a guess", 2: "2 · fairly sure", 3: "3 · certain"}
+WORDS = ("lesson", "step", "run")  # of an address here
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One answer: the place of the choice, from 1, and the points on it. Right, they are won; wrong, they are lost."""
+
+    choice: int
+    stake: int
+
+    def points(self, answer: int) -> int:
+        """
+        >>> Prediction(2, 3).points(answer=2), Prediction(2, 3).points(answer=1)
+        (3, -3)
+        """
+        return self.stake if self.choice == answer else -self.stake
+
+
+def arrive(store: Store, known: dict[str, Lesson]) -> None:
+    """Takes the lesson, the step and the race out of the address, and what it says of a class; keeps one line about what could not
+    be read. Who has the address of a reveal wants to see it."""
+    common, words = links.split(dict(st.query_params))
+    problem = classroom.take(common)
+    st.session_state["lesson"] = st.session_state["lesson_asked"] = None
+    try:
+        _take(store, known, words)
+    except ValueError as error:
+        problem = problem or f"In the address: {error}."
+    st.session_state["lesson_notice"] = problem
+
+
+def _take(store: Store, known: dict[str, Lesson], words: dict[str, str]) -> None:
+    if unknown := [name for name in words if name not in WORDS]:
+        raise ValueError(f"{unknown[0][:40]!r} is no setting here; allowed: {', '.join(WORDS)}")
+    name = words.get("lesson")
+    if name is None:
+        if words:
+            raise ValueError(f"{next(iter(words))} needs a lesson; lessons are {', '.join(known)}")
+        return
+    if name not in known:
+        raise ValueError(f"lesson {name[:40]!r} must be one of {', '.join(known)}")
+    st.session_state["lesson"] = name
+    if "step" in words:
+        step = _step(words["step"])
+        if step in ("reveal", "next"):
+            _kept("lesson_seen", name, True)
+        _kept("lesson_steps", name, step)
+    if run_id := words.get("run"):
+        run = store.run(run_id)
+        if run is None or run.analysis is not None or not is_of(known[name], run.spec):
+            raise ValueError(f"run {run_id[:40]!r} is no race of this lesson")
+        remember(name, run_id)
+
+
+def _step(said: str) -> str:
+    """A step by its name, or by its place from 1."""
+    if said in STEPS:
+        return said
+    if said.isascii() and said.isdigit() and len(said) == 1 and 1 <= int(said) <= len(STEPS):
+        return STEPS[int(said) - 1]
+    raise ValueError(f"step {said[:40]!r} must be one of {', '.join(STEPS)}, or 1 to {len(STEPS)}")
+
+
+def write() -> None:
+    """Puts the shown lesson into the address bar, with what belongs to the class."""
+    said = {}
+    if name := st.session_state["lesson"]:
+        said = {"lesson": name, "step": step(name)}
+        if own := runs(name):
+            said["run"] = own[-1]
+    address.put(said | classroom.words(), PAGE)
+
+
+def is_of(lesson: Lesson, spec: RaceSpec) -> bool:
+    """Whether a race is the lesson's, whatever its seed and device."""
+    same = {"seed": 0, "device": "auto"}
+    return spec.model_copy(update=same) == lesson.spec.model_copy(update=same)
+
+
+def step(name: str) -> str:
+    """Where the reader is in a lesson."""
+    return str(st.session_state.get("lesson_steps", {}).get(name, STEPS[0]))
+
+
+def go(name: str, wanted: str, anyway: bool = False) -> None:
+    """Moves on to a step. Before a prediction the reveal is not shown unless the reader wants it ``anyway``: they are asked."""
+    st.session_state["lesson_asked"] = None
+    if wanted in ("reveal", "next") and not (predictions(name) or has_seen(name) or anyway):
+        st.session_state["lesson_asked"] = wanted
+        return
+    if wanted in ("reveal", "next"):
+        _kept("lesson_seen", name, True)
+    _kept("lesson_steps", name, wanted)
+
+
+def neighbours(name: str, known: dict[str, Lesson]) -> tuple[Lesson | None, Lesson | None]:
+    """The lessons before and after."""
+    names = list(known)
+    at = names.index(name)
+    before = known[names[at - 1]] if at else None
+    return before, known[names[at + 1]] if at + 1 < len(names) else None
+
+
+def predictions(name: str) -> tuple[Prediction, ...]:
+    """What was predicted in a lesson, one for each question; empty before."""
+    return tuple(st.session_state.get("lesson_predictions", {}).get(name, ()))
+
+
+def has_seen(name: str) -> bool:
+    """Whether its reveal has been shown."""
+    return bool(st.session_state.get("lesson_seen", {}).get(name))
+
+
+def commit(lesson: Lesson) -> None:
+    """Takes the form's choices as the prediction, for good, and goes on to the race; says what is missing where something is."""
+    numbers = range(1, len(lesson.questions) + 1)
+    chosen = [
+        (st.session_state.get(f"choice_{lesson.name}_{at}"), st.session_state.get(f"stake_{lesson.name}_{at}"))
+        for at in numbers
+    ]
+    if any(choice is None or stake is None for choice, stake in chosen):
+        st.session_state["lesson_missing"] = lesson.name
+        return
+    st.session_state["lesson_missing"] = None
+    if not predictions(lesson.name) and not has_seen(lesson.name):
+        made = tuple(Prediction(int(choice), int(stake)) for choice, stake in chosen)  # type: ignore[arg-type]
+        _kept("lesson_predictions", lesson.name, made)
+    go(lesson.name, "watch")
+
+
+def points(known: dict[str, Lesson]) -> tuple[int, int]:
+    """The points of all revealed predictions, and of how many questions."""
+    won = [
+        prediction.points(question.answer)
+        for lesson in known.values()
+        if has_seen(lesson.name)
+        for prediction, question in zip(predictions(lesson.name), lesson.questions, strict=False)
+    ]
+    return sum(won), len(won)
+
+
+def runs(name: str) -> list[str]:
+    """The races that were started, or came with the address, in this session; the newest last."""
+    return list(st.session_state.get("lesson_runs", {}).get(name, ()))
+
+
+def remember(name: str, run_id: str) -> None:
+    """Makes a race the newest of a lesson."""
+    _kept("lesson_runs", name, [*(known for known in runs(name) if known != run_id), run_id])
+
+
+def forget(name: str, run_id: str) -> None:
+    """The race is gone."""
+    _kept("lesson_runs", name, [known for known in runs(name) if known != run_id])
+
+
+def _kept(what: str, name: str, value: object) -> None:
+    st.session_state[what] = {**st.session_state.get(what, {}), name: value}
+
+
+@lru_cache(maxsize=2)
+def _read(folder: Path, when: int) -> dict[str, Lesson]:
+    return lessons(folder)
+
+
+def everything() -> dict[str, Lesson]:
+    """All lessons by name. Their files are read again once one has changed. Raises ValueError, one line, for one that is not right."""
+    return _read(FOLDER, max((path.stat().st_mtime_ns for path in FOLDER.iterdir()), default=0))

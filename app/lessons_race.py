@@ -1,0 +1,150 @@
+"""A lesson's race: the recorded one played back, or the learner's own, run for real and shown as it is trained."""
+
+import secrets
+
+import streamlit as st
+
+from app import classroom, history, identity, lessons, lessons_evidence, live, recorded, start, steer, texts
+from app.server import Lab
+from ssam.spec import RaceSpec, parse_spec
+from ssam.spec.lessons import Lesson
+from ssam.store import Person, Run
+from ssam.store.views import ENDED
+
+KEY = "lesson_race"
+SHOWN = {"own": "Your race", "recorded": "Recorded race"}
+
+
+def draw(lab: Lab, person: Person, lesson: Lesson) -> None:
+    """The button that starts a race, then the race: the newest of the learner's, or the recorded one."""
+    run = newest(lab, lesson)
+    is_recorded = lesson.recorded in recorded.names()
+    with st.container(key="lesson_start", horizontal=True, vertical_alignment="bottom", gap="small"):
+        _button(lab, person, lesson, run)
+        if run and is_recorded:
+            st.space("stretch")
+            st.session_state.setdefault(KEY, "own")
+            shown = str(
+                st.segmented_control(
+                    "Which race", list(SHOWN), key=KEY, required=True, format_func=SHOWN.__getitem__,
+                    label_visibility="collapsed", persist_state="session",
+                )
+            )  # fmt: skip
+        else:
+            shown = "own" if run else "recorded"
+    st.caption(_said(lab, lesson, run))
+    if run and shown == "own":
+        found = live.look(lab, run.id, fresh=True)
+        pace = live.pace(found.run, found.window) if found else None
+        st.fragment(_race, run_every=pace)(lab, person, lesson.name, run.id, pace)
+        history.result(run)
+    elif is_recorded:
+        recorded.draw(lesson.recorded)
+    else:
+        st.info("No race of this lesson has been recorded. Run it: it takes the settings of the lesson.")
+
+
+def _race(lab: Lab, person: Person, name: str, run_id: str, pace: float | None) -> None:
+    """The learner's race; runs again on its own every ``pace`` seconds."""
+    look = live.look(lab, run_id)
+    if look is None or lessons.runs(name)[-1:] != [run_id]:
+        st.rerun()
+    lab.client.keep_runner()  # it may have died since the page was opened
+    with st.container(key="lesson_head", horizontal=True, vertical_alignment="center", gap="small"):
+        whose = "Your race" if look.run.owner == person.owner else "Somebody else's race"
+        st.markdown(f"**{whose}** · seed {look.run.spec.seed}", width="stretch")
+        if person.may_steer(look.run):
+            steer.steering(lab, look.run)
+    live.draw(lab.store, look)
+    history.log(lab, look.run, person)
+    if live.pace(look.run, look.window) != pace:
+        st.rerun()
+
+
+def newest(lab: Lab, lesson: Lesson) -> Run | None:
+    """The learner's newest race of a lesson that is still there."""
+    for run_id in reversed(lessons.runs(lesson.name)):
+        if run := lab.store.run(run_id):
+            return run
+        lessons.forget(lesson.name, run_id)
+    return None
+
+
+def own(lab: Lab, lesson: Lesson) -> lessons_evidence.Rows:
+    """What the learner's finished races of a lesson say, by seed."""
+    found: lessons_evidence.Rows = {}
+    for run_id in lessons.runs(lesson.name):
+        run, window = lab.store.run(run_id), lab.store.window(run_id, live.POINTS)
+        if run and window:
+            found |= lessons_evidence.own(run, window)
+    return found
+
+
+def unseen(lab: Lab, lesson: Lesson) -> int:
+    """The lowest seed that was neither measured nor raced here by the learner."""
+    taken = set(lessons_evidence.rows(lessons_evidence.races(lesson.preset)))
+    runs = (lab.store.run(run_id) for run_id in lessons.runs(lesson.name))
+    taken |= {str(run.spec.seed) for run in runs if run} | {"0"}  # the recorded one
+    return next(seed for seed in range(len(taken) + 1) if str(seed) not in taken)
+
+
+def _button(lab: Lab, person: Person, lesson: Lesson, run: Run | None) -> None:
+    if st.session_state.get("lesson_seed_of") != lesson.name:
+        st.session_state["lesson_seed_of"] = lesson.name
+        st.session_state["lesson_seed"] = unseen(lab, lesson)
+    given = classroom.own_seed()
+    seed = st.number_input(
+        texts.LABELS["seed"], 0, value=None, step=1, key="lesson_seed", width=130, disabled=given,
+        help=texts.HELP["own_seed" if given else "seed"], persist_state="session",
+    )  # fmt: skip
+    going = (
+        run is not None and run.state not in ENDED and run.owner == person.owner and (given or run.spec.seed == seed)
+    )
+    st.button(
+        "Run it for real",
+        key="lesson_run",
+        type="primary" if not run else "secondary",
+        icon=":material/play_arrow:",
+        disabled=going,
+        on_click=submit,
+        args=(lab, lesson),
+        shortcut=classroom.shortcut("S"),
+    )
+
+
+def _said(lab: Lab, lesson: Lesson, run: Run | None) -> str:
+    cost = start.cost(lab, lesson.spec)
+    reused = (
+        " This very race has been run before: here it is."
+        if run and run.id == st.session_state.get("lesson_reused")
+        else ""
+    )
+    return f"{start.describe_without_seed(lesson.spec)}. {cost}{reused}"
+
+
+def submit(lab: Lab, lesson: Lesson, seed: int | None = None) -> None:
+    """Has the lesson's race run, with the seed of the form unless one is given, and shows it. One race however often it is pressed;
+    what stands against it is said in one line."""
+    request = st.session_state.setdefault("lesson_request", secrets.token_urlsafe(16))
+    person, given = identity.person(lab), classroom.own_seed()
+    try:
+        spec = _spec(lesson, st.session_state.get("lesson_seed") if seed is None else seed)
+        submitted = lab.client.submit(spec, request, person, class_code=classroom.code(), own_seed=given)
+    except (ValueError, RuntimeError) as error:  # a limit is reached, or no runner comes up
+        st.session_state["lesson_notice"] = f"Not started: {error}."
+        return
+    lessons.remember(lesson.name, submitted.run_id)
+    lessons.go(lesson.name, "watch")
+    st.session_state["lesson_reused"] = submitted.run_id if submitted.reused else None
+    st.session_state["lesson_request"] = secrets.token_urlsafe(16)
+    st.session_state["lesson_notice"] = None
+    st.session_state[KEY] = "own"
+    if run := lab.store.run(submitted.run_id):
+        st.session_state["lesson_seed"] = run.spec.seed
+
+
+def _spec(lesson: Lesson, seed: object) -> RaceSpec:
+    try:
+        return parse_spec({"seed": "" if seed is None else seed}, base=lesson.spec)
+    except ValueError as error:
+        raise ValueError(texts.labelled(str(error))) from None

@@ -1,0 +1,144 @@
+"""The reveal of a lesson: what was right, what the numbers say, what is claimed and how it fared, and the button that may refute it."""
+
+from typing import Any
+
+import streamlit as st
+
+from app import (
+    figure_texts,
+    lessons,
+    lessons_chart,
+    lessons_evidence,
+    lessons_race,
+    lessons_views,
+    lessons_words,
+    start,
+    texts,
+)
+from app.lessons_evidence import Rows
+from app.server import Lab
+from ssam.spec import preset
+from ssam.spec.lessons import Claim, Lesson
+
+
+def draw(lab: Lab, lesson: Lesson) -> None:
+    with st.container(width=860):
+        _answers(lesson)
+        st.markdown(lesson.sections["reveal"])
+        lessons_views.links(lesson, "reveal")
+    st.markdown("### The numbers")
+    _evidence(lesson)
+    st.markdown("### What is claimed")
+    mine = lessons_race.own(lab, lesson)
+    seed = lessons_race.unseen(lab, lesson)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.button(
+            f"Race it yourself: seed {seed}",
+            key="lesson_again",
+            icon=":material/casino:",
+            on_click=lessons_race.submit,
+            args=(lab, lesson, seed),
+        )
+        st.caption(f"Every claim can fail on your seed. {start.cost(lab, lesson.spec)}", width="content")
+    for place, claim in enumerate(lesson.claims, 1):
+        _claim(lesson, claim, place, mine)
+    st.markdown("### Sources")
+    st.markdown("\n".join(f"- [{texts.plain(source.title)}]({source.address})" for source in lesson.sources))
+    lessons_views.forward("Try next", lesson, "next")
+
+
+def _answers(lesson: Lesson) -> None:
+    made = lessons.predictions(lesson.name)
+    for place, question in enumerate(lesson.questions, 1):
+        with st.container(border=True, key=f"answer_{place}", gap="xsmall"):
+            st.markdown(f"**{lessons_views.numbered(lesson, place)}{question.prompt}**")
+            if made:
+                prediction = made[place - 1]
+                won = prediction.points(question.answer)
+                mark = ":material/check: **Right**" if won > 0 else ":material/close: **Not so**"
+                said = "" if won > 0 else f" You said: *{question.choices[prediction.choice - 1]}*"
+                st.markdown(f"{mark}, {lessons_views.signed(won)} point{'s' * (abs(won) != 1)}.{said}")
+            st.markdown(f"*{question.choices[question.answer - 1]}.* {question.why}")
+
+
+def _evidence(lesson: Lesson) -> None:
+    """The tables, and the curves where there are some, of all kinds of evidence that the claims have."""
+    kinds = {claim.evidence for claim in lesson.claims}
+    if "races" in kinds:
+        race = lessons_evidence.races(lesson.preset)
+        if race is None:
+            st.info(f"The races of *{preset(lesson.preset).title}* have not been measured yet.")
+        else:
+            _races(lesson, race)
+    if "flatness" in kinds and (rows := lessons_evidence.flatness()):
+        st.table(lessons_words.flatness(rows), border="horizontal", hide_index=True)
+        st.caption(f"At the last weights, seeds {', '.join(rows)}; ± is the standard deviation over the seeds.")
+    if "bench" in kinds and (rows := lessons_evidence.bench()):
+        names = [claim.lane for claim in lesson.claims if claim.evidence == "bench"]
+        st.table(lessons_words.bench(rows, names), border="horizontal", hide_index=True)
+        st.caption("The cost of a step in SGD steps: counted in operations, and measured (`make bench`).")
+
+
+def _races(lesson: Lesson, race: dict[str, Any]) -> None:
+    figure = lessons_chart.figure(race, lesson.spec)
+    st.plotly_chart(
+        figure,
+        key="lesson_chart",
+        config={"displayModeBar": False},
+        alt=f"Test accuracy. {figure_texts.summary(figure)}",
+    )
+    st.caption(
+        "Test accuracy, mean of the seeds; the band reaches from the lowest seed to the highest. The last epoch is measured on all test images, the others on a part of them."
+    )
+    rows = lessons_evidence.rows(race)
+    st.table(lessons_words.races(race, rows, lesson.spec), border="horizontal", hide_index=True)
+    machine = race["machine"]
+    st.caption(
+        f"Seeds {', '.join(rows)}; ± is the standard deviation over them. {machine['cpu']}, PyTorch {machine['torch']}, {race['date']}, by `{race['command']}`."
+    )
+
+
+def _claim(lesson: Lesson, claim: Claim, place: int, mine: Rows) -> None:
+    """One claim: the sentence, what it means in numbers, how it fared, and how to make it fail."""
+    finding = lessons_evidence.find(claim, lessons_evidence.of_claim(claim, lesson))
+    with st.container(border=True, key=f"claim_{place}", gap="xsmall"):
+        believed = "Often believed: " if claim.expected == "fails" else ""
+        st.markdown(f"{believed}**{claim.text}**")
+        if finding is None:
+            st.markdown("Not measured yet.")
+        else:
+            icon = ":material/check:" if finding.holds else ":material/close:"
+            st.markdown(
+                f"{icon} **{lessons_words.verdict(claim, finding)}** · {lessons_words.per_seed(claim, finding)}"
+            )
+        st.caption(lessons_words.held_against(claim, lesson))
+        if claim.evidence == "races" and claim.preset in (None, lesson.preset):
+            if own := lessons_evidence.find(claim, mine):
+                held = "as claimed" if all(own.held.values()) else "not as claimed"
+                st.markdown(f"Your own: {lessons_words.of_seeds(claim, own)}, {held}.")
+        else:
+            _elsewhere(lesson, claim)
+
+
+def _elsewhere(lesson: Lesson, claim: Claim) -> None:
+    """The button for a claim that this lesson's race does not test."""
+    if claim.evidence == "flatness":
+        st.page_link(
+            "../pages/flatness.py",
+            label="Measure your own race",
+            icon=":material/landscape:",
+            query_params=_flatness_of(lesson),
+        )
+        return
+    settings = (
+        {"preset": claim.preset}
+        if claim.preset
+        else {"preset": lesson.preset, "lanes": ",".join(dict.fromkeys(("sgd", "sam", *claim.lanes)))}
+    )
+    label = f"Race it: {preset(claim.preset).title}" if claim.preset else "Race it beside SGD and SAM"
+    st.page_link("../pages/race.py", label=label, icon=":material/flag:", query_params=settings)
+
+
+def _flatness_of(lesson: Lesson) -> dict[str, str]:
+    own = lessons.runs(lesson.name)
+    return {"run": own[-1]} if own else {}

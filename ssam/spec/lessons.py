@@ -1,0 +1,233 @@
+"""Lessons as Markdown files in ``assets/lessons``. A new one needs no code.
+
+A lesson is TOML between two lines ``+++``, then Markdown with the sections of ``SECTIONS``. It types no measured number: a claim
+says which numbers back it, and they are read from ``assets/measured``. ``docs/lessons.md`` shows how one is written.
+"""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from ssam.spec.presets import ASSETS, preset
+from ssam.spec.race import Frozen, LaneSpec, RaceSpec, explain, parse_spec
+
+FOLDER = ASSETS / "lessons"
+STEPS = ("predict", "watch", "reveal", "next")
+SECTIONS = {"predict": "Predict", "watch": "Watch", "reveal": "Reveal", "next": "Try next"}  # by step
+PAGES = ("race", "surface", "anatomy", "masks", "flatness", "frontier", "methods")  # that a lesson can lead to
+FLATNESS = "noisy-labels"  # the preset whose weights were measured
+
+# What can be claimed of a lane, by where it was measured. Accuracies and falls are in percentage points.
+VALUES = {
+    "races": ("test_accuracy", "best_accuracy", "best_epoch", "fall", "train_loss", "step_ratio_to_sgd"),
+    "flatness": ("test_accuracy", "ascent_gap", "m_sharpness", "λ1", "trace"),
+    "bench": ("ratio_to_sgd", "predicted", "excess"),
+}
+
+
+class Question(Frozen):
+    """What is predicted. ``answer`` is the place of the right choice, from 1; ``why`` is said at the reveal."""
+
+    prompt: str = Field(min_length=1)
+    choices: tuple[str, ...] = Field(min_length=2, max_length=6)
+    answer: int = Field(ge=1, le=6)
+    why: str = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _answer_is_a_choice(self) -> "Question":
+        if self.answer > len(self.choices):
+            raise ValueError(f"answer '{self.answer}' must be one of the choices, 1 to {len(self.choices)}")
+        if len(set(self.choices)) < len(self.choices) or not all(self.choices):
+            raise ValueError("choices must differ, and none may be empty")
+        return self
+
+
+class Claim(Frozen):
+    """A sentence that numbers can contradict: ``value`` of ``lane``, ``minus`` that of another lane or ``over`` it (divided by it),
+    is ``at_least`` or ``at_most`` so much, on ``all`` seeds or in the ``mean``.
+
+    ``evidence``: the ``races`` of ``preset`` (the lesson's own where it names none), the ``flatness`` of their last weights, or the
+    ``bench`` of single steps. ``expected`` is ``fails`` for what people believe and the numbers do not show.
+    """
+
+    text: str = Field(min_length=1)
+    lane: str
+    value: str
+    minus: str | None = None
+    over: str | None = None
+    at_least: float | None = None
+    at_most: float | None = None
+    seeds: Literal["all", "mean"] = "all"
+    evidence: Literal["races", "flatness", "bench"] = "races"
+    preset: str | None = None
+    expected: Literal["holds", "fails"] = "holds"
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "Claim":
+        allowed = VALUES[self.evidence]
+        if self.value not in allowed:
+            raise ValueError(f"value {self.value[:40]!r} must be one of {', '.join(allowed)}")
+        if self.at_least is None and self.at_most is None:
+            raise ValueError("at_least or at_most must say what the value is held against")
+        if self.minus and self.over:
+            raise ValueError("minus and over cannot both be given")
+        if self.preset and self.evidence != "races":
+            raise ValueError(f"preset is only for evidence 'races', not {self.evidence!r}")
+        return self
+
+    @property
+    def lanes(self) -> tuple[str, ...]:
+        """The lanes that it speaks of."""
+        return tuple(lane for lane in (self.lane, self.minus, self.over) if lane)
+
+
+class Source(Frozen):
+    """Where it is from: a ``url``, or a paper's number at ``arxiv``."""
+
+    title: str = Field(min_length=1)
+    url: str = Field(default="", pattern=r"^(https://\S+)?$")
+    arxiv: str = Field(default="", pattern=r"^(\d{4}\.\d{5})?$")
+
+    @model_validator(mode="after")
+    def _leads_somewhere(self) -> "Source":
+        if bool(self.url) == bool(self.arxiv):
+            raise ValueError("url or arxiv must be given, and not both")
+        return self
+
+    @property
+    def address(self) -> str:
+        return self.url or f"https://arxiv.org/abs/{self.arxiv}"
+
+
+class Link(Frozen):
+    """A page to go on with, shown at a ``step``. ``settings`` of the page ``race`` are laid over the lesson's preset."""
+
+    text: str = Field(min_length=1)
+    page: Literal["race", "surface", "anatomy", "masks", "flatness", "frontier", "methods"] = "race"
+    step: Literal["predict", "watch", "reveal", "next"] = "next"
+    settings: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _only_races_have_settings(self) -> "Link":
+        if self.settings and self.page != "race":
+            raise ValueError(f"settings are only for page 'race', not {self.page!r}")
+        return self
+
+
+class Lesson(Frozen):
+    """One lesson. ``goal`` goes on from "After it you can …"; ``recorded`` names the recorded race that is played back, if any;
+    ``sections`` is Markdown by step."""
+
+    name: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)
+    title: str = Field(min_length=1, max_length=60)
+    minutes: int = Field(ge=1, le=60)
+    summary: str = Field(min_length=1)
+    goal: str = Field(min_length=1)
+    preset: str
+    recorded: str = ""
+    questions: tuple[Question, ...] = Field(min_length=1, max_length=4)
+    claims: tuple[Claim, ...] = Field(min_length=1)
+    sources: tuple[Source, ...] = Field(min_length=1)
+    next: tuple[Link, ...] = Field(min_length=1)
+    sections: dict[str, str]
+
+    @property
+    def spec(self) -> RaceSpec:
+        """The race to run, with the preset's seed."""
+        return preset(self.preset).spec
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "Lesson":
+        spec = self.spec
+        for place, claim in enumerate(self.claims, 1):
+            known = _lanes(claim, spec)
+            if unknown := [lane for lane in claim.lanes if known and lane not in known]:
+                raise ValueError(f"claims.{place} lane {unknown[0][:60]!r} must be one of {', '.join(known)}")
+        for place, link in enumerate(self.next, 1):
+            try:
+                parse_spec(link.settings, spec)
+            except ValueError as error:
+                raise ValueError(f"next.{place} settings: {error}") from None
+        return self
+
+
+def lessons(folder: Path = FOLDER) -> dict[str, Lesson]:
+    """All lessons by name, in the order of the files' numeric prefixes. Raises ValueError, one line that names file and field, where
+    one is not right."""
+    found = [read(path) for path in sorted(folder.glob("[0-9]*.md"))]
+    names = [lesson.name for lesson in found]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise ValueError(f"two lessons are called {min(twice)!r}")
+    return dict(zip(names, found, strict=True))
+
+
+def read(path: Path) -> Lesson:
+    """One lesson. Raises ValueError with one line that names the file, the field and what is allowed."""
+    try:
+        head, sections = _parts(path.read_text(encoding="utf-8"))
+        return _lesson({**head, "name": path.stem.partition("-")[2], "sections": sections})
+    except (ValueError, UnicodeDecodeError) as error:  # tomllib's errors are ValueErrors, too
+        raise ValueError(f"{path.name}: {error}") from None
+
+
+def _lesson(values: Mapping[str, Any]) -> Lesson:
+    try:
+        return Lesson.model_validate(values)
+    except ValidationError as error:
+        raise ValueError(_explained(error)) from None
+
+
+def _explained(error: ValidationError) -> str:
+    """One line, with places counted from 1 as people do."""
+    first = error.errors()[0]
+    place = ".".join(str(part + 1) if isinstance(part, int) else part for part in first["loc"])
+    if first["type"] == "value_error":
+        message = first["msg"].removeprefix("Value error, ")
+        return f"{place}: {message}" if place else message
+    if first["type"] == "missing":
+        return f"{place} is missing"
+    if first["type"] == "extra_forbidden":
+        return f"{place[:60]!r} is no field of a lesson"
+    return (
+        explain(error, Lesson)
+        if len(first["loc"]) == 1 and isinstance(first["input"], str | int)
+        else _said(first, place)
+    )
+
+
+def _said(first: Any, place: str) -> str:
+    said = (
+        first["msg"]
+        .replace("Input should be", "must be")
+        .replace("String should", "must")
+        .replace("Tuple should", "must")
+    )
+    return f"{place} {str(first['input'])[:60]!r} {said}"
+
+
+def _parts(text: str) -> tuple[dict[str, Any], dict[str, str]]:
+    found = re.fullmatch(r"\+\+\+\n(.*?)\n\+\+\+\n(.*)", text, re.DOTALL)
+    if not found:
+        raise ValueError("must be TOML between two lines +++, then Markdown")
+    head = tomllib.loads(found[1])
+    if taken := sorted({"name", "sections"} & set(head)):
+        raise ValueError(f"{taken[0]!r} is no field of a lesson")
+    before, *parts = re.split(r"^## (.*)\n", found[2], flags=re.MULTILINE)
+    texts = [text.strip() for text in parts[1::2]]
+    if before.strip() or parts[::2] != list(SECTIONS.values()) or not all(texts):
+        raise ValueError(f"sections must be {', '.join(SECTIONS.values())}, each with text")
+    return head, dict(zip(STEPS, texts, strict=True))
+
+
+def _lanes(claim: Claim, spec: RaceSpec) -> tuple[str, ...]:
+    """The lanes that its evidence knows; none are listed for the bench, whose lanes must only be some."""
+    if claim.evidence == "bench":
+        for lane in claim.lanes:
+            LaneSpec.parse(lane)
+        return ()
+    of = FLATNESS if claim.evidence == "flatness" else claim.preset
+    return (preset(of).spec if of else spec).lane_names

@@ -1,0 +1,462 @@
+"""Lessons: the format, the claims against the measured data, and the way through the page."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+from streamlit.testing.v1 import AppTest
+
+from app import lessons_evidence, lessons_words, recorded
+from app.lessons import Prediction
+from ssam.jobs.client import Client
+from ssam.spec import parse_spec, preset
+from ssam.spec.lessons import FOLDER, Claim, Lesson, lessons, read
+from ssam.store import Store
+from tests import fake_lab
+from tests.browser import Watched, app_server, chromium, end_runner
+from tests.people import ALICE, BOB, SESSION, owner
+
+ROOT = Path(__file__).resolve().parents[1]
+KNOWN = lessons()
+CLAIMS = [
+    pytest.param(lesson, claim, id=f"{lesson.name}-{place}")
+    for lesson in KNOWN.values()
+    for place, claim in enumerate(lesson.claims, 1)
+]
+GOOD = """+++
+title = "A lesson"
+minutes = 5
+summary = "What it is about."
+goal = "say it."
+preset = "noisy-labels"
+
+[[questions]]
+prompt = "Which?"
+choices = ["One", "Another"]
+answer = 2
+why = "Because."
+
+[[claims]]
+text = "SAM is above SGD."
+lane = "sam"
+minus = "sgd"
+value = "test_accuracy"
+at_least = 1
+
+[[sources]]
+title = "A paper"
+arxiv = "2010.01412"
+
+[[next]]
+text = "More rho"
+settings = { rho = "0.4" }
++++
+## Predict
+One.
+
+## Watch
+Two.
+
+## Reveal
+Three.
+
+## Try next
+Four.
+"""
+
+
+# The bundled lessons
+
+
+def test_seven_lessons_in_order() -> None:
+    assert list(KNOWN) == ["flat-minima", "noisy-labels", "sparsity", "which-mask", "where", "cost", "clean-labels"]
+    for lesson in KNOWN.values():
+        assert lesson.recorded in recorded.names()
+        assert lesson.spec == preset(lesson.preset).spec
+
+
+@pytest.mark.parametrize(("lesson", "claim"), CLAIMS)
+def test_no_lesson_claims_what_the_data_does_not_say(lesson: Lesson, claim: Claim) -> None:
+    measured = lessons_evidence.of_claim(claim, lesson)
+    finding = lessons_evidence.find(claim, measured)
+    assert finding, "nothing has been measured that backs this"
+    assert claim.evidence == "bench" or len(finding.values) >= 5
+    assert finding.holds == (claim.expected == "holds"), lessons_words.per_seed(claim, finding)
+
+
+def test_no_measured_number_is_typed_into_a_reveal() -> None:
+    """Decimals and percentages are numbers that somebody measured; the page gets them from the data."""
+    for lesson in KNOWN.values():
+        words = [lesson.sections["reveal"], lesson.summary, lesson.goal]
+        words += [question.why for question in lesson.questions] + [claim.text for claim in lesson.claims]
+        assert not [found for text in words for found in re.findall(r"\d+[.]\d+|\d+ ?%|\d ?×", text)], lesson.name
+
+
+# The format
+
+
+def written(folder: Path, text: str, name: str = "10-my-lesson.md") -> Path:
+    (folder / name).write_text(text, encoding="utf-8")
+    return folder / name
+
+
+def test_a_file_is_a_lesson(tmp_path: Path) -> None:
+    lesson = read(written(tmp_path, GOOD))
+    assert (lesson.name, lesson.title, lesson.minutes) == ("my-lesson", "A lesson", 5)
+    assert lesson.sections == {"predict": "One.", "watch": "Two.", "reveal": "Three.", "next": "Four."}
+    assert lesson.sources[0].address == "https://arxiv.org/abs/2010.01412"
+    assert lessons(tmp_path) == {"my-lesson": lesson}
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "said"),
+    [
+        ('title = "A lesson"\n', "", "title is missing"),
+        ("minutes = 5", "minutes = 0", "minutes '0' must be a whole number from 1 to 60"),
+        ("minutes = 5", 'minutes = 5\ncolour = "red"', "'colour' is no field of a lesson"),
+        ("minutes = 5", 'minutes = 5\nname = "x"', "'name' is no field of a lesson"),
+        ('preset = "noisy-labels"', 'preset = "nothing"', "'nothing' is not a preset"),
+        ("answer = 2", "answer = 3", "questions.1: answer '3' must be one of the choices, 1 to 2"),
+        ('["One", "Another"]', '["One", "One"]', "questions.1: choices must differ"),
+        ('lane = "sam"', 'lane = "adam"', "claims.1 lane 'adam' must be one of sgd, sam, ssam-f, ssam-d"),
+        ('value = "test_accuracy"', 'value = "beauty"', "claims.1: value 'beauty' must be one of test_accuracy"),
+        ("at_least = 1", "", "claims.1: at_least or at_most must say"),
+        ("at_least = 1", "at_least = 1\npresets = 2", "'claims.1.presets' is no field"),
+        ('minus = "sgd"', 'minus = "sgd"\nover = "sgd"', "claims.1: minus and over cannot both be given"),
+        ('arxiv = "2010.01412"', 'url = "javascript:alert(1)"', "sources.1.url 'javascript:alert(1)'"),
+        ('arxiv = "2010.01412"', "", "sources.1: url or arxiv must be given"),
+        ('rho = "0.4"', 'rho = "99"', "next.1 settings: rho '99' must be a number from 0 to 10"),
+        ('text = "More rho"', 'text = "More"\npage = "attic"', "next.1.page 'attic' must be 'race'"),
+        ("## Watch\nTwo.\n", "", "sections must be Predict, Watch, Reveal, Try next"),
+        ("Three.", "", "sections must be Predict, Watch, Reveal, Try next, each with text"),
+        ("minutes = 5", "minutes = ", "Invalid value"),
+        ("+++\n## Predict", "## Predict", "must be TOML between two lines +++"),
+    ],
+)
+def test_a_bad_lesson_is_told_in_one_line(tmp_path: Path, right: str, wrong: str, said: str) -> None:
+    assert right in GOOD
+    with pytest.raises(ValueError, match=re.escape(said)) as caught:
+        read(written(tmp_path, GOOD.replace(right, wrong)))
+    assert str(caught.value).startswith("10-my-lesson.md: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_names_are_unique(tmp_path: Path) -> None:
+    written(tmp_path, GOOD)
+    written(tmp_path, GOOD, "20-my-lesson.md")
+    with pytest.raises(ValueError, match="two lessons are called 'my-lesson'"):
+        lessons(tmp_path)
+
+
+# Claims against numbers
+
+
+def lane(name: str, *accuracies: float | None) -> dict:
+    epochs = [
+        {"epoch": at + 1.0, "test_accuracy": value, "train_loss": 1.0, "final": at + 1 == len(accuracies)}
+        for at, value in enumerate(accuracies)
+    ]
+    return {"name": name, "test_accuracy": accuracies[-1], "step_ratio_to_sgd": 2.0, "epochs": epochs}
+
+
+def recorded_as(folder: Path, *seeds: list[dict]) -> Path:
+    settings = parse_spec({"seed": 0}, base=preset("noisy-labels").spec).to_strings()
+    race = {"settings": settings, "seeds": {str(seed): {"lanes": lanes} for seed, lanes in enumerate(seeds)}}
+    (folder / "lessons.json").write_text(json.dumps({"races": {"noisy-labels": race}}), encoding="utf-8")
+    return folder
+
+
+def claim(**changed: object) -> Claim:
+    asked = {"text": "x", "lane": "sam", "minus": "sgd", "value": "test_accuracy", "at_least": 1}
+    return Claim.model_validate(asked | changed)
+
+
+def test_a_claim_is_held_against_every_seed_and_the_mean(tmp_path: Path) -> None:
+    one = [lane("sgd", 0.5, 0.7, 0.6), lane("sam", 0.5, 0.8, 0.8)]
+    other = [lane("sgd", 0.5, 0.7, 0.7), lane("sam", 0.5, 0.7, 0.7)]
+    rows = lessons_evidence.of_claim(claim(), KNOWN["noisy-labels"], recorded_as(tmp_path, one, other))
+    each, mean = (lessons_evidence.find(claim(seeds=seeds), rows) for seeds in ("all", "mean"))
+    assert each
+    assert mean
+    assert each.values == {"0": pytest.approx(20), "1": pytest.approx(0)}
+    assert each.held == {"0": True, "1": False}
+    assert (each.holds, mean.holds) == (False, True)
+    assert each.mean == pytest.approx(10)
+    assert each.deviation == pytest.approx(14.142, abs=1e-3)
+    assert lessons_words.verdict(claim(), each) == "Does not hold: on 1 of 2 seeds"
+    assert lessons_words.per_seed(claim(), each) == "mean +10.0 ± 14.1; seed 0: +20.0, seed 1: +0.0 (not)"
+    fall = lessons_evidence.find(claim(lane="sgd", minus=None, value="fall"), rows)
+    assert fall
+    assert fall.values == {"0": pytest.approx(10), "1": pytest.approx(0)}
+    ratio = lessons_evidence.find(claim(minus=None, over="sgd", at_least=None, at_most=1.2), rows)
+    assert ratio
+    assert ratio.held == {"0": False, "1": True}
+
+
+def test_a_diverged_seed_does_not_hold(tmp_path: Path) -> None:
+    seeds = [lane("sgd", 0.5, 0.6), lane("sam", 0.5, None)]
+    rows = lessons_evidence.of_claim(claim(), KNOWN["noisy-labels"], recorded_as(tmp_path, seeds))
+    for asked in ("all", "mean"):
+        finding = lessons_evidence.find(claim(seeds=asked), rows)
+        assert finding
+        assert not finding.holds
+        assert finding.values == {"0": None}
+        assert "diverged" in lessons_words.per_seed(claim(seeds=asked), finding)
+
+
+def test_what_was_raced_with_other_settings_is_no_evidence(tmp_path: Path) -> None:
+    folder = recorded_as(tmp_path, [lane("sgd", 0.5, 0.6), lane("sam", 0.5, 0.7)])
+    record = json.loads((folder / "lessons.json").read_text())
+    record["races"]["noisy-labels"]["settings"]["epochs"] = "3"
+    (folder / "lessons.json").write_text(json.dumps(record))
+    assert lessons_evidence.races("noisy-labels", folder / "lessons.json") is None
+    assert lessons_evidence.find(claim(), {}) is None
+    assert lessons_evidence.races("noisy-labels", tmp_path / "nothing.json") is None
+
+
+# The page
+
+
+def page(token: str = ALICE, **address: str) -> AppTest:
+    app = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=30)
+    app.session_state[SESSION] = token
+    for name, value in address.items():
+        app.query_params[name] = value
+    app.switch_page("../pages/lessons.py")
+    app.run()
+    assert not app.exception
+    return app
+
+
+def click(app: AppTest, key: str) -> AppTest:
+    app.button(key=key).click().run()
+    assert not app.exception
+    return app
+
+
+def says(app: AppTest) -> str:
+    return "\n".join(
+        element.value for kind in (app.markdown, app.caption, app.info, app.warning, app.error) for element in kind
+    )
+
+
+def commit_key(app: AppTest) -> str:
+    return next(button.key for button in app.button if "Commit" in button.label)
+
+
+def test_the_list_says_what_one_can_do_after_each(store: Store) -> None:
+    said = says(page())
+    for lesson in KNOWN.values():
+        assert f"{lesson.summary} After it you can {lesson.goal}" in said
+
+
+def test_from_prediction_to_reveal(store: Store) -> None:
+    app = page(lesson="noisy-labels")
+    app.button(key=commit_key(app)).click().run()
+    assert "Choose an answer first" in says(app)
+    app.radio(key="choice_noisy-labels_1").set_value(2)  # right
+    app.radio(key="stake_noisy-labels_1").set_value(3)
+    app.radio(key="choice_noisy-labels_2").set_value(3)  # wrong
+    app.radio(key="stake_noisy-labels_2").set_value(1)
+    app.button(key=commit_key(app)).click().run()
+    assert not app.exception
+    assert "Follow SGD's test accuracy" in says(app)
+    click(app, "to_reveal")
+    said = says(app)
+    assert "**Right**, +3 points." in said
+    assert "**Not so**, −1 point. You said: *SAM*" in said
+    assert "· +2 points" in said
+    assert "Why it falls" in said
+    assert "Holds: on 5 of 5 seeds" in said
+    assert "Often believed: **The lower the training loss, the better the network.**" in said
+    click(app, "to_next")
+    assert "Change the share of wrong labels" in says(app)
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_every_step_of_every_lesson_shows(store: Store, name: str) -> None:
+    for step in ("1", "watch", "reveal", "next"):
+        assert f"## {KNOWN[name].title}" in says(page(lesson=name, step=step))
+
+
+def test_the_reveal_asks_before_it_spoils_a_prediction(store: Store) -> None:
+    app = click(page(lesson="where", step="watch"), "to_reveal")
+    assert "You have not predicted yet" in says(app)
+    assert "What is claimed" not in says(app)
+    click(app, "predict_first")
+    assert commit_key(app)
+    click(app, "to_watch")
+    click(app, "to_reveal")
+    click(app, "show_anyway")
+    assert "What is claimed" in says(app)
+    app.segmented_control(key="lesson_step").set_value("predict").run()
+    assert "nothing left to win" in says(app)
+
+
+def test_the_address_of_a_reveal_shows_it(store: Store) -> None:
+    assert "What is claimed" in says(page(lesson="where", step="reveal"))
+    assert "What is claimed" in says(page(lesson="where", step="3"))
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ({"lesson": "nothing"}, "lesson 'nothing' must be one of flat-minima, noisy-labels"),
+        ({"lesson": "where", "step": "5"}, "step '5' must be one of predict, watch, reveal, next, or 1 to 4"),
+        ({"lesson": "where", "run": "no-such"}, "run 'no-such' is no race of this lesson"),
+        ({"step": "watch"}, "step needs a lesson"),
+        ({"lesson": "where", "colour": "red"}, "'colour' is no setting here; allowed: lesson, step, run"),
+        ({"lesson": "<b>"}, "must be one of"),
+    ],
+)
+def test_a_bad_address_gets_one_line(store: Store, address: dict[str, str], said: str) -> None:
+    app = page(**address)
+    assert len(app.warning) == 1
+    assert said in app.warning[0].value.replace("\\", "")
+
+
+def test_a_race_is_submitted_once_with_a_seed_that_was_not_measured(store: Store) -> None:
+    app = click(page(lesson="noisy-labels", step="watch"), "lesson_run")
+    (run,) = store.runs()
+    assert run.spec == KNOWN["noisy-labels"].spec.model_copy(update={"seed": 5})
+    assert app.button(key="lesson_run").disabled
+    assert "**Your race** · seed 5" in says(app)
+    again = page(lesson="noisy-labels", step="watch", run=run.id)
+    assert "**Your race** · seed 5" in says(again)
+    assert "**Somebody else's race**" in says(page(BOB, lesson="noisy-labels", step="watch", run=run.id))
+
+
+def test_another_lessons_race_is_not_taken(store: Store) -> None:
+    run_id = store.create_run(preset("quick").spec, "other", owner(ALICE))
+    assert "is no race of this lesson" in says(page(lesson="noisy-labels", run=run_id))
+
+
+def test_a_race_that_cannot_start_says_why(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise ValueError("the queue is full")
+
+    monkeypatch.setattr(Client, "submit", full)
+    app = click(page(lesson="noisy-labels", step="watch"), "lesson_run")
+    assert "Not started: the queue is full." in says(app)
+
+
+def test_ones_own_race_is_held_against_the_claims(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = KNOWN["noisy-labels"].spec.model_copy(update={"seed": 9})
+    monkeypatch.setattr(fake_lab, "ACCURACIES", fake_lab.ACCURACIES[:4])
+    run = fake_lab.race(store, owner(ALICE), spec)
+    said = says(page(lesson="noisy-labels", step="reveal", run=run.id))
+    assert "Your own: seed 9: +11.0, as claimed." in said  # 80 % and 69 %, as made up
+
+
+def test_race_it_yourself_leads_to_the_race(store: Store) -> None:
+    app = click(page(lesson="where", step="reveal"), "lesson_again")
+    (run,) = store.runs()
+    assert run.spec.seed == 5
+    assert "**Your race** · seed 5" in says(app)
+
+
+def test_a_race_of_a_class_has_its_code(store: Store) -> None:
+    click(page(lesson="noisy-labels", step="watch", **{"class": "MAY-7KQ"}), "lesson_run")
+    (run,) = store.runs()
+    assert run.class_code == "MAY-7KQ"
+
+
+def test_without_evidence_the_page_says_so(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lessons_evidence, "races", lambda *_: None)
+    said = says(page(lesson="noisy-labels", step="reveal"))
+    assert "have not been measured yet" in said
+    assert "Not measured yet." in said
+    assert "Holds" not in said
+
+
+def test_points() -> None:
+    assert Prediction(1, 2).points(1) == 2
+    assert Prediction(1, 2).points(3) == -2
+
+
+def test_the_folder_holds_only_lessons() -> None:
+    assert {path.name for path in FOLDER.iterdir()} == {path.name for path in FOLDER.glob("[0-9]*.md")}
+
+
+# In a browser
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    home = tmp_path_factory.mktemp("home")
+    with app_server(home) as address:
+        yield address
+    end_runner(home)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+def tab_to(page: Page, name: str, most: int = 60) -> None:
+    """Moves the focus on with the Tab key until it is on what has this text or label."""
+    for _ in range(most):
+        page.keyboard.press("Tab")
+        focused = page.evaluate(
+            "(() => { const at = document.activeElement; const label = at.closest('label'); return (at.getAttribute('aria-label') ?? '') + (label ?? at).innerText; })()"
+        )
+        if name in focused:
+            return
+    raise AssertionError(f"{name!r} cannot be reached with the Tab key")
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+def test_a_lesson_by_keyboard_alone(browser: Browser, address: str) -> None:
+    watched = Watched(browser, reduced_motion="reduce")
+    page = watched.page
+    page.goto(f"{address}/lessons")
+    expect(page.get_by_role("link", name="Memorising noisy labels")).to_be_visible(timeout=20_000)
+    tab_to(page, "Memorising noisy labels")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Memorising noisy labels")).to_be_visible(timeout=10_000)
+    assert "lesson=noisy-labels&step=predict" in page.url
+    for question in (1, 2):
+        page.locator(f".st-key-choice_noisy-labels_{question} input").first.focus()
+        page.keyboard.press("ArrowDown")  # the second choice: right, both times
+        page.keyboard.press("Tab")
+        page.keyboard.press("ArrowRight")  # two points
+    tab_to(page, "Commit and watch")
+    page.keyboard.press("Enter")
+    expect(page.locator('[data-testid="recorded-race"]')).to_be_visible(timeout=20_000)
+    page.locator(".st-key-to_reveal button").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Right", exact=True)).to_have_count(2, timeout=10_000)
+    expect(page.get_by_text("4 points", exact=False).first).to_be_visible()
+    assert "step=reveal" in page.url
+    page.go_back()
+    expect(page.locator('[data-testid="recorded-race"]')).to_be_visible(timeout=20_000)
+    page.reload()
+    expect(page.locator('[data-testid="recorded-race"]')).to_be_visible(timeout=20_000)
+    page.context.close()
+    assert watched.hosts == {address.removeprefix("http://")}
+    assert watched.problems == []
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+def test_a_lessons_race_is_run_and_found_again(browser: Browser, address: str) -> None:
+    watched = Watched(browser)
+    page = watched.page
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"{address}/lessons?lesson=clean-labels&step=watch")
+    page.locator(".st-key-lesson_run button").click(timeout=20_000)
+    watched.wait("live?.dataset.points > 0", 90)
+    assert "run=" in page.url
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.reload()
+    watched.wait("live?.dataset.points > 0 && live.dataset.state === 'running'", 30)
+    page.locator(".st-key-stop_race button").click()
+    watched.wait("live.dataset.state === 'stopped'", 30)
+    page.context.close()
+    assert watched.problems == []

@@ -1,98 +1,26 @@
 """The live panel: one component that draws curves, masks and bars, fed with the whole down-sampled window each tick."""
 
 import base64
-import filecmp
-import hashlib
-import importlib.util
 import json
 import math
-import os
-import shutil
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
-from app import panel, steer, texts, theme
+from app import component, panel, steer
 from app.server import Lab
-from ssam.spec import RaceSpec
 from ssam.store import Heatmap, Run, Store, Window
 from ssam.store.views import ENDED
 
-STATIC = Path(__file__).parent / "static"
 POINTS = 300
 KEPT = 200  # races whose newest look is kept
 KEY = "live"
 
-# Only this is sent with every tick; the rest is a static file that the browser keeps.
-LOADER = """
-const instances = new WeakMap();
-
-export default function (component) {
-  const { parentElement } = component;
-  const data = JSON.parse(new TextDecoder().decode(component.data));
-  let instance = instances.get(parentElement);
-  if (!instance) {
-    instance = {};
-    instances.set(parentElement, instance);
-    const started = instance;
-    import(new URL(data.module, document.baseURI).href)
-      .then((module) => {
-        if (started.gone) return;
-        started.view = module.mount(parentElement.querySelector(".ssam-live"));
-        started.view.update(started.latest);
-      })
-      .catch((error) => {
-        parentElement.querySelector(".ssam-live").textContent = `The live panel could not be loaded: ${error.message}`;
-      });
-  }
-  instance.latest = { ...component, data };
-  instance.view?.update(instance.latest);
-  return () => {
-    instance.gone = true;
-    instance.view?.unmount();
-    instances.delete(parentElement);
-  };
-}
-"""
-
-
-def _component() -> Any:
-    """Registers the component. Plotly's own JavaScript comes out of the plotly package: nothing is fetched from outside."""
-    package = importlib.util.find_spec("plotly")
-    if package is None or package.origin is None:
-        raise RuntimeError("plotly is not installed; run: pip install -r requirements.txt")
-    source, copy = Path(package.origin).parent / "package_data" / "plotly.min.js", STATIC / "plotly.min.js"
-    if not copy.exists() or not filecmp.cmp(source, copy):
-        draft = copy.with_suffix(f".{os.getpid()}")
-        shutil.copy2(source, draft)
-        os.replace(draft, copy)
-    style = (STATIC / "live.css").read_text(encoding="utf-8")
-    return st.components.v2.component(
-        "ssam_live", html='<div class="ssam-live"></div>', css=style, js=LOADER, isolate_styles=False
-    )
-
-
-_mount = _component()
-
-
-def _stamp() -> str:
-    """Changes with the static files, so that no browser shows yesterday's."""
-    times = "".join(str(path.stat().st_mtime_ns) for path in sorted(STATIC.iterdir()))
-    return hashlib.sha256(times.encode()).hexdigest()[:12]
-
-
-_STAMP = _stamp()  # once a server, not once a tick
-
-
-def address_of(name: str) -> str:
-    """Where the browser finds a static file."""
-    base = st.get_option("server.baseUrlPath").strip("/")
-    return f"{'/' + base if base else ''}/app/static/{name}?v={_STAMP}"
+_mount = component.register("live", "live.css")
 
 
 def pace(run: Run, window: Window) -> float | None:
@@ -106,7 +34,8 @@ def pace(run: Run, window: Window) -> float | None:
 
 @dataclass(frozen=True)
 class Look:
-    """A race at one moment (``at``, monotonic), the same for all who watch it. ``told`` is JSON for the panel."""
+    """A race at one moment (``at``, monotonic), the same for all who watch it. ``told`` is JSON for the panel; ``window`` is without
+    the curves."""
 
     run: Run
     window: Window
@@ -147,19 +76,20 @@ def _look(lab: Lab, run_id: str) -> Look | None:
     at, run, window = time.monotonic(), lab.store.run(run_id), lab.store.window(run_id, POINTS)
     if run is None or window is None:
         return None
-    return Look(run, window, json.dumps(panel.race(run, window, steer.waiting(lab, run))), at)
+    told = json.dumps(panel.race(run, window, steer.waiting(lab, run)))
+    lanes = tuple(replace(lane, steps={}, epochs=[]) for lane in window.lanes)  # told, and most of what a look weighs
+    return Look(run, replace(window, lanes=lanes), told, at)
 
 
-def draw(store: Store, look: Look | None) -> None:
-    """Mounts the component; without a race it only loads what it will need."""
-    data: dict[str, Any] = {"module": address_of("live.js"), "plotly": address_of("plotly.min.js")}
-    race = '{"run": null}'
-    if look is None:
-        lanes = [{"color": style.color, "dash": style.dash} for style in theme.lane_styles(RaceSpec())]
-        data["preview"] = {"lanes": lanes, "phases": panel.PHASES, "captions": texts.PREVIEW}
-    else:
-        view = st.session_state.get(KEY, {}).get("view") or {}
-        race, data["heat"] = look.told, _heat(store, look.run, look.window, view)
+def draw(store: Store, look: Look) -> None:
+    """Shows the race in the live panel."""
+    view = st.session_state.get(KEY, {}).get("view") or {}
+    show(look.told, {"heat": _heat(store, look.run, look.window, view)})
+
+
+def show(race: str, more: dict[str, Any]) -> None:
+    """Mounts the component. ``race`` is what ``panel.race`` tells, as JSON; ``more`` goes beside it."""
+    data = {"module": component.address_of("live.js"), "plotly": component.address_of(component.PLOTLY), **more}
     # As bytes: Streamlit would write a dictionary out twice, once more to see whether it has changed.
     _mount(key=KEY, data=f"{race[:-1]}, {json.dumps(data)[1:]}".encode(), on_view_change=lambda: None)
 

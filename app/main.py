@@ -11,8 +11,32 @@ import streamlit as st
 
 ROOT = Path(__file__).resolve().parents[1]
 HERE = ROOT / "app"
+SWEEP_SECONDS = 10.0
 if str(ROOT) not in sys.path:  # a plain ``streamlit run`` puts only app/ there
     sys.path.insert(0, str(ROOT))
+
+
+# By section of the navigation: file, title, icon. The first one opens.
+PAGES = {
+    "": [("race", "Race", "flag"), ("runs", "Runs", "history"), ("lessons", "Lessons", "school")],
+    "Understand": [
+        ("surface", "Toy surface", "show_chart"),
+        ("anatomy", "Anatomy of a step", "footprint"),
+        ("methods", "Methods", "functions"),
+    ],
+    "Look inside": [
+        ("masks", "Masks", "grid_on"),
+        ("flatness", "Flatness", "landscape"),
+        ("frontier", "Frontier", "scatter_plot"),
+    ],
+    "Class": [("wall", "Class wall", "groups"), ("teach", "For teachers", "co_present"), ("system", "System", "dns")],
+}
+
+
+def _page(name: str, title: str, icon: str) -> st.Page:
+    default = name == PAGES[""][0][0]
+    address = None if default else name
+    return st.Page(ROOT / "pages" / f"{name}.py", title=title, icon=f":material/{icon}:", default=default, url_path=address)
 
 
 @st.cache_resource(show_spinner=False)
@@ -25,23 +49,28 @@ def freeze_garbage(page: str) -> None:
     gc.freeze()
 
 
+@st.cache_resource(ttl=SWEEP_SECONDS, show_spinner=False)
+def sweep() -> None:
+    """Collects what closed pages leave behind. Python by itself waits until there is a quarter more than before the freezing."""
+    gc.collect()
+
+
 def navigation() -> None:
-    from app import identity
+    from app import classroom, identity, look, presenter
 
     st.set_page_config(
         page_title="SSAM Lab", page_icon=str(HERE / "icon.svg"), layout="wide", initial_sidebar_state=320
     )
     st.logo(str(HERE / "logo.svg"), icon_image=str(HERE / "icon.svg"), size="large")
-    pages = ROOT / "pages"
-    race = st.Page(pages / "race.py", title="Race", icon=":material/flag:", default=True)
-    masks = st.Page(pages / "masks.py", title="Masks", icon=":material/grid_on:", url_path="masks")
-    frontier = st.Page(pages / "frontier.py", title="Frontier", icon=":material/scatter_plot:", url_path="frontier")
-    flatness = st.Page(pages / "flatness.py", title="Flatness", icon=":material/landscape:", url_path="flatness")
-    system = st.Page(pages / "system.py", title="System", icon=":material/dns:", url_path="system")
-    page = st.navigation([race, masks, frontier, flatness, system], position="top")
+    page = st.navigation({section: [_page(*about) for about in pages] for section, pages in PAGES.items()}, position="top")
+    st.set_page_config(page_title=f"{page.title} · SSAM Lab")
+    look.draw(page.title)
     identity.account()
     page.run()
+    if classroom.presenting():
+        presenter.draw()
     freeze_garbage(page.url_path)  # once the page is there
+    sweep()
     st.empty()  # a run that another has overtaken stops here; ending normally it would take the newer run's fragment away
 
 

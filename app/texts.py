@@ -1,6 +1,7 @@
 """What the pages say. Measured claims carry their numbers; nothing here is a promise."""
 
 import re
+from pathlib import Path
 
 from app.measured import accuracies, eigenvalue_cost
 from ssam.spec import LaneSpec
@@ -10,14 +11,44 @@ WELCOME = """
 # Watch sharpness-aware training happen
 
 Four optimizers train the same network from the same start on the same images: **SGD**, **SAM**, and two that perturb
-only part of the weights, **SSAM-F** and **SSAM-D**. See their accuracy, their masks and what each step costs, live.
+only part of the weights, **SSAM-F** and **SSAM-D**. Below is a recorded race. **Start race** runs one of your own, live.
 """
 
-PREVIEW = {
-    "curves": "**Accuracy** after every epoch, and the loss of every step",
-    "masks": "**Masks**: which weights are perturbed, and how that changes",
-    "timing": "**Time**: what a step costs, phase by phase",
-}
+WALL = "Everyone's races under one class code, on one plot: what one seed does, and what thirty say."
+
+TEACH = "A link holds the race, what is shown of it, and the class. Nobody needs an account; the guide below has a plan."
+
+TEACH_KEYS = """
+### On the projector
+
+Switch *Projector* on, or put `view=projector` into a link: large type, few numbers, no form. Then
+
+{keys}
+
+### The class wall
+
+All races under one code, one line a seed, with the median and what the seeds can tell. *My run won* becomes the 12th of 30.
+"""
+
+
+def guide() -> str:
+    """The teacher's guide, ``docs/teaching.md`` without its title."""
+    text = (Path(__file__).resolve().parents[1] / "docs" / "teaching.md").read_text(encoding="utf-8")
+    return text.partition("\n")[2].replace("\n## ", "\n### ")
+
+
+WALL_COUNTED = """
+- **A seed counts once.** Of several races with the same settings and the same seed one is shown: a finished one, else one under way, else
+  the first. It would give the same numbers again. Races whose settings differ in anything but the seed are never mixed.
+- **Only finished lanes count** in the table, by their last epoch, on all test images. Races that were stopped or failed, and lanes that
+  diverged, are named but not counted. Who stops a race because it looks bad spoils the statistics.
+- **Paired.** Both lanes of a difference come from one race: same first weights, same batches.
+- **Sign test** (two-sided, exact, ties left out): how often a fair coin would be as one-sided. The interval of the median difference covers
+  it with at least 95 %, whatever the distribution. Both need 6 seeds.
+- **Look once.** Whoever looks after each new seed and stops at p < 0.05 finds something too often. Agree on the number of seeds before. With
+  three lanes against one there are three tests.
+- The others see curves, seeds and results of your races, not whose they are, and not their address.
+"""
 
 SEEING = {
     "accuracy": (
@@ -169,6 +200,7 @@ HELP = {
     "sparsity": "Share of the weights that is **not** perturbed.",
     "rho": "Length of the perturbation: its L2 radius over all weights.",
     "seed": "Decides the first weights, the batches, the noise.",
+    "own_seed": "In this class every race gets a seed of its own, given at the start.",
     "label_noise": "Share of training labels replaced by another class.",
     "train_size": "Empty: all training images.",
     "mask_interval": "Epochs between two mask refreshes.",

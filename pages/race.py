@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app import address, controls, history, identity, live, server, start, steer, texts
+from app import address, classroom, controls, history, identity, live, recorded, server, start, steer, texts
 from app.server import Lab
 from ssam.store import Person
 
@@ -32,10 +32,12 @@ if run_id and not shown:
     run_id = st.session_state["run"] = None
     st.session_state["notice"] = "This race has been deleted."
 
-with st.sidebar:
-    spec, problem = controls.form(lab)
+classroom.bar(lab, switch=shown is not None)
+hidden = classroom.hidden()
+with st.container() if "sidebar" in hidden else st.sidebar:
+    spec, problem = controls.form(lab, hidden)
     if shown:
-        with st.container(key="start_bar"):
+        with st.container(key="start_bar", width=340 if "sidebar" in hidden else "stretch"):
             start.button(lab, spec, problem, shown, person)
 if spec:
     address.write(spec, run_id)
@@ -45,13 +47,15 @@ if notice := st.session_state["notice"]:
 if shown and look:
     start.reused(lab, shown)
     pace = live.pace(shown, look.window)
+    del look  # it is heavy, and what a page holds stays until its next run
     st.fragment(race, run_every=pace)(lab, person, shown.id, pace)
-    history.result(shown)
+    with st.container(key="race_result"):
+        history.result(shown)
 else:
     st.markdown(texts.WELCOME)
     with st.container(key="start_bar", width=340):
         start.button(lab, spec, problem, None, person)
-    live.draw(lab.store, None)
+    recorded.draw(recorded.of_preset(st.session_state["preset"]))
 history.recent(lab, shown, person)
 
 try:

@@ -29,10 +29,10 @@ function layout(chart, theme, revision, more) {
     uirevision: revision,
     width: chart.clientWidth, // told on every call: Plotly's own resizing is late and may meet a chart that is gone
     height: chart.clientHeight,
-    margin: { l: 52, r: 14, t: 26, b: 42 }, // the buttons have the space above for themselves
+    margin: { l: 52 * theme.scale, r: 14, t: 26, b: 42 * theme.scale }, // the buttons have the space above for themselves
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
-    font: { family: theme.font, size: 13, color: theme.text },
+    font: { family: theme.font, size: 13 * theme.scale, color: theme.text },
     showlegend: false,
     dragmode: "zoom",
     hovermode: "x unified",
@@ -45,9 +45,9 @@ function layout(chart, theme, revision, more) {
 }
 
 /** The axis that both charts of curves share. It reaches to the end of the race, so that it does not grow. */
-function progressAxis({ ends }, axis) {
+function progressAxis({ ends }, axis, theme) {
   const range = ends[axis] == null ? { rangemode: "tozero" } : between(0, 1.02 * ends[axis]); // room for the last marker
-  return { title: { text: AXES[axis], standoff: 8, font: { size: 13 } }, unifiedhovertitle: { text: HOVER[axis] }, ...range };
+  return { title: { text: AXES[axis], standoff: 8, font: { size: 13 * theme.scale } }, unifiedhovertitle: { text: HOVER[axis] }, ...range };
 }
 
 /** An axis from low to high until the reader zooms. Plotly must see it as found by itself: a range that is given and
@@ -80,12 +80,12 @@ export function accuracyChart(Plotly, chart, data, axis, theme) {
     });
     const { color, dash, symbol } = lane;
     return [
-      line(lane.epochs.filter((epoch, at, all) => !epoch.final || all[at - 1]?.step !== epoch.step), { name: lane.title, mode: "lines+markers", line: { color, dash, width: 2.5 }, marker: { color, symbol, size: 8 } }),
-      line(lane.epochs.filter((epoch) => epoch.final), { name: lane.title, hoverinfo: "skip", hovertemplate: null, cliponaxis: false, mode: "markers", marker: { color, symbol: "circle-open", size: 16, line: { width: 2.5 } } }),
+      line(lane.epochs.filter((epoch, at, all) => !epoch.final || all[at - 1]?.step !== epoch.step), { name: lane.title, mode: "lines+markers", line: { color, dash, width: 2.5 * theme.scale }, marker: { color, symbol, size: 8 * theme.scale } }),
+      line(lane.epochs.filter((epoch) => epoch.final), { name: lane.title, hoverinfo: "skip", hovertemplate: null, cliponaxis: false, mode: "markers", marker: { color, symbol: "circle-open", size: 16 * theme.scale, line: { width: 2.5 } } }),
     ];
   });
   const [low, high] = tens(data.lanes);
-  const more = { xaxis: progressAxis(data, axis), yaxis: { ticksuffix: " %", nticks: 7, ...between(low, high) } };
+  const more = { xaxis: progressAxis(data, axis, theme), yaxis: { ticksuffix: " %", nticks: 7, ...between(low, high) } };
   return Plotly.react(chart, [anchor(low), ...traces], layout(chart, theme, `${data.run} ${axis}`, more), CONFIG);
 }
 
@@ -119,12 +119,12 @@ function curvesChart(Plotly, chart, data, axis, curve, theme) {
     thin.push({ ...common, y: steps[curve], hoverinfo: "skip", opacity: 0.25, line: { color, width: 1 } });
     bold.push({ ...common, y: smoothed(steps[curve]), name: title, hovertemplate: `%{y:${STEP_CURVES[curve].hover}}`, line: { color, dash, width: 2.5 } });
   }
-  const more = { xaxis: progressAxis(data, axis), yaxis: { nticks: 7, rangemode: "tozero" } };
+  const more = { xaxis: progressAxis(data, axis, theme), yaxis: { nticks: 7, rangemode: "tozero" } };
   return Plotly.react(chart, [anchor(0), ...thin, ...bold], layout(chart, theme, `${data.run} ${axis} ${curve}`, more), CONFIG);
 }
 
 /** The mean of norm² over the first T steps, by T. A point may be the mean of many steps; their mean number tells how many. */
-function runningMean(step, norms) {
+export function runningMean(step, norms) {
   let past = 0, known = 0, sum = 0;
   const x = [], y = [];
   step.forEach((middle, at) => {
@@ -180,7 +180,7 @@ function eigenvalueChart(Plotly, chart, data, axis, curve, theme) {
       marker: { color, symbol, size: 8 },
     };
   });
-  const more = { xaxis: progressAxis(data, axis), yaxis: { nticks: 7, rangemode: "tozero" } };
+  const more = { xaxis: progressAxis(data, axis, theme), yaxis: { nticks: 7, rangemode: "tozero" } };
   return Plotly.react(chart, [anchor(0), ...traces], layout(chart, theme, `${data.run} ${axis} ${curve}`, more), CONFIG);
 }
 
@@ -204,7 +204,7 @@ export function timingChart(Plotly, chart, data, theme) {
     name: title,
     y: titles,
     x: lanes.map((lane) => lane.phases[name] ?? 0),
-    marker: { color },
+    marker: { color, line: { color: theme.panel, width: 1 } }, // parted in grey too
     hovertemplate: "%{x:.2f} ms",
   }));
   const totals = lanes.map((lane) => data.phases.reduce((sum, { name }) => sum + (lane.phases[name] ?? 0), 0));

@@ -5,11 +5,13 @@ const { accuracyChart, newest, stepsChart, timingChart, STEP_CURVES } = await im
 const { count, element, fixed, percent, showCards, showLegend, showWords, times } = await import(`./parts.js${version}`);
 const { showMasks } = await import(`./masks.js${version}`);
 const { costs, showStages } = await import(`./stages.js${version}`);
-const { preview } = await import(`./preview.js${version}`);
+const { announcer } = await import(`./announce.js${version}`);
+const { prepareTables } = await import(`./tables.js${version}`);
+const { Player, cut, heatChosen } = await import(`./replay.js${version}`);
 
 const SKELETON = `
   <div class="status">
-    <span class="pill" role="status"></span><span class="detail"></span>
+    <span class="pill"></span><span class="detail"></span>
     <div class="bar" role="progressbar" aria-label="Progress of the race" aria-valuemin="0" aria-valuemax="100"><i></i></div>
   </div>
   <p class="failure" role="alert" hidden></p>
@@ -23,12 +25,12 @@ const SKELETON = `
   <div class="panels">
     <section class="panel" data-panel="accuracy">
       <header><h3>Test accuracy</h3></header>
-      <div class="chart" role="img"></div>
+      <div class="chart" role="figure"></div>
       <footer></footer>
     </section>
     <section class="panel" data-panel="steps">
       <header><h3><select aria-label="What the curves of the steps show"></select></h3></header>
-      <div class="chart" role="img"></div>
+      <div class="chart" role="figure"></div>
       <footer></footer>
     </section>
     <section class="panel" data-panel="masks">
@@ -45,13 +47,13 @@ const SKELETON = `
     <section class="panel" data-panel="timing">
       <header><h3>Time of a step</h3></header>
       <div class="legend" aria-hidden="true"></div>
-      <div class="chart" role="img"></div>
+      <div class="chart" role="figure"></div>
       <div class="stages"></div>
       <footer></footer>
     </section>
   </div>
   <ul class="notes"></ul>
-  <details class="words"><summary>The race as a table</summary><table><thead></thead><tbody></tbody></table></details>`;
+  <details class="words whole"><summary>The race as a table</summary><table><thead></thead><tbody></tbody></table></details>`;
 
 let plotly; // one promise for the page
 
@@ -84,19 +86,23 @@ function isLight(color) {
 
 export function mount(host) {
   const root = element("section", { className: "race", ariaLabel: "Live race", innerHTML: SKELETON });
-  root.dataset.testid = "live-race";
   root.dataset.points = 0;
   const find = (selector) => root.querySelector(selector);
   const panel = (name, selector) => find(`[data-panel="${name}"] ${selector}`);
   const charts = Object.fromEntries(["accuracy", "steps", "timing"].map((name) => [name, panel(name, ".chart")]));
   const state = { axis: "epoch", curve: "loss", layer: null, epoch: null, data: null, ask: null };
   const gone = new AbortController();
+  const player = new Player(showAt);
+  root.prepend(player.root);
   const resized = new ResizeObserver(() => requestAnimationFrame(() => drawCharts()));
   Object.values(charts).forEach((chart) => resized.observe(chart));
 
   prepareHelp();
   prepareCurves();
   prepareMasks();
+  const { node: told, tell } = announcer();
+  root.append(told);
+  const refreshTables = prepareTables(root, state);
 
   /** "What am I seeing?" lies over its panel; Escape, a click elsewhere and leaving it with the keyboard close it. */
   function prepareHelp() {
@@ -137,7 +143,10 @@ export function mount(host) {
   function prepareMasks() {
     const [layer, slider, follow] = [find(".layer"), find(".slide input"), find(".follow input")];
     let waiting = 0;
-    const ask = () => state.ask("view", { run: state.data.run, layer: state.layer, epoch: state.epoch });
+    const ask = () => {
+      if (state.replayed && state.layer === state.data.heat.layer) player.show(player.epoch); // all of its epochs are here
+      else state.ask("view", { run: state.data.run, layer: state.layer, epoch: state.epoch });
+    };
     const shown = () => state.data.heat.epochs[slider.value];
     layer.onchange = () => {
       state.layer = layer.value;
@@ -158,23 +167,44 @@ export function mount(host) {
 
   function update({ data: sent, setStateValue }) {
     loadPlotly(sent.plotly).then(drawCharts).catch(fail);
-    if (!sent.run) {
-      host.replaceChildren(preview(sent.preview));
-      return;
-    }
     const columns = (packed) => Object.fromEntries(Object.entries(packed).map(([name, text]) => [name, unpack(text)]));
     const lanes = sent.lanes.map((lane) => ({ ...lane, steps: columns(lane.steps), epochs: rows(columns(lane.epochs)) }));
-    const data = { ...sent, lanes };
+    state.ask = setStateValue;
+    if (sent.replay) replay({ ...sent, lanes });
+    else show({ ...sent, lanes });
+  }
+
+  /** A recorded race is all here: it begins, or goes on where its playhead is, with the pictures of another layer. */
+  function replay(data) {
+    const goesOn = state.replayed?.run === data.run;
+    state.replayed = data;
+    if (!goesOn) player.begin(data);
+    else player.show(player.epoch);
+  }
+
+  function showAt(epoch) {
+    const data = cut(state.replayed, epoch);
+    if (data.heat) data.heat = heatChosen(state.replayed.heats, data.heat, state.data?.run === data.run ? state.epoch : null);
+    show(data);
+  }
+
+  function show(data) {
+    const isRecorded = Boolean(data.replay);
+    if (!isRecorded && state.replayed) player.pause();
+    if (!isRecorded) state.replayed = null;
+    root.dataset.testid = isRecorded ? "recorded-race" : "live-race";
+    player.root.hidden = !isRecorded;
     if (state.data?.run !== data.run) begin(data);
     state.data = data;
-    state.ask = setStateValue;
     if (!root.isConnected) host.replaceChildren(root);
     showStatus(data);
     showCards(find(".cards"), data);
     showMaskPanel(data);
-    showWords(find("table"), data);
+    showWords(find(".whole table"), data);
     showLegend(find(".legend"), data.phases);
     showStages(find(".stages"), data);
+    tell(data);
+    drawCharts();
   }
 
   /** Another race than before: what was chosen for the last one does not hold for it. */
@@ -201,13 +231,13 @@ export function mount(host) {
     root.dataset.lanes = data.lanes.length;
     root.classList.toggle("blank", Boolean(data.failed) && !data.lanes.some((lane) => lane.points));
     const pill = find(".pill");
-    if (pill.textContent !== data.status.word) pill.textContent = data.status.word; // it is read out on every change
+    pill.textContent = data.status.word;
     pill.dataset.state = data.state;
     find(".detail").textContent = data.status.detail;
     find(".bar").setAttribute("aria-valuenow", Math.round(100 * data.progress));
     find(".bar i").style.width = `${100 * data.progress}%`;
     find(".failure").hidden = !data.failed;
-    find(".failure").textContent = data.failed;
+    if (find(".failure").textContent !== data.failed) find(".failure").textContent = data.failed; // it is read out on every change
     find(".notes").replaceChildren(...data.notes.map((note) => element("li", { textContent: note })));
   }
 
@@ -243,7 +273,7 @@ export function mount(host) {
     const style = getComputedStyle(root);
     root.style.colorScheme = isLight(style.color) ? "dark" : "light"; // for the slider, the box and the lists
     const look = (name) => style.getPropertyValue(`--st-${name}`).trim();
-    const theme = { text: look("text-color"), line: look("border-color"), font: look("font"), panel: look("secondary-background-color"), active: look("link-color") };
+    const theme = { text: look("text-color"), line: look("border-color"), font: look("font"), panel: look("secondary-background-color"), active: look("link-color"), scale: document.documentElement.dataset.view === "projector" ? 1.6 : 1 };
     await Promise.all([
       accuracyChart(window.Plotly, charts.accuracy, data, axis, theme),
       stepsChart(window.Plotly, charts.steps, data, axis, curve, theme),
@@ -251,9 +281,11 @@ export function mount(host) {
     ]);
     root.dataset.points = Math.max(0, ...data.lanes.map((lane) => lane.steps.loss.length));
     describeCharts(data, axis, curve);
+    refreshTables();
   }
 
   function describeCharts({ lanes, testSize, eigenvalues }, axis, curve) {
+    for (const drawing of root.querySelectorAll(".main-svg")) drawing.ariaHidden = "true"; // read out would be its labels, one by one
     const label = (name, what, value) => charts[name].setAttribute("aria-label", `${what} ${lanes.map((lane) => `${lane.title} ${value(lane)}`).join("; ")}.`);
     label("accuracy", `Test accuracy by ${axis}.`, (lane) => percent(lane.epochs.at(-1)?.test_accuracy));
     label("steps", `${STEP_CURVES[curve].title} by ${curve === "convergence" ? "steps" : axis}.`, (lane) => fixed(newest(lane, curve), 3));
@@ -280,6 +312,7 @@ export function mount(host) {
 
   function unmount() {
     gone.abort();
+    if (state.replayed) player.pause();
     resized.disconnect();
     root.remove();
     for (const chart of Object.values(charts)) if (chart.data) window.Plotly.purge(chart);

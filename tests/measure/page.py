@@ -1,7 +1,7 @@
-"""How quickly the page answers, and pictures of it: ``python -m tests.measure.page``.
+"""How quickly the page answers: ``python -m tests.measure.page``.
 
 Opens the page and starts the noisy-labels race several times in a real browser, on a home folder of its own, and lets the
-last race end for the pictures.
+last race come to its end.
 """
 
 import json
@@ -18,12 +18,6 @@ from tests.measure.machine import machine
 
 START = ".st-key-start_race button"
 ROUNDS = 5
-PICTURES = {  # name: width, height, colour scheme
-    "race": (1280, 900, "light"),
-    "race-dark": (1280, 900, "dark"),
-    "race-phone": (390, 844, "light"),
-    "race-wide": (1920, 1080, "light"),
-}
 
 
 def main() -> None:
@@ -33,7 +27,6 @@ def main() -> None:
             Watched(browser).page.goto(address)  # the first visit starts the runner
             wait_until((home / "machine.json").exists, 60)
             rounds = [measure(browser, address, stop=number < ROUNDS - 1) for number in range(ROUNDS)]
-            take_pictures(browser, rounds[-1]["url"])
         end_runner(home)
     figures = {
         name: {"median": statistics.median(values := [r[name] for r in rounds]), "worst": worst(values)}
@@ -53,7 +46,7 @@ def measure(browser: Browser, address: str, stop: bool) -> dict:
     page.goto(address)
     page.locator(f"{START}:enabled").wait_for(timeout=60_000)
     interactive = time.perf_counter() - begin
-    page.wait_for_selector(".ssam-live .preview")
+    page.wait_for_selector('[data-testid="recorded-race"]')
     page.wait_for_function("window.Plotly !== undefined")
     time.sleep(1)  # a reader's glance
     clicked = time.perf_counter()
@@ -69,7 +62,6 @@ def measure(browser: Browser, address: str, stop: bool) -> dict:
             setTimeout(() => done(count / 10), 10000);
         }})"""
     )
-    url = page.url
     if stop:
         page.locator(".st-key-stop_race button").click()
     watched.wait(f"live?.dataset.state === '{'stopped' if stop else 'finished'}'", 600)
@@ -80,24 +72,8 @@ def measure(browser: Browser, address: str, stop: bool) -> dict:
         "interactive_s": interactive,
         "first_point_s": first_point,
         "updates_per_s": updates,
-        "url": url,
         "race_s": race,
     }
-
-
-def take_pictures(browser: Browser, url: str) -> None:
-    folder = ASSETS / "screenshots"
-    folder.mkdir(exist_ok=True)
-    for name, (width, height, scheme) in PICTURES.items():
-        watched = Watched(browser, color_scheme=scheme)
-        watched.page.set_viewport_size({"width": width, "height": height})
-        watched.page.goto(url)
-        watched.wait("live?.dataset.points > 0 && live.querySelectorAll('canvas').length > 0", 60)
-        bottom = watched.page.locator(f"{LIVE} .panels").bounding_box()
-        watched.page.set_viewport_size({"width": width, "height": round(bottom["y"] + bottom["height"]) + 40})
-        time.sleep(1)  # the charts follow the new size
-        watched.page.screenshot(path=folder / f"{name}.png")
-        watched.page.context.close()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,111 @@
+// Plays a recorded race. The whole of it has come at once; what is shown is cut at the playhead, so that the panel draws it as it
+// draws a race under way.
+
+const { element } = await import(`./parts.js${new URL(import.meta.url).search}`);
+
+const SPEEDS = [1, 4, 16];
+const FRAME = 200; // ms between two pictures
+const still = matchMedia("(prefers-reduced-motion: reduce)");
+
+/** The recorded race as it was when its furthest lane had come to ``epoch``. */
+export function cut(data, epoch) {
+  const end = epoch >= data.epochs;
+  const lanes = data.lanes.map((lane) => {
+    const count = end ? lane.steps.epoch.length : lane.steps.epoch.filter((at) => at <= epoch).length;
+    const steps = Object.fromEntries(Object.entries(lane.steps).map(([name, values]) => [name, values.slice(0, count)]));
+    const epochs = lane.epochs.filter((row) => end || (row.epoch <= epoch && !row.final));
+    return { ...lane, steps, epochs, state: end ? lane.state : "running", points: count, seconds: steps.seconds.at(-1) ?? 0 };
+  });
+  return { ...data, lanes, heat: heatAt(data.heats, epoch), progress: Math.min(1, epoch / data.epochs) };
+}
+
+/** The masks that were in use at an epoch, as the live panel is sent them. */
+function heatAt(heats, epoch) {
+  if (!heats) return null;
+  const epochs = heats.epochs.filter((at) => at <= epoch);
+  const maps = Object.fromEntries(Object.entries(heats.maps).map(([lane, drawn]) => [lane, drawn.filter((map) => map.epoch <= epoch).at(-1) ?? drawn[0]]));
+  return { layer: heats.layer, epochs: epochs.length ? epochs : heats.epochs.slice(0, 1), epoch: null, maps };
+}
+
+/** The masks at an epoch that the reader has chosen, of those that are there up to the playhead. */
+export function heatChosen(heats, shown, epoch) {
+  return epoch == null ? shown : { ...heatAt(heats, epoch), epochs: shown.epochs, epoch };
+}
+
+/** The controls, and the clock behind them; ``show`` is called with the epoch of the playhead whenever that moves. */
+export class Player {
+  constructor(show) {
+    this.show = show;
+    this.button = element("button", { type: "button", className: "play", onclick: () => this.toggle() });
+    this.next = element("button", { type: "button", textContent: "+1 epoch", onclick: () => this.step() });
+    this.speed = element("select", { ariaLabel: "Speed of the playback" }, ...SPEEDS.map((times) => new Option(`${times} × speed`, times)));
+    this.scrub = element("input", { type: "range", min: 0, step: 0.1, ariaLabel: "Place in the recorded race", oninput: () => this.seek() });
+    this.when = element("output");
+    this.about = element("small");
+    const line = element("div", { className: "line" }, this.button, this.next, this.scrub, this.when, this.speed);
+    this.root = element("div", { className: "replay", role: "group", ariaLabel: "Playback of a recorded race" }, this.about, line);
+    this.speed.value = 4;
+  }
+
+  /** Takes a race up, from its beginning; where motion is not wanted it shows the end and waits. */
+  begin(data) {
+    this.data = data;
+    this.about.textContent = data.replay.about;
+    this.scrub.max = data.epochs;
+    this.move(still.matches ? data.epochs : 0);
+    if (still.matches) this.pause();
+    else this.play();
+  }
+
+  toggle() {
+    if (this.playing) this.pause();
+    else this.play();
+  }
+
+  play() {
+    if (this.epoch >= this.data.epochs) this.move(0);
+    this.pause();
+    this.playing = true;
+    this.before = performance.now();
+    this.timer = setInterval(() => this.tick(), FRAME);
+    this.name();
+  }
+
+  pause() {
+    clearInterval(this.timer);
+    this.playing = false;
+    this.name();
+  }
+
+  tick() {
+    const now = performance.now();
+    const passed = Math.min(1000, now - this.before) / 1000; // a hidden tab does not run away
+    this.before = now;
+    this.move(this.epoch + (passed * this.speed.value * this.data.epochs) / this.data.replay.seconds);
+    if (this.epoch >= this.data.epochs) this.pause();
+  }
+
+  step() {
+    this.pause();
+    this.move(Math.floor(this.epoch + 1.0001));
+  }
+
+  seek() {
+    this.pause();
+    this.move(Number(this.scrub.value));
+  }
+
+  move(epoch) {
+    this.epoch = Math.min(epoch, this.data.epochs);
+    this.scrub.value = this.epoch;
+    const at = `epoch ${this.epoch.toFixed(1)} of ${this.data.epochs}`;
+    this.when.textContent = at;
+    this.scrub.setAttribute("aria-valuetext", at);
+    this.name();
+    this.show(this.epoch);
+  }
+
+  name() {
+    this.button.textContent = this.playing ? "❚❚ Pause" : this.epoch >= this.data.epochs ? "▶ Again" : "▶ Play";
+  }
+}

@@ -162,6 +162,7 @@ def _bars(spec: RaceSpec, rows: Sequence[dict[str, Any]], title: str) -> Figure:
         "type": "bar",
         "x": [row["lane"] for row in own],
         "y": [row["value"] for row in own],
+        "customdata": [titles[row["lane"]] for row in own],
         "width": 0.62,
         "marker": {"color": [styles[row["lane"]].color for row in own]},
         "text": [number(row["value"]) for row in own],

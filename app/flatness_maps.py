@@ -196,6 +196,7 @@ def common_plane(run: Run, arrays: Arrays, what: str) -> Figure | None:
             {
                 "type": "scatter",
                 "mode": "lines+markers",
+                "name": titles[lane],
                 "x": path[:, 0].tolist(),
                 "y": path[:, 1].tolist(),
                 "text": [f"{titles[lane]}, epoch {epoch:g}" for epoch in path[:, 2]],

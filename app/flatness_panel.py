@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from app import flatness, flatness_charts, flatness_maps, flatness_texts, legend, measuring
+from app import figure_texts, flatness, flatness_charts, flatness_maps, flatness_texts, legend, measuring, texts
 from app.flatness_charts import CONFIG, Arrays, Figure
 from app.server import Lab
 from ssam.spec.analysis import AnalysisSpec
@@ -107,28 +107,26 @@ def _surfaces(run: Run, arrays: Arrays, words: str) -> None:
 def _bar(run: Run, arrays: Arrays, what: str) -> None:
     figure = flatness_maps.colour_bar(arrays, what)
     if figure:
-        st.plotly_chart(figure, key="flat_bar", config={"displayModeBar": False}, alt="What the colours stand for")
+        ends = figure["layout"]["xaxis"]["ticktext"]
+        said = f"The colours go from {ends[0]} to {ends[-1]}; the darker, the better."
+        st.plotly_chart(figure, key="flat_bar", config={"displayModeBar": False}, alt=said)
 
 
 def grid(figures: Sequence[Figure], key: str, words: str, row: int = ROW, config: dict[str, Any] = CONFIG) -> None:
-    """Charts side by side, at most ``row`` of them; the first one carries the words for those who do not see them."""
+    """Charts side by side, at most ``row`` of them; for those who do not see them each one is said, and all are in tables below."""
     wide = min(row, max(1, len(figures)))
-    for begin in range(0, len(figures), wide):
-        columns = st.columns(wide, gap="small")
-        for place, figure in enumerate(figures[begin : begin + wide], begin):
-            with columns[place - begin], st.container(key=f"flat_chart_{key}_{place}"):
-                title = figure["layout"].get("title", {}).get("text", "")
-                st.plotly_chart(
-                    figure,
-                    key=f"flat_plot_{key}_{place}",
-                    config=config,
-                    alt=words if place == 0 else _plain(title) or words,
-                )
-
-
-def _plain(title: str) -> str:
-    """A chart's title without its marker."""
-    return title.rpartition("</span>")[2].strip()
+    with st.container(key=f"flat_figures_{key}"):
+        for begin in range(0, len(figures), wide):
+            columns = st.columns(wide, gap="small")
+            for place, figure in enumerate(figures[begin : begin + wide], begin):
+                with columns[place - begin], st.container(key=f"flat_chart_{key}_{place}"):
+                    said = figure_texts.summary(figure) or words
+                    st.plotly_chart(figure, key=f"flat_plot_{key}_{place}", config=config, alt=said)
+        if figures:
+            with st.expander("As a table" if len(figures) == 1 else "As tables", key=f"flat_tables_{key}"):
+                for figure in figures:
+                    st.caption(texts.plain(figure_texts.title(figure)))
+                    st.table(figure_texts.table(figure), border="horizontal", hide_index=True)
 
 
 def _files(run: Run, arrays: Arrays) -> None:

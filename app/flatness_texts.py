@@ -11,7 +11,7 @@ from app.flatness_correlation import ENOUGH, Correlation
 from ssam.store import Run
 
 EMPTY = """
-#### How flat is it?
+## How flat is it?
 
 Nothing to look at yet. Run a race; once it has written its weights down, which every finished race has, they can be measured here:
 the loss around them, its curvature and several kinds of sharpness, all lanes side by side.

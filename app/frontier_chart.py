@@ -167,7 +167,7 @@ def _level(point: Point) -> dict[str, Any]:
 
 
 def _note(cost: float) -> dict[str, Any]:
-    note = {"yref": "paper", "y": 0, "yanchor": "bottom", "showarrow": False, "font": {"size": 12, "color": NEUTRAL}}
+    note = {"yref": "paper", "y": 0, "yanchor": "bottom", "showarrow": False, "font": {"size": 12}}
     return {**note, "x": cost, "xanchor": "left" if cost < 2 else "right", "text": GUIDES[cost]}
 
 
@@ -186,7 +186,7 @@ def _labels(lines: Sequence[Point]) -> list[dict[str, Any]]:
                 "y": point.mean,
                 "yanchor": "top" if under else "bottom",
                 "text": f"{METHODS[point.lane.method].title}<br>{point.mean:.1f} %",
-                "font": {"color": theme.METHOD_STYLES[point.lane.method].color, "size": 13},
+                "font": {"size": 13},
                 "showarrow": False,
             }
         )

@@ -60,7 +60,7 @@ def _study_row(spec: RaceSpec, row: dict[str, Any]) -> Row:
     accuracy = None if row["accuracy"] is None else 100 * row["accuracy"]
     trial = Trial(row["seed"], accuracy, row["step_ratio"], row["seconds_ratio"])
     about = {name: row[name] for name in ("sparsity", "plan", "predicted", "exact")}
-    return Row(row["phase"], "", _whole(spec, LaneSpec.parse(row["lane"])), trial, about)
+    return Row(row["phase"], "", whole(spec, LaneSpec.parse(row["lane"])), trial, about)
 
 
 def with_own(tasks: Sequence[Task], runs: Iterable[Run]) -> list[Task]:
@@ -107,11 +107,11 @@ def _own_rows(run: Run) -> list[Row]:
             "exact": plan.get("exact", True),
             "run": run.id,
         }
-        rows.append(Row("own", run.result["device"], _whole(run.spec, lane), trial, about))
+        rows.append(Row("own", run.result["device"], whole(run.spec, lane), trial, about))
     return rows
 
 
-def _whole(spec: RaceSpec, lane: LaneSpec) -> LaneSpec:
+def whole(spec: RaceSpec, lane: LaneSpec) -> LaneSpec:
     """The lane with what its race gives it, so that it is the same lane in every race of equal settings."""
     method = METHODS[lane.method]
     return lane.model_copy(

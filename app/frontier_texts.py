@@ -31,7 +31,7 @@ AXES = (
     "one standard deviation over the seeds. The thin line joins the lanes that no cheaper one beats."
 )
 EMPTY = """
-#### Nothing to compare yet
+## Nothing to compare yet
 
 This page shows test accuracy against the cost of a step. A finished race with an SGD lane puts its lanes here.
 """
@@ -129,7 +129,7 @@ def facts(point: Point) -> list[tuple[str, str]]:
     found = [("Test accuracy", f"**{score(point)}**")]
     if perturbs and point.gain is not None:
         share = "" if point.share is None else f", {100 * point.share:.0f} % of SAM's gain"
-        found.append(("Over SGD", f"{_signed(point.gain)} points{share}"))
+        found.append(("Over SGD", f"{signed(point.gain)} points{share}"))
     found.append(("Step ÷ SGD", f"**{cost(point)}**{', shared machine: not to be trusted' * point.shared}"))
     if point.seconds_ratio is not None:
         found.append(("Whole lane ÷ SGD", f"{point.seconds_ratio:.2f}, mask refreshes included"))
@@ -158,10 +158,10 @@ def option(point: Point) -> str:
     return f"{kind}{mean} at {cost_alone(point)} · {theme.lane_title(point.lane)}"
 
 
-def _signed(points: float) -> str:
+def signed(points: float) -> str:
     """With a minus sign that is as wide as the plus.
 
-    >>> _signed(-0.31)
+    >>> signed(-0.31)
     '−0.3'
     """
     return f"{points:+.1f}".replace("-", "−")
@@ -190,18 +190,18 @@ def late_half(task: Task) -> str:
     if not late or late[0].share is None or late[0].sam_gain is None or late[0].ratio is None:
         return ""
     best, share = late[0], late[0].share
-    radii = ", ".join(f"{_signed(point.gain or 0)} at rho {point.lane.rho:g}" for point in late)
+    radii = ", ".join(f"{signed(point.gain or 0)} at rho {point.lane.rho:g}" for point in late)
     text = (
         f"**{'A counter-example: the' if share < LITTLE else 'The'} late half of the network.** With {100 * best.sparsity:.0f} % of "
         f"the weights not perturbed a step costs {best.ratio:.2f} SGD steps, and is equal bit for bit to two full passes. Its "
-        f"points over SGD: {radii} ({seeds(best)}), where SAM has {_signed(late[0].sam_gain)} on the same seeds. "
+        f"points over SGD: {radii} ({seeds(best)}), where SAM has {signed(late[0].sam_gain)} on the same seeds. "
     )
     if share < LITTLE:
         text += (
             f"Cheap and exact, for {'next to nothing' if share < 0.1 else f'{100 * share:.0f} % of the gain at best'}. "
         )
     if early and early[0].gain is not None and early[0].ratio is not None:
-        text += f"The early half has {_signed(early[0].gain)}, at {early[0].ratio:.2f} SGD steps: "
+        text += f"The early half has {signed(early[0].gain)}, at {early[0].ratio:.2f} SGD steps: "
         matters = early[0].share is not None and early[0].share > share + 0.25
         text += "**where** you perturb matters." if matters else "here it matters little where you perturb."
     return text.strip()

@@ -12,6 +12,7 @@ from ssam.spec import METHODS
 from ssam.store import Person, Run
 
 OWN, ALL = 12, 60  # races in the list
+OPENED = "opened_by_link"  # the races of others that this session has looked at
 
 
 def result(run: Run) -> None:
@@ -63,6 +64,8 @@ def log(lab: Lab, run: Run, person: Person) -> None:
 def recent(lab: Lab, shown: Run | None, person: Person) -> None:
     """The newest races of this person to open again, folded away; a teacher may have everybody's."""
     everybody = person.teacher and st.session_state.get("everybody", False)
+    if shown and shown.owner != person.owner and shown.id not in st.session_state.setdefault(OPENED, []):
+        st.session_state[OPENED].append(shown.id)  # for the list of runs
     others = [
         run
         for run in lab.store.runs(limit=ALL if everybody else OWN, owner=None if everybody else person.owner)
@@ -70,7 +73,7 @@ def recent(lab: Lab, shown: Run | None, person: Person) -> None:
     ]
     if not others and not person.teacher:
         return
-    with st.expander("Recent races"):
+    with st.expander("Recent races", key="recent_races"):
         if person.teacher:
             st.toggle("Everybody's", key="everybody")
         for run in others:
@@ -78,6 +81,7 @@ def recent(lab: Lab, shown: Run | None, person: Person) -> None:
                 st.button(start.describe(run.spec), key=f"open_{run.id}", type="tertiary", on_click=_open, args=(run,))
                 whose = "" if run.owner == person.owner else f" · somebody else's ({run.owner[:6] or 'no owner'})"
                 st.caption(facts(run) + whose)
+        st.page_link("../pages/runs.py", label="All runs", icon=":material/history:")
 
 
 def labels(found: list[Run]) -> dict[str, str]:

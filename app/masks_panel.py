@@ -9,20 +9,14 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from app import live, masks_data, masks_maths
+from app import component, masks_data, masks_maths
 from app.masks_data import Lane, Often
 from ssam.store import Store, Window
 
 KEY = "masks_panel"
 OFTEN = 128  # cells a side of the picture of how often, at most
 
-_mount = st.components.v2.component(
-    "ssam_masks",
-    html='<div class="ssam-masks"></div>',
-    css=(live.STATIC / "masks_page.css").read_text(encoding="utf-8"),
-    js=live.LOADER.replace(".ssam-live", ".ssam-masks"),
-    isolate_styles=False,
-)
+_mount = component.register("masks", "masks_page.css")
 
 
 def network(store: Store, window: Window, shown: Sequence[Lane], layer: str, epoch: float | None) -> dict[str, Any]:
@@ -66,7 +60,7 @@ def often(run_id: str, layer: str, found: Sequence[Often]) -> dict[str, Any]:
 
 def draw(data: dict[str, Any], seen: Callable[[], None]) -> None:
     """``seen`` is called when the reader has chosen a layer or stopped at an epoch; ``view`` then tells which."""
-    whole = {"module": live.address_of("masks_page.js"), **data}
+    whole = {"module": component.address_of("masks_page.js"), **data}
     _mount(key=KEY, data=json.dumps(whole).encode(), on_view_change=seen)
 
 

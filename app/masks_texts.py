@@ -11,7 +11,7 @@ from ssam.store import Run
 Rows = Sequence[dict[str, Any]]
 
 EMPTY = """
-#### Which weights are perturbed?
+## Which weights are perturbed?
 
 Nothing to look at yet. Run a race with a lane that has a mask: Sparse SAM (SSAM-F, SSAM-D, SSAM), or SAM kept to a region. Its masks
 can then be looked at here, layer by layer and refresh by refresh, while it trains and afterwards.

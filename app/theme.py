@@ -31,8 +31,8 @@ METHOD_STYLES = {
 PHASE_COLORS = {
     "forward1": "#8fb4d8",
     "backward1": "#4f7fb5",
-    "perturb": "#d9a520",
-    "forward2": "#b9a3d9",
+    "perturb": "#efc04a",
+    "forward2": "#a98fd0",
     "backward2": "#8262b5",
     "update": "#8b93a1",
 }

@@ -59,7 +59,7 @@ if address.moved(flatness.PAGE):
     st.session_state["flat_notice"] = flatness.go(lab.store)
 races = flatness.races(lab, person)
 if races:
-    st.markdown("#### How flat is it?")
+    st.markdown("## How flat is it?")
     kind = choose_kind()
     if kind == flatness.BETTER:
         flatness.write(st.session_state.get("flat_run"), kind, None)

@@ -39,7 +39,7 @@ def clicked(chart: str) -> None:
 
 
 def page(study: Study | None, tasks: list[Task]) -> None:
-    st.markdown("#### What does a step cost, and what does it bring?")
+    st.markdown("## What does a step cost, and what does it bring?")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         titles = {task.key: task.title for task in tasks}
         key = st.selectbox(
@@ -91,7 +91,8 @@ lab = server.lab()
 study = frontier_sources.study()
 tasks = frontier_sources.with_own(study.tasks if study else (), lab.store.runs(RUNS, identity.person(lab).owner))
 if tasks:
-    page(study, tasks)
+    with st.container(key="frontier"):
+        page(study, tasks)
 else:
     st.markdown(frontier_texts.EMPTY)
     st.page_link("../pages/race.py", label="To the race", icon=":material/flag:")

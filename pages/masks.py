@@ -32,7 +32,7 @@ def shown(lab: Lab, race_id: str, kind: str, person: Person) -> None:
 
 
 def page(lab: Lab, person: Person, races: list[Run]) -> None:
-    st.markdown("#### Which weights are perturbed?")
+    st.markdown("## Which weights are perturbed?")
     with st.container(key="masks_bar", horizontal=True, vertical_alignment="bottom", gap="medium"):
         race = masks.choose_race(races)
         st.page_link("../pages/race.py", label="To this race", icon=":material/flag:", query_params={"run": race.id})

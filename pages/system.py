@@ -16,22 +16,22 @@ def load(lab: Lab, person: Person) -> None:
         for label, value, aside in system.load(lab):
             st.metric(label, value, aside, delta_color="off", delta_arrow="off", border=True, width=162)
     if waiting := system.queue(lab, person):
-        st.markdown("##### The queue" if person.teacher else "##### Your races in the queue")
+        st.markdown("### The queue" if person.teacher else "### Your races in the queue")
         st.table(waiting, border="horizontal", hide_index=True)
 
 
 def about(lab: Lab) -> None:
     left, right = st.columns(2, gap="large")
     with left:
-        st.markdown("##### Devices")
+        st.markdown("### Devices")
         if devices := system.devices(lab):
             st.table(devices, border="horizontal", hide_index=True)
         else:
             st.caption("Not known until the first runner has started.")
-        st.markdown("##### Limits")
+        st.markdown("### Limits")
         facts(system.limits(lab))
     with right:
-        st.markdown("##### Versions")
+        st.markdown("### Versions")
         facts(system.versions(lab))
 
 
@@ -42,7 +42,7 @@ def facts(rows: dict[str, str]) -> None:
 
 
 def failures(lab: Lab, person: Person) -> None:
-    st.markdown("##### Recent failures" if person.teacher else "##### Recent failures of your races")
+    st.markdown("### Recent failures" if person.teacher else "### Recent failures of your races")
     found = system.failures(lab, person)
     if not found:
         st.caption("None.")
@@ -55,7 +55,7 @@ def failures(lab: Lab, person: Person) -> None:
 
 
 def teacher(lab: Lab, person: Person) -> None:
-    st.markdown("##### Teacher")
+    st.markdown("### Teacher")
     if person.teacher:
         st.caption("You are a teacher here: you see all races, and may pause, resume, stop and delete them.")
     elif identity.has_login():
@@ -78,7 +78,7 @@ def teacher(lab: Lab, person: Person) -> None:
 address.leave()
 lab = server.lab()
 person = identity.person(lab)
-st.markdown("#### The server")
+st.markdown("## The server")
 load(lab, person)
 about(lab)
 failures(lab, person)

@@ -1,6 +1,7 @@
 """The race page as a script: what it draws, what it refuses, and that it starts each race once."""
 
 import io
+import itertools
 import json
 import re
 import subprocess
@@ -513,6 +514,28 @@ def test_colours_are_readable_on_both_backgrounds_and_told_apart_with_any_colour
         for at, one in enumerate(seen):
             for other in seen[:at]:
                 assert distance(one, other) > 15
+
+
+def test_lanes_and_phases_are_told_apart_in_grey() -> None:
+    """On a bad projector or paper: lanes of two methods by dash and marker, those of one by shade, dash or marker; a phase by its shade
+    from the next one in a bar."""
+    from app.theme import METHOD_STYLES, PHASE_COLORS, lane_styles
+
+    for one, other in itertools.combinations(METHOD_STYLES.values(), 2):
+        assert one.dash != other.dash
+        assert one.symbol != other.symbol
+    for method in (name for name, method in METHODS.items() if method.passes > 1):
+        lanes = ",".join(["sgd", method, *(f"{method}:rho={index / 10}" for index in range(1, 7))])
+        for one, other in itertools.combinations(lane_styles(parse_spec({"lanes": lanes})), 2):
+            assert (one.dash, one.symbol) != (other.dash, other.symbol) or abs(grey(one.color) - grey(other.color)) > 6
+    shades = {name: grey(color) for name, color in PHASE_COLORS.items()}
+    for one, other in [*itertools.pairwise(shades), ("backward1", "update")]:
+        assert abs(shades[one] - shades[other]) > 8, (one, other)
+
+
+def grey(color: str) -> float:
+    """CIE L* of ``#rrggbb``, 0 to 100: all that a photocopy keeps of it."""
+    return lab(linear(rgb(color)))[0]
 
 
 def themes() -> dict[str, dict]:

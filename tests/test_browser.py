@@ -91,7 +91,7 @@ def test_a_race_from_start_to_stop(watched: Watched, address: str, store: Store)
     page.goto(address + QUICK)
     expect(page.locator(START)).to_be_enabled(timeout=20_000)
     print(f"\nopen to interactive: {time.monotonic() - opened:.2f} s")
-    page.wait_for_selector(".ssam-live .preview", timeout=20_000)
+    page.wait_for_selector('[data-testid="recorded-race"]', timeout=20_000)
     warm(store)
 
     clicked = time.monotonic()
@@ -214,7 +214,7 @@ def test_a_stranger_can_watch_and_a_teacher_can_steer(browser: Browser, address:
 
     stranger.page.goto(address)
     expect(stranger.page.locator(START)).to_be_enabled(timeout=20_000)
-    stranger.page.wait_for_selector(".ssam-live .preview", timeout=20_000)
+    stranger.page.wait_for_selector('[data-testid="recorded-race"]', timeout=20_000)
     expect(stranger.page.get_by_text("Recent races")).to_have_count(0)
     stranger.page.goto(link)
     stranger.wait("live?.dataset.state === 'running' && live.dataset.points > 0", 30)
@@ -243,7 +243,7 @@ def test_a_stranger_can_watch_and_a_teacher_can_steer(browser: Browser, address:
     owner.page.locator(".st-key-delete_race button").click(timeout=20_000)
     owner.page.locator(".st-key-delete_for_good button").click(timeout=20_000)
     wait_until(lambda: store.run(run.id) is None, 20)
-    owner.page.wait_for_selector(".ssam-live .preview", timeout=20_000)
+    owner.page.wait_for_selector('[data-testid="recorded-race"]', timeout=20_000)
     assert "run=" not in owner.page.url
     for watched in (owner, stranger, teacher):
         watched.page.context.close()

@@ -115,7 +115,7 @@ def test_no_html_is_let_through() -> None:
     scripts.pop("plotly.min.js", None)
     assert scripts
     with_html = {name for name, text in scripts.items() if "innerHTML" in text}
-    assert with_html <= {"live.js", "masks_page.js", "parts.js", "preview.js"}, (
+    assert with_html <= {"live.js", "masks_page.js", "parts.js", "wall.js"}, (
         "look at what it puts in, then add it here"
     )
     for text in scripts.values():
@@ -634,7 +634,7 @@ def test_hostile_texts_run_nothing(home: Path, server: str, tmp_path: Path) -> N
         watched.page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
         watched.page.goto(f"http://{server}/?run={run}")
         watched.wait("live?.querySelector('.failure').textContent.includes('<img src=x')", 30)
-        shown = watched.page.locator("h4").first
+        shown = watched.page.locator(".st-key-race_head h2").first
         assert "<img src=x" in (shown.text_content() or "")
         watched.page.goto(
             f"http://{server}/?dataset=images&data=%3Cimg%20src%3Dx%20onerror%3D%22window.pwned%3D1%22%3E![p](https://evil.example/p.png)"

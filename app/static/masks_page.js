@@ -3,6 +3,7 @@
 const version = new URL(import.meta.url).search;
 const { count, element, fixed, percent, swatch } = await import(`./parts.js${version}`);
 const { paintShares } = await import(`./masks.js${version}`);
+const { folded, pooledTable, tableOf } = await import(`./tables.js${version}`);
 
 const FRAME = 250; // milliseconds
 const TOLD = 300; // milliseconds that the reader must have stayed at an epoch before the server is told
@@ -45,6 +46,8 @@ export function mount(host) {
     tell();
   };
   net.onkeydown = walk;
+  const table = folded(tables);
+  root.append(table);
 
   async function update({ data, setStateValue }) {
     const asked = ++state.asked;
@@ -190,6 +193,31 @@ export function mount(host) {
       showDensities(at);
     }
     data.lanes.forEach((lane, place) => showMap(lane, find(".maps").children[place], at));
+    table.refresh();
+  }
+
+  /** The mask that a lane has where the reader is; null for none, or where its picture is no longer kept. */
+  function shown(lane) {
+    const mask = lane.which ? lane.which[state.at] : 0;
+    const cells = lane.rows * lane.columns;
+    const there = mask >= 0 && (!lane.kept || lane.kept[mask]);
+    return there ? lane.pictures.subarray(mask * cells, (mask + 1) * cells) : null;
+  }
+
+  /** Every layer by its share in each lane, beside chance; then the chosen layer's pictures. */
+  function tables() {
+    const { kind, layer, layers, lanes } = state.data;
+    const what = kind === "often" ? "share of the masks that perturb it" : "perturbed share";
+    const pictures = lanes.filter(shown).map((lane) => pooledTable(`${lane.title}: ${what}, by part of ${layer}`, lane.rows, lane.columns, shown(lane)));
+    if (kind === "often") return pictures;
+    const share = (lane, number) => {
+      const mask = lane.which[state.at];
+      return mask < 0 ? "–" : percent(lane.densities[mask * layers.length + number]);
+    };
+    const chance = lanes.map((lane) => (lane.which[state.at] < 0 ? "–" : percent(lane.density[lane.which[state.at]])));
+    const rows = layers.map((known, number) => [known.name, count(known.size), ...lanes.map((lane) => share(lane, number))]);
+    const heading = `Perturbed share of each layer, ${output.textContent}`;
+    return [tableOf(heading, ["Layer", "weights", ...lanes.map(({ title }) => title)], [...rows, ["by chance", "", ...chance]]), ...pictures];
   }
 
   function showEpoch(epoch) {
@@ -226,13 +254,11 @@ export function mount(host) {
   }
 
   function showMap(lane, holder, at) {
-    const mask = lane.which ? lane.which[at] : 0;
     const canvas = holder.querySelector("canvas");
-    const cells = lane.rows * lane.columns;
-    const there = mask >= 0 && (!lane.kept || lane.kept[mask]);
-    canvas.hidden = !there;
-    if (there) paintShares(canvas, lane.rows, lane.columns, lane.pictures.subarray(mask * cells, (mask + 1) * cells), lane.color);
-    const words = lane.words ?? describe(lane, mask, there);
+    const picture = shown(lane);
+    canvas.hidden = !picture;
+    if (picture) paintShares(canvas, lane.rows, lane.columns, picture, lane.color);
+    const words = lane.words ?? describe(lane, lane.which[at], picture);
     holder.querySelectorAll("small").forEach((line, place) => (line.textContent = words[place] ?? ""));
     canvas.setAttribute("aria-label", `${lane.title} in ${state.data.layer}: ${words.join("; ")}.`);
   }

@@ -1,0 +1,47 @@
+"""What every page has beside its own: its title for those who hear it, and what Streamlit's widgets lack to be seen by everybody."""
+
+from typing import Any
+
+import streamlit as st
+
+KEY = "ssam_look"
+CSS = """
+.st-key-ssam_look { position: absolute; width: 1px; overflow: hidden; }
+.ssam-title { position: absolute; width: 1px; height: 1px; margin: 0; padding: 0; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
+
+/* Streamlit writes in the primary colour here, which on dark falls short of a contrast of 4.5:1. */
+:is(button[data-variant][data-selected="true"], [data-testid="stSliderThumbValue"]) p { color: LINK; }
+/* and the numbers along an axis in a grey that on white falls short of it. */
+[data-testid="stPlotlyChart"] :is(.xtick, .ytick, .annotation) text,
+[data-testid="stPlotlyChart"] :is(.xtitle, .ytitle) { fill: light-dark(#4d515c, #b4b9c4) !important; }
+
+.stApp :is(a, button, summary):focus-visible { outline: 2px solid LINK; outline-offset: 2px; }
+
+@media (prefers-reduced-motion: reduce) {
+  .stApp, .stApp *, .stApp *::before, .stApp *::after {
+    animation-duration: 1ms !important; animation-iteration-count: 1 !important; transition-duration: 1ms !important; scroll-behavior: auto !important;
+  }
+}
+"""
+SCRIPT = """
+export default function ({ parentElement, data }) {
+  const title = parentElement.querySelector(".ssam-title");
+  if (title.textContent !== data) title.textContent = data;
+}
+"""
+
+
+def _component() -> Any:
+    """Registers the component; the link colour of the theme that the reader has is known to the browser only."""
+    link = f"light-dark({st.get_option('theme.light.linkColor')}, {st.get_option('theme.dark.linkColor')})"
+    return st.components.v2.component(
+        KEY, html='<h1 class="ssam-title"></h1>', css=CSS.replace("LINK", link), js=SCRIPT, isolate_styles=False
+    )
+
+
+_mount = _component()
+
+
+def draw(title: str) -> None:
+    """On every page, before what is its own."""
+    _mount(key=KEY, data=title)

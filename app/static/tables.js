@@ -1,0 +1,91 @@
+// The pictures of the live panel as tables. A table is written when it is opened, and anew with every tick while it is open.
+
+const version = new URL(import.meta.url).search;
+const { element, fixed, percent, times } = await import(`./parts.js${version}`);
+const { runningMean, STEP_CURVES } = await import(`./charts.js${version}`);
+
+const ROWS = 12; // of a table of a curve, at most
+const CELLS = 8; // a side of a table of a mask, at most
+
+/** A table with a heading; the first cell of every row names it. */
+export function tableOf(heading, columns, rows) {
+  const cell = (tag, scope) => (textContent) => Object.assign(element(tag, { textContent }), scope && { scope });
+  const line = (first, ...rest) => element("tr", {}, cell("th", "row")(first), ...rest.map(cell("td")));
+  const head = element("thead", {}, element("tr", {}, ...columns.map(cell("th", "col"))));
+  return element("table", {}, element("caption", { textContent: heading }), head, element("tbody", {}, ...rows.map((row) => line(...row))));
+}
+
+/** "As a table", to be opened; ``write`` gives its tables. The node has ``refresh``, which writes them again where it is open. */
+export function folded(write) {
+  const holder = element("div");
+  const made = element("details", { className: "words" }, element("summary", { textContent: "As a table" }), holder);
+  made.refresh = () => made.open && holder.replaceChildren(...write());
+  made.ontoggle = made.refresh;
+  return made;
+}
+
+/** The share of each part of a mask: cells (0–255, row by row) gathered to at most CELLS a side. */
+export function pooledTable(heading, rows, columns, cells) {
+  const parts = (size) => Array.from({ length: Math.min(size, CELLS) }, (_, at, all = Math.min(size, CELLS)) => [Math.floor((at * size) / all), Math.floor(((at + 1) * size) / all)]);
+  const named = ([from, to]) => (to - from === 1 ? `${to}` : `${from + 1}–${to}`);
+  const mean = ([top, bottom], [left, right]) => {
+    let sum = 0;
+    for (let row = top; row < bottom; row++) for (let column = left; column < right; column++) sum += cells[row * columns + column];
+    return sum / 255 / ((bottom - top) * (right - left));
+  };
+  const across = parts(columns);
+  return tableOf(heading, ["Row \\ column", ...across.map(named)], parts(rows).map((down) => [named(down), ...across.map((part) => percent(mean(down, part), 0))]));
+}
+
+/** At most ROWS of them, evenly, with the last. */
+function thinned(list) {
+  const step = Math.ceil(list.length / ROWS);
+  return list.filter((_, at) => (list.length - 1 - at) % step === 0);
+}
+
+function accuracyTables({ lanes }) {
+  const known = lanes.map((lane) => new Map(lane.epochs.map((epoch) => [epoch.epoch, epoch.test_accuracy])));
+  const epochs = [...new Set(lanes.flatMap((lane) => lane.epochs.map(({ epoch }) => epoch)))].sort((a, b) => a - b);
+  return [tableOf("Test accuracy", ["Epoch", ...lanes.map(({ title }) => title)], thinned(epochs).map((epoch) => [fixed(epoch, 1), ...known.map((lane) => percent(lane.get(epoch)))]))];
+}
+
+/** The points of a lane's curve, as [where, value]. */
+function points(lane, curve, axis) {
+  if (curve === "eigenvalue") return lane.epochs.filter((epoch) => epoch.eigenvalue != null).map((epoch) => [epoch[axis], epoch.eigenvalue]);
+  const { x, y } = curve === "convergence" ? runningMean(lane.steps.step, lane.steps.grad_norm) : { x: lane.steps[axis], y: lane.steps[curve] };
+  return x.map((where, at) => [where, y[at]]).filter(([, value]) => value != null);
+}
+
+/** Lanes need not have points at the same places: a row for each of some places, with each lane's last point up to there. */
+function stepsTables({ lanes }, axis, curve) {
+  const drawn = lanes.map((lane) => points(lane, curve, axis));
+  const places = thinned([...new Set(drawn.flatMap((lane) => lane.map(([where]) => where)))].sort((a, b) => a - b));
+  const value = (lane, place) => lane.findLast(([where]) => where <= place)?.[1];
+  const number = (found) => (found == null ? "–" : Number(found.toPrecision(3)).toString());
+  const by = curve === "convergence" ? "step" : axis;
+  return [tableOf(STEP_CURVES[curve].title, [by, ...lanes.map(({ title }) => title)], places.map((place) => [Number(place.toPrecision(3)).toString(), ...drawn.map((lane) => number(value(lane, place)))]))];
+}
+
+function maskTables({ heat, lanes }) {
+  if (!heat) return [];
+  const shown = lanes.filter((lane) => heat.maps[lane.name]).map((lane) => [lane.title, heat.maps[lane.name]]);
+  const numbers = shown.map(([title, map]) => [title, percent(map.density, 0), percent(map.changed, 0), fixed(map.overlap, 2)]);
+  const pictures = shown.map(([title, { rows, columns, pixels }]) => pooledTable(`${title}: perturbed share of each part of ${heat.layer}`, rows, columns, Uint8Array.from(atob(pixels), (char) => char.charCodeAt(0))));
+  return [tableOf(`Masks of ${heat.layer}`, ["Lane", "perturbed here", "of the whole mask changed", "overlap with the last"], numbers), ...pictures];
+}
+
+function timingTables({ lanes, phases }) {
+  const rows = lanes.map((lane) => [lane.title, ...phases.map(({ name }) => fixed(lane.phases[name], 2)), times(lane.ratio), times(lane.counted)]);
+  return [tableOf("Milliseconds of a step", ["Lane", ...phases.map(({ title }) => title), "× SGD", "counted ×"], rows)];
+}
+
+/** Puts a folded table below each panel; ``state`` is the live panel's: data, axis, curve. Returns what writes the open ones anew. */
+export function prepareTables(root, state) {
+  const writers = { accuracy: accuracyTables, steps: stepsTables, masks: maskTables, timing: timingTables };
+  const tables = Object.entries(writers).map(([name, write]) => {
+    const made = folded(() => (state.data ? write(state.data, state.axis, state.curve) : []));
+    root.querySelector(`[data-panel="${name}"]`).append(made);
+    return made;
+  });
+  return () => tables.forEach((table) => table.refresh());
+}

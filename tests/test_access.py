@@ -1,0 +1,279 @@
+"""Everyone can use it: every page of the navigation in a real browser, in light and dark, on a desk and on a phone, by keyboard alone,
+with large letters, without motion; and every picture in words and as a table."""
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import axe_playwright_python
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from app import flatness, masks
+from app.identity import COOKIE
+from ssam.store import Store
+from tests import fake_lab
+from tests.browser import app_server, chromium, end_runner
+from tests.people import ALICE, owner
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+ROOT = Path(__file__).resolve().parents[1]
+AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
+ACCESS = (ROOT / "tests" / "access.js").read_text(encoding="utf-8")
+DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+STOPS = 400  # more than any page has, a table's cells included
+# Streamlit's own, out of reach: on a phone it lists the pages with a div for each section between the ul and its li.
+NOT_OURS = {("list", "stSidebarNavItems"), ("listitem", "stSidebarNavItems")}
+
+
+def pages() -> list[str]:
+    """The names of the pages in the navigation, the first of which is at the address without a path."""
+    tree = ast.parse((ROOT / "app" / "main.py").read_text(encoding="utf-8"))
+    made = next(node for node in tree.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "PAGES")
+    return [name for section in ast.literal_eval(made.value).values() for name, *_ in section]
+
+
+VIEWS = {  # of pages with several; ``{run}`` is the race of the lab
+    "race": ["/", "/?run={run}"],
+    "masks": [f"/masks?run={{run}}&view={view}" for view in masks.VIEWS],
+    "flatness": [f"/flatness?run={{run}}&kind={kind}" for kind in flatness.KINDS],
+    "anatomy": ["/anatomy?run={run}"],
+}
+ADDRESSES = [address for name in pages() for address in VIEWS.get(name, [f"/{name}"])]
+
+
+@dataclass(frozen=True)
+class Lab:
+    address: str
+    run: str
+    browser: Browser
+
+    def open(self, address: str, **context: object) -> Page:
+        """A page of the lab for the owner of its races, once it has come to rest."""
+        page = self.browser.new_context(viewport=DESK, **context).new_page()
+        page.context.add_cookies([{"name": COOKIE, "value": ALICE, "url": self.address}])
+        page.goto(self.address + address.format(run=self.run))
+        page.wait_for_selector("[data-testid=stMainBlockContainer] :is(h2, h3, h4, p)", timeout=30_000)
+        settle(page)
+        page.evaluate(ACCESS)
+        assert page.locator("[data-testid=stException]").count() == 0
+        assert page.get_by_text("Something went wrong").count() == 0
+        return page
+
+
+@pytest.fixture(scope="module", params=ADDRESSES)
+def page(lab: "Lab", request: pytest.FixtureRequest) -> Iterator[Page]:
+    """Each address in turn, opened once for all tests that leave it as it was."""
+    page = lab.open(request.param, reduced_motion="reduce", color_scheme="light")
+    yield page
+    page.context.close()
+
+
+def settle(page: Page) -> None:
+    """Waits until nothing has changed for half a second; at most five where something keeps moving."""
+    page.wait_for_selector('[data-testid=stApp][data-test-script-state="notRunning"]', timeout=30_000)
+    page.evaluate(
+        """() => new Promise((resolve) => {
+          let quiet = setTimeout(resolve, 500);
+          setTimeout(resolve, 5000);
+          new MutationObserver(() => { clearTimeout(quiet); quiet = setTimeout(resolve, 500); })
+            .observe(document.body, { subtree: true, childList: true, attributes: true });
+        })"""
+    )
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    home = tmp_path_factory.mktemp("home")
+    store = Store(home, f"sqlite:///{home / 'ssam.db'}")
+    run = fake_lab.furnish(store, owner(ALICE), {kind: flatness.default(kind) for kind in fake_lab.KINDS})
+    with app_server(home) as address, chromium() as browser:
+        yield Lab(address, run.id, browser)
+    store.close()
+    end_runner(home)
+
+
+def violations(page: Page) -> list[str]:
+    """What axe finds serious or critical, one line each."""
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE)
+    found = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")["violations"]
+    return [
+        f"{rule['id']}: {node['html'][:200]} {node['failureSummary'][:300]}"
+        for rule in found
+        if rule["impact"] in ("serious", "critical")
+        for node in rule["nodes"]
+        if not any(rule["id"] == known and lies_in(page, node["target"][0], part) for known, part in NOT_OURS)
+    ]
+
+
+def lies_in(page: Page, selector: str, part: str) -> bool:
+    script = "([selector, part]) => Boolean(document.querySelector(selector)?.closest(`[data-testid=${part}]`))"
+    return bool(page.evaluate(script, [selector, part]))
+
+
+def test_axe_finds_nothing_serious_and_nothing_is_cut_off(page: Page) -> None:
+    for look in ("light", "dark"):
+        page.emulate_media(color_scheme=look, reduced_motion="reduce")
+        for size in (DESK, PHONE):
+            page.set_viewport_size(size)
+            settle(page)
+            assert violations(page) == [], (look, size)
+            assert overflow(page) <= 0, (look, size)
+            assert page.evaluate("access.moving()") == [], (look, size)
+            assert page.evaluate("access.pale()") == [], (look, size)
+    page.emulate_media(color_scheme="light", reduced_motion="reduce")
+    page.set_viewport_size(DESK)
+
+
+def overflow(page: Page) -> int:
+    """By how many pixels the page is wider than the window."""
+    return page.evaluate(
+        """() => { const main = document.querySelector("[data-testid=stMain]");
+          return Math.max(main.scrollWidth - main.clientWidth, document.documentElement.scrollWidth - innerWidth); }"""
+    )
+
+
+def test_the_keyboard_reaches_everything_and_shows_where_it_is(page: Page) -> None:
+    page.evaluate("access.begin()")
+    unmarked, stops = [], 0
+    for _ in range(STOPS):
+        page.keyboard.press("Tab")
+        stop = page.evaluate("access.step()")
+        if stop is None:
+            break
+        stops += 1
+        if not stop["marked"]:
+            unmarked.append(stop["brief"])
+    assert 5 < stops < STOPS, "the focus comes round"
+    assert unmarked == []
+    assert page.evaluate("access.missed()") == []
+
+
+def test_every_picture_is_said_and_is_a_table(page: Page) -> None:
+    assert page.evaluate("access.unsaid()") == []
+
+
+def test_letters_of_twice_the_size_fit(page: Page) -> None:
+    page.evaluate("document.documentElement.style.fontSize = '200%'")
+    settle(page)
+    wide = overflow(page)
+    page.evaluate("document.documentElement.style.fontSize = ''")
+    assert wide <= 0
+
+
+def test_the_layers_of_the_network_are_walked_with_the_arrows(lab: Lab) -> None:
+    page = lab.open("/masks?run={run}")
+    panel = page.get_by_test_id("masks")
+    layers = panel.locator(".net button")
+    layers.and_(panel.locator('[aria-pressed="true"]')).focus()
+    page.keyboard.press("ArrowLeft")
+    expect(layers.nth(1)).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(layers.nth(1)).to_have_attribute("aria-pressed", "true", timeout=10_000)
+    play = panel.get_by_role("button", name="Play")
+    play.focus()
+    page.keyboard.press("Space")
+    expect(panel.get_by_role("button", name="Pause")).to_be_focused()
+    expect(panel).to_have_attribute("data-frame", "4", timeout=10_000)
+    slider = panel.get_by_role("slider", name="Mask")
+    slider.press("Home")
+    expect(slider).to_have_attribute("aria-valuetext", "start of epoch 1")
+    panel.get_by_text("As a table").press("Enter")
+    rows = panel.locator("table").first.locator("tbody tr")
+    expect(rows.first).to_contain_text("stem.conv.weight48")
+    slider.press("End")
+    expect(panel.locator("caption").first).to_contain_text("mask 5 of 5")
+    page.context.close()
+
+
+def test_the_panels_of_a_race_are_tables_of_what_they_show(lab: Lab) -> None:
+    page = lab.open("/?run={run}")
+    for panel in page.locator(".panel > .words > summary").all():
+        panel.press("Enter")
+    tables = page.locator(".panel[data-panel=accuracy] table")
+    expect(tables.locator("tbody tr")).to_have_count(5)
+    assert tables.locator("tbody tr").last.all_text_contents() == ["5.061.0 %80.0 %81.0 %80.0 %78.0 %"]
+    curve = page.get_by_role("combobox", name="What the curves of the steps show")
+    curve.select_option("radius")
+    expect(page.locator(".panel[data-panel=steps] caption")).to_have_text("Effective radius ‖m⊙ε‖")
+    page.get_by_role("radio", name="gradients").press("Space")
+    expect(page.locator(".panel[data-panel=steps] thead th").first).to_have_text("gradients")
+    expect(page.locator(".panel[data-panel=masks] table")).to_have_count(1 + 2)  # numbers, and a picture of each lane
+    expect(page.locator(".panel[data-panel=timing] tbody tr")).to_have_count(5)
+    page.context.close()
+
+
+def lanes(sgd: list[float], sam: list[float], final: bool = False) -> list[dict]:
+    """Two lanes with these accuracies so far."""
+    rows = [[{"test_accuracy": value, "final": False} for value in course] for course in (sgd, sam)]
+    for course in rows:
+        course[-1:] = [*course[-1:], *[{**row, "final": True} for row in course[-1:] if final]]
+    about = {"state": "running", "lastStep": 1}
+    return [
+        {"name": name, "title": name.upper(), "perturbs": name == "sam", "epochs": course, **about}
+        for name, course in zip(("sgd", "sam"), rows, strict=True)
+    ]
+
+
+COURSE = [  # what the panel is sent tick by tick, and what is then said
+    ({"state": "queued", "progress": 0, "lanes": lanes([], [])}, ["The race is in the queue."]),
+    ({"state": "starting", "progress": 0, "lanes": lanes([], [])}, []),
+    ({"state": "running", "progress": 0, "lanes": lanes([], [])}, ["The race is running."]),
+    ({"state": "running", "progress": 0.1, "lanes": lanes([0.6], [])}, []),
+    (
+        {"state": "running", "progress": 0.2, "lanes": lanes([0.6], [0.5])},
+        ["First evaluation: SGD 60.0 %, SAM 50.0 %."],
+    ),
+    ({"state": "running", "progress": 0.3, "lanes": lanes([0.6, 0.7], [0.5])}, []),
+    (
+        {"state": "running", "progress": 0.4, "lanes": lanes([0.6, 0.7], [0.5, 0.75])},
+        ["SAM has overtaken SGD: 75.0 % against 70.0 %."],
+    ),
+    ({"state": "paused", "progress": 0.4, "lanes": lanes([0.6, 0.7], [0.5, 0.75])}, ["The race is paused."]),
+    (
+        {"state": "running", "progress": 0.6, "lanes": lanes([0.6, 0.7, 0.67], [0.5, 0.75, 0.8])},
+        [
+            "SGD is falling: 67.0 %, after 70.0 %.",
+            "Half of the race is done: SAM 80.0 %, SGD 67.0 %.",
+            "The race is running.",
+        ],
+    ),
+    ({"state": "running", "progress": 0.9, "lanes": lanes([0.6, 0.7, 0.6], [0.5, 0.75, 0.81])}, []),
+    (
+        {"state": "finished", "progress": 1, "lanes": lanes([0.6, 0.7, 0.6], [0.5, 0.75, 0.81], final=True)},
+        ["The race has finished: SAM 81.0 %, SGD 60.0 %."],
+    ),
+]
+
+
+def test_milestones_are_told_once_and_ticks_never(lab: Lab) -> None:
+    page = lab.open("/?run={run}")
+    log = page.locator("[role=log]")
+    expect(log).to_have_count(1)
+    expect(log).to_be_empty()  # a race that has long been finished is no news
+    page.evaluate(
+        """async () => { const { announcer } = await import("/app/static/announce.js"); window.told = announcer(); }"""
+    )
+    script = """(data) => { told.node.replaceChildren(); told.tell({ run: "one", failed: "", ...data });
+      return [...told.node.children].map(({ textContent }) => textContent); }"""
+    for sent, said in COURSE:
+        assert page.evaluate(script, sent) == said, sent
+        assert page.evaluate(script, sent) == [], "the same once more is a tick"
+    half_way = {"run": "two", **COURSE[6][0]}
+    assert page.evaluate(script, half_way) == [], "who comes later is not told what has been"
+    assert page.evaluate(script, {"run": "two", **COURSE[8][0]}) == COURSE[8][1][:2]
+    failed = {"run": "two", "state": "failed", "progress": 0.6, "lanes": COURSE[8][0]["lanes"], "failed": "no room"}
+    assert page.evaluate(script, failed) == ["The race has failed."]
+    page.context.close()
+
+
+def test_motion_can_be_switched_off(lab: Lab) -> None:
+    """What moves in a race under way: the dot of its state."""
+    script = """() => { document.querySelector(".pill").dataset.state = "running"; return access.moving().length; }"""
+    for preference, moving in (("no-preference", 1), ("reduce", 0)):
+        page = lab.open("/?run={run}", reduced_motion=preference)
+        assert page.evaluate(script) == moving
+        page.context.close()

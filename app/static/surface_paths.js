@@ -1,0 +1,169 @@
+// What moves on the toy surface: the ways of the methods, where they are, and the parts of one step as numbered arrows.
+
+const DASHES = { solid: [], dot: [2, 4], dash: [8, 5], dashdot: [8, 4, 2, 4], longdash: [13, 5], longdashdot: [13, 4, 2, 4] };
+const PARTS = { gradient: "#4f7fb5", epsilon: "#d9a520", second: "#8262b5" };
+const [SHORTEST, LONGEST] = [26, 64]; // pixels of a gradient's arrow
+
+/** A way, on a rim of paper that keeps it apart from the ground; the last piece leads to ``tip``. */
+export function drawTrail(context, view, trail, tip, style, look) {
+  context.beginPath();
+  for (const [x, y, loss] of trail) context.lineTo(...view.place(x, y, loss));
+  context.lineTo(...tip);
+  context.lineJoin = "round";
+  context.lineCap = "butt";
+  context.globalAlpha = 0.55;
+  context.strokeStyle = look.paperText;
+  context.lineWidth = 4;
+  context.setLineDash([]);
+  context.stroke();
+  context.globalAlpha = 1;
+  context.strokeStyle = style.color;
+  context.lineWidth = 2;
+  context.setLineDash(DASHES[style.dash]);
+  context.stroke();
+  context.setLineDash([]);
+}
+
+const SHAPES = {
+  circle: (path, x, y) => path.arc(x, y, 7, 0, 2 * Math.PI),
+  square: (path, x, y) => path.rect(x - 6.5, y - 6.5, 13, 13),
+  diamond: (path, x, y) => corners(path, [x, y - 9], [x + 9, y], [x, y + 9], [x - 9, y]),
+  "triangle-up": (path, x, y) => corners(path, [x, y - 8], [x + 8, y + 6], [x - 8, y + 6]),
+  "triangle-down": (path, x, y) => corners(path, [x, y + 8], [x + 8, y - 6], [x - 8, y - 6]),
+};
+
+function corners(path, ...points) {
+  for (const point of points) path.lineTo(...point);
+  path.closePath();
+}
+
+/** Where a method is. */
+export function drawHead(context, [x, y], { symbol, color }, look) {
+  const open = symbol.endsWith("-open");
+  context.beginPath();
+  SHAPES[symbol.replace("-open", "")](context, x, y);
+  context.lineWidth = open ? 5 : 3;
+  context.strokeStyle = look.paperText;
+  context.stroke();
+  context.fillStyle = open ? look.paperText : color;
+  context.fill();
+  if (!open) return;
+  context.lineWidth = 2.5;
+  context.strokeStyle = color;
+  context.stroke();
+}
+
+/** w+ε, as far as a method looks ahead: a thin line with a point. */
+export function drawFeeler(context, from, to, color) {
+  context.beginPath();
+  context.moveTo(...from);
+  context.lineTo(...to);
+  context.strokeStyle = color;
+  context.lineWidth = 1.25;
+  context.stroke();
+  context.beginPath();
+  context.arc(...to, 3, 0, 2 * Math.PI);
+  context.fillStyle = color;
+  context.fill();
+}
+
+function arrow(context, from, to, color, look, { width = 3, dashed = false } = {}) {
+  const [dx, dy] = [to[0] - from[0], to[1] - from[1]];
+  const length = Math.hypot(dx, dy);
+  if (length < 1) return;
+  const [ux, uy] = [dx / length, dy / length];
+  const head = Math.min(11, length * 0.6);
+  for (const [style, wide] of [[look.paperText, width + 3], [color, width]]) {
+    context.strokeStyle = style;
+    context.lineWidth = wide;
+    context.lineCap = "round";
+    context.setLineDash(dashed ? [5, 6] : []);
+    context.beginPath();
+    context.moveTo(...from);
+    context.lineTo(...to);
+    context.stroke();
+    context.setLineDash([]);
+    context.beginPath();
+    context.moveTo(to[0] - head * (ux - 0.6 * uy), to[1] - head * (uy + 0.6 * ux));
+    context.lineTo(...to);
+    context.lineTo(to[0] - head * (ux + 0.6 * uy), to[1] - head * (uy - 0.6 * ux));
+    context.stroke();
+  }
+}
+
+/** The number of a part of the step, beside the middle of its arrow; ``side`` 1 or −1. */
+function number(context, from, to, digit, color, look, lit, side = 1) {
+  const length = Math.hypot(to[0] - from[0], to[1] - from[1]) || 1;
+  const [nx, ny] = [(-(to[1] - from[1]) / length) * 17 * side, ((to[0] - from[0]) / length) * 17 * side];
+  const [x, y] = [(from[0] + to[0]) / 2 + nx, (from[1] + to[1]) / 2 + ny];
+  context.beginPath();
+  context.arc(x, y, lit ? 11 : 9, 0, 2 * Math.PI);
+  context.fillStyle = lit ? look.text : look.paperText;
+  context.fill();
+  context.strokeStyle = color;
+  context.lineWidth = 2;
+  context.stroke();
+  context.fillStyle = lit ? look.paperText : look.text;
+  context.font = `600 ${lit ? 13 : 12}px ${look.font}`;
+  context.textAlign = "center";
+  context.textBaseline = "middle";
+  context.fillText(digit, x, y + 0.5);
+}
+
+/** The parts 1 to ``phase`` of one step. ε and the update are as long as they are; a gradient's arrow only says where it points, and
+ * roughly how long it is. */
+export function drawStep(context, view, surface, record, phase, rho, style, look) {
+  const place = ([x, y]) => view.place(x, y, surface.loss(x, y));
+  const [w, at] = [place(record.w), place(record.at)];
+  const perturbs = Boolean(record.mask[0] || record.mask[1]);
+  const lit = (part) => part === phase;
+  const shown = (part) => phase >= part && (perturbs || part === 1 || part === 6);
+
+  function gradient(from, pixel, [gx, gy], color, part) {
+    const size = Math.hypot(gx, gy);
+    if (!size) return;
+    const near = place([from[0] + (0.05 * gx) / size, from[1] + (0.05 * gy) / size]);
+    const flat = Math.hypot(near[0] - pixel[0], near[1] - pixel[1]) || 1;
+    const length = SHORTEST + (LONGEST - SHORTEST) * (1 - Math.exp(-size / 4));
+    const to = [pixel[0] + ((near[0] - pixel[0]) / flat) * length, pixel[1] + ((near[1] - pixel[1]) / flat) * length];
+    arrow(context, pixel, to, color, look, { width: 2.5 });
+    number(context, pixel, to, part, color, look, lit(part), part === 1 ? 1 : -1);
+  }
+
+  if (shown(1)) gradient(record.w, w, record.gradient, PARTS.gradient, 1);
+  if (shown(2)) {
+    const factor = rho / (record.norm + 1e-12);
+    const dense = place([record.w[0] + record.gradient[0] * factor, record.w[1] + record.gradient[1] * factor]);
+    if (!(record.mask[0] && record.mask[1])) arrow(context, w, dense, PARTS.epsilon, look, { width: 1.5, dashed: true });
+    arrow(context, w, at, PARTS.epsilon, look, { width: 3.5 });
+    number(context, w, at, 2, PARTS.epsilon, look, lit(2), -1);
+  }
+  if (shown(3)) number(context, at, [at[0] + 0.01, at[1] + 34], 3, look.soft, look, lit(3), 0);
+  if (shown(4) && record.second) gradient(record.at, at, record.second, PARTS.second, 4);
+  if (phase === 5 && perturbs) {
+    arrow(context, at, w, look.soft, look, { width: 2, dashed: true });
+    number(context, at, w, 5, look.soft, look, true, -1);
+  }
+  if (phase === 6 && record.after) {
+    const after = place(record.after);
+    arrow(context, w, after, style.color, look, { width: 4 });
+    number(context, w, after, 6, style.color, look, true, 1);
+  }
+}
+
+/** Names of the places where a method may come to stay. */
+export function drawPlaces(context, view, surface, look) {
+  context.font = `600 13px ${look.font}`;
+  context.textAlign = "center";
+  context.textBaseline = "middle";
+  for (const { at, label } of surface.places) {
+    if (!label) continue;
+    const [x, y] = view.place(...at, surface.loss(...at));
+    context.lineWidth = 4;
+    context.lineJoin = "round";
+    context.strokeStyle = look.paperText;
+    context.strokeText(label, x, y + 26);
+    context.fillStyle = look.soft;
+    context.fillText(label, x, y + 26);
+  }
+}

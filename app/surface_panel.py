@@ -1,0 +1,51 @@
+"""The toy surface in the browser, where all of it runs: the server only says how it begins."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from typing import Any
+
+import streamlit as st
+
+from app import component, theme
+from app.surface_texts import LABELS, METHODS, PACES, PHASES, PRESETS, SURFACES, VIEWS
+
+KEY = "surface_panel"
+STYLES = {  # SGD with noise is SGD in another shade, with a dash and an open marker
+    name: theme.METHOD_STYLES.get(name, replace(theme.METHOD_STYLES["sgd"], color="#61636a", dash="dash", symbol="circle-open"))
+    for name in METHODS
+}
+
+_mount = component.register("surface", "surface.css")
+
+
+def draw(
+    at: Mapping[str, Any],
+    presets: Mapping[str, Mapping[str, Any]],
+    numbers: Mapping[str, tuple[float, float]],
+    seen: Callable[[], None],
+) -> None:
+    """``at`` is the state to begin with, and ``move``, which tells a new state from a repeated one; ``presets`` are states too.
+    ``seen`` is called when the reader has changed something; ``view`` then tells the whole state."""
+    data = {
+        "module": component.address_of("surface.js"),
+        "at": at,
+        "surfaces": [{"name": name, "title": title, "words": said} for name, (title, said) in SURFACES.items()],
+        "methods": [{"name": name, "title": title, **asdict(STYLES[name])} for name, title in METHODS.items()],
+        "presets": [
+            {"name": name, "title": title, "look": look, "state": presets[name]}
+            for name, (title, look, _) in PRESETS.items()
+        ],
+        "numbers": {name: [label, said, *numbers[name]] for name, (label, said) in LABELS.items()},
+        "seeds": numbers["seed"],
+        "paces": PACES,
+        "views": VIEWS,
+        "phases": PHASES,
+    }
+    _mount(key=KEY, data=json.dumps(data).encode(), on_view_change=seen)
+
+
+def view() -> dict[str, str]:
+    """The state that the browser last told, in words as an address has them."""
+    told = st.session_state.get(KEY, {}).get("view") or {}
+    return {str(name): str(value) for name, value in told.items()}

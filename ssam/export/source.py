@@ -1,0 +1,100 @@
+"""What every export reads of a race, and what it calls its lanes."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+import numpy as np
+
+from ssam.spec import METHODS, MODELS, RaceSpec
+from ssam.spec.catalogue import DATASETS
+from ssam.store import Run, Store
+from ssam.store.views import Window
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+HERE = "http://127.0.0.1:8501/"  # where ``make app`` serves the lab
+POINTS = 400  # of a drawn curve
+
+Weights = Mapping[str, np.ndarray]  # by the names of ``state_dict``
+
+
+@dataclass(frozen=True)
+class Source:
+    """A race and where it is kept.
+
+    ``address`` is that of the lab's race page. ``last_weights`` gives, by lane, the steps made and the weights then, from where
+    the store does not look: a checkpoint, which only torch can read. Raises ValueError, one line, for a race that has not begun.
+    """
+
+    store: Store
+    run: Run
+    address: str = HERE
+    last_weights: Callable[[], dict[str, tuple[int, Weights]]] | None = None
+
+    def __post_init__(self) -> None:
+        if self.run.started_info is None:
+            raise ValueError("this race has not begun: there is nothing to take away yet")
+
+    @property
+    def spec(self) -> RaceSpec:
+        return self.run.spec
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """The event Started as a dictionary."""
+        assert self.run.started_info is not None
+        return self.run.started_info
+
+    @cached_property
+    def window(self) -> Window:
+        window = self.store.window(self.run.id, POINTS)
+        if window is None:
+            raise ValueError("this race has been deleted meanwhile")
+        return window
+
+    @cached_property
+    def evaluations(self) -> "DataFrame":
+        table = self.store.table(self.run.id)
+        if table is None:
+            raise ValueError("this race has been deleted meanwhile")
+        return table
+
+    @cached_property
+    def steps(self) -> "DataFrame":
+        table = self.store.steps_table(self.run.id)
+        if table is None:
+            raise ValueError("this race has been deleted meanwhile")
+        return table
+
+    @property
+    def title(self) -> str:
+        """What is raced, in one line."""
+        spec = self.spec
+        noise = f", {spec.label_noise:.0%} wrong labels" if spec.label_noise else ""
+        return f"{MODELS[spec.model].title} on {DATASETS[spec.dataset].title}{noise}, seed {spec.seed}"
+
+    @property
+    def lane_titles(self) -> list[str]:
+        """The method's, with the lane's settings where a method races twice."""
+        counts = Counter(lane.method for lane in self.spec.lanes)
+        return [
+            METHODS[lane.method].title if counts[lane.method] == 1 else METHODS[lane.method].title + str(lane)[len(lane.method) :]
+            for lane in self.spec.lanes
+        ]
+
+    def lane_file(self, place: int) -> str:
+        """A file name for a lane: its place, and what can be read of its name.
+
+        Place first: two names may differ only in what a file name cannot hold."""
+        return f"{place}-{re.sub(r'[^a-z0-9.]+', '-', self.spec.lane_names[place])}"
+
+    @property
+    def link(self) -> str:
+        """Opens the race where it was run, and its settings anywhere else."""
+        return f"{self.address}?{urlencode(self.spec.to_strings() | {'run': self.run.id})}"

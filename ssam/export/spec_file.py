@@ -1,0 +1,78 @@
+"""A race's specification as a file, alone or inside a report, and back again."""
+
+import json
+from html.parser import HTMLParser
+from typing import Any
+
+from ssam.spec import RaceSpec, parse_spec
+
+LAYOUT = 1  # of the file
+SCRIPT_ID = "ssam-race"  # of the element of a report that holds it
+MOST_BYTES = 16 * 2**20
+
+
+def spec_json(spec: RaceSpec) -> str:
+    """Every field, the defaults too: a later version may have others."""
+    return json.dumps({"ssam_lab": LAYOUT, "spec": spec.model_dump(mode="json")}, indent=2) + "\n"
+
+
+def embedded(spec: RaceSpec) -> str:
+    """The same as an element of an HTML page; nothing in it can end the element."""
+    inside = spec_json(spec).replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+    return f'<script type="application/json" id="{SCRIPT_ID}">{inside}</script>'
+
+
+def spec_of(data: bytes) -> RaceSpec:
+    """The race in a specification file (JSON) or a report (HTML).
+
+    Raises ValueError, one line, for what is neither, too large, or holds settings that are not allowed.
+    """
+    if len(data) > MOST_BYTES:
+        raise ValueError(f"the file has {len(data) / 2**20:.0f} MiB; a specification or report has at most {MOST_BYTES // 2**20}")
+    try:
+        text = data.decode("utf-8-sig").strip()
+    except UnicodeDecodeError:
+        raise ValueError("the file is no text; allowed: a race.json or a report (HTML) of SSAM Lab") from None
+    if text.startswith("<"):
+        text = _from_page(text)
+    try:
+        told = json.loads(text)
+    except (ValueError, RecursionError):
+        raise ValueError("the file is neither a specification (JSON) nor a report (HTML) of SSAM Lab") from None
+    return parse_spec(_settings(told))
+
+
+def _settings(told: Any) -> dict[str, Any]:
+    if not isinstance(told, dict) or not isinstance(told.get("spec"), dict):
+        raise ValueError('the file holds no race: it must be {"ssam_lab": 1, "spec": {…}}')
+    if told.get("ssam_lab", LAYOUT) != LAYOUT:
+        raise ValueError(f"the file has layout {str(told['ssam_lab'])[:40]!r}; only layout {LAYOUT} can be read")
+    settings: dict[str, Any] = told["spec"]
+    return settings
+
+
+def _from_page(text: str) -> str:
+    page = _Page()
+    page.feed(text)
+    if not page.found:
+        raise ValueError("this page is no report of SSAM Lab: it holds no specification")
+    return "".join(page.found)
+
+
+class _Page(HTMLParser):
+    """Collects what is inside the element with the specification."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self._inside = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._inside = tag == "script" and dict(attrs).get("id") == SCRIPT_ID and not self.found
+
+    def handle_endtag(self, tag: str) -> None:
+        self._inside = False
+
+    def handle_data(self, data: str) -> None:
+        if self._inside:
+            self.found.append(data)

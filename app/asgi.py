@@ -1,6 +1,5 @@
 """What the web server does beside the pages: a cookie for every browser, headers that keep others out, a health check."""
 
-import ctypes
 import logging
 import re
 import secrets
@@ -18,7 +17,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app import identity, server
 from app.identity import COOKIE, TOKEN
 
-M_ARENA_MAX, ARENAS = -8, 2  # glibc's mallopt
 YEAR = 365 * 24 * 3600  # seconds that a browser keeps its cookie after the last visit
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -70,19 +68,11 @@ def _cookie(request: HTTPConnection) -> str:
 
 def prepare() -> None:
     """Opens what every page needs. Ends the program with one line where a setting or the run database is bad."""
-    limit_arenas()
     try:
         identity.teachers()
         server.lab()
     except ValueError as error:
         sys.exit(f"SSAM Lab does not start: {error}")
-
-
-def limit_arenas() -> bool:
-    """Every tick runs in a thread of its own, and glibc gives threads up to 8 arenas a core, each with holes that it keeps. Two
-    are enough where one thread computes at a time; ``tests.load --soak`` shows the difference. False with another C library."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    return bool(mallopt and mallopt(M_ARENA_MAX, ARENAS))
 
 
 def health(request: Request) -> JSONResponse:

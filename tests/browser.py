@@ -44,7 +44,7 @@ def app_server(home: Path, **settings: str) -> Iterator[str]:
         server = subprocess.Popen(
             [sys.executable, "-m", "streamlit", "run", "app/main.py", f"--server.port={port}"],
             cwd=ROOT,
-            env={**environment, "SSAM_HOME": str(home), **settings},
+            env={**environment, "MALLOC_ARENA_MAX": "2", "SSAM_HOME": str(home), **settings},  # as in the Makefile
             stdout=log,
             stderr=log,
         )

@@ -2,7 +2,6 @@
 
 import io
 import itertools
-import json
 import re
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from streamlit.testing.v1 import AppTest
 from ssam.spec import METHODS, RaceSpec, parse_spec, preset, presets
 from ssam.spec.events import EpochEvent, LaneResult, Result
 from ssam.store import Store
+from tests.components import data_of
 from tests.fake_race import started, step
 from tests.people import ALICE, SESSION, owner
 
@@ -345,8 +345,7 @@ def finish(store: Store, run_id: str, spec: RaceSpec) -> None:
 
 def live(app: AppTest) -> dict:
     """What the live panel is sent."""
-    (panel,) = app.get("bidi_component")
-    return json.loads(panel.proto.bytes)
+    return data_of(app, "live")
 
 
 def test_an_ended_race_has_one_set_of_numbers(store: Store) -> None:

@@ -1,7 +1,6 @@
 """The live panel: what a lane does in a step, as it is told and as it is drawn."""
 
 import base64
-import json
 import re
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from ssam.spec.cost import Plan
 from ssam.spec.events import EpochEvent, Event, LaneEnded, Layer, MaskEvent, Stage, Started
 from ssam.store import Store
 from tests.browser import LIVE, Watched, app_server, chromium, end_runner
+from tests.components import data_of
 from tests.fake_race import evaluation, started, step
 from tests.test_app import page
 
@@ -147,8 +147,7 @@ def sent(store: Store, spec: RaceSpec, *events: Event) -> dict:
     with store.writer(run_id) as writer:
         for event in events:
             writer.add(event)
-    (panel,) = page(run=run_id).get("bidi_component")
-    return json.loads(panel.proto.bytes)
+    return data_of(page(run=run_id), "live")
 
 
 @pytest.mark.parametrize(
@@ -218,8 +217,7 @@ def test_what_the_eigenvalue_costs_is_told_where_it_is_measured(store: Store) ->
     assert store.move(run_id, ("starting",), "running")
     store.heartbeat(run_id, trained=40.0)
     assert store.move(run_id, ("running",), "stopped")
-    (component,) = page(run=run_id).get("bidi_component")
-    data = json.loads(component.proto.bytes)
+    data = data_of(page(run=run_id), "live")
     assert data["eigenvalues"] == {"ms": pytest.approx(10.0), "share": pytest.approx(0.1)}
     assert data["stepsPerEpoch"] == 10
     sgd, sam = (

@@ -1,6 +1,5 @@
 """The list of races: what is found, in which order; what is written on races; deletion that can be undone; and the page."""
 
-import json
 from contextlib import closing
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from ssam.store.search import PAGE, Wanted
 from ssam.store.views import LaneCourse
 from tests import fake_class, fake_lab
 from tests.browser import Watched, app_server, chromium, end_runner
+from tests.components import data_of
 from tests.people import ALICE, BOB, SESSION, owner
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -214,8 +214,7 @@ def page(token: str = ALICE, **address: str) -> AppTest:
 
 def rows(app: AppTest) -> list[str]:
     """What the browser is told, by title."""
-    (list_,) = [part for part in app.get("bidi_component") if "runs_list" in str(part.proto.id)]
-    return [row["title"] for row in json.loads(list_.proto.bytes)["rows"]]
+    return [row["title"] for row in data_of(app, "runs")["rows"]]
 
 
 def test_a_line_says_what_was_raced_and_how_it_went(store: Store) -> None:

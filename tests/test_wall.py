@@ -23,6 +23,7 @@ from ssam.jobs.client import Client
 from ssam.spec import parse_spec, preset
 from ssam.store import Person, Store
 from tests import fake_class
+from tests.components import data_of
 from tests.fake_class import CODE, SPEC
 from tests.people import ALICE, BOB, SESSION, owner
 from tests.test_security import quick
@@ -278,8 +279,7 @@ def test_the_others_learn_neither_whose_a_race_is_nor_its_address(store: Store) 
     zipped = parse_spec({"dataset": "images", "data": "anna-smith-0123456789abcdef.zip"})
     group = look(store)[0]
     app = page(ALICE)
-    (component,) = [part for part in app.get("bidi_component") if "ssam_wall" in part.proto.component_name]
-    sent = bytes(component.proto.bytes).decode() or str(component.proto)
+    sent = json.dumps(data_of(app, "wall"), ensure_ascii=False)
     for secret in [*ids, mine, owner(ALICE), "student"]:
         assert secret not in sent
         assert secret not in json.dumps(wall_told.group(group))
@@ -293,8 +293,7 @@ def test_a_stranger_is_told_the_same_but_for_what_is_their_own(store: Store) -> 
     fake_class.furnish(store, 3, me=owner(ALICE))
     sent = {}
     for token in (ALICE, BOB):
-        (component,) = [part for part in page(token).get("bidi_component") if "ssam_wall" in part.proto.component_name]
-        sent[token] = json.loads(bytes(component.proto.bytes).decode())
+        sent[token] = data_of(page(token), "wall")
     own = ("mine", "words")
     assert {name: value for name, value in sent[ALICE].items() if name not in own} == {
         name: value for name, value in sent[BOB].items() if name not in own
@@ -345,8 +344,7 @@ def test_groups_can_be_chosen(store: Store) -> None:
     assert box.options[0].endswith("(3)")
     box.select_index(1).run()
     assert not app.exception
-    (component,) = [part for part in app.get("bidi_component") if "ssam_wall" in part.proto.component_name]
-    assert json.loads(bytes(component.proto.bytes).decode())["seeds"] == [0]
+    assert data_of(app, "wall")["seeds"] == [0]
 
 
 def test_a_word_that_an_address_cannot_have_is_told(store: Store) -> None:

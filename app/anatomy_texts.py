@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from app import texts, theme
+from app import theme
 from app.anatomy_data import Anatomy
 from ssam.spec import LaneSpec
 
@@ -265,6 +265,8 @@ def words(anatomy: Anatomy) -> str:
     for place, title in zip(anatomy.steps, _titles(anatomy), strict=True):
         said = " ".join(f"{number_}. {phase['said']}" for number_, phase in enumerate(phases(anatomy, place), 1))
         took = anatomy.phase_ms[place]
-        parts = ", ".join(f"{texts.PHASES[name]} {took[name]:.2f} ms" for name in texts.PHASES if name in took)
+        parts = ", ".join(
+            f"{theme.PHASE_TITLES[name]} {took[name]:.2f} ms" for name in theme.PHASE_TITLES if name in took
+        )
         lines.append(f"**{title}.** {said} Time of a step: {parts or 'not known'}.")
     return "\n\n".join(lines)

@@ -229,6 +229,7 @@ def _more(lab: Lab) -> None:
         for device in (machine.devices if machine else [])
     }
     _select(devices, "device")
+    st.checkbox("Run alone: step times you can trust", key="exclusive", help=texts.HELP["exclusive"])
 
 
 def _number(

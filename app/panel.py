@@ -18,7 +18,9 @@ EVALUATED = (
     *("epoch", "step", "gradients", "seconds", "train_loss", "test_loss", "test_accuracy", "test_size", "final"),
     *("eigenvalue", "eigenvalue_residual"),
 )
-PHASES = [{"name": name, "title": title, "color": theme.PHASE_COLORS[name]} for name, title in texts.PHASES.items()]
+PHASES = [
+    {"name": name, "title": title, "color": theme.PHASE_COLORS[name]} for name, title in theme.PHASE_TITLES.items()
+]
 
 
 def race(run: Run, window: Window, waiting: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import streamlit as st
 
-from app import live, panel
+from app import live, panel, texts
 from ssam.spec import ASSETS, preset, presets
 from ssam.store import Heatmap
 from ssam.store.recording import Recording, load
@@ -26,6 +26,11 @@ def names() -> list[str]:
 def of_preset(name: str) -> str:
     """The recorded race of a preset; the first preset's where it has none."""
     return name if name in names() else next(iter(presets()))
+
+
+def watch(name: str) -> str:
+    """What to look for in a recorded race; its preset's summary where nothing more is said."""
+    return texts.WATCH.get(name, f"{preset(name).summary} This race is recorded; *Start race* runs your own.")
 
 
 def draw(name: str) -> None:
@@ -53,7 +58,7 @@ def about(name: str, recording: Recording) -> str:
     day = date.fromisoformat(told["date"])
     threads = f"{info['threads']} thread{'s' * (info['threads'] != 1)}"
     machine = f"{told['machine']['cpu']}, {threads}, PyTorch {told['machine']['torch']}"
-    return f"{preset(name).title}, recorded {day.day} {day:%B %Y} · {machine} · seed {recording.run.spec.seed}"
+    return f"{preset(name).title} · {day.day} {day:%B %Y} · {machine} · seed {recording.run.spec.seed}"
 
 
 @lru_cache(maxsize=8)

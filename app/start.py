@@ -3,6 +3,7 @@
 import re
 import secrets
 from pathlib import Path
+from typing import Literal
 
 import streamlit as st
 
@@ -56,7 +57,9 @@ def _images(spec: RaceSpec) -> str:
     return f"{title} ({texts.plain(re.sub('-[0-9a-f]{16}[.]zip$', '.zip', Path(spec.data).name))})"
 
 
-def button(lab: Lab, spec: RaceSpec | None, problem: str, shown: Run | None, person: Person) -> None:
+def button(
+    lab: Lab, spec: RaceSpec | None, problem: str, shown: Run | None, person: Person, width: int | Literal["stretch"] = "stretch"
+) -> None:
     """The Start button with one line that says how long the race will take, or why it cannot start."""
     st.session_state.setdefault("request_id", secrets.token_urlsafe(16))
     going = spec is not None and _is_going(shown, spec, person)
@@ -65,7 +68,7 @@ def button(lab: Lab, spec: RaceSpec | None, problem: str, shown: Run | None, per
         key="start_race",
         type="primary",
         icon=":material/play_arrow:",
-        width="stretch",
+        width=width,
         disabled=spec is None or going,
         on_click=_start,
         args=(lab,),
@@ -76,8 +79,7 @@ def button(lab: Lab, spec: RaceSpec | None, problem: str, shown: Run | None, per
     elif going:
         st.caption("This race is under way. Change a setting to start another.")
     else:
-        st.caption(cost(lab, spec))
-        st.checkbox("Run alone: step times you can trust", key="exclusive", help=texts.HELP["exclusive"])
+        st.caption(cost(lab, spec), width="content")
 
 
 def cost(lab: Lab, spec: RaceSpec) -> str:

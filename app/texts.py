@@ -7,12 +7,15 @@ from app.measured import accuracies, eigenvalue_cost
 from ssam.spec import LaneSpec
 from ssam.spec.estimate import HESSIAN_IMAGES, HESSIAN_PRODUCTS
 
-WELCOME = """
-# Watch sharpness-aware training happen
+WELCOME = "## Watch sharpness-aware training happen"
 
-Four optimizers train the same network from the same start on the same images: **SGD**, **SAM**, and two that perturb
-only part of the weights, **SSAM-F** and **SSAM-D**. Below is a recorded race. **Start race** runs one of your own, live.
-"""
+# What to look for in the recorded race of a preset; the first one's also says what races.
+WATCH = {
+    "noisy-labels": (
+        "40 % of the training labels are wrong. **SGD** learns them by heart: its curve rises, then falls. **SAM** holds out, and so do "
+        "**SSAM\u2011F** and **SSAM\u2011D**, which perturb half of the weights. This race is recorded; *Start race* runs it for real."
+    ),
+}
 
 WALL = "Everyone's races under one class code, on one plot: what one seed does, and what thirty say."
 
@@ -109,15 +112,6 @@ SEEING_CURVE = {  # in place of what is said of the other curves of the steps
         "estimates are rough. None lies above λ₁ itself. Early in training the eigenvalue of largest magnitude may be a "
         "negative one: power iteration finds that. The residual ‖Hv − λ₁v‖/|λ₁| says how rough: 0 is exact.",
     ),
-}
-
-PHASES = {
-    "forward1": "forward 1",
-    "backward1": "backward 1",
-    "perturb": "perturb",
-    "forward2": "forward 2",
-    "backward2": "backward 2",
-    "update": "update",
 }
 
 STATES = {

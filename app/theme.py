@@ -1,127 +1,13 @@
-"""One colour, dash and marker per method, the same on every page, in light and in dark.
+"""How lanes look and what they are called, under the name by which the pages know it."""
 
-The hues are those of Okabe and Ito (told apart with any colour vision), with a luminance that keeps a contrast of at
-least 3:1 on both of the page's backgrounds; tests/test_app.py measures both.
-"""
+from ssam.spec.styles import (
+    METHOD_STYLES,
+    PHASE_COLORS,
+    PHASE_TITLES,
+    Style,
+    lane_styles,
+    lane_title,
+    lane_titles,
+)
 
-import math
-from collections import Counter
-from dataclasses import dataclass
-
-from ssam.spec import METHODS, LaneSpec, RaceSpec
-
-
-@dataclass(frozen=True)
-class Style:
-    """How a lane is drawn. ``dash`` and ``symbol`` are Plotly's names."""
-
-    color: str
-    dash: str
-    symbol: str
-
-
-METHOD_STYLES = {
-    "sgd": Style("#7c7f88", "dot", "circle"),
-    "sam": Style("#2471e0", "solid", "square"),
-    "ssam-f": Style("#d65f00", "dash", "diamond"),
-    "ssam-d": Style("#00a070", "dashdot", "triangle-up"),
-    "ssam": Style("#9a429a", "longdash", "triangle-down"),
-}
-
-PHASE_COLORS = {
-    "forward1": "#8fb4d8",
-    "backward1": "#4f7fb5",
-    "perturb": "#efc04a",
-    "forward2": "#a98fd0",
-    "backward2": "#8262b5",
-    "update": "#8b93a1",
-}
-
-TITLED = {  # what a lane's title says of its settings, in this order
-    "region": "{}",
-    "granularity": "{}",
-    "score": "{}",
-    "norm": "{}",
-    "direction": "{}",
-    "ascent_batch": "{} images",
-    "ascent_interval": "every {} steps",
-}
-SHORT = {
-    "norm": "norm layers",
-    "tensor": "tensors",
-    "block": "blocks",
-    "fisher": "Fisher",
-    "fisher-per-cost": "Fisher per cost",
-    "full": "full norm",
-    "last": "last gradient",
-}
-LUMINANCES = (0.29, 0.2, 0.125)  # of the shades of one method: between these the contrast holds on both backgrounds
-DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
-
-
-def lane_styles(spec: RaceSpec) -> list[Style]:
-    """A style per lane. Lanes that share a method share its hue; shade, dash and marker tell them apart."""
-    seen: Counter[str] = Counter()
-    styles = []
-    for lane in spec.lanes:
-        style = METHOD_STYLES[lane.method]
-        if nth := seen[lane.method]:
-            dashes = [dash for dash in DASHES if dash != style.dash]
-            shades = _shades(style.color)
-            style = Style(shades[nth % len(shades)], dashes[(nth - 1) % len(dashes)], f"{style.symbol}-open")
-        seen[lane.method] += 1
-        styles.append(style)
-    return styles
-
-
-def _shades(color: str) -> list[str]:
-    """The colour and its lighter and darker shades, the most different one first."""
-    own = luminance(color)
-    others = sorted(LUMINANCES, key=lambda other: abs(math.log((other + 0.05) / (own + 0.05))), reverse=True)
-    return [color, *(_shade(color, other) for other in others)]
-
-
-def _shade(color: str, wanted: float) -> str:
-    """The colour mixed with black or white, in light and not in its encoding, until its luminance is ``wanted``."""
-    own = luminance(color)
-    white = max(0.0, (wanted - own) / (1 - own))
-    parts = [part * min(1.0, wanted / own) * (1 - white) + white for part in _linear(color)]
-    encoded = (12.92 * part if part <= 0.0031308 else 1.055 * part ** (1 / 2.4) - 0.055 for part in parts)
-    return "#" + "".join(f"{round(255 * part):02x}" for part in encoded)
-
-
-def luminance(color: str) -> float:
-    """WCAG's relative luminance of ``#rrggbb``, 0 to 1.
-
-    >>> luminance("#ffffff")
-    1.0
-    """
-    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), _linear(color), strict=True))
-
-
-def _linear(color: str) -> list[float]:
-    encoded = (int(color[at : at + 2], 16) / 255 for at in (1, 3, 5))
-    return [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in encoded]
-
-
-def lane_title(lane: LaneSpec) -> str:
-    """The method and the lane's own settings, short enough for a legend; no two lanes of a race share one.
-
-    >>> lane_title(LaneSpec.parse("ssam-f:rho=0.25:sparsity=0.8:norm=masked:region=late"))
-    'SSAM-F 80 % ρ 0.25 late masked'
-    """
-    title = METHODS[lane.method].title
-    if lane.sparsity is not None:
-        title += f" {lane.sparsity * 100:g} %"
-    if lane.rho is not None:
-        title += f" ρ {lane.rho:g}"
-    own = {name: str(value) for name, value in lane.own_settings.items()}
-    return " ".join(
-        [title, *(form.format(SHORT.get(own[name], own[name])) for name, form in TITLED.items() if name in own)]
-    )
-
-
-def lane_titles(spec: RaceSpec) -> list[str]:
-    """A title per lane: the method's, with what sets the lane apart where a method races twice."""
-    counts = Counter(lane.method for lane in spec.lanes)
-    return [lane_title(lane) if counts[lane.method] > 1 else METHODS[lane.method].title for lane in spec.lanes]
+__all__ = ["METHOD_STYLES", "PHASE_COLORS", "PHASE_TITLES", "Style", "lane_styles", "lane_title", "lane_titles"]

@@ -6,6 +6,8 @@ from app import address, classroom, controls, history, identity, live, recorded,
 from app.server import Lab
 from ssam.store import Person
 
+START_WIDTH = 220  # pixels, of the button above a recorded race
+
 
 def race(lab: Lab, person: Person, run_id: str, pace: float | None) -> None:
     """The shown race; runs again on its own every ``pace`` seconds."""
@@ -53,9 +55,12 @@ if shown and look:
         history.result(shown)
 else:
     st.markdown(texts.WELCOME)
-    with st.container(key="start_bar", width=340):
-        start.button(lab, spec, problem, None, person)
-    recorded.draw(recorded.of_preset(st.session_state["preset"]))
+    recording = recorded.of_preset(st.session_state["preset"])
+    st.markdown(recorded.watch(recording))
+    with st.container(key="start_bar", horizontal=True, vertical_alignment="center"):
+        start.button(lab, spec, problem, None, person, width=START_WIDTH)
+        st.page_link("../pages/lessons.py", label="New here? Start with the lessons", icon=":material/school:")
+    recorded.draw(recording)
 history.recent(lab, shown, person)
 
 try:

@@ -81,7 +81,7 @@ def test_every_bundled_recording_is_its_presets_race(name: str) -> None:
     assert recording.run.spec == presets()[name].spec.model_copy(update={"seed": recording.run.spec.seed})
     assert recording.run.state == "finished"
     assert all(lane.state == "finished" and lane.points > 100 for lane in recording.window.lanes)
-    assert recorded.about(name, recording).startswith(f"{presets()[name].title}, recorded ")
+    assert recorded.about(name, recording).startswith(f"{presets()[name].title} · ")
     assert (recorded.FOLDER / f"{name}{recorded.SUFFIX}").stat().st_size < 500_000
     for lane in recording.window.lanes:
         for mask in lane.masks:
@@ -133,7 +133,7 @@ def test_on_opening_a_recorded_race_moves_and_says_what_it_is(browser: Browser, 
     watched, page = opened(browser, lab)
     page.wait_for_function(f"document.querySelector('{RECORDED}').dataset.points > 5", timeout=20_000)
     print(f"\nopen to a moving curve: {time.monotonic() - begin:.2f} s")
-    expect(page.locator(".replay small")).to_contain_text("Noisy labels, recorded")
+    expect(page.locator(".replay small")).to_contain_text("Recorded raceNoisy labels · ")
     expect(page.locator(".replay small")).to_contain_text("seed 0")
     assert page.locator(LIVE).count() == 0, "it is no live race"
     expect(page.locator(".st-key-start_race button")).to_be_enabled()
@@ -155,7 +155,7 @@ def test_on_opening_a_recorded_race_moves_and_says_what_it_is(browser: Browser, 
     whole = points(page)
     page.keyboard.press("Home")
     page.wait_for_function(f"document.querySelector('{RECORDED}').dataset.points < {whole / 4}", timeout=5000)
-    page.get_by_label("Speed of the playback").select_option("16")
+    page.get_by_label("Speed of the playback").select_option("4")
     page.get_by_role("button", name="Play").press("Enter")
     page.wait_for_function(f"document.querySelector('{RECORDED}').dataset.points == {whole}", timeout=30_000)
     expect(page.get_by_role("button", name="Again")).to_be_visible()

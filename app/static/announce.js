@@ -29,6 +29,16 @@ export function milestones({ lanes, progress }) {
   return reached;
 }
 
+/** The newest thing to be seen in a race, in one or two sentences: for the eye, and as true when the race is played backwards. */
+export function headline(data) {
+  const reached = milestones(data);
+  delete reached.half;
+  const sentence = Object.values(reached).at(-1) ?? "";
+  if (data.progress < 1 || !reached.first) return sentence;
+  const fallen = data.lanes.filter((lane) => `falling ${lane.name}` in reached).map((lane) => ` ${lane.title} had been at ${percent(Math.max(...course(lane)))}.`);
+  return `At the end: ${standing(data.lanes)}.${fallen.join("")}`;
+}
+
 /** Whether one course, not ahead at its start, is ahead of the other at the newest evaluation that both have had. */
 function overtook(one, other) {
   const last = Math.min(one.length, other.length) - 1;

@@ -5,7 +5,7 @@ const { accuracyChart, newest, stepsChart, timingChart, STEP_CURVES } = await im
 const { count, element, fixed, percent, showCards, showLegend, showWords, times } = await import(`./parts.js${version}`);
 const { showMasks } = await import(`./masks.js${version}`);
 const { costs, showStages } = await import(`./stages.js${version}`);
-const { announcer } = await import(`./announce.js${version}`);
+const { announcer, headline } = await import(`./announce.js${version}`);
 const { prepareTables } = await import(`./tables.js${version}`);
 const { Player, cut, heatChosen } = await import(`./replay.js${version}`);
 
@@ -15,6 +15,7 @@ const SKELETON = `
     <div class="bar" role="progressbar" aria-label="Progress of the race" aria-valuemin="0" aria-valuemax="100"><i></i></div>
   </div>
   <p class="failure" role="alert" hidden></p>
+  <p class="headline" aria-hidden="true"></p>
   <div class="cards"></div>
   <div class="axis" role="radiogroup" aria-label="Horizontal axis of the curves">
     <span aria-hidden="true">x-axis</span>
@@ -204,6 +205,7 @@ export function mount(host) {
     showLegend(find(".legend"), data.phases);
     showStages(find(".stages"), data);
     tell(data);
+    find(".headline").textContent = headline(data);
     drawCharts();
   }
 

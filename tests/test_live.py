@@ -295,7 +295,7 @@ def test_the_eigenvalue_and_the_convergence_in_a_browser(tmp_path: Path) -> None
             page.locator(f"{LIVE} .axis label").nth(1).click()
             watched.wait(f"{chart}.data[1].x.join() === '20,40,60,80'", 10)
             assert panel.locator(".scatterlayer .point").count() >= 8
-            page.locator(f"{LIVE} .words summary").click()
+            page.locator(f"{LIVE} .words.whole summary").click()
             expect(page.locator(f"{LIVE} .words th").last).to_have_text("λ₁ (residual)")
             expect(page.locator(f"{LIVE} .words tr").last.locator("td").last).to_have_text("40.00 (0.13)")
             help_ = panel.locator(".why div p").first

@@ -640,7 +640,7 @@ def test_hostile_texts_run_nothing(home: Path, server: str, tmp_path: Path) -> N
             f"http://{server}/?dataset=images&data=%3Cimg%20src%3Dx%20onerror%3D%22window.pwned%3D1%22%3E![p](https://evil.example/p.png)"
         )
         watched.page.locator('[data-testid="stAlert"]').first.wait_for(timeout=30_000)
-        watched.page.locator('input[type="file"]').set_input_files(evil)
+        watched.page.locator('[data-testid="stSidebar"] input[type="file"]').set_input_files(evil)
         watched.wait("document.body.textContent.includes('foreign path')", 30)
         assert watched.page.evaluate("window.pwned") is None
         assert watched.page.locator("img[src=x], img[src*=evil], a[href^=javascript]").count() == 0

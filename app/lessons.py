@@ -8,7 +8,7 @@ import streamlit as st
 
 from app import address, classroom, links
 from ssam.spec import RaceSpec
-from ssam.spec.lessons import FOLDER, STEPS, Lesson, lessons
+from ssam.spec.lessons import FOLDER, STEPS, Lesson, readable
 from ssam.store import Store
 
 PAGE = "lessons"
@@ -174,10 +174,10 @@ def _kept(what: str, name: str, value: object) -> None:
 
 
 @lru_cache(maxsize=2)
-def _read(folder: Path, when: int) -> dict[str, Lesson]:
-    return lessons(folder)
+def _read(folder: Path, files: tuple[tuple[str, int], ...]) -> tuple[dict[str, Lesson], tuple[str, ...]]:
+    return readable(folder)
 
 
-def everything() -> dict[str, Lesson]:
-    """All lessons by name. Their files are read again once one has changed. Raises ValueError, one line, for one that is not right."""
-    return _read(FOLDER, max((path.stat().st_mtime_ns for path in FOLDER.iterdir()), default=0))
+def everything() -> tuple[dict[str, Lesson], tuple[str, ...]]:
+    """All lessons by name, and a line for each file that is not right. They are read again once a file has come, gone or changed."""
+    return _read(FOLDER, tuple(sorted((path.name, path.stat().st_mtime_ns) for path in FOLDER.iterdir())))

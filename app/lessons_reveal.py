@@ -22,10 +22,9 @@ from ssam.spec.lessons import Claim, Lesson
 
 
 def draw(lab: Lab, lesson: Lesson) -> None:
-    with st.container(width=860):
-        _answers(lesson)
-        st.markdown(lesson.sections["reveal"])
-        lessons_views.links(lesson, "reveal")
+    _answers(lesson)
+    st.markdown(lesson.sections["reveal"])
+    lessons_views.links(lesson, "reveal")
     st.markdown("### The numbers")
     _evidence(lesson)
     st.markdown("### What is claimed")
@@ -39,7 +38,8 @@ def draw(lab: Lab, lesson: Lesson) -> None:
             on_click=lessons_race.submit,
             args=(lab, lesson, seed),
         )
-        st.caption(f"Every claim can fail on your seed. {start.cost(lab, lesson.spec)}", width="content")
+        then = "" if any(claim.evidence == "races" for claim in lesson.claims) else ", once you measure your race"
+        st.caption(f"Every claim can fail on your seed{then}. {start.cost(lab, lesson.spec)}", width="content")
     for place, claim in enumerate(lesson.claims, 1):
         _claim(lesson, claim, place, mine)
     st.markdown("### Sources")

@@ -10,6 +10,7 @@ from ssam.spec.lessons import SECTIONS, STEPS, Lesson, Link, Question
 from ssam.store import Person
 
 ICONS = {"surface": "show_chart", "anatomy": "footprint", "masks": "grid_on", "flatness": "landscape", "frontier": "scatter_plot", "methods": "functions", "race": "flag"}  # fmt: skip
+COLUMN = 860  # pixels: lines that can be read
 
 
 def overview(known: dict[str, Lesson]) -> None:
@@ -77,7 +78,7 @@ def asked_anyway(lesson: Lesson) -> None:
 
 
 def predict(lesson: Lesson) -> None:
-    with st.container(width=860):
+    with st.container(width=COLUMN):
         st.markdown(lesson.sections["predict"])
         links(lesson, "predict")
         if made := lessons.predictions(lesson.name):
@@ -127,7 +128,7 @@ def _choice(question: Question, place: int) -> str:
 
 
 def watch(lab: Lab, person: Person, lesson: Lesson) -> None:
-    with st.container(width=860):
+    with st.container(width=COLUMN):
         st.markdown(lesson.sections["watch"])
         links(lesson, "watch")
     lessons_race.draw(lab, person, lesson)
@@ -135,10 +136,11 @@ def watch(lab: Lab, person: Person, lesson: Lesson) -> None:
 
 
 def try_next(lesson: Lesson, known: dict[str, Lesson]) -> None:
-    with st.container(width=860):
+    with st.container(width=COLUMN):
         st.markdown(lesson.sections["next"])
         links(lesson, "next")
     before, after = lessons.neighbours(lesson.name, known)
+    st.space("small")
     with st.container(horizontal=True, gap="small", key="lesson_neighbours"):
         if before:
             st.page_link(

@@ -74,8 +74,9 @@ def number(claim: Claim, value: float | None) -> str:
     if claim.over:
         return f"{value:.1f} ×"
     digits = DIGITS.get(claim.value, 2)
-    if _is_difference(claim) and value:
-        return f"{value:+.{digits}f}".replace("-", "−")
+    if _is_difference(claim):
+        said = f"{value:+.{digits}f}"
+        return said.replace("-", "−") if float(said) else said[1:]  # nothing has no sign
     return f"{value:.{digits}f}{' %' if claim.value in PERCENT else ''}"
 
 
@@ -89,14 +90,17 @@ def verdict(claim: Claim, finding: Finding) -> str:
     >>> from ssam.spec.lessons import Claim
     >>> claim = Claim(text="x", lane="sgd", value="fall", at_least=3, seeds="all")
     >>> verdict(claim, Finding({"0": 5.0, "1": 2.0}, {"0": True, "1": False}, 3.5, 2.1, False))
-    'Does not hold: on 1 of 2 seeds'
+    'Fails: holds on 1 of 2 seeds only'
     """
-    word = "Holds" if finding.holds else "Does not hold"
+    word = "Holds" if finding.holds else "Fails"
     if claim.evidence == "bench":
         return f"{word}: measured in one run"
     if claim.seeds == "mean":
         return f"{word} in the mean of {len(finding.values)} seed{'s' * (len(finding.values) != 1)}"
-    return f"{word}: on {sum(finding.held.values())} of {len(finding.held)} seeds"
+    held, seeds = sum(finding.held.values()), len(finding.held)
+    if held in (0, seeds):
+        return f"{word} on {'all ' * (seeds > 1)}{seeds} seed{'s' * (seeds != 1)}"
+    return f"{word}: holds on {held} of {seeds} seeds only"
 
 
 def per_seed(claim: Claim, finding: Finding) -> str:
@@ -182,7 +186,8 @@ def spread(values: Sequence[float | None], digits: int, unit: str = "") -> str:
     if len(known) < len(values) or not known:
         return "diverged"
     deviation = f" ± {statistics.stdev(known):.{digits}f}" if len(known) > 1 else ""
-    return f"{statistics.fmean(known):.{digits}f}{deviation}{unit}".replace("-", "−")
+    mean = round(statistics.fmean(known), digits) or 0.0  # no −0
+    return f"{mean:.{digits}f}{deviation}{unit}".replace("-", "−")
 
 
 def _column(rows: Rows, lane: str, value: str) -> list[float | None]:

@@ -6,7 +6,7 @@ from app import address, links, texts
 from app.links import Link
 from ssam.spec import presets
 from ssam.spec.class_code import new_class_code
-from ssam.spec.lessons import SECTIONS, STEPS, lessons
+from ssam.spec.lessons import SECTIONS, STEPS, readable
 
 HERE = "the race page as I left it"
 PAGES = {"race": "Race", "lessons": "Lesson", "wall": "Class wall"}
@@ -91,7 +91,7 @@ def left_settings() -> dict[str, str]:
 
 
 def _lesson() -> dict[str, str]:
-    known = lessons()
+    known, _ = readable()
     with st.container(horizontal=True, gap="small"):
         lesson = st.selectbox(
             "Lesson", list(known), key="link_lesson", format_func=lambda name: known[name].title, width=380

@@ -18,7 +18,8 @@ def show(lab: Lab, person: Person, lesson: Lesson, known: dict[str, Lesson]) -> 
     elif step == "watch":
         lessons_views.watch(lab, person, lesson)
     elif step == "reveal":
-        lessons_reveal.draw(lab, lesson)
+        with st.container(width=lessons_views.COLUMN):
+            lessons_reveal.draw(lab, lesson)
     else:
         lessons_views.try_next(lesson, known)
 
@@ -26,7 +27,7 @@ def show(lab: Lab, person: Person, lesson: Lesson, known: dict[str, Lesson]) -> 
 address.leave()
 lab = server.lab()
 person = identity.person(lab)
-known = lessons.everything()
+known, broken = lessons.everything()
 if address.moved(lessons.PAGE):
     lessons.arrive(lab.store, known)
 lessons.write()
@@ -38,7 +39,10 @@ with st.container(key="lesson"):
     if name:
         show(lab, person, known[name], known)
     else:
-        lessons_views.overview(known)
+        with st.container(width=lessons_views.COLUMN):
+            lessons_views.overview(known)
+            for problem in broken:
+                st.error(texts.plain(f"Left out: {problem}."))
 
 try:
     lab.client.ensure_runner()  # last, so that the page is there while the first runner comes up

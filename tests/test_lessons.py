@@ -9,11 +9,12 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from streamlit.testing.v1 import AppTest
 
+from app import lessons as reader
 from app import lessons_evidence, lessons_words, recorded
 from app.lessons import Prediction
 from ssam.jobs.client import Client
-from ssam.spec import parse_spec, preset
-from ssam.spec.lessons import FOLDER, Claim, Lesson, lessons, read
+from ssam.spec import ASSETS, parse_spec, preset
+from ssam.spec.lessons import FOLDER, Claim, Lesson, lessons, read, readable
 from ssam.store import Store
 from tests import fake_lab
 from tests.browser import Watched, app_server, chromium, end_runner
@@ -95,6 +96,39 @@ def test_no_measured_number_is_typed_into_a_reveal() -> None:
         assert not [found for text in words for found in re.findall(r"\d+[.]\d+|\d+ ?%|\d ?×", text)], lesson.name
 
 
+def studied(task: str, phase: str, lane: str) -> dict[int, float]:
+    """Accuracy in percent by seed, from the study of many settings."""
+    rows = json.loads((ASSETS / "measured" / "study.json").read_text(encoding="utf-8"))["rows"]
+    found = {
+        row["seed"]: 100 * row["accuracy"]
+        for row in rows
+        if (row["task"], row["phase"], row["lane"]) == (task, phase, lane)
+    }
+    assert len(found) >= 2
+    return found
+
+
+@pytest.mark.parametrize(
+    ("words", "task", "phase", "better", "worse", "least", "most"),
+    [
+        ("with SAM's own it brought less still", "noisy-labels", "search",
+         "sam:rho=0.5:norm=masked:region=late", "sam:rho=0.2:norm=masked:region=late", 1, 100),
+        ("the early half perturbed along the momentum buffer", "noisy-labels", "final",
+         "ssam:rho=1.4:norm=masked:region=early:direction=momentum", "sgd", 5, 100),
+        ("a random mask falls well behind Fisher's", "noisy-labels", "search",
+         "ssam-f:rho=1.4:direction=momentum", "ssam:rho=1.4:score=random:direction=momentum", 3, 100),
+        ("SAM was ahead by less than a point", "clean-labels", "final", "sam:rho=0.1", "sgd", 0, 1),
+    ],
+)  # fmt: skip
+def test_what_a_reveal_says_of_other_races_is_in_the_study(
+    words: str, task: str, phase: str, better: str, worse: str, least: float, most: float
+) -> None:
+    assert any(words in " ".join(lesson.sections["reveal"].split()) for lesson in KNOWN.values())
+    above, below = studied(task, phase, better), studied(task, phase, worse)
+    assert all(least <= above[seed] - below[seed] <= most for seed in above.keys() & below.keys())
+    assert above.keys() & below.keys()
+
+
 # The format
 
 
@@ -124,6 +158,14 @@ def test_a_file_is_a_lesson(tmp_path: Path) -> None:
         ('lane = "sam"', 'lane = "adam"', "claims.1 lane 'adam' must be one of sgd, sam, ssam-f, ssam-d"),
         ('value = "test_accuracy"', 'value = "beauty"', "claims.1: value 'beauty' must be one of test_accuracy"),
         ("at_least = 1", "", "claims.1: at_least or at_most must say"),
+        ("at_least = 1", "at_least = 3\nat_most = 1", "claims.1: at_least '3' must not be above at_most '1'"),
+        ("at_least = 1", "at_least = nan", "claims.1.at_least 'nan' must be a finite number"),
+        ('["One", "Another"]', '"One"', "questions.1.choices 'One' must be a list"),
+        ('rho = "0.4"', "rho = 0.4", "next.1.settings.rho '0.4' must be text in quotes"),
+        ('title = "A lesson"', 'title = "A\\n# B"', "must be one line"),
+        ('title = "A lesson"', f'title = "{"x" * 9000}"', "must have at most 60 characters"),
+        ('preset = "noisy-labels"', 'preset = "../../etc/passwd"', "'../../etc/passwd' is not a preset"),
+        ("minutes = 5", f"minutes = {'[' * 5000}{']' * 5000}", "is nested too deeply"),
         ("at_least = 1", "at_least = 1\npresets = 2", "'claims.1.presets' is no field"),
         ('minus = "sgd"', 'minus = "sgd"\nover = "sgd"', "claims.1: minus and over cannot both be given"),
         ('arxiv = "2010.01412"', 'url = "javascript:alert(1)"', "sources.1.url 'javascript:alert(1)'"),
@@ -142,6 +184,35 @@ def test_a_bad_lesson_is_told_in_one_line(tmp_path: Path, right: str, wrong: str
         read(written(tmp_path, GOOD.replace(right, wrong)))
     assert str(caught.value).startswith("10-my-lesson.md: ")
     assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 400
+
+
+def test_a_file_that_is_no_text_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "10-bytes.md").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "20-folder.md").mkdir()
+    written(tmp_path, GOOD, "30-Bad Name.md")
+    written(tmp_path, "", "40-empty.md")
+    for name, said in {
+        "10-bytes.md": "must be text in UTF-8",
+        "20-folder.md": "cannot be read",
+        "30-Bad Name.md": "the file's name must be a number, then small letters",
+        "40-empty.md": "must be TOML between two lines",
+    }.items():
+        with pytest.raises(ValueError, match=re.escape(f"{name}: {said}")):
+            read(tmp_path / name)
+
+
+def test_a_file_from_a_windows_editor_is_read(tmp_path: Path) -> None:
+    (tmp_path / "10-my-lesson.md").write_bytes(b"\xef\xbb\xbf" + GOOD.replace("\n", "\r\n").encode())
+    assert read(tmp_path / "10-my-lesson.md").sections["next"] == "Four."
+
+
+def test_one_bad_file_takes_no_other_lesson_away(tmp_path: Path) -> None:
+    written(tmp_path, GOOD.replace("minutes = 5", "minutes = 0"), "05-bad.md")
+    written(tmp_path, GOOD)
+    found, problems = readable(tmp_path)
+    assert list(found) == ["my-lesson"]
+    assert problems == ("05-bad.md: minutes '0' must be a whole number from 1 to 60",)
 
 
 def test_names_are_unique(tmp_path: Path) -> None:
@@ -186,8 +257,10 @@ def test_a_claim_is_held_against_every_seed_and_the_mean(tmp_path: Path) -> None
     assert (each.holds, mean.holds) == (False, True)
     assert each.mean == pytest.approx(10)
     assert each.deviation == pytest.approx(14.142, abs=1e-3)
-    assert lessons_words.verdict(claim(), each) == "Does not hold: on 1 of 2 seeds"
-    assert lessons_words.per_seed(claim(), each) == "mean +10.0 ± 14.1; seed 0: +20.0, seed 1: +0.0 (not)"
+    assert lessons_words.verdict(claim(), each) == "Fails: holds on 1 of 2 seeds only"
+    assert lessons_words.per_seed(claim(), each) == "mean +10.0 ± 14.1; seed 0: +20.0, seed 1: 0.0 (not)"
+    said = lessons_words.held_against(claim(at_least=0), KNOWN["noisy-labels"])
+    assert said == "SAM − SGD, test accuracy: at least 0.0 points on every seed"
     fall = lessons_evidence.find(claim(lane="sgd", minus=None, value="fall"), rows)
     assert fall
     assert fall.values == {"0": pytest.approx(10), "1": pytest.approx(0)}
@@ -253,6 +326,17 @@ def test_the_list_says_what_one_can_do_after_each(store: Store) -> None:
         assert f"{lesson.summary} After it you can {lesson.goal}" in said
 
 
+def test_the_list_names_a_file_that_is_not_right(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written(tmp_path, GOOD)
+    written(tmp_path, GOOD.replace("answer = 2", "answer = 9"), "20-broken.md")
+    monkeypatch.setattr(reader, "FOLDER", tmp_path)
+    app = page()
+    assert len(app.error) == 1
+    assert "Left out: 20-broken.md: questions.1.answer" in app.error[0].value.replace("\\", "")
+    assert "What it is about. After it you can say it." in says(app)
+    assert "## A lesson" in says(page(lesson="my-lesson"))
+
+
 def test_from_prediction_to_reveal(store: Store) -> None:
     app = page(lesson="noisy-labels")
     app.button(key=commit_key(app)).click().run()
@@ -270,7 +354,7 @@ def test_from_prediction_to_reveal(store: Store) -> None:
     assert "**Not so**, −1 point. You said: *SAM*" in said
     assert "· +2 points" in said
     assert "Why it falls" in said
-    assert "Holds: on 5 of 5 seeds" in said
+    assert "Holds on all 5 seeds" in said
     assert "Often believed: **The lower the training loss, the better the network.**" in said
     click(app, "to_next")
     assert "Change the share of wrong labels" in says(app)
@@ -398,12 +482,17 @@ def browser() -> Iterator[Browser]:
         yield browser
 
 
+def at_rest(page: Page) -> None:
+    """Waits until the page's script has ended: a key pressed before may go to an element that is replaced."""
+    page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]').wait_for(timeout=20_000)
+
+
 def tab_to(page: Page, name: str, most: int = 60) -> None:
     """Moves the focus on with the Tab key until it is on what has this text or label."""
     for _ in range(most):
         page.keyboard.press("Tab")
         focused = page.evaluate(
-            "(() => { const at = document.activeElement; const label = at.closest('label'); return (at.getAttribute('aria-label') ?? '') + (label ?? at).innerText; })()"
+            "(() => { const at = document.activeElement; if (!at.matches('a, button, input')) return ''; const label = at.closest('label'); return (at.getAttribute('aria-label') ?? '') + (label ?? at).innerText; })()"
         )
         if name in focused:
             return
@@ -421,6 +510,7 @@ def test_a_lesson_by_keyboard_alone(browser: Browser, address: str) -> None:
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Memorising noisy labels")).to_be_visible(timeout=10_000)
     assert "lesson=noisy-labels&step=predict" in page.url
+    at_rest(page)
     for question in (1, 2):
         page.locator(f".st-key-choice_noisy-labels_{question} input").first.focus()
         page.keyboard.press("ArrowDown")  # the second choice: right, both times
@@ -429,6 +519,7 @@ def test_a_lesson_by_keyboard_alone(browser: Browser, address: str) -> None:
     tab_to(page, "Commit and watch")
     page.keyboard.press("Enter")
     expect(page.locator('[data-testid="recorded-race"]')).to_be_visible(timeout=20_000)
+    at_rest(page)
     page.locator(".st-key-to_reveal button").focus()
     page.keyboard.press("Enter")
     expect(page.get_by_text("Right", exact=True)).to_have_count(2, timeout=10_000)
@@ -440,7 +531,9 @@ def test_a_lesson_by_keyboard_alone(browser: Browser, address: str) -> None:
     expect(page.locator('[data-testid="recorded-race"]')).to_be_visible(timeout=20_000)
     page.context.close()
     assert watched.hosts == {address.removeprefix("http://")}
-    assert watched.problems == []
+    assert [
+        said for said in watched.problems if "404" not in said
+    ] == []  # Streamlit looks for its server under the page first
 
 
 @pytest.mark.browser
@@ -459,4 +552,6 @@ def test_a_lessons_race_is_run_and_found_again(browser: Browser, address: str) -
     page.locator(".st-key-stop_race button").click()
     watched.wait("live.dataset.state === 'stopped'", 30)
     page.context.close()
-    assert watched.problems == []
+    assert [
+        said for said in watched.problems if "404" not in said
+    ] == []  # Streamlit looks for its server under the page first

@@ -73,6 +73,8 @@ class Claim(Frozen):
             raise ValueError(f"value {self.value[:40]!r} must be one of {', '.join(allowed)}")
         if self.at_least is None and self.at_most is None:
             raise ValueError("at_least or at_most must say what the value is held against")
+        if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
+            raise ValueError(f"at_least '{self.at_least:g}' must not be above at_most '{self.at_most:g}'")
         if self.minus and self.over:
             raise ValueError("minus and over cannot both be given")
         if self.preset and self.evidence != "races":
@@ -123,7 +125,7 @@ class Lesson(Frozen):
     ``sections`` is Markdown by step."""
 
     name: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)
-    title: str = Field(min_length=1, max_length=60)
+    title: str = Field(min_length=1, max_length=60, pattern=r"^[^\n]+$")
     minutes: int = Field(ge=1, le=60)
     summary: str = Field(min_length=1)
     goal: str = Field(min_length=1)
@@ -158,19 +160,40 @@ class Lesson(Frozen):
 def lessons(folder: Path = FOLDER) -> dict[str, Lesson]:
     """All lessons by name, in the order of the files' numeric prefixes. Raises ValueError, one line that names file and field, where
     one is not right."""
-    found = [read(path) for path in sorted(folder.glob("[0-9]*.md"))]
-    names = [lesson.name for lesson in found]
-    if twice := {name for name in names if names.count(name) > 1}:
-        raise ValueError(f"two lessons are called {min(twice)!r}")
-    return dict(zip(names, found, strict=True))
+    found, problems = readable(folder)
+    if problems:
+        raise ValueError(problems[0])
+    return found
+
+
+def readable(folder: Path = FOLDER) -> tuple[dict[str, Lesson], tuple[str, ...]]:
+    """The lessons that are right, as ``lessons`` returns them, and one line for each file that is not: one bad file takes none of the
+    others away."""
+    found: dict[str, Lesson] = {}
+    problems = []
+    for path in sorted(folder.glob("[0-9]*.md")):
+        try:
+            lesson = read(path)
+            if lesson.name in found:
+                raise ValueError(f"{path.name}: two lessons are called {lesson.name!r}")
+            found[lesson.name] = lesson
+        except ValueError as error:
+            problems.append(str(error))
+    return found, tuple(problems)
 
 
 def read(path: Path) -> Lesson:
     """One lesson. Raises ValueError with one line that names the file, the field and what is allowed."""
     try:
-        head, sections = _parts(path.read_text(encoding="utf-8"))
+        head, sections = _parts(path.read_text(encoding="utf-8-sig"))
         return _lesson({**head, "name": path.stem.partition("-")[2], "sections": sections})
-    except (ValueError, UnicodeDecodeError) as error:  # tomllib's errors are ValueErrors, too
+    except UnicodeDecodeError:
+        raise ValueError(f"{path.name}: must be text in UTF-8") from None
+    except OSError as error:
+        raise ValueError(f"{path.name}: cannot be read ({error.strerror})") from None
+    except RecursionError:  # tomllib goes as deep as its text does
+        raise ValueError(f"{path.name}: is nested too deeply") from None
+    except ValueError as error:  # tomllib's errors, too
         raise ValueError(f"{path.name}: {error}") from None
 
 
@@ -192,11 +215,9 @@ def _explained(error: ValidationError) -> str:
         return f"{place} is missing"
     if first["type"] == "extra_forbidden":
         return f"{place[:60]!r} is no field of a lesson"
-    return (
-        explain(error, Lesson)
-        if len(first["loc"]) == 1 and isinstance(first["input"], str | int)
-        else _said(first, place)
-    )
+    if place == "name":
+        return "the file's name must be a number, then small letters, digits and single hyphens: 80-my-lesson.md"
+    return explain(error, Lesson) if place == "minutes" else _said(first, place)
 
 
 def _said(first: Any, place: str) -> str:
@@ -205,6 +226,9 @@ def _said(first: Any, place: str) -> str:
         .replace("Input should be", "must be")
         .replace("String should", "must")
         .replace("Tuple should", "must")
+        .replace("a valid tuple", "a list")
+        .replace("a valid string", "text in quotes")
+        .replace("match pattern '^[^\\n]+$'", "be one line")
     )
     return f"{place} {str(first['input'])[:60]!r} {said}"
 

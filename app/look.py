@@ -11,9 +11,22 @@ CSS = """
 
 /* Streamlit writes in the primary colour here, which on dark falls short of a contrast of 4.5:1. */
 :is(button[data-variant][data-selected="true"], [data-testid="stSliderThumbValue"]) p { color: LINK; }
+/* A popover lies outside of the element that says whether it is dark: there, the colour of its own text. */
+[data-testid="stPopoverBody"] button[data-variant][data-selected="true"],
+[data-testid="stPopoverBody"] button[data-variant][data-selected="true"] p { color: inherit !important; }
+/* The ring of a radio button that is not chosen is hardly to be seen in its border colour, */
+[data-testid="stRadioOption"] div:has(> div:only-child:empty) { border-color: #7c7f88; }
 /* and the numbers along an axis in a grey that on white falls short of it. */
 [data-testid="stPlotlyChart"] :is(.xtick, .ytick, .annotation) text,
 [data-testid="stPlotlyChart"] :is(.xtitle, .ytitle) { fill: light-dark(#4d515c, #b4b9c4) !important; }
+/* and a chart's title keeps the colour of the other look when the look changes while the page is open. */
+[data-testid="stPlotlyChart"] .gtitle { fill: TEXT !important; }
+
+/* A table that is wider than a phone scrolls, but not by keyboard: here it is made to fit. */
+@media (max-width: 640px) {
+  [data-testid="stTable"] :is(th, td) { padding-inline: 4px !important; overflow-wrap: anywhere; hyphens: auto; font-size: 0.8125rem; }
+  [data-testid="stTable"] :is(th, td) p { font-size: inherit; }
+}
 
 .stApp :is(a, button, summary):focus-visible { outline: 2px solid LINK; outline-offset: 2px; }
 
@@ -32,10 +45,14 @@ export default function ({ parentElement, data }) {
 
 
 def _component() -> Any:
-    """Registers the component; the link colour of the theme that the reader has is known to the browser only."""
-    link = f"light-dark({st.get_option('theme.light.linkColor')}, {st.get_option('theme.dark.linkColor')})"
+    """Registers the component; which look the reader has is known to the browser only."""
+    link, text = (
+        f"light-dark({st.get_option(f'theme.light.{name}')}, {st.get_option(f'theme.dark.{name}')})"
+        for name in ("linkColor", "textColor")
+    )
+    css = CSS.replace("LINK", link).replace("TEXT", text)
     return st.components.v2.component(
-        KEY, html='<h1 class="ssam-title"></h1>', css=CSS.replace("LINK", link), js=SCRIPT, isolate_styles=False
+        KEY, html='<h1 class="ssam-title"></h1>', css=css, js=SCRIPT, isolate_styles=False
     )
 
 

@@ -12,7 +12,9 @@ from app.surface_texts import LABELS, METHODS, PACES, PHASES, PRESETS, SURFACES,
 
 KEY = "surface_panel"
 STYLES = {  # SGD with noise is SGD in another shade, with a dash and an open marker
-    name: theme.METHOD_STYLES.get(name, replace(theme.METHOD_STYLES["sgd"], color="#61636a", dash="dash", symbol="circle-open"))
+    name: theme.METHOD_STYLES.get(
+        name, replace(theme.METHOD_STYLES["sgd"], color="#61636a", dash="dash", symbol="circle-open")
+    )
     for name in METHODS
 }
 
@@ -38,6 +40,7 @@ def draw(
         ],
         "numbers": {name: [label, said, *numbers[name]] for name, (label, said) in LABELS.items()},
         "seeds": numbers["seed"],
+        "turns": numbers["turn"],
         "paces": PACES,
         "views": VIEWS,
         "phases": PHASES,

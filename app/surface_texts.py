@@ -32,11 +32,6 @@ PRESETS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "canyon": (
         "Along the floor",
         "SGD stops where it lands on the floor. SAM moves on, at loss almost 0, to where the walls are flattest.",
-        {"surface": "canyon", "x": 0.6, "y": 1.4, "rho": 0.2, "lr": 0.05, "momentum": 0.0, "methods": ("sgd", "sam", "ssam")},
-    ),
-    "noise": (
-        "Noise drifts too",
-        "Gradient noise also moves along the floor to the flat stretch, without any perturbation. Try other seeds.",
         {
             "surface": "canyon",
             "x": 0.6,
@@ -44,19 +39,50 @@ PRESETS: dict[str, tuple[str, str, dict[str, Any]]] = {
             "rho": 0.2,
             "lr": 0.05,
             "momentum": 0.0,
-            "noise": 3.0,
-            "methods": ("sgd", "noise"),
+            "methods": ("sgd", "sam", "ssam"),
+        },
+    ),
+    "noise": (
+        "Noise wanders",
+        "Gradient noise carries SGD along the floor too, but without an aim: it comes to the flat stretch, and leaves it again. Try other seeds.",
+        {
+            "surface": "canyon",
+            "x": 0.6,
+            "y": 1.4,
+            "rho": 0.2,
+            "lr": 0.05,
+            "momentum": 0.0,
+            "noise": 1.5,
+            "seed": 5,
+            "methods": ("sgd", "sam", "noise"),
         },
     ),
     "restless": (
         "Never at rest",
-        "In a sharp bowl SAM goes on bouncing across the steep axis. SSAM, which perturbs the flat one only, comes to rest.",
-        {"surface": "bowl", "x": -1.8, "y": 1.3, "rho": 0.2, "lr": 0.03, "momentum": 0.0, "mask": "y", "methods": ("sgd", "sam", "ssam")},
+        "In a sharp bowl SAM goes on bouncing across the steep axis. SSAM, which perturbs the flat one only, hardly moves.",
+        {
+            "surface": "bowl",
+            "x": -1.8,
+            "y": 1.3,
+            "rho": 0.2,
+            "lr": 0.03,
+            "momentum": 0.0,
+            "mask": "y",
+            "methods": ("sgd", "sam", "ssam"),
+        },
     ),
     "saddle": (
         "Caught at a saddle",
-        "SGD leaves the saddle for a minimum. SAM is drawn to the saddle and stays there.",
-        {"surface": "saddle", "x": 1.7, "y": 0.25, "rho": 0.5, "lr": 0.1, "momentum": 0.0, "methods": ("sgd", "sam", "ssam")},
+        "SGD passes the saddle on its way to a minimum. SAM is drawn to the saddle and stays there.",
+        {
+            "surface": "saddle",
+            "x": 1.7,
+            "y": 0.25,
+            "rho": 0.5,
+            "lr": 0.1,
+            "momentum": 0.0,
+            "methods": ("sgd", "sam", "ssam"),
+        },
     ),
     "needle": (
         "The better one is sharp",
@@ -90,7 +116,8 @@ SEEING = (
     "The steps are those of `ssam.SAM` on top of `torch.optim.SGD`, in double precision, one for one: a test compares them. ε is divided by "
     "the norm of the whole gradient; SSAM's mask m keeps one of its two axes.",
     "**Half-step** takes the ascent, w → w + ε, then the descent: the gradient there, back to w, and the update. *Slow motion* goes through the six parts of a "
-    "step one by one. The arrows belong to one method, which you choose; ε and the update are drawn to scale, the gradients are not.",
+    "step one by one. The arrows belong to one method, which you choose; ε and the update are drawn to scale, the gradients are not. "
+    "Keys, while the focus is in the panel: space plays and pauses, S steps, H goes half a step, R resets.",
     "**Noise** stands for the batches: each step adds one random vector to the gradient, in SAM to both gradients of the step, as both are of one batch. "
     "Seed and step decide it, so all methods meet the same noise. It is added for *SGD + noise* only, or for all.",
     "Two weights are not a million. What a large network does is on the other pages; here you see by what mechanism, and when it does not help.",

@@ -8,6 +8,8 @@ const MARGIN = 0.06; // share of the picture around the surface in perspective
 const TILT = 0.62; // radians that the perspective looks down
 const DISTANCE = 3.4; // of the eye, in widths of the surface
 const HEIGHT = 0.42; // of the surface, in its widths
+const LIGHT = [-0.48, 0.64, -0.6]; // from where it comes: right, up, away from the eye
+const BASE = -0.04; // height of the frame below the surface
 
 /** 0 at the lowest loss to 1 far up: heights and colours level off, so that steep walls do not hide the valleys. */
 export const heightOf = (loss, top) => 1 - Math.exp(-Math.max(0, loss) / (top / 2));
@@ -52,9 +54,19 @@ function contour(heights, level, x, y) {
 /** A colour between two, each [red, green, blue]. */
 const mixed = (from, to, share) => `rgb(${from.map((part, at) => Math.round(part + (to[at] - part) * share)).join(" ")})`;
 
-/** The lower, the nearer to the text's colour on a light page, to the background's on a dark one: darker is lower. */
-function shadeOf(height, { ink, paper, dark }) {
-  return mixed(paper, ink, 0.02 + 0.17 * (dark ? height : 1 - height));
+/** The lower, the nearer to the text's colour on a light page, to the background's on a dark one: darker is lower. In perspective
+ * the facets have a ``shadow`` too. */
+function shadeOf(height, { ink, paper, dark }, shadow = null) {
+  if (shadow === null) return mixed(paper, ink, dark ? 0.04 + 0.2 * height : 0.02 + 0.26 * (1 - height));
+  return mixed(paper, ink, dark ? 0.05 + 0.3 * height * (1 - 0.6 * shadow) + 0.06 * (1 - shadow) : 0.02 + 0.26 * (1 - height) + 0.12 * shadow);
+}
+
+/** How much of the light from the upper left a facet lacks, 0 to 1; its corners are [right, up, depth]. */
+function shadowOf([a, b, , d]) {
+  const [u, v] = [b.map((part, at) => part - a[at]), d.map((part, at) => part - a[at])];
+  const normal = [u[1] * v[2] - u[2] * v[1], u[2] * v[0] - u[0] * v[2], u[0] * v[1] - u[1] * v[0]];
+  const light = normal[0] * LIGHT[0] + normal[1] * LIGHT[1] + normal[2] * LIGHT[2];
+  return 0.5 - (0.5 * light) / (Math.hypot(...normal) || 1);
 }
 
 /** Seen from above. The box fills the picture. */
@@ -86,7 +98,7 @@ export function contourView(surface, ground, width, height) {
         context.moveTo(...place(ax, ay));
         context.lineTo(...place(bx, by));
       }
-      context.strokeStyle = mixed(look.paper, look.ink, level % 2 ? 0.22 : 0.32);
+      context.strokeStyle = mixed(look.paper, look.ink, (level % 2 ? 0.22 : 0.32) + (look.dark ? 0.08 : 0));
       context.lineWidth = 1;
       context.stroke();
     }
@@ -124,7 +136,7 @@ export function perspectiveView(surface, ground, width, height, turn) {
     return [(across * DISTANCE) / depth, ((along * down + up * level) * DISTANCE) / depth, depth];
   }
 
-  const corners = [left, right].flatMap((x) => [bottom, top].flatMap((y) => [0, 1].map((high) => project(x, y, high))));
+  const corners = [left, right].flatMap((x) => [bottom, top].flatMap((y) => [BASE, 1].map((high) => project(x, y, high))));
   const edge = (part, pick) => Math.min(...corners.map((corner) => pick * corner[part])) * pick;
   const [west, east, south, north] = [edge(0, 1), edge(0, -1), edge(1, 1), edge(1, -1)];
   const scale = Math.min((width * (1 - MARGIN)) / (east - west), (height * (1 - MARGIN)) / (north - south));
@@ -136,7 +148,7 @@ export function perspectiveView(surface, ground, width, height, turn) {
     for (let column = 0; column <= COLUMNS; column += MESH) {
       const high = ground.heights[row * (COLUMNS + 1) + column];
       const projected = project(ground.x(column), ground.y(row), high);
-      points.push({ pixel: fit(projected), depth: projected[2], high, x: ground.x(column), y: ground.y(row) });
+      points.push({ pixel: fit(projected), projected, depth: projected[2], high, x: ground.x(column), y: ground.y(row) });
     }
   }
   const across = COLUMNS / MESH + 1;
@@ -160,13 +172,19 @@ export function perspectiveView(surface, ground, width, height, turn) {
       }
     }
     facets.sort((a, b) => b.depth - a.depth);
+    context.strokeStyle = mixed(look.paper, look.ink, 0.35);
+    context.lineWidth = 1;
+    context.beginPath();
+    for (const [x, y] of [[left, bottom], [right, bottom], [right, top], [left, top]]) context.lineTo(...fit(project(x, y, BASE)));
+    context.closePath();
+    context.stroke();
     context.lineWidth = 0.75;
-    context.strokeStyle = mixed(look.paper, look.ink, 0.3);
+    context.strokeStyle = mixed(look.paper, look.ink, look.dark ? 0.36 : 0.32);
     for (const { four } of facets) {
       context.beginPath();
       for (const { pixel } of four) context.lineTo(...pixel);
       context.closePath();
-      context.fillStyle = shadeOf(four.reduce((sum, { high }) => sum + high, 0) / 4, look);
+      context.fillStyle = shadeOf(four.reduce((sum, { high }) => sum + high, 0) / 4, look, shadowOf(four.map(({ projected }) => projected)));
       context.fill();
       context.stroke();
     }
@@ -174,10 +192,10 @@ export function perspectiveView(surface, ground, width, height, turn) {
     context.font = `13px ${look.font}`;
     context.textAlign = "center";
     context.textBaseline = "middle";
-    const named = (name, x, y) => context.fillText(name, ...fit(project(x, y, -0.12)));
-    const [nearX, nearY] = [cos > 0 ? bottom : top, sin > 0 ? left : right];
-    named("x", middleX, nearX);
-    named("y", nearY, middleY);
+    const named = (name, x, y) => context.fillText(name, ...fit(project(x, y, BASE)));
+    const out = 0.05 * size;
+    named("x", middleX, cos > 0 ? bottom - out : top + out);
+    named("y", sin > 0 ? left - out : right + out, middleY);
   }
 
   return { place, at, paint };

@@ -18,6 +18,7 @@ function valleys(first, second) {
       const [a, b] = [slope(first, x, y), slope(second, x, y)];
       return [share * a[0] + (1 - share) * b[0], share * a[1] + (1 - share) * b[1]];
     },
+    valley: (x, y) => (bowl(first, x, y) < bowl(second, x, y) ? "the sharp valley" : "the flat valley"),
   };
 }
 
@@ -27,8 +28,9 @@ const FLAT = { at: [1.5, 0], curvature: [1, 1], height: 0 };
 const NEEDLE = { at: [-1.6, 0], curvature: [14, 14], height: 0.018 };
 const BASIN = { at: [1.6, 0], curvature: [0.6, 0.6], height: 1 };
 
-/** Each surface: loss and gradient, box [left, right, bottom, top], top (the loss at which heights and colours level off), and the
- * places where a method may come to stay: what they are called, the label on the picture and where that is, and who is there. */
+/** Each surface: loss and gradient, box [left, right, bottom, top], top (the loss at which heights and colours level off), the
+ * places where a method may come to stay (what they are called, the label on the picture and where that is, and who is there), and
+ * where there are two valleys, in which one is. */
 export const SURFACES = {
   valleys: {
     ...valleys(SHARP, FLAT),
@@ -54,7 +56,7 @@ export const SURFACES = {
     gradient: (x, y) => [24 * x, 0.5 * y],
     box: [-2.4, 2.4, -1.8, 1.8],
     top: 10,
-    places: [{ name: "the minimum", label: "minimum", at: [0, 0], there: near([0, 0], 0.05) }],
+    places: [{ name: "the minimum", label: "minimum", at: [0, 0], there: near([0, 0], 0.3) }],
   },
   saddle: {
     loss: (x, y) => 1.5 * x * x + 0.25 * (y * y - 1) ** 2,
@@ -133,7 +135,8 @@ export function ascend(lane, surface, settings) {
   const factor = settings.rho / (norm + TINY);
   const epsilon = [mask[0] * gradient[0] * factor, mask[1] * gradient[1] * factor];
   const at = [lane.w[0] + epsilon[0], lane.w[1] + epsilon[1]];
-  lane.ascent = { w: lane.w, mask, gradient, norm, epsilon, at, second: null, update: null, after: null };
+  const dense = [lane.w[0] + gradient[0] * factor, lane.w[1] + gradient[1] * factor]; // w+ε without a mask, to be drawn beside it
+  lane.ascent = { w: lane.w, mask, gradient, norm, epsilon, at, dense, second: null, update: null, after: null };
 }
 
 /** The gradient at w+ε; a method that perturbs nothing has it already. */

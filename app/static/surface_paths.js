@@ -4,24 +4,24 @@ const DASHES = { solid: [], dot: [2, 4], dash: [8, 5], dashdot: [8, 4, 2, 4], lo
 const PARTS = { gradient: "#4f7fb5", epsilon: "#d9a520", second: "#8262b5" };
 const [SHORTEST, LONGEST] = [26, 64]; // pixels of a gradient's arrow
 
-/** A way, on a rim of paper that keeps it apart from the ground; the last piece leads to ``tip``. */
-export function drawTrail(context, view, trail, tip, style, look) {
+/** A way, on a rim of paper that keeps it apart from the ground; the last piece leads to ``tip``. One that only wanders is ``thin``. */
+export function drawTrail(context, view, trail, tip, style, look, thin) {
   context.beginPath();
   for (const [x, y, loss] of trail) context.lineTo(...view.place(x, y, loss));
   context.lineTo(...tip);
   context.lineJoin = "round";
   context.lineCap = "butt";
-  context.globalAlpha = 0.55;
   context.strokeStyle = look.paperText;
   context.lineWidth = 4;
-  context.setLineDash([]);
-  context.stroke();
-  context.globalAlpha = 1;
+  context.globalAlpha = 0.55;
+  if (!thin) context.stroke();
+  context.globalAlpha = thin ? 0.6 : 1;
   context.strokeStyle = style.color;
-  context.lineWidth = 2;
-  context.setLineDash(DASHES[style.dash]);
+  context.lineWidth = thin ? 1 : 2;
+  context.setLineDash(thin ? [] : DASHES[style.dash]);
   context.stroke();
   context.setLineDash([]);
+  context.globalAlpha = 1;
 }
 
 const SHAPES = {
@@ -112,7 +112,7 @@ function number(context, from, to, digit, color, look, lit, side = 1) {
 
 /** The parts 1 to ``phase`` of one step. ε and the update are as long as they are; a gradient's arrow only says where it points, and
  * roughly how long it is. */
-export function drawStep(context, view, surface, record, phase, rho, style, look) {
+export function drawStep(context, view, surface, record, phase, style, look) {
   const place = ([x, y]) => view.place(x, y, surface.loss(x, y));
   const [w, at] = [place(record.w), place(record.at)];
   const perturbs = Boolean(record.mask[0] || record.mask[1]);
@@ -132,9 +132,7 @@ export function drawStep(context, view, surface, record, phase, rho, style, look
 
   if (shown(1)) gradient(record.w, w, record.gradient, PARTS.gradient, 1);
   if (shown(2)) {
-    const factor = rho / (record.norm + 1e-12);
-    const dense = place([record.w[0] + record.gradient[0] * factor, record.w[1] + record.gradient[1] * factor]);
-    if (!(record.mask[0] && record.mask[1])) arrow(context, w, dense, PARTS.epsilon, look, { width: 1.5, dashed: true });
+    if (!(record.mask[0] && record.mask[1])) arrow(context, w, place(record.dense), PARTS.epsilon, look, { width: 1.5, dashed: true });
     arrow(context, w, at, PARTS.epsilon, look, { width: 3.5 });
     number(context, w, at, 2, PARTS.epsilon, look, lit(2), -1);
   }

@@ -1,0 +1,72 @@
+// What the methods do on the toy surface, in words: where each is, and the milestones of its way. No page.
+
+const STILL = 1e-4; // the length of an update under which a step counts as none
+const CALM = 10; // such steps in a row are rest
+const STAYED = 150; // steps at one place after which a method is taken to stay there, if it still makes
+const LIVELY = 1e-3; // updates of this length
+const OUT = 20; // steps in the other valley after which the first one is left
+
+const signed = (value, digits) => {
+  const text = value.toFixed(digits);
+  return Number(text) === 0 ? text.replace("-", "") : text.replace("-", "−");
+};
+export const lossText = (loss) => (loss < 1000 ? signed(loss, 3) : loss.toPrecision(3));
+export const curvatureText = (value) => signed(value, 2);
+export const pointText = ([x, y]) => `(${signed(x, 2)}, ${signed(y, 2)})`;
+
+/** Watches one method from its start. */
+export class Watch {
+  constructor(surface, [x, y]) {
+    this.surface = surface;
+    this.valley = surface.valley?.(x, y);
+    this.out = 0;
+    this.resume();
+  }
+
+  /** Something has been changed: whoever was at rest may move again. */
+  resume() {
+    [this.still, this.there, this.place, this.state] = [0, 0, null, ""];
+  }
+
+  /** After a step of the method: what has been reached by it, as sentences that lack the name. */
+  see({ w, last, steps, diverged }) {
+    if (diverged) return this.becomes("diverged", `has diverged in step ${steps}.`);
+    const said = this.valley ? this.crosses(this.surface.valley(...w)) : [];
+    const place = this.surface.places.find(({ there }) => there(...w)) ?? null;
+    this.there = place && place === this.place ? this.there + 1 : 0;
+    this.place = place;
+    const moved = Math.hypot(...last.update);
+    this.still = moved < STILL ? this.still + 1 : 0;
+    const where = place ? ` at ${place.name}` : "";
+    if (this.still >= CALM) return [...said, ...this.becomes("at rest", `rests${where}.`)];
+    if (this.there >= STAYED && (this.state === "stays" || moved > LIVELY)) return [...said, ...this.becomes("stays", `stays${where}, never at rest.`)];
+    this.state = "";
+    return said;
+  }
+
+  crosses(valley) {
+    this.out = valley === this.valley ? 0 : this.out + 1;
+    if (this.out < OUT) return [];
+    const before = this.valley;
+    [this.valley, this.out] = [valley, 0];
+    return [`has left ${before}.`];
+  }
+
+  becomes(state, sentence) {
+    if (this.state === state) return [];
+    this.state = state;
+    return [sentence];
+  }
+
+  /** Nothing new is to be expected of it. */
+  get settled() {
+    return this.state !== "";
+  }
+
+  /** Where it is, for the table. */
+  get where() {
+    if (this.state === "diverged") return "diverged";
+    const place = this.place?.label.split(",")[0] ?? "on its way";
+    return this.state === "at rest" ? `${place}, at rest` : place;
+  }
+}

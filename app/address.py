@@ -1,12 +1,15 @@
 """The address bar: a race's settings and the shown run, readable by people and by ``parse_spec``."""
 
+import time
+
 import streamlit as st
 
 from app import classroom, links
 from ssam.spec import RaceSpec, parse_spec, preset, presets
 from ssam.store import Store
 
-_SEEN, _WRITTEN, _LEFT = "_address_seen", "_address_written", "_address_left"
+STALE_SECONDS = 3.0  # after we wrote an address, the one before it may still be on its way
+_SEEN, _WRITTEN, _WHEN, _LEFT = "_address_seen", "_address_written", "_address_when", "_address_left"
 
 
 def moved(page: str = "") -> bool:
@@ -14,7 +17,8 @@ def moved(page: str = "") -> bool:
     addresses keeps its own count; the race page is the one without a name.
 
     The browser repeats its address with every rerun, also an older one where a rerun was on its way already when we
-    wrote a new address. So an address that we wrote a moment ago is no move.
+    wrote a new address. So an address that we wrote is no move, nor is, for a moment, the one that it replaced; later that is
+    the reader's going back.
     """
     now = dict(st.query_params)
     if _SEEN + page not in st.session_state:
@@ -25,7 +29,8 @@ def moved(page: str = "") -> bool:
         del written[: written.index(now) + 1]
         st.session_state[_SEEN + page] = now
         return False
-    if now == st.session_state[_SEEN + page]:
+    on_its_way = time.monotonic() - st.session_state.get(_WHEN + page, 0.0) < STALE_SECONDS
+    if now == st.session_state[_SEEN + page] and (not written or on_its_way):
         return False
     st.session_state[_SEEN + page], st.session_state[_WRITTEN + page] = now, []
     return True
@@ -76,6 +81,7 @@ def put(address: dict[str, str], page: str = "") -> None:
     if address != (written[-1] if written else st.session_state[_SEEN + page]):
         st.query_params.from_dict(address)
         written.append(address)
+        st.session_state[_WHEN + page] = time.monotonic()
 
 
 def of(spec: RaceSpec) -> dict[str, str]:

@@ -361,8 +361,8 @@ def test_an_ended_race_has_one_set_of_numbers(store: Store) -> None:
     assert list(table["× SGD"]) == [1.9] * 4
 
 
-def test_the_tables_are_empty_where_a_lane_has_no_such_thing(store: Store) -> None:
-    from app import history, server
+def test_the_tables_are_empty_where_a_lane_has_no_such_thing(store: Store, tmp_path: Path) -> None:
+    from ssam.export import Source, write
 
     spec = preset("quick").spec
     run_id = race(store, spec)
@@ -371,7 +371,10 @@ def test_the_tables_are_empty_where_a_lane_has_no_such_thing(store: Store) -> No
     assert table.proto.placeholder == "–"
     assert list(table.value["Sparsity"].isna()) == [True, True, False, False]
     assert list(table.value["Rho"].isna()) == [True, False, False, False]
-    text = history.csv(server.lab(), run_id)
+    run = store.run(run_id)
+    assert run
+    write(Source(store, run), ["csv"], tmp_path / "taken")
+    text = (tmp_path / "taken" / "evaluations.csv").read_text()
     heading, sgd, sam, ssam_f, _ = (line.split(",") for line in text.splitlines())
     place = {name: heading.index(name) for name in ("lane", "sparsity", "rho")}
     assert [sgd[place[name]] for name in place] == ["sgd", "", ""]
@@ -604,3 +607,36 @@ def test_a_page_that_waits_for_others_asks_seldom(state, want, ahead, points, se
     run = SimpleNamespace(state=state, want=want, races_ahead=ahead)
     window = SimpleNamespace(lanes=[SimpleNamespace(points=points)])
     assert live.pace(run, window) == seconds
+
+
+def where() -> None:
+    import streamlit as st
+
+    from app import address
+
+    st.session_state["moved"] = address.moved("test")
+    if wanted := st.session_state.get("wanted"):
+        address.put({"at": wanted}, "test")
+
+
+def test_going_back_is_a_move_and_an_address_on_its_way_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    from app import address
+
+    clock = [100.0]
+    monkeypatch.setattr(address.time, "monotonic", lambda: clock[0])
+    app = AppTest.from_function(where)
+
+    def moved(at: str, wanted: str | None = None) -> bool:
+        app.query_params["at"] = at
+        app.session_state["wanted"] = wanted
+        return app.run().session_state["moved"]
+
+    assert moved("a")
+    assert not moved("a", wanted="b"), "a click, which makes the page go to b"
+    assert not moved("a", wanted="b"), "another click, before the browser had been told"
+    assert not moved("b"), "the browser has it now"
+    assert not moved("b", wanted="c")
+    clock[0] += address.STALE_SECONDS
+    assert moved("b"), "back"
+    assert not moved("b")
+    assert moved("a"), "and back once more"

@@ -11,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from app import lessons as reader
 from app import lessons_evidence, lessons_words, recorded
+from app.address import STALE_SECONDS
 from app.lessons import Prediction
 from ssam.jobs.client import Client
 from ssam.spec import ASSETS, parse_spec, preset
@@ -525,6 +526,7 @@ def test_a_lesson_by_keyboard_alone(browser: Browser, address: str) -> None:
     expect(page.get_by_text("Right", exact=True)).to_have_count(2, timeout=10_000)
     expect(page.get_by_text("4 points", exact=False).first).to_be_visible()
     assert "step=reveal" in page.url
+    page.wait_for_timeout(1000 * STALE_SECONDS)
     page.go_back()
     expect(page.locator('[data-testid="recorded-race"]')).to_be_visible(timeout=20_000)
     page.reload()

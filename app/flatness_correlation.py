@@ -61,14 +61,14 @@ def points(races: Iterable[tuple[Run, list[Run]]]) -> list[Point]:
             continue
         accuracies = [lane["test_accuracy"] for lane in race.result["lanes"]]
         for analysis in analyses:
-            for estimator, setting, lane, value in _values(analysis):
+            for estimator, setting, lane, value in measured(analysis):
                 if value is not None and accuracies[lane] is not None:
                     point = Point(race.id, lane, race.spec, estimator, setting, value, 100 * accuracies[lane])
                     found.setdefault((race.id, lane, estimator, setting), point)
     return list(found.values())
 
 
-def _values(run: Run) -> Iterable[tuple[str, str, int, float | None]]:
+def measured(run: Run) -> Iterable[tuple[str, str, int, float | None]]:
     """Estimator, setting, lane and value of an analysis of newest weights."""
     asked = run.analysis
     if asked is None or asked.epochs or run.state != "finished" or not run.result:

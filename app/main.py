@@ -18,7 +18,13 @@ if str(ROOT) not in sys.path:  # a plain ``streamlit run`` puts only app/ there
 
 # By section of the navigation: file, title, icon. The first one opens.
 PAGES = {
-    "": [("race", "Race", "flag"), ("runs", "Runs", "history"), ("lessons", "Lessons", "school")],
+    "": [
+        ("race", "Race", "flag"),
+        ("runs", "Runs", "history"),
+        ("compare", "Compare", "compare_arrows"),
+        ("sweeps", "Sweeps", "tune"),
+        ("lessons", "Lessons", "school"),
+    ],
     "Understand": [
         ("surface", "Toy surface", "show_chart"),
         ("anatomy", "Anatomy of a step", "footprint"),
@@ -36,7 +42,9 @@ PAGES = {
 def _page(name: str, title: str, icon: str) -> st.Page:
     default = name == PAGES[""][0][0]
     address = None if default else name
-    return st.Page(ROOT / "pages" / f"{name}.py", title=title, icon=f":material/{icon}:", default=default, url_path=address)
+    return st.Page(
+        ROOT / "pages" / f"{name}.py", title=title, icon=f":material/{icon}:", default=default, url_path=address
+    )
 
 
 @st.cache_resource(show_spinner=False)
@@ -62,7 +70,9 @@ def navigation() -> None:
         page_title="SSAM Lab", page_icon=str(HERE / "icon.svg"), layout="wide", initial_sidebar_state=320
     )
     st.logo(str(HERE / "logo.svg"), icon_image=str(HERE / "icon.svg"), size="large")
-    page = st.navigation({section: [_page(*about) for about in pages] for section, pages in PAGES.items()}, position="top")
+    page = st.navigation(
+        {section: [_page(*about) for about in pages] for section, pages in PAGES.items()}, position="top"
+    )
     st.set_page_config(page_title=f"{page.title} · SSAM Lab")
     look.draw(page.title)
     identity.account()

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from app import runs, runs_diff, start, texts
+from app import compare, runs, runs_diff, start, texts
 from app.server import Lab
 from ssam.spec import DATASETS, METHODS, MODELS
 from ssam.store import Run
@@ -31,12 +31,16 @@ def bar(lab: Lab, deleted: bool) -> None:
     chosen = runs.chosen()
     with st.container(key="runs_actions", horizontal=True, vertical_alignment="center", gap="small"):
         if not chosen:
-            st.caption("Tick races to label or delete them, or to see how their settings differ.", width="stretch")
+            st.caption(
+                "Tick races to compare, label or delete them, or to see how their settings differ.", width="stretch"
+            )
             return
         st.markdown(f"**{len(chosen)} chosen**", width="content")
         if deleted:
             _button("Restore", "runs_restore", "restore_from_trash", runs.restore, lab, chosen)
         else:
+            if st.button("Compare", key="runs_compare", icon=":material/compare_arrows:"):
+                st.switch_page("../pages/compare.py", query_params={"runs": ",".join(chosen[: compare.MOST])})
             with st.popover("Label", key="runs_label", icon=":material/sell:"):
                 _form(lab, chosen)
             _button("Delete", "runs_delete", "delete", runs.delete, lab, chosen)

@@ -7,7 +7,7 @@ from typing import Literal
 
 import streamlit as st
 
-from app import classroom, controls, identity, texts
+from app import classroom, controls, identity, seeds, texts
 from app.server import Lab
 from ssam.spec import DATASETS, MODELS, RaceSpec
 from ssam.spec.estimate import estimate_seconds
@@ -62,7 +62,7 @@ def button(
 ) -> None:
     """The Start button with one line that says how long the race will take, or why it cannot start."""
     st.session_state.setdefault("request_id", secrets.token_urlsafe(16))
-    going = spec is not None and _is_going(shown, spec, person)
+    going = spec is not None and seeds.wanted() == 1 and _is_going(shown, spec, person)
     st.button(
         "Start race",
         key="start_race",
@@ -74,12 +74,13 @@ def button(
         args=(lab,),
         shortcut=classroom.shortcut("S"),
     )
+    seeds.control(spec)
     if spec is None:
         st.error(texts.plain(problem))
     elif going:
         st.caption("This race is under way. Change a setting to start another.")
     else:
-        st.caption(cost(lab, spec), width="content")
+        st.caption(cost(lab, spec) if seeds.wanted() == 1 else f"Each: {cost(lab, spec)}", width="content")
 
 
 def cost(lab: Lab, spec: RaceSpec) -> str:
@@ -95,6 +96,11 @@ def _start(lab: Lab) -> None:
     try:
         spec = controls.read(lab)
     except ValueError:  # the page says what is wrong
+        return
+    if (count := seeds.wanted()) > 1:
+        seeds.show(seeds.start(lab, spec, spec.seed, count, st.session_state["request_id"]))
+        st.session_state["reused"] = None
+        st.session_state["request_id"] = secrets.token_urlsafe(16)
         return
     run_id = st.session_state.get("run")
     if not _is_going(lab.store.run(run_id) if run_id else None, spec, identity.person(lab)):

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from app import classroom, history, identity, masks_data, start, texts
+from app import classroom, identity, masks_data, seeds, start, take_away, texts
 from app.server import Lab
 from ssam.store import Person, Run
 from ssam.store.views import ALIVE, ENDED
@@ -15,16 +15,7 @@ def head(lab: Lab, run: Run, person: Person) -> None:
     mine = person.may_steer(run)
     with st.container(key="race_head", horizontal=True, vertical_alignment="center"):
         st.markdown(f"## {start.describe(run.spec)}", width="stretch")
-        if run.state in ENDED and run.progress > 0:
-            st.download_button(
-                "CSV",
-                lambda: history.csv(lab, run.id),
-                f"race-{run.id[:8]}.csv",
-                "text/csv",
-                key="table_csv",
-                icon=":material/download:",
-                on_click="ignore",
-            )
+        take_away.control(lab, run, person)
         if mine:
             steering(lab, run)
         if run.state in ENDED or not mine:
@@ -38,6 +29,7 @@ def head(lab: Lab, run: Run, person: Person) -> None:
             st.page_link(
                 "../pages/anatomy.py", label="Anatomy of a step", icon=":material/footprint:", query_params=here
             )
+        seeds.row(lab, run, person)
     if run.owner != person.owner:
         st.caption(f"Somebody else's race: you {'steer it as a teacher' if mine else 'can watch it'}.")
 

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app import address, classroom, controls, history, identity, live, recorded, server, start, steer, texts
+from app import address, classroom, controls, history, identity, live, recorded, server, start, steer, take_away, texts
 from app.server import Lab
 from ssam.store import Person
 
@@ -62,6 +62,8 @@ else:
         st.page_link("../pages/lessons.py", label="New here? Start with the lessons", icon=":material/school:")
     recorded.draw(recording)
 history.recent(lab, shown, person)
+if "sidebar" not in hidden:
+    take_away.reopen()
 
 try:
     lab.client.ensure_runner()  # last, so that the page is there while the first runner comes up

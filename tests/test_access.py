@@ -37,6 +37,7 @@ def pages() -> list[str]:
 
 VIEWS = {  # of pages with several; ``{run}`` is the race of the lab, ``{going}`` one under way
     "race": ["/", "/?run={run}", "/?run={going}"],
+    "compare": ["/compare", "/compare?runs={run},{going}"],
     "lessons": ["/lessons", *(f"/lessons?lesson=noisy-labels&step={step}" for step in ("predict", "reveal"))],
     "wall": ["/wall", f"/wall?class={fake_class.CODE}"],
     "masks": [f"/masks?run={{run}}&view={view}" for view in masks.VIEWS],

@@ -6,6 +6,7 @@ least 3:1 on both of the page's backgrounds; tests/test_app.py measures both.
 
 import math
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ssam.spec.catalogue import METHODS
@@ -71,17 +72,22 @@ DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
 def lane_styles(spec: RaceSpec) -> list[Style]:
     """A style per lane. Lanes that share a method share its hue; shade, dash and marker tell them apart."""
+    return styles([lane.method for lane in spec.lanes])
+
+
+def styles(methods: Iterable[str]) -> list[Style]:
+    """A style for each of these methods, some of which may come several times."""
     seen: Counter[str] = Counter()
-    styles = []
-    for lane in spec.lanes:
-        style = METHOD_STYLES[lane.method]
-        if nth := seen[lane.method]:
+    found = []
+    for method in methods:
+        style = METHOD_STYLES[method]
+        if nth := seen[method]:
             dashes = [dash for dash in DASHES if dash != style.dash]
             shades = _shades(style.color)
             style = Style(shades[nth % len(shades)], dashes[(nth - 1) % len(dashes)], f"{style.symbol}-open")
-        seen[lane.method] += 1
-        styles.append(style)
-    return styles
+        seen[method] += 1
+        found.append(style)
+    return found
 
 
 def _shades(color: str) -> list[str]:

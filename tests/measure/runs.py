@@ -1,7 +1,8 @@
-"""How quickly races are listed: ``python -m tests.measure.runs``.
+"""How quickly races are listed and compared: ``python -m tests.measure.runs``.
 
 One owner has 5,000 races of four lanes, written straight into the tables of a new lab, once in SQLite and once in PostgreSQL. Each kind
-of listing is asked for several times; the first of all, in a server that has just been started, is given by itself.
+of listing is asked for several times; the first of all, in a server that has just been started, is given by itself. Then twenty of the
+races are compared: read, grouped, drawn and put into tables, as the page Compare does it; and the seeds of one race are found.
 """
 
 import argparse
@@ -10,12 +11,14 @@ import random
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import closing, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
 from sqlalchemy import insert
 
+from app import compare_chart, compare_groups, compare_texts, figure_texts
 from ssam.spec import ASSETS, RaceSpec, preset
 from ssam.spec.events import LaneResult, Result
 from ssam.store import Store
@@ -30,6 +33,7 @@ FILE = ASSETS / "measured" / "runs.json"
 OWNER, OTHER = "ada", "bob"
 RACES, ROUNDS = 5000, 15
 TAGGED = 50  # races with labels
+COMPARED = 20
 LISTINGS = {
     "newest": Wanted(),
     "page 60": Wanted(page=60),
@@ -93,7 +97,34 @@ def measure(home: Path, url: str) -> dict:
         for name, wanted in LISTINGS.items():
             times = [timed(store, wanted) for _ in range(ROUNDS)]
             told[name] = {"median_ms": round(statistics.median(times), 1), "worst_ms": max(times)}
+        found = store.runs(limit=COMPARED, owner=OWNER)
+        ids = [run.id for run in found]
+        acts: dict[str, Callable[[], object]] = {
+            f"compare {COMPARED}": lambda: compared(store, ids),
+            "seeds of one": lambda: store.siblings(found[0].spec, OWNER),
+        }
+        for name, act in acts.items():
+            times = [taken(act) for _ in range(ROUNDS)]
+            told[name] = {"median_ms": round(statistics.median(times), 1), "worst_ms": max(times)}
     return told
+
+
+def compared(store: Store, ids: list[str]) -> None:
+    """What the server does for one look at the page Compare, without Streamlit."""
+    every = compare_groups.groups(store.records(ids))
+    figure = compare_chart.figure(every, every, every[0], "seconds", "test_accuracy", 3, compare_chart.MINMAX)
+    assert figure_texts.summary(figure)
+    assert figure_texts.table(figure)
+    compare_texts.summary(every, every[0])
+    compare_texts.accuracy_rows(every, every[0])
+    compare_texts.cost_rows(every)
+    compare_texts.sharpness_rows(every)
+
+
+def taken(act: Callable[[], object]) -> float:
+    begin = time.perf_counter()
+    act()
+    return round(1000 * (time.perf_counter() - begin), 1)
 
 
 def timed(store: Store, wanted: Wanted) -> float:

@@ -1,0 +1,182 @@
+"""The curves of several groups of lanes as one Plotly figure: a mean line and a band over seeds, or a line a seed; the baseline bold."""
+
+import statistics
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+from app.compare_groups import Group, Member
+from app.flatness_charts import FAINT, Figure, _faded
+from ssam.store.comparing import Evaluation
+
+X = {"epoch": "Epoch", "gradients": "Gradients", "seconds": "Seconds"}
+AXES = {"epoch": "epoch", "gradients": "gradients (forward + backward passes)", "seconds": "seconds of own compute"}
+SHOWN = {"test_accuracy": "Test accuracy", "test_loss": "Test loss", "train_loss": "Training loss"}
+MINMAX, DEVIATION, EACH = "minmax", "sd", "each"
+BANDS = {MINMAX: "Mean, min to max", DEVIATION: "Mean ± s.d.", EACH: "Each seed"}
+SMOOTH = {1: "None", 3: "Mean of the last 3", 5: "Mean of the last 5", 10: "Mean of the last 10"}
+POINTS = 250  # of a line, at most
+HEIGHT = 460
+
+Point = tuple[float, float]
+
+
+def smoothed(values: Sequence[float], last: int) -> list[float]:
+    """The mean of the last so many values; of fewer at the beginning. What is drawn does not move when a point is added.
+
+    >>> smoothed([1.0, 2.0, 6.0, 1.0], 3)
+    [1.0, 1.5, 3.0, 3.0]
+    """
+    return [statistics.fmean(values[max(0, at + 1 - last) : at + 1]) for at in range(len(values))]
+
+
+def points(member: Member, x: str, what: str) -> dict[float, Point]:
+    """By epoch, where a lane's point lies; thinned evenly, with the last one."""
+    course = [seen for seen in (member.record.course if member.record else ()) if getattr(seen, what) is not None]
+    every = -(-len(course) // POINTS) or 1
+    kept = [seen for at, seen in enumerate(course) if (len(course) - 1 - at) % every == 0]
+    return {seen.epoch: (float(getattr(seen, x)), _value(seen, what)) for seen in kept}
+
+
+def _value(seen: Evaluation, what: str) -> float:
+    value: float = getattr(seen, what)
+    return 100 * value if what == "test_accuracy" else value
+
+
+def band(curves: Sequence[dict[float, Point]], kind: str) -> list[tuple[float, float, float, float]]:
+    """x, mean, low and high at every epoch that all of these curves have. In x the seeds may lie apart: their mean is taken."""
+    found = []
+    for epoch in sorted(set.intersection(*(set(curve) for curve in curves))):
+        places = [curve[epoch][0] for curve in curves]
+        values = [curve[epoch][1] for curve in curves]
+        mean = statistics.fmean(values)
+        if kind == DEVIATION:
+            half = statistics.stdev(values) if len(values) > 1 else 0.0
+            low, high = mean - half, mean + half
+        else:
+            low, high = min(values), max(values)
+        found.append((statistics.fmean(places), mean, low, high))
+    return found
+
+
+def figure(
+    every: Sequence[Group], shown: Sequence[Group], baseline: Group | None, x: str, what: str, smooth: int, kind: str
+) -> Figure:
+    """The ``shown`` groups and the baseline. The heights come from ``every`` group, so that they stay when the choice changes."""
+    drawn = [group for group in shown if baseline is None or group.key != baseline.key]
+    traces: list[dict[str, Any]] = []
+    for group in [*drawn, *([baseline] if baseline else [])]:
+        traces += _traces(group, group is baseline, x, what, smooth, kind)
+    axis = {"gridcolor": FAINT, "zeroline": False, "nticks": 8, "tickfont": {"size": 12}}
+    return {
+        "data": traces,
+        "layout": {
+            "height": HEIGHT,
+            "margin": {"l": 56, "r": 12, "t": 34, "b": 48},
+            "title": {"text": SHOWN[what], "font": {"size": 14}, "x": 0, "xref": "container", "pad": {"l": 4}},
+            "showlegend": False,
+            "hovermode": "closest",
+            "dragmode": "zoom",
+            "uirevision": what,
+            "xaxis": {
+                **axis,
+                "title": {"text": AXES[x], "standoff": 8, "font": {"size": 12}},
+                "showgrid": False,
+                "rangemode": "tozero",
+                "uirevision": x,
+            },
+            "yaxis": {
+                **axis,
+                "ticksuffix": " %" * (what == "test_accuracy"),
+                "range": heights(every, what),
+                "uirevision": what,
+            },
+        },
+    }
+
+
+def heights(every: Sequence[Group], what: str) -> list[float]:
+    """A little more than all values."""
+    values = [
+        _value(seen, what)
+        for group in every
+        for member in group.members
+        for seen in (member.record.course if member.record else ())
+        if getattr(seen, what) is not None
+    ]
+    if not values:
+        return [0.0, 100.0 if what == "test_accuracy" else 1.0]
+    low, high = min(values), max(values)
+    room = 0.04 * (high - low) or 0.5
+    return [max(0.0, low - room), high + room]
+
+
+def _traces(group: Group, pinned: bool, x: str, what: str, smooth: int, kind: str) -> list[dict[str, Any]]:
+    """Of several finished seeds one line and a band; those under way, and all where asked for, are lines of their own."""
+    curves = {member.run.spec.seed: points(member, x, what) for member in group.members}
+    ended = {member.run.spec.seed for member in group.finished}
+    together = [curve for seed, curve in curves.items() if seed in ended and curve] if kind != EACH else []
+    alone = {seed: curve for seed, curve in curves.items() if curve and not (seed in ended and len(together) > 1)}
+    traces: list[dict[str, Any]] = []
+    name = group.title + " (baseline)" * pinned
+    if len(together) > 1:
+        lines = [dict(zip(curve, zip(*_smooth(curve, smooth), strict=True), strict=True)) for curve in together]
+        told = band(lines, kind)
+        if smooth > 1:
+            traces.append(_raw(group, *zip(*[(at, mean) for at, mean, *_ in band(together, kind)], strict=True)))
+        traces += _band(group, told)
+        xs, means = [at for at, *_ in told], [mean for _, mean, *_ in told]
+        traces.append(_line(group, f"{name}, mean of {len(together)} seeds", xs, means, pinned))
+    for seed, curve in alone.items():
+        xs, values = _smooth(curve, smooth)
+        if smooth > 1:
+            traces.append(_raw(group, *zip(*curve.values(), strict=True)))
+        state = "" if seed in ended else ", not finished"
+        traces.append(
+            _line(group, f"{name}, seed {seed}{state}", xs, values, pinned, thin=len(alone) > 1 or len(together) > 1)
+        )
+    return traces
+
+
+def _smooth(curve: dict[float, Point], smooth: int) -> tuple[list[float], list[float]]:
+    xs, values = [at for at, _ in curve.values()], [value for _, value in curve.values()]
+    return xs, smoothed(values, smooth)
+
+
+def _line(
+    group: Group, name: str, xs: list[float], values: list[float], pinned: bool, thin: bool = False
+) -> dict[str, Any]:
+    style = group.style
+    width = (3.5 if pinned else 2.2) - (1.0 if thin else 0.0)
+    return {
+        "type": "scatter",
+        "mode": "lines+markers" if len(xs) <= 40 else "lines",
+        "name": escape(name),
+        "x": xs,
+        "y": values,
+        "line": {"color": style.color, "width": width, "dash": style.dash},
+        "marker": {"symbol": style.symbol, "size": 5 if thin else 7, "color": style.color},
+        "hovertemplate": "%{fullData.name}<br>%{y:.4~g} at %{x:.4~g}<extra></extra>",
+    }
+
+
+def _raw(group: Group, xs: Sequence[float], values: Sequence[float]) -> dict[str, Any]:
+    line = {"color": group.style.color, "width": 1}
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "x": list(xs),
+        "y": list(values),
+        "line": line,
+        "opacity": 0.35,
+        "hoverinfo": "skip",
+    }
+
+
+def _band(group: Group, told: Sequence[tuple[float, float, float, float]]) -> list[dict[str, Any]]:
+    edge = {"type": "scatter", "mode": "lines", "x": [at for at, *_ in told], "line": {"width": 0}, "hoverinfo": "skip"}
+    color = _faded(group.style.color, 0.15)
+    return [
+        {**edge, "y": [low for *_, low, _ in told]},
+        {**edge, "y": [high for *_, high in told], "fill": "tonexty", "fillcolor": color},
+    ]

@@ -1,0 +1,212 @@
+"""Lanes of several races, those with the same settings together: a group is what several seeds say of one method and its settings.
+
+Only the seed may differ within a group. What has no effect on a lane does not count: SGD is the same whatever the rho of its race.
+"""
+
+import hashlib
+import statistics
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from app import runs_diff, theme
+from app.flatness_correlation import measured
+from app.texts import LABELS
+from app.theme import Style
+from ssam.spec import METHODS, LaneSpec, RaceSpec
+from ssam.spec.paired import Paired, compare
+from ssam.spec.styles import styles
+from ssam.store.comparing import LaneRecord, RaceRecord
+from ssam.store.views import ENDED, Run
+
+PER_LANE = ("rho", "sparsity", "norm")  # of a race, but each lane may have its own
+MASKED = ("mask_interval", "fisher_samples", "fisher_batch")  # settings of a race that only a mask hangs on
+KEY = 8  # letters of a group's key
+
+
+@dataclass(frozen=True)
+class Member:
+    """The lane of one race: one seed's."""
+
+    race: RaceRecord
+    place: int
+
+    @property
+    def run(self) -> Run:
+        return self.race.run
+
+    @property
+    def record(self) -> LaneRecord | None:
+        """None before the race has begun."""
+        return self.race.lanes[self.place] if self.race.lanes else None
+
+    @property
+    def going(self) -> bool:
+        return self.run.state not in ENDED and not self.finished
+
+    @property
+    def finished(self) -> bool:
+        return self.record is not None and self.record.result is not None
+
+    @property
+    def ratio(self) -> float | None:
+        """The time of a step, in SGD steps of the same race."""
+        lane = self.run.result["lanes"][self.place] if self.run.result else {}
+        found: float | None = lane.get("step_ratio_to_sgd")
+        return found
+
+    @property
+    def gradients(self) -> int | None:
+        return self.record.gradients if self.record else None
+
+    @property
+    def seconds(self) -> float | None:
+        return self.record.seconds if self.record else None
+
+    @property
+    def eigenvalue(self) -> float | None:
+        """The last λ₁ that the race itself measured."""
+        course = self.record.course if self.record else ()
+        return next((seen.eigenvalue for seen in reversed(course) if seen.eigenvalue is not None), None)
+
+
+@dataclass(frozen=True)
+class Group:
+    """``members`` by seed, one for each; ``repeated`` is how many more lanes had a seed that was there already."""
+
+    key: str
+    title: str
+    style: Style
+    lane: LaneSpec
+    members: tuple[Member, ...]
+    repeated: int
+
+    @property
+    def finished(self) -> list[Member]:
+        return [member for member in self.members if member.finished]
+
+    @property
+    def accuracies(self) -> dict[int, float]:
+        """By seed, in percent, of the lanes that have come to their end."""
+        return {
+            member.run.spec.seed: 100 * member.record.result
+            for member in self.members
+            if member.record and member.record.result is not None
+        }
+
+    def told(self, of: Callable[[Member], float | None]) -> list[float]:
+        """A number of the finished lanes, where they have it."""
+        return [value for member in self.finished if (value := of(member)) is not None]
+
+
+def against(group: Group, baseline: Group) -> Paired | None:
+    """The paired difference of final accuracy, in percentage points; None where no seed finished both."""
+    return compare(group.accuracies, baseline.accuracies)
+
+
+def spread(values: Sequence[float], digits: int) -> str:
+    """Mean ± standard deviation over the seeds; the mean alone of one.
+
+    >>> spread([80.0, 82.0], 1), spread([80.0], 1), spread([], 1)
+    ('81.0 ± 1.4', '80.0', '–')
+    """
+    if not values:
+        return "–"
+    mean = f"{statistics.fmean(values):,.{digits}f}"
+    return f"{mean} ± {statistics.stdev(values):,.{digits}f}" if len(values) > 1 else mean
+
+
+def groups(races: Iterable[RaceRecord]) -> list[Group]:
+    """All lanes, grouped; in the order of the catalogue of methods, then as they came."""
+    found: dict[str, list[Member]] = {}
+    for race in races:
+        for place in range(len(race.run.spec.lanes)):
+            found.setdefault(key_of(race.run.spec, place), []).append(Member(race, place))
+    order = list(METHODS)
+    keys = sorted(found, key=lambda key: order.index(_lane(found[key][0]).method))
+    titles = _titles([found[key][0] for key in keys])
+    looks = styles(_lane(found[key][0]).method for key in keys)
+    return [_group(key, title, style, found[key]) for key, title, style in zip(keys, titles, looks, strict=True)]
+
+
+def key_of(spec: RaceSpec, place: int) -> str:
+    """Equal for lanes that differ at most in their seed."""
+    race, lane = settled(spec, place)
+    text = race.model_dump_json(exclude={"lanes", "seed"}) + lane.model_dump_json()
+    passes = (
+        max(lane.passes for lane in spec.lanes) if spec.clock == "gradients" else 0
+    )  # the dearest lane sets the budget
+    return hashlib.sha256(f"{text}{passes}".encode()).hexdigest()[:KEY]
+
+
+def settled(spec: RaceSpec, place: int) -> tuple[RaceSpec, LaneSpec]:
+    """The race and the lane with each setting at the one place where it has an effect, and at its default where it has none."""
+    lane = spec.lanes[place]
+    method = METHODS[lane.method]
+    own: dict[str, object] = {}
+    if method.perturbs:
+        own |= {"rho": spec.lane_rho(lane), "norm": spec.lane_norm(lane)}
+    if method.sparse:
+        own |= {"sparsity": spec.lane_sparsity(lane)}
+    idle = [*PER_LANE, *(() if method.sparse else MASKED), *(() if spec.clock == "seconds" else ("seconds",))]
+    defaults = {name: RaceSpec.model_fields[name].default for name in idle}
+    lane = lane.model_copy(update={"sparsity": None, **own})
+    return spec.model_copy(update=defaults), lane
+
+
+def _lane(member: Member) -> LaneSpec:
+    return member.run.spec.lanes[member.place]
+
+
+def _group(key: str, title: str, style: Style, every: Sequence[Member]) -> Group:
+    """Of several lanes with one seed a finished one is taken, else one under way, else the newest."""
+    by_seed: dict[int, Member] = {}
+    ranked = sorted(every, key=lambda one: (not one.finished, not one.going, -one.run.created))
+    for member in ranked:
+        by_seed.setdefault(member.run.spec.seed, member)
+    members = tuple(by_seed[seed] for seed in sorted(by_seed))
+    return Group(key, title, style, _lane(every[0]), members, len(every) - len(members))
+
+
+def _titles(firsts: Sequence[Member]) -> list[str]:
+    """The method, with those of its settings that set it apart: within the method, and of the races."""
+    pairs = [settled(member.run.spec, member.place) for member in firsts]
+    said = []
+    for _, lane in pairs:
+        alike = [other for _, other in pairs if other.method == lane.method]
+        same = [name for name in PER_LANE if len({getattr(other, name) for other in alike}) == 1]
+        said.append(theme.lane_title(lane.model_copy(update=dict.fromkeys(same))))
+    apart = [
+        name for name in runs_diff.differing([race for race, _ in pairs]) if name not in ("lanes", "seed", *MASKED)
+    ]
+    masked = [
+        name for name in MASKED if len({getattr(race, name) for race, lane in pairs if METHODS[lane.method].sparse}) > 1
+    ]
+    titles = []
+    for title, (race, lane) in zip(said, pairs, strict=True):
+        names = [*apart, *(masked if METHODS[lane.method].sparse else ())]
+        # What is off (no wrong labels, all images) goes without saying.
+        own = [name for name in names if getattr(race, name) not in (None, 0)]
+        more = [f"{LABELS.get(name, name).lower()} {runs_diff.value(race, name)}" for name in own]
+        titles.append(", ".join([title, *more]))
+    return [  # two that still read the same differ in the budget that other lanes give them
+        f"{title} ({number})" if titles.count(title) > 1 else title for number, title in enumerate(titles, 1)
+    ]
+
+
+def sharpness(shown: Sequence[Group]) -> list[tuple[str, dict[str, list[float]]]]:
+    """By measure, the values of each group's finished lanes, by the group's key; only what was measured. λ₁ of the race first, then
+    the analyses of the newest weights, each setting by itself."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for group in shown:
+        if values := group.told(lambda member: member.eigenvalue):
+            found.setdefault("λ₁, by the race", {})[group.key] = values
+    for group in shown:
+        for member in group.finished:
+            seen: set[str] = set()
+            for analysis in member.race.analyses:
+                for estimator, setting, lane, value in measured(analysis):
+                    name = f"{estimator} ({setting})"
+                    if lane == member.place and value is not None and name not in seen:
+                        seen.add(name)
+                        found.setdefault(name, {}).setdefault(group.key, []).append(value)
+    return list(found.items())

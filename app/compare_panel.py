@@ -1,0 +1,133 @@
+"""What the page Compare draws: the controls, the curves, the tables."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import streamlit as st
+
+from app import compare, compare_chart, compare_texts, figure_texts, history, legend, texts
+from app.compare_groups import Group
+from app.flatness_charts import CONFIG
+from app.server import Lab
+from ssam.store import Person
+
+
+def races(lab: Lab, person: Person) -> None:
+    """Which races."""
+    offered = compare.offered(lab, person)
+    st.session_state["cmp_runs"] = [run_id for run_id in st.session_state["cmp_runs"] if run_id in offered]
+    titles = history.labels(list(offered.values()))
+    count = len(st.session_state["cmp_runs"])
+    with st.expander(f"Races: {count}", key="cmp_races", expanded=not count):
+        st.multiselect(
+            "Races",
+            list(offered),
+            key="cmp_runs",
+            format_func=lambda run_id: titles.get(run_id, run_id),
+            max_selections=compare.MOST,
+            placeholder="Choose races",
+            label_visibility="collapsed",
+            persist_state="session",
+        )
+
+
+def controls(every: Sequence[Group], baseline: Group | None) -> None:
+    """Which lanes, against which, and how the curves are drawn."""
+    titles = {group.key: group.title for group in every}
+    st.session_state["cmp_baseline"] = baseline.key if baseline else None
+    with st.container(key="cmp_bar", horizontal=True, vertical_alignment="bottom", gap="small"):
+        st.selectbox(
+            "Baseline",
+            list(titles),
+            key="cmp_baseline",
+            format_func=lambda key: titles.get(key, key),
+            width=240,
+            persist_state="session",
+        )
+        st.multiselect(
+            "Lanes",
+            list(titles),
+            key="cmp_lanes",
+            format_func=lambda key: titles.get(key, key),
+            placeholder="All",
+            width=320,
+            persist_state="session",
+        )
+        _select("Curve", "show", compare_chart.SHOWN, 160)
+        _select("Along", "x", compare_chart.X, 140)
+        _select("Smoothing", "smooth", {str(last): title for last, title in compare_chart.SMOOTH.items()}, 190)
+        if any(len(group.members) > 1 for group in every):
+            _select("Seeds", "band", compare_chart.BANDS, 190)
+
+
+def _select(label: str, name: str, titles: dict[str, str], width: int) -> None:
+    st.selectbox(
+        label,
+        list(titles),
+        key=f"cmp_{name}",
+        format_func=lambda value: titles[value],
+        width=width,
+        persist_state="session",
+    )
+
+
+def curves(every: Sequence[Group], shown: Sequence[Group], baseline: Group | None) -> None:
+    """The chart, in words and as a table too."""
+    state = st.session_state
+    smooth, kind = int(state["cmp_smooth"]), state["cmp_band"]
+    figure = compare_chart.figure(every, shown, baseline, state["cmp_x"], state["cmp_show"], smooth, kind)
+    drawn = [group for group in every if group in shown or group is baseline]
+    legend.draw(
+        [(legend.glyph(group.style), group.style.color, _named(group, baseline)) for group in drawn], "cmp_legend"
+    )
+    if not figure["data"]:
+        st.caption("No curve yet: nothing has been evaluated.")
+        return
+    with st.container(key="cmp_chart"):
+        st.plotly_chart(figure, key="cmp_plot", config=CONFIG, alt=figure_texts.summary(figure))
+    if said := compare_texts.caption(kind, smooth, any(len(group.finished) > 1 for group in drawn)):
+        st.caption(said)
+    with st.expander("As a table", key="cmp_table"):
+        st.table(figure_texts.table(figure), border="horizontal", hide_index=True)
+
+
+def _named(group: Group, baseline: Group | None) -> str:
+    count = len(group.finished)
+    said = f"{count} seed{'s' * (count != 1)}"
+    return f"{group.title}, {'baseline, ' * (group is baseline)}{said}"
+
+
+def tables(every: Sequence[Group], shown: Sequence[Group], baseline: Group | None) -> None:
+    """What came of it: accuracy and differences; cost; sharpness where it was measured."""
+    rows = [group for group in every if group in shown or group is baseline]
+    st.markdown("### What the seeds tell")
+    st.markdown(compare_texts.summary(rows, baseline))
+    st.table(compare_texts.accuracy_rows(rows, baseline), border="horizontal", hide_index=True)
+    st.markdown("### What it cost")
+    st.table(compare_texts.cost_rows(rows), border="horizontal", hide_index=True)
+    if sharp := compare_texts.sharpness_rows(rows):
+        with st.expander("Sharpness, as it was measured", key="cmp_sharpness"):
+            st.table(sharp, border="horizontal", hide_index=True)
+    if said := compare_texts.notes(rows):
+        st.caption(said)
+    st.download_button(
+        "CSV",
+        partial(csv, rows, baseline),
+        "compare.csv",
+        "text/csv",
+        key="cmp_csv",
+        icon=":material/download:",
+        on_click="ignore",
+    )
+
+
+def csv(rows: Sequence[Group], baseline: Group | None) -> str:
+    """All numbers, a line for each lane."""
+    from pandas import DataFrame
+
+    return str(DataFrame(compare_texts.table(rows, baseline)).to_csv(index=False))
+
+
+def notice() -> None:
+    if said := st.session_state.get("cmp_notice"):
+        st.warning(texts.plain(said))

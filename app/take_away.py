@@ -1,0 +1,85 @@
+"""What can be taken of a race that has ended, and the way back: a race from a file."""
+
+from functools import partial
+
+import streamlit as st
+
+from app import controls, links, texts
+from app.links import Link
+from app.server import Lab
+from ssam.export import KINDS, Source, download, file_name, on_offer, spec_of
+from ssam.store import Person, Run
+from ssam.store.labels import Labels
+from ssam.store.views import ENDED
+
+WIDTH = 400  # pixels
+
+
+def control(lab: Lab, run: Run, person: Person) -> None:
+    """One button; what is behind it is built once it is downloaded. Nothing for a race that goes on or that never got anywhere."""
+    if run.state not in ENDED or not run.started_info or run.progress == 0:
+        return
+    # Not only where it is open: a click while the page still comes up would open it for the browser and not for the server.
+    with st.popover("Take away", key="take_away", icon=":material/download:"), st.container(width=WIDTH):
+        _choice(lab, run, person)
+
+
+def _choice(lab: Lab, run: Run, person: Person) -> None:
+    # Others may have what they see: not what its owner wrote on it, nor weights, which may know the owner's images.
+    mine = person.may_steer(run)
+    labels = lab.store.labels(run.id) if mine else Labels()
+    source = Source(lab.store, run, links.build(Link(), st.context.url or ""), labels)
+    kinds = [kind for kind in on_offer(source) if mine or kind != "weights"]
+    chosen = st.pills(
+        "What",
+        kinds,
+        selection_mode="multi",
+        default=["report"],
+        format_func=lambda name: KINDS[name].title,
+        key="take_kinds",
+        label_visibility="collapsed",
+    )
+    if chosen:
+        st.caption("  \n".join(f"**{KINDS[name].title}**: {KINDS[name].about}." for name in chosen))
+    st.download_button(
+        "Download",
+        partial(download, source, chosen),
+        file_name(source, chosen) if chosen else None,
+        key="take_download",
+        type="primary",
+        icon=":material/download:",
+        on_click="ignore",
+        disabled=not chosen,
+    )
+    st.caption("This address opens the race here, and its settings in any other lab:")
+    st.code(source.link, language=None, wrap_lines=True)
+
+
+def reopen() -> None:
+    """A box for a race file or a report. Its settings come into the form; nothing is started."""
+    with st.expander("Open a race from a file", key="open_file"):
+        st.file_uploader(
+            "A race file (race.json) or a report (HTML)",
+            type=["json", "html", "htm"],
+            key="race_file",
+            max_upload_size=16,
+            on_change=_read,
+        )
+        if problem := st.session_state.get("race_file_problem"):
+            st.error(texts.plain(problem))
+
+
+def _read() -> None:
+    file = st.session_state["race_file"]
+    st.session_state["race_file_problem"] = None
+    if file is None:
+        return
+    try:
+        spec = spec_of(file.getvalue())
+    except ValueError as error:
+        st.session_state["race_file_problem"] = f"Not opened: {texts.labelled(str(error))}."
+        return
+    controls.fill(spec)
+    st.session_state["run"] = None
+    st.session_state["notice"] = None
+    st.toast("The settings of the file are in the form. Start race runs it.", icon=":material/check:")

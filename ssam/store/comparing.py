@@ -1,0 +1,106 @@
+"""Several races at once, lane by lane, for those who compare them; and the races that differ from one by their seed only.
+
+Few queries, however many races. All functions take a connection; ``Store`` is how others reach them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Connection, select
+
+from ssam.spec import RaceSpec
+from ssam.store import listing
+from ssam.store.classes import seedless
+from ssam.store.labels import KEPT
+from ssam.store.schema import epochs, lanes, runs
+from ssam.store.views import LaneState, Run
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """A lane at one moment; None where a number is missing or not finite. Accuracy is 0–1."""
+
+    epoch: float
+    gradients: int
+    seconds: float
+    test_accuracy: float | None
+    test_loss: float | None
+    train_loss: float | None
+    eigenvalue: float | None
+
+
+@dataclass(frozen=True)
+class LaneRecord:
+    """``result`` is the accuracy at the lane's end, on all test images; None before, and where it diverged."""
+
+    state: LaneState
+    gradients: int
+    seconds: float
+    course: tuple[Evaluation, ...]
+    result: float | None
+
+
+@dataclass(frozen=True)
+class RaceRecord:
+    """A race with its lanes, none before it has begun, and the analyses of it, newest first."""
+
+    run: Run
+    lanes: tuple[LaneRecord, ...]
+    analyses: tuple[Run, ...]
+
+
+def records(connection: Connection, run_ids: Sequence[str]) -> list[RaceRecord]:
+    """Races by their ids, in that order; those that do not exist are left out, analyses too."""
+    wanted = select(runs).where(runs.c.id.in_(run_ids), runs.c.analysis.is_(None), KEPT)
+    rows = {row.id: row for row in connection.execute(wanted)}
+    rows = {run_id: rows[run_id] for run_id in dict.fromkeys(run_ids) if run_id in rows}
+    keys = [row.key for row in rows.values()]
+    courses, results = _courses(connection, keys)
+    found: dict[int, list[LaneRecord]] = {key: [] for key in keys}
+    for lane in connection.execute(select(lanes).where(lanes.c.run.in_(keys)).order_by(lanes.c.run, lanes.c.lane)):
+        place = (lane.run, lane.lane)
+        result = results.get(place) if lane.state == "finished" else None
+        found[lane.run].append(
+            LaneRecord(lane.state, lane.gradients, lane.seconds, tuple(courses.get(place, {}).values()), result)
+        )
+    analyses: dict[str | None, list[Run]] = {}
+    about = select(runs).where(runs.c.parent.in_(list(rows))).order_by(runs.c.created.desc(), runs.c.key.desc())
+    for analysis in listing.views(connection, connection.execute(about).all()):
+        analyses.setdefault(analysis.parent, []).append(analysis)
+    views = listing.views(connection, list(rows.values()))
+    return [RaceRecord(run, tuple(found[rows[run.id].key]), tuple(analyses.get(run.id, ()))) for run in views]
+
+
+Place = tuple[int, int]  # race, lane
+
+
+def _courses(
+    connection: Connection, keys: Sequence[int]
+) -> tuple[dict[Place, dict[float, Evaluation]], dict[Place, float | None]]:
+    """By race and lane, the evaluations by epoch, and the last result."""
+    values = (epochs.c.epoch, epochs.c.gradients, epochs.c.seconds, epochs.c.test_accuracy, epochs.c.test_loss)
+    columns = (epochs.c.run, epochs.c.lane, epochs.c.final, *values, epochs.c.train_loss, epochs.c.eigenvalue)
+    order = (epochs.c.run, epochs.c.lane, epochs.c.step, epochs.c.final)
+    courses: dict[Place, dict[float, Evaluation]] = {}
+    results: dict[Place, float | None] = {}
+    # Of an epoch that was measured twice, on a part of the test images and on all, the second counts.
+    for run, lane, final, *told in connection.execute(select(*columns).where(epochs.c.run.in_(keys)).order_by(*order)):
+        seen = Evaluation(*told)
+        course = courses.setdefault((run, lane), {})
+        before = course.get(seen.epoch)
+        if before and seen.eigenvalue is None and before.eigenvalue is not None:
+            seen = replace(seen, eigenvalue=before.eigenvalue)
+        course[seen.epoch] = seen
+        if final:
+            results[run, lane] = seen.test_accuracy
+    return courses, results
+
+
+def siblings(connection: Connection, spec: RaceSpec, owner: str) -> list[Run]:
+    """An owner's races with these settings whatever the seed, by seed, each the newest first."""
+    begin, _, rest = spec.model_dump_json().partition(f'"seed":{spec.seed},')
+    alike = runs.c.spec.startswith(begin, autoescape=True) & runs.c.spec.endswith(rest, autoescape=True)
+    own = (runs.c.owner == owner) & runs.c.analysis.is_(None) & KEPT
+    found = connection.execute(select(runs).where(own, alike).order_by(runs.c.created.desc(), runs.c.key.desc())).all()
+    same = [run for run in listing.views(connection, found) if seedless(run.spec) == seedless(spec)]
+    return sorted(same, key=lambda run: run.spec.seed)

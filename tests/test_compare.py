@@ -1,0 +1,321 @@
+"""Several races side by side: what belongs together, what the seeds tell, the curves, and the page."""
+
+import io
+import math
+import random
+import statistics
+from contextlib import closing
+from pathlib import Path
+
+import pandas
+import pytest
+from playwright.sync_api import expect
+from scipy import stats
+from streamlit.testing.v1 import AppTest
+
+from app import compare_chart, compare_groups, compare_panel, compare_texts, flatness
+from app.compare_chart import DEVIATION, EACH, MINMAX
+from app.compare_groups import Group
+from app.identity import COOKIE
+from ssam.spec import RaceSpec, parse_spec
+from ssam.spec.paired import FEWEST, T975, Paired, interval
+from ssam.spec.paired import compare as pair
+from ssam.store import Store
+from tests import fake_class, fake_flatness, fake_lab
+from tests.browser import Watched, app_server, chromium, end_runner
+from tests.people import ALICE, BOB, SESSION, owner
+
+ROOT = Path(__file__).resolve().parents[1]
+LAST = fake_class.SPEC.epochs
+
+
+@pytest.fixture
+def kept(tmp_path: Path, database_url: str):
+    with closing(Store(tmp_path / "home", database_url)) as store:
+        yield store
+
+
+def finished(store: Store, seed: int, spec: RaceSpec = fake_class.SPEC, who: str = "ada") -> str:
+    return fake_class.finish(store, who, seed, None, spec)
+
+
+def grouped(store: Store, ids: list[str]) -> dict[str, Group]:
+    return {group.title: group for group in compare_groups.groups(store.records(ids))}
+
+
+# Statistics
+
+
+def test_the_interval_is_that_of_students_t() -> None:
+    chance = random.Random(0)
+    for count in (3, 4, 10, 31):
+        sample = [chance.gauss(1, 2) for _ in range(count)]
+        exact = stats.t.interval(0.95, count - 1, statistics.fmean(sample), statistics.stdev(sample) / math.sqrt(count))
+        assert interval(sample) == pytest.approx(exact, abs=2e-3)
+    assert [stats.t.ppf(0.975, df) for df in range(1, len(T975) + 1)] == pytest.approx(list(T975), abs=6e-4)
+    assert interval([1.0, 2.0]) is None
+    wide, exact = interval([float(at % 7) for at in range(60)]), stats.t.ppf(0.975, 59)
+    half = statistics.stdev(float(at % 7) for at in range(60)) / math.sqrt(60)
+    assert (wide[1] - wide[0]) / 2 >= exact * half, "beyond the table never too narrow"
+
+
+def test_differences_are_taken_seed_by_seed() -> None:
+    one, other = {1: 80.0, 2: 90.0, 3: 70.0, 9: 10.0}, {3: 69.0, 2: 87.0, 1: 78.0, 8: 99.0}
+    found = pair(one, other)
+    assert found == Paired(3, 2.0, *interval([2.0, 3.0, 1.0]))
+    assert found.low == pytest.approx(2 - 4.303 / math.sqrt(3))
+    assert not found.tells
+    assert pair({1: 1.0}, {2: 1.0}) is None
+
+
+@pytest.mark.parametrize(
+    ("differences", "says"),
+    [
+        ([], f"not enough seeds to tell: 0 of at least {FEWEST} pairs"),
+        ([5.0, 5.1], f"not enough seeds to tell: 2 of at least {FEWEST} pairs"),
+        ([1.0, -1.0, 0.5], "no difference seen"),
+        ([0.0, 0.0, 0.0], "no difference seen"),
+        ([5.0, 5.1, 4.9], "higher"),
+        ([-5.0, -5.1, -4.9], "lower"),
+    ],
+)
+def test_no_more_is_said_than_the_seeds_tell(differences: list[float], says: str) -> None:
+    seeds = dict(enumerate(differences))
+    assert compare_texts.verdict(pair(seeds, dict.fromkeys(seeds, 0.0))) == says
+
+
+# What belongs together
+
+
+def test_lanes_are_grouped_by_what_they_were_trained_with() -> None:
+    base = parse_spec({"lanes": "sgd,sam,ssam-f", "rho": 0.1, "sparsity": 0.5})
+
+    def keys(**changed: object) -> list[str]:
+        spec = parse_spec(changed, base)
+        return [compare_groups.key_of(spec, place) for place in range(len(spec.lanes))]
+
+    assert keys() == keys(seed=7)
+    assert keys()[0] == keys(rho=0.3, sparsity=0.9, mask_interval=2)[0], "SGD has none of these"
+    assert keys()[1] == keys(sparsity=0.9)[1] != keys(rho=0.3)[1]
+    assert keys()[2] != keys(sparsity=0.9)[2]
+    assert keys()[1] == keys(lanes="sam:rho=0.1", rho=0.4)[0], "wherever rho is said"
+    assert keys()[0] != keys(epochs=9)[0]
+    assert not set(keys()) & set(keys(lr=0.01))
+    assert len(set(keys())) == 3
+    budget = [
+        compare_groups.key_of(parse_spec({"clock": "gradients", "lanes": lanes}), 0) for lanes in ("sgd", "sgd,sam")
+    ]
+    assert budget[0] != budget[1], "SGD gets twice as many steps beside SAM"
+
+
+def test_a_seed_counts_once_and_only_what_has_finished(kept: Store) -> None:
+    ids = [finished(kept, seed) for seed in (0, 1)]
+    again = fake_class.begin(kept, "bob", 1, None)
+    going = fake_class.begin(kept, "ada", 2, None)
+    fake_class.advance(kept, going, range(1, 4))
+    queued = kept.create_run(fake_class.SPEC.model_copy(update={"seed": 3}), "q", "ada")
+    groups = grouped(kept, [going, again, *ids, queued])
+    assert list(groups) == ["SGD", "SAM", "SSAM-F", "SSAM-D"]
+    sam = groups["SAM"]
+    assert [member.run.id for member in sam.members] == [*ids, going, queued]
+    assert (len(sam.finished), sam.repeated, compare_texts.seeds(sam)) == (2, 1, "2, 2 under way")
+    assert sam.accuracies == {
+        seed: pytest.approx(100 * fake_class.accuracy("sam", seed, LAST, LAST)) for seed in (0, 1)
+    }
+    found = compare_groups.against(sam, groups["SGD"])
+    by_hand = [sam.accuracies[seed] - groups["SGD"].accuracies[seed] for seed in (0, 1)]
+    assert found == Paired(2, pytest.approx(statistics.fmean(by_hand)), None, None)
+
+
+def test_titles_say_what_sets_lanes_apart(kept: Store) -> None:
+    ids = [finished(kept, 0), finished(kept, 1, parse_spec({"epochs": 3}, fake_class.SPEC))]
+    titles = list(grouped(kept, ids))
+    assert titles[:2] == [f"SGD, epochs {LAST}", "SGD, epochs 3"]
+    rhos = [finished(kept, seed, parse_spec({"lanes": f"sgd,sam:rho={rho}"})) for seed, rho in ((2, 0.1), (3, 0.4))]
+    assert list(grouped(kept, rhos)) == ["SGD", "SAM ρ 0.1", "SAM ρ 0.4"]
+    assert len({group.style for group in grouped(kept, [*ids, *rhos]).values()}) == len(grouped(kept, [*ids, *rhos]))
+
+
+def test_sharpness_is_shown_by_estimator_and_setting(store: Store) -> None:
+    run = fake_lab.race(store, "ada")
+    fake_flatness.measure(store, run, flatness.default("sharpness"), "ada")
+    rows = compare_texts.sharpness_rows(list(grouped(store, [run.id]).values()))
+    analysis = store.analyses(run.id)[0]
+    assert len(rows) == len(analysis.result["rows"])
+    assert {row["Seeds"] for row in rows} == {"1"}
+    assert any(row["Measure"].startswith("m-sharpness (ρ 0.1") for row in rows)
+
+
+# Curves
+
+
+def test_smoothing_is_the_mean_of_the_last_points() -> None:
+    values = [random.Random(3).random() for _ in range(20)]
+    assert compare_chart.smoothed(values, 1) == pytest.approx(values)
+    for at, value in enumerate(compare_chart.smoothed(values, 5)):
+        window = values[max(0, at - 4) : at + 1]
+        assert value == pytest.approx(sum(window) / len(window))
+
+
+def test_a_band_is_what_it_says() -> None:
+    curves = [{1.0: (10.0, 1.0), 2.0: (20.0, 3.0)}, {1.0: (14.0, 5.0), 2.0: (22.0, 3.0), 3.0: (30.0, 9.0)}]
+    assert compare_chart.band(curves, MINMAX) == [(12.0, 3.0, 1.0, 5.0), (21.0, 3.0, 3.0, 3.0)]
+    half = statistics.stdev([1.0, 5.0])
+    assert compare_chart.band(curves, DEVIATION)[0] == (12.0, 3.0, 3.0 - half, 3.0 + half)
+
+
+def test_the_heights_stay_whatever_is_chosen(kept: Store) -> None:
+    every = list(grouped(kept, [finished(kept, seed) for seed in range(3)]).values())
+    drawn = [
+        compare_chart.figure(every, shown, every[0], x, "test_accuracy", smooth, kind)
+        for shown, x, smooth, kind in (
+            (every, "epoch", 1, MINMAX),
+            (every[2:3], "seconds", 5, DEVIATION),
+            ([], "gradients", 3, EACH),
+        )
+    ]
+    assert len({tuple(figure["layout"]["yaxis"]["range"]) for figure in drawn}) == 1
+    assert len({figure["layout"]["yaxis"]["uirevision"] for figure in drawn}) == 1
+    named = [[trace["name"] for trace in figure["data"] if "name" in trace] for figure in drawn]
+    assert named[0][-1] == "SGD (baseline), mean of 3 seeds", "the baseline lies on top"
+    assert named[1] == ["SSAM-F, mean of 3 seeds", "SGD (baseline), mean of 3 seeds"]
+    assert named[2] == [f"SGD (baseline), seed {seed}" for seed in range(3)]
+    faint = [trace for trace in drawn[1]["data"] if trace.get("opacity") == 0.35]
+    assert len(faint) == 2, "what was smoothed lies faint behind"
+    mean = statistics.fmean(member.record.course[0].test_accuracy for member in every[2].members)
+    assert faint[0]["y"][0] == pytest.approx(100 * mean)
+
+
+# The page
+
+
+def page(token: str = ALICE, **words: str) -> AppTest:
+    app = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=60)
+    app.session_state[SESSION] = token
+    app.switch_page("../pages/compare.py")
+    app.query_params.update(words)
+    app.run()
+    assert not app.exception
+    return app
+
+
+def said(app: AppTest) -> str:
+    return "\n".join(part.value for part in app.markdown)
+
+
+def test_races_of_an_address_are_compared(store: Store) -> None:
+    ids = [finished(store, seed, who=owner(ALICE)) for seed in range(3)]
+    app = page(runs=",".join(ids), smooth="3", x="gradients", band="sd")
+    assert "**SAM**" in said(app)
+    assert "3 pairs" in said(app)
+    table = app.table[1].value
+    assert list(table["Pairs"]) == ["–", "3", "3", "3"]
+    assert list(table["Seeds"]) == ["3"] * 4
+    assert app.selectbox(key="cmp_x").value == "gradients"
+    app.selectbox(key="cmp_x").set_value("epoch").run()
+    keys = [group.key for group in compare_groups.groups(store.records(ids))]
+    app.multiselect(key="cmp_lanes").set_value(keys[1:2]).run()
+    app.selectbox(key="cmp_baseline").set_value(keys[2]).run()
+    assert not app.exception
+    assert dict(app.query_params) == {
+        "runs": ",".join(ids),
+        "lanes": keys[1],
+        "baseline": keys[2],
+        "smooth": "3",
+        "band": "sd",
+    }
+    assert "Against **SSAM-F**" in said(app)
+    assert "SSAM-D" not in said(app)
+
+
+def test_too_few_seeds_are_said_to_be_too_few(store: Store) -> None:
+    app = page(runs=",".join(finished(store, seed, who=owner(ALICE)) for seed in range(2)))
+    assert "not enough seeds to tell: 2 of at least 3 pairs" in said(app)
+
+
+def test_who_has_the_address_of_a_race_may_compare_it_and_nobody_else_is_offered_it(store: Store) -> None:
+    own, other = finished(store, 0, who=owner(ALICE)), finished(store, 1, who=owner(BOB))
+    assert len(page().multiselect(key="cmp_runs").options) == 1
+    app = page(runs=f"{own},{other}")
+    assert len(app.multiselect(key="cmp_runs").value) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ({"runs": "nothing,nowhere"}, "2 of 2 races in the address are not here."),
+        ({"x": "miles"}, "x 'miles' must be one of epoch, gradients, seconds"),
+        ({"smooth": "4"}, "smooth '4' must be one of 1, 3, 5, 10"),
+        ({"color": "red"}, "'color' is no setting here; allowed: runs, lanes, baseline"),
+        ({"runs": ",".join(map(str, range(61)))}, "runs: 61 races are too many; at most 60"),
+        ({"baseline": "<b>"}, "must be keys of lanes, as this page writes them"),
+    ],
+)
+def test_a_bad_address_is_one_line(store: Store, words: dict[str, str], says: str) -> None:
+    app = page(**words)
+    assert says in app.warning[0].value.replace("\\", "")
+
+
+def test_an_analysis_and_a_deleted_race_are_not_here(store: Store) -> None:
+    run = fake_lab.race(store, owner(ALICE))
+    fake_flatness.measure(store, run, flatness.default("sharpness"), owner(ALICE))
+    gone = finished(store, 0, who=owner(ALICE))
+    store.discard(gone)
+    assert store.records([gone, store.analyses(run.id)[0].id]) == []
+    app = page(runs=f"{run.id},{gone}")
+    assert "1 of 2 races in the address is not here." in app.warning[0].value
+
+
+def test_the_file_holds_the_numbers_of_the_table(kept: Store) -> None:
+    every = list(grouped(kept, [finished(kept, seed) for seed in range(4)]).values())
+    told = pandas.read_csv(io.StringIO(compare_panel.csv(every, every[0]))).set_index("lane")
+    found = compare_groups.against(every[1], every[0])
+    assert told.loc["SAM", "test_accuracy_percent_mean"] == pytest.approx(
+        statistics.fmean(every[1].accuracies.values())
+    )
+    assert told.loc["SAM", "test_accuracy_percent_sd"] == pytest.approx(statistics.stdev(every[1].accuracies.values()))
+    row = told.loc["SAM", ["pairs", "difference_points", "interval_low", "interval_high"]]
+    assert list(row) == pytest.approx([found.pairs, found.mean, found.low, found.high])
+    assert told.loc["SGD", ["pairs", "difference_points"]].isna().all()
+
+
+def test_the_chosen_runs_go_to_compare(store: Store) -> None:
+    ids = [finished(store, seed, who=owner(ALICE)) for seed in range(2)]
+    app = AppTest.from_file(str(ROOT / "pages" / "runs.py"), default_timeout=30)
+    app.session_state[SESSION], app.session_state["runs_chosen"] = ALICE, ids
+    app.run()
+    assert app.button(key="runs_compare").label == "Compare"
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+def test_in_a_browser_runs_are_compared_and_the_heights_stay(tmp_path: Path) -> None:
+    store = Store(tmp_path, f"sqlite:///{tmp_path / 'ssam.db'}")
+    for seed in range(3):
+        finished(store, seed, who=owner(ALICE))
+    try:
+        with app_server(tmp_path) as address, chromium() as browser:
+            watched = Watched(browser)
+            page = watched.page
+            page.context.add_cookies([{"name": COOKIE, "value": ALICE, "url": address}])
+            page.goto(f"{address}/runs")
+            page.get_by_role("checkbox", name="All on this page").check(timeout=60_000)
+            page.get_by_role("button", name="Compare", exact=True).click()
+            expect(page.get_by_role("heading", name="What the seeds tell")).to_be_visible(timeout=60_000)
+            assert page.url.partition("runs=")[2].count("%2C") == 2
+            plot = page.locator(".st-key-cmp_chart .js-plotly-plot")
+            expect(plot.locator(".scatterlayer .trace").first).to_be_attached(timeout=30_000)
+            read = "document.querySelector('.st-key-cmp_chart .js-plotly-plot')._fullLayout.yaxis.range.map(Math.round)"
+            before = page.evaluate(read)
+            page.get_by_role("combobox", name="Smoothing").click()
+            page.get_by_role("option", name="Mean of the last 3").click()
+            expect(page.get_by_text("Each point is the mean of the last 3 evaluations")).to_be_visible(timeout=30_000)
+            assert page.evaluate(read) == before
+            assert "smooth=3" in page.url
+            page.set_viewport_size({"width": 390, "height": 844})
+            assert page.evaluate("document.documentElement.scrollWidth") <= 390
+            page.context.close()
+            assert watched.problems == []
+    finally:
+        store.close()
+        end_runner(tmp_path)

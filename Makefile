@@ -34,7 +34,7 @@ setup:
 	@$(call install,requirements.txt)
 
 setup-test:
-	@$(call install,requirements.txt requirements-cluster.txt requirements-test.txt)
+	@$(call install,requirements.txt requirements-cluster.txt requirements-extra.txt requirements-test.txt)
 
 # $(1): requirement files. Installs them when their contents differ from what .venv was made with.
 define install

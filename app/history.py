@@ -48,12 +48,6 @@ def result(run: Run) -> None:
     )
 
 
-def csv(lab: Lab, run_id: str) -> str:
-    """Every evaluation of the race, one line each. What a lane does not have stays empty."""
-    table = lab.store.table(run_id)
-    return "" if table is None else table.to_csv(index=False)
-
-
 def log(lab: Lab, run: Run, person: Person) -> None:
     """The last lines of a failed race's log, folded away. Not for others: they may name folders of the server."""
     if run.state in ("failed", "interrupted") and person.may_steer(run) and (lines := lab.store.log_tail(run.id)):

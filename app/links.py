@@ -136,7 +136,7 @@ def build(link: Link, here: str = "") -> str:
     """
     parts = urlsplit(here)
     folder = parts.path
-    for path in (*filter(None, PAGES.values()), "teach"):
+    for path in (*filter(None, PAGES.values()), "teach", "sweeps"):
         folder = folder.removesuffix(f"/{path}")
     root = f"{parts.scheme}://{parts.netloc}{folder.rstrip('/')}/" if parts.netloc else "/"
     query = urlencode(words(link), safe=",:")

@@ -2,7 +2,6 @@
 
 import base64
 import json
-import math
 import threading
 import time
 from dataclasses import dataclass, replace
@@ -14,7 +13,7 @@ import streamlit as st
 from app import component, panel, steer
 from app.server import Lab
 from ssam.store import Heatmap, Run, Store, Window
-from ssam.store.views import ENDED
+from ssam.store.views import ENDED, telling
 
 POINTS = 300
 KEPT = 200  # races whose newest look is kept
@@ -98,13 +97,6 @@ def show(race: str, more: dict[str, Any]) -> None:
 def _picture(store: Store, run_id: str, lane: str, layer: str, step: int) -> Heatmap | None:
     """A mask that has been made does not change, so its file is read once."""
     return store.heatmap(run_id, lane, layer, step)
-
-
-def telling(window: Window) -> str:
-    """The layer to open on: of those that any lane perturbs, the largest that is more than a vector."""
-    perturbed = {name for lane in window.lanes for name, density in lane.densities.items() if density}
-    size = [(layer["name"] in perturbed, len(layer["shape"]) > 1, math.prod(layer["shape"])) for layer in window.layers]
-    return window.layers[size.index(max(size))]["name"]
 
 
 def _heat(store: Store, run: Run, window: Window, view: dict[str, Any]) -> dict[str, Any] | None:

@@ -1,10 +1,10 @@
 """The race page in a real browser, on the real server with the real runner."""
 
 import time
+import zipfile
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, expect
@@ -174,9 +174,16 @@ def test_a_finished_race_on_a_phone_in_the_dark(browser: Browser, address: str, 
     watched.wait("live?.dataset.state === 'finished'", 60)
     expect(page.locator("[data-testid=stDataFrame]")).to_be_visible(timeout=10_000)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.locator(".st-key-take_away button").click()
+    kinds = page.locator(".st-key-take_kinds")
+    kinds.get_by_text("CSV", exact=True).click()
+    kinds.get_by_text("Report", exact=True).click()
+    expect(page.get_by_text("One HTML file")).to_have_count(0)
     with page.expect_download() as download:
-        page.locator(".st-key-table_csv button").click()
-    lines = Path(download.value.path()).read_text().splitlines()
+        page.locator(".st-key-take_download button").click()
+    with zipfile.ZipFile(download.value.path()) as archive:
+        lines = archive.read("evaluations.csv").decode().splitlines()
+    page.keyboard.press("Escape")
     assert "test_accuracy" in lines[0]
     assert len(lines) == 1 + 2 * 2  # a heading, then two lanes with two evaluations each
     page.get_by_text("What am I seeing?").first.click()

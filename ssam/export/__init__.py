@@ -5,6 +5,17 @@ Never imports torch: the app's server offers all of this. The command line adds 
 
 from ssam.export.source import Source
 from ssam.export.spec_file import spec_json, spec_of
-from ssam.export.take import ALL, KINDS, check_kinds, download, write
+from ssam.export.take import ALL, KINDS, check_kinds, download, file_name, on_offer, write
 
-__all__ = ["ALL", "KINDS", "Source", "check_kinds", "download", "spec_json", "spec_of", "write"]
+__all__ = [
+    "ALL",
+    "KINDS",
+    "Source",
+    "check_kinds",
+    "download",
+    "file_name",
+    "on_offer",
+    "spec_json",
+    "spec_of",
+    "write",
+]

@@ -9,6 +9,11 @@ import numpy as np
 from ssam.export.source import Source, Weights
 from ssam.store.arrays import load_arrays, snapshot_file
 
+NO_MASKS = "no mask of this race is kept to the bit"
+NO_WEIGHTS = (
+    "no weights are kept: set snapshot_interval before the race; python -m ssam export has those of its checkpoint"
+)
+
 
 def csv(source: Source, folder: Path) -> None:
     """``evaluations.csv`` and ``steps.csv``; what a lane does not have stays empty. Numbers as they were, to the last digit."""
@@ -39,7 +44,13 @@ def masks(source: Source, folder: Path) -> None:
                         with archive.open(f"{step}/{layer}.npy", "w") as member:
                             np.lib.format.write_array(member, np.ascontiguousarray(mask), allow_pickle=False)
     if not written:
-        raise ValueError("masks: none of this race is kept to the bit")
+        raise ValueError(NO_MASKS)
+
+
+def why_no_masks(source: Source) -> str:
+    """Empty, or why there is none: by the newest mask of each lane."""
+    kept = (source.store.mask_bits(source.run.id, name) for name in source.spec.lane_names)
+    return "" if any(bits is not None for bits in kept) else NO_MASKS
 
 
 def weights(source: Source, folder: Path) -> None:
@@ -48,23 +59,36 @@ def weights(source: Source, folder: Path) -> None:
     Raises ValueError where the race keeps none that can be read here."""
     names, written = source.spec.lane_names, set()
     for moment in source.store.snapshots(source.run.id):
-        arrays = load_arrays(snapshot_file(source.store.run_folder(source.run.id), moment))
+        arrays: Weights = load_arrays(snapshot_file(source.store.run_folder(source.run.id), moment))
         _save_weights(source, folder, moment.lane, moment.step, arrays)
         written.add((names[moment.lane], moment.step))
-    for name, (step, arrays) in (source.last_weights() if source.last_weights else {}).items():
+    try:
+        last = source.last_weights() if source.last_weights else {}
+    except ValueError:
+        if not written:
+            raise
+        last = {}
+    for name, (step, arrays) in last.items():
         if (name, step) not in written:
             _save_weights(source, folder, names.index(name), step, arrays)
             written.add((name, step))
     if not written:
-        raise ValueError(
-            "weights: this race keeps none for the page; set snapshot_interval, or take those of its checkpoint with "
-            "python -m ssam export"
-        )
+        raise ValueError(NO_WEIGHTS)
+
+
+def why_no_weights(source: Source) -> str:
+    """Empty, or why there are none."""
+    return "" if source.last_weights or source.store.snapshots(source.run.id) else NO_WEIGHTS
 
 
 def _save_weights(source: Source, folder: Path, place: int, step: int, arrays: Weights) -> None:
     from safetensors.numpy import save_file
 
-    about = {"lane": source.spec.lane_names[place], "step": str(step), "model": source.spec.model, "race": source.run.id}
+    about = {
+        "lane": source.spec.lane_names[place],
+        "step": str(step),
+        "model": source.spec.model,
+        "race": source.run.id,
+    }
     whole = {name: np.ascontiguousarray(array).reshape(array.shape) for name, array in arrays.items()}
     save_file(whole, folder / f"weights-{source.lane_file(place)}-{step}.safetensors", {"ssam": json.dumps(about)})

@@ -1,5 +1,6 @@
 """MLflow: an experiment with a run per lane. An extra: ``pip install -r requirements-extra.txt``."""
 
+import importlib.util
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,16 +18,26 @@ def mlflow(source: Source, folder: Path) -> None:
     """To the tracking server that ``MLFLOW_TRACKING_URI`` names, else into ``mlflow.db`` in the folder.
 
     Raises ValueError, one line, where MLflow is not installed or its server refuses."""
-    try:
-        from mlflow.exceptions import MlflowException
-        from mlflow.tracking import MlflowClient
-    except ModuleNotFoundError:
-        raise ValueError("mlflow is not installed here: pip install -r requirements-extra.txt") from None
+    if why := why_not(source):
+        raise ValueError(why)
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # nothing is told to others that nobody asked for
+    from mlflow.exceptions import MlflowException
+    from mlflow.tracking import MlflowClient
+
     target = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(folder / 'mlflow.db').resolve()}"
     try:
         _log(MlflowClient(tracking_uri=target), source)
     except MlflowException as error:
         raise ValueError(f"mlflow: {' '.join(str(error).split())[:300]}") from None
+
+
+def why_not(source: Source) -> str:
+    """Empty, or what to do where MLflow is not installed."""
+    return (
+        ""
+        if importlib.util.find_spec("mlflow")
+        else "MLflow is not installed here: pip install -r requirements-extra.txt"
+    )
 
 
 def _log(client: "MlflowClient", source: Source) -> None:

@@ -1,25 +1,25 @@
 """What every export reads of a race, and what it calls its lanes."""
 
 import re
-from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import numpy as np
 
-from ssam.spec import METHODS, MODELS, RaceSpec
-from ssam.spec.catalogue import DATASETS
+from ssam.spec import DATASETS, MODELS, RaceSpec
+from ssam.spec.styles import lane_titles
 from ssam.store import Run, Store
+from ssam.store.labels import Labels
 from ssam.store.views import Window
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
 HERE = "http://127.0.0.1:8501/"  # where ``make app`` serves the lab
-POINTS = 400  # of a drawn curve
+POINTS = 150  # of a drawn curve, each the mean of as many steps as it takes
 
 Weights = Mapping[str, np.ndarray]  # by the names of ``state_dict``
 
@@ -28,13 +28,15 @@ Weights = Mapping[str, np.ndarray]  # by the names of ``state_dict``
 class Source:
     """A race and where it is kept.
 
-    ``address`` is that of the lab's race page. ``last_weights`` gives, by lane, the steps made and the weights then, from where
-    the store does not look: a checkpoint, which only torch can read. Raises ValueError, one line, for a race that has not begun.
+    ``address`` is that of the lab's race page; ``labels`` is what may be told of its owner's name, tags and note. ``last_weights``
+    gives, by lane, the steps made and the weights then, from where the store does not look: a checkpoint, which only torch can
+    read. Raises ValueError, one line, for a race that has not begun.
     """
 
     store: Store
     run: Run
     address: str = HERE
+    labels: Labels = field(default_factory=Labels)
     last_weights: Callable[[], dict[str, tuple[int, Weights]]] | None = None
 
     def __post_init__(self) -> None:
@@ -76,17 +78,12 @@ class Source:
     def title(self) -> str:
         """What is raced, in one line."""
         spec = self.spec
-        noise = f", {spec.label_noise:.0%} wrong labels" if spec.label_noise else ""
+        noise = f", {spec.label_noise * 100:g} % wrong labels" if spec.label_noise else ""
         return f"{MODELS[spec.model].title} on {DATASETS[spec.dataset].title}{noise}, seed {spec.seed}"
 
     @property
     def lane_titles(self) -> list[str]:
-        """The method's, with the lane's settings where a method races twice."""
-        counts = Counter(lane.method for lane in self.spec.lanes)
-        return [
-            METHODS[lane.method].title if counts[lane.method] == 1 else METHODS[lane.method].title + str(lane)[len(lane.method) :]
-            for lane in self.spec.lanes
-        ]
+        return lane_titles(self.spec)
 
     def lane_file(self, place: int) -> str:
         """A file name for a lane: its place, and what can be read of its name.

@@ -1,14 +1,21 @@
 """A race's specification as a file, alone or inside a report, and back again."""
 
 import json
-from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
+from ssam.export.source import Source
 from ssam.spec import RaceSpec, parse_spec
 
 LAYOUT = 1  # of the file
 SCRIPT_ID = "ssam-race"  # of the element of a report that holds it
 MOST_BYTES = 16 * 2**20
+
+
+def write(source: Source, folder: Path) -> None:
+    """``race.json``, which ``spec_of`` reads, and ``link.txt`` with the address that opens the race."""
+    (folder / "race.json").write_text(spec_json(source.spec), encoding="utf-8")
+    (folder / "link.txt").write_text(source.link + "\n", encoding="utf-8")
 
 
 def spec_json(spec: RaceSpec) -> str:
@@ -28,7 +35,9 @@ def spec_of(data: bytes) -> RaceSpec:
     Raises ValueError, one line, for what is neither, too large, or holds settings that are not allowed.
     """
     if len(data) > MOST_BYTES:
-        raise ValueError(f"the file has {len(data) / 2**20:.0f} MiB; a specification or report has at most {MOST_BYTES // 2**20}")
+        raise ValueError(
+            f"the file has {len(data) / 2**20:.0f} MiB; a specification or report has at most {MOST_BYTES // 2**20}"
+        )
     try:
         text = data.decode("utf-8-sig").strip()
     except UnicodeDecodeError:
@@ -52,27 +61,9 @@ def _settings(told: Any) -> dict[str, Any]:
 
 
 def _from_page(text: str) -> str:
-    page = _Page()
-    page.feed(text)
-    if not page.found:
+    """What stands in the element that ``embedded`` makes. Found by its id alone: a parser of HTML would take hours for some pages."""
+    start = text.find(">", text.find(f'id="{SCRIPT_ID}"')) if f'id="{SCRIPT_ID}"' in text else -1
+    end = text.find("</script", start)
+    if start < 0 or end < 0:
         raise ValueError("this page is no report of SSAM Lab: it holds no specification")
-    return "".join(page.found)
-
-
-class _Page(HTMLParser):
-    """Collects what is inside the element with the specification."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[str] = []
-        self._inside = False
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._inside = tag == "script" and dict(attrs).get("id") == SCRIPT_ID and not self.found
-
-    def handle_endtag(self, tag: str) -> None:
-        self._inside = False
-
-    def handle_data(self, data: str) -> None:
-        if self._inside:
-            self.found.append(data)
+    return text[start + 1 : end]

@@ -1,23 +1,34 @@
 """Every training step of a race, for a table."""
 
+import math
+from array import array
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, select
+import numpy as np
+from sqlalchemy import BigInteger, Connection, select
 
 from ssam.store.schema import lanes, runs, steps
 
-COLUMNS = ("lane", *(column.name for column in steps.c if column.name not in ("run", "lane")))
+CHUNK = 10_000  # rows at a time: a long race has hundreds of thousands, and as Python's numbers they weigh ten times as much
+COLUMNS = [column for column in steps.c if column.name not in ("run", "lane")]
 
 
-def read(connection: Connection, run_id: str) -> list[tuple[Any, ...]] | None:
-    """One row of COLUMNS per lane and step, lane by lane; None for an unknown run."""
+def read(connection: Connection, run_id: str) -> dict[str, Sequence[str] | np.ndarray] | None:
+    """The columns of a table with a row per lane and step, lane by lane; NaN where a step has no such thing. None for an unknown run."""
     run = connection.execute(select(runs.c.key).where(runs.c.id == run_id)).scalar_one_or_none()
     if run is None:
         return None
-    query = (
-        select(lanes.c.name, *(steps.c[name] for name in COLUMNS[1:]))
-        .join(lanes, (lanes.c.run == steps.c.run) & (lanes.c.lane == steps.c.lane))
-        .where(steps.c.run == run)
-        .order_by(steps.c.lane, steps.c.step)
-    )
-    return [tuple(row) for row in connection.execute(query)]
+    names = {
+        row.lane: row.name for row in connection.execute(select(lanes.c.lane, lanes.c.name).where(lanes.c.run == run))
+    }
+    query = select(steps.c.lane, *COLUMNS).where(steps.c.run == run).order_by(steps.c.lane, steps.c.step)
+    whose: list[str] = []
+    values: list[array[Any]] = [array("q" if isinstance(column.type, BigInteger) else "d") for column in COLUMNS]
+    for rows in connection.execution_options(yield_per=CHUNK).execute(query).partitions():
+        lane, *columns = zip(*rows, strict=True)
+        whose.extend(names[one] for one in lane)
+        for kept, column in zip(values, columns, strict=True):
+            kept.extend(math.nan if value is None else value for value in column)
+    found = {column.name: np.array(kept) for column, kept in zip(COLUMNS, values, strict=True)}
+    return {"lane": whose, **found}

@@ -1,5 +1,6 @@
 """What the store answers: plain frozen facts, ready to be drawn. Times are seconds since the epoch (``time.time``)."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -131,6 +132,14 @@ class Window:
     progress: float
     eta_seconds: float | None
     elapsed: float
+
+
+def telling(window: Window) -> str:
+    """The layer to open on: of those that any lane perturbs, the largest that is more than a vector."""
+    perturbed = {name for lane in window.lanes for name, density in lane.densities.items() if density}
+    size = [(layer["name"] in perturbed, len(layer["shape"]) > 1, math.prod(layer["shape"])) for layer in window.layers]
+    name: str = window.layers[size.index(max(size))]["name"]
+    return name
 
 
 @dataclass(frozen=True)

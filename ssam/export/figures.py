@@ -1,0 +1,175 @@
+"""Figures for print, by Matplotlib: it needs no browser and writes SVG and PNG alike.
+
+A column of a paper is about 90 mm wide: there the letters have 8 points. Nothing here uses pyplot, which keeps every figure open.
+"""
+
+import io
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ssam.export.source import Source
+from ssam.spec.styles import PHASE_COLORS, PHASE_TITLES, Style, lane_styles
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+PRINT = (3.5, 2.5)  # inches: one column
+SCREEN = (4.0, 2.7)  # inches: letters as large as a report's on a telephone
+DPI = 300
+INK, GRID = "#16181d", "#d5d8de"
+ANY_INK, ANY_GRID = "#010203", "#040506"  # stand for the colours of the page that a figure is put into
+DASHES: dict[str, Any] = {
+    "solid": "-",
+    "dash": "--",
+    "dot": ":",
+    "dashdot": "-.",
+    "longdash": (0, (8, 3)),
+    "longdashdot": (0, (8, 3, 1, 3)),
+}
+MARKERS = {"circle": "o", "square": "s", "diamond": "D", "triangle-up": "^", "triangle-down": "v"}
+AXES = {
+    "epoch": "Epoch",
+    "gradients": "Gradients (forward + backward passes)",
+    "seconds": "Seconds of the lane's own compute",
+}
+
+_drawing = threading.Lock()  # Matplotlib's settings are those of the whole process
+
+
+def accuracy(axes: "Axes", source: Source, against: str = "epoch") -> None:
+    """Test accuracy of every lane."""
+    table = source.evaluations
+    for name, title, style in _lanes(source):
+        rows = table[(table["lane"] == name) & table["test_accuracy"].notna()]
+        _line(
+            axes, rows[against].to_list(), [100 * value for value in rows["test_accuracy"]], title, style, marked=True
+        )
+    axes.set_xlabel(AXES[against])
+    if against != "seconds":
+        from matplotlib.ticker import MaxNLocator
+
+        axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
+    axes.set_ylabel("Test accuracy, %")
+    axes.legend()
+
+
+def loss(axes: "Axes", source: Source) -> None:
+    """Training loss of the batches, a mean for each point."""
+    for lane, (_, title, style) in zip(source.window.lanes, _lanes(source), strict=True):
+        known = [
+            (x, y)
+            for x, y in zip(lane.steps["epoch"], lane.steps["loss"], strict=True)
+            if x is not None and y is not None
+        ]
+        _line(axes, [x for x, _ in known], [y for _, y in known], title, style, marked=False)
+    axes.set_xlabel(AXES["epoch"])
+    axes.set_ylabel("Training loss")
+    axes.legend()
+
+
+def step_time(axes: "Axes", source: Source) -> None:
+    """The median step of every lane by its phases, with its paired ratio to SGD."""
+    lanes, titles = source.window.lanes, source.lane_titles
+    for phase, title in PHASE_TITLES.items():
+        widths = [lane.phase_ms.get(phase) or 0.0 for lane in lanes]
+        left = [sum(lane.phase_ms.get(other) or 0.0 for other in _before(phase)) for lane in lanes]
+        if any(widths):
+            axes.barh(range(len(lanes)), widths, left=left, height=0.6, color=PHASE_COLORS[phase], label=title)
+    for row, lane in enumerate(lanes):
+        end = sum(lane.phase_ms.get(phase) or 0.0 for phase in PHASE_TITLES)
+        if lane.ratio is not None:
+            ratio = f"{lane.ratio:.2f} × SGD"
+            axes.annotate(ratio, (end, row), (4, 0), textcoords="offset points", va="center", fontsize="small")
+    axes.set_yticks(range(len(lanes)), titles)
+    axes.invert_yaxis()
+    axes.margins(x=0.22)
+    axes.set_xlabel("Milliseconds of a step, median by phase")
+    axes.grid(visible=False, axis="y")
+    if axes.containers:  # before the first step has been timed there is none
+        axes.legend(ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize="small")
+
+
+FIGURES: dict[str, Callable[["Axes", Source], None]] = {
+    "accuracy": accuracy,
+    "accuracy-gradients": lambda axes, source: accuracy(axes, source, "gradients"),
+    "accuracy-seconds": lambda axes, source: accuracy(axes, source, "seconds"),
+    "loss": loss,
+    "step-time": step_time,
+}
+
+
+def write(source: Source, folder: Path) -> None:
+    """Each of FIGURES as ``NAME.svg``, letters as shapes so that it looks the same everywhere, and as ``NAME.png``."""
+    for name, draw in FIGURES.items():
+        with _figure(PRINT, INK, GRID, "path", name) as (figure, axes):
+            draw(axes, source)
+            figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
+            figure.savefig(folder / f"{name}.png", dpi=DPI, facecolor="white")
+
+
+def inline(source: Source, name: str) -> str:
+    """One of FIGURES as an ``<svg>`` for a page: its letters are text, its colours those of the page (``--grid`` for lines)."""
+    with _figure(SCREEN, ANY_INK, ANY_GRID, "none", name) as (figure, axes):
+        FIGURES[name](axes, source)
+        file = io.StringIO()
+        figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
+    svg = file.getvalue()
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
+    svg = re.sub(r'( id="|url\(#|href="#)', rf"\1{name}-", svg)  # several stand on one page
+    return svg.replace(ANY_INK, "currentColor").replace(ANY_GRID, "var(--grid)")
+
+
+@contextmanager
+def _figure(
+    size: tuple[float, float], ink: str, grid: str, letters: str, salt: str
+) -> Iterator[tuple["Figure", "Axes"]]:
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    settings: Any = {
+        "font.size": 8,
+        "font.family": "DejaVu Sans",  # comes with Matplotlib
+        **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), ink),
+        **dict.fromkeys(("axes.spines.top", "axes.spines.right", "legend.frameon"), False),
+        **dict.fromkeys(("axes.linewidth", "xtick.major.width", "ytick.major.width", "grid.linewidth"), 0.6),
+        "axes.grid": True,
+        "axes.axisbelow": True,
+        "grid.color": grid,
+        "legend.fontsize": "small",
+        "legend.handlelength": 2.8,
+        "svg.fonttype": letters,
+        "svg.hashsalt": salt,  # the same race gives the same file
+    }
+    with _drawing, matplotlib.rc_context(settings):
+        figure = Figure(figsize=size, layout="constrained")
+        yield figure, figure.add_subplot()
+
+
+def _lanes(source: Source) -> list[tuple[str, str, Style]]:
+    return list(zip(source.spec.lane_names, source.lane_titles, lane_styles(source.spec), strict=True))
+
+
+def _line(axes: "Axes", x: list[float], y: list[float], title: str, style: Style, marked: bool) -> None:
+    hollow = style.symbol.endswith("-open")
+    axes.plot(
+        x,
+        y,
+        color=style.color,
+        linestyle=DASHES[style.dash],
+        linewidth=1.2 if marked else 0.9,
+        marker=MARKERS[style.symbol.removesuffix("-open")] if marked else "",
+        markersize=3,
+        markevery=max(1, len(x) // 12),
+        markerfacecolor="none" if hollow else style.color,
+        label=title,
+    )
+
+
+def _before(phase: str) -> list[str]:
+    names = list(PHASE_TITLES)
+    return names[: names.index(phase)]

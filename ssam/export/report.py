@@ -1,0 +1,288 @@
+"""A race as one HTML file: nothing in it is fetched or run, and it opens again as a race (``spec_file.spec_of``)."""
+
+import base64
+import io
+import platform
+import shlex
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from html import escape
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from ssam.export import figures, script, spec_file
+from ssam.export.report_style import STYLE
+from ssam.export.source import Source
+from ssam.spec import DATASETS, METHODS, RaceSpec
+from ssam.spec.styles import lane_styles
+from ssam.store.views import Heatmap, telling
+
+PICTURES = 3  # of the masks of a lane: the first, the one in the middle, the last
+PACKAGES = ("ssam-lab", "torch", "torchvision", "numpy")  # whatever decides numbers
+SHOWN = {
+    "accuracy": "Test accuracy. Points before the end are measured on a fixed part of the test images, the last one on all.",
+    "loss": "Training loss of the batches, with the labels that were trained on.",
+    "accuracy-seconds": "The same accuracy against what it cost: the lane's own compute time, evaluation left out.",
+    "step-time": "What a step costs. The ratio compares each step with the SGD step next to it, so that it holds on a busy machine.",
+}
+
+Cell = str | tuple[str, str]  # text, or text with a colour in front
+
+
+def report(source: Source, folder: Path) -> None:
+    """``report.html``."""
+    (folder / "report.html").write_text(html(source), encoding="utf-8")
+
+
+def html(source: Source) -> str:
+    """The page. It holds the link to the race, so whoever has it can watch the race where it was run."""
+    name = source.labels.name or source.title
+    body = "\n".join(
+        [
+            _head(source, name),
+            _section("Result", _results(source)),
+            _section("Curves", _pictures_of_curves(source)),
+            _section("Masks", _masks(source)),
+            _section("Settings", _settings(source)),
+            _section("Machine and versions", _machine(source)),
+            _section("Again", _again(source)),
+        ]
+    )
+    policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="color-scheme" content="light dark">
+<title>{escape(name)}</title>
+<style>{STYLE}</style>
+</head>
+<body>
+<main>
+{body}
+</main>
+{spec_file.embedded(source.spec)}
+</body>
+</html>
+"""
+
+
+def _section(title: str, inside: str) -> str:
+    return f"<section>\n<h2>{escape(title)}</h2>\n{inside}\n</section>" if inside else ""
+
+
+def _head(source: Source, name: str) -> str:
+    run, labels = source.run, source.labels
+    when = datetime.fromtimestamp(run.started or run.created, UTC)
+    facts = [f"{when.day} {when:%B %Y, %H:%M} UTC", run.state, source.info["device_name"]]
+    parts = [
+        f"<h1>{escape(name)}</h1>",
+        f"<p class=facts>{escape(' · '.join([source.title] * (name != source.title) + facts))}</p>",
+        f"<p class=lead>{escape(_summary(source))}</p>",
+    ]
+    if labels.note:
+        parts.append(f"<p class=note>{escape(labels.note)}</p>")
+    if labels.tags:
+        parts.append(f"<p class=facts>Tags: {escape(', '.join(labels.tags))}</p>")
+    return "<header>\n" + "\n".join(parts) + "\n</header>"
+
+
+def _summary(source: Source) -> str:
+    """What came out, in two sentences."""
+    ends = _ends(source)
+    known = [(end, title) for title, end in zip(source.lane_titles, ends, strict=True) if end is not None]
+    if not known:
+        return "The race had not reached its end when this was written, so there is no result yet."
+    best, title = max(known)
+    said = f"{title} ended best, with {100 * best:.1f} % of {source.info['test_size']:,} test images right"
+    methods = [lane.method for lane in source.spec.lanes]
+    sgd = ends[methods.index("sgd")] if "sgd" in methods else None
+    if sgd is not None and methods[source.lane_titles.index(title)] != "sgd":
+        said += f", {100 * (best - sgd):.1f} points more than SGD"
+    return f"{said}. This is one seed: repeat it with others before you call a small difference a finding."
+
+
+def _ends(source: Source) -> list[float | None]:
+    if not source.run.result:
+        return [None] * len(source.spec.lanes)
+    return [lane["test_accuracy"] for lane in source.run.result["lanes"]]
+
+
+def _results(source: Source) -> str:
+    """A line for each lane."""
+    spec, window = source.spec, source.window
+    results = source.run.result["lanes"] if source.run.result else [{}] * len(spec.lanes)
+    rows: list[list[Cell]] = []
+    about = zip(spec.lanes, source.lane_titles, lane_styles(spec), window.lanes, results, strict=True)
+    for lane, title, style, seen, result in about:
+        method = METHODS[lane.method]
+        accuracy = "diverged" if result.get("diverged") else _number(_percent(result.get("test_accuracy")), ".2f")
+        spread = f" ({seen.ratio_iqr[0]:.2f}–{seen.ratio_iqr[1]:.2f})" if seen.ratio_iqr else ""
+        rows.append(
+            [
+                (title, style.color),
+                _number(_percent(result.get("sparsity", spec.lane_sparsity(lane))), ".0f") if method.sparse else "–",
+                f"{spec.lane_rho(lane):g}" if method.perturbs else "–",
+                accuracy,
+                _number(result.get("test_loss"), ".4f"),
+                _number(result.get("step_ms_median", seen.step_ms), ".1f"),
+                _number(result.get("step_ratio_to_sgd", seen.ratio), ".2f") + spread,
+                _number(seen.seconds, ".1f"),
+            ]
+        )
+    columns = ("Lane", "Sparsity %", "ρ", "Test accuracy %", "Test loss", "ms a step", "× SGD (quartiles)", "Seconds")
+    notes = [
+        "Last epoch, never the best one; all test images. Sparsity is the share of weights that are not perturbed."
+    ]
+    if source.run.shared:
+        notes.append("Another race ran on this machine at the same time: the step times disturbed each other.")
+    return _table(columns, rows) + "".join(f"<p class=facts>{escape(note)}</p>" for note in notes)
+
+
+def _pictures_of_curves(source: Source) -> str:
+    drawn = [
+        f"<figure role=img aria-label={_quoted(words)}>{figures.inline(source, name)}<figcaption>{escape(words)}</figcaption></figure>"
+        for name, words in SHOWN.items()
+    ]
+    return f'<div class="figures">{"".join(drawn)}</div>'
+
+
+def _masks(source: Source) -> str:
+    """Of the layer that shows most, the first, middle and last mask of each lane that has some."""
+    masked = [(lane, title) for lane, title in zip(source.window.lanes, source.lane_titles, strict=True) if lane.masks]
+    if not masked or not source.window.layers:
+        return ""
+    layer = telling(source.window)
+    shape = next(each["shape"] for each in source.window.layers if each["name"] == layer)
+    lines = []
+    for lane, title in masked:
+        moments = [mask["step"] for mask in lane.masks]
+        chosen = sorted({moments[0], moments[len(moments) // 2], moments[-1]})[:PICTURES]
+        seen = [source.store.heatmap(source.run.id, lane.name, layer, step) for step in chosen]
+        pictures = "".join(_picture(picture, title) for picture in seen if picture)
+        last = lane.masks[-1]
+        changed = "" if last["changed"] is None else f", {100 * last['changed']:.1f} % changed at the last refresh"
+        said = f"{len(moments)} masks, {100 * last['density']:.1f} % of the network perturbed{changed}"
+        lines.append(f"<h3>{escape(title)}</h3><p class=facts>{escape(said)}.</p><div class=masks>{pictures}</div>")
+    intro = (
+        f"Layer {layer} ({' × '.join(map(str, shape))}), an output a row; bright where weights are perturbed."
+        " Where the layer is larger than the picture, a cell is the share of its weights."
+    )
+    return f"<p>{escape(intro)}</p>" + "\n".join(lines)
+
+
+def _picture(picture: Heatmap, title: str) -> str:
+    from PIL import Image
+
+    rows, columns = picture.shape
+    file = io.BytesIO()
+    Image.frombytes("L", (columns, rows), picture.pixels).save(file, "PNG")
+    data = base64.b64encode(file.getvalue()).decode()
+    words = f"Mask of {title} at epoch {picture.epoch:g}, {100 * picture.density:.1f} % of the layer perturbed"
+    return (
+        f'<figure><img src="data:image/png;base64,{data}" width={columns} height={rows} alt={_quoted(words)}>'
+        f"<figcaption>epoch {picture.epoch:g}: {100 * picture.density:.1f} %</figcaption></figure>"
+    )
+
+
+def _settings(source: Source) -> str:
+    """What was chosen; what was left at its default is folded away."""
+    default = RaceSpec()
+    names = {name: getattr(source.spec, name) != getattr(default, name) for name in RaceSpec.model_fields}
+    names |= {"dataset": True, "model": True, "lanes": True, "seed": True}
+    chosen, left = (
+        [[name, _shown(source, name)] for name, is_chosen in names.items() if is_chosen is which]
+        for which in (True, False)
+    )
+    data = DATASETS[source.spec.dataset]
+    credit = f"<p class=facts>{escape(f'Data: {data.title}. {data.credit}')}.</p>" if data.credit else ""
+    return f"{_facts(chosen)}{credit}<details><summary>Settings at their defaults</summary>{_facts(left)}</details>"
+
+
+def _shown(source: Source, name: str) -> str:
+    value = getattr(source.spec, name)
+    if name == "lanes":
+        return ", ".join(map(str, value))
+    return "–" if value is None else str(value)
+
+
+def _machine(source: Source) -> str:
+    info, run = source.info, source.run
+    facts = {
+        "Trained on": f"{info['device']} ({info['device_name']}), {info['threads']} threads, {info['precision']}",
+        "Network": f"{info['parameters']:,} parameters",
+        "Images": f"{info['train_size']:,} for training, {info['test_size']:,} for testing, {len(info['classes'])} classes",
+        "Alone on the machine": "no" if run.shared else "yes",
+        "Race": run.id,
+        "Specification": source.spec.digest,
+        "Versions": ", ".join([f"Python {platform.python_version()}", *_versions()]),
+        "Report written": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC; the versions are those of the lab at that time",
+    }
+    return _facts([[name, value] for name, value in facts.items()])
+
+
+def _again(source: Source) -> str:
+    flags = [
+        part for name, value in source.spec.to_strings().items() for part in ("--" + name.replace("_", "-"), value)
+    ]
+    command = shlex.join(["python", "-m", "ssam", "race", *flags])
+    parts = [
+        f'<p><a href={_quoted(source.link)} rel="noreferrer">Open this race</a> where it was run, or give this file to '
+        "<em>Open a race from a file</em> in any SSAM Lab.</p>",
+        f"<p>On the command line:</p><pre>{escape(command)}</pre>",
+    ]
+    for place, title in enumerate(source.lane_titles):
+        if why := script.refusal(source, place):
+            parts.append(f"<p class=facts>No script: {escape(why)}.</p>")
+        else:
+            code = escape(script.script(source, place))
+            parts.append(f"<details><summary>Python code of {escape(title)}</summary><pre>{code}</pre></details>")
+    return "\n".join(parts)
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
+    head = "".join(f"<th scope=col>{escape(column)}</th>" for column in columns)
+    return (
+        f'<div class="wide" tabindex=0><table><thead><tr>{head}</tr></thead><tbody>{_lines(rows)}</tbody></table></div>'
+    )
+
+
+def _facts(rows: Iterable[Sequence[Cell]]) -> str:
+    """Names and values."""
+    return f'<table class="facts-table"><tbody>{_lines(rows)}</tbody></table>'
+
+
+def _lines(rows: Iterable[Sequence[Cell]]) -> str:
+    return "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
+
+
+def _cell(cell: Cell) -> str:
+    if isinstance(cell, str):
+        return f"<td>{escape(cell)}</td>"
+    text, color = cell
+    return f'<td><span class="swatch" style="background: {color}"></span>{escape(text)}</td>'
+
+
+def _percent(value: float | None) -> float | None:
+    return None if value is None else 100 * value
+
+
+def _number(value: float | None, form: str) -> str:
+    return "–" if value is None else format(value, form)
+
+
+def _quoted(text: Any) -> str:
+    return f'"{escape(str(text), quote=True)}"'
+
+
+def _versions() -> list[str]:
+    """A server of pages alone can do without some."""
+    found = []
+    for package in PACKAGES:
+        with suppress(PackageNotFoundError):
+            found.append(f"{package} {version(package)}")
+    return found

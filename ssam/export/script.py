@@ -1,0 +1,137 @@
+"""The code of a lane: a short script with the package ``ssam`` that gives the same numbers outside the lab."""
+
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from ssam.export.script_steps import Steps, literal
+from ssam.export.source import Source
+from ssam.spec import METHODS, RaceSpec
+
+DATA_FIELDS = ("dataset", "data", "model", "train_size", "batch_size", "label_noise", "augment", "image_size", "seed")
+
+ALWAYS = {  # what every script imports
+    ("ssam.data", "load_dataset"),
+    ("ssam.engine.evaluate", "evaluate"),
+    ("ssam.models", "build_model"),
+    ("ssam.spec.host", "default_home"),
+}
+
+
+def write(source: Source, folder: Path) -> None:
+    """``lane-PLACE-NAME.py`` for each lane that a script can express. Raises ValueError, one line, where none can."""
+    if why := why_none(source):
+        raise ValueError(why)
+    for place in range(len(source.spec.lanes)):
+        if not refusal(source, place):
+            (folder / f"lane-{source.lane_file(place)}.py").write_text(script(source, place), encoding="utf-8")
+
+
+def why_none(source: Source) -> str:
+    """Empty, or why no lane of this race can be written as a script."""
+    reasons = [refusal(source, place) for place in range(len(source.spec.lanes))]
+    return reasons[0] if all(reasons) else ""
+
+
+def refusal(source: Source, place: int) -> str:
+    """Empty, or one line that says why a script cannot give what this lane gave."""
+    spec, lane = source.spec, source.spec.lanes[place]
+    name = spec.lane_names[place]
+    if spec.clock == "seconds":
+        return "clock 'seconds': how many steps a lane makes depends on the machine, which no script repeats; allowed: epochs, gradients"
+    if " × " in source.info["device_name"]:
+        return "this race was trained by several processes together; a script is one process"
+    if lane.score == "fisher-per-cost":
+        return (
+            f"lane {name!r}: score 'fisher-per-cost' is not in the script; allowed: fisher, gradient, magnitude, random"
+        )
+    results = source.run.result["lanes"] if source.run.result else []
+    if any(result["name"] == name and result["diverged"] for result in results):
+        return f"lane {name!r} diverged: there are no numbers to give again"
+    return ""
+
+
+def script(source: Source, place: int) -> str:
+    """The script of the lane at this place of the race. Raises ValueError, one line, where it would not give the lane's numbers."""
+    if why := refusal(source, place):
+        raise ValueError(why)
+    precise = source.info["precision"] != "bfloat16"
+    steps = Steps(source.spec, source.spec.lanes[place], autocast=not precise)
+    body = [*_model(source, place), *steps.before(), "", *steps.loop(), "", *_end()]
+    return "\n".join([*_docstring(source, place), "", *_imports(steps.imports), "", *body, ""])
+
+
+def _docstring(source: Source, place: int) -> list[str]:
+    lane, info = source.spec.lanes[place], source.info
+    own = ", ".join(f"{name} {value}" for name, value in lane.own_settings.items())
+    threads = f"{info['threads']} thread{'s' * (info['threads'] > 1)}"
+    repeats = "to the bit" if info["device"] == "cpu" else "up to the order in which a GPU adds"
+    return [
+        f'"""{METHODS[lane.method].title}{f" ({own})" if own else ""}: {_plain(source.title)}.',
+        "",
+        f"Reproduces this lane of an SSAM Lab race{_numbers(source, place)}.",
+        f"Where it was raced ({_plain(info['device_name'])}, {threads}, PyTorch {_torch()}) it gives the same {repeats};",
+        "elsewhere rounding differs. Learning rate: warm-up, then cosine to 0. Test numbers: last epoch, all test images.",
+        '"""',
+    ]
+
+
+def _numbers(source: Source, place: int) -> str:
+    for result in source.run.result["lanes"] if source.run.result else []:
+        if result["name"] == source.spec.lane_names[place] and result["test_accuracy"] is not None:
+            return f": test loss {result['test_loss']!r}, accuracy {result['test_accuracy']!r}"
+    return ", which had not ended when this was written"
+
+
+def _imports(needed: set[tuple[str, str]]) -> list[str]:
+    modules: dict[str, list[str]] = {}
+    for module, name in sorted(ALWAYS | needed):
+        modules.setdefault(module, []).append(name)
+    own = [f"from {module} import {', '.join(names)}" for module, names in modules.items()]
+    others = ["from statistics import fmean", "", "import torch", "from torch.nn.functional import cross_entropy"]
+    return [*others, "", "import ssam", *own]
+
+
+def _model(source: Source, place: int) -> list[str]:
+    """Data, network and optimizer, as the engine makes them."""
+    default, spec, info = RaceSpec(), source.spec, source.info
+    lane = spec.lanes[place]
+    data = {name: getattr(spec, name) for name in DATA_FIELDS if getattr(spec, name) != getattr(default, name)}
+    settings = ", ".join(f"{name}={literal(value)}" for name, value in (data | {"seed": spec.seed}).items())
+    own = "  # data: your zip or folder of images, by its path" if spec.data else ""
+    channels_last = info["device"] != "mps"
+    layout = ", memory_format=torch.channels_last" if channels_last else ""
+    sgd = f"lr={spec.lr!r}, momentum={spec.momentum!r}, weight_decay={spec.weight_decay!r}, fused=True"
+    total = next(told["total_steps"] for told in info["lanes"] if told["name"] == spec.lane_names[place])
+    lines = [
+        f"SEED, STEPS, DEVICE = {spec.seed}, {total}, {literal(info['device'])}",
+        f"torch.set_num_threads({info['threads']})",
+        f"race = ssam.RaceSpec({settings}){own}",
+        "data = load_dataset(race, default_home(), progress=print)",
+        f"batches = data.batches(race, DEVICE, channels_last={channels_last})",
+        "shape = dict(channels=data.channels, classes=len(data.classes), size=data.size)",
+        f"model = build_model({literal(spec.model)}, **shape, seed=SEED).to(DEVICE{layout})",
+        f"sgd = torch.optim.SGD(model.parameters(), {sgd})",
+    ]
+    if METHODS[lane.method].perturbs:
+        lines.append(f"sam = ssam.SAM(sgd, rho={spec.lane_rho(lane)!r}, norm={literal(spec.lane_norm(lane))})")
+    return lines
+
+
+def _end() -> list[str]:
+    return [
+        "loss, accuracy, images = evaluate(model, batches.test(None))",
+        'print(f"test loss {loss!r}, accuracy {accuracy!r}, {images} images")',
+    ]
+
+
+def _plain(text: Any) -> str:
+    """Fit to stand in a docstring."""
+    return str(text).replace("\\", "/").replace('"', "'")
+
+
+def _torch() -> str:
+    try:
+        return version("torch")
+    except PackageNotFoundError:  # a page's server can do without
+        return "as in requirements.txt"

@@ -1,0 +1,195 @@
+"""The part of a lane's script that is the method: its masks and its training loop, as lines of Python."""
+
+import json
+from typing import Any
+
+from ssam.spec import METHODS, LaneSpec, RaceSpec
+from ssam.spec.cost import is_sub_batch
+
+FISHER_DRAW, MASK_DRAW = 1, 2  # the engine's random streams: ssam/engine/mask_source.py, compared by a test
+
+
+class Steps:
+    """Writes the lines, and gathers in ``imports`` the (module, name) pairs that they need."""
+
+    def __init__(self, spec: RaceSpec, lane: LaneSpec, autocast: bool) -> None:
+        self.spec, self.lane, self.method, self.autocast = spec, lane, METHODS[lane.method], autocast
+        self.sparsity = spec.lane_sparsity(lane)
+        self.imports = {("ssam.engine.schedule", "step_rate")}
+
+    def before(self) -> list[str]:
+        """What the masks cover, and the mask that holds from the first step on."""
+        lane = self.lane
+        if self._is_published() or (lane.region == "all" and not self.method.sparse):
+            return []
+        whole = "list(model.parameters())"
+        if lane.region != "all":
+            whole = f"{self._need('ssam.models', 'parameters_in')}(model, {literal(lane.region)})"
+        lines = [f"region = {whole}  # the weights that may be perturbed"]
+        if not self.method.sparse:
+            return [*lines, "sam.masks = {p: torch.ones_like(p, dtype=torch.bool) for p in region}"]
+        self._need("ssam.masks", "perturbed_count")
+        lines += [
+            "size = sum(p.numel() for p in region)",
+            f"count = min(perturbed_count(sum(p.numel() for p in model.parameters()), {self.sparsity!r}), size)",
+        ]
+        if lane.method == "ssam-d":
+            self._need("ssam.masks", "random_mask_of")
+            lines.append(f"sam.masks = random_mask_of(region, count, {self._generator('0')})")
+        return lines
+
+    def _is_published(self) -> bool:
+        """Whether the mask is that of SSAM-F as published, which the package has in one piece."""
+        lane = self.lane
+        return lane.mask_score == "fisher" and (lane.region, lane.granularity) == ("all", "weight")
+
+    def _generator(self, step: str) -> str:
+        self._need("ssam.engine.schedule", "derived_seed")
+        return f"torch.Generator().manual_seed(derived_seed(SEED, {MASK_DRAW}, {step}))"
+
+    def loop(self) -> list[str]:
+        value = "cross_entropy(model(x), y)"
+        objective = (
+            [f'    with torch.autocast("cuda", torch.bfloat16):\n        return {value}']
+            if self.autocast
+            else [f"    return {value}"]
+        )
+        return [
+            "",
+            "def objective(x, y):",
+            *objective,
+            "",
+            "",
+            "losses = []",
+            "for step in range(STEPS):",
+            *_indented(self._step()),
+            "    losses.append(loss.item())",
+            "    if (step + 1) % batches.steps_per_epoch == 0 or step + 1 == STEPS:",
+            "        print((step + 1) / batches.steps_per_epoch, fmean(losses), flush=True)  # epoch, training loss",
+            "        losses.clear()",
+        ]
+
+    def _step(self) -> list[str]:
+        reuses = self.lane.direction == "last"
+        lines = [
+            "x, y = batches.get(step)",
+            f'sgd.param_groups[0]["lr"] = step_rate({self.spec.lr!r}, step, STEPS, batches.steps_per_epoch)',
+            "model.train()",
+            *([] if reuses else ["sgd.zero_grad()"]),
+            *self._new_mask(),
+        ]
+        plain = [*(["sgd.zero_grad()"] if reuses else []), "loss = objective(x, y)", "loss.backward()", "sgd.step()"]
+        if not self.method.perturbs:
+            return [*lines, *plain]
+        conditions = [f"step % {self.lane.ascent_interval} == 0"] if self.lane.ascent_interval > 1 else []
+        conditions += ["step > 0"] if self.lane.direction != "gradient" else []
+        if not conditions:
+            return [*lines, *self._perturbed()]
+        return [*lines, f"if {' and '.join(conditions)}:", *_indented(self._perturbed()), "else:", *_indented(plain)]
+
+    def _perturbed(self) -> list[str]:
+        """A step that perturbs."""
+        lane = self.lane
+        at_perturbed = ["loss = objective(x, y)  # at w + ε", "loss.backward()"]
+        down = "sam.descent_step()  # back to w, then the update with the gradient at w + ε"
+        if lane.direction != "gradient":
+            along = "" if lane.direction == "last" else f"{self._need('ssam.engine.steps', 'against_momentum')}(sam)"
+            words = "the last step's gradient" if lane.direction == "last" else "minus the momentum buffer"
+            return [f"sam.ascent_step({along})  # w + ε along {words}", *at_perturbed, down]
+        if is_sub_batch(self.spec, lane):
+            part = f"[:{lane.ascent_batch}]"
+            first = ["with ssam.frozen_batchnorm():", f"    objective(x{part}, y{part}).backward()"]
+            return [*first, *self._grown_mask(), "sam.ascent_step()  # w + ε", *at_perturbed, down]
+        return [
+            "loss = objective(x, y)",
+            "loss.backward()",
+            *self._grown_mask(),
+            "sam.ascent_step()  # w + ε",
+            "with ssam.frozen_batchnorm():",
+            "    objective(x, y).backward()",
+            down,
+        ]
+
+    def _mask_is_due(self) -> str:
+        interval = self.spec.mask_interval
+        return (
+            f"step % {'batches.steps_per_epoch' if interval == 1 else f'({interval} * batches.steps_per_epoch)'} == 0"
+        )
+
+    def _grown_mask(self) -> list[str]:
+        """SSAM-D's next mask, by the gradient at w."""
+        if self.lane.method != "ssam-d":
+            return []
+        return [
+            f"if step > 0 and {self._mask_is_due()}:",
+            "    gradients = {p: p.grad for p in region}",
+            f"    generator = {self._generator('step')}",
+            "    sam.masks = ssam.drop_and_grow(sam.masks, gradients, ssam.cosine_drop_rate(step / STEPS), generator)",
+        ]
+
+    def _new_mask(self) -> list[str]:
+        """The next mask of a lane that ranks, at the weights as they are."""
+        if self.lane.mask_score is None:
+            return []
+        return [
+            f"if {self._mask_is_due()}:  # a new mask",
+            *_indented([*self._scores(), *self._ranked()]),
+        ]
+
+    def _scores(self) -> list[str]:
+        kind = self.lane.mask_score
+        if kind == "magnitude":
+            return ["scores = {p: p.detach().abs() for p in region}"]
+        if kind == "random":
+            lines = [f"generator = {self._generator('step')}"]
+            if self.lane.granularity in ("tensor", "block"):
+                return lines
+            return [
+                *lines,
+                "draws = torch.rand(size, generator=generator).split([p.numel() for p in region])",
+                "scores = {p: draw.view(p.shape).to(DEVICE) for p, draw in zip(region, draws)}",
+            ]
+        self._need("ssam.engine.schedule", "derived_seed")
+        lines = [f"samples = batches.samples({self.spec.fisher_samples}, derived_seed(SEED, {FISHER_DRAW}, step))"]
+        batch = f", batch={self.spec.fisher_batch}" if kind == "fisher" and self.spec.fisher_batch > 1 else ""
+        if self._is_published():
+            return [*lines, f"sam.masks = ssam.fisher_mask(model, cross_entropy, samples, {self.sparsity!r}{batch})"]
+        score = self._need("ssam.masks", f"{kind}_scores")
+        return [*lines, f"scores = {score}(model, cross_entropy, samples{batch})"]
+
+    def _ranked(self) -> list[str]:
+        granularity = self.lane.granularity
+        if self._is_published():
+            return []
+        if granularity == "weight":
+            return [f"sam.masks = {self._need('ssam.masks', 'largest_mask')}({{p: scores[p] for p in region}}, count)"]
+        if granularity.startswith("n-of-"):
+            m = granularity.removeprefix("n-of-")
+            mask = self._need("ssam.masks", "n_of_m_mask")
+            return [f"sam.masks = {mask}({{p: scores[p] for p in region}}, round({m} * count / size), {m})"]
+        groups = {
+            "tensor": ["groups = [[p] for p in region]"],
+            "block": [
+                "stages = [[p for p in stage.parameters() if p in set(region)] for stage in model.stages.values()]",
+                "groups = [stage for stage in stages if stage]",
+            ],
+        }[granularity]
+        means = (
+            ["means = torch.rand(len(groups), generator=generator).tolist()"]
+            if self.lane.mask_score == "random"
+            else ["means = [sum(float(scores[p].sum()) for p in g) / sum(p.numel() for p in g) for g in groups]"]
+        )
+        return [*groups, *means, f"sam.masks = {self._need('ssam.masks', 'group_mask')}(groups, means, count)"]
+
+    def _need(self, module: str, name: str) -> str:
+        self.imports.add((module, name))
+        return name
+
+
+def _indented(lines: list[str]) -> list[str]:
+    return [f"    {line}" for line in lines]
+
+
+def literal(value: Any) -> str:
+    """As Python writes it, text in double quotes."""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)

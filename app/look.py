@@ -17,7 +17,7 @@ CSS = """
 /* The ring of a radio button that is not chosen is hardly to be seen in its border colour, */
 [data-testid="stRadioOption"] div:has(> div:only-child:empty) { border-color: #7c7f88; }
 /* and the numbers along an axis in a grey that on white falls short of it. */
-[data-testid="stPlotlyChart"] :is(.xtick, .ytick, .annotation) text,
+[data-testid="stPlotlyChart"] :is(.xtick, .ytick, .annotation, .colorbar) text,
 [data-testid="stPlotlyChart"] :is(.xtitle, .ytitle) { fill: light-dark(#4d515c, #b4b9c4) !important; }
 /* and a chart's title keeps the colour of the other look when the look changes while the page is open. */
 [data-testid="stPlotlyChart"] .gtitle { fill: TEXT !important; }

@@ -10,12 +10,13 @@ import axe_playwright_python
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from app import flatness, masks
+from app import flatness, masks, sweep
 from app.identity import COOKIE
 from ssam.store import Store
-from tests import fake_class, fake_lab
+from tests import fake_class, fake_lab, fake_sweep
 from tests.browser import app_server, chromium, end_runner
 from tests.people import ALICE, owner
+from tests.test_sweep_page import GRID
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -43,6 +44,7 @@ VIEWS = {  # of pages with several; ``{run}`` is the race of the lab, ``{going}`
     "masks": [f"/masks?run={{run}}&view={view}" for view in masks.VIEWS],
     "flatness": [f"/flatness?run={{run}}&kind={kind}" for kind in flatness.KINDS],
     "anatomy": ["/anatomy?run={run}"],
+    "sweeps": [f"/sweeps?figure={figure}" for figure in sweep.FIGURES if figure != "front"],
 }
 ADDRESSES = [address for name in pages() for address in VIEWS.get(name, [f"/{name}"])]
 
@@ -97,6 +99,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     store = Store(home, f"sqlite:///{home / 'ssam.db'}")
     run = fake_lab.furnish(store, owner(ALICE), {kind: flatness.default(kind) for kind in fake_lab.KINDS})
     fake_class.furnish(store, 2)
+    fake_sweep.fill(store, owner(ALICE), GRID)
     going = fake_class.begin(store, owner(ALICE), seed=2)
     fake_class.advance(store, going, range(1, 6))
     with app_server(home) as address, chromium() as browser:

@@ -2,7 +2,9 @@
 
 import doctest
 import importlib
+import json
 import re
+import statistics
 from pathlib import Path
 
 import pytest
@@ -47,3 +49,18 @@ def test_the_readmes_lanes_are_lanes():
     for command in commands:
         for lanes in re.findall(r"--lanes (\S+)", command):
             parse_spec({"lanes": lanes})
+
+
+@pytest.mark.parametrize(("title", "race"), [("Noisy labels", "noisy-labels"), ("Clean labels", "clean-labels")])
+def test_the_teachers_guide_expects_what_was_measured(title, race):
+    seeds = json.loads((ROOT / "assets/measured/lessons.json").read_text(encoding="utf-8"))["races"][race]["seeds"].values()
+    found = {
+        lanes[0]["method"]: [100 * lane["test_accuracy"] for lane in lanes]
+        for lanes in zip(*(seed["lanes"] for seed in seeds), strict=True)
+    }
+    guide = (ROOT / "docs/teaching.md").read_text(encoding="utf-8")
+    (said,) = re.findall(rf"- \*\*{title}\*\*: (.*?)\n- ", guide, re.DOTALL)
+    for method, accuracies in found.items():
+        assert f"{method.upper()} {statistics.fmean(accuracies):.2f} ± {statistics.stdev(accuracies):.2f} %" in said
+    least = min(sam - sgd for sam, sgd in zip(found["sam"], found["sgd"], strict=True))
+    assert f"smallest lead over SGD was\n  {least:.2f} points".replace("-", "−") in said

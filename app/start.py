@@ -58,7 +58,12 @@ def _images(spec: RaceSpec) -> str:
 
 
 def button(
-    lab: Lab, spec: RaceSpec | None, problem: str, shown: Run | None, person: Person, width: int | Literal["stretch"] = "stretch"
+    lab: Lab,
+    spec: RaceSpec | None,
+    problem: str,
+    shown: Run | None,
+    person: Person,
+    width: int | Literal["stretch"] = "stretch",
 ) -> None:
     """The Start button with one line that says how long the race will take, or why it cannot start."""
     st.session_state.setdefault("request_id", secrets.token_urlsafe(16))

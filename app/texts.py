@@ -19,7 +19,9 @@ WATCH = {
 
 WALL = "Everyone's races under one class code, on one plot: what one seed does, and what thirty say."
 
-TEACH = "A link holds the race, what is shown of it, and the class. Nobody needs an account; the guide below has a plan."
+TEACH = (
+    "A link holds the race, what is shown of it, and the class. Nobody needs an account; the guide below has a plan."
+)
 
 TEACH_KEYS = """
 ### On the projector

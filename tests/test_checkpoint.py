@@ -337,5 +337,5 @@ def test_other_data_another_device_or_more_processes_are_refused(tmp_path, state
 
 
 def test_the_command_line_passes_checkpoints_over(capsys):
-    cli._race([Checkpoint({})], as_json=True)
+    cli.race.tell([Checkpoint({})], as_json=True)
     assert capsys.readouterr() == ("", "")

@@ -315,7 +315,9 @@ def test_in_a_browser_runs_are_compared_and_the_heights_stay(tmp_path: Path) -> 
             page.set_viewport_size({"width": 390, "height": 844})
             assert page.evaluate("document.documentElement.scrollWidth") <= 390
             page.context.close()
-            assert [said for said in watched.problems if "404" not in said] == []  # Streamlit looks for its server under the page first
+            assert [
+                said for said in watched.problems if "404" not in said
+            ] == []  # Streamlit looks for its server under the page first
     finally:
         store.close()
         end_runner(tmp_path)

@@ -53,7 +53,9 @@ def test_the_readmes_lanes_are_lanes():
 
 @pytest.mark.parametrize(("title", "race"), [("Noisy labels", "noisy-labels"), ("Clean labels", "clean-labels")])
 def test_the_teachers_guide_expects_what_was_measured(title, race):
-    seeds = json.loads((ROOT / "assets/measured/lessons.json").read_text(encoding="utf-8"))["races"][race]["seeds"].values()
+    seeds = json.loads((ROOT / "assets/measured/lessons.json").read_text(encoding="utf-8"))["races"][race][
+        "seeds"
+    ].values()
     found = {
         lanes[0]["method"]: [100 * lane["test_accuracy"] for lane in lanes]
         for lanes in zip(*(seed["lanes"] for seed in seeds), strict=True)

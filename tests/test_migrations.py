@@ -90,7 +90,7 @@ def test_the_tables_are_those_of_a_new_database(upgraded: Store, new_database: C
     new_url = new_database()
     open_database(new_url).dispose()
     new = described(new_url)
-    assert {"runs", "owners", "labels", "steps", "masks"} <= set(new)
+    assert {"runs", "owners", "labels", "sweeps", "trials", "steps", "masks"} <= set(new)
     assert described(upgraded.url) == new
 
 
@@ -197,7 +197,7 @@ def test_killed_at_any_statement_it_is_old_or_new(old_url: str) -> None:
         rounds = 0
         while (said := process.stdout.readline().strip()) == "killed":
             rounds += 1
-            assert columns_of_runs(old_url) in (20, 28, 29)
+            assert columns_of_runs(old_url) in (20, 28, 29, 30)
             process.stdin.write("\n")
             process.stdin.flush()
     assert said == "survived"
@@ -212,7 +212,7 @@ def test_a_newer_database_is_refused_and_left_alone(tmp_path: Path, database_url
     engine.dispose()
     before = described(database_url)
     with pytest.raises(
-        ValueError, match=r"^the run database has schema version 99, this program needs 4; a newer"
+        ValueError, match=r"^the run database has schema version 99, this program needs 5; a newer"
     ) as refused:
         Store(tmp_path / "home", database_url)
     assert "\n" not in str(refused.value)

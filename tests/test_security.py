@@ -115,9 +115,7 @@ def test_no_html_is_let_through() -> None:
     scripts.pop("plotly.min.js", None)
     assert scripts
     with_html = {name for name, text in scripts.items() if "innerHTML" in text}
-    assert with_html <= {"live.js", "masks_page.js", "parts.js", "wall.js"}, (
-        "look at what it puts in, then add it here"
-    )
+    assert with_html <= {"live.js", "masks_page.js", "parts.js", "wall.js"}, "look at what it puts in, then add it here"
     for text in scripts.values():
         assert not any(
             word in text for word in ("insertAdjacentHTML", "outerHTML", "document.write", "eval(", "srcdoc")

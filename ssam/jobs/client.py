@@ -20,6 +20,7 @@ from ssam.jobs.machine import Machine, read_machine
 from ssam.jobs.outlook import Outlook
 from ssam.jobs.processes import is_alive
 from ssam.jobs.queue import Forecast
+from ssam.jobs.sweep_client import SweepClient
 from ssam.spec import RaceSpec
 from ssam.spec.analysis import AnalysisSpec
 from ssam.spec.class_code import class_code as parse_code
@@ -42,12 +43,13 @@ class Submitted:
 class Client:
     """Queues races and steers them. Everything goes through the store: the runner may be restarted at any time.
 
-    ``limits`` are the server's. Raises ValueError, one line, for a bad limit in the environment.
+    ``limits`` are the server's; ``sweeps`` makes and steers sweeps. Raises ValueError, one line, for a bad limit in the environment.
     """
 
     def __init__(self, store: Store) -> None:
         self.store = store
         self.limits = read_limits()
+        self.sweeps = SweepClient(store, self.ensure_runner)
         self._outlook = Outlook(store, self.limits)
         self._starting = threading.Lock()  # held while a runner is started in the background
 
@@ -99,7 +101,7 @@ class Client:
             same = {spec.model_copy(update={"seed": seed}).digest for seed in taken}
             spec = spec.model_copy(update={"seed": next(seed for seed in count() if seed not in taken)})
         for job in jobs:
-            own = (job.owner, job.exclusive, job.want) == (person.owner, exclusive, "run")
+            own = (job.owner, job.exclusive, job.want, job.sweep) == (person.owner, exclusive, "run", None)
             if own and job.digest in same and code in (None, job.class_code):
                 return Submitted(job.id, reused=True)
         twin = None if again else self.store.twin(spec, code)
@@ -166,7 +168,7 @@ class Client:
         return not self._outlook.starts_at_once(newest)
 
     def _check_room(self, jobs: Sequence[Job], person: Person) -> None:
-        queued = [job for job in jobs if job.state == "queued"]
+        queued = [job for job in jobs if job.state == "queued" and not job.sweep]
         own = sum(job.owner == person.owner for job in queued)
         if own >= self.limits.owner_queued:
             raise ValueError(

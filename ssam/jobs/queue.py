@@ -52,7 +52,8 @@ def pick(
     """The fair next start, None where nothing may start now.
 
     The turn goes to the owner with the fewest races running, of those to the least recently served, of those to the oldest
-    race. Of each owner with fewer than ``owner_running`` races running it is the oldest that has a slot free. An exclusive
+    race. Of each owner with fewer than ``owner_running`` races running it is the oldest that has a slot free. Races of sweeps come
+    after all others, and do not count where somebody's other races are counted. An exclusive
     race needs no free slot to have the turn: nothing starts then until the machine is empty, and nothing starts beside it.
     """
     if any(job.exclusive for job in running):
@@ -60,23 +61,23 @@ def pick(
     free = Counter(slots) - Counter(job.slot for job in running if job.slot)
     if not free and not any(job.exclusive for job in queued):
         return None
-    count = Counter(job.owner for job in running)
+    both = {sweep: Counter(job.owner for job in running if sweep or not job.sweep) for sweep in (True, False)}
     by_device = {device: suiting(device, slots) for device in {job.device for job in queued}}
     turns: dict[str, Turn] = {}
-    for job in queued:
-        if job.owner not in turns and count[job.owner] < owner_running:
+    for job in sorted(queued, key=lambda job: bool(job.sweep)):
+        if job.owner not in turns and both[bool(job.sweep)][job.owner] < owner_running:
             allowed = by_device[job.device]
             slot = next((slot for slot in allowed if free[slot]), None)
             if slot or (job.exclusive and allowed):
                 turns[job.owner] = Turn(job, slot or allowed[0])
     if not turns:
         return None
-    turn = min(turns.values(), key=lambda turn: _rank(turn.job, count, served))
+    turn = min(turns.values(), key=lambda turn: _rank(turn.job, both[bool(turn.job.sweep)], served))
     return None if turn.job.exclusive and running else turn
 
 
-def _rank(job: Job, running: Mapping[str, int], served: Mapping[str, float]) -> tuple[int, float, float]:
-    return running[job.owner], served.get(job.owner, -math.inf), job.created
+def _rank(job: Job, running: Mapping[str, int], served: Mapping[str, float]) -> tuple[bool, int, float, float]:
+    return bool(job.sweep), running[job.owner], served.get(job.owner, -math.inf), job.created
 
 
 def starting(

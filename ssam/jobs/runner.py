@@ -22,6 +22,7 @@ from ssam.jobs.limits import Limits, read_limits
 from ssam.jobs.machine import DeviceInfo, Machine, describe, read_machine, torch_devices, write_json, write_machine
 from ssam.jobs.patience import log, trouble
 from ssam.jobs.ray_engine import chosen_engine
+from ssam.jobs.sweeper import Sweeper
 from ssam.jobs.workers import Worker, Workshop
 from ssam.spec.host import cores
 from ssam.store import Job, Store
@@ -30,6 +31,8 @@ from ssam.store.views import ALIVE
 LOOK_SECONDS = 0.04  # how often the queue is read
 DISK_SECONDS = 60.0  # how often the disk is looked at
 FULL_DISK_SECONDS = 2.0  # the same while races wait for room
+SWEEP_SECONDS = 0.15  # how often the sweeps are looked at
+IDLE_SWEEP_SECONDS = 0.5  # the same while there is none
 RETRY_SECONDS = 1.0  # after the database could not be reached
 HANDOVER_SECONDS = 2.0  # a runner that is leaving still holds the lock for a moment
 LATE_SECONDS = 10.0  # after its time a race that has not stopped by itself is told to
@@ -75,7 +78,7 @@ class Runner:
         me = {"pid": os.getpid(), "started": processes.start_time(os.getpid()), "since": time.time()}
         write_json(runner_file(self._store.home), me)
         self._workshop = Workshop(self._preload)
-        for task in (self._warm_up, self._mind_the_disk):
+        for task in (self._warm_up, self._mind_the_disk, self._drive_sweeps):
             threading.Thread(target=task, daemon=True).start()
         while not self._leaving:
             try:
@@ -112,6 +115,19 @@ class Runner:
             except (OSError, DBAPIError) as error:
                 log(f"looking after the disk: {error}")
             time.sleep(FULL_DISK_SECONDS if self._disk is None or self._disk.waits else DISK_SECONDS)
+
+    def _drive_sweeps(self) -> None:
+        sweeper = Sweeper(
+            self._store, self._limits, lambda: self._machine.slots if self._machine else self._limits.slots
+        )
+        while True:
+            try:
+                some = sweeper.look()
+            except (OSError, DBAPIError) as error:
+                log(f"driving the sweeps: {error}")
+                time.sleep(RETRY_SECONDS)
+            else:
+                time.sleep(SWEEP_SECONDS if some else IDLE_SWEEP_SECONDS)
 
     def _look(self) -> None:
         """One round: who has ended, who must be killed, who is next."""

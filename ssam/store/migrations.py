@@ -7,6 +7,7 @@ they were then and take nothing from schema.py. A column that is added is nullab
 from collections.abc import Callable
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     Connection,
@@ -107,6 +108,41 @@ def _labels(connection: Connection) -> None:
     labels.create(connection)
 
 
+def _sweeps(connection: Connection) -> None:
+    _add_columns(connection, "runs", Column("sweep", String(40)))
+    connection.execute(text("CREATE INDEX ix_runs_sweep ON runs (sweep)"))
+    tables = MetaData()
+    Table(
+        "sweeps",
+        tables,
+        Column("id", String(40), primary_key=True),
+        Column("request_id", String(200), nullable=False, unique=True),
+        Column("owner", String(200), nullable=False, index=True),
+        Column("spec", Text, nullable=False),
+        Column("state", String(20), nullable=False, index=True),
+        Column("created", Double, nullable=False),
+        Column("ended", Double),
+        Column("place", Text, nullable=False),
+        Column("message", Text, nullable=False),
+        Column("importance", Text),
+    )
+    Table(
+        "trials",
+        tables,
+        Column("sweep", ForeignKey("sweeps.id", ondelete="CASCADE"), primary_key=True),
+        Column("number", Integer, primary_key=True),
+        Column("seed", BigInteger, primary_key=True),
+        Column("fresh", Boolean, nullable=False),
+        Column("values", Text, nullable=False),
+        Column("run", String(40)),
+        Column("state", String(20), nullable=False),
+        Column("score", Double),
+        Column("cost", Double),
+        Column("message", Text, nullable=False),
+    )
+    tables.create_all(connection, checkfirst=False)
+
+
 def _add_columns(connection: Connection, table: str, *columns: Column) -> None:
     """In the database's own words, so that the column is just what a new database has."""
     for column in columns:
@@ -114,4 +150,9 @@ def _add_columns(connection: Connection, table: str, *columns: Column) -> None:
         connection.execute(text(f"ALTER TABLE {table} ADD COLUMN {words}"))
 
 
-STEPS: dict[int, Callable[[Connection], None]] = {1: _queue_owners_and_analyses, 2: _class_codes, 3: _labels}
+STEPS: dict[int, Callable[[Connection], None]] = {
+    1: _queue_owners_and_analyses,
+    2: _class_codes,
+    3: _labels,
+    4: _sweeps,
+}

@@ -5,6 +5,7 @@ that diverged says so in ``lanes.state``.
 """
 
 import math
+import secrets
 from typing import Any
 
 from sqlalchemy import (
@@ -32,7 +33,7 @@ from sqlalchemy import (
 from ssam.spec.events import PHASES
 from ssam.store.views import CURVES
 
-SCHEMA_VERSION = 4  # a change of the tables needs a step in migrations.py
+SCHEMA_VERSION = 5  # a change of the tables needs a step in migrations.py
 BIN_WIDTHS = (8, 64, 512, 4096)  # steps are also kept as means over so many, for curves that read fast at any length
 
 
@@ -43,6 +44,13 @@ def finite(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: finite(item) for key, item in value.items()}
     return [finite(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def new_id() -> str:
+    """A name that cannot be guessed, and that a command line does not take for a flag."""
+    while (name := secrets.token_urlsafe(16)).startswith("-"):
+        pass
+    return name
 
 
 class PlainText(TypeDecorator):
@@ -92,6 +100,7 @@ runs = Table(
     Column("analysis", Text),
     Column("done", Double),  # share of an analysis, 0–1
     Column("class_code", String(12), index=True),  # whose wall the race is on
+    Column("sweep", String(40), index=True),  # that the race is a trial of
     Index("ix_runs_owner_started", "owner", "started"),
 )
 
@@ -112,6 +121,37 @@ labels = Table(  # a row where somebody has written something on a race, or has 
     Column("tags", PlainText, nullable=False),  # with a space between two
     Column("note", PlainText, nullable=False),
     Column("deleted", Double),  # since when it waits to be really deleted
+)
+
+
+sweeps = Table(
+    "sweeps",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("request_id", String(200), nullable=False, unique=True),
+    Column("owner", String(200), nullable=False, index=True),
+    Column("spec", Text, nullable=False),
+    Column("state", String(20), nullable=False, index=True),
+    Column("created", Double, nullable=False),
+    Column("ended", Double),
+    Column("place", Text, nullable=False),  # host and home folder of the one runner that drives it
+    Column("message", PlainText, nullable=False),
+    Column("importance", Text),
+)
+
+trials = Table(  # one race of a sweep, before it has a run until after that has been deleted
+    "trials",
+    metadata,
+    Column("sweep", ForeignKey("sweeps.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True),  # of its settings, from 0; -1 are those that the sweep began with
+    Column("seed", BigInteger, primary_key=True),
+    Column("fresh", Boolean, nullable=False),
+    Column("values", Text, nullable=False),
+    Column("run", String(40)),
+    Column("state", String(20), nullable=False),
+    Column("score", Double),
+    Column("cost", Double),
+    Column("message", PlainText, nullable=False),
 )
 
 

@@ -3,7 +3,6 @@
 import math
 import os
 import platform
-import secrets
 import shutil
 import time
 from collections.abc import Sequence
@@ -28,10 +27,11 @@ from ssam.spec import RaceSpec
 from ssam.spec.analysis import AnalysisSpec, Found, Moment
 from ssam.spec.estimate import Rate
 from ssam.spec.host import default_home
-from ssam.store import analyses, classes, images, labels, listing, reader, search, step_rows
+from ssam.store import analyses, classes, comparing, images, labels, listing, reader, search, step_rows
 from ssam.store.database import default_url, open_database
 from ssam.store.labels import KEPT, Labels
-from ssam.store.schema import owners, runs
+from ssam.store.schema import new_id, owners, runs
+from ssam.store.sweeps import Sweeps
 from ssam.store.views import ALIVE, ENDED, RESUMABLE, ClassRace, Heatmap, LaneCourse, Run, State, Want, Window
 from ssam.store.writer import Writer
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Job:
     """A queued or living run as the runner sees it; ``pid`` and ``pid_started`` name the race process, ``digest`` the
-    specification, ``class_code`` the class whose wall it is on."""
+    specification, ``class_code`` the class whose wall it is on, ``sweep`` the one that it is a trial of."""
 
     id: str
     owner: str
@@ -58,6 +58,7 @@ class Job:
     slot: str | None
     attempts: int
     class_code: str | None = None
+    sweep: str | None = None
 
 
 LOG_TAIL_BYTES = 20_000  # of a log are looked at
@@ -80,7 +81,7 @@ class Store:
         url: SQLite or PostgreSQL as a SQLAlchemy URL; default ``SSAM_DATABASE_URL``, else SQLite (WAL) in the home folder.
 
     Creates what is missing and upgrades a database of an earlier version; raises ValueError, one line, for one of a later
-    version or one that cannot be opened. ``place`` is the host and the home folder: what a run that is alive keeps as the
+    version or one that cannot be opened. ``sweeps`` are its sweeps. ``place`` is the host and the home folder: what a run that is alive keeps as the
     place of its process. Safe to use from threads and from any number of processes; make a new one after a fork.
     """
 
@@ -93,6 +94,7 @@ class Store:
         _refuse_emptied(self.home)
         self._engine = open_database(self.url)
         self._known = search.Known()
+        self.sweeps = Sweeps(self._engine, self.place)
 
     @property
     def image_root(self) -> Path:
@@ -114,13 +116,15 @@ class Store:
         owner: str = "",
         exclusive: bool = False,
         class_code: str | None = None,
+        sweep: str | None = None,
     ) -> str:
         """Queues a race and returns its id, which cannot be guessed. The same ``request_id`` again makes no second
         race: it returns the id of the first."""
-        return self._create(spec, request_id, owner, exclusive, {"digest": spec.digest, "class_code": class_code})
+        about = {"digest": spec.digest, "class_code": class_code, "sweep": sweep}
+        return self._create(spec, request_id, owner, exclusive, about)
 
     def _create(self, spec: RaceSpec, request_id: str, owner: str, exclusive: bool, about: dict[str, Any]) -> str:
-        run_id = secrets.token_urlsafe(16)
+        run_id = new_id()
         row: dict[str, Any] = {"id": run_id, "request_id": request_id, "owner": owner, "spec": spec.model_dump_json()}
         row |= {"device": spec.device, "exclusive": exclusive, **about}
         row |= {"created": time.time(), "state": "queued", "want": "run"}
@@ -348,6 +352,16 @@ class Store:
         with self._engine.connect() as connection:
             return reader.window(connection, run_id, points)
 
+    def records(self, run_ids: Sequence[str]) -> list[comparing.RaceRecord]:
+        """Several races with the courses of their lanes and what was measured on them; those that do not exist are left out."""
+        with self._engine.connect() as connection:
+            return comparing.records(connection, run_ids)
+
+    def siblings(self, spec: RaceSpec, owner: str) -> list[Run]:
+        """An owner's races with these settings whatever the seed, by seed."""
+        with self._engine.connect() as connection:
+            return comparing.siblings(connection, spec, owner)
+
     def heatmap(self, run_id: str, lane: str, layer: str, step: int | None = None) -> Heatmap | None:
         """One layer's mask as it was made at ``step`` (default: the newest); None where there is none."""
         with self._engine.connect() as connection:
@@ -431,8 +445,8 @@ class Store:
         from pandas import DataFrame
 
         with self._engine.connect() as connection:
-            rows = step_rows.read(connection, run_id)
-        return None if rows is None else DataFrame(rows, columns=step_rows.COLUMNS)
+            columns = step_rows.read(connection, run_id)
+        return None if columns is None else DataFrame(columns)
 
     def rate(self, device: str, model: str | None = None, shared: bool = False) -> Rate:
         """The speed of recent races on this machine and device (``auto``: those that left the choice to the engine), of this

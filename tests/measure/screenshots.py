@@ -49,7 +49,7 @@ def shots(run_id: str) -> list[Shot]:
         Shot("race-wide", race, live, width=1920, whole=True),
         Shot("lessons", "/lessons?lesson=noisy-labels&step=reveal", "h2", wait=5),
         Shot("surface", "/surface", "canvas", wait=5),
-        Shot("anatomy", "/anatomy", "canvas", wait=5),
+        Shot("anatomy", "/anatomy?phase=second", "canvas", wait=5),
         Shot("methods", "/methods?method=ssam-f", ".katex", wait=3),
         Shot("wall", f"/wall?class={CLASS}", ".js-plotly-plot", wait=4),
         Shot("masks", f"/masks?run={run_id}", "canvas", wait=4),

@@ -1,0 +1,213 @@
+"""The form of a sweep: controls ↔ SweepSpec ↔ address. Keys of the session state begin with ``sweep_``."""
+
+import math
+
+import streamlit as st
+
+from app import address, classroom, links, texts
+from ssam.spec import METHODS, LaneSpec, RaceSpec
+from ssam.spec.race import SETTINGS
+from ssam.spec.sweep import LANE_FIELD, SweepSpec, Value, Vary, parse_sweep
+
+PAGE = "sweeps"
+GRID, TPE = "grid", "tpe"
+METHOD_TITLES = {GRID: "Grid: every combination", TPE: "Search: Optuna's TPE"}
+PRUNINGS = {"none": "none", "median": "median", "hyperband": "hyperband"}
+COSTS = {"": "accuracy", "gradients": "accuracy and gradients", "seconds": "accuracy and seconds"}
+FIGURES = {
+    "map": "Map",
+    "parallel": "All settings",
+    "slice": "One by one",
+    "importance": "Importance",
+    "timeline": "Timeline",
+    "front": "Trade-off",
+}
+DEFAULTS: dict[str, object] = {
+    "lane": None,
+    "method": TPE,
+    "fields": None,
+    "pruning": "none",
+    "cost": "",
+    "seeds": 1,
+    "races": 24,
+    "minutes": None,
+    "gradients": None,
+}
+NUMBERS = ("seeds", "races", "minutes", "gradients")
+
+# What is offered to vary, with something to begin with: on a grid, and for a search.
+OFFERED = {
+    "rho": ("0.05, 0.1, 0.2, 0.4, 0.8", "0.02..1:log"),
+    "sparsity": ("0.5, 0.8, 0.9, 0.95", "0.5..0.98"),
+    "norm": ("full, masked", "full, masked"),
+    "region": ("all, early, late", "all, early, late"),
+    "granularity": ("weight, tensor, block", "weight, tensor, block"),
+    "score": ("fisher, magnitude, random", "fisher, magnitude, random"),
+    "direction": ("gradient, momentum, last", "gradient, momentum, last"),
+    "ascent_batch": ("16, 32, 64", "8..128:log"),
+    "ascent_interval": ("1, 2, 4", "1..8:log"),
+    "lr": ("0.02, 0.05, 0.1, 0.2", "0.01..0.5:log"),
+    "batch_size": ("64, 128, 256", "32..512:log"),
+    "momentum": ("0, 0.9, 0.95", "0.5..0.98"),
+    "weight_decay": ("0, 0.0005, 0.005", "0.00001..0.01:log"),
+    "epochs": ("5, 10, 15", "3..20"),
+    "mask_interval": ("1, 2, 5", "1..10"),
+    "fisher_samples": ("64, 128, 512", "32..1024:log"),
+    "augment": ("none, flip, crop-flip", "none, flip, crop-flip"),
+}
+
+
+def race() -> RaceSpec:
+    """The race that the reader has on the race page, or comes with by an address."""
+    if (kept := st.session_state.get("sweep_base")) is not None:
+        known: RaceSpec = kept
+        return known
+    return links.read_settings({})
+
+
+def fields(lane: LaneSpec) -> list[str]:
+    """What can be varied in races of that one lane."""
+    method = METHODS[lane.method]
+    own = {"norm", "region", "direction", "ascent_batch", "ascent_interval", "rho"} if method.perturbs else set()
+    own |= {"sparsity"} if method.sparse else set()
+    own |= {"granularity"} if lane.method in ("ssam", "ssam-f") else set()
+    own |= {"score"} if lane.method == "ssam" else set()
+    own -= {"direction"} if lane.method == "ssam-d" else set()
+    return [f"lane1.{name}" if name in SETTINGS else name for name in OFFERED if name not in SETTINGS or name in own]
+
+
+def title(field: str) -> str:
+    """
+    >>> title("lane2.rho"), title("lr")
+    ('Rho of lane 2', 'Learning rate')
+    """
+    match = LANE_FIELD.fullmatch(field)
+    setting = match[2] if match else field
+    of = f" of lane {match[1]}" if match and match[1] != "1" else ""
+    return texts.LABELS.get(setting, setting.capitalize()) + of
+
+
+def said(field: str, value: Value) -> str:
+    """A setting's value as the page shows it.
+
+    >>> said("lane1.sparsity", 0.8), said("rho", 0.05), said("train_size", None)
+    ('80 %', '0.05', 'none')
+    """
+    if value is None:
+        return "none"
+    if isinstance(value, str):
+        return value
+    return f"{100 * value:.3g} %" if field.endswith(("sparsity", "label_noise")) else f"{value:.3g}"
+
+
+def lane_of(base: RaceSpec) -> int:
+    """The lane that is offered first: Sparse SAM, else any that perturbs."""
+    order = {"ssam-f": 0, "ssam": 1, "ssam-d": 2, "sam": 3}
+    return min(range(len(base.lanes)), key=lambda place: order.get(base.lanes[place].method, 9))
+
+
+def first_fields(lane: LaneSpec) -> list[str]:
+    offered = fields(lane)
+    return [name for name in ("lane1.rho", "lane1.sparsity") if name in offered] or ["lr"]
+
+
+def begun(field: str, method: str) -> str:
+    """What a setting's box begins with."""
+    return OFFERED.get(field.rpartition(".")[2], ("", ""))[method == TPE]
+
+
+# The controls
+
+
+def go() -> str:
+    """Sets the controls to the address where it says anything; returns one line about what was not understood."""
+    for name, value in DEFAULTS.items():
+        st.session_state.setdefault(f"sweep_{name}", value)
+    asked = links.split(dict(st.query_params))[1]
+    problem = ""
+    st.session_state["sweep_shown"] = asked.pop("sweep", st.session_state.get("sweep_shown"))
+    if (figure := asked.pop("figure", None)) in FIGURES:
+        st.session_state["sweep_figure"] = figure
+    form = {name: asked.pop(name) for name in ("vary", *DEFAULTS) if name in asked and name != "fields"}
+    left = {name: value for name, value in links.split(address.left())[1].items() if name != "run"}
+    try:
+        st.session_state["sweep_base"] = links.read_settings(asked or left)
+        _fill(form)
+    except ValueError as error:
+        problem = f"In the address: {error}."
+        st.session_state["sweep_base"] = links.read_settings({})
+        _fill({})
+    return problem
+
+
+def _fill(form: dict[str, str]) -> None:
+    base, method = race(), form.get("method", st.session_state["sweep_method"])
+    place = form.get("lane", st.session_state["sweep_lane"])
+    if str(place) not in {str(number) for number in range(len(base.lanes))}:
+        place = lane_of(base)
+    st.session_state["sweep_lane"] = int(str(place))
+    for name, choices in (("method", METHOD_TITLES), ("pruning", PRUNINGS), ("cost", COSTS)):
+        if name in form:
+            if form[name] not in choices:
+                raise ValueError(f"{name} {form[name][:40]!r} must be one of {', '.join(choices)}")
+            st.session_state[f"sweep_{name}"] = form[name]
+    for name in NUMBERS:
+        if name in form:
+            text = form[name]
+            if text != "none" and not (text.replace(".", "", 1).isdecimal() and len(text) < 16):
+                raise ValueError(f"{name} {text[:40]!r} must be a number")
+            number = None if text == "none" else float(text) if name == "minutes" else int(float(text))
+            st.session_state[f"sweep_{name}"] = number
+    if "vary" in form:
+        varied = [Vary.parse(text) for text in form["vary"].split(";")[:7]]
+        st.session_state["sweep_fields"] = [vary.field for vary in varied]
+        for vary in varied:
+            st.session_state[f"sweep_vary_{vary.field}_{method}"] = str(vary).partition("=")[2]
+
+
+def write(spec: SweepSpec | None) -> None:
+    """Puts the form, what it is about and what is shown into the address."""
+    words = {}
+    if spec is not None:
+        words = address.of(race())
+        words["lane"] = str(st.session_state["sweep_lane"])
+        words["vary"] = ";".join(str(vary) for vary in spec.vary)
+        for name in ("method", "pruning", "cost", *NUMBERS):
+            value = st.session_state[f"sweep_{name}"]
+            if value != DEFAULTS[name]:
+                words[name] = "none" if value is None else f"{value}"
+    if shown := st.session_state.get("sweep_shown"):
+        words["sweep"] = shown
+    if (figure := st.session_state.get("sweep_figure")) not in (None, "map"):
+        words["figure"] = figure
+    address.put(words | classroom.words(), PAGE)
+
+
+def read() -> SweepSpec:
+    """What the controls show. Raises ValueError with one line where that is no sweep."""
+    base, state = race(), st.session_state
+    lane = base.lanes[state["sweep_lane"]]
+    method = state["sweep_method"]
+    chosen = state["sweep_fields"] if state["sweep_fields"] is not None else first_fields(lane)
+    if not chosen:
+        raise ValueError("Choose at least one setting to vary.")
+    vary = [f"{field}={state.get(f'sweep_vary_{field}_{method}') or begun(field, method)}" for field in chosen]
+    numbers = {name: state[f"sweep_{name}"] for name in NUMBERS if state[f"sweep_{name}"] is not None}
+    values: dict[str, object] = {"base": base.model_copy(update={"lanes": (lane,)}), "vary": vary, "method": method}
+    values |= {"pruning": state["sweep_pruning"], "cost": state["sweep_cost"] or None, **numbers}
+    try:
+        return parse_sweep(values)
+    except ValueError as error:
+        raise ValueError(texts.labelled(str(error))) from None
+
+
+def describe(spec: SweepSpec) -> str:
+    """What a sweep varies, in one line.
+
+    >>> describe(parse_sweep({"base": RaceSpec(lanes="ssam-f"), "vary": ["rho=0.1,0.2"]}))
+    'SSAM-F: rho · grid of 2'
+    """
+    names = ", ".join(title(vary.field).lower() for vary in spec.vary)
+    how = f"grid of {math.prod(len(vary.grid) for vary in spec.vary)}" if spec.method == GRID else "search"
+    seeds = f", {spec.seeds} seeds each" if spec.seeds > 1 else ""
+    return f"{METHODS[spec.scored_lane.method].title}: {names} · {how}{seeds}"

@@ -1,0 +1,162 @@
+"""What a new sweep is asked for: which lane, what varies and how, what counts, and when it is enough."""
+
+import secrets
+
+import streamlit as st
+
+from app import identity, start, sweep, texts, theme
+from app.server import Lab
+from ssam.spec.estimate import estimate_seconds
+from ssam.spec.sweep import MAX_FIELDS, SweepSpec
+
+NARROW = 130  # pixels
+HELP = {
+    "vary": "Values with commas between: `0.1, 0.2, 0.4`. Or a range: `0.02..1`, with `:log` for a logarithmic scale.",
+    "method": "A grid races every combination. The search asks for settings like those that did well: fewer races, more settings.",
+    "pruning": (
+        "Stops a race that falls behind. Median: behind half of those that came to an end. Hyperband: only the best third goes on, "
+        "again and again. What starts slowly may be lost."
+    ),
+    "cost": "With a cost there is no single best: the figure *Trade-off* shows what no other setting beats in both.",
+    "seeds": "Races of each combination, with one seed each. The score is their mean.",
+    "minutes": "Minutes of training of all its races together. Empty: no limit.",
+    "gradients": "Forward+backward passes of all its races together. Empty: no limit.",
+    "races": "Empty: no limit; a grid ends by itself.",
+}
+
+
+def form(lab: Lab) -> SweepSpec | None:
+    """Draws it, and the button; returns what it says, None where that is no sweep."""
+    base = sweep.race()
+    st.caption(f"The race: {start.describe(base)}. It is the one on the race page; change it there.")
+    with st.container(horizontal=True, gap="small", vertical_alignment="bottom"):
+        titles = theme.lane_titles(base)
+        st.selectbox(
+            "Lane",
+            range(len(base.lanes)),
+            key="sweep_lane",
+            width=170,
+            format_func=lambda place: titles[place] if place < len(titles) else "",
+            on_change=_other_lane,
+            help="The method that is raced, alone. What counts is its test accuracy at the end.",
+            persist_state="session",
+        )
+        _choice("How", sweep.METHOD_TITLES, "method", 230)
+        offered = sweep.fields(base.lanes[st.session_state["sweep_lane"]])
+        if st.session_state["sweep_fields"] is None:
+            st.session_state["sweep_fields"] = sweep.first_fields(base.lanes[st.session_state["sweep_lane"]])
+        extra = [field for field in st.session_state["sweep_fields"] if field not in offered]
+        st.multiselect(
+            "Vary",
+            [*offered, *extra],
+            key="sweep_fields",
+            format_func=sweep.title,
+            max_selections=MAX_FIELDS,
+            width=380,
+            persist_state="session",
+        )
+    method = st.session_state["sweep_method"]
+    with st.container(horizontal=True, gap="small", key="sweep_vary"):
+        for field in st.session_state["sweep_fields"]:
+            key = f"sweep_vary_{field}_{method}"
+            st.session_state.setdefault(key, sweep.begun(field, method))
+            st.text_input(
+                sweep.title(field), key=key, max_chars=200, width=230, help=HELP["vary"], persist_state="session"
+            )
+    with st.container(horizontal=True, gap="small", vertical_alignment="bottom"):
+        _number("Races", "races", 1)
+        _number("Minutes", "minutes", 1.0)
+        _number("Gradients", "gradients", 10_000)
+        _number("Seeds each", "seeds", 1)
+        _choice("What counts", sweep.COSTS, "cost", 220)
+        _choice("Pruning", sweep.PRUNINGS, "pruning", 130)
+    return _button(lab)
+
+
+def _button(lab: Lab) -> SweepSpec | None:
+    spec, problem = None, ""
+    try:
+        spec = sweep.read()
+    except ValueError as error:
+        problem = str(error)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.button(
+            "Start sweep",
+            key="start_sweep",
+            type="primary",
+            icon=":material/play_arrow:",
+            disabled=spec is None,
+            on_click=_start,
+            args=(lab,),
+        )
+        if spec is None:
+            st.error(texts.plain(problem))
+        else:
+            st.caption(cost(lab, spec))
+    return spec
+
+
+def cost(lab: Lab, spec: SweepSpec) -> str:
+    """How many races, and how long they will take here."""
+    rate = lab.store.rate(spec.base.device, spec.base.model, shared=True)
+    machine = lab.client.machine()
+    slots = min(machine.slots if machine else lab.client.limits.slots, lab.client.limits.owner_running)
+    one = estimate_seconds(spec.base, rate, lab.store.image_sizes(spec.base.data) if spec.base.data else None)
+    races = spec.most_races
+    at_once = f", {slots} at once" if slots > 1 else ""
+    if spec.minutes and (races == 1000 or races * one > 60 * spec.minutes):
+        return f"Until {spec.minutes:g} minutes have been trained{at_once}. A race takes about {texts.duration(one)}."
+    if races == 1000 and spec.gradients:
+        return (
+            f"Until {spec.gradients:,} gradients have been computed{at_once}. A race takes about {texts.duration(one)}."
+        )
+    guess = "" if rate.measured else ", a first guess"
+    pruned = ", less where it is pruned" if spec.pruning != "none" else ""
+    return f"{races} race{'s' * (races > 1)}{at_once}: about {texts.duration(races * one / slots)} here{guess}{pruned}."
+
+
+def _start(lab: Lab) -> None:
+    """Begins the sweep that the controls show; one, however often the button is pressed."""
+    request = st.session_state.setdefault("sweep_request", secrets.token_urlsafe(16))
+    try:
+        st.session_state["sweep_shown"] = lab.client.sweeps.start(sweep.read(), request, identity.person(lab))
+    except (ValueError, RuntimeError) as error:
+        st.session_state["sweep_notice"] = f"Not started: {error}."
+        return
+    st.session_state["sweep_request"] = secrets.token_urlsafe(16)
+    st.session_state["sweep_notice"] = ""
+    st.session_state["sweep_pick"] = st.session_state["sweep_shown"]
+
+
+def _other_lane() -> None:
+    """What the new lane does not have is no longer varied."""
+    lane = sweep.race().lanes[st.session_state["sweep_lane"]]
+    kept = [field for field in st.session_state["sweep_fields"] or [] if field in sweep.fields(lane)]
+    st.session_state["sweep_fields"] = kept or sweep.first_fields(lane)
+
+
+def _choice(label: str, choices: dict[str, str], name: str, width: int) -> None:
+    st.selectbox(
+        label,
+        list(choices),
+        key=f"sweep_{name}",
+        format_func=choices.__getitem__,
+        width=width,
+        help=HELP[name],
+        persist_state="session",
+    )
+
+
+def _number(label: str, name: str, step: float) -> None:
+    st.number_input(
+        label,
+        value=None,
+        min_value=type(step)(1) if name == "seeds" else None,
+        step=step,
+        format="%g" if isinstance(step, float) else None,
+        key=f"sweep_{name}",
+        width=NARROW,
+        placeholder="no limit" if name != "seeds" else None,
+        help=HELP[name],
+        persist_state="session",
+    )

@@ -1,0 +1,218 @@
+"""One sweep on its page: how far it is, its buttons, the best settings and what fresh seeds say of them, its figures."""
+
+import time
+from collections.abc import Callable, Sequence
+
+import streamlit as st
+
+from app import identity, links, sweep, sweep_charts, sweep_texts, texts
+from app.links import Link
+from app.server import Lab
+from app.sweep_charts import Shown
+from app.sweep_parts import CONFIG
+from ssam.store import Person, Sweep, Trial
+from ssam.store.scores import Point, fresh, points, ranked
+from ssam.store.sweeps import STANDARD
+
+PACE = 0.8  # seconds between two looks at one that is under way
+FRESH = 5  # seeds that are offered
+COLUMNS = 3  # charts side by side
+
+
+def pace(found: Sweep, trials: Sequence[Trial]) -> float | None:
+    """How often it is looked at; None where it does not change by itself."""
+    return PACE if found.state == "running" or any(trial.state == "open" for trial in trials) else None
+
+
+def draw(lab: Lab, found: Sweep, trials: list[Trial], person: Person) -> None:
+    mine = person.teacher or person.owner == found.owner
+    _head(lab, found, trials, mine)
+    known = points(found.spec, trials)
+    st.markdown(sweep_texts.best(found, trials))
+    for told in fresh(trials):
+        (st.success if told.is_finding else st.info)(
+            sweep_texts.fresh(told), icon=":material/verified:" if told.is_finding else ":material/casino:"
+        )
+    if mine and ranked(found.spec, trials):
+        _fresh(lab, found)
+    _figure(found, known, trials)
+    _table(found, trials)
+
+
+def _head(lab: Lab, found: Sweep, trials: list[Trial], mine: bool) -> None:
+    steer = lab.client.sweeps
+    with st.container(key="sweep_head", horizontal=True, vertical_alignment="center", gap="small"):
+        st.markdown(f"**{sweep_texts.STATES[found.state]}**", width="content")
+        if mine and found.state == "running":
+            _button("Pause", "sweep_pause", "pause", lab, found, steer.pause)
+        if mine and found.state in ("paused", "stopped"):
+            _button("Resume", "sweep_resume", "play_arrow", lab, found, steer.resume)
+        if mine and found.state in ("running", "paused"):
+            _button("Stop", "sweep_stop", "stop", lab, found, steer.stop)
+        if mine:
+            with st.popover("Extend", key="sweep_extend", icon=":material/add:"):
+                _extend(lab, found)
+        if mine and pace(found, trials) is None and found.state != "paused":
+            with st.popover("Delete", key="sweep_delete", icon=":material/delete:"):
+                st.markdown("Forgets the sweep. Its races stay.")
+                _button("Delete it", "sweep_delete_now", "delete", lab, found, _delete(lab))
+    share, said = sweep_texts.progress(found, trials, lab.store.sweeps.spent(found.id))
+    rest = sweep_texts.left(found, trials, time.time())
+    st.progress(share, " · ".join(filter(None, [said, rest])))
+    if found.message:
+        st.error(texts.plain(found.message))
+    if refused := sorted({trial.message for trial in trials if trial.state in ("refused", "failed") and trial.message}):
+        st.caption(texts.plain(f"Without a score: {'; '.join(refused[:3])}."))
+
+
+def _button(label: str, key: str, icon: str, lab: Lab, found: Sweep, action: Callable[[str, Person], None]) -> None:
+    st.button(label, key=key, icon=f":material/{icon}:", on_click=_do, args=(lab, lambda who: action(found.id, who)))
+
+
+def _do(lab: Lab, action: Callable[[Person], None]) -> None:
+    """Who may not, or comes too late, is told so in one line."""
+    try:
+        action(identity.person(lab))
+    except (PermissionError, ValueError, RuntimeError) as error:
+        st.toast(f"Not done: {texts.plain(texts.labelled(str(error)))}.", icon=":material/block:")
+
+
+def _delete(lab: Lab) -> Callable[[str, Person], None]:
+    def delete(sweep_id: str, who: Person) -> None:
+        lab.client.sweeps.delete(sweep_id, who)
+        st.session_state["sweep_shown"] = st.session_state["sweep_pick"] = None
+
+    return delete
+
+
+def _extend(lab: Lab, found: Sweep) -> None:
+    """More of the budget that it has."""
+    has = [name for name in ("races", "minutes", "gradients") if getattr(found.spec, name) is not None]
+    if not has:
+        st.caption("This grid has no budget: it ends when every combination has been raced.")
+        return
+    with st.form(f"sweep_more_{found.id}", border=False):
+        for name in has:
+            step = 1.0 if name == "minutes" else 1 if name == "races" else 10_000
+            st.number_input(f"More {name}", value=None, min_value=0 * step, step=step, key=f"sweep_more_{name}")
+        st.form_submit_button("Extend", on_click=_more, args=(lab, found.id, has))
+
+
+def _more(lab: Lab, sweep_id: str, has: list[str]) -> None:
+    more = {name: st.session_state[f"sweep_more_{name}"] or 0 for name in has}
+    _do(lab, lambda who: lab.client.sweeps.extend(sweep_id, who, **more))
+
+
+def _fresh(lab: Lab, found: Sweep) -> None:
+    with st.container(key="sweep_fresh", horizontal=True, vertical_alignment="center", gap="small"):
+        st.markdown("Fresh seeds", width="content")
+        st.number_input(
+            "Fresh seeds",
+            2,
+            50,
+            FRESH,
+            key="sweep_fresh_seeds",
+            width=120,
+            label_visibility="collapsed",
+            persist_state="session",
+        )
+        st.button(
+            "Re-run the best",
+            key="sweep_fresh_now",
+            icon=":material/casino:",
+            help="With seeds that the search has not seen; beside it, on the same seeds, the settings that the sweep began with.",
+            on_click=lambda: _do(
+                lab, lambda who: lab.client.sweeps.fresh(found.id, who, int(st.session_state["sweep_fresh_seeds"]))
+            ),
+        )
+
+
+def _figure(found: Sweep, known: list[Point], trials: list[Trial]) -> None:
+    """The chosen figure; in words and as a table too."""
+    spec = found.spec
+    pair = sweep_charts.map_fields(spec)
+    offered = [
+        name
+        for name in sweep.FIGURES
+        if (name != "map" or pair) and (name != "front" or spec.cost) and (name != "importance" or len(spec.vary) > 1)
+    ]
+    if st.session_state.get("sweep_figure") not in offered:
+        st.session_state["sweep_figure"] = offered[0]
+    name = st.segmented_control(
+        "Figure",
+        offered,
+        key="sweep_figure",
+        required=True,
+        format_func=sweep.FIGURES.__getitem__,
+        label_visibility="collapsed",
+        persist_state="session",
+    )
+    if name == "map" and pair:
+        shown = [sweep_charts.heatmap(spec, known, *pair)]
+    elif name == "slice":
+        shown = sweep_charts.slices(spec, known)
+    elif name == "parallel":
+        shown = [sweep_charts.parallel(spec, known)]
+    elif name == "front":
+        shown = [sweep_charts.trade_off(spec, known)]
+    elif name == "timeline":
+        shown = [sweep_charts.timeline(trials, found.created, time.time())]
+    elif not found.importance:
+        st.caption(
+            "Not known yet: it takes at least six settings that have come to an end, and differ in their accuracy."
+        )
+        return
+    else:
+        shown = [sweep_charts.importance(spec, found.importance)]
+    _charts(str(name), shown)
+
+
+def _charts(name: str, shown: list[Shown]) -> None:
+    if not shown[0].figure["data"]:  # an empty chart says less
+        st.caption(shown[0].words)
+        return
+    wide = min(COLUMNS, len(shown))
+    columns = st.columns(wide, gap="small")
+    for place, one in enumerate(shown):
+        with columns[place % wide], st.container(key=f"sweep_chart_{name}_{place}"):
+            st.plotly_chart(one.figure, key=f"sweep_plot_{name}_{place}", config=CONFIG, alt=one.words)
+    st.caption(texts.plain(" ".join(one.words for one in shown)))
+    with st.expander("As a table" if len(shown) == 1 else "As tables", key=f"sweep_tables_{name}"):
+        for one in shown:
+            if one.rows:
+                st.table(one.rows, border="horizontal", hide_index=True)
+
+
+def _table(found: Sweep, trials: list[Trial]) -> None:
+    """Every race, with the way to it."""
+    with st.expander(f"All {len(trials)} races", key="sweep_trials"):
+        here = links.build(Link(), st.context.url or "")
+        st.dataframe(
+            [
+                {
+                    **{sweep.title(field): sweep.said(field, value) for field, value in trial.values.items()},
+                    "Seed": trial.seed,
+                    "Part": "search"
+                    if not trial.fresh
+                    else "fresh, as begun"
+                    if trial.number == STANDARD
+                    else "fresh, best",
+                    "State": sweep_charts.STATE_TITLES[trial.state],
+                    "Accuracy": None if trial.score is None else 100 * trial.score,
+                    "Race": f"{here}?run={trial.run}" if trial.run else None,
+                }
+                for trial in trials
+            ],
+            hide_index=True,
+            placeholder="–",
+            column_config={
+                "Accuracy": st.column_config.NumberColumn(format="%.2f %%"),
+                "Race": st.column_config.LinkColumn(display_text="Open"),
+            },
+        )
+
+
+def labels(found: Sequence[Sweep]) -> dict[str, str]:
+    """What each is about, with its state; with its id where two would read the same."""
+    said = {one.id: f"{sweep.describe(one.spec)} · {sweep_texts.STATES[one.state].lower()}" for one in found}
+    return {one: f"{text} · {one[:6]}" if list(said.values()).count(text) > 1 else text for one, text in said.items()}

@@ -1,0 +1,117 @@
+"""What the sweeps page says. Nothing is called a finding before fresh seeds bear it out."""
+
+import statistics
+from collections import Counter
+from collections.abc import Sequence
+
+from app import texts
+from app.sweep_charts import STATE_TITLES, percent, settings
+from ssam.spec.paired import FEWEST
+from ssam.store import Sweep, Trial
+from ssam.store.scores import Fresh, points, ranked
+from ssam.store.sweeps import Spent
+
+EMPTY = "A sweep races one method again and again with other settings, in the background: races that somebody starts by hand go first."
+STATES = {"running": "Running", "paused": "Paused", "stopped": "Stopped", "finished": "Finished"}
+SEEING = """
+- **Every trial is an ordinary race** of yours, to be opened, compared and taken away; on the page *Runs* they have the sweep's tag.
+- **The score** is the test accuracy of the lane at the end of the race, on all test images; with several seeds their mean.
+- **The best of many is too good.** Of 24 settings that are all alike, one comes out on top by luck, and its score is high *because* it was
+  chosen for it. That is the winner's curse. So the best settings are raced again with seeds that the search has not seen, beside the settings
+  that the sweep began with, on the same seeds. Only that counts: the app speaks of a finding where the 95 % interval of the paired difference
+  (Student's t) is above zero.
+- **Decide on the number of fresh seeds before.** Who adds seeds until the interval is above zero finds something too often.
+- **Search** is Optuna's tree-structured Parzen estimator; the first 8 settings are drawn at random. **Importance** is PED-ANOVA: how much
+  the settings of the better races differ from all that were tried. With few races it is a guess.
+- **Pruned** races were stopped early and have no score; a race that *diverged* counts as the worst there is.
+- **Seconds** as a cost are measured while races run side by side and disturb each other; gradients are counted and exact.
+"""
+
+
+def progress(sweep: Sweep, trials: Sequence[Trial], spent: Spent) -> tuple[float, str]:
+    """How far it is, 0–1, by the budget that is nearest to its end, and that in words."""
+    searched = [trial for trial in trials if not trial.fresh]
+    over = [trial for trial in searched if trial.state != "open"]
+    spec = sweep.spec
+    shares = [len(over) / spec.most_races]
+    if spec.minutes:
+        shares.append(spent.minutes / spec.minutes)
+    if spec.gradients:
+        shares.append(spent.gradients / spec.gradients)
+    count = Counter(STATE_TITLES[trial.state] for trial in over)
+    said = ", ".join(f"{number} {state}" for state, number in count.items() if state != "finished")
+    limited = f" of {spec.most_races}" if spec.races or spec.method == "grid" else ""
+    running = sum(trial.run_state in ("starting", "running") for trial in trials)
+    parts = [f"{len(over)}{limited} race{'s' * (len(over) != 1)}{f' ({said})' if said else ''}"]
+    parts += [f"{running} running now"] if running else []
+    if spec.minutes:
+        parts.append(f"{spent.minutes:.1f} of {spec.minutes:g} minutes trained")
+    if spec.gradients:
+        parts.append(f"{spent.gradients:,} of {spec.gradients:,} gradients")
+    share = 1.0 if sweep.state == "finished" else min(1.0, max(shares))
+    return share, " · ".join(parts)
+
+
+def left(sweep: Sweep, trials: Sequence[Trial], now: float) -> str:
+    """How long it will take, from how long the races have taken so far; empty where that cannot be told."""
+    over = [trial for trial in trials if not trial.fresh and trial.started and trial.ended]
+    limited = sweep.spec.races or sweep.spec.method == "grid"
+    if sweep.state != "running" or len(over) < 2 or not limited:
+        return ""
+    begun = min(trial.started or 0.0 for trial in over)
+    rest = sweep.spec.most_races - len(over)
+    pace = (max(trial.ended or 0.0 for trial in over) - begun) / len(over)
+    return f"about {texts.duration(rest * pace)} left" if rest > 0 else ""
+
+
+def best(sweep: Sweep, trials: Sequence[Trial]) -> str:
+    """The best so far, and that it was chosen."""
+    found = ranked(sweep.spec, trials)
+    if not found:
+        return "No race has come to an end yet."
+    tried = len([point for point in points(sweep.spec, trials) if point.state != "open"])
+    spread = f" ± {100 * found[0].spread:.1f}" if found[0].spread is not None else ""
+    score = percent(found[0].score).replace(" %", f"{spread} %")
+    many = f" It was chosen as the best of {tried}, so the number is likely too good." if tried > 1 else ""
+    return f"**Best so far: {settings(found[0].values)}**, {score}.{many}"
+
+
+def fresh(found: Fresh) -> str:
+    """What the fresh seeds say of the settings that were chosen: both numbers, the difference, and whether that is a finding."""
+    chosen = settings(found.values)
+    if found.open:
+        done = len(found.scores) + len(found.standard)
+        return f"**Fresh seeds for {chosen}:** {done} of {done + found.open} races have come to an end."
+    head = f"**Fresh seeds for {chosen}.** Chosen at {percent(found.selected)}; on {_mean(found.scores)}."
+    lost = f" {found.lost} of the races gave no number: that alone forbids a conclusion." if found.lost else ""
+    if not found.standard:
+        return f"{head} These are the settings that the sweep began with.{lost}"
+    return f"{head} The settings that the sweep began with, on the same seeds: {_plain_mean(found.standard)}.{lost} {_verdict(found)}"
+
+
+def _verdict(found: Fresh) -> str:
+    differences = found.differences
+    if not differences:
+        return ""
+    mean = f"{100 * statistics.fmean(differences):+.2f} points"
+    if found.interval is None:
+        return f"Difference {mean} with {len(differences)} seeds: not enough to tell, at least {FEWEST} are needed."
+    low, high = (100 * end for end in found.interval)
+    said = f"Difference {mean}, 95 % interval {low:+.2f} to {high:+.2f}, {len(differences)} seeds"
+    if found.is_finding:
+        return f"{said}: **a finding.** Better than what the sweep began with."
+    if high < 0:
+        return f"{said}: worse than what the sweep began with."
+    return f"{said}: not enough seeds to tell them apart."
+
+
+def _mean(scores: dict[int, float]) -> str:
+    return f"{len(scores)} fresh seed{'s' * (len(scores) != 1)} {_plain_mean(scores)}"
+
+
+def _plain_mean(scores: dict[int, float]) -> str:
+    values = [100 * score for score in scores.values()]
+    if not values:
+        return "nothing"
+    spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
+    return f"{statistics.fmean(values):.2f}{spread} %"

@@ -1,0 +1,67 @@
+"""Sweeps: one method raced with many settings, to find better ones; and what fresh seeds say of the best."""
+
+import streamlit as st
+
+from app import address, identity, server, sweep, sweep_form, sweep_panel, sweep_texts, texts
+from app.server import Lab
+from ssam.store import Person, Sweep
+
+
+def choose(lab: Lab, person: Person) -> Sweep | None:
+    """The sweep that is shown: the one of the address, of this person's the newest, or the one that they choose."""
+    own = lab.store.sweeps.of(person.owner)
+    asked = st.session_state.get("sweep_shown")
+    given = lab.store.sweeps.get(asked) if asked else None
+    if given is not None and given.id not in {one.id for one in own}:
+        own = [*own, given]  # somebody else's, by its address
+    if not own:
+        st.session_state["sweep_shown"] = None
+        return None
+    ids = [one.id for one in own]
+    if st.session_state.get("sweep_pick") not in ids:
+        st.session_state["sweep_pick"] = given.id if given else ids[0]
+    titles = sweep_panel.labels(own)
+    if len(own) > 1:
+        st.selectbox("Sweep", ids, key="sweep_pick", format_func=lambda one: titles.get(one, ""), width=520)
+    chosen = next(one for one in own if one.id == st.session_state["sweep_pick"])
+    st.session_state["sweep_shown"] = chosen.id
+    if len(own) == 1:
+        st.markdown(f"### {sweep.describe(chosen.spec)}")
+    return chosen
+
+
+def shown(lab: Lab, person: Person, sweep_id: str, pace: float | None) -> None:
+    """Runs again by itself while the sweep is under way."""
+    found = lab.store.sweeps.get(sweep_id)
+    if found is None or st.session_state.get("sweep_shown") != sweep_id:
+        st.rerun()
+    lab.client.keep_runner()
+    trials = lab.store.sweeps.trials(sweep_id)
+    sweep_panel.draw(lab, found, trials, person)
+    if sweep_panel.pace(found, trials) != pace:
+        st.rerun()
+
+
+address.leave()
+lab = server.lab()
+person = identity.person(lab)
+if address.moved(sweep.PAGE):
+    st.session_state["sweep_notice"] = sweep.go()
+st.markdown("## Sweeps")
+if notice := st.session_state.get("sweep_notice"):
+    st.warning(texts.plain(notice))
+place = st.container()
+with st.container(key="sweep_list"):
+    found = choose(lab, person)
+with place:
+    if found is None:
+        st.markdown(sweep_texts.EMPTY)
+    with st.expander("New sweep", key="sweep_new", expanded=found is None):
+        spec = sweep_form.form(lab)
+sweep.write(spec)
+if found:
+    trials = lab.store.sweeps.trials(found.id)
+    pace = sweep_panel.pace(found, trials)
+    st.fragment(shown, run_every=pace)(lab, person, found.id, pace)
+with st.expander("What am I seeing?", key="sweep_seeing"), st.container(width=860):
+    st.markdown(sweep_texts.SEEING)

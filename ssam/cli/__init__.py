@@ -1,0 +1,48 @@
+"""The command line: ``python -m ssam COMMAND``. Data goes to standard output, everything else to standard error."""
+
+import argparse
+import os
+import sys
+from typing import NoReturn
+
+from ssam.cli import bench, completion, lab, race, runs, sweep
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command; returns its exit status: 0 done, 1 nothing came of it, 2 bad input (one line says what), 130 interrupted."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.run(options) or 0
+    except BrokenPipeError:  # the reader of our output left, as in ``| head``; flushing at exit must not fail again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except (ValueError, MemoryError, ConnectionError) as error:
+        print(f"ssam {options.command}{race.process()}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"\nssam {options.command}: interrupted", file=sys.stderr)
+        return 130
+
+
+class OneLineParser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = OneLineParser(prog="ssam", description="Watch sharpness-aware training happen, from the command line.")
+    commands = parser.add_subparsers(required=True, dest="command", metavar="COMMAND", parser_class=OneLineParser)
+    for name, about, flags in (
+        ("race", "race several optimizers on the same batches", race.flags),
+        ("sweep", "race one method with many settings, in the lab (SSAM_HOME)", sweep.flags),
+        ("runs", "list the races of the lab", runs.flags),
+        ("export", "take races away: tables, masks, weights, figures, code", runs.export_flags),
+        ("report", "one HTML file with everything about a race", runs.report_flags),
+        ("bench", "time the training steps, masks and epochs of each method", bench.flags),
+        ("backup", "write the lab (SSAM_HOME and its database) into one file", lab.backup_flags),
+        ("restore", "put a back-up into SSAM_HOME and its database", lab.restore_flags),
+    ):
+        flags(commands.add_parser(name, help=about, description=about, allow_abbrev=False))
+    about = "print what makes a shell complete these commands"
+    completion.flags(commands.add_parser("completion", help=about, description=about, allow_abbrev=False), parser)
+    return parser

@@ -1,0 +1,174 @@
+"""``python -m ssam race``: one race in this process, without a server."""
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Iterable
+from contextlib import closing, nullcontext
+from dataclasses import asdict
+from typing import Any
+
+from ssam.spec import DATASETS, METHODS, MODELS, RaceSpec, parse_spec, preset, presets
+from ssam.spec.events import EpochEvent, Event, LaneEnded, MaskEvent, Preparing, Result, Started, StepEvent
+from ssam.spec.host import default_home
+from ssam.store.schema import finite
+
+HELP = {
+    "dataset": ", ".join(DATASETS),
+    "data": "folder or zip with one folder per class, for dataset images",
+    "model": ", ".join(MODELS),
+    "lanes": f"methods, comma-separated: {', '.join(METHODS)}; each may set its own, as in ssam-f:rho=0.2:sparsity=0.8",
+    "sparsity": "share of the weights that is not perturbed, 0 to 1",
+    "rho": "L2 radius of the perturbation, 0 to 10",
+    "epochs": "1 to 1000",
+    "seed": "decides weights, label noise, batches and masks",
+    "train_size": "number of training images; default all",
+    "label_noise": "share of the training labels made wrong, 0 to 1",
+    "augment": "none, flip, crop-flip, crop-flip-cutout",
+    "mask_interval": "epochs between two masks",
+    "fisher_samples": "training images for a Fisher mask",
+    "fisher_batch": "images that share one gradient in the Fisher scores: 1 is exact, more takes fewer and is rougher, 1 to 256",
+    "norm": "full (as published) or masked",
+    "clock": "what the lanes are given equally: epochs, gradients, seconds",
+    "seconds": "compute time for each lane, on the seconds clock",
+    "snapshot_interval": "epochs between two moments whose weights the lab keeps; default never (this command keeps no files)",
+    "eigenvalue_interval": "epochs between two estimates of the Hessian's largest eigenvalue; default never",
+    "image_size": "resize images to this side, in pixels",
+    "device": "auto, cpu, cuda, cuda:N, mps",
+}
+
+
+def flags(race: argparse.ArgumentParser) -> None:
+    race.set_defaults(run=_run_race)
+    race.add_argument("--json", action="store_true", help="one JSON object a line; the last one is the result")
+    how = "under torchrun: ε by each process's share of the batch, or by the whole batch (default worker)"
+    race.add_argument("--perturbation", choices=("worker", "global"), help=how)
+    settings(race)
+
+
+def settings(command: argparse.ArgumentParser) -> None:
+    """A flag for every setting of a race; ``spec_of`` reads them."""
+    command.add_argument("--preset", metavar="NAME", help=f"start from {', '.join(presets())}; other flags override it")
+    for field, info in RaceSpec.model_fields.items():
+        default = "" if field in ("lanes", "data") or info.default is None else f" (default {info.default})"
+        flag = "--" + field.replace("_", "-")
+        command.add_argument(flag, dest=field, metavar="X", help=HELP.get(field, "").replace("%", "%%") + default)
+
+
+def _run_race(options: argparse.Namespace) -> None:
+    spec = spec_of(options)
+    from ssam.engine import Race, distributed  # here, so that a bad flag is answered before torch has loaded
+
+    if options.perturbation and not process():
+        raise ValueError("--perturbation says how several processes share a batch: start them with torchrun")
+    group = distributed.joined(options.perturbation or "worker") if process() else nullcontext(distributed.ALONE)
+    with group as ranks, closing(Race(spec, home=default_home(), ranks=ranks).events()) as events:
+        if ranks.rank == 0:
+            tell(events, options.json)
+        for _ in events:  # every process hears the same, one tells it
+            pass
+
+
+def process() -> str:
+    """Which of the processes that torchrun started this is; empty where it started none."""
+    if not {"RANK", "WORLD_SIZE", "LOCAL_RANK"} <= os.environ.keys():
+        return ""
+    return f" (process {os.environ['RANK']} of {os.environ['WORLD_SIZE']}, counted from 0)"
+
+
+def spec_of(options: argparse.Namespace) -> RaceSpec:
+    flags = {name: value for name in RaceSpec.model_fields if (value := getattr(options, name)) is not None}
+    return parse_spec(flags, base=preset(options.preset).spec if options.preset else None)
+
+
+def tell(events: Iterable[Event], as_json: bool) -> None:
+    progress = Progress(sys.stderr.isatty())
+    for event in events:
+        if as_json and (line := _as_json(event)):
+            progress.clear()
+            print(json.dumps(finite(line), allow_nan=False), flush=True)
+        elif isinstance(event, Result):
+            progress.clear()
+            print(_table(event))
+        progress.show(event)
+
+
+def _as_json(event: Event) -> dict[str, Any] | None:
+    if isinstance(event, EpochEvent):
+        return {"event": "epoch", **asdict(event)}
+    if isinstance(event, MaskEvent):
+        kept = ("lane", "step", "epoch", "density", "changed", "overlap")
+        return {"event": "mask", **{name: getattr(event, name) for name in kept}}
+    if isinstance(event, Result):
+        return {"event": "result", **asdict(event)}
+    return None
+
+
+def _table(result: Result) -> str:
+    lines = [
+        f"{'lane':<24}{'sparsity':>9}{'rho':>7}{'test accuracy':>15}{'test loss':>11}{'ms a step':>11}{'× SGD':>8}"
+    ]
+    for lane in result.lanes:
+        accuracy = "diverged" if lane.diverged else _number(lane.test_accuracy, ".2%")
+        numbers = (_number(lane.test_loss, ".4f"), _number(lane.step_ms_median, ".2f"))
+        ratio = _number(lane.step_ratio_to_sgd, ".2f")
+        lines.append(
+            f"{lane.name:<24}{lane.sparsity:>9.2f}{lane.rho:>7g}{accuracy:>15}{numbers[0]:>11}{numbers[1]:>11}{ratio:>8}"
+        )
+    return "\n".join(lines)
+
+
+def _number(value: float | None, style: str) -> str:
+    return "–" if value is None else format(value, style)
+
+
+class Progress:
+    """Says on standard error how far the race is: a bar that moves on a terminal, else one line per evaluation."""
+
+    def __init__(self, terminal: bool) -> None:
+        self._terminal = terminal
+        self._total = 0
+        self._steps: dict[str, int] = {}
+        self._shown = 0.0
+        self._start = time.monotonic()
+
+    def show(self, event: Event) -> None:
+        if isinstance(event, Preparing):
+            self._say(event.message + ("" if event.fraction is None else f" {event.fraction:.0%}"))
+        elif isinstance(event, Started):
+            self._start = time.monotonic()
+            self._total = sum(lane.total_steps or 0 for lane in event.lanes)
+            threads = f", {event.threads} threads" if event.device == "cpu" else ""
+            self._say(f"{event.device} ({event.device_name}{threads}), {event.parameters:,} parameters", keep=True)
+            for warning in event.warnings:
+                self._say(f"warning: {warning}", keep=True)
+        elif isinstance(event, EpochEvent):
+            self._say(f"{event.lane:<20} epoch {event.epoch:6.2f}  test accuracy {event.test_accuracy:.2%}", keep=True)
+        elif isinstance(event, LaneEnded) and event.reason == "diverged":
+            self._say(f"{event.lane} diverged at step {event.step}", keep=True)
+        elif isinstance(event, StepEvent):
+            self._steps[event.lane] = event.step
+            if self._terminal and self._total and time.monotonic() - self._shown > 0.1:
+                self._shown = time.monotonic()
+                self._bar(sum(self._steps.values()) / self._total)
+
+    def clear(self) -> None:
+        """Takes the bar away before something else is written."""
+        if self._terminal:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+    def share(self, share: float) -> None:
+        """Shows a bar that is so full, on a terminal."""
+        if self._terminal and 0 < share <= 1:
+            self._bar(share)
+
+    def _bar(self, share: float) -> None:
+        left = (time.monotonic() - self._start) * (1 - share) / share
+        bar = "█" * round(share * 30)
+        print(f"\r\x1b[K{bar:<30} {share:4.0%}  {left:.0f} s left", end="", file=sys.stderr, flush=True)
+
+    def _say(self, text: str, keep: bool = False) -> None:
+        self.clear()
+        print(text, end="\n" if keep or not self._terminal else "", file=sys.stderr, flush=True)

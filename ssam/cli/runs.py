@@ -1,0 +1,168 @@
+"""``python -m ssam runs``, ``export`` and ``report``: the races of the lab, listed and taken away."""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from ssam.cli.lab import one_line
+from ssam.spec import DATASETS, METHODS, MODELS
+from ssam.store import Run, Store
+from ssam.store.search import PAGE, SORTS, Listed, Wanted, facts
+from ssam.store.views import State
+
+if TYPE_CHECKING:
+    from ssam.export.source import Weights
+
+LINE = "{:<24}{:<13}{:<18}{:<52}{:>9}{:>9}"
+SOME = 1000  # races among which the beginning of an id is looked for
+NEWEST = "last"
+RACE = f"its id, the beginning of it, or {NEWEST!r}"
+
+
+def flags(command: argparse.ArgumentParser) -> None:
+    command.set_defaults(run=_list)
+    command.add_argument(
+        "words", metavar="WORD", nargs="*", help="all must be there: what is raced, name, tags, note, id"
+    )
+    for name, allowed in (("state", get_args(State)), ("dataset", DATASETS), ("model", MODELS), ("method", METHODS)):
+        command.add_argument(f"--{name}", choices=list(allowed), help=f"only races of this {name}")
+    command.add_argument("--tag", metavar="X", help="only races with this tag")
+    command.add_argument("--sort", choices=SORTS, default=SORTS[0], help=f"(default {SORTS[0]})")
+    command.add_argument("--limit", metavar="N", type=int, default=PAGE, help=f"at most so many (default {PAGE})")
+    command.add_argument("--owner", metavar="X", help="only this owner's, as the lab names them; default everybody's")
+    command.add_argument("--json", action="store_true", help="one JSON object a line, a line for each race")
+
+
+def export_flags(command: argparse.ArgumentParser) -> None:
+    from ssam.export import ALL, KINDS
+
+    command.set_defaults(run=_export)
+    command.add_argument("races", metavar="RACE", nargs="+", help=RACE)
+    command.add_argument(
+        "--kinds", metavar="X", default=ALL, help=f"with commas between: {', '.join(KINDS)} (default {ALL})"
+    )
+    _take_flags(command)
+
+
+def report_flags(command: argparse.ArgumentParser) -> None:
+    command.set_defaults(run=_export, kinds="report")
+    command.add_argument("races", metavar="RACE", nargs="+", help=RACE)
+    _take_flags(command)
+
+
+def _take_flags(command: argparse.ArgumentParser) -> None:
+    about = "folder that gets a folder for each race (default: this one)"
+    command.add_argument("--to", metavar="FOLDER", type=Path, default=Path(), help=about)
+    command.add_argument("--json", action="store_true", help="one JSON object a line, a line for each race")
+
+
+def _list(options: argparse.Namespace) -> int:
+    if options.limit < 1:
+        raise ValueError(f"limit '{options.limit}' must be a whole number from 1")
+    with closing(Store()) as store:
+        found = list(_found(store, options))
+    if not options.json:
+        if found:
+            print(LINE.format("id", "state", "begun", "what", "accuracy", "seconds"))
+        else:
+            print("no race matches", file=sys.stderr)
+    for listed in found:
+        print(json.dumps(_object(listed), allow_nan=False) if options.json else _line(listed), flush=True)
+    return 0 if found else 1
+
+
+def _found(store: Store, options: argparse.Namespace) -> Iterator[Listed]:
+    filters = {name: getattr(options, name) for name in ("state", "dataset", "model", "method", "tag", "sort")}
+    left = options.limit
+    page = pages = 1
+    while page <= pages and left > 0:
+        found = store.search(Wanted(text=" ".join(options.words), page=page, **filters), options.owner)
+        yield from found.listed[:left]
+        left, page, pages = left - len(found.listed), page + 1, found.pages
+
+
+def _title(run: Run) -> str:
+    return facts(run.id, run.spec.model_dump_json(), None).title
+
+
+def _line(listed: Listed) -> str:
+    run = listed.run
+    begun = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.created))
+    lanes = ", ".join(run.spec.lane_names)
+    what = f"{listed.labels.name or _title(run)}: {lanes}"
+    accuracy = "–" if listed.accuracy is None else f"{listed.accuracy:.2%}"
+    return LINE.format(
+        run.id, run.state, begun, what if len(what) <= 50 else f"{what[:49]}…", accuracy, f"{listed.seconds:.0f}"
+    )
+
+
+def _object(listed: Listed) -> dict[str, Any]:
+    run, written = listed.run, listed.labels
+    about = {"id": run.id, "state": run.state, "created": run.created, "owner": run.owner, "progress": run.progress}
+    about |= {"name": written.name, "tags": list(written.tags), "note": written.note, "title": _title(run)}
+    about |= {"accuracy": listed.accuracy, "seconds": listed.seconds, "shared": run.shared, "message": run.message}
+    return about | {"spec": run.spec.model_dump(mode="json", exclude_defaults=True), "result": run.result}
+
+
+def find(store: Store, named: str) -> Run:
+    """A race by its id, by the beginning of its id where no other begins so, or the newest. Raises ValueError, one line."""
+    if (run := store.run(named)) is not None and run.analysis is None:
+        return run
+    newest = store.runs(limit=SOME)
+    fitting = newest[:1] if named == NEWEST else [run for run in newest if len(named) >= 4 and run.id.startswith(named)]
+    if len(fitting) != 1:
+        why = "several races begin so" if fitting else "there is none"
+        raise ValueError(
+            f"race {named[:40]!r}: {why}; allowed: an id, at least 4 letters of its beginning, or {NEWEST}"
+        )
+    return fitting[0]
+
+
+def _export(options: argparse.Namespace) -> int:
+    from ssam import export  # here: matplotlib and pandas take a while
+
+    names = export.check_kinds(options.kinds)
+    with closing(Store()) as store:
+        runs = [find(store, named) for named in options.races]  # all of them first
+        for run in runs:
+            folder = options.to / f"race-{run.id[:8]}"
+            source = export.Source(
+                store, run, labels=store.labels(run.id), last_weights=partial(_last_weights, store, run)
+            )
+            with one_line(folder):
+                missing = export.write(source, names, folder)
+            for kind, why in missing.items():
+                print(f"ssam {options.command}: {run.id[:8]} {kind}: {why}", file=sys.stderr)
+            files = sorted(str(path) for path in folder.rglob("*") if path.is_file())
+            if options.json:
+                print(json.dumps({"id": run.id, "folder": str(folder), "files": files, "missing": missing}), flush=True)
+            else:
+                print("\n".join(files), flush=True)
+    return 0
+
+
+def _last_weights(store: Store, run: Run) -> "dict[str, tuple[int, Weights]]":
+    """By lane, the steps made and the weights of the newest checkpoint that can be read. Imports torch. Raises ValueError, one line."""
+    from ssam.jobs import checkpoints
+
+    folder, why = store.run_folder(run.id), "its weights are no longer kept: there is no checkpoint"
+    for name in (checkpoints.NEWEST, checkpoints.OLDER):
+        if not (folder / name).exists():
+            continue
+        try:
+            lanes = checkpoints.read(folder / name).state["lanes"]
+        except ValueError as error:
+            why = str(error)
+            continue
+        kept = {name: lane for name, lane in lanes.items() if not lane["diverged"]}
+        return {
+            name: (lane["step_count"], {key: value.cpu().numpy() for key, value in lane["model"].items()})
+            for name, lane in kept.items()
+        }
+    raise ValueError(why)

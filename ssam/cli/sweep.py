@@ -1,0 +1,293 @@
+"""``python -m ssam sweep``: makes a sweep in the lab, follows it, steers it. The runner does the work, and goes on without this."""
+
+import argparse
+import json
+import secrets
+import sys
+import time
+from contextlib import closing
+from typing import Any, get_args
+
+from ssam.cli import race
+from ssam.jobs.client import Client
+from ssam.spec import RaceSpec
+from ssam.spec.sweep import Cost, Method, Pruning, SweepSpec, Values, parse_sweep
+from ssam.store import Person, Store, Sweep, Trial
+from ssam.store.schema import finite
+from ssam.store.scores import Fresh, fresh, front, points, ranked
+
+ME = Person("command-line", teacher=True)  # who may read the home folder may do everything in it
+LOOK_SECONDS = 0.3
+STEERS = {
+    "pause": "hold this sweep and its races",
+    "resume": "go on with this sweep",
+    "stop": "end this sweep; races that have not come to an end do not count",
+    "follow": "follow this sweep to its end",
+    "show": "tell how this sweep stands",
+    "extend": "add --races, --minutes or --gradients to this sweep's budget, and follow it",
+    "confirm": "race the best settings of this sweep with --fresh new seeds, beside those it began with",
+    "delete": "forget this sweep; its races stay",
+}
+
+
+def flags(command: argparse.ArgumentParser) -> None:
+    command.set_defaults(run=_run)
+    command.add_argument("--vary", metavar="FIELD=…", action="append", default=[], help=(
+        "FIELD=VALUE,VALUE… or FIELD=LOW..HIGH[:log][:POINTS]; again for each field, of the race (rho) or of its lanes (lane1.rho)"
+    ))  # fmt: skip
+    command.add_argument(
+        "--method", choices=get_args(Method), default="grid", help="all combinations, or Optuna's TPE (default grid)"
+    )
+    command.add_argument("--lane", metavar="X", help="the lane that is raced, alone: its number from 1, or its name")
+    command.add_argument("--cost", choices=get_args(Cost), help="look for the trade-off of accuracy against this")
+    command.add_argument(
+        "--pruning", choices=get_args(Pruning), default="none", help="stop races that fall behind (default none)"
+    )
+    command.add_argument("--seeds", metavar="N", default=1, help="races of each combination (default 1)")
+    command.add_argument("--races", metavar="N", help="the most races")
+    command.add_argument("--minutes", metavar="X", help="the most minutes of training, all races together")
+    command.add_argument("--gradients", metavar="N", help="the most forward+backward passes, all races together")
+    command.add_argument("--fresh", metavar="N", type=int, help="at the end race the best with so many fresh seeds")
+    command.add_argument("--detach", action="store_true", help="begin it, print its id and leave")
+    command.add_argument("--json", action="store_true", help="one JSON object a line; the last one is the result")
+    steer = command.add_mutually_exclusive_group()
+    steer.add_argument("--list", action="store_true", help="the sweeps of the lab, newest first")
+    for name, about in STEERS.items():
+        steer.add_argument(f"--{name}", metavar="ID", help=about)
+    race.settings(command)
+
+
+def _run(options: argparse.Namespace) -> int:
+    with closing(Store()) as store:
+        client = Client(store)
+        if options.list:
+            for known in store.sweeps.of(None):
+                print(json.dumps(_about(store, known)) if options.json else _line(store, known), flush=True)
+            return 0
+        action = next((name for name in STEERS if getattr(options, name)), None)
+        try:
+            if action is None:
+                return _start(client, options)
+            return _steer(client, options, action, _find(store, getattr(options, action)))
+        except RuntimeError as error:  # no runner comes up
+            raise ValueError(str(error)) from None
+
+
+def _find(store: Store, named: str) -> str:
+    fitting = [
+        known.id
+        for known in store.sweeps.of(None, 1000)
+        if known.id == named or (len(named) >= 4 and known.id.startswith(named))
+    ]
+    if len(fitting) != 1:
+        raise ValueError(f"there is no sweep {named[:40]!r} here; --list names them")
+    return fitting[0]
+
+
+def spec_of(options: argparse.Namespace) -> SweepSpec:
+    """What the flags say. Raises ValueError, one line."""
+    base = race.spec_of(options)
+    values: dict[str, object] = {"base": _one_lane(base, options.lane), "vary": options.vary}
+    for name in ("method", "cost", "pruning", "seeds", "races", "minutes", "gradients"):
+        values[name] = getattr(options, name)
+    if not options.vary:
+        raise ValueError("vary at least one setting, as in --vary rho=0.05,0.1,0.2")
+    return parse_sweep(values)
+
+
+def _one_lane(base: RaceSpec, named: str | None) -> RaceSpec:
+    """The race with the one lane that is swept."""
+    names = {**{str(number): number - 1 for number in range(1, len(base.lanes) + 1)}}
+    names |= {name: place for place, name in enumerate(base.lane_names)}
+    if named is None and len(base.lanes) == 1:
+        named = "1"
+    if named is None or named not in names:
+        said = "this race has several" if named is None else f"{named[:40]!r} is not there"
+        raise ValueError(f"lane: {said}; allowed: 1 to {len(base.lanes)}, or {', '.join(base.lane_names)}")
+    return base.model_copy(update={"lanes": (base.lanes[names[named]],)})
+
+
+def _start(client: Client, options: argparse.Namespace) -> int:
+    if options.fresh is not None and options.fresh < 2:
+        raise ValueError(f"fresh '{options.fresh}' must be a whole number from 2 to 50")
+    sweep_id = client.sweeps.start(spec_of(options), secrets.token_urlsafe(16), ME)
+    _tell(options, {"event": "sweep", "id": sweep_id}, sweep_id)
+    if options.detach:
+        return 0
+    told: set[tuple[int, int]] = set()
+    status = _follow(client, sweep_id, options, told)
+    if status == 0 and options.fresh:
+        client.sweeps.fresh(sweep_id, ME, options.fresh)
+        status = _follow(client, sweep_id, options, told)
+    return _end(client, sweep_id, options) or status
+
+
+def _steer(client: Client, options: argparse.Namespace, action: str, sweep_id: str) -> int:
+    steer = client.sweeps
+    if action in ("pause", "resume", "stop", "delete"):
+        getattr(steer, action)(sweep_id, ME)
+        if action == "delete":
+            return 0
+    elif action == "extend":
+        more = {name: _amount(options, name) for name in ("races", "minutes", "gradients")}
+        steer.extend(sweep_id, ME, int(more["races"]), more["minutes"], int(more["gradients"]))
+    elif action == "confirm":
+        steer.fresh(sweep_id, ME, options.fresh or 5)
+    if action in ("follow", "extend", "confirm") and not options.detach:
+        _follow(client, sweep_id, options, set())
+    return _end(client, sweep_id, options)
+
+
+def _amount(options: argparse.Namespace, name: str) -> float:
+    text = getattr(options, name) or "0"
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"{name} {text[:40]!r} must be a number above 0") from None
+
+
+def _follow(client: Client, sweep_id: str, options: argparse.Namespace, told: set[tuple[int, int]]) -> int:
+    """Tells every trial that comes to an end, by number and seed, once, until the sweep has; 1 where nothing came of it."""
+    store, bar = client.store, race.Progress(sys.stderr.isatty())
+    try:
+        while True:
+            client.ensure_runner()
+            found = store.sweeps.get(sweep_id)
+            if found is None:
+                raise ValueError("this sweep has been deleted meanwhile")
+            trials = store.sweeps.trials(sweep_id)
+            for trial in trials:
+                if trial.state != "open" and (key := (trial.number, trial.seed)) not in told:
+                    told.add(key)
+                    bar.clear()
+                    _tell(options, {"event": "trial", **_trial(trial)}, None, _said(trial))
+            over = [trial for trial in trials if trial.state != "open"]
+            bar.share(len(over) / max(len(trials), found.spec.most_races if found.state == "running" else 1))
+            if found.state != "running" and len(over) == len(trials):
+                break
+            if found.state == "paused" and not any(trial.run_state in ("starting", "running") for trial in trials):
+                break
+            time.sleep(LOOK_SECONDS)
+    except KeyboardInterrupt:
+        print(f"\nssam sweep: the sweep goes on; python -m ssam sweep --stop {sweep_id} ends it", file=sys.stderr)
+        raise
+    finally:
+        bar.clear()
+    return 0 if ranked(found.spec, trials) else 1
+
+
+def _end(client: Client, sweep_id: str, options: argparse.Namespace) -> int:
+    """How the sweep stands, as the last thing that is printed."""
+    found = client.store.sweeps.get(sweep_id)
+    assert found is not None
+    trials = client.store.sweeps.trials(sweep_id)
+    if options.json:
+        print(
+            json.dumps(finite({"event": "result", **_result(client.store, found, trials)}), allow_nan=False), flush=True
+        )
+    else:
+        print("\n".join(_table(found, trials)), flush=True)
+    return 0 if ranked(found.spec, trials) or found.state in ("running", "paused") else 1
+
+
+def _tell(options: argparse.Namespace, event: dict[str, Any], plain: str | None, aside: str = "") -> None:
+    """A JSON line where that was asked for; else what is data goes to standard output, and what is not to standard error."""
+    if options.json:
+        print(json.dumps(finite(event), allow_nan=False), flush=True)
+    elif plain is not None and options.detach:
+        print(plain, flush=True)
+    else:
+        print(aside or f"sweep {plain}", file=sys.stderr, flush=True)
+
+
+def _trial(trial: Trial) -> dict[str, Any]:
+    names = ("number", "seed", "fresh", "values", "state", "score", "cost", "message", "run")
+    return {name: getattr(trial, name) for name in names}
+
+
+def _values(values: Values) -> str:
+    return " ".join(f"{field}={value}" for field, value in values.items())
+
+
+def _said(trial: Trial) -> str:
+    score = "" if trial.score is None else f"  test accuracy {trial.score:.2%}"
+    part = "  fresh" if trial.fresh else ""
+    return f"{_values(trial.values):<40} seed {trial.seed:<4} {trial.state}{score}{part}  {trial.message}".rstrip()
+
+
+def _about(store: Store, found: Sweep) -> dict[str, Any]:
+    trials = store.sweeps.trials(found.id)
+    best = next(iter(ranked(found.spec, trials)), None)
+    about = {
+        "id": found.id,
+        "state": found.state,
+        "created": found.created,
+        "owner": found.owner,
+        "message": found.message,
+    }
+    about["spec"] = found.spec.model_dump(mode="json", exclude_defaults=True)
+    about["trials"] = {"all": len(trials), "ended": sum(trial.state != "open" for trial in trials)}
+    return about | {
+        "best": best and {"values": best.values, "score": best.score, "spread": best.spread, "cost": best.cost}
+    }
+
+
+def _result(store: Store, found: Sweep, trials: list[Trial]) -> dict[str, Any]:
+    known = points(found.spec, trials)
+    on_front = [{"values": point.values, "score": point.score, "cost": point.cost} for point in front(known)]
+    return _about(store, found) | {
+        "front": on_front if found.spec.cost else None,
+        "importance": found.importance,
+        "fresh": [_fresh(told) for told in fresh(trials)],
+    }
+
+
+def _fresh(told: Fresh) -> dict[str, Any]:
+    about = {
+        "values": told.values,
+        "selected": told.selected,
+        "mean": told.mean,
+        "spread": told.spread,
+        "open": told.open,
+    }
+    about |= {"scores": told.scores, "standard": told.standard, "interval": told.interval, "finding": told.is_finding}
+    return about
+
+
+def _line(store: Store, found: Sweep) -> str:
+    about = _about(store, found)
+    best = "" if about["best"] is None else f"best {about['best']['score']:.2%} at {_values(about['best']['values'])}"
+    vary = " ".join(map(str, found.spec.vary))
+    return f"{found.id:<24}{found.state:<10}{about['trials']['ended']:>4} races  {vary}  {best}".rstrip()
+
+
+def _table(found: Sweep, trials: list[Trial]) -> list[str]:
+    fields = [vary.field for vary in found.spec.vary]
+    line = "".join(f"{{:<{max(14, len(field) + 2)}}}" for field in fields) + "{:>8}{:>16}{:>12}"
+    lines = [line.format(*fields, "seeds", "test accuracy", found.spec.cost or "")]
+    for point in ranked(found.spec, trials)[:20]:
+        spread = "" if point.spread is None else f" ± {100 * point.spread:.2f}"
+        cost = "" if point.cost is None else f"{point.cost:,.1f}"
+        values = [str(point.values[field]) for field in fields]
+        lines.append(
+            line.format(*values, len(point.trials), f"{100 * (point.score or 0):.2f}{spread} %", cost).rstrip()
+        )
+    if len(lines) == 1:
+        lines.append("no race has come to an end")
+    lines += [_verdict(told) for told in fresh(trials)]
+    if len(lines) > 2 and not fresh(trials):
+        lines.append("The first of many is likely too good: --confirm ID races it with fresh seeds.")
+    return lines
+
+
+def _verdict(told: Fresh) -> str:
+    head = f"{_values(told.values)}: chosen at {told.selected:.2%}"
+    if told.mean is None or told.open:
+        return f"{head}; {told.open} races with fresh seeds have not come to an end"
+    spread = "" if told.spread is None else f" ± {100 * told.spread:.2f}"
+    head += f"; {len(told.scores)} fresh seeds {100 * told.mean:.2f}{spread} %"
+    if told.interval is None:
+        return f"{head}; not enough seeds to compare with the settings that the sweep began with"
+    low, high = (100 * end for end in told.interval)
+    verdict = "a finding" if told.is_finding else "worse" if high < 0 else "not enough seeds to tell them apart"
+    return f"{head}; against the settings it began with, 95 % interval {low:+.2f} to {high:+.2f} points: {verdict}"

@@ -1,0 +1,115 @@
+"""What the app and the command line use to make and steer sweeps. Everything goes through the store; the runner does the rest."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from ssam.spec.sweep import MAX_RACES, SweepSpec, parse_sweep
+from ssam.store import Person, Store, Sweep, Trial
+from ssam.store.scores import ranked
+from ssam.store.sweeps import STANDARD
+
+MOST_AT_ONCE = 3  # sweeps of one owner that are not over
+MOST_FRESH = 50  # fresh seeds of one setting
+
+
+class SweepClient:
+    """``ensure_runner`` starts a runner where none lives."""
+
+    def __init__(self, store: Store, ensure_runner: Callable[[], None]) -> None:
+        self.store, self._ensure_runner = store, ensure_runner
+
+    def start(self, spec: SweepSpec, request_id: str, person: Person) -> str:
+        """Begins a sweep and returns its id. Raises ValueError, one line, where this owner has too many under way."""
+        going = [sweep for sweep in self.store.sweeps.of(person.owner) if sweep.state in ("running", "paused")]
+        if len(going) >= MOST_AT_ONCE:
+            raise ValueError(f"you have {len(going)} sweeps under way and may have {MOST_AT_ONCE}; stop one first")
+        sweep_id = self.store.sweeps.create(spec, request_id, person.owner)
+        self._ensure_runner()
+        return sweep_id
+
+    def pause(self, sweep_id: str, person: Person) -> None:
+        """Holds a sweep: its races keep a checkpoint and give their places up."""
+        self.check(sweep_id, person)
+        self.store.sweeps.move(sweep_id, ("running",), "paused")
+        for trial in self._open(sweep_id):
+            self.store.want(str(trial.run), "pause")
+
+    def resume(self, sweep_id: str, person: Person) -> None:
+        """Goes on with a sweep that was paused or stopped."""
+        self.check(sweep_id, person)
+        self.store.sweeps.move(sweep_id, ("paused", "stopped"), "running")
+        for trial in self._open(sweep_id):
+            self.store.resume(str(trial.run))
+        self._ensure_runner()
+
+    def stop(self, sweep_id: str, person: Person) -> None:
+        """Ends a sweep; its races that have not come to an end are stopped and do not count."""
+        self.check(sweep_id, person)
+        self.store.sweeps.move(sweep_id, ("running", "paused"), "stopped")
+        for trial in self._open(sweep_id):
+            self.store.want(str(trial.run), "stop")
+
+    def extend(self, sweep_id: str, person: Person, races: int = 0, minutes: float = 0.0, gradients: int = 0) -> None:
+        """Adds to the budget and goes on. Raises ValueError, one line, where nothing would come of it."""
+        sweep = self.check(sweep_id, person)
+        more: dict[str, float] = {"races": races, "minutes": minutes, "gradients": gradients}
+        if not any(more.values()) or min(more.values()) < 0:
+            raise ValueError("extend by races, minutes or gradients above 0")
+        spec, changed = sweep.spec, {}
+        for name, amount in more.items():
+            before = getattr(spec, name)
+            if amount and before is None:
+                raise ValueError(
+                    f"this sweep has no budget of {name}; extend what it has: {', '.join(_budgets(spec)) or 'none'}"
+                )
+            if amount:
+                changed[name] = min(before + amount, MAX_RACES) if name == "races" else before + amount
+        longer = parse_sweep({**{name: getattr(spec, name) for name in SweepSpec.model_fields}, **changed})
+        if longer.method == "grid" and races and longer.most_races == spec.most_races:
+            raise ValueError("all combinations of this grid are in its budget already")
+        self.store.sweeps.respecify(sweep_id, longer)
+        self.store.sweeps.move(sweep_id, ("stopped", "finished"), "running")
+        self._ensure_runner()
+
+    def fresh(self, sweep_id: str, person: Person, seeds: int) -> None:
+        """Has the best settings raced with so many seeds that the search has not seen, and with the same seeds the settings that the
+        sweep began with. Raises ValueError, one line, where there is no best yet or the number is not allowed."""
+        sweep = self.check(sweep_id, person)
+        if not 2 <= seeds <= MOST_FRESH:
+            raise ValueError(f"fresh seeds {seeds} must be a whole number from 2 to {MOST_FRESH}")
+        known = self.store.sweeps.trials(sweep_id)
+        best = next(iter(ranked(sweep.spec, known)), None)
+        if best is None:
+            raise ValueError("no race of this sweep has come to an end: there is nothing to run again")
+        seen = {trial.seed for trial in known if not trial.fresh}
+        first = max([sweep.spec.base.seed + sweep.spec.seeds - 1, *seen]) + 1
+        begun = [Trial(best.number, first + at, best.values, fresh=True) for at in range(seeds)]
+        if best.values != sweep.spec.standard:
+            begun += [replace(trial, number=STANDARD, values=sweep.spec.standard) for trial in begun]
+        self.store.sweeps.add(sweep_id, begun)
+        self._ensure_runner()
+
+    def delete(self, sweep_id: str, person: Person) -> None:
+        """Forgets a sweep that is over; its races stay. Raises ValueError where it is not."""
+        sweep = self.check(sweep_id, person)
+        if sweep.state in ("running", "paused") or any(
+            trial.state == "open" for trial in self.store.sweeps.trials(sweep_id)
+        ):
+            raise ValueError("this sweep is still under way; stop it before deleting it")
+        self.store.sweeps.delete(sweep_id)
+
+    def check(self, sweep_id: str, person: Person) -> Sweep:
+        """The sweep. Raises ValueError where there is none, PermissionError where it is somebody else's."""
+        sweep = self.store.sweeps.get(sweep_id)
+        if sweep is None:
+            raise ValueError(f"there is no sweep {sweep_id[:40]!r} here")
+        if not person.teacher and person.owner != sweep.owner:
+            raise PermissionError("this sweep belongs to somebody else")
+        return sweep
+
+    def _open(self, sweep_id: str) -> list[Trial]:
+        return [trial for trial in self.store.sweeps.trials(sweep_id) if trial.state == "open" and trial.run]
+
+
+def _budgets(spec: SweepSpec) -> list[str]:
+    return [name for name in ("races", "minutes", "gradients") if getattr(spec, name) is not None]

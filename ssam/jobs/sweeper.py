@@ -1,0 +1,192 @@
+"""Drives the sweeps of one runner: asks for settings, queues their races, tells what came of them, stops those that fall behind.
+
+It keeps nothing that the store does not know, as the runner itself.
+"""
+
+import traceback
+from collections.abc import Callable
+from dataclasses import replace
+
+from sqlalchemy.exc import DBAPIError
+
+from ssam.jobs.limits import Limits
+from ssam.spec.sweep import SweepSpec
+from ssam.store import Store, Sweep, Trial
+from ssam.store.scores import Point, points
+from ssam.store.sweeps import STANDARD
+from ssam.store.views import ALIVE, ENDED
+
+AHEAD = 2  # races that wait in the queue, so that a place that becomes free is taken at once
+
+
+class Sweeper:
+    """``slots`` tells how many races run at once on this machine."""
+
+    def __init__(self, store: Store, limits: Limits, slots: Callable[[], int]) -> None:
+        self._store, self._limits, self._slots = store, limits, slots
+        self._searches: dict[str, _Told] = {}
+        self._broken: set[str] = set()
+
+    def look(self) -> bool:
+        """One round over all sweeps; whether there is any."""
+        active = self._store.sweeps.active()
+        for gone in set(self._searches) - {sweep.id for sweep in active}:
+            del self._searches[gone]
+        for sweep in active:
+            if sweep.id not in self._broken:
+                self._try(sweep)
+        return bool(active)
+
+    def _try(self, sweep: Sweep) -> None:
+        """One that cannot be driven is stopped, and keeps nobody else from theirs."""
+        try:
+            self._drive(sweep)
+        except (DBAPIError, OSError):
+            raise
+        except Exception as error:
+            traceback.print_exc()
+            self._broken.add(sweep.id)
+            said = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            self._store.sweeps.move(sweep.id, ("running", "paused"), "stopped", message=said)
+
+    def _drive(self, sweep: Sweep) -> None:
+        trials = self._store.sweeps.trials(sweep.id)
+        still = [trial for trial in trials if trial.state == "open"]
+        if [self._settle(sweep, trial) for trial in still].count(True):
+            trials = self._store.sweeps.trials(sweep.id)
+            still = [trial for trial in trials if trial.state == "open"]
+        told = self._searches.get(sweep.id)
+        if told is None or told.spec != sweep.spec or told.dropped(trials):
+            told = self._searches[sweep.id] = _Told(self._store, sweep, trials)
+        told.hear(trials)
+        if sweep.spec.pruning != "none":
+            told.prune(still)
+        if sweep.state == "running":
+            self._go_on(sweep, told, trials, still)
+        elif sweep.state == "stopped":
+            still = [trial for trial in still if trial.fresh]
+        if sweep.state != "paused":
+            self._begin(
+                [trial for trial in still if trial.run is None], sweep, len([1 for trial in still if trial.run])
+            )
+
+    def _settle(self, sweep: Sweep, trial: Trial) -> bool:
+        """Sees what has become of a trial's race; whether the trial changed."""
+        store, searching = self._store, not trial.fresh
+        if sweep.state == "stopped" and searching and (trial.run is None or trial.run_state in (None, "stopped")):
+            store.sweeps.drop(sweep.id, trial)
+            return True
+        if trial.run is None:
+            return False
+        if trial.run_state is None:
+            store.sweeps.close(sweep.id, trial, "failed", message="its race was deleted")
+            return True
+        if trial.run_state not in ENDED:
+            # Queued in the moment in which the sweep was paused or stopped.
+            if sweep.state == "stopped" and searching:
+                store.want(trial.run, "stop")
+            elif sweep.state == "paused" and trial.run_state in ("queued", *ALIVE):
+                store.want(trial.run, "pause")
+            return False
+        if trial.run_state != "finished":
+            store.sweeps.close(sweep.id, trial, "failed", message=f"its race was {trial.run_state}")
+            return True
+        end = store.sweeps.ending(trial.run, sweep.spec.lane - 1)
+        if end is None or end.diverged or end.accuracy is None:
+            store.sweeps.close(sweep.id, trial, "diverged")
+            return True
+        cost = {"gradients": float(end.gradients), "seconds": end.seconds}.get(sweep.spec.cost or "")
+        store.sweeps.close(sweep.id, trial, "done", end.accuracy, cost)
+        return True
+
+    def _go_on(self, sweep: Sweep, told: "_Told", trials: list[Trial], still: list[Trial]) -> None:
+        """Asks for settings as long as there are places for their races and there is something left to ask for."""
+        tried = [trial for trial in trials if not trial.fresh]
+        while len(still) < self._places():
+            number = max((trial.number for trial in tried), default=-1) + 1
+            new = told.ask(number) if self._may_ask(sweep, len(tried)) else []
+            if not new:
+                if not still:
+                    self._store.sweeps.move(sweep.id, ("running",), "finished")
+                return
+            self._store.sweeps.add(sweep.id, new)
+            tried += new
+            told.hear(tried)  # one that is refused has come to its end already
+            still += [trial for trial in new if trial.state == "open"]
+
+    def _may_ask(self, sweep: Sweep, tried: int) -> bool:
+        spec = sweep.spec
+        if tried + spec.seeds > spec.most_races:
+            return False
+        if spec.minutes is None and spec.gradients is None:
+            return True
+        spent = self._store.sweeps.spent(sweep.id)
+        return spent.minutes < (spec.minutes or float("inf")) and spent.gradients < (spec.gradients or float("inf"))
+
+    def _places(self) -> int:
+        return min(self._slots(), self._limits.owner_running) + AHEAD
+
+    def _begin(self, waiting: list[Trial], sweep: Sweep, under_way: int) -> None:
+        """Queues the races of trials that have none yet, as many as there are places for."""
+        for trial in waiting[: max(0, self._places() - under_way)]:
+            spec = sweep.spec.race(trial.values if trial.number != STANDARD else {}, trial.seed)
+            request = f"sweep {sweep.id} {trial.number} {trial.seed}"
+            run_id = self._store.create_run(spec, request, sweep.owner, sweep=sweep.id)
+            self._store.sweeps.begin(sweep.id, trial, run_id)
+
+
+class _Told:
+    """A search, and what it has been told of so far."""
+
+    def __init__(self, store: Store, sweep: Sweep, trials: list[Trial]) -> None:
+        from ssam.jobs.search import Search  # here: most runners never see a sweep, and Optuna takes half a second
+
+        self.spec: SweepSpec = sweep.spec
+        self._store, self._id = store, sweep.id
+        known = points(sweep.spec, trials)
+        self._search = Search(sweep.spec, known, self._curve)
+        self._told = {point.number for point in known if point.state != "open"}
+
+    def _curve(self, point: Point) -> list[tuple[int, float]]:
+        run = point.trials[0].run
+        return self._store.sweeps.evaluations(run, self.spec.lane - 1) if run else []
+
+    def dropped(self, trials: list[Trial]) -> bool:
+        """Whether something that the search knows of is not there any more."""
+        return not self._search.numbers <= {trial.number for trial in trials}
+
+    def hear(self, trials: list[Trial]) -> None:
+        """Tells the search what has come to an end."""
+        ended = [
+            point for point in points(self.spec, trials) if point.state != "open" and point.number not in self._told
+        ]
+        for point in ended:
+            self._search.tell(point)
+            self._told.add(point.number)
+        if ended:
+            self._store.sweeps.tell_importance(self._id, self._search.importance())
+
+    def prune(self, still: list[Trial]) -> None:
+        """Stops the races that fall behind."""
+        for trial in still:
+            if trial.fresh or not trial.run or trial.run_state not in ALIVE:
+                continue
+            curve = self._store.sweeps.evaluations(trial.run, self.spec.lane - 1)
+            if self._search.falls_behind(trial.number, curve):
+                self._store.sweeps.close(
+                    self._id, trial, "pruned", curve[-1][1], message=f"pruned at epoch {curve[-1][0]}"
+                )
+                self._store.want(trial.run, "stop")
+
+    def ask(self, number: int) -> list[Trial]:
+        """The trials of the next settings, one for each seed; a refused one where no race can have these; none: there are no more."""
+        values = self._search.ask(number)
+        if values is None:
+            return []
+        seed = self.spec.base.seed
+        new = [Trial(number, seed + at, values) for at in range(self.spec.seeds)]
+        try:
+            self.spec.race(values)
+        except ValueError as error:
+            return [replace(trial, state="refused", message=str(error)) for trial in new]
+        return new

@@ -1,0 +1,129 @@
+"""What the trials of a sweep say: which settings did best, what is on the front, and whether fresh seeds bear it out."""
+
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from ssam.spec import paired
+from ssam.spec.sweep import SweepSpec, Values
+from ssam.store.sweeps import STANDARD, Trial, TrialState
+
+
+@dataclass(frozen=True)
+class Point:
+    """One combination of settings. ``score`` is the mean accuracy over its seeds, 0–1, and ``cost`` that of what it took; None where
+    not all of its races came to an end (of a pruned one the score is the last that was seen)."""
+
+    number: int
+    values: Values
+    state: TrialState
+    trials: tuple[Trial, ...]
+    score: float | None
+    cost: float | None
+
+    @property
+    def spread(self) -> float | None:
+        """The standard deviation over the seeds; None for a single one."""
+        scores = [trial.score for trial in self.trials if trial.score is not None]
+        return statistics.stdev(scores) if len(scores) > 1 else None
+
+
+def points(spec: SweepSpec, trials: Iterable[Trial]) -> list[Point]:
+    """The combinations that the search has tried, in its order."""
+    by_number: dict[int, list[Trial]] = {}
+    for trial in trials:
+        if not trial.fresh:
+            by_number.setdefault(trial.number, []).append(trial)
+    return [_point(number, tuple(own)) for number, own in sorted(by_number.items())]
+
+
+def _point(number: int, own: tuple[Trial, ...]) -> Point:
+    states = [trial.state for trial in own]
+    order: tuple[TrialState, ...] = ("open", "refused", "failed", "diverged", "pruned", "done")
+    state = next(state for state in order if state in states)
+    scores = [trial.score for trial in own if trial.score is not None]
+    costs = [trial.cost for trial in own if trial.cost is not None]
+    told = state in ("done", "pruned") and len(scores) == len(own)
+    cost = statistics.fmean(costs) if told and len(costs) == len(own) else None
+    return Point(number, own[0].values, state, own, statistics.fmean(scores) if told else None, cost)
+
+
+def ranked(spec: SweepSpec, trials: Iterable[Trial]) -> list[Point]:
+    """Those that came to an end, the most accurate first; of equals the cheaper, then the earlier one."""
+    ended = [point for point in points(spec, trials) if point.state == "done" and point.score is not None]
+    return sorted(ended, key=lambda point: (-(point.score or 0.0), point.cost or 0.0, point.number))
+
+
+def front(known: Sequence[Point]) -> list[Point]:
+    """The Pareto front: those that no other beats in accuracy without costing more; the cheapest first."""
+    best: list[Point] = []
+    priced = [point for point in known if point.state == "done" and point.score is not None and point.cost is not None]
+    for point in sorted(priced, key=lambda point: (point.cost, -(point.score or 0.0), point.number)):
+        if not best or (point.score or 0.0) > (best[-1].score or 0.0):
+            best.append(point)
+    return best
+
+
+@dataclass(frozen=True)
+class Fresh:
+    """The best settings, run again with seeds that the search had not seen.
+
+    ``selected`` is the score that they were chosen by: the best of many, so likely too good. ``scores`` and ``standard`` are, by
+    seed, the accuracies of the best settings and of those that the sweep began with; ``open`` is how many races have not ended and
+    ``lost`` how many gave no number. ``low`` and ``high`` are the 95 % interval of the mean paired difference (Student's t), None
+    with too few pairs for one.
+    """
+
+    values: Values
+    selected: float
+    scores: dict[int, float]
+    standard: dict[int, float]
+    open: int
+    lost: int
+
+    @property
+    def mean(self) -> float | None:
+        return statistics.fmean(self.scores.values()) if self.scores else None
+
+    @property
+    def spread(self) -> float | None:
+        return statistics.stdev(self.scores.values()) if len(self.scores) > 1 else None
+
+    @property
+    def differences(self) -> list[float]:
+        return [self.scores[seed] - self.standard[seed] for seed in sorted(self.scores) if seed in self.standard]
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        return paired.interval(self.differences)
+
+    @property
+    def is_finding(self) -> bool:
+        """Whether the fresh seeds, all of them, put the best settings above those that the sweep began with."""
+        return not self.open and not self.lost and self.interval is not None and self.interval[0] > 0
+
+
+def fresh(trials: Iterable[Trial]) -> list[Fresh]:
+    """By settings that were run again, the newest last."""
+    known = list(trials)
+    begun = [trial for trial in known if trial.fresh]
+    standard = {trial.seed: trial.score for trial in begun if trial.number == STANDARD and trial.score is not None}
+    found = []
+    for number in sorted({trial.number for trial in begun} - {STANDARD}):
+        own = [trial for trial in begun if trial.number == number]
+        seeds = {trial.seed for trial in own}
+        both = [trial for trial in begun if trial.seed in seeds and trial.number in (number, STANDARD)]
+        searched = [
+            trial.score for trial in known if trial.number == number and not trial.fresh and trial.score is not None
+        ]
+        found.append(
+            Fresh(
+                values=own[0].values,
+                selected=statistics.fmean(searched),
+                scores={trial.seed: trial.score for trial in own if trial.score is not None},
+                standard={seed: score for seed, score in standard.items() if seed in seeds},
+                open=sum(trial.state == "open" for trial in both),
+                lost=sum(trial.state not in ("open", "done") for trial in both),
+            )
+        )
+    return found

@@ -1,0 +1,248 @@
+"""Sweeps and their trials as rows: what a sweep is, how far it is, and what each of its races was worth."""
+
+import json
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from sqlalchemy import ColumnElement, Connection, Engine, Row, delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from ssam.spec.sweep import SweepSpec, Values
+from ssam.store import labels
+from ssam.store.schema import epochs, lanes, new_id, runs, sweeps, trials
+from ssam.store.views import State
+
+SweepState = Literal["running", "paused", "stopped", "finished"]
+# open: its race has not ended; refused: no race can have these settings; failed: its race did, or was stopped by hand
+TrialState = Literal["open", "done", "pruned", "diverged", "failed", "refused"]
+
+STANDARD = -1  # the number of the settings that the sweep began with
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One sweep. ``importance`` is each varied field's share in what the scores owe to the settings; empty before it is known."""
+
+    id: str
+    owner: str
+    spec: SweepSpec
+    state: SweepState
+    created: float
+    ended: float | None
+    message: str
+    importance: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One race of a sweep. ``number`` counts its settings from 0 (STANDARD: those that the sweep began with); ``fresh``: it was run
+    after the search, with a seed that the search had not seen. ``score`` is the accuracy that counts, 0–1; of a pruned one the last
+    that was seen. ``run_state``, ``started``, ``ended`` and ``progress`` are its race's, None where it has none (any more)."""
+
+    number: int
+    seed: int
+    values: Values
+    fresh: bool = False
+    run: str | None = None
+    state: TrialState = "open"
+    score: float | None = None
+    cost: float | None = None
+    message: str = ""
+    run_state: State | None = None
+    started: float | None = None
+    ended: float | None = None
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How the lane that counts ended: accuracy on all test images, 0–1, and what it took."""
+
+    accuracy: float | None
+    gradients: int
+    seconds: float
+    diverged: bool
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What the races of a sweep have taken so far, all lanes together."""
+
+    minutes: float
+    gradients: int
+
+
+class Sweeps:
+    """The sweeps of a store; ``Store.sweeps``. Whose a sweep is, and who may steer it, is the client's business."""
+
+    def __init__(self, engine: Engine, place: str) -> None:
+        self._engine, self._place = engine, place
+
+    def create(self, spec: SweepSpec, request_id: str, owner: str) -> str:
+        """Makes a sweep that the runner of this home folder begins at once; the same ``request_id`` again returns the first one's id."""
+        sweep_id = new_id()
+        row: dict[str, Any] = {
+            "id": sweep_id,
+            "request_id": request_id,
+            "owner": owner,
+            "spec": spec.model_dump_json(exclude_defaults=True),
+        }
+        row |= {"state": "running", "created": time.time(), "place": self._place, "message": ""}
+        try:
+            with self._engine.begin() as connection:
+                connection.execute(insert(sweeps).values(row))
+        except IntegrityError:
+            with self._engine.connect() as connection:
+                return str(
+                    connection.execute(select(sweeps.c.id).where(sweeps.c.request_id == request_id)).scalar_one()
+                )
+        return sweep_id
+
+    def get(self, sweep_id: str) -> Sweep | None:
+        found = self._some(sweeps.c.id == sweep_id)
+        return found[0] if found else None
+
+    def of(self, owner: str | None, limit: int = 50) -> list[Sweep]:
+        """One owner's sweeps, or everybody's (None), newest first."""
+        return self._some(sweeps.c.owner == owner if owner is not None else sweeps.c.id.is_not(None), limit)
+
+    def active(self) -> list[Sweep]:
+        """Those that the runner of this home folder has to do with: running, or with races that have not ended. Oldest first."""
+        unfinished = sweeps.c.id.in_(select(trials.c.sweep).where(trials.c.state == "open"))
+        return self._some((sweeps.c.place == self._place) & ((sweeps.c.state == "running") | unfinished), 1000)[::-1]
+
+    def _some(self, which: ColumnElement[bool], limit: int = 1) -> list[Sweep]:
+        with self._engine.connect() as connection:
+            newest = select(sweeps).where(which).order_by(sweeps.c.created.desc(), sweeps.c.id).limit(limit)
+            return [_sweep(row) for row in connection.execute(newest)]
+
+    def move(self, sweep_id: str, leave: Sequence[SweepState], state: SweepState, **values: Any) -> bool:
+        """Changes the state where it is one of ``leave``; returns whether it was."""
+        ended = {"ended": time.time() if state in ("stopped", "finished") else None}
+        which = (sweeps.c.id == sweep_id) & sweeps.c.state.in_(leave)
+        return self._update(which, state=state, **ended, **values)
+
+    def respecify(self, sweep_id: str, spec: SweepSpec) -> None:
+        """Gives a sweep another budget."""
+        self._update(sweeps.c.id == sweep_id, spec=spec.model_dump_json(exclude_defaults=True))
+
+    def tell_importance(self, sweep_id: str, importance: Mapping[str, float]) -> None:
+        self._update(sweeps.c.id == sweep_id, importance=json.dumps(dict(importance)))
+
+    def _update(self, which: ColumnElement[bool], **values: Any) -> bool:
+        with self._engine.begin() as connection:
+            return connection.execute(update(sweeps).where(which).values(**values)).rowcount > 0
+
+    def delete(self, sweep_id: str) -> None:
+        """Forgets a sweep. Its races stay, as ordinary ones."""
+        with self._engine.begin() as connection:
+            connection.execute(delete(sweeps).where(sweeps.c.id == sweep_id))
+
+    # Trials
+
+    def trials(self, sweep_id: str) -> list[Trial]:
+        """All of them, by number and seed."""
+        about = (runs.c.state.label("run_state"), runs.c.started, runs.c.ended)
+        query = select(trials, *about).outerjoin(runs, runs.c.id == trials.c.run).where(trials.c.sweep == sweep_id)
+        with self._engine.connect() as connection:
+            return [_trial(row) for row in connection.execute(query.order_by(trials.c.number, trials.c.seed))]
+
+    def add(self, sweep_id: str, new: Iterable[Trial]) -> None:
+        """Trials without a race yet: the runner gives them one. Those that are there already stay as they are."""
+        known = {(trial.number, trial.seed) for trial in self.trials(sweep_id)}
+        rows = [
+            {"sweep": sweep_id, "number": trial.number, "seed": trial.seed, "fresh": trial.fresh, "state": trial.state}
+            | {"values": json.dumps(trial.values), "message": trial.message, "run": None}
+            for trial in new
+            if (trial.number, trial.seed) not in known
+        ]
+        if rows:
+            with self._engine.begin() as connection:
+                connection.execute(insert(trials), rows)
+
+    def begin(self, sweep_id: str, trial: Trial, run_id: str) -> None:
+        """Its race has been queued. The race can be found by its sweep."""
+        with self._engine.begin() as connection:
+            labels.write(connection, run_id, labels.Labels(tags=(tag(sweep_id),)))
+            connection.execute(update(trials).where(_which(sweep_id, trial)).values(run=run_id))
+
+    def close(
+        self,
+        sweep_id: str,
+        trial: Trial,
+        state: TrialState,
+        score: float | None = None,
+        cost: float | None = None,
+        message: str = "",
+    ) -> None:
+        """What came of a trial; once, for good."""
+        which = _which(sweep_id, trial) & (trials.c.state == "open")
+        with self._engine.begin() as connection:
+            connection.execute(update(trials).where(which).values(state=state, score=score, cost=cost, message=message))
+
+    def drop(self, sweep_id: str, trial: Trial) -> None:
+        """Forgets a trial that did not come to an end: its settings may be asked for again."""
+        with self._engine.begin() as connection:
+            connection.execute(delete(trials).where(_which(sweep_id, trial), trials.c.state == "open"))
+
+    # What the races say
+
+    def spent(self, sweep_id: str) -> Spent:
+        of_sweep = runs.c.sweep == sweep_id
+        with self._engine.connect() as connection:
+            seconds = connection.execute(select(func.sum(runs.c.trained)).where(of_sweep)).scalar()
+            passes = select(func.sum(lanes.c.gradients)).join(runs, runs.c.key == lanes.c.run).where(of_sweep)
+            return Spent((seconds or 0.0) / 60, int(connection.execute(passes).scalar() or 0))
+
+    def ending(self, run_id: str, lane: int) -> Ending | None:
+        """Of a race's lane, counted from 0; None where it has not come to an end."""
+        with self._engine.connect() as connection:
+            row = _lane_row(connection, run_id, lane)
+            if row is None or row.state not in ("finished", "diverged"):
+                return None
+            last = select(epochs.c.test_accuracy).where(epochs.c.run == row.run, epochs.c.lane == lane, epochs.c.final)
+            accuracy = connection.execute(last.order_by(epochs.c.step.desc())).scalars().first()
+            return Ending(accuracy, row.gradients, row.seconds, row.state == "diverged")
+
+    def evaluations(self, run_id: str, lane: int) -> list[tuple[int, float]]:
+        """Epoch, from 1, and test accuracy of each evaluation during a race, all on the same test images."""
+        with self._engine.connect() as connection:
+            row = _lane_row(connection, run_id, lane)
+            if row is None:
+                return []
+            seen = select(epochs.c.epoch, epochs.c.test_accuracy).where(
+                epochs.c.run == row.run, epochs.c.lane == lane, ~epochs.c.final
+            )
+            found = connection.execute(seen.order_by(epochs.c.step)).all()
+            return [
+                (round(each.epoch), each.test_accuracy)
+                for each in found
+                if each.test_accuracy is not None and each.epoch >= 0.5
+            ]
+
+
+def tag(sweep_id: str) -> str:
+    """What the races of a sweep are tagged with, so that they are found among all others."""
+    return f"sweep-{sweep_id[:6].lower()}"
+
+
+def _which(sweep_id: str, trial: Trial) -> ColumnElement[bool]:
+    return (trials.c.sweep == sweep_id) & (trials.c.number == trial.number) & (trials.c.seed == trial.seed)
+
+
+def _lane_row(connection: Connection, run_id: str, lane: int) -> Row | None:
+    query = select(lanes).join(runs, runs.c.key == lanes.c.run).where(runs.c.id == run_id, lanes.c.lane == lane)
+    return connection.execute(query).one_or_none()
+
+
+def _sweep(row: Row) -> Sweep:
+    spec = SweepSpec.model_validate_json(row.spec)
+    importance = json.loads(row.importance) if row.importance else {}
+    return Sweep(row.id, row.owner, spec, row.state, row.created, row.ended, row.message, importance)
+
+
+def _trial(row: Row) -> Trial:
+    result = (row.state, row.score, row.cost, row.message)
+    race = (row.run_state, row.started, row.ended)
+    return Trial(row.number, row.seed, json.loads(row._mapping["values"]), row.fresh, row.run, *result, *race)

@@ -1,0 +1,318 @@
+"""The sweeps page: the form, the way of a sweep from its start to a finding, its figures, its address."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+from streamlit.testing.v1 import AppTest
+
+from app import sweep, sweep_charts, sweep_texts
+from app.identity import COOKIE
+from ssam.spec import RaceSpec, parse_spec
+from ssam.spec.styles import luminance
+from ssam.spec.sweep import SweepSpec, parse_sweep
+from ssam.store import Person, Store, Trial
+from ssam.store.scores import Fresh, fresh, front, points, ranked
+from ssam.store.sweeps import STANDARD
+from tests import fake_sweep
+from tests.browser import Watched, app_server, chromium, end_runner
+from tests.people import ALICE, BOB, SESSION, owner
+
+ROOT = Path(__file__).resolve().parents[1]
+BASE = parse_spec({"lanes": "ssam-f:sparsity=0.8", "epochs": 3, "train_size": 1000})
+GRID = parse_sweep({"base": BASE, "vary": ["lane1.rho=0.05,0.1,0.2,0.4,0.8", "lane1.sparsity=0.5,0.8,0.95"]})
+SEARCH = parse_sweep(
+    {
+        "base": BASE,
+        "vary": ["lane1.rho=0.02..1:log", "lane1.sparsity=0.5..0.98", "lane1.norm=full,masked"],
+        "method": "tpe",
+    }
+    | {"races": 24, "cost": "gradients"}
+)
+
+
+def page(token: str = ALICE, **words: str) -> AppTest:
+    app = AppTest.from_file(str(ROOT / "pages" / "sweeps.py"), default_timeout=60)
+    app.session_state[SESSION] = token
+    app.query_params.update(words)
+    app.run()
+    assert not app.exception
+    return app
+
+
+def text_of(app: AppTest) -> str:
+    parts = [*app.markdown, *app.caption, *app.info, *app.success, *app.warning, *app.error]
+    return "\n".join(part.value for part in parts).replace("\\", "")
+
+
+def figures(app: AppTest) -> list[dict]:
+    return [json.loads(chart.proto.spec) for chart in app.get("plotly_chart")]
+
+
+# The form
+
+
+def test_a_newcomer_starts_a_search_over_rho_and_sparsity_with_one_click(store: Store) -> None:
+    app = page()
+    assert app.session_state["sweep_fields"] == ["lane1.rho", "lane1.sparsity"]
+    app.button(key="start_sweep").click().run()
+    assert not app.exception
+    (made,) = store.sweeps.of(owner(ALICE))
+    assert (made.state, made.spec.method, made.spec.most_races) == ("running", "tpe", 24)
+    assert [lane.method for lane in made.spec.base.lanes] == ["ssam-f"]
+    assert [str(vary) for vary in made.spec.vary] == ["lane1.rho=0.02..1:log", "lane1.sparsity=0.5..0.98"]
+    assert made.spec.base.label_noise == 0.4  # the race that the race page opens with
+    assert "No race has come to an end yet." in text_of(app)
+    assert app.query_params["sweep"] == made.id
+
+
+def test_the_race_is_the_one_of_the_address(store: Store) -> None:
+    app = page(lanes="sam:rho=0.3,sgd", epochs="2", vary="lane1.rho=0.1,0.3", method="grid", races="none", seeds="2")
+    app.button(key="start_sweep").click().run()
+    (made,) = store.sweeps.of(owner(ALICE))
+    assert made.spec == parse_sweep(
+        {"base": parse_spec({"lanes": "sam:rho=0.3", "epochs": 2}), "vary": ["lane1.rho=0.1,0.3"], "seeds": 2}
+    )
+    assert made.spec.standard == {"lane1.rho": 0.3}
+
+
+def test_what_is_wrong_is_said_in_one_line_and_cannot_be_started(store: Store) -> None:
+    app = page()
+    app.text_input(key="sweep_vary_lane1.rho_tpe").set_value("0.1..99").run()
+    assert app.button(key="start_sweep").disabled
+    assert "must be a number from 0 to 10" in text_of(app)
+    app.text_input(key="sweep_vary_lane1.rho_tpe").set_value("0.1..1").run()
+    app.number_input(key="sweep_races").set_value(None).run()
+    assert "give races, minutes or gradients" in text_of(app)
+    app.selectbox(key="sweep_method").set_value("grid").run()
+    assert not app.button(key="start_sweep").disabled
+    assert "20 races" in text_of(app)
+
+
+def test_another_lane_takes_back_what_it_does_not_have(store: Store) -> None:
+    app = page()
+    app.selectbox(key="sweep_lane").set_value(0).run()  # SGD
+    assert app.session_state["sweep_fields"] == ["lr"]
+    app.selectbox(key="sweep_lane").set_value(1).run()
+    assert "lane1.sparsity" not in app.multiselect(key="sweep_fields").options
+
+
+@pytest.mark.parametrize("words", [{"vary": "seed=1"}, {"method": "x"}, {"races": "many"}, {"rho": "99"}])
+def test_a_bad_address_is_one_line(store: Store, words: dict[str, str]) -> None:
+    app = page(**words)
+    assert app.warning[0].value.startswith("In the address")
+
+
+def test_the_address_brings_the_same_form_back(store: Store) -> None:
+    first = page()
+    first.selectbox(key="sweep_method").set_value("grid").run()
+    first.text_input(key="sweep_vary_lane1.rho_grid").set_value("0.1, 0.3").run()
+    first.number_input(key="sweep_minutes").set_value(5.0).run()
+    second = page(
+        **{name: value[0] if isinstance(value, list) else value for name, value in first.query_params.items()}
+    )
+    assert second.text_input(key="sweep_vary_lane1.rho_grid").value == "0.1,0.3"
+    assert (second.session_state["sweep_method"], second.session_state["sweep_minutes"]) == ("grid", 5.0)
+
+
+# A sweep
+
+
+def test_only_fresh_seeds_make_a_finding(store: Store) -> None:
+    """The winner's curse, step by step: chosen, re-run, and only then called better."""
+    sweep_id = fake_sweep.fill(store, owner(ALICE), GRID)
+    app = page(sweep=sweep_id)
+    said = text_of(app)
+    best = ranked(GRID, store.sweeps.trials(sweep_id))[0]
+    assert best.values == {"lane1.rho": 0.2, "lane1.sparsity": 0.8}
+    assert "Best so far: rho 0.2, sparsity 80 %" in said
+    assert "chosen as the best of 15, so the number is likely too good" in said
+    assert "**a finding" not in said
+    app.number_input(key="sweep_fresh_seeds").set_value(4).run()
+    app.button(key="sweep_fresh_now").click().run()
+    begun = [trial for trial in store.sweeps.trials(sweep_id) if trial.fresh]
+    assert sorted((trial.number, trial.seed) for trial in begun) == [
+        (number, seed) for number in sorted((STANDARD, best.number)) for seed in (1, 2, 3, 4)
+    ]
+    assert "0 of 8 races have come to an end" in text_of(app)
+    for trial in begun:
+        score = {STANDARD: 0.75, best.number: 0.78}[trial.number] + 0.001 * trial.seed**2
+        store.sweeps.close(sweep_id, trial, "done", score + 0.0001 * trial.number)
+    said = text_of(page(sweep=sweep_id))
+    assert f"Chosen at {100 * (best.score or 0):.1f} %" in said
+    assert "4 fresh seeds" in said
+    assert "a finding." in said
+
+
+def test_a_stranger_can_look_and_not_touch(store: Store) -> None:
+    sweep_id = fake_sweep.fill(store, owner(ALICE), GRID, state="running")
+    app = page(BOB, sweep=sweep_id)
+    assert "Best so far" in text_of(app)
+    assert not {"sweep_pause", "sweep_stop", "sweep_fresh_now"} & {button.key for button in app.button}
+
+
+def test_pause_resume_stop_extend_and_delete_have_their_buttons(store: Store) -> None:
+    sweep_id = fake_sweep.fill(store, owner(ALICE), SEARCH, 10, "running")
+    app = page(sweep=sweep_id)
+    for button, state in (("sweep_pause", "paused"), ("sweep_resume", "running"), ("sweep_stop", "stopped")):
+        app.button(key=button).click().run()
+        assert not app.exception
+        assert store.sweeps.get(sweep_id).state == state  # type: ignore[union-attr]
+    app.number_input(key="sweep_more_races").set_value(6)
+    next(button for button in app.button if button.label == "Extend").click().run()
+    assert store.sweeps.get(sweep_id).spec.races == 30  # type: ignore[union-attr]
+    app.button(key="sweep_stop").click().run()
+    app.button(key="sweep_delete_now").click().run()
+    assert store.sweeps.of(owner(ALICE)) == []
+    assert len(store.runs(owner=owner(ALICE))) == 10
+
+
+@pytest.mark.parametrize("spec", [GRID, SEARCH], ids=["grid", "search"])
+def test_every_figure_has_its_sentence_and_its_table(store: Store, spec: SweepSpec) -> None:
+    sweep_id = fake_sweep.fill(store, owner(ALICE), spec, 24)
+    known = points(spec, store.sweeps.trials(sweep_id))
+    best = ranked(spec, store.sweeps.trials(sweep_id))[0]
+    for name in sweep.FIGURES:
+        if name == "front" and not spec.cost:
+            continue
+        app = page(sweep=sweep_id, figure=name)
+        drawn = figures(app)
+        assert len(drawn) == (len(spec.vary) if name == "slice" else 1), name
+        assert len(app.table) == len(drawn), name
+    pair = sweep_charts.map_fields(spec)
+    assert pair is not None
+    assert [vary.setting for vary in pair] == ["rho", "sparsity"]
+    for shown in (sweep_charts.heatmap(spec, known, *pair), sweep_charts.parallel(spec, known)):
+        assert sweep_charts.settings(best.values) in shown.words
+        assert shown.rows[0]["Accuracy"] == sweep_charts.percent(best.score)
+
+
+def test_cells_of_the_map_are_means_over_what_else_varies() -> None:
+    spec = parse_sweep({"base": BASE, "vary": ["lane1.rho=0.1,0.2", "lane1.sparsity=0.5,0.8", "epochs=1,2"]})
+    made = [Trial(number, 0, values, state="done", score=0.1 * number) for number, values in enumerate(spec.points)]
+    known = points(spec, made[:-1])  # the last one has not come to an end
+    pair = sweep_charts.map_fields(spec)
+    assert pair
+    (trace,) = sweep_charts.heatmap(spec, known, *pair).figure["data"]
+    assert (trace["x"], trace["y"]) == (["0.1", "0.2"], ["50 %", "80 %"])
+    assert trace["z"] == [[pytest.approx(5.0), pytest.approx(45.0)], [pytest.approx(25.0), pytest.approx(60.0)]]
+
+
+def test_the_numbers_in_the_cells_can_be_read_on_every_colour() -> None:
+    for _, color in sweep_charts.CELL_SCALE:
+        light, dark = luminance(color), luminance(sweep_charts.INK)
+        assert (light + 0.05) / (dark + 0.05) >= 4.5, color
+
+
+def test_figures_of_a_sweep_without_an_end_are_drawn_and_say_so(store: Store) -> None:
+    sweep_id = store.sweeps.create(SEARCH, "new", owner(ALICE))
+    for name in sweep.FIGURES:
+        app = page(sweep=sweep_id, figure=name)
+        assert not app.exception
+    assert sweep_charts.parallel(SEARCH, []).words.endswith("No race has come to an end yet.")
+
+
+# What is said
+
+
+def scores(*values: float) -> dict[int, float]:
+    return dict(enumerate(values, 5))
+
+
+@pytest.mark.parametrize(
+    ("own", "begun", "says", "finding"),
+    [
+        (scores(0.80, 0.81, 0.83), scores(0.70, 0.71, 0.72), "**a finding.**", True),
+        (scores(0.80, 0.70, 0.82), scores(0.75, 0.75, 0.75), "not enough seeds to tell them apart", False),
+        (scores(0.80, 0.81), scores(0.70, 0.72), "not enough to tell, at least 3 are needed", False),
+        (scores(0.60, 0.61, 0.63), scores(0.70, 0.71, 0.72), "worse than what the sweep began with", False),
+    ],
+)
+def test_the_verdict_follows_from_the_paired_interval(
+    own: dict[int, float], begun: dict[int, float], says: str, finding: bool
+) -> None:
+    found = Fresh({"lane1.rho": 0.2}, 0.9, own, begun, 0, 0)
+    assert says in sweep_texts.fresh(found)
+    assert found.is_finding == finding
+    assert "Chosen at 90.0 %" in sweep_texts.fresh(found)
+
+
+def test_the_interval_is_students() -> None:
+    from scipy import stats
+
+    found = Fresh({}, 0.9, scores(0.8, 0.83, 0.81, 0.85), scores(0.8, 0.81, 0.82, 0.80), 0, 0)
+    expected = stats.ttest_1samp(found.differences, 0).confidence_interval(0.95)
+    assert found.interval == pytest.approx((expected.low, expected.high), abs=1e-4)
+
+
+def test_a_race_that_was_lost_forbids_a_finding() -> None:
+    found = Fresh({}, 0.9, scores(0.80, 0.81, 0.83), scores(0.70, 0.71, 0.72), 0, 1)
+    assert not found.is_finding
+    assert "forbids a conclusion" in sweep_texts.fresh(found)
+
+
+def test_a_pareto_front_is_what_nothing_beats_in_both() -> None:
+    spec = parse_sweep({"base": RaceSpec(lanes="sam"), "vary": ["epochs=1,2,3,4,5"], "cost": "seconds"})
+    prices = [(0.7, 5.0), (0.8, 9.0), (0.6, 6.0), (0.8, 8.0), (0.9, 20.0)]
+    made = [
+        Trial(number, 0, {"epochs": number + 1}, state="done", score=score, cost=cost)
+        for number, (score, cost) in enumerate(prices)
+    ]
+    found = front(points(spec, made))
+    assert [point.number for point in found] == [0, 3, 4]
+    for point in points(spec, made):
+        beaten = any(
+            (other.score or 0) >= (point.score or 0)
+            and (other.cost or 0) <= (point.cost or 0)
+            and other.number != point.number
+            for other in points(spec, made)
+        )
+        assert beaten == (point.number not in {0, 3, 4})
+
+
+def test_the_newest_fresh_races_do_not_change_what_was_searched(store: Store) -> None:
+    sweep_id = fake_sweep.fill(store, owner(ALICE), GRID)
+    before = ranked(GRID, store.sweeps.trials(sweep_id))
+    store.sweeps.move(sweep_id, ("finished",), "finished")
+    from ssam.jobs.sweep_client import SweepClient
+
+    SweepClient(store, lambda: None).fresh(sweep_id, Person(owner(ALICE)), 3)
+    for trial in store.sweeps.trials(sweep_id):
+        if trial.fresh:
+            store.sweeps.close(sweep_id, trial, "done", 0.99)
+    after = ranked(GRID, store.sweeps.trials(sweep_id))
+    assert [point.score for point in after] == [point.score for point in before]
+    (found,) = fresh(store.sweeps.trials(sweep_id))
+    assert set(found.scores.values()) == {0.99}
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+def test_in_a_browser_a_running_sweep_is_watched(tmp_path: Path) -> None:
+    store = Store(tmp_path, f"sqlite:///{tmp_path / 'ssam.db'}")
+    sweep_id = fake_sweep.fill(store, owner(ALICE), GRID, 6, "paused")
+    try:
+        with app_server(tmp_path) as address, chromium() as browser:
+            watched = Watched(browser)
+            shown = watched.page
+            shown.context.add_cookies([{"name": COOKIE, "value": ALICE, "url": address}])
+            shown.goto(address)
+            shown.get_by_role("link", name="Sweeps", exact=True).first.click(timeout=60_000)
+            expect(shown.get_by_text("6 of 15 races")).to_be_visible(timeout=60_000)
+            expect(shown.locator(".js-plotly-plot .heatmaplayer")).to_be_visible()
+            shown.set_viewport_size({"width": 390, "height": 844})
+            assert shown.evaluate("document.documentElement.scrollWidth") <= 390
+            assert sweep_id in shown.url
+            shown.context.close()
+            assert watched.problems == []
+    finally:
+        store.close()
+        end_runner(tmp_path)
+
+
+def test_the_page_never_imports_optuna() -> None:
+    check = "import app.sweep_panel, app.sweep_form, ssam.jobs.client; import sys; sys.exit('optuna' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", check], cwd=ROOT, check=False).returncode == 0

@@ -19,7 +19,7 @@ test: setup-test browser
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
-	$(PY) -m pytest
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile
 
 drills: setup-test
 	@$(PY) -m tests.drills --rounds 20 --json

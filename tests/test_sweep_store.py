@@ -54,6 +54,8 @@ def test_a_sweep_is_read_back_with_its_trials(store: Store) -> None:
     assert {store.run(run_id).state for run_id in run_ids} == {"queued"}  # type: ignore[union-attr]
     assert [job.sweep for job in store.jobs()] == [sweep_id] * 2
     assert store.labels(run_ids[0]).tags == (tag(sweep_id),)
+    assert {run.id for run in store.runs(owner="ada")} == set(run_ids)
+    assert store.runs(owner="ada", trials=False) == [], "the list of recent races is not filled up with them"
     assert store.sweeps.evaluations(run_ids[1], 1) == [(1, 0.1), (2, 0.2)]
     assert store.sweeps.ending(run_ids[1], 1) == Ending(0.2, 40, 0.2, False)
     assert store.sweeps.ending("no such race", 1) is None

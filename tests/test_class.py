@@ -96,6 +96,15 @@ def test_a_wall_is_read_as_it_was_told(either_store: Store) -> None:
     assert either_store.class_courses([]) == {}
 
 
+def test_a_deleted_race_leaves_the_wall_until_it_is_had_back(either_store: Store) -> None:
+    run_id = fake_class.finish(either_store, "ada", 0)
+    assert either_store.discard(run_id)
+    assert (either_store.class_races(CODE), either_store.class_count(CODE, "ada")) == ([], 0)
+    assert either_store.restore(run_id)
+    assert [race.id for race in either_store.class_races(CODE)] == [run_id]
+    assert either_store.class_count(CODE, "ada") == 1
+
+
 def test_an_epoch_that_was_measured_twice_counts_by_all_images(either_store: Store) -> None:
     run_id = fake_class.begin(either_store, "ada", 0)
     with either_store.writer(run_id) as writer:

@@ -234,7 +234,8 @@ def test_a_stranger_can_watch_and_a_teacher_can_steer(browser: Browser, address:
     expect(owner.page.locator(".st-key-delete_race")).to_be_visible(timeout=20_000)
 
     teacher.page.goto(address)
-    teacher.page.get_by_role("link", name="System").click(timeout=20_000)
+    teacher.page.get_by_role("button", name="Class").click(timeout=20_000)
+    teacher.page.get_by_role("menuitem", name="System").click(timeout=20_000)
     key = teacher.page.get_by_label("Teacher key")
     key.fill("not the key", timeout=20_000)
     key.press("Enter")

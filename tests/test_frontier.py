@@ -479,7 +479,8 @@ def test_a_click_on_a_point_shows_it_and_opens_its_race(tmp_path: Path) -> None:
             page = watched.page
             page.context.add_cookies([{"name": COOKIE, "value": ALICE, "url": address}])
             page.goto(address)
-            page.get_by_role("link", name="Frontier").click(timeout=60_000)
+            page.get_by_role("button", name="Look inside").click(timeout=60_000)
+            page.get_by_role("menuitem", name="Frontier").click(timeout=20_000)
             choice = page.locator(".st-key-task input")
             choice.click(timeout=60_000)
             page.get_by_role("option", name="My races").first.click(timeout=60_000)

@@ -17,7 +17,7 @@ VALUES: dict[str, Iterable[str]] = {
 }  # beside the choices of a flag
 
 SCRIPT = """\
-# SSAM Lab, for {shell}: put it into your shell with  eval "$({python} -m ssam completion {shell})"
+# SSAM Lab, for {kind}: put it into your shell with  eval "$({python} -m ssam completion {kind})"
 ssam() {{ {python} -m ssam "$@"; }}
 {begin}_ssam() {{
   local word="${{COMP_WORDS[COMP_CWORD]}}" before="${{COMP_WORDS[COMP_CWORD-1]}}" command="${{COMP_WORDS[1]}}" words=""
@@ -57,7 +57,7 @@ def script(whole: argparse.ArgumentParser, shell: str) -> str:
     ]
     known = [f'        {name}) words="{" ".join(_flags(command))}" ;;' for name, command in commands.items()]
     parts = {"commands": " ".join(commands), "values": "\n".join(values), "flags": "\n".join(known)}
-    return SCRIPT.format(shell=shell, python=shlex.quote(sys.executable), begin=begin, **parts)
+    return SCRIPT.format(kind=shell, python=shlex.quote(sys.executable), begin=begin, **parts)
 
 
 def _commands(whole: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.ArgumentParser]]:

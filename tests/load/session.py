@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.Common_pb2 import FileUploaderState
+from streamlit.proto.Delta_pb2 import Delta
 from streamlit.proto.Element_pb2 import Element
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.proto.NumberInput_pb2 import NumberInput
@@ -63,6 +65,9 @@ class Session:
         self._timers: dict[str, Timer] = {}
         self._cached: dict[str, tuple[list[str], int]] = {}  # by hash: fragments of the run, number of that run
         self._widgets: dict[str, WidgetState] = {}
+        self._popovers: set[tuple[int, ...]] = (
+            set()
+        )  # where they are: nobody opens them, so what is in them is not there
         self._waiting: list[Tick] = []  # sent, not yet taken up by the server
         self._served: list[Tick] = []  # of the run that is under way
         self._ready = asyncio.Event()
@@ -163,20 +168,28 @@ class Session:
                         [message.delta.fragment_id] if message.delta.fragment_id else [],
                         self._run_count,
                     )
-                if message.delta.WhichOneof("type") == "new_element":
-                    self._see(message.delta.new_element)
+                self._place(tuple(message.metadata.delta_path), message.delta)
             case "session_event":
                 if message.session_event.HasField("script_compilation_exception"):
                     self.errors.append(message.session_event.script_compilation_exception.message)
             case "script_finished":
                 self._finish(message.script_finished, fragments)
 
+    def _place(self, path: tuple[int, ...], delta: Delta) -> None:
+        if delta.WhichOneof("type") == "add_block":
+            is_popover = delta.add_block.WhichOneof("type") == "popover"
+            (self._popovers.add if is_popover else self._popovers.discard)(path)
+        elif delta.WhichOneof("type") == "new_element" and not any(
+            path[: len(popover)] == popover for popover in self._popovers
+        ):
+            self._see(delta.new_element)
+
     def _see(self, element: Element) -> None:
         kind = element.WhichOneof("type")
         shown = getattr(element, kind)
         if kind == "exception":
             self.errors.append(f"{shown.type}: {shown.message}")
-        elif kind in ("selectbox", "multiselect", "slider", "number_input", "checkbox"):
+        elif kind in ("selectbox", "multiselect", "slider", "number_input", "checkbox", "file_uploader"):
             self._widgets[shown.id] = WidgetState(id=shown.id, **_value(kind, shown))
 
     def _finish(self, status: int, fragments: list[str]) -> None:
@@ -196,6 +209,8 @@ class Session:
 
 def _value(kind: str, widget: Any) -> dict[str, Any]:
     """What the front end sends as a widget's value: the one that the page has set, else the default; nothing for none."""
+    if kind == "file_uploader":
+        return {"file_uploader_state_value": FileUploaderState()}
     given = widget.set_value
     match kind:
         case "selectbox" if given:

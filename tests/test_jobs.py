@@ -4,15 +4,18 @@ import itertools
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import psutil
 import pytest
+from sqlalchemy import make_url
 
 from ssam.jobs import processes
 from ssam.jobs.client import Client, runner_file
@@ -312,12 +315,27 @@ def test_a_race_that_keeps_dying_is_given_up(served: Site) -> None:
     served.wait_state(run_id, "interrupted")
 
 
+def suspend_between_writes(store: Store, process: psutil.Process) -> None:
+    """Not amid a transaction: SQLite's only lock would be held for as long as the process stands still."""
+    while True:
+        process.suspend()
+        if not store.url.startswith("sqlite"):
+            return
+        with closing(sqlite3.connect(str(make_url(store.url).database), timeout=0.0)) as probe:
+            try:
+                probe.execute("BEGIN IMMEDIATE")
+                probe.rollback()
+                return
+            except sqlite3.OperationalError:
+                process.resume()
+
+
 def test_who_wished_for_something_before_the_death_gets_it(served: Site) -> None:
     """The wish and the death come so close together that the race cannot have heard of it."""
     for wish, state in (("stop", "stopped"), ("pause", "paused")):
         run_id = served.running()
         process = psutil.Process(served.pid(run_id))
-        process.suspend()
+        suspend_between_writes(served.store, process)
         served.store.want(run_id, wish)
         process.kill()
         run = served.wait_state(run_id, state, seconds=2)

@@ -13,7 +13,6 @@ OPEN = {"circle-open": "○", "square-open": "□", "diamond-open": "◇", "tria
 
 CSS = """
 .ssam-legend { display: flex; flex-wrap: wrap; gap: 2px 18px; color: var(--st-text-color); font-family: var(--st-font); line-height: 1.5; }
-.ssam-legend span { white-space: nowrap; }
 """
 SCRIPT = """
 export default function ({ parentElement, data }) {

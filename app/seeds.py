@@ -74,9 +74,17 @@ def show(found: list[str]) -> None:
         st.session_state["run"], st.session_state["seeds_started"] = found[0], found
 
 
-def row(lab: Lab, run: Run, person: Person) -> None:
-    """Below the head of a race: how far all its seeds are, the way to Compare, and more seeds once it has finished."""
-    group = siblings(lab, run, person)
+def gather(lab: Lab, run: Run, person: Person) -> None:
+    """Finds the other seeds of the shown race. A search over all of the person's races: once a page, not once a tick."""
+    st.session_state["seeds_group"] = [one.id for one in siblings(lab, run, person)]
+
+
+def row(lab: Lab, run: Run) -> None:
+    """Below the head of a race: how far all its seeds are, the way to Compare, and more seeds once it has finished. ``gather``
+    has found them."""
+    found: list[str] = st.session_state["seeds_group"]
+    known = lab.store.some_runs(found) if len(found) > 1 else {run.id: run}
+    group = [known[run_id] for run_id in found if run_id in known]
     if len(group) < 2 and run.state != "finished":
         return
     with st.container(key="seeds_row", horizontal=True, vertical_alignment="center", gap="small", width="content"):
@@ -134,4 +142,5 @@ def _repeat(lab: Lab, run_id: str, first: int, count: int) -> None:
     request = st.session_state.setdefault("seeds_request", secrets.token_urlsafe(16))
     found = start(lab, run.spec, first, count, request)
     st.session_state["seeds_started"] = [run_id, *found]
+    gather(lab, run, identity.person(lab))
     st.session_state["seeds_request"] = secrets.token_urlsafe(16)

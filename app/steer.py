@@ -29,7 +29,7 @@ def head(lab: Lab, run: Run, person: Person) -> None:
             st.page_link(
                 "../pages/anatomy.py", label="Anatomy of a step", icon=":material/footprint:", query_params=here
             )
-        seeds.row(lab, run, person)
+        seeds.row(lab, run)
     if run.owner != person.owner:
         st.caption(f"Somebody else's race: you {'steer it as a teacher' if mine else 'can watch it'}.")
 

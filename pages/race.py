@@ -2,7 +2,21 @@
 
 import streamlit as st
 
-from app import address, classroom, controls, history, identity, live, recorded, server, start, steer, take_away, texts
+from app import (
+    address,
+    classroom,
+    controls,
+    history,
+    identity,
+    live,
+    recorded,
+    seeds,
+    server,
+    start,
+    steer,
+    take_away,
+    texts,
+)
 from app.server import Lab
 from ssam.store import Person
 
@@ -48,6 +62,7 @@ if notice := st.session_state["notice"]:
 
 if shown and look:
     start.reused(lab, shown)
+    seeds.gather(lab, shown, person)
     pace = live.pace(shown, look.window)
     del look  # it is heavy, and what a page holds stays until its next run
     st.fragment(race, run_every=pace)(lab, person, shown.id, pace)

@@ -20,7 +20,8 @@ def page(lab: Lab, ids: list[str], pace: float | None) -> None:
     if every:
         compare_panel.curves(every, shown, baseline)
         compare_panel.tables(every, shown, baseline)
-    if pace_of(every) != pace:
+    st.session_state["cmp_pace"] = pace_of(every)
+    if st.session_state["cmp_pace"] != pace:
         st.rerun()
 
 
@@ -38,7 +39,7 @@ st.markdown("## Compare")
 compare_panel.notice()
 compare_panel.races(lab, person)
 if ids := list(st.session_state["cmp_runs"]):
-    pace = pace_of(compare_groups.groups(lab.store.records(ids)))
+    pace = st.session_state.get("cmp_pace")  # as it was last; the page says so where that has changed
     st.fragment(page, run_every=pace)(lab, ids, pace)
 else:
     st.markdown(compare_texts.EMPTY)

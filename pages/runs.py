@@ -84,7 +84,8 @@ def page(lab: Lab, person: Person, pace: float | None) -> None:
     if found.pages > 1:
         st.session_state["runs_page"] = found.page
         st.pagination(found.pages, key="runs_page")
-    if pace != pace_of(found):
+    st.session_state["runs_pace"] = pace_of(found)
+    if st.session_state["runs_pace"] != pace:
         st.rerun()
 
 
@@ -100,5 +101,5 @@ if address.moved(runs.PAGE):
 st.markdown("## Runs")
 if notice := st.session_state.get("runs_notice"):
     st.warning(texts.plain(notice))
-pace = pace_of(runs.find(lab, person))
+pace = st.session_state.get("runs_pace")  # as it was last; the page says so where that has changed
 st.fragment(page, run_every=pace)(lab, person, pace)

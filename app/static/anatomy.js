@@ -3,6 +3,7 @@
 const version = new URL(import.meta.url).search;
 const { element, swatch } = await import(`./parts.js${version}`);
 const { figure, inflate, offsets, paintLarge, paintMask, paintSmall, stages } = await import(`./anatomy_maps.js${version}`);
+const { player, walk } = await import(`./playing.js${version}`);
 const { path } = await import(`./anatomy_path.js${version}`);
 
 const PACE = 4200; // milliseconds a phase
@@ -45,13 +46,28 @@ export function mount(host) {
     tables,
   );
   root.dataset.testid = "anatomy";
-  root.dataset.playing = "false";
-  const state = { data: null, made: "", lane: 0, layer: 0, phase: 0, timer: 0, telling: 0, frame: 0, moves: null, wanted: null, asked: 0 };
+  const state = { data: null, made: "", lane: 0, layer: 0, phase: 0, frame: 0, moves: null, wanted: null, asked: 0 };
 
   const lane = () => state.data.lanes[state.lane];
   const phase = () => lane().phases[state.phase];
 
-  play.onclick = () => (state.timer ? stop() : start());
+  const last = () => lane().phases.length - 1;
+  const playing = player(play, {
+    pace: PACE,
+    stay: TOLD,
+    begin() {
+      state.wanted = null;
+      if (state.phase === last()) state.phase = 0;
+      show();
+    },
+    advance() {
+      state.phase = Math.min(state.phase + 1, last());
+      show();
+    },
+    ended: () => state.phase === last(),
+    rested: () => state.set("view", { run: state.data.run, lane: lane().name, layer: state.data.layers[state.layer].name, phase: phase().key }),
+    changed: (isPlaying) => (root.dataset.playing = isPlaying),
+  });
   back.onclick = () => turn(-1);
   next.onclick = () => turn(1);
   document.addEventListener("keydown", press);
@@ -270,11 +286,11 @@ export function mount(host) {
   // What the reader does
 
   function go(at) {
-    stop();
+    playing.stop();
     state.wanted = null;
     state.phase = at;
     show();
-    tell();
+    playing.tell();
   }
 
   function turn(step) {
@@ -288,7 +304,7 @@ export function mount(host) {
     state.wanted = null;
     state.phase = nearest(before);
     show();
-    tell();
+    playing.tell();
   }
 
   function chooseLayer(at) {
@@ -296,42 +312,7 @@ export function mount(host) {
     state.wanted = null;
     showMaps();
     root.dataset.layer = state.data.layers[at].name;
-    tell();
-  }
-
-  function label(playing) {
-    root.dataset.playing = playing;
-    play.textContent = playing ? "❚❚" : "▶";
-    play.ariaLabel = play.title = playing ? "Pause" : "Play";
-  }
-
-  function start() {
-    state.wanted = null;
-    if (state.phase === lane().phases.length - 1) state.phase = 0;
-    show();
-    label(true);
-    state.timer = setInterval(() => {
-      state.phase = Math.min(state.phase + 1, lane().phases.length - 1);
-      show();
-      if (state.phase === lane().phases.length - 1) stop();
-    }, PACE);
-  }
-
-  function stop() {
-    if (!state.timer) return;
-    clearInterval(state.timer);
-    state.timer = 0;
-    label(false);
-    tell();
-  }
-
-  /** The server learns where the reader has stopped, for the address. Not while the step is played. */
-  function tell() {
-    clearTimeout(state.telling);
-    state.telling = setTimeout(() => {
-      if (state.timer) return;
-      state.set("view", { run: state.data.run, lane: lane().name, layer: state.data.layers[state.layer].name, phase: phase().key });
-    }, TOLD);
+    playing.tell();
   }
 
   /** Arrow keys go from phase to phase and space plays, wherever the reader is but in something that takes keys itself. */
@@ -346,19 +327,8 @@ export function mount(host) {
     act();
   }
 
-  /** In the layers the arrow keys go from layer to layer. */
-  function walk(event) {
-    const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
-    const all = [...net.querySelectorAll("button")];
-    const other = all[all.indexOf(document.activeElement) + step];
-    if (!step || !other) return;
-    event.preventDefault();
-    other.focus();
-  }
-
   function unmount() {
-    clearInterval(state.timer);
-    clearTimeout(state.telling);
+    playing.unmount();
     cancelAnimationFrame(state.frame);
     document.removeEventListener("keydown", press);
     state.asked = -1;

@@ -3,6 +3,7 @@
 const version = new URL(import.meta.url).search;
 const { count, element, fixed, percent, swatch } = await import(`./parts.js${version}`);
 const { paintShares } = await import(`./masks.js${version}`);
+const { player, walk } = await import(`./playing.js${version}`);
 const { folded, pooledTable, tableOf } = await import(`./tables.js${version}`);
 
 const FRAME = 250; // milliseconds
@@ -37,13 +38,21 @@ export function mount(host) {
   root.dataset.testid = "masks";
   const find = (selector) => root.querySelector(selector);
   const [net, play, slider, output] = [find(".net"), find(".play"), find("input"), find("output")];
-  const state = { data: null, made: "", at: 0, timer: 0, telling: 0, epoch: null, asked: 0 };
+  const state = { data: null, made: "", at: 0, epoch: null, asked: 0 };
 
-  play.onclick = () => (state.timer ? stop() : start());
+  const ended = () => state.at >= state.data.epochs.length - 1;
+  const playing = player(play, {
+    pace: FRAME,
+    stay: TOLD,
+    begin: () => ended() && show(0),
+    advance: () => show(state.at + 1),
+    ended,
+    rested: () => choose(state.data.layer),
+  });
   slider.oninput = () => {
-    stop();
+    playing.stop();
     show(Number(slider.value));
-    tell();
+    playing.tell();
   };
   net.onkeydown = walk;
   const table = folded(tables);
@@ -73,43 +82,13 @@ export function mount(host) {
     const { epochs, epoch, run } = state.data;
     const last = epochs.length - 1;
     const known = before?.run === run && before.epochs;
-    const wanted = !known ? epoch : state.at === known.length - 1 && !state.timer ? null : known[state.at];
+    const wanted = !known ? epoch : state.at === known.length - 1 && !playing.isPlaying() ? null : known[state.at];
     state.at = wanted == null ? last : Math.max(0, epochs.findLastIndex((other) => other <= wanted));
     slider.max = last;
     play.disabled = last < 1;
-    if (!state.timer) label(false);
-  }
-
-  function label(playing) {
-    play.textContent = playing ? "❚❚" : "▶";
-    play.ariaLabel = playing ? "Pause" : "Play";
-    play.title = play.ariaLabel;
-  }
-
-  function start() {
-    const last = state.data.epochs.length - 1;
-    if (state.at >= last) show(0);
-    label(true);
-    state.timer = setInterval(() => {
-      show(state.at + 1);
-      if (state.at >= state.data.epochs.length - 1) stop();
-    }, FRAME);
-  }
-
-  function stop() {
-    if (!state.timer) return;
-    clearInterval(state.timer);
-    state.timer = 0;
-    label(false);
-    tell();
   }
 
   /** The server learns where the reader has stopped, for the address. Not while the masks are played. */
-  function tell() {
-    clearTimeout(state.telling);
-    state.telling = setTimeout(() => !state.timer && choose(state.data.layer), TOLD);
-  }
-
   function choose(layer) {
     const { run, epochs } = state.data;
     const epoch = state.at === epochs.length - 1 ? null : epochs[state.at];
@@ -166,16 +145,6 @@ export function mount(host) {
     made.style.flexGrow = long;
     made.onclick = () => choose(name);
     return made;
-  }
-
-  /** The arrow keys go from layer to layer. */
-  function walk(event) {
-    const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
-    const buttons = [...net.querySelectorAll("button")];
-    const next = buttons[buttons.indexOf(document.activeElement) + step];
-    if (!step || !next) return;
-    event.preventDefault();
-    next.focus();
   }
 
   function figure(lane) {
@@ -274,8 +243,7 @@ export function mount(host) {
   }
 
   function unmount() {
-    clearInterval(state.timer);
-    clearTimeout(state.telling);
+    playing.unmount();
     state.asked = -1;
     root.remove();
   }

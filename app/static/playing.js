@@ -1,0 +1,54 @@
+// What pages that play something share: a Play button with its clock, and the arrow keys along a group of buttons.
+
+/** Makes ``button`` play and pause. Every ``pace`` milliseconds ``advance`` goes one on, until ``ended``; ``begin`` comes before the first.
+ * ``rested`` is called once the reader has been at rest for ``stay`` milliseconds: after the play, or after ``tell``. */
+export function player(button, { pace, stay, begin, advance, ended, rested, changed = () => {} }) {
+  let [timer, telling] = [0, 0];
+  button.onclick = () => (timer ? stop() : start());
+  label(false);
+
+  function label(isPlaying) {
+    button.textContent = isPlaying ? "❚❚" : "▶";
+    button.ariaLabel = button.title = isPlaying ? "Pause" : "Play";
+    changed(isPlaying);
+  }
+
+  function start() {
+    begin();
+    label(true);
+    timer = setInterval(() => {
+      advance();
+      if (ended()) stop();
+    }, pace);
+  }
+
+  function stop() {
+    if (!timer) return;
+    clearInterval(timer);
+    timer = 0;
+    label(false);
+    tell();
+  }
+
+  function tell() {
+    clearTimeout(telling);
+    telling = setTimeout(() => !timer && rested(), stay);
+  }
+
+  function unmount() {
+    clearInterval(timer);
+    clearTimeout(telling);
+  }
+
+  return { stop, tell, unmount, isPlaying: () => timer > 0 };
+}
+
+/** In a group of buttons the arrow keys go from one to the next: an ``onkeydown``. */
+export function walk(event) {
+  const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+  const buttons = [...event.currentTarget.querySelectorAll("button")];
+  const next = buttons[buttons.indexOf(document.activeElement) + step];
+  if (!step || !next) return;
+  event.preventDefault();
+  next.focus();
+}

@@ -1,13 +1,15 @@
-"""What the tests of the app's pages share, and the databases."""
+"""What the tests of the app's pages share, the browser, and the databases."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import streamlit as st
+from playwright.sync_api import Browser
 
 from ssam.jobs.client import Client
 from ssam.store import Store
+from tests.browser import app_server, chromium, end_runner
 from tests.postgres import database_url, new_database, postgres  # noqa: F401  fixtures
 
 
@@ -22,3 +24,20 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     yield store
     store.close()
     st.cache_resource.clear()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def new_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The app on a home folder in which nothing has been yet; its address."""
+    home = tmp_path_factory.mktemp("home")
+    try:
+        with app_server(home) as address:
+            yield address
+    finally:
+        end_runner(home)

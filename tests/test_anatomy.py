@@ -31,8 +31,8 @@ from ssam.spec.estimate import ANATOMY_GRADIENTS, Rate, analysis_seconds
 from ssam.spec.events import Checkpoint, Started, StepEvent
 from ssam.store import Run, Store
 from tests import fake_masks
-from tests.browser import ROOT, Watched, app_server, chromium, end_runner
-from tests.people import ALICE, SESSION, owner
+from tests.browser import Watched, app_server, chromium, end_runner
+from tests.people import ALICE, open_page, owner
 
 ASKED = AnalysisSpec(kind="anatomy", images=16)
 RHO, LR, MOMENTUM, DECAY = 0.3, 0.1, 0.9, 0.01
@@ -392,14 +392,7 @@ def own_race(store: Store, lanes: int = 4) -> tuple[Run, str]:
 
 
 def page(**address: str) -> AppTest:
-    app = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=60)
-    app.session_state[SESSION] = ALICE
-    app.switch_page("../pages/anatomy.py")
-    for name, value in address.items():
-        app.query_params[name] = value
-    app.run()
-    assert not app.exception
-    return app
+    return open_page("anatomy", **address)
 
 
 def words(app: AppTest) -> str:

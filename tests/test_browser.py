@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from ssam.store import Store
-from tests.browser import LIVE, Watched, app_server, chromium, end_runner, wait_until
+from tests.browser import LIVE, Watched, app_server, end_runner, wait_until
 from tests.ray_cluster import LOOPBACK, Cluster, missing
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -61,12 +61,6 @@ def address(lab: Lab) -> str:
 @pytest.fixture(scope="module")
 def store(lab: Lab) -> Store:
     return lab.store
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture

@@ -23,9 +23,8 @@ from ssam.store.database import open_database
 from tests import fake_class
 from tests.fake_class import CODE, SPEC
 from tests.fake_race import evaluation
-from tests.people import ALICE, owner
+from tests.people import ALICE, open_page, owner
 from tests.test_app import page, shown, start
-from tests.test_identity import open_page
 from tests.test_migrations import engine_of, write_old_database
 
 ADA, BEN = Person("ada"), Person("ben")

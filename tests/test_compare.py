@@ -23,7 +23,7 @@ from ssam.spec.paired import compare as pair
 from ssam.store import Store
 from tests import fake_class, fake_flatness, fake_lab
 from tests.browser import Watched, app_server, chromium, end_runner
-from tests.people import ALICE, BOB, SESSION, owner
+from tests.people import ALICE, BOB, SESSION, open_page, owner
 
 ROOT = Path(__file__).resolve().parents[1]
 LAST = fake_class.SPEC.epochs
@@ -189,14 +189,8 @@ def test_the_heights_stay_whatever_is_chosen(kept: Store) -> None:
 # The page
 
 
-def page(token: str = ALICE, **words: str) -> AppTest:
-    app = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=60)
-    app.session_state[SESSION] = token
-    app.switch_page("../pages/compare.py")
-    app.query_params.update(words)
-    app.run()
-    assert not app.exception
-    return app
+def page(token: str = ALICE, **address: str) -> AppTest:
+    return open_page("compare", token, **address)
 
 
 def said(app: AppTest) -> str:

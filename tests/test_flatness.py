@@ -20,7 +20,7 @@ from ssam.spec.analysis import AnalysisSpec, parse_analysis
 from ssam.store import Run, Store
 from tests import fake_flatness
 from tests.browser import Watched, app_server, chromium, end_runner
-from tests.people import ALICE, BOB, SESSION, owner
+from tests.people import ALICE, BOB, SESSION, open_page, owner
 
 ROOT = Path(__file__).resolve().parents[1]
 SPEC = parse_spec({"lanes": "sgd,sam,ssam-f,ssam-d"})
@@ -248,15 +248,7 @@ def test_the_files_hold_what_was_found(store: Store) -> None:
 
 
 def page(token: str = ALICE, **address: str) -> AppTest:
-    """The flatness page at an address, as a link to it brings it."""
-    app = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=60)
-    app.session_state[SESSION] = token
-    app.switch_page("../pages/flatness.py")
-    for name, value in address.items():
-        app.query_params[name] = value
-    app.run()
-    assert not app.exception
-    return app
+    return open_page("flatness", token, **address)
 
 
 def plots(app: AppTest) -> list[dict]:

@@ -17,28 +17,10 @@ from app.server import Lab
 from ssam.jobs.client import Client
 from ssam.spec import preset
 from ssam.store import Person, Store
-from tests.people import ALICE, BOB, SESSION, owner
+from tests.people import ALICE, BOB, open_page, owner
 
 ROOT = Path(__file__).resolve().parents[1]
 ISSUER = {"iss": "https://login.example.org", "is_logged_in": True}
-
-
-def open_page(name: str = "race", token: str = ALICE, user: dict | None = None, **address: str) -> AppTest:
-    """A page as somebody sees it."""
-    app = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=30)
-    app.session_state[SESSION] = token
-    if user is not None:
-        app.secrets["auth"] = {"client_id": "lab"}
-        for field, value in user.items():
-            app.user[field] = value
-    if name == "race":
-        for field, value in address.items():
-            app.query_params[field] = value
-    else:
-        app.switch_page(f"../pages/{name}.py")
-    app.run()
-    assert not app.exception
-    return app
 
 
 def keys(app: AppTest) -> set[str]:

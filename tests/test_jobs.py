@@ -52,7 +52,9 @@ def wait_for(what: Callable[[], object], seconds: float = 30.0) -> None:
 
 
 class Site:
-    """A home folder with its own runner processes."""
+    """A home folder with its own runner processes, which make up their races by ``script``."""
+
+    script, slots = "fake_race.py", "1"
 
     def __init__(self, home: Path, url: str | None = None) -> None:
         self.store = Store(home, url)
@@ -65,8 +67,8 @@ class Site:
         places = {"SSAM_DATABASE_URL": self.store.url, "PYTHONPATH": str(PROJECT)}
         with (self.store.home / "runner.log").open("ab") as log:
             runner = subprocess.Popen(
-                [sys.executable, str(PROJECT / "tests" / "fake_race.py"), str(self.store.home)],
-                env={**os.environ, **places, "SSAM_SLOTS": "1", "SSAM_CHECKPOINT_SECONDS": "0.3", **settings},
+                [sys.executable, str(PROJECT / "tests" / self.script), str(self.store.home)],
+                env={**os.environ, **places, "SSAM_SLOTS": self.slots, "SSAM_CHECKPOINT_SECONDS": "0.3", **settings},
                 stdout=log,
                 stderr=log,
                 start_new_session=True,

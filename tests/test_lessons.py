@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,8 +17,8 @@ from ssam.spec import ASSETS, parse_spec, preset
 from ssam.spec.lessons import FOLDER, Claim, Lesson, lessons, read, readable
 from ssam.store import Store
 from tests import fake_lab
-from tests.browser import Watched, app_server, chromium, end_runner
-from tests.people import ALICE, BOB, SESSION, owner
+from tests.browser import Watched
+from tests.people import ALICE, BOB, open_page, owner
 
 ROOT = Path(__file__).resolve().parents[1]
 KNOWN = lessons()
@@ -295,14 +294,7 @@ def test_what_was_raced_with_other_settings_is_no_evidence(tmp_path: Path) -> No
 
 
 def page(token: str = ALICE, **address: str) -> AppTest:
-    app = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=30)
-    app.session_state[SESSION] = token
-    for name, value in address.items():
-        app.query_params[name] = value
-    app.switch_page("../pages/lessons.py")
-    app.run()
-    assert not app.exception
-    return app
+    return open_page("lessons", token, **address)
 
 
 def click(app: AppTest, key: str) -> AppTest:
@@ -469,20 +461,6 @@ def test_the_folder_holds_only_lessons() -> None:
 # In a browser
 
 
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    home = tmp_path_factory.mktemp("home")
-    with app_server(home) as address:
-        yield address
-    end_runner(home)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
-
-
 def at_rest(page: Page) -> None:
     """Waits until the page's script has ended: a key pressed before may go to an element that is replaced."""
     page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]').wait_for(timeout=20_000)
@@ -502,10 +480,10 @@ def tab_to(page: Page, name: str, most: int = 60) -> None:
 
 @pytest.mark.browser
 @pytest.mark.slow
-def test_a_lesson_by_keyboard_alone(browser: Browser, address: str) -> None:
+def test_a_lesson_by_keyboard_alone(browser: Browser, new_lab: str) -> None:
     watched = Watched(browser, reduced_motion="reduce")
     page = watched.page
-    page.goto(f"{address}/lessons")
+    page.goto(f"{new_lab}/lessons")
     expect(page.get_by_role("link", name="Memorising noisy labels")).to_be_visible(timeout=20_000)
     tab_to(page, "Memorising noisy labels")
     page.keyboard.press("Enter")
@@ -532,7 +510,7 @@ def test_a_lesson_by_keyboard_alone(browser: Browser, address: str) -> None:
     page.reload()
     expect(page.locator('[data-testid="recorded-race"]')).to_be_visible(timeout=20_000)
     page.context.close()
-    assert watched.hosts == {address.removeprefix("http://")}
+    assert watched.hosts == {new_lab.removeprefix("http://")}
     assert [
         said for said in watched.problems if "404" not in said
     ] == []  # Streamlit looks for its server under the page first
@@ -540,11 +518,11 @@ def test_a_lesson_by_keyboard_alone(browser: Browser, address: str) -> None:
 
 @pytest.mark.browser
 @pytest.mark.slow
-def test_a_lessons_race_is_run_and_found_again(browser: Browser, address: str) -> None:
+def test_a_lessons_race_is_run_and_found_again(browser: Browser, new_lab: str) -> None:
     watched = Watched(browser)
     page = watched.page
     page.set_viewport_size({"width": 390, "height": 844})
-    page.goto(f"{address}/lessons?lesson=clean-labels&step=watch")
+    page.goto(f"{new_lab}/lessons?lesson=clean-labels&step=watch")
     page.locator(".st-key-lesson_run button").click(timeout=20_000)
     watched.wait("live?.dataset.points > 0", 90)
     assert "run=" in page.url

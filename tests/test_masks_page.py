@@ -26,7 +26,7 @@ from ssam.store import Run, Store
 from tests import fake_masks
 from tests.browser import Watched, app_server, chromium, end_runner
 from tests.fake_masks import LAYERS, SIZES, mask
-from tests.people import ALICE, BOB, SESSION, owner
+from tests.people import ALICE, BOB, SESSION, open_page, owner
 
 ROOT = Path(__file__).resolve().parents[1]
 SPEC = parse_spec({"lanes": "sgd,sam,ssam-f,ssam-d"})
@@ -312,15 +312,7 @@ def test_fisher_overlaps_stand_beside_chance(store: Store) -> None:
 
 
 def page(token: str = ALICE, **address: str) -> AppTest:
-    """The masks page at an address, as a link to it brings it."""
-    app = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=60)
-    app.session_state[SESSION] = token
-    app.switch_page("../pages/masks.py")
-    for name, value in address.items():
-        app.query_params[name] = value
-    app.run()
-    assert not app.exception
-    return app
+    return open_page("masks", token, **address)
 
 
 def plots(app: AppTest) -> list[dict]:

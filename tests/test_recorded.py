@@ -1,7 +1,6 @@
 """Recorded races: the file, and its playback by the live panel."""
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from ssam.spec import RaceSpec, presets
 from ssam.spec.events import LaneEnded
 from ssam.store import Store
 from ssam.store.recording import DIGITS, load, save
-from tests.browser import LIVE, Watched, app_server, chromium, end_runner
+from tests.browser import LIVE, Watched
 from tests.fake_race import FakeRace
 from tests.test_app import page
 
@@ -96,25 +95,9 @@ def test_the_default_preset_has_a_recording_and_unknown_names_are_told_what_ther
         recorded.read("../../x")
 
 
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    home = tmp_path_factory.mktemp("home")
-    try:
-        with app_server(home) as address:
-            yield address
-    finally:
-        end_runner(home)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
-
-
-def opened(browser: Browser, lab: str, **context: str) -> tuple[Watched, Page]:
+def opened(browser: Browser, new_lab: str, **context: str) -> tuple[Watched, Page]:
     watched = Watched(browser, **context)
-    watched.page.goto(lab)
+    watched.page.goto(new_lab)
     watched.page.wait_for_selector(RECORDED, timeout=20_000)
     return watched, watched.page
 
@@ -128,9 +111,9 @@ def epoch(page: Page) -> float:
 
 
 @pytest.mark.browser
-def test_on_opening_a_recorded_race_moves_and_says_what_it_is(browser: Browser, lab: str) -> None:
+def test_on_opening_a_recorded_race_moves_and_says_what_it_is(browser: Browser, new_lab: str) -> None:
     begin = time.monotonic()
-    watched, page = opened(browser, lab)
+    watched, page = opened(browser, new_lab)
     page.wait_for_function(f"document.querySelector('{RECORDED}').dataset.points > 5", timeout=20_000)
     print(f"\nopen to a moving curve: {time.monotonic() - begin:.2f} s")
     expect(page.locator(".replay small")).to_contain_text("Recorded raceNoisy labels · ")
@@ -164,8 +147,8 @@ def test_on_opening_a_recorded_race_moves_and_says_what_it_is(browser: Browser, 
 
 
 @pytest.mark.browser
-def test_the_masks_of_another_layer_and_epoch_are_played_too(browser: Browser, lab: str) -> None:
-    watched, page = opened(browser, lab, reduced_motion="reduce")
+def test_the_masks_of_another_layer_and_epoch_are_played_too(browser: Browser, new_lab: str) -> None:
+    watched, page = opened(browser, new_lab, reduced_motion="reduce")
     assert epoch(page) == 15, "nothing moves by itself where motion is not wanted"
     expect(page.get_by_role("button", name="Again")).to_be_visible()
     label = page.locator(".maps canvas").first

@@ -19,7 +19,7 @@ from app import surface
 from app.surface import Toy
 from app.surface_texts import METHODS, PHASES, PRESETS, SURFACES
 from ssam.optim import SAM
-from tests.browser import ROOT, Watched, app_server, chromium, end_runner, wait_until
+from tests.browser import ROOT, Watched, wait_until
 from tests.components import data_of
 from tests.people import ALICE, SESSION
 
@@ -133,12 +133,6 @@ def test_an_address_is_kept_and_a_bad_one_is_said(store: Any) -> None:
 
 
 # The mathematics: static/surface_math.js beside torch
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
 
 
 HELPERS = """
@@ -484,16 +478,6 @@ def test_the_surfaces_are_what_is_said_of_them(maths: Page) -> None:
 # The page in a real browser
 
 
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    home = tmp_path_factory.mktemp("home")
-    try:
-        with app_server(home) as address:
-            yield address
-    finally:
-        end_runner(home)
-
-
 class Seen:
     """The toy surface in a page of its own, with the frames of its websocket."""
 
@@ -536,11 +520,11 @@ class Seen:
 
 
 @pytest.fixture
-def seen(browser: Browser, lab: str) -> Iterator[Callable[..., Seen]]:
+def seen(browser: Browser, new_lab: str) -> Iterator[Callable[..., Seen]]:
     opened: list[Seen] = []
 
     def show(path: str = "", **context: Any) -> Seen:
-        opened.append(Seen(browser, f"{lab}/surface{path}", **context))
+        opened.append(Seen(browser, f"{new_lab}/surface{path}", **context))
         return opened[-1]
 
     yield show
@@ -550,7 +534,7 @@ def seen(browser: Browser, lab: str) -> Iterator[Callable[..., Seen]]:
         ]  # Streamlit looks for itself under the page's name
         one.page.context.close()
         assert unknown == []
-        assert one.watched.hosts == {lab.removeprefix("http://")}, "the page must not ask another host"
+        assert one.watched.hosts == {new_lab.removeprefix("http://")}, "the page must not ask another host"
 
 
 @pytest.mark.browser

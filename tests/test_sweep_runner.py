@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -31,20 +29,7 @@ ENDLESS = parse_spec({"lanes": "sam", "epochs": 1000, "rho": 0.3})
 class Lab(Site):
     """A home folder whose runner makes up races by their rho."""
 
-    def start_runner(self, **settings: str) -> subprocess.Popen:
-        (self.store.home / "machine.json").unlink(missing_ok=True)
-        places = {"SSAM_DATABASE_URL": self.store.url, "PYTHONPATH": str(PROJECT)}
-        with (self.store.home / "runner.log").open("ab") as log:
-            runner = subprocess.Popen(
-                [sys.executable, str(PROJECT / "tests" / "fake_sweep.py"), str(self.store.home)],
-                env={**os.environ, **places, "SSAM_SLOTS": "2", "SSAM_CHECKPOINT_SECONDS": "0.3", **settings},
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        self.started.append(runner)
-        wait_for(lambda: self.client.runner_alive() and self.client.machine(), 60)
-        return runner
+    script, slots = "fake_sweep.py", "2"
 
     def sweep(self, person: Person = ADA, **values: object) -> str:
         spec = parse_sweep({"base": BASE, **values})

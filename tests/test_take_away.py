@@ -14,7 +14,7 @@ from ssam.spec.events import Snapshot
 from ssam.store import Run, Store
 from ssam.store.labels import Labels
 from tests import fake_lab
-from tests.browser import LIVE, Watched, app_server, chromium, end_runner
+from tests.browser import LIVE, Watched, app_server, end_runner
 from tests.people import ALICE, owner
 
 pytestmark = pytest.mark.browser
@@ -42,12 +42,6 @@ def run(home: Path) -> Run:
 def address(home: Path, run: Run) -> Iterator[str]:
     with app_server(home) as address:
         yield address
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
 
 
 def opened(page: Page, address: str) -> Locator:

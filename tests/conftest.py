@@ -1,5 +1,6 @@
 """What the tests of the app's pages share, the browser, and the databases."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,12 @@ from ssam.jobs.client import Client
 from ssam.store import Store
 from tests.browser import app_server, chromium, end_runner
 from tests.postgres import database_url, new_database, postgres  # noqa: F401  fixtures
+
+
+@pytest.fixture(autouse=True)
+def main_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put back after the test: Streamlit leaves the page that it ran last there, and a spawned process would run it again."""
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
 
 
 @pytest.fixture

@@ -145,6 +145,14 @@ def kept(
         site.close()
 
 
+def left(site: Site) -> Iterator[Site]:
+    """Whatever a test leaves behind is stopped; where it failed pytest shows what is printed here."""
+    yield site
+    log = (site.store.home / "runner.log").read_text(encoding="utf-8")
+    print(*site.store.jobs(), log[-2000:], sep="\n")
+    site.stop(*(job.id for job in site.store.jobs()))
+
+
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def narrow_site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     url = request.getfixturevalue("postgres").new_database() if request.param == "postgresql" else None
@@ -158,16 +166,14 @@ def wide_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 @pytest.fixture
 def served(narrow_site: Site) -> Iterator[Site]:
-    """A home with one slot and a runner that has nothing to do; whatever a test leaves behind is stopped."""
-    yield narrow_site
-    narrow_site.stop(*(job.id for job in narrow_site.store.jobs()))
+    """A home with one slot and a runner that has nothing to do."""
+    yield from left(narrow_site)
 
 
 @pytest.fixture
 def wide(wide_site: Site) -> Iterator[Site]:
     """The same with two GPUs and room for two races on the CPU."""
-    yield wide_site
-    wide_site.stop(*(job.id for job in wide_site.store.jobs()))
+    yield from left(wide_site)
 
 
 @pytest.fixture

@@ -121,6 +121,7 @@ def test_on_opening_a_recorded_race_moves_and_says_what_it_is(browser: Browser, 
     assert page.locator(LIVE).count() == 0, "it is no live race"
     expect(page.locator(".st-key-start_race button")).to_be_enabled()
 
+    page.get_by_label("Speed of the playback").select_option("1")  # so that it is not at its end before the next click
     page.get_by_role("button", name="Pause").click()
     held = epoch(page)
     time.sleep(0.7)

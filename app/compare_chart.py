@@ -88,14 +88,19 @@ def figure(
             "yaxis": {
                 **axis,
                 "ticksuffix": " %" * (what == "test_accuracy"),
-                "range": heights(every, what),
+                **_reaching(*heights(every, what)),
                 "uirevision": what,
             },
         },
     }
 
 
-def heights(every: Sequence[Group], what: str) -> list[float]:
+def _reaching(low: float, high: float) -> dict[str, Any]:
+    """An axis from low to high until the reader zooms: a range that is given, and changes, would end a zoom."""
+    return {"autorange": True, "autorangeoptions": {"include": [low, high], "clipmin": low, "clipmax": high}}
+
+
+def heights(every: Sequence[Group], what: str) -> tuple[float, float]:
     """A little more than all values."""
     values = [
         _value(seen, what)
@@ -105,10 +110,10 @@ def heights(every: Sequence[Group], what: str) -> list[float]:
         if getattr(seen, what) is not None
     ]
     if not values:
-        return [0.0, 100.0 if what == "test_accuracy" else 1.0]
+        return 0.0, 100.0 if what == "test_accuracy" else 1.0
     low, high = min(values), max(values)
     room = 0.04 * (high - low) or 0.5
-    return [max(0.0, low - room), high + room]
+    return max(0.0, low - room), high + room
 
 
 def _traces(group: Group, pinned: bool, x: str, what: str, smooth: int, kind: str) -> list[dict[str, Any]]:

@@ -5,9 +5,8 @@ from functools import partial
 
 import streamlit as st
 
-from app import compare, compare_chart, compare_texts, figure_texts, history, legend, texts
+from app import compare, compare_chart, compare_texts, figure_texts, history, legend, plot, texts
 from app.compare_groups import Group
-from app.flatness_charts import CONFIG
 from app.server import Lab
 from ssam.store import Person
 
@@ -84,7 +83,7 @@ def curves(every: Sequence[Group], shown: Sequence[Group], baseline: Group | Non
         st.caption("No curve yet: nothing has been evaluated.")
         return
     with st.container(key="cmp_chart"):
-        st.plotly_chart(figure, key="cmp_plot", config=CONFIG, alt=figure_texts.summary(figure))
+        plot.draw(figure, "cmp_plot", figure_texts.summary(figure), "compare")
     if said := compare_texts.caption(kind, smooth, any(len(group.finished) > 1 for group in drawn)):
         st.caption(said)
     with st.expander("As a table", key="cmp_table"):

@@ -5,11 +5,10 @@ from collections.abc import Callable, Sequence
 
 import streamlit as st
 
-from app import identity, links, sweep, sweep_charts, sweep_texts, texts
+from app import identity, links, plot, sweep, sweep_charts, sweep_texts, texts
 from app.links import Link
 from app.server import Lab
 from app.sweep_charts import Shown
-from app.sweep_parts import CONFIG
 from ssam.store import Person, Sweep, Trial
 from ssam.store.scores import Point, fresh, points, ranked
 from ssam.store.sweeps import STANDARD
@@ -175,7 +174,7 @@ def _charts(name: str, shown: list[Shown]) -> None:
     columns = st.columns(wide, gap="small")
     for place, one in enumerate(shown):
         with columns[place % wide], st.container(key=f"sweep_chart_{name}_{place}"):
-            st.plotly_chart(one.figure, key=f"sweep_plot_{name}_{place}", config=CONFIG, alt=one.words)
+            plot.draw(one.figure, f"sweep_plot_{name}_{place}", one.words, f"sweep-{name}")
     st.caption(texts.plain(" ".join(one.words for one in shown)))
     with st.expander("As a table" if len(shown) == 1 else "As tables", key=f"sweep_tables_{name}"):
         for one in shown:

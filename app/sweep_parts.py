@@ -12,7 +12,6 @@ DONE = "#2471e0"  # what has come to an end
 NEUTRAL = "#8b93a1"  # to be seen on both backgrounds
 FAINT = "rgba(139, 147, 161, 0.22)"
 SCALE = "Cividis"  # told apart with any colour vision
-CONFIG = {"displaylogo": False, "modeBarButtons": [["zoom2d", "pan2d", "resetScale2d", "toImage"]]}
 HEIGHT = 380
 
 

@@ -94,7 +94,7 @@ window.access = (() => {
       const [high, low] = [luminance(color.slice(0, 3).map((part, at) => share * part + (1 - share) * ground[at])), luminance(ground)].sort((a, b) => b - a);
       return (high + 0.05) / (low + 0.05);
     };
-    const words = [...document.querySelectorAll(".js-plotly-plot text")].filter((node) => node.textContent.trim().length > 1 && !node.querySelector("tspan[style*=fill]"));
+    const words = [...document.querySelectorAll(".js-plotly-plot text")].filter((node) => node.textContent.trim().length > 1 && !node.querySelector("tspan[style*=fill]") && !node.closest(".heatmap-label")); // these have a ground of their own
     return words.filter((node) => contrast(node) < 4.5).map((node) => `${contrast(node).toFixed(2)} ${node.textContent}`);
   }
 

@@ -7,5 +7,11 @@ from streamlit.testing.v1 import AppTest
 
 def data_of(app: AppTest, name: str) -> dict:
     """The data of the only component ``ssam_NAME`` on the page."""
-    (component,) = [part for part in app.get("bidi_component") if part.proto.component_name.endswith(f"ssam_{name}")]
-    return json.loads(bytes(component.proto.bytes).decode())
+    (data,) = every(app, name)
+    return data
+
+
+def every(app: AppTest, name: str) -> list[dict]:
+    """The data of all of them."""
+    named = [part for part in app.get("bidi_component") if part.proto.component_name.endswith(f"ssam_{name}")]
+    return [json.loads(bytes(part.proto.bytes).decode()) for part in named]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, Page, expect
 from scipy import stats
 from streamlit.testing.v1 import AppTest
 
@@ -174,7 +174,7 @@ def test_the_heights_stay_whatever_is_chosen(kept: Store) -> None:
             ([], "gradients", 3, EACH),
         )
     ]
-    assert len({tuple(figure["layout"]["yaxis"]["range"]) for figure in drawn}) == 1
+    assert len({tuple(figure["layout"]["yaxis"]["autorangeoptions"]["include"]) for figure in drawn}) == 1
     assert len({figure["layout"]["yaxis"]["uirevision"] for figure in drawn}) == 1
     named = [[trace["name"] for trace in figure["data"] if "name" in trace] for figure in drawn]
     assert named[0][-1] == "SGD (baseline), mean of 3 seeds", "the baseline lies on top"
@@ -281,6 +281,20 @@ def test_the_chosen_runs_go_to_compare(store: Store) -> None:
     assert app.button(key="runs_compare").label == "Compare"
 
 
+def choose(page: Page, select: str, option: str) -> None:
+    page.get_by_role("combobox", name=select).click()
+    page.get_by_role("option", name=option).click()
+
+
+def zoom(page: Page, plot: Locator) -> None:
+    """Draws a box around the middle of it."""
+    box = plot.bounding_box()
+    page.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 0.3 * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.7 * box["width"], box["y"] + 0.7 * box["height"], steps=5)
+    page.mouse.up()
+
+
 @pytest.mark.browser
 @pytest.mark.slow
 def test_in_a_browser_runs_are_compared_and_the_heights_stay(tmp_path: Path) -> None:
@@ -299,13 +313,23 @@ def test_in_a_browser_runs_are_compared_and_the_heights_stay(tmp_path: Path) -> 
             assert page.url.partition("runs=")[2].count("%2C") == 2
             plot = page.locator(".st-key-cmp_chart .js-plotly-plot")
             expect(plot.locator(".scatterlayer .trace").first).to_be_attached(timeout=30_000)
-            read = "document.querySelector('.st-key-cmp_chart .js-plotly-plot')._fullLayout.yaxis.range.map(Math.round)"
-            before = page.evaluate(read)
-            page.get_by_role("combobox", name="Smoothing").click()
-            page.get_by_role("option", name="Mean of the last 3").click()
+            read = "document.querySelector('.st-key-cmp_chart .js-plotly-plot')._fullLayout.yaxis.range"
+            whole = page.evaluate(read)
+            choose(page, "Smoothing", "Mean of the last 3")
             expect(page.get_by_text("Each point is the mean of the last 3 evaluations")).to_be_visible(timeout=30_000)
-            assert page.evaluate(read) == before
-            assert "smooth=3" in page.url
+            assert page.evaluate(read) == whole
+            zoom(page, plot)
+            near = page.evaluate(read)
+            assert near[1] - near[0] < 0.7 * (whole[1] - whole[0])
+            choose(page, "Smoothing", "Mean of the last 5")
+            expect(page.get_by_text("Each point is the mean of the last 5 evaluations")).to_be_visible(timeout=30_000)
+            choose(page, "Along", "Gradients")
+            expect(plot.get_by_text("gradients (forward + backward passes)")).to_be_visible(timeout=30_000)
+            assert page.evaluate(read) == near, "the heights stay where the reader has zoomed to"
+            choose(page, "Curve", "Test loss")
+            expect(plot.get_by_text("Test loss")).to_be_visible(timeout=30_000)
+            assert page.evaluate(read) != near, "which says nothing of another curve"
+            assert "smooth=5" in page.url
             page.set_viewport_size({"width": 390, "height": 844})
             assert page.evaluate("document.documentElement.scrollWidth") <= 390
             page.context.close()

@@ -1,6 +1,5 @@
 """The sweeps page: the form, the way of a sweep from its start to a finding, its figures, its address."""
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +18,7 @@ from ssam.store.scores import Fresh, fresh, front, points, ranked
 from ssam.store.sweeps import STANDARD
 from tests import fake_sweep
 from tests.browser import Watched, app_server, chromium, end_runner
+from tests.components import every
 from tests.people import ALICE, BOB, SESSION, owner
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -49,7 +49,7 @@ def text_of(app: AppTest) -> str:
 
 
 def figures(app: AppTest) -> list[dict]:
-    return [json.loads(chart.proto.spec) for chart in app.get("plotly_chart")]
+    return [plot["figure"] for plot in every(app, "plot")]
 
 
 # The form

@@ -3,6 +3,7 @@
 const version = new URL(import.meta.url).search;
 const { accuracyChart, newest, stepsChart, timingChart, STEP_CURVES } = await import(`./charts.js${version}`);
 const { count, element, fixed, percent, showCards, showLegend, showWords, times } = await import(`./parts.js${version}`);
+const { loadPlotly } = await import(`./drawing.js${version}`);
 const { showMasks } = await import(`./masks.js${version}`);
 const { costs, showStages } = await import(`./stages.js${version}`);
 const { announcer, headline } = await import(`./announce.js${version}`);
@@ -55,17 +56,6 @@ const SKELETON = `
   </div>
   <ul class="notes"></ul>
   <details class="words whole"><summary>The race as a table</summary><table><thead></thead><tbody></tbody></table></details>`;
-
-let plotly; // one promise for the page
-
-function loadPlotly(address) {
-  plotly ??= new Promise((resolve, reject) => {
-    const script = element("script", { src: address, onload: resolve });
-    script.onerror = () => reject(new Error(`${address} did not load`));
-    document.head.append(script);
-  });
-  return plotly;
-}
 
 /** Decodes base64 float32; NaN becomes null, as Plotly wants it for a gap. */
 function unpack(text) {

@@ -2,6 +2,7 @@
 
 const version = new URL(import.meta.url).search;
 const { element, swatch } = await import(`./parts.js${version}`);
+const { loadPlotly } = await import(`./drawing.js${version}`);
 
 const SKELETON = `
   <p class="counts"></p>
@@ -26,18 +27,6 @@ const SKELETON = `
 
 const CONFIG = { displayModeBar: false, responsive: false };
 const MILESTONE = 5; // finished seeds between two announcements
-
-let plotly; // one promise for the page
-
-function loadPlotly(address) {
-  plotly ??= new Promise((resolve, reject) => {
-    if (window.Plotly) return resolve();
-    const script = element("script", { src: address, onload: resolve });
-    script.onerror = () => reject(new Error(`${address} did not load`));
-    document.head.append(script);
-  });
-  return plotly;
-}
 
 function floats(text) {
   const numbers = new Float32Array(Uint8Array.from(atob(text), (char) => char.charCodeAt(0)).buffer);

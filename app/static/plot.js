@@ -1,0 +1,57 @@
+// One Plotly figure, brought up to date and not built anew, so that what the reader has zoomed to stays. mount(host) gives {update, unmount}.
+
+const version = new URL(import.meta.url).search;
+const { element } = await import(`./parts.js${version}`);
+const { loadPlotly } = await import(`./drawing.js${version}`);
+
+export function mount(host) {
+  const chart = element("div", { role: "figure" });
+  const failure = element("p", { className: "failure", role: "alert", hidden: true });
+  const state = { data: null };
+  const resized = new ResizeObserver(() => requestAnimationFrame(draw));
+  const looks = matchMedia("(prefers-color-scheme: dark)");
+  resized.observe(chart);
+  looks.addEventListener("change", draw);
+
+  function update({ data }) {
+    state.data = data;
+    chart.ariaLabel = data.words;
+    chart.style.height = `${data.figure.layout.height}px`; // before it is drawn, so that nothing below it jumps
+    if (!chart.isConnected) host.replaceChildren(failure, chart);
+    loadPlotly(data.plotly).then(draw).catch(fail);
+  }
+
+  async function draw() {
+    if (!state.data || !window.Plotly || !chart.clientWidth) return;
+    const { figure, config } = state.data;
+    await window.Plotly.react(chart, figure.data, { ...themed(), ...figure.layout, width: chart.clientWidth }, config);
+  }
+
+  /** The look of the page around it. */
+  function themed() {
+    const style = getComputedStyle(host);
+    const look = (name) => style.getPropertyValue(`--st-${name}`).trim();
+    const font = { family: look("font"), color: look("text-color") };
+    return {
+      paper_bgcolor: "rgba(0,0,0,0)",
+      plot_bgcolor: "rgba(0,0,0,0)",
+      font: { ...font, size: 12 },
+      hoverlabel: { bgcolor: look("secondary-background-color"), bordercolor: look("border-color"), font },
+      modebar: { bgcolor: "rgba(0,0,0,0)", color: font.color, activecolor: look("primary-color") },
+    };
+  }
+
+  function fail(error) {
+    failure.hidden = false;
+    failure.textContent = `The chart could not be drawn: ${error.message}`;
+  }
+
+  function unmount() {
+    resized.disconnect();
+    looks.removeEventListener("change", draw);
+    chart.remove();
+    if (chart.data) window.Plotly.purge(chart);
+  }
+
+  return { update, unmount };
+}

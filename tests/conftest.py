@@ -1,5 +1,6 @@
 """What the tests of the app's pages share, the browser, and the databases."""
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,9 +16,13 @@ from tests.postgres import database_url, new_database, postgres  # noqa: F401  f
 
 
 @pytest.fixture(autouse=True)
-def main_module(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Put back after the test: Streamlit leaves the page that it ran last there, and a spawned process would run it again."""
-    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
+def process() -> Iterator[None]:
+    """Leaves this process to the next test as it was. Streamlit leaves the page that it ran last as ``__main__``, which a spawned process
+    would run again; a race process gives itself a device, by which a runner would go."""
+    main, device = sys.modules["__main__"], os.environ.get("SSAM_DEVICE")
+    yield
+    sys.modules["__main__"] = main
+    assert os.environ.get("SSAM_DEVICE") == device
 
 
 @pytest.fixture

@@ -193,7 +193,9 @@ def test_what_a_race_does_not_have_is_said(kept: Store, command: Command, tmp_pa
 
 
 @pytest.mark.slow
-def test_weights_come_out_of_the_checkpoint_of_a_real_race(kept: Store, command: Command, tmp_path: Path) -> None:
+def test_weights_come_out_of_the_checkpoint_of_a_real_race(
+    kept: Store, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from safetensors.numpy import load_file
 
     from ssam.jobs import child
@@ -204,6 +206,8 @@ def test_weights_come_out_of_the_checkpoint_of_a_real_race(kept: Store, command:
     run_id = kept.create_run(spec, "real", "ada")
     assert kept.take(run_id, "cpu")
     kept.run_folder(run_id).mkdir(parents=True)  # for the log, which here is the test's
+    for name in ("CUDA_VISIBLE_DEVICES", "SSAM_DEVICE"):  # which a race process sets for itself, and this is none
+        monkeypatch.setenv(name, "")
     child.take_part(Desk(kept, run_id), kept.home, kept.image_root, 1, "cpu", child.engine_race)
     status, out, err = command("export", run_id, "--kinds", "weights", "--to", str(tmp_path / "out"), "--json")
     assert status == 0, err

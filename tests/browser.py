@@ -15,6 +15,10 @@ from pathlib import Path
 import psutil
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from ssam.jobs import processes
+from ssam.jobs.client import runner_file
+from ssam.jobs.machine import write_json
+
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 LIVE = '[data-testid="live-race"]'
@@ -32,9 +36,12 @@ def chromium() -> Iterator[Browser]:
 
 
 @contextmanager
-def app_server(home: Path, **settings: str) -> Iterator[str]:
+def app_server(home: Path, races: bool = True, **settings: str) -> Iterator[str]:
     """The app on a free port of this machine, with ``home`` as its home folder; gives the address. Its database is SQLite unless
-    the settings name another."""
+    the settings name another. Without ``races`` no runner comes up, which costs as much as two pages."""
+    if not races:
+        me = os.getpid()
+        write_json(runner_file(home), {"pid": me, "started": processes.start_time(me), "since": time.time()})
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -55,6 +62,8 @@ def app_server(home: Path, **settings: str) -> Iterator[str]:
     finally:
         server.terminate()
         server.wait(10)
+        if not races:
+            runner_file(home).unlink()  # before anybody ends the runner that it names
 
 
 def end_runner(home: Path) -> None:

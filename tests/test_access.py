@@ -15,7 +15,7 @@ from app import flatness, masks, sweep
 from app.identity import COOKIE
 from ssam.store import Store
 from tests import fake_class, fake_lab, fake_sweep
-from tests.browser import app_server, chromium, end_runner
+from tests.browser import app_server, chromium
 from tests.people import ALICE, owner
 from tests.test_sweep_page import GRID
 
@@ -105,11 +105,10 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     fake_sweep.fill(store, owner(ALICE), GRID)
     going = fake_class.begin(store, owner(ALICE), seed=2)
     fake_class.advance(store, going, range(1, 6))
-    with app_server(home) as address, chromium() as browser, browser.new_context(viewport=DESK) as context:
+    with app_server(home, races=False) as address, chromium() as browser, browser.new_context(viewport=DESK) as context:
         context.add_cookies([{"name": COOKIE, "value": ALICE, "url": address}])
         yield Lab(address, run.id, going, context)
     store.close()
-    end_runner(home)
 
 
 def violations(page: Page) -> list[str]:

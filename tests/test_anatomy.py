@@ -31,7 +31,7 @@ from ssam.spec.estimate import ANATOMY_GRADIENTS, Rate, analysis_seconds
 from ssam.spec.events import Checkpoint, Started, StepEvent
 from ssam.store import Run, Store
 from tests import fake_masks
-from tests.browser import Watched, app_server, chromium, end_runner
+from tests.browser import Watched, app_server, chromium
 from tests.people import ALICE, open_page, owner
 
 ASKED = AnalysisSpec(kind="anatomy", images=16)
@@ -472,7 +472,7 @@ def test_a_step_is_played_in_the_browser(tmp_path: Path) -> None:
     store = Store(tmp_path, f"sqlite:///{tmp_path / 'ssam.db'}")
     run, _ = own_race(store)
     try:
-        with app_server(tmp_path) as address, chromium() as browser:
+        with app_server(tmp_path, races=False) as address, chromium() as browser:
             watched = Watched(browser)
             page_ = watched.page
             page_.context.add_cookies([{"name": COOKIE, "value": ALICE, "url": address}])
@@ -528,4 +528,3 @@ def test_a_step_is_played_in_the_browser(tmp_path: Path) -> None:
                 context.close()
     finally:
         store.close()
-        end_runner(tmp_path)

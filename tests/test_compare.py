@@ -22,7 +22,7 @@ from ssam.spec.paired import FEWEST, T975, Paired, interval
 from ssam.spec.paired import compare as pair
 from ssam.store import Store
 from tests import fake_class, fake_flatness, fake_lab
-from tests.browser import Watched, app_server, chromium, end_runner
+from tests.browser import Watched, app_server, chromium
 from tests.people import ALICE, BOB, SESSION, open_page, owner
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -302,7 +302,7 @@ def test_in_a_browser_runs_are_compared_and_the_heights_stay(tmp_path: Path) -> 
     for seed in range(3):
         finished(store, seed, who=owner(ALICE))
     try:
-        with app_server(tmp_path) as address, chromium() as browser:
+        with app_server(tmp_path, races=False) as address, chromium() as browser:
             watched = Watched(browser)
             page = watched.page
             page.context.add_cookies([{"name": COOKIE, "value": ALICE, "url": address}])
@@ -338,4 +338,3 @@ def test_in_a_browser_runs_are_compared_and_the_heights_stay(tmp_path: Path) -> 
             ] == []  # Streamlit looks for its server under the page first
     finally:
         store.close()
-        end_runner(tmp_path)

@@ -19,7 +19,7 @@ from ssam.spec import parse_spec
 from ssam.spec.analysis import AnalysisSpec, parse_analysis
 from ssam.store import Run, Store
 from tests import fake_flatness
-from tests.browser import Watched, app_server, chromium, end_runner
+from tests.browser import Watched, app_server, chromium
 from tests.people import ALICE, BOB, SESSION, open_page, owner
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -419,7 +419,7 @@ def test_every_tab_draws_its_charts_in_a_browser(tmp_path: Path) -> None:
     for kind in MEASURED:
         measure(store, run, flatness.default(kind))
     try:
-        with app_server(tmp_path) as address, chromium() as browser:
+        with app_server(tmp_path, races=False) as address, chromium() as browser:
             watched = Watched(browser)
             page = watched.page
             page.context.add_cookies([{"name": COOKIE, "value": ALICE, "url": address}])
@@ -443,4 +443,3 @@ def test_every_tab_draws_its_charts_in_a_browser(tmp_path: Path) -> None:
             assert watched.problems == []
     finally:
         store.close()
-        end_runner(tmp_path)

@@ -18,7 +18,7 @@ from app.identity import COOKIE
 from ssam.spec import LaneSpec, RaceSpec, parse_spec, preset
 from ssam.spec.events import LaneResult, Result
 from ssam.store import Store
-from tests.browser import Watched, app_server, chromium, end_runner
+from tests.browser import Watched, app_server, chromium
 from tests.fake_race import started
 from tests.people import ALICE, SESSION, owner
 
@@ -474,7 +474,7 @@ def test_a_click_on_a_point_shows_it_and_opens_its_race(tmp_path: Path) -> None:
     store = Store(tmp_path, f"sqlite:///{tmp_path / 'ssam.db'}")
     run_id = race(store, preset("quick").spec)
     try:
-        with app_server(tmp_path) as address, chromium() as browser:
+        with app_server(tmp_path, races=False) as address, chromium() as browser:
             watched = Watched(browser)
             page = watched.page
             page.context.add_cookies([{"name": COOKIE, "value": ALICE, "url": address}])
@@ -509,4 +509,3 @@ def test_a_click_on_a_point_shows_it_and_opens_its_race(tmp_path: Path) -> None:
             assert watched.problems == []
     finally:
         store.close()
-        end_runner(tmp_path)

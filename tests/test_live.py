@@ -19,7 +19,7 @@ from ssam.spec import RaceSpec, parse_spec
 from ssam.spec.cost import Plan
 from ssam.spec.events import EpochEvent, Event, LaneEnded, Layer, MaskEvent, Stage, Started
 from ssam.store import Store
-from tests.browser import LIVE, Watched, app_server, chromium, end_runner
+from tests.browser import LIVE, Watched, app_server, chromium
 from tests.components import data_of
 from tests.fake_race import evaluation, started, step
 from tests.test_app import page
@@ -253,7 +253,7 @@ def test_the_eigenvalue_and_the_convergence_in_a_browser(tmp_path: Path) -> None
     store.heartbeat(run_id, trained=8.0)
     assert store.move(run_id, ("running",), "stopped")
     try:
-        with app_server(tmp_path) as address, chromium() as browser:
+        with app_server(tmp_path, races=False) as address, chromium() as browser:
             watched = Watched(browser)
             page = watched.page
             page.goto(f"{address}/?run={run_id}")
@@ -306,7 +306,6 @@ def test_the_eigenvalue_and_the_convergence_in_a_browser(tmp_path: Path) -> None
             assert watched.problems == []
     finally:
         store.close()
-        end_runner(tmp_path)
 
 
 @pytest.mark.browser
@@ -330,7 +329,7 @@ def test_the_strips_in_a_browser(tmp_path: Path) -> None:
                 writer.add(LaneEnded(lane, 30, "finished"))
         assert store.move(runs[stages], ("queued",), "stopped")
     try:
-        with app_server(tmp_path) as address, chromium() as browser:
+        with app_server(tmp_path, races=False) as address, chromium() as browser:
             watched = Watched(browser, color_scheme="dark")
             page = watched.page
             page.set_viewport_size({"width": 390, "height": 844})
@@ -373,4 +372,3 @@ def test_the_strips_in_a_browser(tmp_path: Path) -> None:
             assert watched.problems == []
     finally:
         store.close()
-        end_runner(tmp_path)

@@ -24,7 +24,7 @@ from ssam.spec import parse_spec
 from ssam.spec.analysis import AnalysisSpec
 from ssam.store import Run, Store
 from tests import fake_masks
-from tests.browser import Watched, app_server, chromium, end_runner
+from tests.browser import Watched, app_server, chromium
 from tests.fake_masks import LAYERS, SIZES, mask
 from tests.people import ALICE, BOB, SESSION, open_page, owner
 
@@ -509,7 +509,7 @@ def test_masks_are_played_without_asking_the_server(tmp_path: Path) -> None:
     run = race(store, masks=6)
     fake_masks.measure(store, run, owner(ALICE))
     try:
-        with app_server(tmp_path) as address, chromium() as browser:
+        with app_server(tmp_path, races=False) as address, chromium() as browser:
             watched = Watched(browser)
             page = watched.page
             page.context.add_cookies([{"name": COOKIE, "value": ALICE, "url": address}])
@@ -554,4 +554,3 @@ def test_masks_are_played_without_asking_the_server(tmp_path: Path) -> None:
             assert watched.problems == []
     finally:
         store.close()
-        end_runner(tmp_path)

@@ -23,7 +23,7 @@ from ssam.spec import METHODS, RaceSpec, parse_spec
 from ssam.spec.cards import FOLDER, GROUPS, SECTIONS, Card, cards, citations, read
 from ssam.spec.excerpt import excerpt
 from ssam.store import Store
-from tests.browser import Watched, app_server, chromium, end_runner
+from tests.browser import Watched, app_server, chromium
 from tests.people import ALICE, SESSION
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -427,35 +427,32 @@ WIDTH = """(formula) => {
 @pytest.mark.browser
 @pytest.mark.slow
 def test_by_keyboard_through_all_cards_to_a_race(tmp_path: Path) -> None:
-    try:
-        with app_server(tmp_path) as where, chromium() as browser:
-            watched = Watched(browser)
-            page = watched.page
-            page.goto(f"{where}/methods")
-            heading = page.get_by_role("heading", level=3)
-            expect(heading).to_have_text("SGD", timeout=60_000)
-            first = page.get_by_role("radio", name="SGD", exact=True)
-            expect(first).to_be_checked()
-            first.focus()
-            for card in list(CARDS.values())[1:]:
-                page.keyboard.press("ArrowDown")
-                expect(heading).to_have_text(card.title, timeout=30_000)
-                expect(page.get_by_role("radio", name=card.title, exact=True)).to_be_focused()
-                expect(page.locator(".katex-error")).to_have_count(0)
-                expect(page.locator(".st-key-methods_words .katex-display")).to_have_count(1)
-                assert page.locator(".katex-html").first.evaluate(WIDTH) <= 390 - 66, (
-                    f"{card.name}: as wide as a phone's card"
-                )
-                assert f"method={card.name}" in page.url
-            page.set_viewport_size({"width": 390, "height": 844})
-            assert page.evaluate("document.documentElement.scrollWidth") <= 390
-            page.keyboard.press("ArrowUp")  # the last one cannot be raced
-            button = page.get_by_role("button", name="Race it beside SGD")
-            button.focus(timeout=30_000)
-            page.keyboard.press("Enter")
-            expect(page.get_by_role("button", name="Start race").first).to_be_enabled(timeout=60_000)
-            assert "lanes=sgd" in page.url
-            page.context.close()
-            assert watched.hosts == {where.removeprefix("http://")}, "the page must not ask another host"
-    finally:
-        end_runner(tmp_path)
+    with app_server(tmp_path, races=False) as where, chromium() as browser:
+        watched = Watched(browser)
+        page = watched.page
+        page.goto(f"{where}/methods")
+        heading = page.get_by_role("heading", level=3)
+        expect(heading).to_have_text("SGD", timeout=60_000)
+        first = page.get_by_role("radio", name="SGD", exact=True)
+        expect(first).to_be_checked()
+        first.focus()
+        for card in list(CARDS.values())[1:]:
+            page.keyboard.press("ArrowDown")
+            expect(heading).to_have_text(card.title, timeout=30_000)
+            expect(page.get_by_role("radio", name=card.title, exact=True)).to_be_focused()
+            expect(page.locator(".katex-error")).to_have_count(0)
+            expect(page.locator(".st-key-methods_words .katex-display")).to_have_count(1)
+            assert page.locator(".katex-html").first.evaluate(WIDTH) <= 390 - 66, (
+                f"{card.name}: as wide as a phone's card"
+            )
+            assert f"method={card.name}" in page.url
+        page.set_viewport_size({"width": 390, "height": 844})
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        page.keyboard.press("ArrowUp")  # the last one cannot be raced
+        button = page.get_by_role("button", name="Race it beside SGD")
+        button.focus(timeout=30_000)
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("button", name="Start race").first).to_be_enabled(timeout=60_000)
+        assert "lanes=sgd" in page.url
+        page.context.close()
+        assert watched.hosts == {where.removeprefix("http://")}, "the page must not ask another host"

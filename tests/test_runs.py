@@ -17,7 +17,7 @@ from ssam.store.labels import Labels, parse_labels
 from ssam.store.search import PAGE, Wanted
 from ssam.store.views import LaneCourse
 from tests import fake_class, fake_lab
-from tests.browser import Watched, app_server, chromium, end_runner
+from tests.browser import Watched, app_server, chromium
 from tests.components import data_of
 from tests.people import ALICE, BOB, SESSION, owner
 
@@ -322,7 +322,7 @@ def test_in_a_browser_races_are_ticked_and_opened(tmp_path: Path) -> None:
     run: Run = fake_lab.race(store, owner(ALICE))
     finished(store, owner(ALICE), 7)
     try:
-        with app_server(tmp_path) as address, chromium() as browser:
+        with app_server(tmp_path, races=False) as address, chromium() as browser:
             watched = Watched(browser)
             page = watched.page
             page.context.add_cookies([{"name": COOKIE, "value": ALICE, "url": address}])
@@ -346,4 +346,3 @@ def test_in_a_browser_races_are_ticked_and_opened(tmp_path: Path) -> None:
             assert watched.problems == []
     finally:
         store.close()
-        end_runner(tmp_path)

@@ -17,7 +17,7 @@ from ssam.store import Person, Store, Trial
 from ssam.store.scores import Fresh, fresh, front, points, ranked
 from ssam.store.sweeps import STANDARD
 from tests import fake_sweep
-from tests.browser import Watched, app_server, chromium, end_runner
+from tests.browser import Watched, app_server, chromium
 from tests.components import every
 from tests.people import ALICE, BOB, SESSION, owner
 
@@ -295,7 +295,7 @@ def test_in_a_browser_a_running_sweep_is_watched(tmp_path: Path) -> None:
     store = Store(tmp_path, f"sqlite:///{tmp_path / 'ssam.db'}")
     sweep_id = fake_sweep.fill(store, owner(ALICE), GRID, 6, "paused")
     try:
-        with app_server(tmp_path) as address, chromium() as browser:
+        with app_server(tmp_path, races=False) as address, chromium() as browser:
             watched = Watched(browser)
             shown = watched.page
             shown.context.add_cookies([{"name": COOKIE, "value": ALICE, "url": address}])
@@ -310,7 +310,6 @@ def test_in_a_browser_a_running_sweep_is_watched(tmp_path: Path) -> None:
             assert watched.problems == []
     finally:
         store.close()
-        end_runner(tmp_path)
 
 
 def test_the_page_never_imports_optuna() -> None:

@@ -14,17 +14,15 @@ from ssam.spec.events import Snapshot
 from ssam.store import Run, Store
 from ssam.store.labels import Labels
 from tests import fake_lab
-from tests.browser import LIVE, Watched, app_server, end_runner
+from tests.browser import LIVE, Watched, app_server
 from tests.people import ALICE, owner
 
 pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    home = tmp_path_factory.mktemp("home")
-    yield home
-    end_runner(home)
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +38,7 @@ def run(home: Path) -> Run:
 
 @pytest.fixture(scope="module")
 def address(home: Path, run: Run) -> Iterator[str]:
-    with app_server(home) as address:
+    with app_server(home, races=False) as address:
         yield address
 
 

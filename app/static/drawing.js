@@ -12,3 +12,9 @@ export function loadPlotly(address) {
   });
   return plotly;
 }
+
+/** Lets charts go once what is still being drawn in them is drawn: Plotly would miss what it is bereft of here. */
+export async function letGo(charts, drawing) {
+  await drawing;
+  for (const chart of charts) if (chart.data) window.Plotly.purge(chart);
+}

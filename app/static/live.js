@@ -3,7 +3,7 @@
 const version = new URL(import.meta.url).search;
 const { accuracyChart, newest, stepsChart, timingChart, STEP_CURVES } = await import(`./charts.js${version}`);
 const { count, element, fixed, percent, showCards, showLegend, showWords, times } = await import(`./parts.js${version}`);
-const { loadPlotly } = await import(`./drawing.js${version}`);
+const { letGo, loadPlotly } = await import(`./drawing.js${version}`);
 const { showMasks } = await import(`./masks.js${version}`);
 const { costs, showStages } = await import(`./stages.js${version}`);
 const { announcer, headline } = await import(`./announce.js${version}`);
@@ -266,11 +266,13 @@ export function mount(host) {
     root.style.colorScheme = isLight(style.color) ? "dark" : "light"; // for the slider, the box and the lists
     const look = (name) => style.getPropertyValue(`--st-${name}`).trim();
     const theme = { text: look("text-color"), line: look("border-color"), font: look("font"), panel: look("secondary-background-color"), active: look("link-color"), scale: document.documentElement.dataset.view === "projector" ? 1.6 : 1 };
-    await Promise.all([
+    const drawn = Promise.all([
       accuracyChart(window.Plotly, charts.accuracy, data, axis, theme),
       stepsChart(window.Plotly, charts.steps, data, axis, curve, theme),
       timingChart(window.Plotly, charts.timing, data, theme),
     ]);
+    state.drawing = Promise.allSettled([state.drawing, drawn]);
+    await drawn;
     root.dataset.points = Math.max(0, ...data.lanes.map((lane) => lane.steps.loss.length));
     describeCharts(data, axis, curve);
     refreshTables();
@@ -307,7 +309,7 @@ export function mount(host) {
     if (state.replayed) player.pause();
     resized.disconnect();
     root.remove();
-    for (const chart of Object.values(charts)) if (chart.data) window.Plotly.purge(chart);
+    letGo(Object.values(charts), state.drawing);
   }
 
   return { update, unmount };

@@ -2,7 +2,7 @@
 
 const version = new URL(import.meta.url).search;
 const { element } = await import(`./parts.js${version}`);
-const { loadPlotly } = await import(`./drawing.js${version}`);
+const { letGo, loadPlotly } = await import(`./drawing.js${version}`);
 
 export function mount(host) {
   const chart = element("div", { role: "figure" });
@@ -21,10 +21,12 @@ export function mount(host) {
     loadPlotly(data.plotly).then(draw).catch(fail);
   }
 
-  async function draw() {
+  function draw() {
     if (!state.data || !window.Plotly || !chart.clientWidth) return;
     const { figure, config } = state.data;
-    await window.Plotly.react(chart, figure.data, { ...themed(), ...figure.layout, width: chart.clientWidth }, config);
+    const drawn = window.Plotly.react(chart, figure.data, { ...themed(), ...figure.layout, width: chart.clientWidth }, config);
+    state.drawing = Promise.allSettled([state.drawing, drawn]);
+    return drawn;
   }
 
   /** The look of the page around it. */
@@ -50,7 +52,7 @@ export function mount(host) {
     resized.disconnect();
     looks.removeEventListener("change", draw);
     chart.remove();
-    if (chart.data) window.Plotly.purge(chart);
+    letGo([chart], state.drawing);
   }
 
   return { update, unmount };

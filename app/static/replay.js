@@ -3,7 +3,8 @@
 
 const { element } = await import(`./parts.js${new URL(import.meta.url).search}`);
 
-const SPEEDS = [1, 4, 12]; // the last one plays a race of two minutes in ten seconds
+const SPEEDS = [1, 4, 12];
+const SHORTEST = 8; // seconds that the whole race takes at the speed it begins with, so that one can follow it
 const FRAME = 200; // ms between two pictures
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
@@ -45,7 +46,6 @@ export class Player {
     const about = element("small", {}, element("b", { textContent: "Recorded race" }), this.about);
     const line = element("div", { className: "line" }, this.button, this.next, this.scrub, this.when, this.speed);
     this.root = element("div", { className: "replay", role: "group", ariaLabel: "Playback of a recorded race" }, about, line);
-    this.speed.value = SPEEDS.at(-1);
   }
 
   /** Takes a race up, from its beginning; where motion is not wanted it shows the end and waits. */
@@ -53,6 +53,7 @@ export class Player {
     this.data = data;
     this.about.textContent = data.replay.about;
     this.scrub.max = data.epochs;
+    this.speed.value = SPEEDS.findLast((times) => data.replay.seconds / times >= SHORTEST) ?? SPEEDS[0];
     this.move(still.matches ? data.epochs : 0);
     if (still.matches) this.pause();
     else this.play();

@@ -2,7 +2,7 @@
 
 const version = new URL(import.meta.url).search;
 const { element, swatch } = await import(`./parts.js${version}`);
-const { loadPlotly } = await import(`./drawing.js${version}`);
+const { letGo, loadPlotly } = await import(`./drawing.js${version}`);
 
 const SKELETON = `
   <p class="counts"></p>
@@ -93,8 +93,12 @@ export function mount(host) {
     const look = (name) => style.getPropertyValue(`--st-${name}`).trim();
     const big = document.documentElement.dataset.view === "projector";
     const theme = { text: look("text-color"), line: look("border-color"), font: look("font"), panel: look("secondary-background-color"), scale: big ? 1.6 : 1 };
-    await drawCurves(window.Plotly, charts.curves, data, theme);
-    if (charts.differences.clientWidth) await drawDifferences(window.Plotly, charts.differences, data, theme);
+    const drawn = Promise.all([
+      drawCurves(window.Plotly, charts.curves, data, theme),
+      charts.differences.clientWidth && drawDifferences(window.Plotly, charts.differences, data, theme),
+    ]);
+    state.drawing = Promise.allSettled([state.drawing, drawn]);
+    await drawn;
     root.dataset.seeds = data.seeds.length;
     root.dataset.finished = data.finished;
     root.dataset.drawn = Math.max(0, ...data.lanes.map((lane) => lane.lengths.filter(Boolean).length)); // seeds with a line
@@ -108,7 +112,7 @@ export function mount(host) {
   function unmount() {
     resized.disconnect();
     root.remove();
-    for (const chart of Object.values(charts)) if (chart.data) window.Plotly.purge(chart);
+    letGo(Object.values(charts), state.drawing);
   }
 
   return { update, unmount };

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser
 
 from ssam.jobs.client import Client
 from ssam.store import Store
-from tests.browser import app_server, chromium
+from tests.browser import app_server, chromium, end_runner
 from tests.postgres import database_url, new_database, postgres  # noqa: F401  fixtures
 
 
@@ -46,7 +46,10 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def new_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The app on a home folder in which nothing has been yet, nor is to be raced; its address."""
+    """The app on a home folder in which nothing has been yet; its address."""
     home = tmp_path_factory.mktemp("home")
-    with app_server(home, races=False) as address:
-        yield address
+    try:
+        with app_server(home) as address:
+            yield address
+    finally:
+        end_runner(home)

@@ -15,7 +15,7 @@ from app import flatness, masks, sweep
 from app.identity import COOKIE
 from ssam.store import Store
 from tests import fake_class, fake_lab, fake_sweep
-from tests.browser import app_server, chromium
+from tests.browser import LIVE, app_server, chromium
 from tests.people import ALICE, owner
 from tests.test_sweep_page import GRID
 
@@ -65,6 +65,8 @@ class Lab:
         page.emulate_media(color_scheme="light", reduced_motion=motion)
         page.goto(self.address + address.format(run=self.run, going=self.going))
         page.wait_for_selector("[data-testid=stMainBlockContainer] :is(h2, h3, h4, p)", timeout=30_000)
+        if address.startswith("/?run="):
+            page.wait_for_selector(LIVE, timeout=30_000)  # its code comes after the page has
         settle(page)
         page.add_style_tag(
             content="[data-stale] { opacity: 1 !important; }"

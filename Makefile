@@ -48,7 +48,7 @@ define install
 endef
 
 # Browser tests use $CHROMIUM, a Chromium or Chrome on the PATH, or Playwright's own; one of them is installed if none is there.
-# The headless shell is preferred: it does the same with two thirds of the work.
+# The headless shell is preferred: it does the same with less work.
 browser: setup-test
 	@set -e; if test -n "$$CHROMIUM" || command -v chromium-headless-shell >/dev/null; then :; \
 	elif test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -qq \

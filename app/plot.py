@@ -3,7 +3,6 @@
 import json
 from typing import Any
 
-import pandas  # noqa: F401  Plotly takes it as it finds it, half imported too, while another visitor's first page imports it
 from plotly.utils import PlotlyJSONEncoder
 
 from app import component

@@ -38,7 +38,7 @@ def chromium() -> Iterator[Browser]:
 @contextmanager
 def app_server(home: Path, races: bool = True, **settings: str) -> Iterator[str]:
     """The app on a free port of this machine, with ``home`` as its home folder; gives the address. Its database is SQLite unless
-    the settings name another. Without ``races`` no runner comes up, which costs as much as two pages."""
+    the settings name another. Without ``races`` no runner comes up, nor the torch that it imports."""
     if not races:
         me = os.getpid()
         write_json(runner_file(home), {"pid": me, "started": processes.start_time(me), "since": time.time()})

@@ -13,6 +13,14 @@ export function loadPlotly(address) {
   return plotly;
 }
 
+/** The look of the page around a component, for what is drawn in it; larger on a projector. */
+export function themeOf(root) {
+  const style = getComputedStyle(root);
+  const look = (name) => style.getPropertyValue(`--st-${name}`).trim();
+  const scale = document.documentElement.dataset.view === "projector" ? 1.6 : 1;
+  return { text: look("text-color"), line: look("border-color"), font: look("font"), panel: look("secondary-background-color"), active: look("link-color"), scale };
+}
+
 /** Lets charts go once what is still being drawn in them is drawn: Plotly would miss what it is bereft of here. */
 export async function letGo(charts, drawing) {
   await drawing;

@@ -3,7 +3,7 @@
 const version = new URL(import.meta.url).search;
 const { accuracyChart, newest, stepsChart, timingChart, STEP_CURVES } = await import(`./charts.js${version}`);
 const { count, element, fixed, percent, showCards, showLegend, showWords, times } = await import(`./parts.js${version}`);
-const { letGo, loadPlotly } = await import(`./drawing.js${version}`);
+const { letGo, loadPlotly, themeOf } = await import(`./drawing.js${version}`);
 const { showMasks } = await import(`./masks.js${version}`);
 const { costs, showStages } = await import(`./stages.js${version}`);
 const { announcer, headline } = await import(`./announce.js${version}`);
@@ -262,10 +262,8 @@ export function mount(host) {
   async function drawCharts() {
     const { data, axis, curve } = state;
     if (!data || !window.Plotly || !root.isConnected || !charts.accuracy.clientWidth) return;
-    const style = getComputedStyle(root);
-    root.style.colorScheme = isLight(style.color) ? "dark" : "light"; // for the slider, the box and the lists
-    const look = (name) => style.getPropertyValue(`--st-${name}`).trim();
-    const theme = { text: look("text-color"), line: look("border-color"), font: look("font"), panel: look("secondary-background-color"), active: look("link-color"), scale: document.documentElement.dataset.view === "projector" ? 1.6 : 1 };
+    root.style.colorScheme = isLight(getComputedStyle(root).color) ? "dark" : "light"; // for the slider, the box and the lists
+    const theme = themeOf(root);
     const drawn = Promise.all([
       accuracyChart(window.Plotly, charts.accuracy, data, axis, theme),
       stepsChart(window.Plotly, charts.steps, data, axis, curve, theme),

@@ -2,16 +2,14 @@
 
 const version = new URL(import.meta.url).search;
 const { element } = await import(`./parts.js${version}`);
-const { letGo, loadPlotly } = await import(`./drawing.js${version}`);
+const { letGo, loadPlotly, themeOf } = await import(`./drawing.js${version}`);
 
 export function mount(host) {
   const chart = element("div", { role: "figure" });
   const failure = element("p", { className: "failure", role: "alert", hidden: true });
   const state = { data: null };
   const resized = new ResizeObserver(() => requestAnimationFrame(draw));
-  const looks = matchMedia("(prefers-color-scheme: dark)");
   resized.observe(chart);
-  looks.addEventListener("change", draw);
 
   function update({ data }) {
     state.data = data;
@@ -31,15 +29,13 @@ export function mount(host) {
 
   /** The look of the page around it. */
   function themed() {
-    const style = getComputedStyle(host);
-    const look = (name) => style.getPropertyValue(`--st-${name}`).trim();
-    const font = { family: look("font"), color: look("text-color") };
+    const { text: color, line, font: family, panel, active } = themeOf(host);
     return {
       paper_bgcolor: "rgba(0,0,0,0)",
       plot_bgcolor: "rgba(0,0,0,0)",
-      font: { ...font, size: 12 },
-      hoverlabel: { bgcolor: look("secondary-background-color"), bordercolor: look("border-color"), font },
-      modebar: { bgcolor: "rgba(0,0,0,0)", color: font.color, activecolor: look("primary-color") },
+      font: { family, color, size: 12 },
+      hoverlabel: { bgcolor: panel, bordercolor: line, font: { family, color } },
+      modebar: { bgcolor: "rgba(0,0,0,0)", color, activecolor: active },
     };
   }
 
@@ -50,7 +46,6 @@ export function mount(host) {
 
   function unmount() {
     resized.disconnect();
-    looks.removeEventListener("change", draw);
     chart.remove();
     letGo([chart], state.drawing);
   }

@@ -2,7 +2,7 @@
 
 const version = new URL(import.meta.url).search;
 const { element, swatch } = await import(`./parts.js${version}`);
-const { letGo, loadPlotly } = await import(`./drawing.js${version}`);
+const { letGo, loadPlotly, themeOf } = await import(`./drawing.js${version}`);
 
 const SKELETON = `
   <p class="counts"></p>
@@ -89,10 +89,7 @@ export function mount(host) {
   async function draw() {
     const { data } = state;
     if (!data || !window.Plotly || !root.isConnected || !charts.curves.clientWidth) return;
-    const style = getComputedStyle(root);
-    const look = (name) => style.getPropertyValue(`--st-${name}`).trim();
-    const big = document.documentElement.dataset.view === "projector";
-    const theme = { text: look("text-color"), line: look("border-color"), font: look("font"), panel: look("secondary-background-color"), scale: big ? 1.6 : 1 };
+    const theme = themeOf(root);
     const drawn = Promise.all([
       drawCurves(window.Plotly, charts.curves, data, theme),
       charts.differences.clientWidth && drawDifferences(window.Plotly, charts.differences, data, theme),

@@ -65,9 +65,8 @@ class Session:
         self._timers: dict[str, Timer] = {}
         self._cached: dict[str, tuple[list[str], int]] = {}  # by hash: fragments of the run, number of that run
         self._widgets: dict[str, WidgetState] = {}
-        self._popovers: set[tuple[int, ...]] = (
-            set()
-        )  # where they are: nobody opens them, so what is in them is not there
+        # Where the popovers are: nobody opens them, so what is in them is not there.
+        self._popovers: set[tuple[int, ...]] = set()
         self._waiting: list[Tick] = []  # sent, not yet taken up by the server
         self._served: list[Tick] = []  # of the run that is under way
         self._ready = asyncio.Event()

@@ -38,6 +38,7 @@ export default function (component) {
   instance.latest = { ...component, data };
   instance.view?.update(instance.latest);
   return () => {
+    if (parentElement.isConnected) return; // only this update is over: a newer one has overtaken it
     instance.gone = true;
     instance.view?.unmount();
     instances.delete(parentElement);

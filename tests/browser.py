@@ -116,6 +116,6 @@ class Watched:
         return int(self.live("points") or 0)
 
     def wait(self, script: str, seconds: float, argument: object = None) -> None:
-        """Waits until the JavaScript expression is true; ``live`` is the live panel (or undefined)."""
-        whole = f"(argument) => {{ const live = document.querySelector('{LIVE}') ?? undefined; return {script}; }}"
+        """Waits until the JavaScript expression is true; ``live`` is the live panel, which is waited for as well."""
+        whole = f"(argument) => {{ const live = document.querySelector('{LIVE}'); return live && ({script}); }}"
         self.page.wait_for_function(whole, arg=argument, timeout=1000 * seconds)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pytest
 from playwright.sync_api import Browser, expect
 
+from app.component import LOADER
 from ssam.store import Store
 from tests.browser import LIVE, Watched, app_server, end_runner, wait_until
 from tests.ray_cluster import LOOPBACK, Cluster, missing
@@ -250,3 +251,31 @@ def test_a_stranger_can_watch_and_a_teacher_can_steer(browser: Browser, address:
     for watched in (owner, stranger, teacher):
         watched.page.context.close()
         assert watched.problems == []
+
+
+def test_an_update_that_was_overtaken_takes_nothing_along(watched: Watched, address: str) -> None:
+    """Streamlit ends an update that a newer one has overtaken by that update's own clean-up, on slow machines often."""
+    page = watched.page
+    page.goto(address)
+    page.wait_for_selector('[data-testid="recorded-race"]', timeout=20_000)
+    said = page.evaluate(
+        """async (loader) => {
+          const address = (code) => URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
+          const { default: update } = await import(address(loader));
+          const code = "export const mount = (root) => ({ update() { root.textContent += 'drawn ' }, unmount() { root.textContent += 'gone' } })";
+          const data = new TextEncoder().encode(JSON.stringify({ module: address(code) }));
+          const parentElement = document.createElement("div");
+          parentElement.innerHTML = '<div class="ssam-live"></div>';
+          document.body.append(parentElement);
+          const overtaken = update({ parentElement, data });
+          while (!parentElement.textContent) await new Promise((done) => setTimeout(done, 10));
+          overtaken();
+          const newest = update({ parentElement, data });
+          const before = parentElement.textContent;
+          parentElement.remove();
+          newest();
+          return [before, parentElement.textContent];
+        }""",
+        LOADER.replace("NAME", "live"),
+    )
+    assert said == ["drawn drawn ", "drawn drawn gone"]

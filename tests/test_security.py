@@ -639,7 +639,7 @@ def test_hostile_texts_run_nothing(home: Path, server: str, tmp_path: Path) -> N
         )
         watched.page.locator('[data-testid="stAlert"]').first.wait_for(timeout=30_000)
         watched.page.locator('[data-testid="stSidebar"] input[type="file"]').set_input_files(evil)
-        watched.wait("document.body.textContent.includes('foreign path')", 30)
+        watched.page.wait_for_function("document.body.textContent.includes('foreign path')", timeout=30_000)
         assert watched.page.evaluate("window.pwned") is None
         assert watched.page.locator("img[src=x], img[src*=evil], a[href^=javascript]").count() == 0
         assert dialogs == []

@@ -49,7 +49,6 @@ def _race(lab: Lab, person: Person, name: str, run_id: str, pace: float | None) 
     look = live.look(lab, run_id)
     if look is None or lessons.runs(name)[-1:] != [run_id]:
         st.rerun()
-    lab.client.keep_runner()  # it may have died since the page was opened
     with st.container(key="lesson_head", horizontal=True, vertical_alignment="center", gap="small"):
         whose = "Your race" if look.run.owner == person.owner else "Somebody else's race"
         st.markdown(f"**{whose}** · seed {look.run.spec.seed}", width="stretch")

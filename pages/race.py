@@ -28,7 +28,6 @@ def race(lab: Lab, person: Person, run_id: str, pace: float | None) -> None:
     look = live.look(lab, run_id)
     if look is None or st.session_state["run"] != run_id:
         st.rerun()
-    lab.client.keep_runner()  # it may have died since the page was opened
     steer.head(lab, look.run, person)
     live.draw(lab.store, look)
     history.log(lab, look.run, person)

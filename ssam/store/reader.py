@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -40,33 +41,32 @@ def lane_progress(lane: Row, spec: RaceSpec) -> float:
     return min(1.0, done)
 
 
+_TOLD = {  # what is told of each evaluation and of each mask; built once, for this is read at every tick
+    table: select(table.c.lane, *(column for column in table.c if column.name not in ("lane", "run", "densities")))
+    .where(table.c.run == bindparam("run"))
+    .order_by(table.c.step)
+    for table in (epochs, masks)
+}
+_NEWEST = select(masks.c.densities).where(masks.c.run == bindparam("run"), masks.c.lane == bindparam("lane"))
+_NEWEST = _NEWEST.order_by(masks.c.step.desc()).limit(1)
+_RUN = select(runs).where(runs.c.id == bindparam("id"))
+_LANES = select(lanes).where(lanes.c.run == bindparam("run")).order_by(lanes.c.lane)
+
+
 def window(connection: Connection, run_id: str, points: int) -> Window | None:
-    run = connection.execute(select(runs).where(runs.c.id == run_id)).one_or_none()
+    run = connection.execute(_RUN, {"id": run_id}).one_or_none()
     if run is None:
         return None
     spec = RaceSpec.model_validate_json(run.spec)
-    rows = connection.execute(select(lanes).where(lanes.c.run == run.key).order_by(lanes.c.lane)).all()
-    told: dict[str, list[list[dict[str, Any]]]] = {
-        table.name: [[] for _ in rows] for table in (epochs, masks)
-    }  # by table, then lane
-    newest = ["{}"] * len(rows)  # the densities of each lane's last mask; those of the others are not looked at
-    for table in (epochs, masks):
-        columns = [column for column in table.c if column.name not in ("lane", "run", "densities")]
-        names = [column.name for column in columns]
-        more = [masks.c.densities] if table is masks else []
-        query = select(table.c.lane, *columns, *more).where(table.c.run == run.key).order_by(table.c.step)
-        for lane, *values in connection.execute(query):  # a race may have thousands of them
-            told[table.name][lane].append(dict(zip(names, values, strict=False), lane=rows[lane].name))
-            if table is masks:
-                newest[lane] = values[-1]
+    rows = connection.execute(_LANES, {"run": run.key}).all()
+    evaluated, masked = (_told(connection, table, run.key, rows) for table in (epochs, masks))
     views = [
         _lane_window(
             connection,
             row,
             spec.lanes[row.lane].ascent_interval,
-            told["epochs"][row.lane],
-            told["masks"][row.lane],
-            json.loads(newest[row.lane]),
+            evaluated[row.lane],
+            masked[row.lane],
             points,
         )
         for row in rows
@@ -82,6 +82,16 @@ def window(connection: Connection, run_id: str, points: int) -> Window | None:
         eta_seconds=run.trained * (1 - progress) / progress if going else None,
         elapsed=run.trained,
     )
+
+
+def _told(connection: Connection, table: Table, run: int, rows: Sequence[Row]) -> list[list[dict[str, Any]]]:
+    """The rows of ``table`` by lane, oldest first."""
+    found = connection.execute(_TOLD[table], {"run": run})
+    names = ("lane", *list(found.keys())[1:])
+    told: list[list[dict[str, Any]]] = [[] for _ in rows]
+    for values in found.all():  # a race may have thousands of them
+        told[values[0]].append(dict(zip(names, (rows[values[0]].name, *values[1:]), strict=True)))
+    return told
 
 
 def heatmap(
@@ -151,10 +161,10 @@ def _lane_window(
     interval: int,
     told_epochs: list[dict],
     told_masks: list[dict],
-    densities: dict[str, float],
     points: int,
 ) -> LaneWindow:
     curves = _curves(connection, lane, points)
+    densities = connection.execute(_NEWEST, {"run": lane.run, "lane": lane.lane}).scalar() if told_masks else "{}"
     kinds = _recent(connection, lane, interval)
     medians = {phase: _typical(kinds, phase, 0.5) for phase in PHASES[:-1]}
     medians["mask"] = lane.refresh_ms / lane.refreshes if lane.refreshes else None
@@ -169,7 +179,7 @@ def _lane_window(
         steps=curves,
         epochs=told_epochs,
         masks=told_masks,
-        densities=densities,
+        densities=json.loads(densities or "{}"),
         phase_ms={phase: value for phase, value in medians.items() if value is not None},
         step_ms=_typical(kinds, "step", 0.5),
         ratio=middle,

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from ssam.jobs import processes
 from ssam.jobs.client import runner_file
@@ -22,6 +22,8 @@ from ssam.jobs.machine import write_json
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 LIVE = '[data-testid="live-race"]'
+PATIENCE = 60_000  # milliseconds: a machine with other work may take long to open a page, and a wait ends with what it waits for
+expect.set_options(timeout=PATIENCE)
 
 
 @contextmanager
@@ -97,6 +99,7 @@ class Watched:
 
     def __init__(self, browser: Browser, **context: object) -> None:
         self.page: Page = browser.new_context(viewport={"width": 1280, "height": 900}, **context).new_page()
+        self.page.set_default_timeout(PATIENCE)
         self.hosts: set[str] = set()
         self.problems: list[str] = []
         self.page.on("request", lambda request: self._note(request.url))

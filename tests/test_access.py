@@ -15,7 +15,7 @@ from app import flatness, masks, sweep
 from app.identity import COOKIE
 from ssam.store import Store
 from tests import fake_class, fake_lab, fake_sweep
-from tests.browser import LIVE, app_server, chromium
+from tests.browser import LIVE, PATIENCE, app_server, chromium
 from tests.people import ALICE, owner
 from tests.test_sweep_page import GRID
 
@@ -62,11 +62,12 @@ class Lab:
     def open(self, address: str, motion: Literal["reduce", "no-preference"] = "reduce") -> Page:
         """A page of the lab for the owner of its races, once it has come to rest."""
         page = self.owner.new_page()
+        page.set_default_timeout(PATIENCE)
         page.emulate_media(color_scheme="light", reduced_motion=motion)
         page.goto(self.address + address.format(run=self.run, going=self.going))
-        page.wait_for_selector("[data-testid=stMainBlockContainer] :is(h2, h3, h4, p)", timeout=30_000)
+        page.wait_for_selector("[data-testid=stMainBlockContainer] :is(h2, h3, h4, p)")
         if address.startswith("/?run="):
-            page.wait_for_selector(LIVE, timeout=30_000)  # its code comes after the page has
+            page.wait_for_selector(LIVE)  # its code comes after the page has
         settle(page)
         page.add_style_tag(
             content="[data-stale] { opacity: 1 !important; }"
@@ -87,7 +88,7 @@ def page(lab: "Lab", request: pytest.FixtureRequest) -> Iterator[Page]:
 
 def settle(page: Page) -> None:
     """Waits until nothing has changed for a while; at most five seconds where something keeps moving."""
-    page.wait_for_selector('[data-testid=stApp][data-test-script-state="notRunning"]', timeout=30_000)
+    page.wait_for_selector('[data-testid=stApp][data-test-script-state="notRunning"]')
     page.evaluate(
         """() => new Promise((resolve) => {
           let quiet = setTimeout(resolve, 300);
@@ -202,12 +203,12 @@ def test_the_layers_of_the_network_are_walked_with_the_arrows(lab: Lab) -> None:
     page.keyboard.press("ArrowLeft")
     expect(layers.nth(1)).to_be_focused()
     page.keyboard.press("Enter")
-    expect(layers.nth(1)).to_have_attribute("aria-pressed", "true", timeout=10_000)
+    expect(layers.nth(1)).to_have_attribute("aria-pressed", "true")
     play = panel.get_by_role("button", name="Play")
     play.focus()
     page.keyboard.press("Space")
     expect(panel.get_by_role("button", name="Pause")).to_be_focused()
-    expect(panel).to_have_attribute("data-frame", "4", timeout=10_000)
+    expect(panel).to_have_attribute("data-frame", "4")
     slider = panel.get_by_role("slider", name="Mask")
     slider.press("Home")
     expect(slider).to_have_attribute("aria-valuetext", "start of epoch 1")
@@ -224,7 +225,7 @@ def test_the_panels_of_a_race_are_tables_of_what_they_show(lab: Lab) -> None:
     for panel in page.locator(".panel > .words > summary").all():
         panel.press("Enter")
     tables = page.locator(".panel[data-panel=accuracy] table")
-    expect(tables.locator("tbody tr")).to_have_count(5, timeout=20_000)
+    expect(tables.locator("tbody tr")).to_have_count(5)
     assert tables.locator("tbody tr").last.all_text_contents() == ["5.061.0 %80.0 %81.0 %80.0 %78.0 %"]
     curve = page.get_by_role("combobox", name="What the curves of the steps show")
     curve.select_option("radius")

@@ -478,7 +478,7 @@ def test_a_step_is_played_in_the_browser(tmp_path: Path) -> None:
             page_.context.add_cookies([{"name": COOKIE, "value": ALICE, "url": address}])
             page_.goto(f"{address}/anatomy?lane=ssam-f&phase=gradient")
             panel = page_.get_by_test_id("anatomy")
-            expect(panel).to_have_attribute("data-phase", "gradient", timeout=60_000)
+            expect(panel).to_have_attribute("data-phase", "gradient")
             assert "is g" in panel.locator(".said").inner_text()
             page_.locator("body").press("ArrowRight")
             expect(panel).to_have_attribute("data-phase", "norm")
@@ -494,30 +494,30 @@ def test_a_step_is_played_in_the_browser(tmp_path: Path) -> None:
             assert page_.evaluate(ink) < 0.8 * before, "the mask has fallen"
             assert panel.locator("label:has(:checked) i.lit").get_attribute("data-part") == "perturb"
             panel.get_by_role("button", name="Play").click()
-            expect(panel).to_have_attribute("data-phase", "ascent", timeout=10_000)
+            expect(panel).to_have_attribute("data-phase", "ascent")
             assert panel.locator("svg[data-at]").get_attribute("data-at") != at_w, "w has moved"
             panel.get_by_role("button", name="Pause").focus()
             page_.keyboard.press(" ")
             expect(panel).to_have_attribute("data-playing", "false")
-            page_.wait_for_url("**phase=ascent**", timeout=10_000)
+            page_.wait_for_url("**phase=ascent**")
             panel.get_by_role("radio", name="SGD").check(force=True)
             expect(panel).to_have_attribute("data-phase", "gradient")
             assert panel.locator(".chips li").count() == 3
-            page_.wait_for_url("**lane=sgd**", timeout=10_000)
+            page_.wait_for_url("**lane=sgd**")
             panel.get_by_role("button", name="head.linear.weight, 10 × 64").click()
             expect(panel.locator(".maps + .key")).to_be_visible()
-            page_.wait_for_url("**layer=head.linear.weight**", timeout=10_000)
+            page_.wait_for_url("**layer=head.linear.weight**")
             panel.get_by_text("All numbers").click()
             assert panel.locator("table").first.locator("tr").count() > 10
             page_.goto(f"{address}/anatomy?run={run.id}&lane=ssam-d&phase=update")
-            expect(panel).to_have_attribute("data-phase", "update", timeout=60_000)
+            expect(panel).to_have_attribute("data-phase", "update")
             expect(panel).to_have_attribute("data-lane", "ssam-d")
             page_.set_viewport_size({"width": 390, "height": 844})
             expect(panel.locator("canvas").first).to_be_visible()
             assert page_.evaluate("document.documentElement.scrollWidth") <= 390
             calm = Watched(browser, reduced_motion="reduce")
             calm.page.goto(f"{address}/anatomy?lane=ssam-f&phase=mask")
-            expect(calm.page.get_by_test_id("anatomy")).to_have_attribute("data-phase", "mask", timeout=60_000)
+            expect(calm.page.get_by_test_id("anatomy")).to_have_attribute("data-phase", "mask")
             assert calm.page.evaluate(ink) < 0.8 * before, "there at once"
             assert watched.hosts == {address.removeprefix("http://")}, "the page must not ask another host"
             unknown = [

@@ -307,27 +307,27 @@ def test_in_a_browser_runs_are_compared_and_the_heights_stay(tmp_path: Path) -> 
             page = watched.page
             page.context.add_cookies([{"name": COOKIE, "value": ALICE, "url": address}])
             page.goto(f"{address}/runs")
-            page.get_by_role("checkbox", name="All on this page").check(timeout=60_000)
+            page.get_by_role("checkbox", name="All on this page").check()
             page.get_by_role("button", name="Compare", exact=True).click()
-            expect(page.get_by_role("heading", name="What the seeds tell")).to_be_visible(timeout=60_000)
+            expect(page.get_by_role("heading", name="What the seeds tell")).to_be_visible()
             assert page.url.partition("runs=")[2].count("%2C") == 2
             plot = page.locator(".st-key-cmp_chart .js-plotly-plot")
-            expect(plot.locator(".scatterlayer .trace").first).to_be_attached(timeout=30_000)
+            expect(plot.locator(".scatterlayer .trace").first).to_be_attached()
             read = "document.querySelector('.st-key-cmp_chart .js-plotly-plot')._fullLayout.yaxis.range"
             whole = page.evaluate(read)
             choose(page, "Smoothing", "Mean of the last 3")
-            expect(page.get_by_text("Each point is the mean of the last 3 evaluations")).to_be_visible(timeout=30_000)
+            expect(page.get_by_text("Each point is the mean of the last 3 evaluations")).to_be_visible()
             assert page.evaluate(read) == whole
             zoom(page, plot)
             near = page.evaluate(read)
             assert near[1] - near[0] < 0.7 * (whole[1] - whole[0])
             choose(page, "Smoothing", "Mean of the last 5")
-            expect(page.get_by_text("Each point is the mean of the last 5 evaluations")).to_be_visible(timeout=30_000)
+            expect(page.get_by_text("Each point is the mean of the last 5 evaluations")).to_be_visible()
             choose(page, "Along", "Gradients")
-            expect(plot.get_by_text("gradients (forward + backward passes)")).to_be_visible(timeout=30_000)
+            expect(plot.get_by_text("gradients (forward + backward passes)")).to_be_visible()
             assert page.evaluate(read) == near, "the heights stay where the reader has zoomed to"
             choose(page, "Curve", "Test loss")
-            expect(plot.get_by_text("Test loss")).to_be_visible(timeout=30_000)
+            expect(plot.get_by_text("Test loss")).to_be_visible()
             assert page.evaluate(read) != near, "which says nothing of another curve"
             assert "smooth=5" in page.url
             page.set_viewport_size({"width": 390, "height": 844})

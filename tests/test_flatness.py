@@ -424,16 +424,16 @@ def test_every_tab_draws_its_charts_in_a_browser(tmp_path: Path) -> None:
             page = watched.page
             page.context.add_cookies([{"name": COOKIE, "value": ALICE, "url": address}])
             page.goto(f"{address}/?run={run.id}")
-            page.get_by_role("link", name="Flatness").last.click(timeout=60_000)
+            page.get_by_role("link", name="Flatness").last.click()
             charts = page.locator(".js-plotly-plot")
             for title, count in (("Surface", 5), ("Profiles", 2), ("Curvature", 4), ("Spectrum", 4), ("Sharpness", 6)):
                 page.get_by_role("radio", name=title).or_(
                     page.get_by_role("button", name=title, exact=True)
                 ).first.click()
-                expect(charts).to_have_count(count, timeout=60_000)
+                expect(charts).to_have_count(count)
                 expect(charts.first.locator(".main-svg").first).to_be_visible()
             page.get_by_text("Flatter, better?").click()
-            expect(page.get_by_text("Not enough to tell").first).to_be_visible(timeout=60_000)
+            expect(page.get_by_text("Not enough to tell").first).to_be_visible()
             page.set_viewport_size({"width": 390, "height": 844})
             expect(charts.first).to_be_visible()
             assert page.evaluate("document.documentElement.scrollWidth") <= 390

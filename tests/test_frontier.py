@@ -479,13 +479,13 @@ def test_a_click_on_a_point_shows_it_and_opens_its_race(tmp_path: Path) -> None:
             page = watched.page
             page.context.add_cookies([{"name": COOKIE, "value": ALICE, "url": address}])
             page.goto(address)
-            page.get_by_role("button", name="Look inside").click(timeout=60_000)
-            page.get_by_role("menuitem", name="Frontier").click(timeout=20_000)
+            page.get_by_role("button", name="Look inside").click()
+            page.get_by_role("menuitem", name="Frontier").click()
             choice = page.locator(".st-key-task input")
-            choice.click(timeout=60_000)
-            page.get_by_role("option", name="My races").first.click(timeout=60_000)
+            choice.click()
+            page.get_by_role("option", name="My races").first.click()
             plot = page.locator(".st-key-frontier_chart .js-plotly-plot")
-            expect(plot.locator(".scatterlayer path.point")).to_have_count(4, timeout=60_000)
+            expect(plot.locator(".scatterlayer path.point")).to_have_count(4)
             x, y = plot.evaluate(
                 """(plot) => {
                     const trace = plot.data.find((trace) => trace.name === "SGD");
@@ -494,15 +494,15 @@ def test_a_click_on_a_point_shows_it_and_opens_its_race(tmp_path: Path) -> None:
                 }"""
             )
             page.mouse.move(x, y)
-            expect(plot.locator(".hoverlayer")).to_contain_text("70.0 %", timeout=30_000)
+            expect(plot.locator(".hoverlayer")).to_contain_text("70.0 %")
             page.mouse.click(x, y)
             card = page.locator(".st-key-frontier_card")
-            expect(card.get_by_role("heading")).to_have_text("SGD", timeout=30_000)
+            expect(card.get_by_role("heading")).to_have_text("SGD")
             page.set_viewport_size({"width": 390, "height": 844})
             expect(card).to_be_visible()
             assert page.evaluate("document.documentElement.scrollWidth") <= 390
             card.get_by_role("link", name="Open this race").click()
-            expect(page.locator("[data-testid=live-race]")).to_have_attribute("data-state", "finished", timeout=60_000)
+            expect(page.locator("[data-testid=live-race]")).to_have_attribute("data-state", "finished")
             assert f"run={run_id}" in page.url
             page.context.close()
             assert watched.hosts == {address.removeprefix("http://")}, "the page must not ask another host"

@@ -463,7 +463,7 @@ def test_the_folder_holds_only_lessons() -> None:
 
 def at_rest(page: Page) -> None:
     """Waits until the page's script has ended: a key pressed before may go to an element that is replaced."""
-    page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]').wait_for(timeout=20_000)
+    page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]').wait_for()
 
 
 def tab_to(page: Page, name: str, most: int = 60) -> None:
@@ -484,10 +484,10 @@ def test_a_lesson_by_keyboard_alone(browser: Browser, new_lab: str) -> None:
     watched = Watched(browser, reduced_motion="reduce")
     page = watched.page
     page.goto(f"{new_lab}/lessons")
-    expect(page.get_by_role("link", name="Memorising noisy labels")).to_be_visible(timeout=20_000)
+    expect(page.get_by_role("link", name="Memorising noisy labels")).to_be_visible()
     tab_to(page, "Memorising noisy labels")
     page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", name="Memorising noisy labels")).to_be_visible(timeout=10_000)
+    expect(page.get_by_role("heading", name="Memorising noisy labels")).to_be_visible()
     assert "lesson=noisy-labels&step=predict" in page.url
     at_rest(page)
     for question in (1, 2):
@@ -497,18 +497,18 @@ def test_a_lesson_by_keyboard_alone(browser: Browser, new_lab: str) -> None:
         page.keyboard.press("ArrowRight")  # two points
     tab_to(page, "Commit and watch")
     page.keyboard.press("Enter")
-    expect(page.locator('[data-testid="recorded-race"]')).to_be_visible(timeout=20_000)
+    expect(page.locator('[data-testid="recorded-race"]')).to_be_visible()
     at_rest(page)
     page.locator(".st-key-to_reveal button").focus()
     page.keyboard.press("Enter")
-    expect(page.get_by_text("Right", exact=True)).to_have_count(2, timeout=10_000)
+    expect(page.get_by_text("Right", exact=True)).to_have_count(2)
     expect(page.get_by_text("4 points", exact=False).first).to_be_visible()
     assert "step=reveal" in page.url
     page.wait_for_timeout(1000 * STALE_SECONDS)
     page.go_back()
-    expect(page.locator('[data-testid="recorded-race"]')).to_be_visible(timeout=20_000)
+    expect(page.locator('[data-testid="recorded-race"]')).to_be_visible()
     page.reload()
-    expect(page.locator('[data-testid="recorded-race"]')).to_be_visible(timeout=20_000)
+    expect(page.locator('[data-testid="recorded-race"]')).to_be_visible()
     page.context.close()
     assert watched.hosts == {new_lab.removeprefix("http://")}
     assert [
@@ -523,7 +523,7 @@ def test_a_lessons_race_is_run_and_found_again(browser: Browser, new_lab: str) -
     page = watched.page
     page.set_viewport_size({"width": 390, "height": 844})
     page.goto(f"{new_lab}/lessons?lesson=clean-labels&step=watch")
-    page.locator(".st-key-lesson_run button").click(timeout=20_000)
+    page.locator(".st-key-lesson_run button").click()
     watched.wait("live?.dataset.points > 0", 90)
     assert "run=" in page.url
     assert page.evaluate("document.documentElement.scrollWidth") <= 390

@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, RedirectResponse
 from starlette.routing import Route
 
 from ssam.store import Store
-from tests.browser import app_server, chromium, end_runner, wait_until
+from tests.browser import PATIENCE, app_server, chromium, end_runner, wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -89,9 +89,10 @@ def provider() -> Iterator[Provider]:
 
 def log_in(browser: Browser, address: str) -> Page:
     page = browser.new_context().new_page()
+    page.set_default_timeout(PATIENCE)
     page.goto(address + "/?preset=quick")
-    page.get_by_role("button", name="Log in").click(timeout=30_000)
-    expect(page.get_by_role("button", name="Log out")).to_be_visible(timeout=30_000)
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("button", name="Log out")).to_be_visible()
     return page
 
 
@@ -109,21 +110,21 @@ def test_who_logs_in_elsewhere_finds_their_races_and_a_teacher_everybodys(
         )
         provider.person = {"sub": "1", "email": "student@school.example", "email_verified": True}
         page = log_in(browser, address)
-        page.locator(".st-key-start_race button").click(timeout=20_000)
-        expect(page.locator(pause)).to_be_visible(timeout=30_000)
+        page.locator(".st-key-start_race button").click()
+        expect(page.locator(pause)).to_be_visible()
         link = page.url
         elsewhere = log_in(browser, address)
         elsewhere.goto(link)
-        expect(elsewhere.locator(pause)).to_be_visible(timeout=30_000)
+        expect(elsewhere.locator(pause)).to_be_visible()
         elsewhere.get_by_role("button", name="Log out").click()
-        expect(elsewhere.get_by_role("button", name="Log in")).to_be_visible(timeout=30_000)
+        expect(elsewhere.get_by_role("button", name="Log in")).to_be_visible()
         elsewhere.goto(link)
-        expect(elsewhere.get_by_text("Somebody else's race")).to_be_visible(timeout=30_000)
+        expect(elsewhere.get_by_text("Somebody else's race")).to_be_visible()
         expect(elsewhere.locator(pause)).to_have_count(0)
         provider.person = {"sub": "2", "email": "ada@school.example", "email_verified": True}
         teacher = log_in(browser, address)
         teacher.goto(link)
-        teacher.locator(".st-key-stop_race button").click(timeout=30_000)
+        teacher.locator(".st-key-stop_race button").click()
         store = Store(tmp_path, f"sqlite:///{tmp_path / 'ssam.db'}")
         (run,) = store.runs()
         wait_until(lambda: store.run(run.id).state in ("stopped", "finished"), 30)

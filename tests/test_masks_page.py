@@ -514,9 +514,9 @@ def test_masks_are_played_without_asking_the_server(tmp_path: Path) -> None:
             page = watched.page
             page.context.add_cookies([{"name": COOKIE, "value": ALICE, "url": address}])
             page.goto(f"{address}/?run={run.id}")
-            page.get_by_role("link", name="Masks").last.click(timeout=60_000)
+            page.get_by_role("link", name="Masks").last.click()
             panel = page.get_by_test_id("masks")
-            expect(panel.locator("canvas")).to_have_count(2, timeout=60_000)
+            expect(panel.locator("canvas")).to_have_count(2)
             expect(panel).to_have_attribute("data-frame", "5")
             panel.get_by_role("button", name="Play").click()
             page.evaluate(  # what is told while it plays, and every frame that was shown
@@ -530,24 +530,24 @@ def test_masks_are_played_without_asking_the_server(tmp_path: Path) -> None:
                     panel, { attributeFilter: ["data-frame"] });
                 }"""
             )
-            expect(panel).to_have_attribute("data-frame", "5", timeout=10_000)
+            expect(panel).to_have_attribute("data-frame", "5")
             frames = page.evaluate("window.frames_")
             assert [frame for frame, _ in frames][-4:] == ["2", "3", "4", "5"]
             assert {told for _, told in frames} == {0}
             panel.locator("input").fill("2")
             expect(panel.locator("output")).to_contain_text("start of epoch 3")
-            page.wait_for_url("**epoch=2**", timeout=10_000)
+            page.wait_for_url("**epoch=2**")
             panel.get_by_role("button", name="stem.norm.weight").click()
-            expect(panel.locator("h3")).to_contain_text("stem.norm.weight", timeout=10_000)
+            expect(panel.locator("h3")).to_contain_text("stem.norm.weight")
             expect(panel).to_have_attribute("data-frame", "2")
             assert "layer=stem.norm.weight" in page.url
             charts = page.locator(".js-plotly-plot")
             for title, count in (("Over training", 4), ("How often", 2), ("Fisher information", 4)):
                 page.get_by_text(title, exact=True).click()
-                expect(charts).to_have_count(count, timeout=60_000)
+                expect(charts).to_have_count(count)
             page.get_by_text("Network", exact=True).click()
             page.set_viewport_size({"width": 390, "height": 844})
-            expect(panel.locator("canvas").first).to_be_visible(timeout=60_000)
+            expect(panel.locator("canvas").first).to_be_visible()
             assert page.evaluate("document.documentElement.scrollWidth") <= 390
             page.context.close()
             assert watched.hosts == {address.removeprefix("http://")}, "the page must not ask another host"

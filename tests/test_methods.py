@@ -432,13 +432,13 @@ def test_by_keyboard_through_all_cards_to_a_race(tmp_path: Path) -> None:
         page = watched.page
         page.goto(f"{where}/methods")
         heading = page.get_by_role("heading", level=3)
-        expect(heading).to_have_text("SGD", timeout=60_000)
+        expect(heading).to_have_text("SGD")
         first = page.get_by_role("radio", name="SGD", exact=True)
         expect(first).to_be_checked()
         first.focus()
         for card in list(CARDS.values())[1:]:
             page.keyboard.press("ArrowDown")
-            expect(heading).to_have_text(card.title, timeout=30_000)
+            expect(heading).to_have_text(card.title)
             expect(page.get_by_role("radio", name=card.title, exact=True)).to_be_focused()
             expect(page.locator(".katex-error")).to_have_count(0)
             expect(page.locator(".st-key-methods_words .katex-display")).to_have_count(1)
@@ -450,9 +450,9 @@ def test_by_keyboard_through_all_cards_to_a_race(tmp_path: Path) -> None:
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
         page.keyboard.press("ArrowUp")  # the last one cannot be raced
         button = page.get_by_role("button", name="Race it beside SGD")
-        button.focus(timeout=30_000)
+        button.focus()
         page.keyboard.press("Enter")
-        expect(page.get_by_role("button", name="Start race").first).to_be_enabled(timeout=60_000)
+        expect(page.get_by_role("button", name="Start race").first).to_be_enabled()
         assert "lanes=sgd" in page.url
         page.context.close()
         assert watched.hosts == {where.removeprefix("http://")}, "the page must not ask another host"

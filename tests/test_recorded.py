@@ -98,7 +98,7 @@ def test_the_default_preset_has_a_recording_and_unknown_names_are_told_what_ther
 def opened(browser: Browser, new_lab: str, **context: str) -> tuple[Watched, Page]:
     watched = Watched(browser, **context)
     watched.page.goto(new_lab)
-    watched.page.wait_for_selector(RECORDED, timeout=20_000)
+    watched.page.wait_for_selector(RECORDED)
     return watched, watched.page
 
 
@@ -119,7 +119,7 @@ def test_on_opening_a_recorded_race_moves_and_says_what_it_is(browser: Browser, 
     length = sum(lane.seconds for lane in lanes) / float(speed.input_value())
     assert 8 <= length < 4 * 8, "it can be followed, and nobody waits for its end"
     speed.select_option("1")  # a slow machine would find it at its end
-    page.wait_for_function(f"document.querySelector('{RECORDED}').dataset.points > 5", timeout=20_000)
+    page.wait_for_function(f"document.querySelector('{RECORDED}').dataset.points > 5")
     print(f"\nopen to a moving curve: {time.monotonic() - begin:.2f} s")
     expect(page.locator(".replay small")).to_contain_text("Recorded raceNoisy labels · ")
     expect(page.locator(".replay small")).to_contain_text("seed 0")
@@ -142,10 +142,10 @@ def test_on_opening_a_recorded_race_moves_and_says_what_it_is(browser: Browser, 
     expect(page.locator("[data-part=of]").first).to_have_text("on all 10,000 test images")
     whole = points(page)
     page.keyboard.press("Home")
-    page.wait_for_function(f"document.querySelector('{RECORDED}').dataset.points < {whole / 4}", timeout=5000)
+    page.wait_for_function(f"document.querySelector('{RECORDED}').dataset.points < {whole / 4}")
     page.get_by_label("Speed of the playback").select_option("4")
     page.get_by_role("button", name="Play").press("Enter")
-    page.wait_for_function(f"document.querySelector('{RECORDED}').dataset.points == {whole}", timeout=30_000)
+    page.wait_for_function(f"document.querySelector('{RECORDED}').dataset.points == {whole}")
     expect(page.get_by_role("button", name="Again")).to_be_visible()
     assert watched.problems == []
     page.context.close()

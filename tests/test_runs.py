@@ -327,9 +327,9 @@ def test_in_a_browser_races_are_ticked_and_opened(tmp_path: Path) -> None:
             page = watched.page
             page.context.add_cookies([{"name": COOKIE, "value": ALICE, "url": address}])
             page.goto(address)
-            page.get_by_role("link", name="Runs", exact=True).first.click(timeout=60_000)
+            page.get_by_role("link", name="Runs", exact=True).first.click()
             boxes = page.locator(".ssam-runs li input")
-            expect(boxes).to_have_count(2, timeout=60_000)
+            expect(boxes).to_have_count(2)
             boxes.first.focus()
             page.keyboard.press("Space")
             expect(page.get_by_text("1 chosen")).to_be_visible()

@@ -631,15 +631,15 @@ def test_hostile_texts_run_nothing(home: Path, server: str, tmp_path: Path) -> N
         dialogs: list[str] = []
         watched.page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
         watched.page.goto(f"http://{server}/?run={run}")
-        watched.wait("live?.querySelector('.failure').textContent.includes('<img src=x')", 30)
+        watched.wait("live?.querySelector('.failure').textContent.includes('<img src=x')", 60)
         shown = watched.page.locator(".st-key-race_head h2").first
         assert "<img src=x" in (shown.text_content() or "")
         watched.page.goto(
             f"http://{server}/?dataset=images&data=%3Cimg%20src%3Dx%20onerror%3D%22window.pwned%3D1%22%3E![p](https://evil.example/p.png)"
         )
-        watched.page.locator('[data-testid="stAlert"]').first.wait_for(timeout=30_000)
+        watched.page.locator('[data-testid="stAlert"]').first.wait_for()
         watched.page.locator('[data-testid="stSidebar"] input[type="file"]').set_input_files(evil)
-        watched.page.wait_for_function("document.body.textContent.includes('foreign path')", timeout=30_000)
+        watched.page.wait_for_function("document.body.textContent.includes('foreign path')")
         assert watched.page.evaluate("window.pwned") is None
         assert watched.page.locator("img[src=x], img[src*=evil], a[href^=javascript]").count() == 0
         assert dialogs == []

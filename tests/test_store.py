@@ -90,6 +90,16 @@ def test_a_queued_run_has_waiting_lanes(store: Store) -> None:
     assert (window.state, window.progress, window.eta_seconds, window.layers) == ("queued", 0.0, None, [])
 
 
+def test_runs_are_found_by_the_beginning_of_their_id(store: Store) -> None:
+    """However old, and 'Ab' is not 'aB' or '%b'."""
+    ids = [store.create_run(RaceSpec(), str(number)) for number in range(5)]
+    first = ids[0]
+    assert [run.id for run in store.runs(begins=first[:8])] == [first]
+    assert store.runs(begins=first[:8].swapcase()) == []
+    assert store.runs(begins="%") == []
+    assert len(store.runs(2, begins="")) == 2
+
+
 def test_runs_come_newest_first(store: Store) -> None:
     ids = [store.create_run(TWO, str(number)) for number in range(5)]
     assert [run.id for run in store.runs()] == ids[::-1]

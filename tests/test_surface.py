@@ -487,7 +487,7 @@ class Seen:
         self.page.on("websocket", self._listen)
         self.page.goto(address)
         self.panel = self.page.get_by_test_id("surface")
-        expect(self.panel.locator("canvas")).to_be_visible(timeout=60_000)
+        expect(self.panel.locator("canvas")).to_be_visible()
         self.start = self.panel.locator(".start")
 
     def _listen(self, socket: Any) -> None:
@@ -547,7 +547,7 @@ def test_it_moves_by_itself_without_a_word_to_the_server_and_comes_to_rest(seen:
     one.page.wait_for_timeout(3000)
     assert one.steps() > before + 30, "it plays"
     assert one.frames == frames, "nothing is sent or received while it plays"
-    expect(one.panel).to_have_attribute("data-ended", "true", timeout=60_000)
+    expect(one.panel).to_have_attribute("data-ended", "true")
     log = one.panel.get_by_role("log")
     expect(log).to_contain_text("SGD rests at a steep stretch of the floor.")
     expect(log).to_contain_text("SAM stays at the flat stretch of the floor, never at rest.")
@@ -558,7 +558,7 @@ def test_it_moves_by_itself_without_a_word_to_the_server_and_comes_to_rest(seen:
     one.playing(True)
     assert one.steps() < 60
     one.panel.get_by_role("slider", name="Rho").press("ArrowRight")
-    one.page.wait_for_url("**rho=0.21**", timeout=10_000)
+    one.page.wait_for_url("**rho=0.21**")
     assert one.frames > frames
     one.playing(True)
 
@@ -590,7 +590,7 @@ def test_keys_work_in_the_panel_and_nowhere_else(seen: Callable[..., Seen]) -> N
     one.press("Shift+ArrowUp")
     assert "x = -1.95, y = 1.20" in before
     expect(one.start).to_have_attribute("aria-label", re.compile("x = -1.90, y = 1.45"))
-    one.page.wait_for_url("**x=-1.9&y=1.45**", timeout=10_000)
+    one.page.wait_for_url("**x=-1.9&y=1.45**")
     one.playing(False)
     one.panel.get_by_role("combobox", name="Pace").press("s")  # to "slow motion", as in any list
     expect(one.panel).to_have_attribute("data-steps", "0")
@@ -624,7 +624,7 @@ def test_the_start_is_dragged_and_the_address_holds_everything(seen: Callable[..
     assert moved["x"] - box["x"] == pytest.approx(120, abs=2)
     assert moved["y"] - box["y"] == pytest.approx(40, abs=2)
     wait_until(lambda: one.steps() > 3, 5)
-    one.page.wait_for_url(re.compile(r"surface=valleys&x=-0\.\d+&y=0\.\d+"), timeout=10_000)
+    one.page.wait_for_url(re.compile(r"surface=valleys&x=-0\.\d+&y=0\.\d+"))
     one.press(" ")
     one.panel.get_by_role("checkbox", name="SAM", exact=True).uncheck()
     one.panel.get_by_role("radiogroup", name="SSAM perturbs").get_by_role("radio", name="y").check()
@@ -633,7 +633,7 @@ def test_the_start_is_dragged_and_the_address_holds_everything(seen: Callable[..
     one.panel.get_by_role("combobox", name="Pace").select_option("60")
     one.panel.get_by_role("spinbutton", name="Seed of the noise").fill("12")
     one.panel.get_by_role("spinbutton", name="Seed of the noise").press("Enter")
-    one.page.wait_for_url("**seed=12**", timeout=10_000)
+    one.page.wait_for_url("**seed=12**")
     label = one.start.get_attribute("aria-label")
     again = seen(one.page.url.split("/surface")[1])
     assert again.start.get_attribute("aria-label") == label
@@ -659,7 +659,7 @@ def test_the_start_is_dragged_and_the_address_holds_everything(seen: Callable[..
 def test_slow_motion_goes_through_the_six_parts(seen: Callable[..., Seen]) -> None:
     one = seen("?preset=sharp-valley&pace=slow")
     for part in range(1, 7):
-        expect(one.panel).to_have_attribute("data-phase", str(part), timeout=10_000)
+        expect(one.panel).to_have_attribute("data-phase", str(part))
         current = one.panel.locator(".phases [aria-current=step]")
         assert current.inner_text().startswith(PHASES[part - 1])
     expect(one.panel).to_have_attribute("data-steps", "1")

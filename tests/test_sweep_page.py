@@ -300,9 +300,9 @@ def test_in_a_browser_a_running_sweep_is_watched(tmp_path: Path) -> None:
             shown = watched.page
             shown.context.add_cookies([{"name": COOKIE, "value": ALICE, "url": address}])
             shown.goto(address)
-            shown.get_by_role("link", name="Sweeps", exact=True).first.click(timeout=60_000)
-            expect(shown.get_by_text("6 of 15 races")).to_be_visible(timeout=60_000)
-            expect(shown.locator(".js-plotly-plot .heatmaplayer")).to_be_visible(timeout=30_000)
+            shown.get_by_role("link", name="Sweeps", exact=True).first.click()
+            expect(shown.get_by_text("6 of 15 races")).to_be_visible()
+            expect(shown.locator(".js-plotly-plot .heatmaplayer")).to_be_visible()
             shown.set_viewport_size({"width": 390, "height": 844})
             assert shown.evaluate("document.documentElement.scrollWidth") <= 390
             assert sweep_id in shown.url

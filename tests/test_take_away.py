@@ -45,11 +45,11 @@ def address(home: Path, run: Run) -> Iterator[str]:
 def opened(page: Page, address: str) -> Locator:
     """Opens the race's page and, once it has come to rest, what can be taken away; gives the kinds."""
     page.goto(address)
-    page.locator(LIVE).wait_for(timeout=60_000)
-    page.wait_for_selector('[data-testid=stApp][data-test-script-state="notRunning"]', timeout=60_000)
-    page.locator(".st-key-take_away button").first.click(timeout=30_000)
+    page.locator(LIVE).wait_for()
+    page.wait_for_selector('[data-testid=stApp][data-test-script-state="notRunning"]')
+    page.locator(".st-key-take_away button").first.click()
     kinds = page.locator(".st-key-take_kinds")
-    expect(kinds).to_be_visible(timeout=30_000)
+    expect(kinds).to_be_visible()
     return kinds
 
 
@@ -57,10 +57,10 @@ def test_a_report_is_taken_and_comes_back_as_a_race(browser: Browser, address: s
     watched = Watched(browser)
     page = watched.page
     kinds = opened(page, f"{address}/?run={run.id}")
-    expect(kinds.get_by_text("Masks", exact=True)).to_be_visible(timeout=15_000)
+    expect(kinds.get_by_text("Masks", exact=True)).to_be_visible()
     assert kinds.get_by_text("Weights", exact=True).count() == 0  # they are its owner's
     expect(page.get_by_text(f"run={run.id}")).to_be_visible()
-    with page.expect_download(timeout=30_000) as download:
+    with page.expect_download() as download:
         page.locator(".st-key-take_download button").click()
     assert download.value.suggested_filename == f"race-{run.id[:8]}.html"
     report = tmp_path / "report.html"
@@ -68,22 +68,22 @@ def test_a_report_is_taken_and_comes_back_as_a_race(browser: Browser, address: s
     assert "A secret note" not in report.read_text(encoding="utf-8")
 
     kinds.get_by_text("CSV", exact=True).click()
-    expect(page.get_by_text("Every evaluation and every step")).to_be_visible(timeout=10_000)
-    with page.expect_download(timeout=30_000) as download:
+    expect(page.get_by_text("Every evaluation and every step")).to_be_visible()
+    with page.expect_download() as download:
         page.locator(".st-key-take_download button").click()
     with zipfile.ZipFile(download.value.path()) as archive:
         assert set(archive.namelist()) == {"report.html", "evaluations.csv", "steps.csv"}
 
     page.goto(address)
     box = page.locator(".st-key-open_file")
-    box.locator("summary").click(timeout=20_000)
+    box.locator("summary").click()
     hostile = tmp_path / "race.json"
     hostile.write_text('{"spec": {"epochs": "<b>many</b>"}}')
     box.locator("input[type=file]").set_input_files(hostile)
-    expect(box.get_by_text("Not opened: ")).to_contain_text("<b>many</b>", timeout=10_000)
+    expect(box.get_by_text("Not opened: ")).to_contain_text("<b>many</b>")
     box.locator("input[type=file]").set_input_files(report)
     expected = {name: [value] for name, value in run.spec.to_strings().items()}
-    page.wait_for_url(lambda url: parse_qs(urlsplit(url).query) == expected, timeout=15_000)
+    page.wait_for_url(lambda url: parse_qs(urlsplit(url).query) == expected)
     expect(box.get_by_text("Not opened: ")).to_have_count(0)
     expect(page.locator(".st-key-start_race button")).to_be_enabled()
     page.context.close()
@@ -95,9 +95,9 @@ def test_the_owner_has_weights_and_the_note_too(browser: Browser, address: str, 
     page = watched.page
     page.context.add_cookies([{"name": COOKIE, "value": ALICE, "url": address}])
     kinds = opened(page, f"{address}/?run={run.id}")
-    kinds.get_by_text("Weights", exact=True).click(timeout=15_000)
-    expect(page.get_by_text("The kept weights as safetensors")).to_be_visible(timeout=10_000)
-    with page.expect_download(timeout=30_000) as download:
+    kinds.get_by_text("Weights", exact=True).click()
+    expect(page.get_by_text("The kept weights as safetensors")).to_be_visible()
+    with page.expect_download() as download:
         page.locator(".st-key-take_download button").click()
     with zipfile.ZipFile(download.value.path()) as archive:
         assert set(archive.namelist()) == {"report.html", "weights-1-sam-50.safetensors"}

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from ssam.export.source import Weights
 
 LINE = "{:<24}{:<13}{:<18}{:<52}{:>9}{:>9}"
-SOME = 1000  # races among which the beginning of an id is looked for
 NEWEST = "last"
 RACE = f"its id, the beginning of it, or {NEWEST!r}"
 
@@ -114,8 +113,7 @@ def find(store: Store, named: str) -> Run:
     """A race by its id, by the beginning of its id where no other begins so, or the newest. Raises ValueError, one line."""
     if (run := store.run(named)) is not None and run.analysis is None:
         return run
-    newest = store.runs(limit=SOME)
-    fitting = newest[:1] if named == NEWEST else [run for run in newest if len(named) >= 4 and run.id.startswith(named)]
+    fitting = store.runs(1) if named == NEWEST else store.runs(2, begins=named) if len(named) >= 4 else []
     if len(fitting) != 1:
         why = "several races begin so" if fitting else "there is none"
         raise ValueError(

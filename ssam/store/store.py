@@ -154,10 +154,12 @@ class Store:
             rows = connection.execute(select(runs).where(runs.c.id == run_id, true() if deleted else KEPT)).all()
             return next(iter(listing.views(connection, rows)), None)
 
-    def runs(self, limit: int = 50, owner: str | None = None, trials: bool = True) -> list[Run]:
-        """The newest races, newest first: everybody's, or one owner's; with the ``trials`` of sweeps or without them."""
+    def runs(self, limit: int = 50, owner: str | None = None, trials: bool = True, begins: str = "") -> list[Run]:
+        """The newest races, newest first: everybody's, or one owner's; with the ``trials`` of sweeps or without them; those whose
+        id ``begins`` so."""
         mine = runs.c.analysis.is_(None) & KEPT & (true() if owner is None else runs.c.owner == owner)
         mine &= true() if trials else runs.c.sweep.is_(None)
+        mine &= func.substr(runs.c.id, 1, len(begins)) == begins if begins else true()
         with self._engine.connect() as connection:
             newest = select(runs).where(mine).order_by(runs.c.created.desc(), runs.c.key.desc()).limit(limit)
             return listing.views(connection, connection.execute(newest).all())

@@ -1,24 +1,32 @@
-"""How quickly races are listed and compared: ``python -m tests.measure.runs``.
+"""How quickly races are listed, compared and taken away: ``python -m tests.measure.runs``.
 
 One owner has 5,000 races of four lanes, written straight into the tables of a new lab, once in SQLite and once in PostgreSQL. Each kind
 of listing is asked for several times; the first of all, in a server that has just been started, is given by itself. Then twenty of the
-races are compared: read, grouped, drawn and put into tables, as the page Compare does it; and the seeds of one race are found.
+races are compared: read, grouped, drawn and put into tables, as the page Compare does it; the seeds of one race are found; one race of
+five lanes, 250 steps and three masks is taken away, kind by kind, as the button *Take away* does it; it is found by the beginning of its
+id; and ``ssam runs`` lists some races and all of them.
 """
 
 import argparse
 import json
+import os
 import random
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
 from contextlib import closing, nullcontext
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import insert
 
 from app import compare_chart, compare_groups, compare_texts, figure_texts
+from ssam import export
+from ssam.cli.runs import find
 from ssam.spec import ASSETS, RaceSpec, preset
 from ssam.spec.events import LaneResult, Result
 from ssam.store import Store
@@ -26,6 +34,7 @@ from ssam.store.database import open_database
 from ssam.store.labels import Labels
 from ssam.store.schema import epochs, lanes, runs
 from ssam.store.search import Wanted
+from tests import fake_lab
 from tests.measure.machine import machine
 from tests.postgres import Server, programs
 
@@ -34,6 +43,7 @@ OWNER, OTHER = "ada", "bob"
 RACES, ROUNDS = 5000, 15
 TAGGED = 50  # races with labels
 COMPARED = 20
+TAKEN = ("report", "csv", "parquet", "figures", "masks", "code", "race", "tensorboard")
 LISTINGS = {
     "newest": Wanted(),
     "page 60": Wanted(page=60),
@@ -48,16 +58,16 @@ LISTINGS = {
 
 
 def fill(store: Store, races: int = RACES) -> None:
-    """As many finished races of one owner as asked for, and a tenth of it of another."""
+    """As many finished races of one owner as asked for, and a tenth of it of another. The new lab may have one race already."""
     base, chance = preset("noisy-labels").spec, random.Random(0)
     engine = open_database(store.url)
     for begin in range(0, races + races // 10, 500):
         rows: dict = {runs: [], lanes: [], epochs: []}
         for key in range(begin + 1, begin + 501):
             spec = base.model_copy(update={"seed": key % 20, "rho": round(0.01 * (key % 37 + 1), 2)})
-            rows[runs].append(race(key, spec, OWNER if key <= races else OTHER, chance))
+            rows[runs].append(race(key + 1, spec, OWNER if key <= races else OTHER, chance))
             for at, (name, lane) in enumerate(zip(spec.lane_names, spec.lanes, strict=True)):
-                place = {"run": key, "lane": at}
+                place = {"run": key + 1, "lane": at}
                 done = {"total_steps": 465, "last_step": 465, "gradients": 930, "seconds": 12.0}
                 about = {"name": name, "method": lane.method, "state": "finished", "refreshes": 15, "refresh_ms": 150.0}
                 rows[lanes].append(place | about | done)
@@ -90,6 +100,7 @@ def evaluation(epoch: int, chance: random.Random) -> dict:
 def measure(home: Path, url: str) -> dict:
     """Milliseconds by kind of listing."""
     with closing(Store(home, url)) as store:
+        whole = fake_lab.race(store, OTHER)
         fill(store)
     with closing(Store(home, url)) as store:  # a server that has just been started
         first = timed(store, Wanted())
@@ -102,11 +113,30 @@ def measure(home: Path, url: str) -> dict:
         acts: dict[str, Callable[[], object]] = {
             f"compare {COMPARED}": lambda: compared(store, ids),
             "seeds of one": lambda: store.siblings(found[0].spec, OWNER),
+            "find by the beginning of the id": lambda: find(store, whole.id[:8]),
+            **{f"take away: {kind}": partial(export.download, export.Source(store, whole), [kind]) for kind in TAKEN},
         }
         for name, act in acts.items():
             times = [taken(act) for _ in range(ROUNDS)]
             told[name] = {"median_ms": round(statistics.median(times), 1), "worst_ms": max(times)}
-    return told
+    return told | {"command line, once_ms": command_line(home, url)}
+
+
+def command_line(home: Path, url: str) -> dict[str, float]:
+    """Milliseconds of whole commands, the start of Python included: once each."""
+    environment = os.environ | {"SSAM_HOME": str(home), "SSAM_DATABASE_URL": url}
+
+    def run(*words: str) -> bytes:
+        command = [sys.executable, "-m", "ssam", *words]
+        return subprocess.run(command, env=environment, cwd=home, check=True, capture_output=True).stdout
+
+    listed = run("runs", "--limit", str(RACES), "--owner", OWNER, "--json")
+    assert len(listed.splitlines()) == RACES
+    commands = {
+        "ssam runs --json, all": ("runs", "--limit", str(RACES), "--owner", OWNER, "--json"),
+        "ssam runs": ("runs",),
+    }
+    return {name: taken(partial(run, *words)) for name, words in commands.items()}
 
 
 def compared(store: Store, ids: list[str]) -> None:

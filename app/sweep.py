@@ -8,6 +8,7 @@ from app import address, classroom, links, texts
 from ssam.spec import METHODS, LaneSpec, RaceSpec
 from ssam.spec.race import SETTINGS
 from ssam.spec.sweep import LANE_FIELD, SweepSpec, Value, Vary, parse_sweep
+from ssam.spec.sweep import read as read_field
 
 PAGE = "sweeps"
 GRID, TPE = "grid", "tpe"
@@ -111,12 +112,42 @@ def first_fields(lane: LaneSpec) -> list[str]:
     return [name for name in ("lane1.rho", "lane1.sparsity") if name in offered] or ["lr"]
 
 
-def begun(field: str, method: str) -> str:
-    """What a setting's box begins with."""
-    return OFFERED.get(field.rpartition(".")[2], ("", ""))[method == TPE]
+def begun(field: str, method: str, now: Value) -> str:
+    """What a setting's box begins with: on a grid also the value that the lane has ``now``, for the others to be compared with.
+
+    >>> begun("lane1.rho", "grid", 0.25), begun("lane1.rho", "tpe", 0.25), begun("lane1.region", "grid", "from-3")
+    ('0.05, 0.1, 0.2, 0.25, 0.4, 0.8', '0.02..1:log', 'from-3, all, early, late')
+    """
+    words = OFFERED.get(field.rpartition(".")[2], ("", ""))[method == TPE]
+    values = words.split(", ")
+    if method == TPE or not words or now is None or str(now) in values:
+        return words
+    if isinstance(now, str):
+        return ", ".join([str(now), *values])
+    return ", ".join(sorted({f"{now:g}", *values}, key=float))
+
+
+def lane_said(base: RaceSpec, place: int) -> str:
+    """A lane of a race and what it is raced with.
+
+    >>> lane_said(RaceSpec(lanes="sgd,ssam-f:sparsity=0.8:region=early"), 1)
+    'SSAM-F, rho 0.1, sparsity 80 %, region early'
+    """
+    lane = base.lanes[place]
+    method, own = METHODS[lane.method], lane.model_dump(exclude_defaults=True, exclude={"method", "rho", "sparsity"})
+    names = ["rho"] * method.perturbs + ["sparsity"] * method.sparse
+    values = {name: read_field(base, f"lane{place + 1}.{name}") for name in names} | own
+    return ", ".join([method.title, *(f"{title(name).lower()} {said(name, value)}" for name, value in values.items())])
 
 
 # The controls
+
+
+def first(field: str) -> str:
+    """What the box of a setting begins with, for the lane that is chosen."""
+    base = race()
+    alone = base.model_copy(update={"lanes": (base.lanes[st.session_state["sweep_lane"]],)})
+    return begun(field, st.session_state["sweep_method"], read_field(alone, field))
 
 
 def go() -> str:
@@ -191,9 +222,10 @@ def read() -> SweepSpec:
     chosen = state["sweep_fields"] if state["sweep_fields"] is not None else first_fields(lane)
     if not chosen:
         raise ValueError("Choose at least one setting to vary.")
-    vary = [f"{field}={state.get(f'sweep_vary_{field}_{method}') or begun(field, method)}" for field in chosen]
+    alone = base.model_copy(update={"lanes": (lane,)})
+    vary = [f"{field}={state.get(f'sweep_vary_{field}_{method}') or first(field)}" for field in chosen]
     numbers = {name: state[f"sweep_{name}"] for name in NUMBERS if state[f"sweep_{name}"] is not None}
-    values: dict[str, object] = {"base": base.model_copy(update={"lanes": (lane,)}), "vary": vary, "method": method}
+    values: dict[str, object] = {"base": alone, "vary": vary, "method": method}
     values |= {"pruning": state["sweep_pruning"], "cost": state["sweep_cost"] or None, **numbers}
     try:
         return parse_sweep(values)

@@ -129,7 +129,7 @@ def slices(spec: SweepSpec, known: Sequence[Point]) -> list[Shown]:
         rows = [
             {sweep.title(vary.field): sweep.said(vary.field, value), **cells} for value, cells in _by_value(vary, done)
         ]
-        words = f"Accuracy by {sweep.title(vary.field).lower()}, {len(done)} settings. {where}"
+        words = f"Accuracy by {sweep.title(vary.field).lower()}, {len(done)} setting{'s' * (len(done) != 1)}. {where}"
         shown.append(Shown(parts.figure([trace] if done else [], layout, 300), words, rows[:ROWS]))
     return shown
 
@@ -180,7 +180,7 @@ def parallel(spec: SweepSpec, known: Sequence[Point]) -> Shown:
             }
         )
     notes = [note for at, vary in enumerate(spec.vary) for note in parts.notes(at, places[vary.field][1])]
-    notes += parts.notes(len(titles) - 1, [(0.0, percent(low)), (1.0, percent(high))] if scores else [])
+    notes += parts.notes(len(spec.vary), [(0.0, percent(low)), (1.0, percent(high))] if scores else [], last=True)
     line = {"type": "line", "y0": 0, "y1": 1, "line": {"color": NEUTRAL, "width": 1}, "layer": "below"}
     layout = {
         "xaxis": {
@@ -196,7 +196,7 @@ def parallel(spec: SweepSpec, known: Sequence[Point]) -> Shown:
         "showlegend": False,
     }
     rows = [_row(point) for point in done[::-1]]
-    words = f"{len(done)} combinations, each a line through its settings. {_best_said(done)}"
+    words = f"{len(done)} combination{'s' * (len(done) != 1)}, each a line through its settings. {_best_said(done)}"
     return Shown(parts.figure(traces, layout), words, rows[:ROWS])
 
 

@@ -28,7 +28,10 @@ HELP = {
 def form(lab: Lab) -> SweepSpec | None:
     """Draws it, and the button; returns what it says, None where that is no sweep."""
     base = sweep.race()
-    st.caption(f"The race: {start.describe(base)}. It is the one on the race page; change it there.")
+    lane = sweep.lane_said(base, st.session_state["sweep_lane"])
+    st.caption(
+        f"The race: {start.describe(base)}. The lane: {lane}. They are those of the race page; change them there."
+    )
     with st.container(horizontal=True, gap="small", vertical_alignment="bottom"):
         titles = theme.lane_titles(base)
         st.selectbox(
@@ -59,7 +62,7 @@ def form(lab: Lab) -> SweepSpec | None:
     with st.container(horizontal=True, gap="small", key="sweep_vary"):
         for field in st.session_state["sweep_fields"]:
             key = f"sweep_vary_{field}_{method}"
-            st.session_state.setdefault(key, sweep.begun(field, method))
+            st.session_state.setdefault(key, sweep.first(field))
             st.text_input(
                 sweep.title(field), key=key, max_chars=200, width=230, help=HELP["vary"], persist_state="session"
             )

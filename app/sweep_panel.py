@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import streamlit as st
 
-from app import identity, links, plot, sweep, sweep_charts, sweep_texts, texts
+from app import identity, links, plot, start, sweep, sweep_charts, sweep_texts, texts
 from app.links import Link
 from app.server import Lab
 from app.sweep_charts import Shown
@@ -25,6 +25,8 @@ def pace(found: Sweep, trials: Sequence[Trial]) -> float | None:
 
 def draw(lab: Lab, found: Sweep, trials: list[Trial], person: Person) -> None:
     mine = person.teacher or person.owner == found.owner
+    lane = sweep.lane_said(found.spec.base, found.spec.lane - 1)
+    st.caption(f"{start.describe(found.spec.base)}. Began with {lane}.")
     _head(lab, found, trials, mine)
     known = points(found.spec, trials)
     st.markdown(sweep_texts.best(found, trials))
@@ -135,6 +137,8 @@ def _figure(found: Sweep, known: list[Point], trials: list[Trial]) -> None:
         for name in sweep.FIGURES
         if (name != "map" or pair) and (name != "front" or spec.cost) and (name != "importance" or len(spec.vary) > 1)
     ]
+    if not pair:  # a single setting: accuracy against it says more than lines through one axis
+        offered.sort(key=lambda name: name != "slice")
     if st.session_state.get("sweep_figure") not in offered:
         st.session_state["sweep_figure"] = offered[0]
     name = st.segmented_control(

@@ -98,8 +98,10 @@ def places(spec: SweepSpec, vary: Vary, known: Sequence[Point]) -> Any:
     return lambda value: (measure(value) - low) / (high - low), ends
 
 
-def notes(at: int, marks: Sequence[tuple[float, str]]) -> list[dict[str, Any]]:
-    note = {"x": at, "xanchor": "right", "xshift": -4, "showarrow": False, "font": {"size": 12}}
+def notes(at: int, marks: Sequence[tuple[float, str]], last: bool = False) -> list[dict[str, Any]]:
+    """Beside the upright axis ``at``, where no lines are: left of the first, right of the ``last``; at others above the lines."""
+    side = {"xanchor": "left", "xshift": 6} if last else {"xanchor": "right", "xshift": -6, "yshift": 8 if at else 0}
+    note = {"x": at, **side, "showarrow": False, "font": {"size": 12}}
     return [{**note, "y": y, "text": text} for y, text in marks]
 
 

@@ -42,7 +42,8 @@ def progress(sweep: Sweep, trials: Sequence[Trial], spent: Spent) -> tuple[float
     said = ", ".join(f"{number} {state}" for state, number in count.items() if state != "finished")
     limited = f" of {spec.most_races}" if spec.races or spec.method == "grid" else ""
     running = sum(trial.run_state in ("starting", "running") for trial in trials)
-    parts = [f"{len(over)}{limited} race{'s' * (len(over) != 1)}{f' ({said})' if said else ''}"]
+    many = spec.most_races if limited else len(over)
+    parts = [f"{len(over)}{limited} race{'s' * (many != 1)}{f' ({said})' if said else ''}"]
     parts += [f"{running} running now"] if running else []
     if spec.minutes:
         parts.append(f"{spent.minutes:.1f} of {spec.minutes:g} minutes trained")

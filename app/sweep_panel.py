@@ -29,12 +29,16 @@ def draw(lab: Lab, found: Sweep, trials: list[Trial], person: Person) -> None:
     st.caption(f"{start.describe(found.spec.base)}. Began with {lane}.")
     _head(lab, found, trials, mine)
     known = points(found.spec, trials)
-    st.markdown(sweep_texts.best(found, trials))
+    best = next(iter(ranked(found.spec, trials)), None)
+    with st.container(key="sweep_best", horizontal=True, vertical_alignment="center", gap="small"):
+        st.markdown(sweep_texts.best(found, trials), width="content")
+        if best and (run := best.trials[0].run):
+            st.page_link("../pages/race.py", label="Open its race", icon=":material/flag:", query_params={"run": run})
     for told in fresh(trials):
         (st.success if told.is_finding else st.info)(
             sweep_texts.fresh(told), icon=":material/verified:" if told.is_finding else ":material/casino:"
         )
-    if mine and ranked(found.spec, trials):
+    if mine and best:
         _fresh(lab, found)
     _figure(found, known, trials)
     _table(found, trials)

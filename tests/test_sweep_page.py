@@ -19,7 +19,7 @@ from ssam.store.sweeps import STANDARD
 from tests import fake_sweep
 from tests.browser import Watched, app_server, chromium
 from tests.components import every
-from tests.people import ALICE, BOB, SESSION, owner
+from tests.people import ALICE, BOB, open_page, owner
 
 ROOT = Path(__file__).resolve().parents[1]
 BASE = parse_spec({"lanes": "ssam-f:sparsity=0.8", "epochs": 3, "train_size": 1000})
@@ -35,10 +35,7 @@ SEARCH = parse_sweep(
 
 
 def page(token: str = ALICE, **words: str) -> AppTest:
-    app = AppTest.from_file(str(ROOT / "pages" / "sweeps.py"), default_timeout=60)
-    app.session_state[SESSION] = token
-    app.query_params.update(words)
-    app.run()
+    app = open_page("sweeps", token, **words)
     assert not app.exception
     return app
 
@@ -67,6 +64,12 @@ def test_a_newcomer_starts_a_search_over_rho_and_sparsity_with_one_click(store: 
     assert made.spec.base.label_noise == 0.4  # the race that the race page opens with
     assert "No race has come to an end yet." in text_of(app)
     assert app.query_params["sweep"] == made.id
+
+
+def test_a_grid_begins_with_what_the_lane_has_among_its_values(store: Store) -> None:
+    app = page(lanes="sgd,ssam-f:sparsity=0.8:rho=0.25", method="grid")
+    assert app.text_input(key="sweep_vary_lane1.rho_grid").value == "0.05, 0.1, 0.2, 0.25, 0.4, 0.8"
+    assert "The lane: SSAM-F, rho 0.25, sparsity 80 %." in text_of(app)
 
 
 def test_the_race_is_the_one_of_the_address(store: Store) -> None:
@@ -145,6 +148,17 @@ def test_only_fresh_seeds_make_a_finding(store: Store) -> None:
     assert f"Chosen at {100 * (best.score or 0):.1f} %" in said
     assert "4 fresh seeds" in said
     assert "a finding." in said
+
+
+def test_what_was_found_has_its_race_beside_it_and_what_was_kept(store: Store) -> None:
+    spec = parse_sweep({"base": BASE, "vary": ["lane1.rho=0.05,0.1,0.2"]})
+    sweep_id = fake_sweep.fill(store, owner(ALICE), spec)
+    app = page(sweep=sweep_id)
+    best = ranked(spec, store.sweeps.trials(sweep_id))[0]
+    (link,) = app.get("page_link")
+    assert link.proto.query_string == f"run={best.trials[0].run}"
+    assert "Began with SSAM-F, rho 0.1, sparsity 80 %." in text_of(app)
+    assert app.session_state["sweep_figure"] == "slice"
 
 
 def test_a_stranger_can_look_and_not_touch(store: Store) -> None:

@@ -21,7 +21,6 @@ Arrays = dict[str, np.ndarray]
 
 NEUTRAL = "#8b93a1"  # to be seen on both backgrounds
 FAINT = "rgba(139, 147, 161, 0.22)"
-CONFIG = {"displaylogo": False, "modeBarButtons": [["zoom2d", "pan2d", "resetScale2d", "toImage"]]}
 
 
 def _mark(style: Style) -> str:

@@ -9,7 +9,8 @@ import numpy as np
 import streamlit as st
 
 from app import figure_texts, flatness, flatness_charts, flatness_maps, flatness_texts, legend, measuring, texts
-from app.flatness_charts import CONFIG, Arrays, Figure
+from app.flatness_charts import Arrays, Figure
+from app.plot import CONFIG
 from app.server import Lab
 from ssam.spec.analysis import AnalysisSpec
 from ssam.store import Person, Run

@@ -31,12 +31,12 @@ def figure(task: Task, shown: Sequence[Point], chosen: Point | None) -> dict[str
         "data": traces,
         "layout": {
             "height": HEIGHT,
-            "margin": {"l": 54, "r": 64, "t": 44, "b": 48},
+            "margin": {"l": 54, "r": 64, "t": 28, "b": 48},
             "uirevision": task.key,
             "hovermode": "closest",
             "clickmode": "event+select",
             "dragmode": False,
-            "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "itemsizing": "constant"},
+            "showlegend": False,  # the page has one that wraps on a phone
             "xaxis": {
                 "title": {"text": "cost of a step, in SGD steps", "standoff": 8},
                 "range": [left, right],
@@ -73,19 +73,17 @@ def _widths(costs: Sequence[float]) -> tuple[float, float]:
 
 
 def _markers(drawn: Sequence[Point]) -> list[dict[str, Any]]:
-    """A trace per kind and method, the searched lanes beneath; the legend names each method once."""
+    """A trace per kind and method, the searched lanes beneath."""
     traces: list[dict[str, Any]] = []
-    named: set[str] = set()
     kinds: tuple[Source, ...] = ("search", "own", "final")
     for source in reversed(kinds):
-        for rank, method in enumerate(METHODS):
+        for method in METHODS:
             if points := [point for point in drawn if point.source == source and point.lane.method == method]:
-                traces.append(_trace(points, source, method, rank, method not in named))
-                named.add(method)
+                traces.append(_trace(points, source, method))
     return traces[::-1]
 
 
-def _trace(points: Sequence[Point], source: Source, method: str, rank: int, named: bool) -> dict[str, Any]:
+def _trace(points: Sequence[Point], source: Source, method: str) -> dict[str, Any]:
     style = theme.METHOD_STYLES[method]
     opacity = OPACITIES[source]
     symbols = [_symbol(style.symbol, point) for point in points]
@@ -93,9 +91,6 @@ def _trace(points: Sequence[Point], source: Source, method: str, rank: int, name
         "type": "scatter",
         "mode": "markers",
         "name": METHODS[method].title,
-        "legendgroup": method,
-        "legendrank": 1 + rank,
-        "showlegend": named,
         "x": [point.ratio for point in points],
         "y": [point.mean for point in points],
         "customdata": [point.key for point in points],
@@ -138,7 +133,6 @@ def _frontier(best: Sequence[Point]) -> dict[str, Any]:
         "y": [point.mean for point in best],
         "line": {"color": NEUTRAL, "width": 1.5, "shape": "hv"},
         "hoverinfo": "skip",
-        "showlegend": False,
     }
 
 
@@ -150,7 +144,6 @@ def _ring(point: Point) -> dict[str, Any]:
         "y": [point.mean],
         "marker": {"symbol": "circle-open", "size": 26, "color": "#6f60ec", "line": {"width": 3}},
         "hoverinfo": "skip",
-        "showlegend": False,
     }
 
 

@@ -7,7 +7,7 @@ from plotly.utils import PlotlyJSONEncoder
 
 from app import component
 
-BUTTONS = ("zoom2d", "pan2d", "resetScale2d", "toImage")
+CONFIG = {"displaylogo": False, "modeBarButtons": [["zoom2d", "pan2d", "resetScale2d", "toImage"]]}
 
 _mount = component.register("plot", "plot.css")
 
@@ -23,12 +23,7 @@ def draw(figure: dict[str, Any], key: str, words: str, file: str) -> None:
         "plotly": component.address_of(component.PLOTLY),
         "figure": figure,
         "words": words,
-        "config": {
-            "displaylogo": False,
-            "responsive": False,
-            "modeBarButtons": [BUTTONS],
-            "toImageButtonOptions": {"filename": file, "scale": 2},
-        },
+        "config": {**CONFIG, "responsive": False, "toImageButtonOptions": {"filename": file, "scale": 2}},
     }
     # Its encoder writes what is not a number as null, where JSON has no word for it.
     _mount(key=key, data=json.dumps(data, cls=PlotlyJSONEncoder).encode())

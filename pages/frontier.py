@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app import address, frontier_card, frontier_chart, frontier_sources, frontier_texts, identity, server
+from app import address, frontier_card, frontier_chart, frontier_sources, frontier_texts, identity, legend, plot, server
 from app.frontier import Point, Task
 from app.frontier_sources import Study
 
@@ -51,13 +51,14 @@ def page(study: Study | None, tasks: list[Task]) -> None:
     chosen = known.get(st.session_state.get("point") or "")
     chart, aside = st.columns([7, 3])
     with chart, st.container(key="frontier_chart"):
+        legend.draw(legend.methods({point.lane.method for point in shown}), "frontier_legend")
         name = f"chart {key} {chosen.key if chosen else ''}"  # a chart anew for each choice: none is selected in it yet
         st.plotly_chart(
             frontier_chart.figure(task, shown, chosen),
             key=name,
             on_select=lambda: clicked(name),
             selection_mode="points",
-            config={"displaylogo": False, "modeBarButtons": [["zoom2d", "pan2d", "resetScale2d", "toImage"]]},
+            config=plot.CONFIG,
             alt=frontier_texts.summary(task, shown),
         )
         if below := frontier_chart.hidden(task, shown):

@@ -73,8 +73,9 @@ def best(sweep: Sweep, trials: Sequence[Trial]) -> str:
     tried = len([point for point in points(sweep.spec, trials) if point.state != "open"])
     spread = f" ± {100 * found[0].spread:.1f}" if found[0].spread is not None else ""
     score = percent(found[0].score).replace(" %", f"{spread} %")
+    begun = " That is what the sweep began with." if found[0].values == sweep.spec.standard else ""
     many = f" It was chosen as the best of {tried}, so the number is likely too good." if tried > 1 else ""
-    return f"**Best so far: {settings(found[0].values)}**, {score}.{many}"
+    return f"**Best so far: {settings(found[0].values)}**, {score}.{begun}{many}"
 
 
 def fresh(found: Fresh) -> str:

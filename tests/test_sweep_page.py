@@ -159,6 +159,9 @@ def test_what_was_found_has_its_race_beside_it_and_what_was_kept(store: Store) -
     assert link.proto.query_string == f"run={best.trials[0].run}"
     assert "Began with SSAM-F, rho 0.1, sparsity 80 %." in text_of(app)
     assert app.session_state["sweep_figure"] == "slice"
+    assert "That is what the sweep began with." not in text_of(app)
+    same = fake_sweep.fill(store, owner(ALICE), parse_sweep({"base": BASE, "vary": ["lane1.rho=0.01,0.1"]}))
+    assert "That is what the sweep began with." in text_of(page(sweep=same))
 
 
 def test_a_stranger_can_look_and_not_touch(store: Store) -> None:

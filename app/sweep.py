@@ -146,8 +146,11 @@ def lane_said(base: RaceSpec, place: int) -> str:
 def first(field: str) -> str:
     """What the box of a setting begins with, for the lane that is chosen."""
     base = race()
-    alone = base.model_copy(update={"lanes": (base.lanes[st.session_state["sweep_lane"]],)})
-    return begun(field, st.session_state["sweep_method"], read_field(alone, field))
+    lane = base.lanes[st.session_state["sweep_lane"]]
+    now = None  # of a field that the lane does not have; an address may name one
+    if field in fields(lane):
+        now = read_field(base.model_copy(update={"lanes": (lane,)}), field)
+    return begun(field, st.session_state["sweep_method"], now)
 
 
 def go() -> str:

@@ -72,6 +72,16 @@ def test_a_grid_begins_with_what_the_lane_has_among_its_values(store: Store) -> 
     assert "The lane: SSAM-F, rho 0.25, sparsity 80 %." in text_of(app)
 
 
+@pytest.mark.parametrize("method", ["grid", "tpe"])
+def test_a_lane_that_is_not_raced_cannot_be_varied(store: Store, method: str) -> None:
+    app = page(vary="lane2.rho=0.1,0.2", method=method)
+    (error,) = app.error
+    assert "lane" in error.value
+    assert len(error.value.splitlines()) == 1
+    app.selectbox(key="sweep_method").set_value("tpe" if method == "grid" else "grid").run()
+    assert not app.exception
+
+
 def test_the_race_is_the_one_of_the_address(store: Store) -> None:
     app = page(lanes="sam:rho=0.3,sgd", epochs="2", vary="lane1.rho=0.1,0.3", method="grid", races="none", seeds="2")
     app.button(key="start_sweep").click().run()

@@ -20,29 +20,35 @@ const instances = new WeakMap();
 export default function (component) {
   const { parentElement } = component;
   const data = JSON.parse(new TextDecoder().decode(component.data));
+  const host = parentElement.querySelector(".ssam-NAME");
   let instance = instances.get(parentElement);
-  if (!instance) {
-    instance = {};
+  if (instance && instance.host !== host) end(instance); // Streamlit has put the HTML in anew
+  if (!instance || instance.gone) {
+    instance = { host };
     instances.set(parentElement, instance);
     const started = instance;
     import(new URL(data.module, document.baseURI).href)
       .then((module) => {
         if (started.gone) return;
-        started.view = module.mount(parentElement.querySelector(".ssam-NAME"));
+        started.view = module.mount(host);
         started.view.update(started.latest);
       })
       .catch((error) => {
-        parentElement.querySelector(".ssam-NAME").textContent = `This could not be loaded: ${error.message}`;
+        host.textContent = `This could not be loaded: ${error.message}`;
       });
   }
   instance.latest = { ...component, data };
   instance.view?.update(instance.latest);
   return () => {
     if (parentElement.isConnected) return; // only this update is over: a newer one has overtaken it
-    instance.gone = true;
-    instance.view?.unmount();
-    instances.delete(parentElement);
+    end(instance);
   };
+}
+
+function end(instance) {
+  if (instance.gone) return;
+  instance.gone = true;
+  instance.view?.unmount();
 }
 """
 

@@ -272,10 +272,15 @@ def test_an_update_that_was_overtaken_takes_nothing_along(watched: Watched, addr
           overtaken();
           const newest = update({ parentElement, data });
           const before = parentElement.textContent;
+          const first = parentElement.firstChild;
+          parentElement.innerHTML = '<div class="ssam-live"></div>';
+          const anew = update({ parentElement, data });
+          while (!parentElement.textContent) await new Promise((done) => setTimeout(done, 10));
           parentElement.remove();
           newest();
-          return [before, parentElement.textContent];
+          anew();
+          return [before, first.textContent, parentElement.textContent];
         }""",
         LOADER.replace("NAME", "live"),
     )
-    assert said == ["drawn drawn ", "drawn drawn gone"]
+    assert said == ["drawn drawn ", "drawn drawn gone", "drawn gone"]

@@ -149,6 +149,7 @@ def test_who_presents_has_keys_and_who_types_does_not(tmp_path: Path) -> None:
                 page.keyboard.press(key)
             assert page.evaluate("window.pressed") == ["next", "step", "step"]
 
+            page.wait_for_selector('[data-testid=stApp][data-test-script-state="notRunning"]')
             page.keyboard.press("s")
             watched.wait("live?.dataset.state === 'running'", 60)
             (run,) = site.store.runs()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ssam.export.source import Weights
 
 LINE = "{:<24}{:<13}{:<18}{:<52}{:>9}{:>9}"
+MANY = 500  # races that are read at once
 NEWEST = "last"
 RACE = f"its id, the beginning of it, or {NEWEST!r}"
 
@@ -78,10 +79,10 @@ def _list(options: argparse.Namespace) -> int:
 
 def _found(store: Store, options: argparse.Namespace) -> Iterator[Listed]:
     filters = {name: getattr(options, name) for name in ("state", "dataset", "model", "method", "tag", "sort")}
-    left = options.limit
+    left, size = options.limit, min(options.limit, MANY)
     page = pages = 1
     while page <= pages and left > 0:
-        found = store.search(Wanted(text=" ".join(options.words), page=page, **filters), options.owner)
+        found = store.search(Wanted(text=" ".join(options.words), page=page, size=size, **filters), options.owner)
         yield from found.listed[:left]
         left, page, pages = left - len(found.listed), page + 1, found.pages
 

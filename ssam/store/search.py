@@ -43,6 +43,7 @@ class Wanted:
     tag: str | None = None
     sort: Sort = "newest"
     page: int = 1
+    size: int = PAGE  # races on a page
 
 
 @dataclass(frozen=True)
@@ -196,9 +197,9 @@ def search(
     words = parse_text(wanted.text)
     matching = [row for row in rows if _matches(row, told[row.key], wanted, words)]
     matching = _sorted(matching, told, wanted.sort)
-    pages = max(1, -(-len(matching) // PAGE))
+    pages = max(1, -(-len(matching) // wanted.size))
     page = min(max(1, wanted.page), pages)
-    shown = matching[(page - 1) * PAGE : page * PAGE]
+    shown = matching[(page - 1) * wanted.size : page * wanted.size]
     listed = tuple(_listed(connection, shown, told))
     return Found(listed, page, pages, len(matching), len(rows), _choices(rows, told))
 

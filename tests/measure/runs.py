@@ -35,6 +35,7 @@ from ssam.store.labels import Labels
 from ssam.store.schema import epochs, lanes, runs
 from ssam.store.search import Wanted
 from tests import fake_lab
+from tests.browser import ROOT
 from tests.measure.machine import machine
 from tests.postgres import Server, programs
 
@@ -128,7 +129,7 @@ def command_line(home: Path, url: str) -> dict[str, float]:
 
     def run(*words: str) -> bytes:
         command = [sys.executable, "-m", "ssam", *words]
-        return subprocess.run(command, env=environment, cwd=home, check=True, capture_output=True).stdout
+        return subprocess.run(command, env=environment, cwd=ROOT, check=True, capture_output=True).stdout
 
     listed = run("runs", "--limit", str(RACES), "--owner", OWNER, "--json")
     assert len(listed.splitlines()) == RACES

@@ -100,6 +100,8 @@ def test_pages_have_fifty_races_and_one_beyond_the_last_is_the_last(kept: Store)
     page = kept.search(Wanted(page=9, sort="oldest"), "ada")
     assert ([listed.run.id for listed in page.listed], page.page, page.pages) == (ids[PAGE:], 2, 2)
     assert (page.matching, page.all) == (PAGE + 3, PAGE + 3)
+    page = kept.search(Wanted(page=2, size=PAGE + 2, sort="oldest"), "ada")
+    assert ([listed.run.id for listed in page.listed], page.page, page.pages) == (ids[PAGE + 2 :], 2, 2)
 
 
 # Writing

@@ -17,7 +17,6 @@ from ssam.store.views import ENDED, telling
 
 POINTS = 300
 KEPT = 200  # races whose newest look is kept
-SHARED = 0.75  # of a tick: for how long a look at a race will do for all who watch it
 KEY = "live"
 
 _mount = component.register("live", "live.css")
@@ -53,7 +52,7 @@ class Looks:
     def look(self, lab: Lab, run_id: str, fresh: bool) -> Look | None:
         with self._lock:
             look = self._newest.pop(run_id, None)
-            if fresh or look is None or time.monotonic() - look.at >= SHARED * (pace(look.run, look.window) or 0.0):
+            if fresh or look is None or time.monotonic() - look.at >= (pace(look.run, look.window) or 0.0) / 2:
                 look = _look(lab, run_id)
             if look:
                 self._newest[run_id] = look  # the last one again
@@ -68,7 +67,7 @@ def _looks() -> Looks:
 
 
 def look(lab: Lab, run_id: str, fresh: bool = False) -> Look | None:
-    """The race as it is now, or was less than a tick ago where it need not be ``fresh``; None for an unknown id."""
+    """The race as it is now, or was less than half a tick ago where it need not be ``fresh``; None for an unknown id."""
     return _looks().look(lab, run_id, fresh)
 
 

@@ -131,6 +131,7 @@ def test_a_race_from_start_to_stop(watched: Watched, address: str, store: Store)
         detail = page.locator(f"{LIVE} table").text_content()
         watched.wait("live.querySelector('table').textContent !== argument", 60, detail)  # a tick
     assert read(watched, ZOOM) == zoomed
+    assert page.evaluate(f"document.querySelector('{LIVE}').marked"), "nor when it is paused and goes on"
 
     page.reload()
     watched.wait("live?.dataset.points > argument", 60, held)

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import expect
 from streamlit.testing.v1 import AppTest
 
-from app import frontier_chart, frontier_sources, frontier_texts, theme
+from app import frontier_chart, frontier_sources, frontier_texts, legend, theme
 from app.frontier import Point, Task, Trial, drawable, efficient
 from app.identity import COOKIE
 from ssam.spec import LaneSpec, RaceSpec, parse_spec, preset
@@ -255,6 +255,8 @@ def test_each_method_keeps_its_colour_and_marker(task: Task) -> None:
         style = theme.METHOD_STYLES[method]
         assert trace["marker"]["color"] == style.color
         assert set(trace["marker"]["symbol"]) == {style.symbol}
+    named = [name for _, _, name in legend.methods(set(methods.values()))]
+    assert sorted(named) == sorted({trace["name"] for trace in traces}), "the legend names a method once"
 
 
 def test_whiskers_are_drawn_for_two_seeds_or_more(task: Task) -> None:

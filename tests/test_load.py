@@ -21,7 +21,6 @@ from tests.load.session import Session, Tick
 from tests.test_jobs import Site
 
 CPU_MS = 20  # of the server for a tick; four times what it takes, half of what it took if all garbage were collected after each
-CLIENT_MS = 3  # of the client for a tick, three times what it takes on the machine of docs/load.md: a slower one yet is given more
 
 
 @pytest.fixture(scope="module")
@@ -53,9 +52,7 @@ def test_ticks_come_in_time(lab: Lab) -> None:
     assert result["interval_s"] == [0.8]
     assert result["ticks"]["answered"] == len(part.ticks)
     assert result["latency_ms"]["p50"] < 800
-    slower = max(1.0, measure.tick_ms([part], "client") / CLIENT_MS)
-    print(f"CPU of a tick: {measure.tick_ms([part]):.1f} ms, on a machine {slower:.1f} times as slow")
-    assert measure.tick_ms([part]) < CPU_MS * slower
+    assert measure.tick_ms([part]) < CPU_MS
     assert part.rate > 0
 
 
@@ -103,9 +100,9 @@ def test_all_who_watch_share_one_look(store: Store, monkeypatch: pytest.MonkeyPa
     assert first is not None
     tick = live.pace(first.run, first.window)
     assert tick is not None
-    clock.now += 0.7 * tick
+    clock.now += 0.4 * tick
     assert looks.look(page, run_id, fresh=False) is first
-    clock.now += 0.1 * tick
+    clock.now += 0.2 * tick
     second = looks.look(page, run_id, fresh=False)
     assert second is not first
     store.want(run_id, "stop")

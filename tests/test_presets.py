@@ -3,38 +3,20 @@
 import time
 
 import pytest
-import torch
-from torch.nn import functional as F
 
 from ssam.engine import Race
-from ssam.models import build_model
 from ssam.spec import preset
 from ssam.spec.events import EpochEvent, MaskEvent, Result, Started, StepEvent
 
 SPARSE = ("ssam-f", "ssam-d")
-PASS_MS = 16  # of a bare pass on a machine that has some seconds to spare; one that is slower yet is given more time, in proportion
-
-
-def pass_ms(count: int = 30) -> float:
-    """Processor time of a forward and a backward pass of the default network for a batch, without any of this project's engine."""
-    model = build_model("cnn8", channels=1, classes=10, size=28, seed=0).to(memory_format=torch.channels_last)
-    x, y = torch.randn(64, 1, 28, 28).to(memory_format=torch.channels_last), torch.arange(64) % 10
-    begin = time.process_time()
-    for _ in range(count):
-        F.cross_entropy(model(x), y).backward()
-    return 1000 * (time.process_time() - begin) / count
 
 
 @pytest.mark.slow
 def test_quick_fills_every_panel_within_twenty_seconds(tmp_path):
-    """Processor time, which another program on the machine stretches less than the clock on the wall, and of one thread."""
-    torch.set_num_threads(1)
-    pass_ms(5)
-    before, begin = pass_ms(), time.process_time()
+    """Processor time, which another program on the machine stretches less than the clock on the wall."""
+    begin = time.process_time()
     events = list(Race(preset("quick").spec, home=tmp_path, threads=1).events())
-    took, bare = time.process_time() - begin, (before + pass_ms()) / 2
-    print(f"{took:.1f} s, a bare pass {bare:.1f} ms")
-    assert took < 20 * max(1.0, bare / PASS_MS)
+    assert time.process_time() - begin < 20
     lanes = {lane.name for lane in events[-1].lanes}
     assert lanes == {"sgd", "sam", *SPARSE}
     for lane in lanes:

@@ -164,7 +164,7 @@ def _lane_window(
     points: int,
 ) -> LaneWindow:
     curves = _curves(connection, lane, points)
-    densities = connection.execute(_NEWEST, {"run": lane.run, "lane": lane.lane}).scalar() if told_masks else "{}"
+    densities = told_masks and connection.execute(_NEWEST, {"run": lane.run, "lane": lane.lane}).scalar()
     kinds = _recent(connection, lane, interval)
     medians = {phase: _typical(kinds, phase, 0.5) for phase in PHASES[:-1]}
     medians["mask"] = lane.refresh_ms / lane.refreshes if lane.refreshes else None

@@ -107,9 +107,9 @@ def told(ticks: list[Tick], received: int) -> dict:
     }
 
 
-def tick_ms(parts: list[Stretch], of: str = "server") -> float:
-    """CPU time of the server, or of the client, for one tick."""
-    used = sum(part.cpu[of] / 100 * part.seconds for part in parts)
+def tick_ms(parts: list[Stretch]) -> float:
+    """CPU time of the server for one tick."""
+    used = sum(part.cpu["server"] / 100 * part.seconds for part in parts)
     return 1000 * used / max(1, sum(len(part.ticks) for part in parts))
 
 

@@ -1,6 +1,5 @@
 """A real browser on a real server: helpers for the tests marked ``browser``."""
 
-import json
 import os
 import shutil
 import socket
@@ -12,17 +11,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import psutil
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from ssam.jobs import processes
 from ssam.jobs.client import runner_file
 from ssam.jobs.machine import write_json
+from tests.leftovers import end_runner as end_runner
+from tests.patience import SECONDS
+from tests.patience import wait_until as wait_until
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 LIVE = '[data-testid="live-race"]'
-PATIENCE = 60_000  # milliseconds: a machine with other work may take long to open a page, and a wait ends with what it waits for
+PATIENCE = 1000 * SECONDS  # in milliseconds, as Playwright counts
 expect.set_options(timeout=PATIENCE)
 
 
@@ -58,24 +59,14 @@ def app_server(home: Path, races: bool = True, **settings: str) -> Iterator[str]
             stderr=log,
         )
     try:
-        wait_until(lambda: answers(f"{address}/_stcore/health") or server.poll() is not None, 30)
+        wait_until(lambda: answers(f"{address}/_stcore/health") or server.poll() is not None)
         assert server.poll() is None, (home / "server.log").read_text()
         yield address
     finally:
         server.terminate()
-        server.wait(10)
+        server.wait(SECONDS)
         if not races:
             runner_file(home).unlink()  # before anybody ends the runner that it names
-
-
-def end_runner(home: Path) -> None:
-    """Kills the runner of this home folder, its fork server and its races: nothing else would end them."""
-    if (file := home / "runner.json").exists():
-        runner = psutil.Process(json.loads(file.read_text(encoding="utf-8"))["pid"])
-        family = [runner, *runner.children(recursive=True)]
-        for process in family:
-            process.kill()
-        psutil.wait_procs(family, timeout=10)
 
 
 def answers(address: str) -> bool:
@@ -84,14 +75,6 @@ def answers(address: str) -> bool:
             return answer.status == 200
     except OSError:
         return False
-
-
-def wait_until(condition, seconds: float) -> None:
-    """Polls until the condition holds; fails after ``seconds``."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.05)
 
 
 class Watched:
@@ -118,7 +101,7 @@ class Watched:
     def points(self) -> int:
         return int(self.live("points") or 0)
 
-    def wait(self, script: str, seconds: float, argument: object = None) -> None:
+    def wait(self, script: str, argument: object = None, seconds: float = SECONDS) -> None:
         """Waits until the JavaScript expression is true; ``live`` is the live panel, which is waited for as well."""
         whole = f"(argument) => {{ const live = document.querySelector('{LIVE}'); return live && ({script}); }}"
         self.page.wait_for_function(whole, arg=argument, timeout=1000 * seconds)

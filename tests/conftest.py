@@ -1,18 +1,72 @@
-"""What the tests of the app's pages share, the browser, and the databases."""
+"""Marks and choice of the tests, what a failing one leaves to read, and what many share: the store, the browser, the databases."""
 
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
-import streamlit as st
-from playwright.sync_api import Browser
 
 from ssam.jobs.client import Client
 from ssam.store import Store
-from tests.browser import app_server, chromium, end_runner
+from tests.marks import NEEDS, marks_of
 from tests.postgres import database_url, new_database, postgres  # noqa: F401  fixtures
+
+if TYPE_CHECKING:  # what only some tests need is imported where they ask for it
+    from playwright.sync_api import Browser
+
+LOG_TAIL = 3000  # characters of a log that a failing test shows
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--quick", action="store_true", help=f"leave out {', '.join(NEEDS)} and slow tests")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    if config.getoption("quick") and collection_path.match("test_*.py") and marks_of(collection_path):
+        return True
+    return None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        for mark in marks_of(item.path):
+            item.add_marker(mark)
+    if config.getoption("quick"):
+        left_out = [item for item in items if any(map(item.get_closest_marker, (*NEEDS, "slow")))]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]
+
+
+def pytest_exception_interact(
+    node: pytest.Item | pytest.Collector, call: pytest.CallInfo[Any], report: pytest.TestReport | pytest.CollectReport
+) -> None:
+    """A failing test shows a picture of each page that is open, and the end of the logs of the runners and servers it used."""
+    if isinstance(node, pytest.Function):
+        report.sections += [*pictures(node.funcargs.get("browser")), *logs(node.funcargs)]
+
+
+def pictures(browser: "Browser | None") -> Iterator[tuple[str, str]]:
+    """Of each open page its address, and where its picture is."""
+    folder = Path(tempfile.mkdtemp(prefix="ssam-failed-")) if browser else Path()
+    for context in browser.contexts if browser else ():
+        for number, page in enumerate(context.pages):
+            with suppress(Exception):  # a page that has crashed has no picture
+                page.screenshot(path=folder / f"{number}.png", timeout=10_000)
+                yield page.url, str(folder / f"{number}.png")
+
+
+def logs(used: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """The logs in the home folders of the fixtures."""
+    found = [
+        getattr(getattr(value, "store", value), "home", value) for name, value in used.items() if name != "request"
+    ]
+    for home in {home for home in found if isinstance(home, Path)}:
+        for log in sorted(home.glob("*.log")):
+            yield str(log), log.read_text(encoding="utf-8", errors="replace")[-LOG_TAIL:]
 
 
 @pytest.fixture(autouse=True)
@@ -28,18 +82,22 @@ def process() -> Iterator[None]:
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     """A store of its own for the app; no runner is started, so that races stay queued."""
+    import streamlit
+
     monkeypatch.setenv("SSAM_HOME", str(tmp_path))
     monkeypatch.delenv("SSAM_DATABASE_URL", raising=False)
     monkeypatch.setattr(Client, "ensure_runner", lambda self: None)
-    st.cache_resource.clear()
+    streamlit.cache_resource.clear()
     store = Store(tmp_path)
     yield store
     store.close()
-    st.cache_resource.clear()
+    streamlit.cache_resource.clear()
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def browser() -> Iterator["Browser"]:
+    from tests.browser import chromium
+
     with chromium() as browser:
         yield browser
 
@@ -47,6 +105,8 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def new_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The app on a home folder in which nothing has been yet; its address."""
+    from tests.browser import app_server, end_runner
+
     home = tmp_path_factory.mktemp("home")
     try:
         with app_server(home) as address:

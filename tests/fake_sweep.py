@@ -4,6 +4,7 @@ The best rho is 0.2; seeds shift the accuracy a little. A race with a rho above 
 """
 
 import dataclasses
+import itertools
 import math
 import os
 import sys
@@ -14,15 +15,18 @@ from pathlib import Path
 import numpy as np
 
 from ssam.jobs.runner import Runner, main
-from ssam.spec import RaceSpec
+from ssam.spec import RaceSpec, parse_spec
 from ssam.spec.events import Event, LaneEnded, LaneResult, Result
-from ssam.spec.sweep import SweepSpec, Values
+from ssam.spec.sweep import SweepSpec, Values, parse_sweep
 from ssam.store import Store, Trial
 from ssam.store.schema import runs
 from ssam.store.sweeps import SweepState
 from tests.fake_race import EPOCH, FakeRace, devices, evaluation, started, step
 
 BEST, DIVERGES = 0.2, 5.0
+BASE = parse_spec({"lanes": "ssam-f:sparsity=0.8", "epochs": 3, "train_size": 1000})
+GRID = parse_sweep({"base": BASE, "vary": ["lane1.rho=0.05,0.1,0.2,0.4,0.8", "lane1.sparsity=0.5,0.8,0.95"]})
+NUMBERS = itertools.count(1)  # of the requests: no two are the same
 
 
 def accuracy(rho: float, seed: int, epoch: int, epochs: int) -> float:
@@ -67,7 +71,7 @@ class RhoRace(FakeRace):
 
 def fill(store: Store, owner: str, spec: SweepSpec, count: int = 99, state: SweepState = "finished") -> str:
     """A sweep whose races have been made up: as many as asked for of a grid, or of points drawn from the ranges."""
-    sweep_id = store.sweeps.create(spec, f"sweep {time.monotonic_ns()}", owner)
+    sweep_id = store.sweeps.create(spec, f"sweep {next(NUMBERS)}", owner)
     chance = np.random.default_rng(0)
     drawn = spec.points if spec.method == "grid" else [_draw(spec, chance) for _ in range(count)]
     for number, values in enumerate(drawn[:count]):

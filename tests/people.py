@@ -5,6 +5,7 @@ from pathlib import Path
 from streamlit.testing.v1 import AppTest
 
 from app import identity
+from tests.patience import SECONDS
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -19,7 +20,7 @@ def owner(token: str) -> str:
 
 def open_page(name: str = "race", token: str = ALICE, user: dict | None = None, **address: str) -> AppTest:
     """A page as somebody sees it, at an address, as a link to it brings it."""
-    app = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=60)
+    app = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=SECONDS)
     app.session_state[SESSION] = token
     if user is not None:
         app.secrets["auth"] = {"client_id": "lab"}

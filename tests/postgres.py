@@ -12,7 +12,6 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from typing import Any
 import psycopg
 import pytest
 
-START_SECONDS = 60.0
+from tests.patience import SECONDS, wait_until
 
 
 def programs() -> Path | None:
@@ -51,20 +50,20 @@ class Server:
             command = [self._binaries / "postgres", "-D", "data", "-k", self.folder]
             command += ["-clisten_addresses=", "-cfsync=off", "-cmax_connections=200"]
             self._process = subprocess.Popen(command, cwd=self.folder, stdout=log, stderr=log, **self._as_user)
-        deadline = time.monotonic() + START_SECONDS
-        while True:
-            try:
-                psycopg.connect(self.url("postgres")).close()
-                return
-            except psycopg.OperationalError:
-                if self._process.poll() is not None or time.monotonic() > deadline:
-                    raise
-                time.sleep(0.02)
+        wait_until(self._answers)
+
+    def _answers(self) -> bool:
+        assert self._process.poll() is None, (self.folder / "log.txt").read_text(encoding="utf-8")
+        try:
+            psycopg.connect(self.url("postgres")).close()
+        except psycopg.OperationalError:
+            return False
+        return True
 
     def stop(self) -> None:
         """At once, as a crash would: connections are cut, whatever was not committed is gone."""
         self._process.send_signal(signal.SIGQUIT)
-        self._process.wait(timeout=START_SECONDS)
+        self._process.wait(timeout=SECONDS)
 
     def close(self) -> None:
         self.stop()
@@ -103,7 +102,7 @@ def postgres() -> Iterator[Server]:
         server.close()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.service)])
 def new_database(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]:
     """Makes an empty database and returns its URL: everything that uses it runs once with each kind."""
     if request.param == "postgresql":

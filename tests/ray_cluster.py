@@ -13,6 +13,8 @@ from pathlib import Path
 
 import psutil
 
+from tests.patience import SECONDS
+
 PROJECT = Path(__file__).resolve().parents[1]
 missing = importlib.util.find_spec("ray") is None
 
@@ -70,8 +72,8 @@ class Cluster:
     def close(self):
         """Returns the processes that it left behind."""
         members = [p for p in psutil.process_iter() if os.getsid(p.pid) == self._process.pid]
-        self._process.communicate(timeout=60)
-        _, alive = psutil.wait_procs(members, timeout=10)
+        self._process.communicate(timeout=SECONDS)
+        _, alive = psutil.wait_procs(members, timeout=SECONDS)
         return [p for p in alive if p.status() != psutil.STATUS_ZOMBIE]
 
     def _ask(self, command):

@@ -16,8 +16,8 @@ from app.identity import COOKIE
 from ssam.store import Store
 from tests import fake_class, fake_lab, fake_sweep
 from tests.browser import LIVE, PATIENCE, app_server, chromium
+from tests.fake_sweep import GRID
 from tests.people import ALICE, owner
-from tests.test_sweep_page import GRID
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

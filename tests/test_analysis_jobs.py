@@ -16,7 +16,8 @@ from ssam.spec import parse_spec
 from ssam.spec.analysis import AnalysisSpec, parse_analysis
 from ssam.spec.estimate import Rate, analysis_seconds
 from ssam.store import Person, Store
-from tests.browser import end_runner, wait_until
+from tests.leftovers import end_runner
+from tests.patience import wait_until
 
 ADA, BOB = Person("ada"), Person("bob")
 pytestmark = pytest.mark.slow
@@ -40,7 +41,7 @@ class Lab:
         self.client = Client(self.store)
         self.asked = 0
         self.client.ensure_runner()
-        wait_until(self.client.machine, 60)
+        wait_until(self.client.machine)
         self.race = self.client.submit(RACE, "the race", ADA).run_id
         assert self.ended(self.race).state == "finished", self.store.run(self.race)
 
@@ -49,7 +50,7 @@ class Lab:
         return self.client.analyse(self.race, analysis, f"request {self.asked}", person).run_id
 
     def ended(self, run_id: str):
-        wait_until(lambda: self.store.run(run_id).state in ("finished", "failed", "stopped", "interrupted"), 90)
+        wait_until(lambda: self.store.run(run_id).state in ("finished", "failed", "stopped", "interrupted"))
         return self.store.run(run_id)
 
     def pid(self, run_id: str) -> int | None:
@@ -135,7 +136,7 @@ def test_a_slot_of_a_cluster_that_is_not_here_means_the_cpu(monkeypatch: pytest.
 
 def test_stop_ends_it_soon_and_keeps_what_was_found(lab: Lab) -> None:
     run_id = lab.analyse(LONG)
-    wait_until(lambda: lab.store.found_arrays(run_id), 60)
+    wait_until(lambda: lab.store.found_arrays(run_id))
     with pytest.raises(PermissionError):
         lab.client.stop(run_id, BOB)
     begin = time.monotonic()
@@ -150,7 +151,7 @@ def test_stop_ends_it_soon_and_keeps_what_was_found(lab: Lab) -> None:
 def test_a_killed_process_is_replaced_and_finds_the_same(lab: Lab) -> None:
     asked = parse_analysis({"kind": "surface", "images": 2000, "points": 13})
     run_id = lab.analyse(asked)
-    wait_until(lambda: lab.pid(run_id) and lab.store.found_arrays(run_id), 60)
+    wait_until(lambda: lab.pid(run_id) and lab.store.found_arrays(run_id))
     os.kill(lab.pid(run_id), signal.SIGKILL)
     assert lab.ended(run_id).state == "finished"
     again = lab.analyse(asked.model_copy(update={"span": 1.0 + 1e-12}))  # another one, the same numbers

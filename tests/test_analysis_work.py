@@ -19,7 +19,7 @@ from ssam.spec import parse_spec
 from ssam.spec.analysis import parse_analysis
 from ssam.spec.estimate import ANALYSIS_GRADIENTS, FORWARD, PRODUCT
 from ssam.spec.events import Checkpoint, LaneEnded, MaskEvent, Snapshot, Started
-from tests.test_engine import of
+from tests.small_races import of
 
 RACE = parse_spec(
     {

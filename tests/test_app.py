@@ -1,17 +1,14 @@
 """The race page as a script: what it draws, what it refuses, and that it starts each race once."""
 
-import io
 import itertools
 import re
 import subprocess
 import sys
 import tomllib
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from ssam.spec import METHODS, RaceSpec, parse_spec, preset, presets
@@ -19,22 +16,11 @@ from ssam.spec.events import EpochEvent, LaneResult, Result
 from ssam.store import Store
 from tests.components import data_of
 from tests.fake_race import started, step
-from tests.people import ALICE, SESSION, owner
+from tests.people import ALICE, owner
+from tests.race_page import page, shown, start, two_classes
 
 ROOT = Path(__file__).resolve().parents[1]
 DEFAULT = next(iter(presets().values())).spec
-
-
-def page(**address: str) -> AppTest:
-    app = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=30)
-    app.session_state[SESSION] = ALICE
-    for name, value in address.items():
-        app.query_params[name] = value
-    return app.run()
-
-
-def start(app: AppTest) -> AppTest:
-    return app.button(key="start_race").click().run()
 
 
 def test_the_first_page_is_one_click_from_a_race(store: Store) -> None:
@@ -97,15 +83,6 @@ def test_an_address_is_a_race(store: Store, address: dict[str, str], expected: R
     again = page(**{**app.query_params, "run": run.id})
     assert not again.warning
     assert shown(again) == shown(app), "the page's own address must give the same controls"
-
-
-def shown(app: AppTest) -> dict[str, object]:
-    names = [
-        *RaceSpec.model_fields,
-        *(f"rho_{method}" for method in METHODS),
-        *(f"sparsity_{method}" for method in METHODS),
-    ]
-    return {name: app.session_state.get(name) for name in names}
 
 
 @pytest.mark.parametrize(
@@ -306,17 +283,6 @@ def test_own_images_are_uploaded_and_raced(store: Store, tmp_path: Path) -> None
     assert not page(**app.query_params).warning
 
 
-def two_classes() -> bytes:
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as archive:
-        for name in ("cats", "dogs"):
-            for index in range(3):
-                image = io.BytesIO()
-                Image.new("RGB", (16, 16), (index, 90, 200)).save(image, "PNG")
-                archive.writestr(f"{name}/{index}.png", image.getvalue())
-    return packed.getvalue()
-
-
 # What an earlier or running race shows
 
 
@@ -451,7 +417,7 @@ import sys
 from streamlit.testing.v1 import AppTest
 from ssam.jobs.client import Client
 Client.ensure_runner = lambda self: None
-app = AppTest.from_file("app/main.py", default_timeout=60).run()
+app = AppTest.from_file("app/main.py", default_timeout=120).run()
 app.button(key="start_race").click().run()
 assert not app.exception, app.exception
 loaded = {name.partition(".")[0] for name in sys.modules}

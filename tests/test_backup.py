@@ -21,7 +21,8 @@ from ssam.spec.analysis import Moment
 from ssam.spec.events import Snapshot
 from ssam.store import Store, Window, backup
 from tests.fake_race import LONG, STEPS, mask, started, step
-from tests.test_jobs import TORCH, Site, wait_for
+from tests.fake_runner import TORCH, Site
+from tests.patience import wait_until
 
 LANES = parse_spec({"lanes": "sgd,ssam-f", "seed": LONG})
 
@@ -82,7 +83,7 @@ def test_made_in_the_middle_of_a_race_it_goes_on_elsewhere(
         run_id, waiting = (here.store.create_run(LANES, name, owner="ada") for name in ("a race", "another"))
         here.start_runner(**TORCH)
         checkpoint = here.store.run_folder(run_id) / "checkpoint.pt"
-        wait_for(lambda: checkpoint.exists() and here.steps(run_id) > 50, 60)
+        wait_until(lambda: checkpoint.exists() and here.steps(run_id) > 50)
         before = [lane.last_step for lane in window(here.store, run_id).lanes]
         manifest = backup.backup(here.store, file)
         assert manifest["rows"]["runs"] == 2
@@ -98,7 +99,7 @@ def test_made_in_the_middle_of_a_race_it_goes_on_elsewhere(
         newest = there.store.create_run(LANES, "after the restore")
         assert there.store.runs(limit=1)[0].id == newest
         there.start_runner(**TORCH)
-        there.wait_state(run_id, "finished", seconds=60)
+        there.wait_state(run_id, "finished")
         assert "from a checkpoint" in there.log(run_id)
         for lane in window(there.store, run_id).lanes:  # just what it would have told without a break
             assert lane.steps["loss"] == [1 / number for number in range(1, STEPS[LONG] + 1)]

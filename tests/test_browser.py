@@ -76,7 +76,7 @@ def watched(browser: Browser, address: str) -> Iterator[Watched]:
 
 def warm(store: Store) -> None:
     """Waits until the runner has torch loaded: it writes down the machine's devices then."""
-    wait_until((store.home / "machine.json").exists, 60)
+    wait_until((store.home / "machine.json").exists)
 
 
 @pytest.mark.parametrize("lab", ["SQLite", "PostgreSQL", "Ray"], indirect=True, scope="module")
@@ -91,7 +91,7 @@ def test_a_race_from_start_to_stop(watched: Watched, address: str, store: Store)
 
     clicked = time.monotonic()
     page.locator(START).dblclick()  # two clicks, one race
-    watched.wait("live?.dataset.points > 0", 60)
+    watched.wait("live?.dataset.points > 0")
     print(f"click to first point: {time.monotonic() - clicked:.2f} s")
     assert len(store.runs()) == 1
     (run,) = store.runs()
@@ -101,20 +101,20 @@ def test_a_race_from_start_to_stop(watched: Watched, address: str, store: Store)
 
     page.evaluate(f"document.querySelector('{LIVE}').marked = true")
     points = watched.points()
-    watched.wait("live.dataset.points > argument", 60, points)
+    watched.wait("live.dataset.points > argument", points)
     assert page.evaluate(f"document.querySelector('{LIVE}').marked"), "the panel must not be drawn anew"
     drawn = f"document.querySelectorAll('{LIVE} [data-panel=steps] .scatterlayer .trace').length"
     assert page.evaluate(drawn) == 1 + 8, "an anchor, and per lane a thin and a bold curve"
 
     page.locator(".st-key-pause_race button").click()
-    watched.wait("live.dataset.state === 'paused'", 60)
+    watched.wait("live.dataset.state === 'paused'")
     held = settled(watched)
     time.sleep(2.5)  # two ticks and more
     assert watched.points() == held
     page.get_by_role("button", name="Resume").click()
-    watched.wait("live.dataset.state === 'running' && live.dataset.points > argument", 60, held)
+    watched.wait("live.dataset.state === 'running' && live.dataset.points > argument", held)
 
-    watched.wait("live.querySelector('[data-panel=accuracy] .chart').data.some((trace) => trace.x.length > 1)", 60)
+    watched.wait("live.querySelector('[data-panel=accuracy] .chart').data.some((trace) => trace.x.length > 1)")
     before = read(watched, ZOOM)
     assert before.startswith("0,40.8,"), "the axis reaches to the 40th epoch and a bit"
     assert all(float(end) % 10 == 0 for end in before.split(",")[2:]), "and the other over whole tens of percent"
@@ -125,20 +125,20 @@ def test_a_race_from_start_to_stop(watched: Watched, address: str, store: Store)
     page.mouse.down()
     page.mouse.move(box["x"] + 0.7 * box["width"], box["y"] + 0.7 * box["height"], steps=5)
     page.mouse.up()
-    watched.wait(f"{ZOOM} !== argument", 60, before)
+    watched.wait(f"{ZOOM} !== argument", before)
     zoomed = read(watched, ZOOM)
     for _ in range(2):
         detail = page.locator(f"{LIVE} table").text_content()
-        watched.wait("live.querySelector('table').textContent !== argument", 60, detail)  # a tick
+        watched.wait("live.querySelector('table').textContent !== argument", detail)  # a tick
     assert read(watched, ZOOM) == zoomed
     assert page.evaluate(f"document.querySelector('{LIVE}').marked"), "nor when it is paused and goes on"
 
     page.reload()
-    watched.wait("live?.dataset.points > argument", 60, held)
+    watched.wait("live?.dataset.points > argument", held)
     assert watched.live("state") == "running"
 
     page.locator(".st-key-stop_race button").click()
-    watched.wait("live.dataset.state === 'stopped'", 60)
+    watched.wait("live.dataset.state === 'stopped'")
     expect(page.locator(".st-key-new_race button")).to_be_visible()
     stopped = settled(watched)
     time.sleep(1.5)
@@ -167,7 +167,7 @@ def test_a_finished_race_on_a_phone_in_the_dark(browser: Browser, address: str, 
     page.set_viewport_size({"width": 390, "height": 844})
     page.goto(address + "/?train_size=256&epochs=2&lanes=sgd,ssam-d")
     page.locator(START).click()
-    watched.wait("live?.dataset.state === 'finished'", 60)
+    watched.wait("live?.dataset.state === 'finished'")
     expect(page.locator("[data-testid=stDataFrame]")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     page.locator(".st-key-take_away button").click()
@@ -211,7 +211,7 @@ def test_a_stranger_can_watch_and_a_teacher_can_steer(browser: Browser, address:
     steering = ", ".join(f".st-key-{key}" for key in ("pause_race", "stop_race", "delete_race"))
     owner.page.goto(address + QUICK + "&seed=3")
     owner.page.locator(START).click()
-    owner.wait("live?.dataset.points > 0", 60)
+    owner.wait("live?.dataset.points > 0")
     link = owner.page.url
     (run,) = (run for run in store.runs() if f"run={run.id}" in link)
 
@@ -220,13 +220,13 @@ def test_a_stranger_can_watch_and_a_teacher_can_steer(browser: Browser, address:
     stranger.page.wait_for_selector('[data-testid="recorded-race"]')
     expect(stranger.page.get_by_text("Recent races")).to_have_count(0)
     stranger.page.goto(link)
-    stranger.wait("live?.dataset.state === 'running' && live.dataset.points > 0", 60)
+    stranger.wait("live?.dataset.state === 'running' && live.dataset.points > 0")
     expect(stranger.page.get_by_text("Somebody else's race")).to_be_visible()
     expect(stranger.page.locator(steering)).to_have_count(0)
 
     owner.page.reload()  # the cookie stays
     owner.page.locator(".st-key-pause_race button").click()
-    stranger.wait("live.dataset.state === 'paused'", 60)
+    stranger.wait("live.dataset.state === 'paused'")
     expect(owner.page.locator(".st-key-delete_race")).to_be_visible()
 
     teacher.page.goto(address)
@@ -242,11 +242,11 @@ def test_a_stranger_can_watch_and_a_teacher_can_steer(browser: Browser, address:
     expect(teacher.page.get_by_text("You are a teacher here")).to_be_visible()
     teacher.page.goto(link)
     teacher.page.locator(".st-key-stop_race button").click()
-    stranger.wait("live.dataset.state === 'stopped'", 60)
+    stranger.wait("live.dataset.state === 'stopped'")
 
     owner.page.locator(".st-key-delete_race button").click()
     owner.page.locator(".st-key-delete_for_good button").click()
-    wait_until(lambda: store.run(run.id) is None, 20)
+    wait_until(lambda: store.run(run.id) is None)
     owner.page.wait_for_selector('[data-testid="recorded-race"]')
     assert "run=" not in owner.page.url
     for watched in (owner, stranger, teacher):

@@ -23,9 +23,9 @@ from ssam.store.database import open_database
 from tests import fake_class
 from tests.fake_class import CODE, SPEC
 from tests.fake_race import evaluation
+from tests.old_database import engine_of, write_old_database
 from tests.people import ALICE, open_page, owner
-from tests.test_app import page, shown, start
-from tests.test_migrations import engine_of, write_old_database
+from tests.race_page import page, shown, start
 
 ADA, BEN = Person("ada"), Person("ben")
 

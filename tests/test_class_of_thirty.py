@@ -11,8 +11,8 @@ from tests import fake_class
 from tests.browser import Watched, app_server, chromium, end_runner
 from tests.fake_class import CODE
 from tests.fake_race import ENDLESS
+from tests.fake_runner import Site
 from tests.load import wall
-from tests.test_jobs import Site
 
 STUDENTS = 30
 WALL = "document.querySelector('[data-testid=class-wall]')"
@@ -52,8 +52,8 @@ def opened(browser, address: str, path: str, size: tuple[int, int] = (1280, 900)
     return watched
 
 
-def wait(watched: Watched, script: str, seconds: float = 60) -> None:
-    watched.page.wait_for_function(script, timeout=1000 * seconds)
+def wait(watched: Watched, script: str) -> None:
+    watched.page.wait_for_function(script)
 
 
 @pytest.mark.browser
@@ -70,11 +70,11 @@ def test_thirty_seeds_are_on_the_plot_and_one_more_arrives_live(lab: tuple[str, 
         watched.page.evaluate(f"{WALL}.mark = 1")
         run_id = fake_class.begin(store, "the last one", STUDENTS)
         fake_class.advance(store, run_id, range(1, 4))
-        wait(watched, f"{WALL}.dataset.drawn == {STUDENTS + 1}", 30)
+        wait(watched, f"{WALL}.dataset.drawn == {STUDENTS + 1}")
         assert watched.page.evaluate(gaps) == STUDENTS + 1
         assert "31 seeds · 30 finished · 1 under way" in watched.page.locator(".ssam-wall .counts").inner_text()
         fake_class.advance(store, run_id, range(4, fake_class.SPEC.epochs + 1))
-        wait(watched, f"{WALL}.dataset.finished == {STUDENTS + 1}", 30)
+        wait(watched, f"{WALL}.dataset.finished == {STUDENTS + 1}")
         assert "in 31 of 31" in watched.page.locator(".ssam-wall .verdicts").inner_text()
         assert watched.page.evaluate(f"{WALL}.mark") == 1, "it was brought up to date, not made anew"
         rows = watched.page.locator(".ssam-wall tbody tr")
@@ -151,12 +151,12 @@ def test_who_presents_has_keys_and_who_types_does_not(tmp_path: Path) -> None:
 
             page.wait_for_selector('[data-testid=stApp][data-test-script-state="notRunning"]')
             page.keyboard.press("s")
-            watched.wait("live?.dataset.state === 'running'", 60)
+            watched.wait("live?.dataset.state === 'running'")
             (run,) = site.store.runs()
             page.keyboard.press("p")
-            watched.wait("live?.dataset.state === 'paused'", 60)
+            watched.wait("live?.dataset.state === 'paused'")
             page.keyboard.press("p")
-            watched.wait("live?.dataset.state === 'running'", 60)
+            watched.wait("live?.dataset.state === 'running'")
             assert [other.id for other in site.store.runs()] == [run.id]
             assert page.locator(".ssam-live [data-panel=timing]").is_hidden()
             page.get_by_text("Projector", exact=True).click()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ssam import cli
+from tests.patience import SECONDS
 
 ROOT = Path(__file__).resolve().parents[1]
 QUICK = ["race", "--train-size", "256", "--batch-size", "64", "--epochs", "2", "--fisher-samples", "16"]
@@ -15,7 +16,12 @@ QUICK = ["race", "--train-size", "256", "--batch-size", "64", "--epochs", "2", "
 
 def ssam(*arguments):
     return subprocess.run(
-        [sys.executable, "-m", "ssam", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-m", "ssam", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
     )
 
 
@@ -93,7 +99,7 @@ def test_bad_input_exits_2_with_one_line(arguments, says, capsys):
 
 def test_a_reader_that_leaves_is_no_error():
     command = f"{sys.executable} -m ssam {' '.join(QUICK)} --json --lanes sgd | head -n 1"
-    done = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS, check=False)
     assert done.returncode == 0
     assert json.loads(done.stdout)["event"] == "epoch"
     assert "Error" not in done.stderr

@@ -15,9 +15,9 @@ from ssam.cli import completion
 from ssam.store import Store
 from ssam.store.labels import Labels
 from tests import fake_lab, fake_sweep
-from tests.test_jobs import TORCH, wait_for
-from tests.test_sweep_page import GRID
-from tests.test_sweep_runner import Lab
+from tests.fake_runner import TORCH, SweepLab
+from tests.fake_sweep import GRID
+from tests.patience import wait_until
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -46,8 +46,8 @@ def kept(tmp_path: Path) -> Iterator[Store]:
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    site = Lab(tmp_path_factory.mktemp("cli"))
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SweepLab]:
+    site = SweepLab(tmp_path_factory.mktemp("cli"))
     try:
         site.start_runner(**TORCH)
         yield site
@@ -62,7 +62,7 @@ def lines(text: str) -> list[dict]:
 # sweep
 
 
-def test_a_sweep_is_followed_to_its_result(lab: Lab, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sweep_is_followed_to_its_result(lab: SweepLab, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSAM_HOME", str(lab.store.home))
     flags = ["--lanes", "sgd,ssam-f", "--lane", "ssam-f", "--epochs", "2", "--vary", "rho=0.05,0.1,0.19"]
     status, out, err = command("sweep", *flags, "--fresh", "3", "--json")
@@ -89,7 +89,7 @@ def test_a_sweep_is_followed_to_its_result(lab: Lab, command: Command, monkeypat
 
 
 def test_a_sweep_is_begun_and_steered_without_being_followed(
-    lab: Lab, command: Command, monkeypatch: pytest.MonkeyPatch
+    lab: SweepLab, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSAM_HOME", str(lab.store.home))
     flags = ["--lanes", "sam", "--epochs", "40", "--vary", "rho=0.1..2:log", "--method", "tpe", "--races", "3"]
@@ -101,14 +101,16 @@ def test_a_sweep_is_begun_and_steered_without_being_followed(
     assert command("sweep", "--resume", sweep_id)[0] == 0
     assert lab.look(sweep_id).state == "running"
     assert command("sweep", "--stop", sweep_id)[0] in (0, 1)
-    wait_for(lambda: not any(job.sweep == sweep_id for job in lab.store.jobs()))
+    wait_until(lambda: not any(job.sweep == sweep_id for job in lab.store.jobs()))
     status, out, err = command("sweep", "--extend", sweep_id, "--races", "1", "--json")
     assert status == 0, err
     assert lines(out)[-1]["state"] == "finished"
     assert lab.look(sweep_id).spec.races == 4
 
 
-def test_nothing_that_came_to_an_end_is_status_1(lab: Lab, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_that_came_to_an_end_is_status_1(
+    lab: SweepLab, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SSAM_HOME", str(lab.store.home))
     status, out, _ = command("sweep", "--lanes", "sam", "--epochs", "1", "--vary", "rho=8,9")
     assert status == 1

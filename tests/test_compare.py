@@ -23,6 +23,7 @@ from ssam.spec.paired import compare as pair
 from ssam.store import Store
 from tests import fake_class, fake_flatness, fake_lab
 from tests.browser import Watched, app_server, chromium
+from tests.patience import SECONDS
 from tests.people import ALICE, BOB, SESSION, open_page, owner
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -275,7 +276,7 @@ def test_the_file_holds_the_numbers_of_the_table(kept: Store) -> None:
 
 def test_the_chosen_runs_go_to_compare(store: Store) -> None:
     ids = [finished(store, seed, who=owner(ALICE)) for seed in range(2)]
-    app = AppTest.from_file(str(ROOT / "pages" / "runs.py"), default_timeout=30)
+    app = AppTest.from_file(str(ROOT / "pages" / "runs.py"), default_timeout=SECONDS)
     app.session_state[SESSION], app.session_state["runs_chosen"] = ALICE, ids
     app.run()
     assert app.button(key="runs_compare").label == "Compare"

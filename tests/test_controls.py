@@ -14,7 +14,7 @@ from app.server import Lab
 from ssam.spec import METHODS, MODELS, LaneSpec, RaceSpec, parse_spec, preset
 from ssam.spec.race import MAX_LANES, SETTINGS
 from ssam.store import Store
-from tests.test_app import page, start
+from tests.race_page import page, start
 
 NO_LAB = cast(Lab, None)  # only own images need one
 VALUES = {

@@ -19,6 +19,7 @@ from ssam.engine.distributed import Ranks
 from ssam.engine.schedule import learning_rate
 from ssam.models import build_model
 from ssam.spec import parse_spec
+from tests.patience import SECONDS
 from tests.ranks import state_after
 
 pytestmark = pytest.mark.slow
@@ -62,7 +63,7 @@ def states(tmp_path_factory):
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=SECONDS,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -166,8 +167,8 @@ def test_a_process_that_dies_ends_the_others_with_one_line(tmp_path):
     try:
         assert json.loads(first.stdout.readline())["event"] == "epoch"  # they train
         second.send_signal(signal.SIGKILL)
-        _, errors = first.communicate(timeout=120)
-        told, _ = second.communicate(timeout=120)
+        _, errors = first.communicate(timeout=SECONDS)
+        told, _ = second.communicate(timeout=SECONDS)
     finally:
         first.kill()
         second.kill()

@@ -20,6 +20,7 @@ from ssam.spec.analysis import AnalysisSpec, parse_analysis
 from ssam.store import Run, Store
 from tests import fake_flatness
 from tests.browser import Watched, app_server, chromium
+from tests.patience import SECONDS
 from tests.people import ALICE, BOB, SESSION, open_page, owner
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -397,7 +398,7 @@ def test_without_measurements_nothing_is_claimed(store: Store) -> None:
 
 def test_a_finished_race_leads_here(store: Store) -> None:
     run = race(store)
-    app = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=60)
+    app = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=SECONDS)
     app.session_state[SESSION] = ALICE
     app.query_params["run"] = run.id
     app.run()

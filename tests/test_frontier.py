@@ -20,6 +20,7 @@ from ssam.spec.events import LaneResult, Result
 from ssam.store import Store
 from tests.browser import Watched, app_server, chromium
 from tests.fake_race import started
+from tests.patience import SECONDS
 from tests.people import ALICE, SESSION, owner
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -356,7 +357,7 @@ def test_the_csv_has_every_point(task: Task) -> None:
 
 def page(file: Path | None, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     monkeypatch.setattr(frontier_sources, "STUDY", file or Path("nowhere.json"))
-    app = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=60)
+    app = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=SECONDS)
     app.session_state[SESSION] = ALICE
     app.run()
     app.switch_page("../pages/frontier.py").run()
@@ -446,7 +447,7 @@ def test_coming_back_from_the_frontier_finds_the_race_as_it_was(
     store: Store, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(frontier_sources, "STUDY", file)
-    app = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=60).run()
+    app = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=SECONDS).run()
     app.number_input(key="epochs").set_value(7).run()
     app.button(key="start_race").click().run()
     (run,) = store.runs()

@@ -18,6 +18,7 @@ from ssam.jobs.client import Client
 from ssam.spec import preset
 from ssam.store import Person, Store
 from tests.people import ALICE, BOB, open_page, owner
+from tests.race_page import two_classes
 
 ROOT = Path(__file__).resolve().parents[1]
 ISSUER = {"iss": "https://login.example.org", "is_logged_in": True}
@@ -83,8 +84,6 @@ def forget_teachers(store: Store) -> None:
 
 
 def test_uploads_are_offered_to_who_made_them_only(store: Store) -> None:
-    from tests.test_app import two_classes
-
     name = store.save_images("pets.zip", two_classes(), owner(ALICE))
     for token, offered in ((ALICE, True), (BOB, False)):
         app = open_page(token=token)

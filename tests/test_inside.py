@@ -17,7 +17,7 @@ from ssam.engine.schedule import derived_seed
 from ssam.models import build_model
 from ssam.spec.estimate import HESSIAN_IMAGES
 from ssam.spec.events import EpochEvent, LaneEnded, MaskEvent, Snapshot, Started, StepEvent
-from tests.test_engine import losses, of, parts, run, small
+from tests.small_races import losses, of, parts, run, small
 
 FEW = {"train_size": 256, "epochs": 3, "lanes": "sgd,ssam-f,ssam-d", "fisher_samples": 16}  # 4 steps an epoch
 

@@ -1,6 +1,5 @@
 """The runner with real processes; only the races are made up (``fake_race``), so that no test waits for torch."""
 
-import itertools
 import json
 import os
 import signal
@@ -20,20 +19,10 @@ from sqlalchemy import make_url
 from ssam.jobs import processes
 from ssam.jobs.client import Client, runner_file
 from ssam.jobs.queue import ATTEMPTS
-from ssam.spec import LaneSpec, RaceSpec
-from ssam.store import Job, Person, Run, Store
+from ssam.store import Person, Store
 from tests.fake_race import BAD_INPUT, BUG, DEAF, ENDLESS, KILLED, LONG, SHORT, STEPS
-
-PROJECT = Path(__file__).resolve().parents[1]
-TORCH = {"FAKE_PRELOAD": "torch"}  # for runners whose races write checkpoints
-LANES = (LaneSpec(method="sgd"), LaneSpec(method="sam"))
-
-
-NUMBERS = itertools.count(1)  # no two races of this file are the same
-
-
-def spec(behaviour: int, **settings: object) -> RaceSpec:
-    return RaceSpec(seed=10 * next(NUMBERS) + behaviour, lanes=LANES, **settings)
+from tests.fake_runner import PROJECT, TORCH, Site, kept, spec
+from tests.patience import SECONDS, wait_until
 
 
 def always(what: Callable[[], object], seconds: float = 0.4) -> None:
@@ -42,107 +31,6 @@ def always(what: Callable[[], object], seconds: float = 0.4) -> None:
     while time.monotonic() < until:
         assert what()
         time.sleep(0.02)
-
-
-def wait_for(what: Callable[[], object], seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
-
-
-class Site:
-    """A home folder with its own runner processes, which make up their races by ``script``."""
-
-    script, slots = "fake_race.py", "1"
-
-    def __init__(self, home: Path, url: str | None = None) -> None:
-        self.store = Store(home, url)
-        self.client = Client(self.store)
-        self.started: list[subprocess.Popen] = []
-
-    def start_runner(self, **settings: str) -> subprocess.Popen:
-        """Returns when the runner is ready to start races: it writes ``machine.json`` last."""
-        (self.store.home / "machine.json").unlink(missing_ok=True)
-        places = {"SSAM_DATABASE_URL": self.store.url, "PYTHONPATH": str(PROJECT)}
-        with (self.store.home / "runner.log").open("ab") as log:
-            runner = subprocess.Popen(
-                [sys.executable, str(PROJECT / "tests" / self.script), str(self.store.home)],
-                env={**os.environ, **places, "SSAM_SLOTS": self.slots, "SSAM_CHECKPOINT_SECONDS": "0.3", **settings},
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        self.started.append(runner)
-        wait_for(lambda: self.client.runner_alive() and self.client.machine(), 60)
-        return runner
-
-    def submit(self, behaviour: int, owner: str = "ada", exclusive: bool = False, **settings: object) -> str:
-        the_spec = spec(behaviour, **settings)
-        return self.client.submit(the_spec, f"{the_spec.seed}", Person(owner), exclusive=exclusive).run_id
-
-    def running(self, behaviour: int = ENDLESS, owner: str = "ada", **settings: object) -> str:
-        """Starts a race and waits until it has taken a step."""
-        run_id = self.submit(behaviour, owner, **settings)
-        wait_for(lambda: self.steps(run_id))
-        return run_id
-
-    def run(self, run_id: str) -> Run:
-        run = self.store.run(run_id)
-        assert run is not None
-        return run
-
-    def wait_state(self, run_id: str, *states: str, seconds: float = 30.0) -> Run:
-        wait_for(lambda: self.run(run_id).state in states, seconds)
-        return self.run(run_id)
-
-    def job(self, run_id: str) -> Job:
-        return next(job for job in self.store.jobs() if job.id == run_id)
-
-    def pid(self, run_id: str) -> int:
-        pid = self.job(run_id).pid
-        assert pid is not None
-        return pid
-
-    def steps(self, run_id: str) -> int:
-        window = self.store.window(run_id)
-        assert window is not None
-        return window.lanes[0].last_step
-
-    def places(self, *run_ids: str) -> list[int | None]:
-        return [turn and turn.position for turn in map(self.client.forecast, run_ids)]
-
-    def log(self, run_id: str) -> str:
-        return self.store.log_tail(run_id)
-
-    def stop(self, *run_ids: str) -> None:
-        for run_id in run_ids:
-            self.store.want(run_id, "stop")
-        for run_id in run_ids:
-            self.wait_state(run_id, "stopped", "finished", "failed")
-
-    def close(self) -> None:
-        for runner in self.started:
-            own = psutil.Process(runner.pid).children(recursive=True) if runner.poll() is None else []
-            runner.kill()
-            runner.wait()
-            for process in own:  # a race may not have said yet that it lives
-                processes.kill(process)
-        for job in self.store.jobs():
-            if job.pid is not None and (process := processes.find(job.pid, job.pid_started)):
-                processes.kill(process)
-        self.store.close()
-
-
-def kept(
-    tmp_path_factory: pytest.TempPathFactory, name: str, url: str | None = None, **settings: str
-) -> Iterator[Site]:
-    site = Site(tmp_path_factory.mktemp(name), url)
-    try:
-        site.start_runner(**settings)
-        yield site
-    finally:
-        site.close()
 
 
 def left(site: Site) -> Iterator[Site]:
@@ -206,7 +94,7 @@ def test_the_first_line_is_there_soon(served: Site) -> None:
     for _ in range(3):
         begin = time.monotonic()
         run_id = served.submit(SHORT)
-        wait_for(lambda run_id=run_id: served.run(run_id).message or served.run(run_id).started_info)
+        wait_until(lambda run_id=run_id: served.run(run_id).message or served.run(run_id).started_info)
         took.append(time.monotonic() - begin)
         served.wait_state(run_id, "finished")
     print(f"queued to first line: {[round(1e3 * seconds) for seconds in took]} ms")
@@ -227,14 +115,14 @@ def test_pause_gives_the_place_up_and_resume_comes_back_to_it(served: Site) -> N
     run_id = served.running()
     next_one = served.submit(SHORT, "bob")
     served.client.pause(run_id, ADA)
-    served.wait_state(run_id, "paused", seconds=3)
+    served.wait_state(run_id, "paused")
     held, elapsed = served.steps(run_id), served.store.window(run_id).elapsed
     assert served.run(run_id).checkpointed is not None
     served.wait_state(next_one, "finished")
     assert served.run(run_id).state == "paused"
     assert (served.steps(run_id), served.store.window(run_id).elapsed) == (held, elapsed)
     served.client.resume(run_id, ADA)
-    wait_for(lambda: served.steps(run_id) > held)
+    wait_until(lambda: served.steps(run_id) > held)
     taken = int(served.log(run_id).rpartition("from step ")[2].split()[0])
     assert 2 * held - 1 <= taken <= 2 * held  # of two lanes, of which the second may be one step behind
 
@@ -243,11 +131,11 @@ def test_stop_ends_a_running_and_a_paused_race(served: Site) -> None:
     run_id = served.running()
     begin = time.monotonic()
     served.client.stop(run_id, ADA)
-    served.wait_state(run_id, "stopped", seconds=3)
+    served.wait_state(run_id, "stopped")
     print(f"stop: {1e3 * (time.monotonic() - begin):.0f} ms")
     paused = served.running()
     served.client.pause(paused, ADA)
-    served.wait_state(paused, "paused", seconds=3)
+    served.wait_state(paused, "paused")
     served.client.stop(paused, ADA)
     assert served.run(paused).state == "stopped"
     assert served.run(paused).ended is not None
@@ -256,7 +144,7 @@ def test_stop_ends_a_running_and_a_paused_race(served: Site) -> None:
 def test_a_queued_race_waits_its_turn_and_stops_at_once(served: Site) -> None:
     first = served.running()
     second, third = served.submit(SHORT), served.submit(SHORT)
-    wait_for(lambda: served.places(first, second, third) == [None, 1, 2])
+    wait_until(lambda: served.places(first, second, third) == [None, 1, 2])
     served.client.stop(second, ADA)
     assert served.run(second).state == "stopped"
     served.client.pause(third, ADA)
@@ -298,10 +186,10 @@ def test_a_bug_fails_with_one_line_and_a_traceback_in_the_log(served: Site) -> N
 
 def test_a_killed_race_is_noticed_and_goes_on_by_itself(served: Site) -> None:
     run_id = served.running(LONG)
-    wait_for(lambda: served.run(run_id).checkpointed)
+    wait_until(lambda: served.run(run_id).checkpointed)
     pid, reached, begin = served.pid(run_id), served.steps(run_id), time.monotonic()
     os.kill(pid, signal.SIGKILL)
-    wait_for(lambda: served.job(run_id).pid != pid, 2)
+    wait_until(lambda: served.job(run_id).pid != pid)
     print(f"killed, noticed: {1e3 * (time.monotonic() - begin):.0f} ms")
     assert served.steps(run_id) >= reached
     served.wait_state(run_id, "finished")
@@ -319,7 +207,7 @@ def test_a_race_that_keeps_dying_is_given_up(served: Site) -> None:
     assert served.log(run_id).count("from step 0") == ATTEMPTS
     served.wait_state(served.submit(SHORT), "finished")
     served.client.resume(run_id, ADA)  # who insists may try again
-    wait_for(lambda: served.log(run_id).count("from step 0") > ATTEMPTS)
+    wait_until(lambda: served.log(run_id).count("from step 0") > ATTEMPTS)
     served.wait_state(run_id, "interrupted")
 
 
@@ -346,7 +234,7 @@ def test_who_wished_for_something_before_the_death_gets_it(served: Site) -> None
         suspend_between_writes(served.store, process)
         served.store.want(run_id, wish)
         process.kill()
-        run = served.wait_state(run_id, state, seconds=2)
+        run = served.wait_state(run_id, state)
         assert run.message == "the race process was killed (signal 9)"
     served.client.resume(run_id, ADA)
     served.wait_state(run_id, "running")
@@ -356,7 +244,7 @@ def test_the_queue_is_fair_between_owners(served: Site) -> None:
     """ada was first with three races; bob and cyd have their turns between hers."""
     blocker = served.running(owner="zoe")
     order = [served.submit(SHORT, owner) for owner in ("f-ada", "f-ada", "f-ada", "f-bob", "f-bob", "f-cyd")]
-    wait_for(lambda: served.places(*order) == [1, 4, 6, 2, 5, 3])
+    wait_until(lambda: served.places(*order) == [1, 4, 6, 2, 5, 3])
     served.stop(blocker)
     runs = [served.wait_state(run_id, "finished") for run_id in order]
     started = [run.owner[2:] for run in sorted(runs, key=lambda run: run.started)]
@@ -380,7 +268,7 @@ def test_a_gpu_is_one_slot_and_all_that_a_race_sees(wide: Site) -> None:
 
 
 def test_a_device_that_is_not_there_fails_at_once(wide: Site) -> None:
-    run = wide.wait_state(wide.submit(SHORT, device="cuda:7"), "failed", seconds=2)
+    run = wide.wait_state(wide.submit(SHORT, device="cuda:7"), "failed")
     assert run.message == "device 'cuda:7' is not on this machine; allowed: auto, cuda:0, cuda:1, cpu"
 
 
@@ -412,12 +300,12 @@ def test_an_exclusive_race_runs_alone(wide: Site) -> None:
 def test_a_race_that_does_not_listen_is_killed(wide: Site) -> None:
     stopped, paused = wide.submit(DEAF, "ada"), wide.submit(DEAF, "bob")
     for run_id in (stopped, paused):
-        wait_for(lambda run_id=run_id: wide.run(run_id).message == "warming up")
+        wait_until(lambda run_id=run_id: wide.run(run_id).message == "warming up")
     pids = [wide.pid(run_id) for run_id in (stopped, paused)]
     wide.client.stop(stopped, ADA)
     wide.client.pause(paused, Person("bob"))
     for run_id, state in ((stopped, "stopped"), (paused, "paused")):
-        assert wide.wait_state(run_id, state, seconds=10).message.endswith("did not end by itself and was killed")
+        assert wide.wait_state(run_id, state).message.endswith("did not end by itself and was killed")
     assert [processes.start_time(pid) for pid in pids] == [None, None]
 
 
@@ -430,24 +318,24 @@ def test_races_outlive_their_runner_and_are_adopted(site: Site) -> None:
     runner.wait()
     assert not site.client.runner_alive()
     alone = site.steps(run_id)
-    wait_for(lambda: site.steps(run_id) > alone + 50)
+    wait_until(lambda: site.steps(run_id) > alone + 50)
 
     runner = site.start_runner(**TORCH)
     went_on = site.steps(run_id)
-    wait_for(lambda: site.steps(run_id) > went_on)
+    wait_until(lambda: site.steps(run_id) > went_on)
     assert (site.run(run_id).state, site.pid(run_id)) == ("running", pid)
     queued = site.submit(SHORT)
     always(lambda: site.run(queued).state == "queued")  # the adopted race has its slot
     assert site.steps(run_id) > went_on
     begin = time.monotonic()
     os.kill(pid, signal.SIGKILL)
-    wait_for(lambda: site.job(run_id).pid != pid, 2)
+    wait_until(lambda: site.job(run_id).pid != pid)
     print(f"adopted and killed, noticed: {1e3 * (time.monotonic() - begin):.0f} ms")
-    wait_for(lambda: site.log(run_id).count("from step") == 2)  # on from its checkpoint, before the younger one
+    wait_until(lambda: site.log(run_id).count("from step") == 2)  # on from its checkpoint, before the younger one
     assert site.run(queued).state == "queued"
 
     runner.terminate()
-    assert runner.wait(timeout=5) == 0
+    assert runner.wait(SECONDS) == 0
     site.wait_state(run_id, "running")
     site.client.stop(run_id, ADA)  # heard by the race itself
     site.wait_state(run_id, "stopped")
@@ -458,7 +346,7 @@ def test_what_died_with_the_machine_goes_on(site: Site) -> None:
     """Runner and races are gone at once; the next runner finds only what the store says."""
     runner = site.start_runner(**TORCH)
     run_id = site.running()
-    wait_for(lambda: site.run(run_id).checkpointed)
+    wait_until(lambda: site.run(run_id).checkpointed)
     runner.kill()
     runner.wait()
     os.kill(site.pid(run_id), signal.SIGKILL)
@@ -469,8 +357,8 @@ def test_what_died_with_the_machine_goes_on(site: Site) -> None:
     assert site.store.take(unheard, "cpu")
     site.store.want(unheard, "stop")
     site.start_runner(**TORCH)
-    assert "restarted" in site.wait_state(unheard, "stopped", seconds=5).message
-    wait_for(lambda: site.steps(run_id) > reached)
+    assert "restarted" in site.wait_state(unheard, "stopped").message
+    wait_until(lambda: site.steps(run_id) > reached)
     assert site.run(run_id).state == "running"
     assert site.run(taken).state == "queued"  # the only slot went to the older one
     assert not site.store.claim(taken, os.getpid(), time.time())  # a late race process gives up
@@ -504,9 +392,9 @@ def test_races_wait_while_there_is_no_room_on_the_disk(site: Site) -> None:
     always(lambda: site.run(run_id).state == "queued")
     assert site.client.disk().waits.startswith("waits for room on the disk: 0.02 GB are kept, 0.01 GB are allowed")
     big.unlink()
-    wait_for(lambda: site.run(run_id).state == "starting", 5)
+    wait_until(lambda: site.run(run_id).state == "starting")
     # And as the limit on its time is short, and it does not listen:
-    wait_for(lambda: site.run(run_id).state == "stopped", 20)
+    wait_until(lambda: site.run(run_id).state == "stopped")
     assert site.run(run_id).message == "the race process did not end by itself and was killed"
 
 
@@ -522,7 +410,7 @@ def test_it_survives_the_death_of_the_fork_server(served: Site) -> None:
     assert fork_server is not None
     fork_server.kill()
     went_on = served.steps(run_id)
-    wait_for(lambda: served.steps(run_id) > went_on + 50)
+    wait_until(lambda: served.steps(run_id) > went_on + 50)
     assert served.run(run_id).state == "running"
     served.stop(run_id)
     served.wait_state(served.submit(SHORT), "finished")
@@ -553,7 +441,7 @@ def test_two_starts_end_with_one_runner(site: Site, monkeypatch: pytest.MonkeyPa
                 and process.environ().get("SSAM_HOME") == home
             ]
 
-        wait_for(lambda: serving() == [runner.pid])
+        wait_until(lambda: serving() == [runner.pid])
         places = {"SSAM_HOME": home, "SSAM_DATABASE_URL": site.store.url, "PYTHONPATH": str(PROJECT)}
         subprocess.run([sys.executable, "-m", "ssam.jobs.runner"], env={**os.environ, **places}, check=True)
         Client(site.store).ensure_runner()
@@ -587,8 +475,8 @@ def test_a_process_is_killed_with_its_group() -> None:
         sleeper = psutil.Process(int(leader.stdout.readline()))
         process = processes.find(leader.pid, processes.start_time(leader.pid))
         processes.kill(process)
-        assert leader.wait(5) == -signal.SIGKILL
-        wait_for(lambda: not processes.still_runs(sleeper))
+        assert leader.wait(SECONDS) == -signal.SIGKILL
+        wait_until(lambda: not processes.still_runs(sleeper))
         processes.kill(process)  # it is gone: nothing happens
 
 

@@ -524,13 +524,13 @@ def test_a_lessons_race_is_run_and_found_again(browser: Browser, new_lab: str) -
     page.set_viewport_size({"width": 390, "height": 844})
     page.goto(f"{new_lab}/lessons?lesson=clean-labels&step=watch")
     page.locator(".st-key-lesson_run button").click()
-    watched.wait("live?.dataset.points > 0", 90)
+    watched.wait("live?.dataset.points > 0")
     assert "run=" in page.url
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     page.reload()
-    watched.wait("live?.dataset.points > 0 && live.dataset.state === 'running'", 30)
+    watched.wait("live?.dataset.points > 0 && live.dataset.state === 'running'")
     page.locator(".st-key-stop_race button").click()
-    watched.wait("live.dataset.state === 'stopped'", 30)
+    watched.wait("live.dataset.state === 'stopped'")
     page.context.close()
     assert [
         said for said in watched.problems if "404" not in said

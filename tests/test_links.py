@@ -7,7 +7,7 @@ from hypothesis import strategies as some
 from app import controls, links
 from app.links import Link
 from ssam.spec import RaceSpec, parse_spec, preset
-from tests.test_security import quick, refused
+from tests.hostile import quick, refused
 
 SETTINGS = some.sampled_from(
     [

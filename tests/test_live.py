@@ -22,7 +22,7 @@ from ssam.store import Store
 from tests.browser import LIVE, Watched, app_server, chromium
 from tests.components import data_of
 from tests.fake_race import evaluation, started, step
-from tests.test_app import page
+from tests.race_page import page
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -257,7 +257,7 @@ def test_the_eigenvalue_and_the_convergence_in_a_browser(tmp_path: Path) -> None
             watched = Watched(browser)
             page = watched.page
             page.goto(f"{address}/?run={run_id}")
-            watched.wait("live?.dataset.points > 0", 60)
+            watched.wait("live?.dataset.points > 0")
             panel = page.locator(f"{LIVE} [data-panel=steps]")
             choice, footer = panel.locator("select"), panel.locator("footer")
             chart = "document.querySelector('[data-testid=live-race] [data-panel=steps] .chart')"
@@ -272,7 +272,7 @@ def test_the_eigenvalue_and_the_convergence_in_a_browser(tmp_path: Path) -> None
             expect(footer).to_have_text(
                 "The mean of ‖g‖² over the first T steps. Bold: at w. Thin and dotted: at w+ε. Grey: c·log T/√T."
             )
-            watched.wait(f"{chart}.layout.yaxis.type === 'log' && {chart}.layout.xaxis.type === 'log'", 10)
+            watched.wait(f"{chart}.layout.yaxis.type === 'log' && {chart}.layout.xaxis.type === 'log'")
             rate, sgd_there, sam_there, sgd, sam = page.evaluate(drawn)
             harmonic = np.cumsum(1 / np.arange(1, 41)) / np.arange(1, 41)
             for curve in (sgd, sam):
@@ -288,12 +288,12 @@ def test_the_eigenvalue_and_the_convergence_in_a_browser(tmp_path: Path) -> None
             choice.select_option("eigenvalue")
             cost = "An estimate takes 20 ms; all of them 2.0 % of the race's time, and none of a lane's own seconds."
             expect(footer).to_have_text(cost)
-            watched.wait(f"{chart}.layout.yaxis.type !== 'log'", 10)
+            watched.wait(f"{chart}.layout.yaxis.type !== 'log'")
             _, sgd, sam = page.evaluate(drawn)
             for curve in (sgd, sam):
                 assert (curve["x"], curve["y"]) == ([1, 2, 3, 4], [10, 20, 30, 40])
             page.locator(f"{LIVE} .axis label").nth(1).click()
-            watched.wait(f"{chart}.data[1].x.join() === '20,40,60,80'", 10)
+            watched.wait(f"{chart}.data[1].x.join() === '20,40,60,80'")
             assert panel.locator(".scatterlayer .point").count() >= 8
             page.locator(f"{LIVE} .words.whole summary").click()
             expect(page.locator(f"{LIVE} .words th").last).to_have_text("λ₁ (residual)")
@@ -334,7 +334,7 @@ def test_the_strips_in_a_browser(tmp_path: Path) -> None:
             page = watched.page
             page.set_viewport_size({"width": 390, "height": 844})
             page.goto(f"{address}/?run={runs[STAGES]}")
-            watched.wait("live?.dataset.points > 0", 60)
+            watched.wait("live?.dataset.points > 0")
             panel = page.locator(f"{LIVE} [data-panel=timing]")
             expect(panel.locator(".costs")).to_have_text(
                 [
@@ -366,7 +366,7 @@ def test_the_strips_in_a_browser(tmp_path: Path) -> None:
             expect(page.locator(f"{LIVE} figure canvas")).to_have_count(2)  # SAM in a region has a mask too
             assert page.evaluate("document.documentElement.scrollWidth") <= 390
             page.goto(f"{address}/?run={runs[()]}")
-            watched.wait("live?.dataset.points > 0", 60)
+            watched.wait("live?.dataset.points > 0")
             expect(page.locator(f"{LIVE} .card")).to_have_count(4)
             expect(page.locator(f"{LIVE} .strip")).to_have_count(0)
             assert watched.problems == []

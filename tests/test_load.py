@@ -15,10 +15,10 @@ from ssam.spec import RaceSpec
 from ssam.store import Store
 from tests.browser import Watched, app_server, chromium
 from tests.fake_race import ENDLESS
+from tests.fake_runner import Site
 from tests.load import measure
 from tests.load.lab import Lab
 from tests.load.session import Session, Tick
-from tests.test_jobs import Site
 
 CPU_MS = 20  # of the server for a tick; four times what it takes, half of what it took if all garbage were collected after each
 
@@ -72,7 +72,7 @@ def test_a_tick_is_what_a_browser_sends(lab: Lab) -> None:
         watched, sent = Watched(browser), []
         watched.page.on("websocket", lambda socket: socket.on("framesent", lambda data: sent.append(data)))
         watched.page.goto(f"{lab.address}/?run={lab.run_id}")
-        watched.wait("live?.dataset.points > 0", 60)
+        watched.wait("live?.dataset.points > 0")
         seen = len(sent)
         while len(sent) < seen + 3:
             watched.page.wait_for_timeout(100)

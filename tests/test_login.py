@@ -48,7 +48,7 @@ class Provider:
 
     def start(self) -> None:
         self._thread.start()
-        wait_until(lambda: self._server.started, 10)
+        wait_until(lambda: self._server.started)
         port = self._server.servers[0].sockets[0].getsockname()[1]
         self.address = f"http://127.0.0.1:{port}"
 
@@ -127,7 +127,7 @@ def test_who_logs_in_elsewhere_finds_their_races_and_a_teacher_everybodys(
         teacher.locator(".st-key-stop_race button").click()
         store = Store(tmp_path, f"sqlite:///{tmp_path / 'ssam.db'}")
         (run,) = store.runs()
-        wait_until(lambda: store.run(run.id).state in ("stopped", "finished"), 30)
+        wait_until(lambda: store.run(run.id).state in ("stopped", "finished"))
         assert run.owner not in ("1", "student@school.example")
         store.close()
     end_runner(tmp_path)

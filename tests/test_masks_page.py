@@ -26,6 +26,7 @@ from ssam.store import Run, Store
 from tests import fake_masks
 from tests.browser import Watched, app_server, chromium
 from tests.fake_masks import LAYERS, SIZES, mask
+from tests.patience import SECONDS
 from tests.people import ALICE, BOB, SESSION, open_page, owner
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -381,7 +382,7 @@ def test_an_epoch_beyond_all_is_the_nearest_one(store: Store, epoch: str) -> Non
 
 def test_without_an_address_it_is_the_race_of_the_race_page(store: Store) -> None:
     shown, _ = race(store), race(store)
-    app = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=60)
+    app = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=SECONDS)
     app.session_state[SESSION], app.session_state["run"] = ALICE, shown.id
     app.switch_page("../pages/masks.py").run()
     assert address_of(app)["run"] == shown.id
@@ -487,7 +488,7 @@ def test_a_shared_link_shows_somebody_elses_masks(store: Store) -> None:
 @pytest.mark.parametrize(("lanes", "there"), [("sgd,ssam-f", True), ("sgd,sam", False)])
 def test_a_race_with_masks_leads_here(store: Store, lanes: str, there: bool) -> None:
     run = race(store, lanes=lanes, state="stopped")
-    app = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=60)
+    app = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=SECONDS)
     app.session_state[SESSION] = ALICE
     app.query_params["run"] = run.id
     app.run()

@@ -24,6 +24,7 @@ from ssam.spec.cards import FOLDER, GROUPS, SECTIONS, Card, cards, citations, re
 from ssam.spec.excerpt import excerpt
 from ssam.store import Store
 from tests.browser import Watched, app_server, chromium
+from tests.patience import SECONDS
 from tests.people import ALICE, SESSION
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -321,7 +322,7 @@ def test_the_comparison_has_every_card_and_hides_no_loss() -> None:
 
 
 def page(**asked: str) -> AppTest:
-    app = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=60)
+    app = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=SECONDS)
     app.session_state[SESSION] = ALICE
     app.run()
     app.switch_page("../pages/methods.py")

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, MetaData, create_engine, event, inspect, select, text
+from sqlalchemy import MetaData, create_engine, event, inspect, select, text
 
 from ssam.spec import RaceSpec, parse_spec
 from ssam.store import Store
 from ssam.store.database import open_database
+from tests.old_database import engine_of, write_old_database
 
 PROJECT = Path(__file__).resolve().parents[1]
 TWO = parse_spec({"lanes": "sgd,ssam-f:sparsity=0.8", "seed": 3})
@@ -28,11 +29,6 @@ STATES = {  # after the upgrade, by number
 
 def race(number: int) -> str:
     return f"race-number-{number:02d}-------"
-
-
-def write_old_database(path: Path) -> None:
-    with closing(sqlite3.connect(path)) as connection:
-        connection.executescript((PROJECT / "tests/data/schema-1.sql").read_text(encoding="utf-8"))
 
 
 @pytest.fixture
@@ -64,10 +60,6 @@ def upgraded(tmp_path: Path, old_url: str) -> Iterator[Store]:
     store = Store(tmp_path / "home", old_url)
     yield store
     store.close()
-
-
-def engine_of(url: str) -> Engine:
-    return create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
 
 
 def described(url: str) -> dict[str, Any]:

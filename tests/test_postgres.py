@@ -11,8 +11,8 @@ import pytest
 from ssam.spec import RaceSpec
 from ssam.store import Store
 from tests.fake_race import LONG, STEPS
+from tests.fake_runner import TORCH, Site
 from tests.postgres import Server
-from tests.test_jobs import TORCH, Site
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
@@ -75,7 +75,7 @@ def test_a_race_outlives_its_database_server(tmp_path: Path, postgres: Server) -
         postgres.stop()
         time.sleep(1.5)  # the database is away for a while
         postgres.start()
-        site.wait_state(run_id, "finished", seconds=60)
+        site.wait_state(run_id, "finished")
         assert site.log(run_id).count("from nothing") == 1
         for lane in site.store.window(run_id, points=1000).lanes:
             assert lane.steps["loss"] == [1 / number for number in range(1, STEPS[LONG] + 1)]

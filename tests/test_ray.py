@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -13,6 +12,7 @@ from ssam.spec import parse_spec
 from ssam.spec.events import EpochEvent
 from ssam.store import Person, Store
 from tests.fake_race import BAD_INPUT, BUG, ENDLESS, LONG, STEPS
+from tests.patience import SECONDS, wait_until
 from tests.ray_cluster import LOOPBACK, PROJECT, Cluster, missing
 
 ADA = Person("ada")
@@ -21,14 +21,6 @@ ADA = Person("ada")
 def on_a_cluster(test):
     skip = pytest.mark.skipif(missing, reason="Ray is not installed: pip install -r requirements-cluster.txt")
     return pytest.mark.slow(skip(test))
-
-
-def wait_for(what, seconds=120.0):
-    deadline = time.monotonic() + seconds
-    while not (found := what()):
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +44,7 @@ class Lab:
             cwd=PROJECT,
             start_new_session=True,
         )
-        wait_for(lambda: self.client.runner_alive() and self.client.machine())
+        wait_until(lambda: self.client.runner_alive() and self.client.machine())
 
     def submit(self, **values):
         spec = parse_spec(values)
@@ -67,7 +59,7 @@ class Lab:
 
     def close(self):
         self.runner.terminate()
-        self.runner.wait(30)
+        self.runner.wait(SECONDS)
         self.store.close()
 
 
@@ -81,22 +73,22 @@ def lab(tmp_path, cluster):
 @on_a_cluster
 def test_pause_resume_and_stop_reach_the_node(lab, cluster):
     run_id = lab.submit(lanes="sgd,sam", seed=LONG)
-    wait_for(lambda: lab.steps(run_id) > 5)
+    wait_until(lambda: lab.steps(run_id) > 5)
     assert cluster.races() == 1
     lab.client.pause(run_id, ADA)
-    wait_for(lambda: lab.state(run_id) == "paused")
+    wait_until(lambda: lab.state(run_id) == "paused")
     reached = lab.steps(run_id)
-    wait_for(lambda: cluster.races() == 0)  # its place is free
+    wait_until(lambda: cluster.races() == 0)  # its place is free
     lab.client.resume(run_id, ADA)
-    wait_for(lambda: lab.state(run_id) == "finished")
+    wait_until(lambda: lab.state(run_id) == "finished")
     assert lab.steps(run_id) == STEPS[LONG] > reached
     assert "from a checkpoint" in lab.store.log_tail(run_id, lines=100)
 
     stopped = lab.submit(lanes="sgd", seed=ENDLESS)
-    wait_for(lambda: lab.steps(stopped) > 5)
+    wait_until(lambda: lab.steps(stopped) > 5)
     lab.client.stop(stopped, ADA)
-    wait_for(lambda: lab.state(stopped) == "stopped")
-    wait_for(lambda: cluster.races() == 0)
+    wait_until(lambda: lab.state(stopped) == "stopped")
+    wait_until(lambda: cluster.races() == 0)
 
 
 @on_a_cluster
@@ -106,7 +98,7 @@ def test_pause_resume_and_stop_reach_the_node(lab, cluster):
 )
 def test_what_goes_wrong_on_a_node_is_said_in_one_line(lab, behaviour, message):
     run_id = lab.submit(lanes="sgd", seed=behaviour)
-    wait_for(lambda: lab.state(run_id) == "failed")
+    wait_until(lambda: lab.state(run_id) == "failed")
     assert lab.store.run(run_id).message == message
     if behaviour == BUG:
         assert lab.steps(run_id) == 1  # what came before is kept
@@ -118,12 +110,12 @@ def test_a_race_shared_by_two_nodes_is_paused_and_resumed_like_any_other(tmp_pat
     lab = Lab(tmp_path, cluster, "ssam.jobs.runner", SSAM_RACE_PROCESSES="2")
     try:
         run_id = lab.submit(lanes="sgd,ssam-d", image_size=8, train_size=512, batch_size=16, epochs=5)
-        wait_for(lambda: lab.steps(run_id) > 32, 240)
+        wait_until(lambda: lab.steps(run_id) > 32)
         lab.client.pause(run_id, ADA)
-        wait_for(lambda: lab.state(run_id) == "paused")
+        wait_until(lambda: lab.state(run_id) == "paused")
         reached = lab.steps(run_id)
         lab.client.resume(run_id, ADA)
-        wait_for(lambda: lab.state(run_id) == "finished", 240)
+        wait_until(lambda: lab.state(run_id) == "finished")
         run = lab.store.run(run_id)
         assert run.started_info["device_name"].startswith("2 × ")
         assert all(0 < lane["test_accuracy"] <= 1 for lane in run.result["lanes"])
@@ -140,12 +132,10 @@ def test_a_race_whose_node_is_lost_ends_as_if_nothing_had_happened(tmp_path, clu
     lab = Lab(tmp_path, cluster, "ssam.jobs.runner")
     try:
         run_id = lab.submit(**settings)
-        wait_for(lambda: lab.store.run(run_id).checkpointed and lab.steps(run_id) > 64)
+        wait_until(lambda: lab.store.run(run_id).checkpointed and lab.steps(run_id) > 64)
         cluster.lose_the_node_of_the_race()
-        lost = time.monotonic()
-        wait_for(lambda: lab.state(run_id) != "running", 60)
-        print(f"the lost node was noticed after {time.monotonic() - lost:.1f} s")
-        wait_for(lambda: lab.state(run_id) == "finished", 300)
+        wait_until(lambda: lab.state(run_id) != "running")
+        wait_until(lambda: lab.state(run_id) == "finished")
         table = lab.store.table(run_id)
         assert "from a checkpoint" in lab.store.log_tail(run_id, lines=1000)
     finally:

@@ -13,7 +13,7 @@ from ssam.store import Store
 from ssam.store.recording import DIGITS, load, save
 from tests.browser import LIVE, Watched
 from tests.fake_race import FakeRace
-from tests.test_app import page
+from tests.race_page import page
 
 RECORDED = '[data-testid="recorded-race"]'
 

@@ -19,6 +19,7 @@ from ssam.store.views import LaneCourse
 from tests import fake_class, fake_lab
 from tests.browser import Watched, app_server, chromium
 from tests.components import data_of
+from tests.patience import SECONDS
 from tests.people import ALICE, BOB, SESSION, owner
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -206,7 +207,7 @@ def test_what_was_deleted_a_day_ago_goes_and_all_of_it_where_the_disk_is_full(
 
 
 def page(token: str = ALICE, **address: str) -> AppTest:
-    app = AppTest.from_file(str(ROOT / "pages" / "runs.py"), default_timeout=30)
+    app = AppTest.from_file(str(ROOT / "pages" / "runs.py"), default_timeout=SECONDS)
     app.session_state[SESSION] = token
     app.query_params.update(address)
     app.run()
@@ -342,7 +343,7 @@ def test_in_a_browser_races_are_ticked_and_opened(tmp_path: Path) -> None:
             page.set_viewport_size({"width": 390, "height": 844})
             assert page.evaluate("document.documentElement.scrollWidth") <= 390
             page.locator(f'.ssam-runs a[href$="run={run.id}"]').click()
-            watched.wait("live?.dataset.state === 'finished'", 30)
+            watched.wait("live?.dataset.state === 'finished'")
             assert run.id in page.url
             page.context.close()
             assert watched.problems == []

@@ -13,7 +13,6 @@ import subprocess
 import sys
 import time
 import tomllib
-import unicodedata
 import zipfile
 import zlib
 from collections import namedtuple
@@ -22,7 +21,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as some
 from PIL import Image
 from streamlit.testing.v1 import AppTest
@@ -35,19 +34,11 @@ from ssam.spec.image_folder import scan
 from ssam.store import Store
 from ssam.store import images as uploads
 from tests.browser import ROOT, Watched, app_server, chromium, end_runner
+from tests.hostile import quick, refused
+from tests.patience import SECONDS
 
 SOURCES = [path for folder in ("ssam", "app", "pages", "assets") for path in (ROOT / folder).rglob("*.py")]
-LONGEST = 700  # characters of a one-line error
 HOSTILE = '<img src=x onerror="window.pwned=1">![p](https://evil.example/p.png)[a](javascript:window.pwned=2)\u202e$x$'
-quick = settings(deadline=None, max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
-
-
-def refused(error: Exception) -> None:
-    """A refusal is a ValueError of one printable line of bearable length."""
-    assert type(error) is ValueError
-    line = str(error)
-    assert 0 < len(line) <= LONGEST
-    assert all(unicodedata.category(letter) not in ("Cc", "Cf", "Cs", "Zl", "Zp") for letter in line), ascii(line)
 
 
 def pictures(count: int = 3) -> dict[str, bytes]:
@@ -496,7 +487,7 @@ def server(home: Path) -> Iterator[str]:
 def answer(
     server: str, method: str, path: str, headers: dict[str, str] | None = None, body: bytes = b""
 ) -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection(server, timeout=20)
+    connection = http.client.HTTPConnection(server, timeout=SECONDS)
     connection.request(method, path, body, headers or {})
     response = connection.getresponse()
     try:
@@ -579,7 +570,7 @@ def test_no_password_is_printed(tmp_path: Path, command: list[str]) -> None:
         env={**os.environ, **places},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=SECONDS,
         check=False,
     )
     assert done.stderr
@@ -602,7 +593,7 @@ def test_plain_is_one_line_without_markup(text: str) -> None:
 
 def test_a_hostile_address_is_shown_as_text(store: Store) -> None:
     for query in ({"dataset": "images", "data": HOSTILE}, {"epochs": HOSTILE}, {"run": HOSTILE}, {"preset": HOSTILE}, {"lanes": HOSTILE}, {HOSTILE: "1"}):  # fmt: skip
-        app = AppTest.from_file(ROOT / "app" / "main.py", default_timeout=20)
+        app = AppTest.from_file(ROOT / "app" / "main.py", default_timeout=SECONDS)
         for name, value in query.items():
             app.query_params[name] = value
         app.run()
@@ -631,7 +622,7 @@ def test_hostile_texts_run_nothing(home: Path, server: str, tmp_path: Path) -> N
         dialogs: list[str] = []
         watched.page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
         watched.page.goto(f"http://{server}/?run={run}")
-        watched.wait("live?.querySelector('.failure').textContent.includes('<img src=x')", 60)
+        watched.wait("live?.querySelector('.failure').textContent.includes('<img src=x')")
         shown = watched.page.locator(".st-key-race_head h2").first
         assert "<img src=x" in (shown.text_content() or "")
         watched.page.goto(

@@ -10,6 +10,7 @@ from ssam.jobs.client import Client
 from ssam.spec import RaceSpec, parse_spec
 from ssam.store import Person, Store
 from tests import fake_class
+from tests.patience import SECONDS
 from tests.people import ALICE, BOB, SESSION, owner
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -24,7 +25,7 @@ def idle(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def page(**words: str) -> AppTest:
-    app = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=60)
+    app = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=SECONDS)
     app.session_state[SESSION] = ALICE
     app.query_params.update(words or {"preset": "noisy-labels"})
     app.run()

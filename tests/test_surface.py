@@ -21,6 +21,7 @@ from app.surface_texts import METHODS, PHASES, PRESETS, SURFACES
 from ssam.optim import SAM
 from tests.browser import ROOT, Watched, wait_until
 from tests.components import data_of
+from tests.patience import SECONDS
 from tests.people import ALICE, SESSION
 
 STEPS = 220
@@ -97,7 +98,7 @@ def test_a_bad_word_gives_one_line(address: dict[str, str], said: str) -> None:
 
 
 def page(**address: str) -> AppTest:
-    app = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=60)
+    app = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=SECONDS)
     app.session_state[SESSION] = ALICE
     app.switch_page("../pages/surface.py")
     for name, value in address.items():
@@ -541,7 +542,7 @@ def seen(browser: Browser, new_lab: str) -> Iterator[Callable[..., Seen]]:
 @pytest.mark.slow
 def test_it_moves_by_itself_without_a_word_to_the_server_and_comes_to_rest(seen: Callable[..., Seen]) -> None:
     one = seen("?preset=canyon")
-    wait_until(lambda: one.steps() > 20, 5)
+    wait_until(lambda: one.steps() > 20)
     one.quiet()
     before, frames = one.steps(), one.frames
     one.page.wait_for_timeout(3000)
@@ -567,7 +568,7 @@ def test_it_moves_by_itself_without_a_word_to_the_server_and_comes_to_rest(seen:
 @pytest.mark.slow
 def test_keys_work_in_the_panel_and_nowhere_else(seen: Callable[..., Seen]) -> None:
     one = seen("?preset=sharp-valley")
-    wait_until(lambda: one.steps() > 3, 5)
+    wait_until(lambda: one.steps() > 3)
     one.press(" ")
     one.playing(False)
     one.press("r")
@@ -608,7 +609,7 @@ def test_keys_work_in_the_panel_and_nowhere_else(seen: Callable[..., Seen]) -> N
 @pytest.mark.slow
 def test_the_start_is_dragged_and_the_address_holds_everything(seen: Callable[..., Seen]) -> None:
     one = seen("?preset=sharp-valley")
-    wait_until(lambda: one.steps() > 3, 5)
+    wait_until(lambda: one.steps() > 3)
     box = one.start.bounding_box()
     assert box
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
@@ -623,7 +624,7 @@ def test_the_start_is_dragged_and_the_address_holds_everything(seen: Callable[..
     assert moved
     assert moved["x"] - box["x"] == pytest.approx(120, abs=2)
     assert moved["y"] - box["y"] == pytest.approx(40, abs=2)
-    wait_until(lambda: one.steps() > 3, 5)
+    wait_until(lambda: one.steps() > 3)
     one.page.wait_for_url(re.compile(r"surface=valleys&x=-0\.\d+&y=0\.\d+"))
     one.press(" ")
     one.panel.get_by_role("checkbox", name="SAM", exact=True).uncheck()
@@ -682,7 +683,7 @@ def test_who_wants_no_motion_starts_it(seen: Callable[..., Seen]) -> None:
     one.page.wait_for_timeout(500)
     assert one.steps() == 0
     one.panel.get_by_role("button", name="Play").click()
-    wait_until(lambda: one.steps() > 3, 5)
+    wait_until(lambda: one.steps() > 3)
 
 
 @pytest.mark.browser

@@ -19,11 +19,10 @@ from ssam.store.sweeps import STANDARD
 from tests import fake_sweep
 from tests.browser import Watched, app_server, chromium
 from tests.components import every
+from tests.fake_sweep import BASE, GRID
 from tests.people import ALICE, BOB, open_page, owner
 
 ROOT = Path(__file__).resolve().parents[1]
-BASE = parse_spec({"lanes": "ssam-f:sparsity=0.8", "epochs": 3, "train_size": 1000})
-GRID = parse_sweep({"base": BASE, "vary": ["lane1.rho=0.05,0.1,0.2,0.4,0.8", "lane1.sparsity=0.5,0.8,0.95"]})
 SEARCH = parse_sweep(
     {
         "base": BASE,

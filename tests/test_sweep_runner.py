@@ -13,51 +13,21 @@ from ssam.jobs.search import Search
 from ssam.jobs.sweep_client import MOST_AT_ONCE
 from ssam.spec import RaceSpec, parse_spec
 from ssam.spec.sweep import SweepSpec, parse_sweep
-from ssam.store import Person, Sweep, Trial
+from ssam.store import Person, Trial
 from ssam.store.scores import fresh, front, points, ranked
 from ssam.store.sweeps import STANDARD, tag
 from ssam.store.views import ENDED
+from tests.fake_runner import SWEPT, TORCH, SweepLab
 from tests.fake_sweep import BEST
-from tests.test_jobs import TORCH, Site, wait_for
+from tests.patience import wait_until
 
 ADA, BOB = Person("ada"), Person("bob")
-PROJECT = Path(__file__).resolve().parents[1]
-BASE = parse_spec({"lanes": "ssam-f", "epochs": 4, "rho": 0.1})
 ENDLESS = parse_spec({"lanes": "sam", "epochs": 1000, "rho": 0.3})
 
 
-class Lab(Site):
-    """A home folder whose runner makes up races by their rho."""
-
-    script, slots = "fake_sweep.py", "2"
-
-    def sweep(self, person: Person = ADA, **values: object) -> str:
-        spec = parse_sweep({"base": BASE, **values})
-        return self.client.sweeps.start(spec, f"{time.monotonic_ns()}", person)
-
-    def look(self, sweep_id: str) -> Sweep:
-        found = self.store.sweeps.get(sweep_id)
-        assert found is not None
-        return found
-
-    def trials(self, sweep_id: str) -> list[Trial]:
-        return self.store.sweeps.trials(sweep_id)
-
-    def ended(self, sweep_id: str) -> int:
-        return sum(trial.state != "open" for trial in self.trials(sweep_id))
-
-    def wait_over(self, sweep_id: str, seconds: float = 60.0) -> list[Trial]:
-        def over() -> bool:
-            still = any(trial.state == "open" for trial in self.trials(sweep_id))
-            return self.look(sweep_id).state in ("finished", "stopped") and not still
-
-        wait_for(over, seconds)
-        return self.trials(sweep_id)
-
-
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    site = Lab(tmp_path_factory.mktemp("sweeps"))
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SweepLab]:
+    site = SweepLab(tmp_path_factory.mktemp("sweeps"))
     try:
         site.start_runner(**TORCH)
         yield site
@@ -66,16 +36,16 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 
 @pytest.fixture
-def own_lab(tmp_path: Path) -> Iterator[Lab]:
+def own_lab(tmp_path: Path) -> Iterator[SweepLab]:
     """One whose runner the test starts and kills itself."""
-    site = Lab(tmp_path)
+    site = SweepLab(tmp_path)
     try:
         yield site
     finally:
         site.close()
 
 
-def test_a_grid_races_every_combination_once_as_ordinary_races_of_its_owner(lab: Lab) -> None:
+def test_a_grid_races_every_combination_once_as_ordinary_races_of_its_owner(lab: SweepLab) -> None:
     sweep_id = lab.sweep(vary=["rho=0.05,0.2,0.8", "sparsity=0.5,0.8"])
     ended = lab.wait_over(sweep_id)
     assert [trial.values for trial in ended] == lab.look(sweep_id).spec.points
@@ -93,7 +63,7 @@ def test_a_grid_races_every_combination_once_as_ordinary_races_of_its_owner(lab:
 
 
 @pytest.mark.slow
-def test_a_search_goes_where_it_is_good(lab: Lab) -> None:
+def test_a_search_goes_where_it_is_good(lab: SweepLab) -> None:
     sweep_id = lab.sweep(vary=["rho=0.01..4:log"], method="tpe", races=24)
     ended = lab.wait_over(sweep_id)
     assert len(ended) == 24
@@ -104,7 +74,7 @@ def test_a_search_goes_where_it_is_good(lab: Lab) -> None:
     assert all(0.01 <= rho <= 4 and rho == float(f"{rho:.4g}") for rho in rhos)
 
 
-def test_every_setting_gets_all_its_seeds(lab: Lab) -> None:
+def test_every_setting_gets_all_its_seeds(lab: SweepLab) -> None:
     sweep_id = lab.sweep(vary=["rho=0.1,0.2"], seeds=3)
     ended = lab.wait_over(sweep_id)
     assert [(trial.number, trial.seed) for trial in ended] == [
@@ -116,29 +86,29 @@ def test_every_setting_gets_all_its_seeds(lab: Lab) -> None:
     assert first.spread > 0
 
 
-def test_pruning_stops_the_hopeless_and_lets_the_best_finish(lab: Lab) -> None:
+def test_pruning_stops_the_hopeless_and_lets_the_best_finish(lab: SweepLab) -> None:
     rhos = "0.2,0.25,0.15,0.3,0.22,0.001,0.002,4,3.9"
-    sweep_id = lab.sweep(vary=[f"rho={rhos}"], pruning="median", base=BASE.model_copy(update={"epochs": 10}))
+    sweep_id = lab.sweep(vary=[f"rho={rhos}"], pruning="median", base=SWEPT.model_copy(update={"epochs": 10}))
     ended = lab.wait_over(sweep_id)
     states = {trial.values["rho"]: trial.state for trial in ended}
     assert states[0.2] == "done"
     pruned = [trial for trial in ended if trial.state == "pruned"]
     assert pruned
     assert all(trial.score is not None and float(trial.values["rho"]) not in (0.2, 0.25, 0.15) for trial in pruned)
-    wait_for(lambda: all(lab.run(str(trial.run)).state in ENDED for trial in pruned))
+    wait_until(lambda: all(lab.run(str(trial.run)).state in ENDED for trial in pruned))
     assert {lab.run(str(trial.run)).state for trial in pruned} <= {"stopped", "finished"}
     assert all(best.state == "done" for best in ranked(lab.look(sweep_id).spec, ended))
 
 
 @pytest.mark.slow
-def test_hyperband_prunes_too(lab: Lab) -> None:
-    base = BASE.model_copy(update={"epochs": 9})
+def test_hyperband_prunes_too(lab: SweepLab) -> None:
+    base = SWEPT.model_copy(update={"epochs": 9})
     sweep_id = lab.sweep(vary=["rho=0.01..4:log"], method="tpe", races=16, pruning="hyperband", base=base)
     ended = lab.wait_over(sweep_id)
     assert Counter(trial.state for trial in ended).keys() == {"done", "pruned"}
 
 
-def test_the_trade_off_has_a_front(lab: Lab) -> None:
+def test_the_trade_off_has_a_front(lab: SweepLab) -> None:
     sweep_id = lab.sweep(vary=["epochs=1,2,3", "rho=0.2,0.7"], cost="gradients")
     ended = lab.wait_over(sweep_id)
     found = front(points(lab.look(sweep_id).spec, ended))
@@ -148,7 +118,7 @@ def test_the_trade_off_has_a_front(lab: Lab) -> None:
     assert (costs, scores) == (sorted(costs), sorted(scores))
 
 
-def test_what_diverges_or_is_refused_is_said_and_held_against_it(lab: Lab) -> None:
+def test_what_diverges_or_is_refused_is_said_and_held_against_it(lab: SweepLab) -> None:
     base = parse_spec({"lanes": "ssam:score=fisher", "epochs": 2})
     vary = ["lane1.score=fisher,fisher-per-cost", "lane1.granularity=weight,block", "rho=0.2,9"]
     with pytest.raises(ValueError, match="ranks blocks"):
@@ -163,15 +133,15 @@ def test_what_diverges_or_is_refused_is_said_and_held_against_it(lab: Lab) -> No
     assert ended[2].run is None
 
 
-def test_pause_holds_its_races_and_resume_goes_on_with_them(lab: Lab) -> None:
-    sweep_id = lab.sweep(vary=["rho=0.1,0.2,0.3,0.4,0.5"], base=BASE.model_copy(update={"epochs": 30}))
-    wait_for(lambda: sum(trial.run_state == "running" for trial in lab.trials(sweep_id)) == 2)
+def test_pause_holds_its_races_and_resume_goes_on_with_them(lab: SweepLab) -> None:
+    sweep_id = lab.sweep(vary=["rho=0.1,0.2,0.3,0.4,0.5"], base=SWEPT.model_copy(update={"epochs": 30}))
+    wait_until(lambda: sum(trial.run_state == "running" for trial in lab.trials(sweep_id)) == 2)
     lab.client.sweeps.pause(sweep_id, ADA)
 
     def held() -> bool:
         return all(trial.run_state in ("paused", "finished", None) for trial in lab.trials(sweep_id))
 
-    wait_for(held)
+    wait_until(held)
     before = lab.trials(sweep_id)
     time.sleep(0.6)
     assert held()
@@ -182,15 +152,15 @@ def test_pause_holds_its_races_and_resume_goes_on_with_them(lab: Lab) -> None:
     assert {trial.run for trial in before if trial.run} <= {trial.run for trial in ended}
 
 
-def test_stop_ends_its_races_and_extend_takes_up_what_was_left(lab: Lab) -> None:
-    base = BASE.model_copy(update={"epochs": 30})
+def test_stop_ends_its_races_and_extend_takes_up_what_was_left(lab: SweepLab) -> None:
+    base = SWEPT.model_copy(update={"epochs": 30})
     sweep_id = lab.sweep(vary=["rho=0.1..0.6:6"], races=4, base=base)
-    wait_for(lambda: lab.ended(sweep_id) >= 1)
+    wait_until(lambda: lab.ended(sweep_id) >= 1)
     lab.client.sweeps.stop(sweep_id, ADA)
     left = lab.wait_over(sweep_id)
     assert {trial.state for trial in left} <= {"done"}
     assert len(left) < 4
-    wait_for(lambda: not [job for job in lab.store.jobs() if job.sweep == sweep_id])
+    wait_until(lambda: not [job for job in lab.store.jobs() if job.sweep == sweep_id])
     lab.client.sweeps.extend(sweep_id, ADA, races=2)
     ended = lab.wait_over(sweep_id)
     assert sorted(float(trial.values["rho"]) for trial in ended) == [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
@@ -201,7 +171,7 @@ def test_stop_ends_its_races_and_extend_takes_up_what_was_left(lab: Lab) -> None
         lab.client.sweeps.extend(sweep_id, ADA, minutes=5)
 
 
-def test_a_budget_of_gradients_ends_it(lab: Lab) -> None:
+def test_a_budget_of_gradients_ends_it(lab: SweepLab) -> None:
     one = 2 * 4 * 10  # of a race: two passes a step
     sweep_id = lab.sweep(vary=["rho=0.01..4:log"], method="tpe", gradients=3 * one)
     ended = lab.wait_over(sweep_id)
@@ -209,7 +179,7 @@ def test_a_budget_of_gradients_ends_it(lab: Lab) -> None:
     assert lab.store.sweeps.spent(sweep_id).gradients == len(ended) * one
 
 
-def test_the_best_is_run_again_with_fresh_seeds_before_it_is_a_finding(lab: Lab) -> None:
+def test_the_best_is_run_again_with_fresh_seeds_before_it_is_a_finding(lab: SweepLab) -> None:
     sweep_id = lab.sweep(vary=["rho=0.05,0.1,0.19"], seeds=2)
     lab.wait_over(sweep_id)
     assert not fresh(lab.trials(sweep_id))
@@ -218,18 +188,18 @@ def test_the_best_is_run_again_with_fresh_seeds_before_it_is_a_finding(lab: Lab)
     (found,) = fresh(ended)
     assert found.values == {"rho": 0.19}
     assert sorted(found.scores) == sorted(found.standard) == [2, 3, 4, 5]  # 0 and 1 were searched with
-    assert {lab.run(str(trial.run)).spec.rho for trial in ended if trial.number == STANDARD} == {BASE.rho}
+    assert {lab.run(str(trial.run)).spec.rho for trial in ended if trial.number == STANDARD} == {SWEPT.rho}
     assert found.is_finding
     assert found.selected == ranked(lab.look(sweep_id).spec, ended)[0].score  # the search is as it was
     lab.client.sweeps.fresh(sweep_id, ADA, 4)  # asked twice, run once
     assert len(lab.wait_over(sweep_id)) == len(ended)
 
 
-def test_races_that_somebody_waits_for_go_first(lab: Lab) -> None:
-    base = BASE.model_copy(update={"epochs": 30})
+def test_races_that_somebody_waits_for_go_first(lab: SweepLab) -> None:
+    base = SWEPT.model_copy(update={"epochs": 30})
     sweep_id = lab.sweep(vary=["rho=0.1..0.6:6"], base=base)
-    wait_for(lambda: sum(trial.run_state == "running" for trial in lab.trials(sweep_id)) == 2)
-    wait_for(lambda: any(trial.run_state == "queued" for trial in lab.trials(sweep_id)))
+    wait_until(lambda: sum(trial.run_state == "running" for trial in lab.trials(sweep_id)) == 2)
+    wait_until(lambda: any(trial.run_state == "queued" for trial in lab.trials(sweep_id)))
     own = lab.client.submit(base.model_copy(update={"rho": 0.9}), "mine", ADA).run_id
     other = lab.client.submit(base.model_copy(update={"rho": 0.95}), "theirs", BOB).run_id
     assert {lab.client.forecast(own).position, lab.client.forecast(other).position} == {1, 2}  # type: ignore[union-attr]
@@ -238,7 +208,7 @@ def test_races_that_somebody_waits_for_go_first(lab: Lab) -> None:
     assert all(float(trial.started or 0) > max(map(float, started.values())) for trial in waited)  # type: ignore[arg-type]
 
 
-def test_only_its_owner_steers_it_and_a_few_at_once(lab: Lab) -> None:
+def test_only_its_owner_steers_it_and_a_few_at_once(lab: SweepLab) -> None:
     sweep_id = lab.sweep(vary=["rho=0.1,0.2"], base=ENDLESS)
     for steer in (lab.client.sweeps.pause, lab.client.sweeps.stop, lab.client.sweeps.delete):
         with pytest.raises(PermissionError, match=r"^this sweep belongs to somebody else$"):
@@ -256,14 +226,14 @@ def test_only_its_owner_steers_it_and_a_few_at_once(lab: Lab) -> None:
 
 
 @pytest.mark.slow
-def test_a_restart_in_the_middle_loses_nothing_and_repeats_nothing(own_lab: Lab) -> None:
+def test_a_restart_in_the_middle_loses_nothing_and_repeats_nothing(own_lab: SweepLab) -> None:
     """The runner is killed twice in the middle of a search; the races live on, and so does the sweep."""
     lab = own_lab
     runner = lab.start_runner(**TORCH)
-    spec = {"vary": ["rho=0.01..4:log"], "method": "tpe", "races": 14, "base": BASE.model_copy(update={"epochs": 10})}
+    spec = {"vary": ["rho=0.01..4:log"], "method": "tpe", "races": 14, "base": SWEPT.model_copy(update={"epochs": 10})}
     sweep_id = lab.sweep(**spec)
     for until in (3, 7):
-        wait_for(lambda until=until: lab.ended(sweep_id) >= until)  # type: ignore[misc]
+        wait_until(lambda until=until: lab.ended(sweep_id) >= until)  # type: ignore[misc]
         os.kill(runner.pid, signal.SIGKILL)
         runner.wait()
         before = {(trial.number, str(trial.values)): trial.run for trial in lab.trials(sweep_id)}

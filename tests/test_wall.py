@@ -25,8 +25,9 @@ from ssam.store import Person, Store
 from tests import fake_class
 from tests.components import data_of
 from tests.fake_class import CODE, SPEC
+from tests.hostile import quick
+from tests.patience import SECONDS
 from tests.people import ALICE, BOB, SESSION, owner
-from tests.test_security import quick
 
 ROOT = Path(__file__).resolve().parents[1]
 VALUES = some.lists(some.integers(-50, 50).map(float), min_size=1, max_size=12)
@@ -306,7 +307,7 @@ def test_a_stranger_is_told_the_same_but_for_what_is_their_own(store: Store) -> 
 
 
 def page(token: str = ALICE, **address: str) -> AppTest:
-    app = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=30)
+    app = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=SECONDS)
     app.session_state[SESSION] = token
     app.session_state["class_code"] = CODE
     app.switch_page("../pages/wall.py")
@@ -323,7 +324,7 @@ def test_a_class_without_races_says_so(store: Store) -> None:
 
 def test_a_code_can_be_typed(store: Store) -> None:
     fake_class.furnish(store, 2)
-    app = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=30)
+    app = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=SECONDS)
     app.switch_page("../pages/wall.py").run()
     app.text_input(key="typed_code").set_value("x")
     app.button[0].click().run()

@@ -25,7 +25,7 @@ def main() -> None:
         home = Path(folder)
         with app_server(home) as address:
             Watched(browser).page.goto(address)  # the first visit starts the runner
-            wait_until((home / "machine.json").exists, 60)
+            wait_until((home / "machine.json").exists)
             rounds = [measure(browser, address, stop=number < ROUNDS - 1) for number in range(ROUNDS)]
         end_runner(home)
     figures = {
@@ -51,7 +51,7 @@ def measure(browser: Browser, address: str, stop: bool) -> dict:
     time.sleep(1)  # a reader's glance
     clicked = time.perf_counter()
     page.locator(START).click()
-    watched.wait("live?.dataset.points > 0", 60)
+    watched.wait("live?.dataset.points > 0")
     first_point = time.perf_counter() - clicked
     updates = page.evaluate(
         f"""() => new Promise((done) => {{
@@ -64,7 +64,7 @@ def measure(browser: Browser, address: str, stop: bool) -> dict:
     )
     if stop:
         page.locator(".st-key-stop_race button").click()
-    watched.wait(f"live?.dataset.state === '{'stopped' if stop else 'finished'}'", 600)
+    watched.wait(f"live?.dataset.state === '{'stopped' if stop else 'finished'}'", seconds=600)
     race = None if stop else time.perf_counter() - clicked
     page.context.close()
     print(f"interactive {interactive:.2f} s, first point {first_point:.2f} s, {updates:.1f} updates/s", flush=True)

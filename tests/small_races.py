@@ -1,0 +1,37 @@
+"""Real races of a few steps, and what they tell."""
+
+import torch
+
+from ssam.data import load_dataset
+from ssam.engine import Race
+from ssam.models import build_model
+from ssam.spec import parse_spec
+from ssam.spec.events import StepEvent
+
+SMALL = {"train_size": 512, "batch_size": 64, "epochs": 2, "lanes": "sgd,sam,ssam-f,ssam-d", "fisher_samples": 32}
+STEPS = 8  # an epoch
+
+
+def small(**values):
+    return parse_spec({**SMALL, **values})
+
+
+def run(home, **values):
+    return list(Race(small(**values), home=home, threads=1).events())
+
+
+def of(events, kind, lane=None):
+    return [e for e in events if isinstance(e, kind) and (lane is None or e.lane == lane)]
+
+
+def losses(events, lane):
+    return [e.loss for e in of(events, StepEvent, lane)]
+
+
+def parts(home, **values):
+    """Spec, batches and a fresh model: what a lane is made of."""
+    spec = small(**values)
+    dataset = load_dataset(spec, home, progress=lambda message, fraction=None: None)
+    batches = dataset.batches(spec, torch.device("cpu"), True)
+    model = build_model(spec.model, channels=1, classes=10, size=28, seed=spec.seed)
+    return spec, batches, model.to(memory_format=torch.channels_last)

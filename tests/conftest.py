@@ -46,17 +46,19 @@ def pytest_exception_interact(
 ) -> None:
     """A failing test shows a picture of each page that is open, and the end of the logs of the runners and servers it used."""
     if isinstance(node, pytest.Function):
-        report.sections += [*pictures(node.funcargs.get("browser")), *logs(node.funcargs)]
+        report.sections += [*pictures(node.funcargs), *logs(node.funcargs)]
 
 
-def pictures(browser: "Browser | None") -> Iterator[tuple[str, str]]:
+def pictures(used: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Of each open page its address, and where its picture is."""
-    folder = Path(tempfile.mkdtemp(prefix="ssam-failed-")) if browser else Path()
-    for context in browser.contexts if browser else ():
-        for number, page in enumerate(context.pages):
-            with suppress(Exception):  # a page that has crashed has no picture
-                page.screenshot(path=folder / f"{number}.png", timeout=10_000)
-                yield page.url, str(folder / f"{number}.png")
+    shown = {used["browser"]} if "browser" in used else set()
+    shown |= {value.page.context.browser for value in used.values() if hasattr(value, "page")}
+    pages = [page for browser in shown for context in browser.contexts for page in context.pages]
+    folder = Path(tempfile.mkdtemp(prefix="ssam-failed-")) if pages else Path()
+    for number, page in enumerate(pages):
+        with suppress(Exception):  # a page that has crashed has no picture
+            page.screenshot(path=folder / f"{number}.png", timeout=10_000)
+            yield page.url, str(folder / f"{number}.png")
 
 
 def logs(used: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -96,15 +98,35 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator["Browser"]:
+    """One for all tests of a file; each opens what it needs in it."""
     from tests.browser import chromium
 
     with chromium() as browser:
         yield browser
 
 
+@pytest.fixture(autouse=True)
+def closed_contexts(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What a test has opened in the browser is closed with it."""
+    browser: Browser | None = request.getfixturevalue("browser") if "browser" in request.fixturenames else None
+    before = set(browser.contexts) if browser else set()
+    yield
+    for context in set(browser.contexts) - before if browser else ():
+        context.close()
+
+
 @pytest.fixture(scope="module")
 def new_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The app on a home folder in which nothing has been yet; its address."""
+    """The app on a home folder in which nothing has been yet, without a runner; its address."""
+    from tests.browser import app_server
+
+    with app_server(tmp_path_factory.mktemp("home"), races=False) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def racing_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The same with a runner, which trains what is started."""
     from tests.browser import app_server, end_runner
 
     home = tmp_path_factory.mktemp("home")

@@ -12,3 +12,11 @@ def wait_until(condition: Callable[[], object], seconds: float = SECONDS) -> Non
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.02)
+
+
+def always(what: Callable[[], object], seconds: float = 0.4) -> None:
+    """Looks for a while at what should not change."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        assert what()
+        time.sleep(0.02)

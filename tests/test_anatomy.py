@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 from streamlit.testing.v1 import AppTest
 from torch import nn
 from torch.nn.functional import cross_entropy
@@ -31,7 +31,7 @@ from ssam.spec.estimate import ANATOMY_GRADIENTS, Rate, analysis_seconds
 from ssam.spec.events import Checkpoint, Started, StepEvent
 from ssam.store import Run, Store
 from tests import fake_masks
-from tests.browser import Watched, app_server, chromium
+from tests.browser import Watched, app_server
 from tests.people import ALICE, open_page, owner
 
 ASKED = AnalysisSpec(kind="anatomy", images=16)
@@ -468,11 +468,11 @@ def test_a_bad_address_gives_one_line_and_the_defaults(store: Store, address: di
 
 @pytest.mark.browser
 @pytest.mark.slow
-def test_a_step_is_played_in_the_browser(tmp_path: Path) -> None:
+def test_a_step_is_played_in_the_browser(tmp_path: Path, browser: Browser) -> None:
     store = Store(tmp_path, f"sqlite:///{tmp_path / 'ssam.db'}")
     run, _ = own_race(store)
     try:
-        with app_server(tmp_path, races=False) as address, chromium() as browser:
+        with app_server(tmp_path, races=False) as address:
             watched = Watched(browser)
             page_ = watched.page
             page_.context.add_cookies([{"name": COOKIE, "value": ALICE, "url": address}])

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser
 
 from ssam.store import Store
 from tests import fake_class
-from tests.browser import Watched, app_server, chromium, end_runner
+from tests.browser import Watched, app_server
 from tests.fake_class import CODE
 from tests.fake_race import ENDLESS
 from tests.fake_runner import Site
@@ -29,7 +30,6 @@ def test_thirty_students_watch_the_wall_and_all_are_answered() -> None:
     assert result["interval_s"] == [2.0]
     assert result["ticks"]["answered"] == result["ticks"]["due"] >= 2 * STUDENTS
     assert result["kb_per_tick"] > 5, "the wall was sent, not an empty page"
-    assert result["latency_ms"]["p50"] < 2000
 
 
 @pytest.fixture(scope="module")
@@ -38,14 +38,15 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Store]]
     store = Store(home)
     fake_class.furnish(store, STUDENTS)
     try:
-        with app_server(home) as address:
+        with app_server(home, races=False) as address:
             yield address, store
     finally:
         store.close()
-        end_runner(home)
 
 
-def opened(browser, address: str, path: str, size: tuple[int, int] = (1280, 900), **context: object) -> Watched:
+def opened(
+    browser: Browser, address: str, path: str, size: tuple[int, int] = (1280, 900), **context: object
+) -> Watched:
     watched = Watched(browser, **context)
     watched.page.set_viewport_size({"width": size[0], "height": size[1]})
     watched.page.goto(f"{address}/{path}")
@@ -58,60 +59,62 @@ def wait(watched: Watched, script: str) -> None:
 
 @pytest.mark.browser
 @pytest.mark.slow
-def test_thirty_seeds_are_on_the_plot_and_one_more_arrives_live(lab: tuple[str, Store]) -> None:
+def test_thirty_seeds_are_on_the_plot_and_one_more_arrives_live(lab: tuple[str, Store], browser: Browser) -> None:
     address, store = lab
-    with chromium() as browser:
-        watched = opened(browser, address, f"wall?class={CODE.lower()}")
-        wait(watched, f"{WALL}?.dataset.drawn == {STUDENTS}")
-        assert watched.page.locator(".ssam-wall .counts").inner_text() == "30 seeds · 30 finished"
-        thin = f"{WALL}.querySelector('.chart').data[0]"
-        gaps = f"{thin}.y.filter((value) => value == null).length"
-        assert watched.page.evaluate(gaps) == STUDENTS, "each line ends with a gap"
-        watched.page.evaluate(f"{WALL}.mark = 1")
-        run_id = fake_class.begin(store, "the last one", STUDENTS)
-        fake_class.advance(store, run_id, range(1, 4))
-        wait(watched, f"{WALL}.dataset.drawn == {STUDENTS + 1}")
-        assert watched.page.evaluate(gaps) == STUDENTS + 1
-        assert "31 seeds · 30 finished · 1 under way" in watched.page.locator(".ssam-wall .counts").inner_text()
-        fake_class.advance(store, run_id, range(4, fake_class.SPEC.epochs + 1))
-        wait(watched, f"{WALL}.dataset.finished == {STUDENTS + 1}")
-        assert "in 31 of 31" in watched.page.locator(".ssam-wall .verdicts").inner_text()
-        assert watched.page.evaluate(f"{WALL}.mark") == 1, "it was brought up to date, not made anew"
-        rows = watched.page.locator(".ssam-wall tbody tr")
-        assert rows.count() == 4
-        assert "SAM" in rows.nth(1).inner_text()
-        for chart in watched.page.locator(".ssam-wall .chart").all():
-            assert "SGD" in (chart.get_attribute("aria-label") or "")
-        assert watched.hosts == {address.partition("//")[2]}
-        watched.page.get_by_role("button", name="Leave").click()
-        watched.page.get_by_label("Class code").fill("no")
-        watched.page.get_by_role("button", name="Show the wall").click()
-        watched.page.get_by_text("must be 4 to 12").wait_for()
+    watched = opened(browser, address, f"wall?class={CODE.lower()}")
+    wait(watched, f"{WALL}?.dataset.drawn == {STUDENTS}")
+    assert watched.page.locator(".ssam-wall .counts").inner_text() == "30 seeds · 30 finished"
+    thin = f"{WALL}.querySelector('.chart').data[0]"
+    gaps = f"{thin}.y.filter((value) => value == null).length"
+    assert watched.page.evaluate(gaps) == STUDENTS, "each line ends with a gap"
+    watched.page.evaluate(f"{WALL}.mark = 1")
+    run_id = fake_class.begin(store, "the last one", STUDENTS)
+    fake_class.advance(store, run_id, range(1, 4))
+    wait(watched, f"{WALL}.dataset.drawn == {STUDENTS + 1}")
+    assert watched.page.evaluate(gaps) == STUDENTS + 1
+    assert "31 seeds · 30 finished · 1 under way" in watched.page.locator(".ssam-wall .counts").inner_text()
+    fake_class.advance(store, run_id, range(4, fake_class.SPEC.epochs + 1))
+    wait(watched, f"{WALL}.dataset.finished == {STUDENTS + 1}")
+    assert "in 31 of 31" in watched.page.locator(".ssam-wall .verdicts").inner_text()
+    assert watched.page.evaluate(f"{WALL}.mark") == 1, "it was brought up to date, not made anew"
+    rows = watched.page.locator(".ssam-wall tbody tr")
+    assert rows.count() == 4
+    assert "SAM" in rows.nth(1).inner_text()
+    for chart in watched.page.locator(".ssam-wall .chart").all():
+        assert "SGD" in (chart.get_attribute("aria-label") or "")
+    assert watched.hosts == {address.partition("//")[2]}
+    watched.page.get_by_role("button", name="Leave").click()
+    watched.page.get_by_label("Class code").fill("no")
+    watched.page.get_by_role("button", name="Show the wall").click()
+    watched.page.get_by_text("must be 4 to 12").wait_for()
 
 
 @pytest.mark.browser
 @pytest.mark.slow
 @pytest.mark.parametrize(("size", "view"), [((390, 844), ""), ((1920, 1080), "&view=projector")])
-def test_the_wall_fits_a_phone_and_a_projector(lab: tuple[str, Store], size: tuple[int, int], view: str) -> None:
-    with chromium() as browser:
-        watched = opened(browser, lab[0], f"wall?class={CODE}{view}", size)
-        wait(watched, f"{WALL}?.dataset.drawn >= {STUDENTS}")
-        assert watched.page.evaluate("document.scrollingElement.scrollWidth") <= size[0]
-        inside = f"[...{WALL}.querySelectorAll('.chart')].every((c) => c.scrollWidth <= c.clientWidth && c.clientHeight > 200)"
-        assert watched.page.evaluate(inside)
-        font = watched.page.evaluate("getComputedStyle(document.querySelector('.ssam-wall .counts')).fontSize")
-        assert float(font.removesuffix("px")) >= (28 if view else 16)
-        shown = watched.page.locator(".ssam-wall .scroll").is_visible()
-        assert shown == (not view), "few numbers on a projector"
+def test_the_wall_fits_a_phone_and_a_projector(
+    lab: tuple[str, Store], browser: Browser, size: tuple[int, int], view: str
+) -> None:
+    watched = opened(browser, lab[0], f"wall?class={CODE}{view}", size)
+    wait(watched, f"{WALL}?.dataset.drawn >= {STUDENTS}")
+    assert watched.page.evaluate("document.scrollingElement.scrollWidth") <= size[0]
+    inside = (
+        f"[...{WALL}.querySelectorAll('.chart')].every((c) => c.scrollWidth <= c.clientWidth && c.clientHeight > 200)"
+    )
+    assert watched.page.evaluate(inside)
+    font = watched.page.evaluate("getComputedStyle(document.querySelector('.ssam-wall .counts')).fontSize")
+    assert float(font.removesuffix("px")) >= (28 if view else 16)
+    shown = watched.page.locator(".ssam-wall .scroll").is_visible()
+    assert shown == (not view), "few numbers on a projector"
 
 
 @pytest.mark.browser
 @pytest.mark.slow
-def test_who_presents_has_keys_and_who_types_does_not(tmp_path: Path) -> None:
+def test_who_presents_has_keys_and_who_types_does_not(tmp_path: Path, browser: Browser) -> None:
     site = Site(tmp_path)
     try:
         site.start_runner()
-        with app_server(site.store.home) as address, chromium() as browser:
+        with app_server(site.store.home) as address:
             watched = opened(browser, address, f"?preset=quick&seed={ENDLESS}&view=projector")
             page = watched.page
             page.get_by_role("button", name="Start race").wait_for()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 from scipy import stats
 from streamlit.testing.v1 import AppTest
 
@@ -22,7 +22,7 @@ from ssam.spec.paired import FEWEST, T975, Paired, interval
 from ssam.spec.paired import compare as pair
 from ssam.store import Store
 from tests import fake_class, fake_flatness, fake_lab
-from tests.browser import Watched, app_server, chromium
+from tests.browser import Watched, app_server
 from tests.patience import SECONDS
 from tests.people import ALICE, BOB, SESSION, open_page, owner
 
@@ -298,12 +298,12 @@ def zoom(page: Page, plot: Locator) -> None:
 
 @pytest.mark.browser
 @pytest.mark.slow
-def test_in_a_browser_runs_are_compared_and_the_heights_stay(tmp_path: Path) -> None:
+def test_in_a_browser_runs_are_compared_and_the_heights_stay(tmp_path: Path, browser: Browser) -> None:
     store = Store(tmp_path, f"sqlite:///{tmp_path / 'ssam.db'}")
     for seed in range(3):
         finished(store, seed, who=owner(ALICE))
     try:
-        with app_server(tmp_path, races=False) as address, chromium() as browser:
+        with app_server(tmp_path, races=False) as address:
             watched = Watched(browser)
             page = watched.page
             page.context.add_cookies([{"name": COOKIE, "value": ALICE, "url": address}])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 from streamlit.testing.v1 import AppTest
 
 from app import flatness, flatness_charts, flatness_correlation, flatness_maps, flatness_panel, flatness_texts, theme
@@ -19,7 +19,7 @@ from ssam.spec import parse_spec
 from ssam.spec.analysis import AnalysisSpec, parse_analysis
 from ssam.store import Run, Store
 from tests import fake_flatness
-from tests.browser import Watched, app_server, chromium
+from tests.browser import Watched, app_server
 from tests.patience import SECONDS
 from tests.people import ALICE, BOB, SESSION, open_page, owner
 
@@ -414,13 +414,13 @@ def test_the_pages_modules_import_neither_torch_nor_scipy() -> None:
 
 @pytest.mark.browser
 @pytest.mark.slow
-def test_every_tab_draws_its_charts_in_a_browser(tmp_path: Path) -> None:
+def test_every_tab_draws_its_charts_in_a_browser(tmp_path: Path, browser: Browser) -> None:
     store = Store(tmp_path, f"sqlite:///{tmp_path / 'ssam.db'}")
     run = race(store)
     for kind in MEASURED:
         measure(store, run, flatness.default(kind))
     try:
-        with app_server(tmp_path, races=False) as address, chromium() as browser:
+        with app_server(tmp_path, races=False) as address:
             watched = Watched(browser)
             page = watched.page
             page.context.add_cookies([{"name": COOKIE, "value": ALICE, "url": address}])

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 from streamlit.testing.v1 import AppTest
 
 from app import frontier_chart, frontier_sources, frontier_texts, legend, theme
@@ -18,7 +18,7 @@ from app.identity import COOKIE
 from ssam.spec import LaneSpec, RaceSpec, parse_spec, preset
 from ssam.spec.events import LaneResult, Result
 from ssam.store import Store
-from tests.browser import Watched, app_server, chromium
+from tests.browser import Watched, app_server
 from tests.fake_race import started
 from tests.patience import SECONDS
 from tests.people import ALICE, SESSION, owner
@@ -473,11 +473,11 @@ def test_the_chart_waits_until_pandas_is_whole() -> None:
 
 @pytest.mark.browser
 @pytest.mark.slow
-def test_a_click_on_a_point_shows_it_and_opens_its_race(tmp_path: Path) -> None:
+def test_a_click_on_a_point_shows_it_and_opens_its_race(tmp_path: Path, browser: Browser) -> None:
     store = Store(tmp_path, f"sqlite:///{tmp_path / 'ssam.db'}")
     run_id = race(store, preset("quick").spec)
     try:
-        with app_server(tmp_path, races=False) as address, chromium() as browser:
+        with app_server(tmp_path, races=False) as address:
             watched = Watched(browser)
             page = watched.page
             page.context.add_cookies([{"name": COOKIE, "value": ALICE, "url": address}])

@@ -480,10 +480,10 @@ def tab_to(page: Page, name: str, most: int = 60) -> None:
 
 @pytest.mark.browser
 @pytest.mark.slow
-def test_a_lesson_by_keyboard_alone(browser: Browser, new_lab: str) -> None:
+def test_a_lesson_by_keyboard_alone(browser: Browser, racing_lab: str) -> None:
     watched = Watched(browser, reduced_motion="reduce")
     page = watched.page
-    page.goto(f"{new_lab}/lessons")
+    page.goto(f"{racing_lab}/lessons")
     expect(page.get_by_role("link", name="Memorising noisy labels")).to_be_visible()
     tab_to(page, "Memorising noisy labels")
     page.keyboard.press("Enter")
@@ -510,7 +510,7 @@ def test_a_lesson_by_keyboard_alone(browser: Browser, new_lab: str) -> None:
     page.reload()
     expect(page.locator('[data-testid="recorded-race"]')).to_be_visible()
     page.context.close()
-    assert watched.hosts == {new_lab.removeprefix("http://")}
+    assert watched.hosts == {racing_lab.removeprefix("http://")}
     assert [
         said for said in watched.problems if "404" not in said
     ] == []  # Streamlit looks for its server under the page first
@@ -518,11 +518,11 @@ def test_a_lesson_by_keyboard_alone(browser: Browser, new_lab: str) -> None:
 
 @pytest.mark.browser
 @pytest.mark.slow
-def test_a_lessons_race_is_run_and_found_again(browser: Browser, new_lab: str) -> None:
+def test_a_lessons_race_is_run_and_found_again(browser: Browser, racing_lab: str) -> None:
     watched = Watched(browser)
     page = watched.page
     page.set_viewport_size({"width": 390, "height": 844})
-    page.goto(f"{new_lab}/lessons?lesson=clean-labels&step=watch")
+    page.goto(f"{racing_lab}/lessons?lesson=clean-labels&step=watch")
     page.locator(".st-key-lesson_run button").click()
     watched.wait("live?.dataset.points > 0")
     assert "run=" in page.url

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 from torch import Tensor
 
 from app import panel
@@ -19,7 +19,7 @@ from ssam.spec import RaceSpec, parse_spec
 from ssam.spec.cost import Plan
 from ssam.spec.events import EpochEvent, Event, LaneEnded, Layer, MaskEvent, Stage, Started
 from ssam.store import Store
-from tests.browser import LIVE, Watched, app_server, chromium
+from tests.browser import LIVE, Watched, app_server
 from tests.components import data_of
 from tests.fake_race import evaluation, started, step
 from tests.race_page import page
@@ -234,7 +234,7 @@ def test_what_the_eigenvalue_costs_is_told_where_it_is_measured(store: Store) ->
 
 @pytest.mark.browser
 @pytest.mark.slow
-def test_the_eigenvalue_and_the_convergence_in_a_browser(tmp_path: Path) -> None:
+def test_the_eigenvalue_and_the_convergence_in_a_browser(tmp_path: Path, browser: Browser) -> None:
     """A made-up race whose norm falls as 1/√step, so that the running mean of its square is the harmonic sum over T."""
     spec = parse_spec({"lanes": "sgd,sam", "eigenvalue_interval": 1})
     store = Store(tmp_path, f"sqlite:///{tmp_path / 'ssam.db'}")
@@ -253,7 +253,7 @@ def test_the_eigenvalue_and_the_convergence_in_a_browser(tmp_path: Path) -> None
     store.heartbeat(run_id, trained=8.0)
     assert store.move(run_id, ("running",), "stopped")
     try:
-        with app_server(tmp_path, races=False) as address, chromium() as browser:
+        with app_server(tmp_path, races=False) as address:
             watched = Watched(browser)
             page = watched.page
             page.goto(f"{address}/?run={run_id}")
@@ -310,7 +310,7 @@ def test_the_eigenvalue_and_the_convergence_in_a_browser(tmp_path: Path) -> None
 
 @pytest.mark.browser
 @pytest.mark.slow
-def test_the_strips_in_a_browser(tmp_path: Path) -> None:
+def test_the_strips_in_a_browser(tmp_path: Path, browser: Browser) -> None:
     """A made-up finished race on a phone; then one of the time before stages were kept."""
     spec = parse_spec({"lanes": "sgd,sam:region=late:norm=masked,ssam-f:ascent_batch=32:ascent_interval=2,sam"})
     _, late, fisher, _ = spec.lane_names
@@ -329,7 +329,7 @@ def test_the_strips_in_a_browser(tmp_path: Path) -> None:
                 writer.add(LaneEnded(lane, 30, "finished"))
         assert store.move(runs[stages], ("queued",), "stopped")
     try:
-        with app_server(tmp_path, races=False) as address, chromium() as browser:
+        with app_server(tmp_path, races=False) as address:
             watched = Watched(browser, color_scheme="dark")
             page = watched.page
             page.set_viewport_size({"width": 390, "height": 844})

@@ -14,13 +14,15 @@ from ssam.jobs.client import Client
 from ssam.spec import RaceSpec
 from ssam.store import Store
 from tests.browser import Watched, app_server, chromium
+from tests.counts import statements
 from tests.fake_race import ENDLESS
 from tests.fake_runner import Site
 from tests.load import measure
 from tests.load.lab import Lab
 from tests.load.session import Session, Tick
 
-CPU_MS = 20  # of the server for a tick; four times what it takes, half of what it took if all garbage were collected after each
+TICK_KB = 100  # that a tick sends, at most
+LOOK_STATEMENTS = 15  # of SQL that a look at a race costs, at most, however many watch
 
 
 @pytest.fixture(scope="module")
@@ -44,15 +46,15 @@ async def watch(lab: Lab, count: int, seconds: float) -> tuple[list[Session], me
 
 
 @pytest.mark.slow
-def test_ticks_come_in_time(lab: Lab) -> None:
-    sessions, part = asyncio.run(watch(lab, 6, 8.0))
+def test_every_tick_is_answered(lab: Lab) -> None:
+    """How soon, and what it costs the server, is measured by ``make load``."""
+    sessions, part = asyncio.run(watch(lab, 6, 4.0))
     assert [error for session in sessions for error in session.errors] == []
-    assert len(part.ticks) >= 6 * (8.0 / 0.8 - 1)
+    assert all(session.ticks for session in sessions)
     result = measure.told(part.ticks, part.received)
     assert result["interval_s"] == [0.8]
     assert result["ticks"]["answered"] == len(part.ticks)
-    assert result["latency_ms"]["p50"] < 800
-    assert measure.tick_ms([part]) < CPU_MS
+    assert 0 < result["kb_per_tick"] < TICK_KB
     assert part.rate > 0
 
 
@@ -96,12 +98,16 @@ def test_all_who_watch_share_one_look(store: Store, monkeypatch: pytest.MonkeyPa
     clock = SimpleNamespace(now=100.0)
     monkeypatch.setattr(live, "time", SimpleNamespace(monotonic=lambda: clock.now))
     run_id, page, looks = store.create_run(RaceSpec(), "a"), Page(store, Client(store)), live.Looks()
-    first = looks.look(page, run_id, fresh=False)
+    with statements() as sent:
+        first = looks.look(page, run_id, fresh=False)
     assert first is not None
+    assert len(sent) <= LOOK_STATEMENTS
     tick = live.pace(first.run, first.window)
     assert tick is not None
     clock.now += 0.4 * tick
-    assert looks.look(page, run_id, fresh=False) is first
+    with statements() as sent:
+        assert all(looks.look(page, run_id, fresh=False) is first for _ in range(30))
+    assert sent == []
     clock.now += 0.2 * tick
     second = looks.look(page, run_id, fresh=False)
     assert second is not first

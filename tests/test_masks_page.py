@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 from streamlit.testing.v1 import AppTest
 
 from app import masks_charts, masks_data, masks_fisher, masks_maths, masks_panel, masks_texts, masks_views, theme
@@ -24,7 +24,7 @@ from ssam.spec import parse_spec
 from ssam.spec.analysis import AnalysisSpec
 from ssam.store import Run, Store
 from tests import fake_masks
-from tests.browser import Watched, app_server, chromium
+from tests.browser import Watched, app_server
 from tests.fake_masks import LAYERS, SIZES, mask
 from tests.patience import SECONDS
 from tests.people import ALICE, BOB, SESSION, open_page, owner
@@ -505,12 +505,12 @@ def test_the_pages_modules_import_neither_torch_nor_scipy() -> None:
 
 @pytest.mark.browser
 @pytest.mark.slow
-def test_masks_are_played_without_asking_the_server(tmp_path: Path) -> None:
+def test_masks_are_played_without_asking_the_server(tmp_path: Path, browser: Browser) -> None:
     store = Store(tmp_path, f"sqlite:///{tmp_path / 'ssam.db'}")
     run = race(store, masks=6)
     fake_masks.measure(store, run, owner(ALICE))
     try:
-        with app_server(tmp_path, races=False) as address, chromium() as browser:
+        with app_server(tmp_path, races=False) as address:
             watched = Watched(browser)
             page = watched.page
             page.context.add_cookies([{"name": COOKIE, "value": ALICE, "url": address}])

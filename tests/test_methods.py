@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 from streamlit.testing.v1 import AppTest
 
 from app import address, methods, methods_index, methods_measured, methods_table, methods_texts, theme
@@ -23,7 +23,7 @@ from ssam.spec import METHODS, RaceSpec, parse_spec
 from ssam.spec.cards import FOLDER, GROUPS, SECTIONS, Card, cards, citations, read
 from ssam.spec.excerpt import excerpt
 from ssam.store import Store
-from tests.browser import Watched, app_server, chromium
+from tests.browser import Watched, app_server
 from tests.patience import SECONDS
 from tests.people import ALICE, SESSION
 
@@ -427,8 +427,8 @@ WIDTH = """(formula) => {
 
 @pytest.mark.browser
 @pytest.mark.slow
-def test_by_keyboard_through_all_cards_to_a_race(tmp_path: Path) -> None:
-    with app_server(tmp_path, races=False) as where, chromium() as browser:
+def test_by_keyboard_through_all_cards_to_a_race(tmp_path: Path, browser: Browser) -> None:
+    with app_server(tmp_path, races=False) as where:
         watched = Watched(browser)
         page = watched.page
         page.goto(f"{where}/methods")

@@ -4,7 +4,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 from streamlit.testing.v1 import AppTest
 
 from app import runs, runs_diff, runs_panel
@@ -17,7 +17,7 @@ from ssam.store.labels import Labels, parse_labels
 from ssam.store.search import PAGE, Wanted
 from ssam.store.views import LaneCourse
 from tests import fake_class, fake_lab
-from tests.browser import Watched, app_server, chromium
+from tests.browser import Watched, app_server
 from tests.components import data_of
 from tests.patience import SECONDS
 from tests.people import ALICE, BOB, SESSION, owner
@@ -320,12 +320,12 @@ def test_an_address_sets_the_controls(store: Store) -> None:
 
 @pytest.mark.browser
 @pytest.mark.slow
-def test_in_a_browser_races_are_ticked_and_opened(tmp_path: Path) -> None:
+def test_in_a_browser_races_are_ticked_and_opened(tmp_path: Path, browser: Browser) -> None:
     store = Store(tmp_path, f"sqlite:///{tmp_path / 'ssam.db'}")
     run: Run = fake_lab.race(store, owner(ALICE))
     finished(store, owner(ALICE), 7)
     try:
-        with app_server(tmp_path, races=False) as address, chromium() as browser:
+        with app_server(tmp_path, races=False) as address:
             watched = Watched(browser)
             page = watched.page
             page.context.add_cookies([{"name": COOKIE, "value": ALICE, "url": address}])

@@ -24,6 +24,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 from PIL import Image
+from playwright.sync_api import Browser
 from streamlit.testing.v1 import AppTest
 
 from app import address, texts
@@ -31,9 +32,10 @@ from ssam.data import images as decoding
 from ssam.spec import LaneSpec, RaceSpec, parse_spec, presets
 from ssam.spec.archive import UPLOAD
 from ssam.spec.image_folder import scan
+from ssam.spec.race import MAX_LANES
 from ssam.store import Store
 from ssam.store import images as uploads
-from tests.browser import ROOT, Watched, app_server, chromium, end_runner
+from tests.browser import ROOT, Watched, app_server
 from tests.hostile import quick, refused
 from tests.patience import SECONDS
 
@@ -375,11 +377,13 @@ def test_any_text_is_a_lane_or_a_line(text: str) -> None:
             assert set(str(lane) if isinstance(lane, LaneSpec) else lane.to_strings().get("lanes", "")) <= set("abcdefghijklmnopqrstuvwxyz0123456789-_.:=,+")  # fmt: skip
 
 
-def test_a_text_of_many_lanes_is_refused_at_once() -> None:
-    began = time.process_time()
+def test_a_text_of_many_lanes_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    parse = LaneSpec.parse
+    monkeypatch.setattr(LaneSpec, "parse", lambda text: read.append(text) or parse(text))
     with pytest.raises(ValueError, match="lanes"):
         parse_spec({"lanes": ",".join(200_000 * ["sam"])})
-    assert time.process_time() - began < 0.5
+    assert len(read) <= MAX_LANES + 1
 
 
 @quick
@@ -472,15 +476,13 @@ def test_any_names_are_a_listing_or_a_line(tmp_path: Path, members: list[str], k
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("home")
-    yield folder
-    end_runner(folder)
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
 
 
 @pytest.fixture(scope="module")
 def server(home: Path) -> Iterator[str]:
-    with app_server(home) as server:
+    with app_server(home, races=False) as server:
         yield server.removeprefix("http://")
 
 
@@ -608,7 +610,7 @@ def test_a_hostile_address_is_shown_as_text(store: Store) -> None:
 
 @pytest.mark.browser
 @pytest.mark.slow
-def test_hostile_texts_run_nothing(home: Path, server: str, tmp_path: Path) -> None:
+def test_hostile_texts_run_nothing(home: Path, server: str, browser: Browser, tmp_path: Path) -> None:
     """File names, class names and the last words of a race, in a real browser."""
     store = Store(home, f"sqlite:///{home / 'ssam.db'}")
     bare = HOSTILE.replace("/", ":")  # without folders
@@ -617,23 +619,22 @@ def test_hostile_texts_run_nothing(home: Path, server: str, tmp_path: Path) -> N
     store.move(run, ("queued",), "failed", message=f"'{HOSTILE}' is damaged")
     evil = tmp_path / "evil.zip"
     evil.write_bytes(zipped({f"{bare}/../x.png": b"x", "a/x.png": b"x"}))
-    with chromium() as browser:
-        watched = Watched(browser)
-        dialogs: list[str] = []
-        watched.page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
-        watched.page.goto(f"http://{server}/?run={run}")
-        watched.wait("live?.querySelector('.failure').textContent.includes('<img src=x')")
-        shown = watched.page.locator(".st-key-race_head h2").first
-        assert "<img src=x" in (shown.text_content() or "")
-        watched.page.goto(
-            f"http://{server}/?dataset=images&data=%3Cimg%20src%3Dx%20onerror%3D%22window.pwned%3D1%22%3E![p](https://evil.example/p.png)"
-        )
-        watched.page.locator('[data-testid="stAlert"]').first.wait_for()
-        watched.page.locator('[data-testid="stSidebar"] input[type="file"]').set_input_files(evil)
-        watched.page.wait_for_function("document.body.textContent.includes('foreign path')")
-        assert watched.page.evaluate("window.pwned") is None
-        assert watched.page.locator("img[src=x], img[src*=evil], a[href^=javascript]").count() == 0
-        assert dialogs == []
-        assert watched.hosts == {server}
-        watched.page.context.close()
+    watched = Watched(browser)
+    dialogs: list[str] = []
+    watched.page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
+    watched.page.goto(f"http://{server}/?run={run}")
+    watched.wait("live?.querySelector('.failure').textContent.includes('<img src=x')")
+    shown = watched.page.locator(".st-key-race_head h2").first
+    assert "<img src=x" in (shown.text_content() or "")
+    watched.page.goto(
+        f"http://{server}/?dataset=images&data=%3Cimg%20src%3Dx%20onerror%3D%22window.pwned%3D1%22%3E![p](https://evil.example/p.png)"
+    )
+    watched.page.locator('[data-testid="stAlert"]').first.wait_for()
+    watched.page.locator('[data-testid="stSidebar"] input[type="file"]').set_input_files(evil)
+    watched.page.wait_for_function("document.body.textContent.includes('foreign path')")
+    assert watched.page.evaluate("window.pwned") is None
+    assert watched.page.locator("img[src=x], img[src*=evil], a[href^=javascript]").count() == 0
+    assert dialogs == []
+    assert watched.hosts == {server}
+    watched.page.context.close()
     store.close()

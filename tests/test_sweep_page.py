@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 from streamlit.testing.v1 import AppTest
 
 from app import sweep, sweep_charts, sweep_texts
@@ -17,7 +17,7 @@ from ssam.store import Person, Store, Trial
 from ssam.store.scores import Fresh, fresh, front, points, ranked
 from ssam.store.sweeps import STANDARD
 from tests import fake_sweep
-from tests.browser import Watched, app_server, chromium
+from tests.browser import Watched, app_server
 from tests.components import every
 from tests.fake_sweep import BASE, GRID
 from tests.people import ALICE, BOB, open_page, owner
@@ -317,11 +317,11 @@ def test_the_newest_fresh_races_do_not_change_what_was_searched(store: Store) ->
 
 @pytest.mark.browser
 @pytest.mark.slow
-def test_in_a_browser_a_running_sweep_is_watched(tmp_path: Path) -> None:
+def test_in_a_browser_a_running_sweep_is_watched(tmp_path: Path, browser: Browser) -> None:
     store = Store(tmp_path, f"sqlite:///{tmp_path / 'ssam.db'}")
     sweep_id = fake_sweep.fill(store, owner(ALICE), GRID, 6, "paused")
     try:
-        with app_server(tmp_path, races=False) as address, chromium() as browser:
+        with app_server(tmp_path, races=False) as address:
             watched = Watched(browser)
             shown = watched.page
             shown.context.add_cookies([{"name": COOKIE, "value": ALICE, "url": address}])

@@ -35,7 +35,7 @@ class Lab:
     def edge(self) -> tuple[float, int]:
         """The moment at which new steps came into the store, and how many there are now."""
         before = self.steps()
-        wait_until(lambda: self.steps() > before, 120)
+        wait_until(lambda: self.steps() > before)
         return time.monotonic(), self.steps()
 
     def processes(self) -> dict[str, psutil.Process]:

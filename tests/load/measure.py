@@ -12,7 +12,7 @@ from tests.load.lab import Lab, Meter, memory_mb
 from tests.load.session import Session, Tick
 
 AT_ONCE = 4  # pages that open at the same time
-STRAGGLERS = 10.0  # seconds that are given to the last answers
+STRAGGLERS = 60.0  # seconds that are given to the last answers
 SOAK_STRETCH = 30.0  # seconds between two looks at the memory, and between two readers who come and go
 WARM = 0.2  # share of a soak after which memory must not grow
 

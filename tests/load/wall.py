@@ -17,7 +17,7 @@ import psutil
 
 from ssam.store import Store
 from tests import fake_class
-from tests.browser import app_server, end_runner
+from tests.browser import app_server
 from tests.load.lab import Meter
 from tests.load.measure import AT_ONCE, STRAGGLERS, told
 from tests.load.session import Session
@@ -48,11 +48,10 @@ def classroom(students: int) -> Iterator[Classroom]:
         for run_id in rest:
             fake_class.advance(store, run_id, range(1, 4))
         try:
-            with app_server(home) as address:
+            with app_server(home, races=False) as address:
                 yield Classroom(address, store, rest)
         finally:
             store.close()
-            end_runner(home)
 
 
 async def watch(room: Classroom, students: int, seconds: float) -> tuple[list[Session], dict]:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from ssam.spec.archive import UPLOAD, Limits
-from ssam.spec.image_folder import scan
+from ssam.imagefolder.archive import UPLOAD, Limits
+from ssam.imagefolder.layout import scan
 
 SPLIT = [
     f"{split}/{name}/{number}.jpg" for split in ("train", "test") for name in ("cat", "dog") for number in range(3)

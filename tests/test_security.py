@@ -29,12 +29,12 @@ from streamlit.testing.v1 import AppTest
 
 from app import address, texts
 from ssam.data import images as decoding
+from ssam.imagefolder import upload as uploads
+from ssam.imagefolder.archive import UPLOAD
+from ssam.imagefolder.layout import scan
 from ssam.spec import LaneSpec, RaceSpec, parse_spec, presets
-from ssam.spec.archive import UPLOAD
-from ssam.spec.image_folder import scan
 from ssam.spec.race import MAX_LANES
 from ssam.store import Store
-from ssam.store import images as uploads
 from tests.browser import ROOT, Watched, app_server
 from tests.hostile import quick, refused
 from tests.patience import SECONDS

@@ -1,4 +1,4 @@
-"""Images in a folder or zip, as found by ssam.spec.image_folder: reading, checking, decoding."""
+"""Images in a folder or zip, as found by ssam.imagefolder.layout: reading, checking, decoding."""
 
 import io
 import os
@@ -18,8 +18,8 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as transforms
 
 from ssam.data.batches import Progress
-from ssam.spec.archive import PACKINGS, shown
-from ssam.spec.image_folder import Sample
+from ssam.imagefolder.archive import PACKINGS, shown
+from ssam.imagefolder.layout import Sample
 
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # others may start foreign programs
 MAX_PIXELS = 64_000_000  # of one image: a camera's picture is smaller, a decompression bomb larger

@@ -10,8 +10,8 @@ from ssam.data.batches import CHUNK, Dataset, Images, Progress, Statistics
 from ssam.data.images import Members, check_all, decode_all
 from ssam.data.memory import MemoryImages
 from ssam.data.streaming import StreamedImages
-from ssam.spec.archive import shown
-from ssam.spec.image_folder import scan
+from ssam.imagefolder.archive import shown
+from ssam.imagefolder.layout import scan
 
 MEMORY_LIMIT = 2 * 2**30  # bytes of pixels; more than this is streamed from the files
 STATISTICS_SAMPLE = 2000  # images from which a streamed data set's mean and deviation are taken
@@ -20,7 +20,7 @@ SHOWN_CLASSES = 3
 
 
 def load_own(path: Path, size: int, progress: Progress) -> Dataset:
-    """Reads a folder or zip as ssam.spec.image_folder describes it; images become size × size RGB.
+    """Reads a folder or zip as ssam.imagefolder.layout describes it; images become size × size RGB.
 
     Files that cannot be read are skipped and named in the data set's ``warnings``. Raises ValueError, one line, where
     the folder is refused or too little is left.

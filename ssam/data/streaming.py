@@ -13,8 +13,8 @@ from torch.utils.data import DataLoader
 
 from ssam.data.images import Members, decode
 from ssam.data.sampling import Rows
-from ssam.spec.archive import shown
-from ssam.spec.image_folder import Sample
+from ssam.imagefolder.archive import shown
+from ssam.imagefolder.layout import Sample
 
 MAX_DAMAGED = 100  # unreadable files in a row before giving up
 

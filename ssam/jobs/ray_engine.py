@@ -21,6 +21,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from ssam.imagefolder import upload
 from ssam.jobs import child
 from ssam.jobs.limits import read_limits
 from ssam.jobs.machine import DeviceInfo, torch_devices
@@ -29,7 +30,6 @@ from ssam.jobs.ray_node import Batch, NodeRace, SharingNode
 from ssam.spec import RaceSpec
 from ssam.spec.events import Event, Preparing
 from ssam.spec.host import default_home
-from ssam.store import images as uploads
 
 SILENCE_SECONDS = 30.0  # how long a node may be out of reach before it counts as lost
 RETRY_SECONDS = 0.5
@@ -132,7 +132,7 @@ class ClusterRace:
         gpus = 1 if os.environ.get("SSAM_DEVICE", "cpu").startswith("cuda") else 0
         log(f"asks the cluster for {processes} × {cpus} CPUs and {gpus} GPUs")
         images = []  # uploads only: whatever else ``data`` may say is refused on the node
-        if self._spec.data in uploads.names(self._image_root):
+        if self._spec.data in upload.names(self._image_root):
             images.append(ray.put((self._image_root / self._spec.data).read_bytes()))
         start = (self._spec, cpus, "cuda:0" if gpus else "cpu", ray.put(self._state), images)
         self._state = None  # it is large

@@ -23,11 +23,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
+from ssam.imagefolder import upload
 from ssam.spec import RaceSpec
 from ssam.spec.analysis import AnalysisSpec, Found, Moment
 from ssam.spec.estimate import Rate
 from ssam.spec.host import default_home
-from ssam.store import analyses, classes, comparing, images, labels, listing, reader, search, step_rows
+from ssam.store import analyses, classes, comparing, labels, listing, reader, search, step_rows
 from ssam.store.database import default_url, open_database
 from ssam.store.labels import KEPT, Labels
 from ssam.store.schema import new_id, owners, runs
@@ -463,19 +464,19 @@ class Store:
     def save_images(self, name: str, data: bytes | BinaryIO, owner: str = "", most_bytes: float = math.inf) -> str:
         """Keeps an uploaded zip of images after checking it; returns the name to put into ``RaceSpec.data``. Everybody's together
         take at most ``most_bytes``. Raises ValueError (one line) where it is not acceptable."""
-        return images.save(self.image_root, name, data, owner, most_bytes)
+        return upload.save(self.image_root, name, data, owner, most_bytes)
 
     def delete_images(self, name: str, owner: str) -> None:
         """Takes an upload out of an owner's list, and from the disk where it is in nobody else's."""
-        images.delete(self.image_root, name, owner)
+        upload.delete(self.image_root, name, owner)
 
     def image_sizes(self, name: str) -> tuple[int, int]:
         """How many training and test images an upload lists. Raises ValueError where there is no such upload."""
-        return images.sizes(self.image_root, name)
+        return upload.sizes(self.image_root, name)
 
     def images(self, owner: str | None = None) -> list[str]:
         """The names of the uploads: everybody's, or one owner's."""
-        return images.names(self.image_root, owner)
+        return upload.names(self.image_root, owner)
 
 
 def _refuse_emptied(home: Path) -> None:

@@ -16,8 +16,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
-from ssam.spec.archive import UPLOAD
-from ssam.spec.image_folder import scan
+from ssam.imagefolder.archive import UPLOAD
+from ssam.imagefolder.layout import scan
 
 MAX_BYTES = 2**30  # of one upload; app/.streamlit/config.toml says the same to the browser
 OWNER_BYTES = 4 * 2**30  # of all uploads of one owner

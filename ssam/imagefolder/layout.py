@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ssam.spec.archive import LOCAL, Limits, parts_of, shown, zip_members
+from ssam.imagefolder.archive import LOCAL, Limits, parts_of, shown, zip_members
 
 SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"))
 TEST_FOLDERS = ("test", "val", "valid", "validation")  # the first one that has class folders is taken
@@ -38,7 +38,7 @@ def scan(path: Path, limits: Limits = LOCAL) -> ImageListing:
     """Lists the images of a folder or zip; nothing is unpacked.
 
     Raises ValueError, one line, where there is no such folder or zip; where a member would lead outside of it ("../",
-    absolute, symbolic link); where it holds more than ``limits``; where ssam.spec.archive refuses the zip; and where there
+    absolute, symbolic link); where it holds more than ``limits``; where ssam.imagefolder.archive refuses the zip; and where there
     are fewer than two classes. Files that are no images, or belong to no class, are skipped and listed.
     """
     images, skipped = _sort_out(_members(path, limits))

@@ -13,8 +13,8 @@ from app.flatness_correlation import measured
 from app.texts import LABELS
 from app.theme import Style
 from ssam.spec import METHODS, LaneSpec, RaceSpec
-from ssam.spec.paired import Paired, compare
 from ssam.spec.styles import styles
+from ssam.stats.paired import Paired, compare
 from ssam.store.comparing import LaneRecord, RaceRecord
 from ssam.store.views import ENDED, Run
 

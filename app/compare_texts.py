@@ -7,7 +7,7 @@ from app import texts
 from app.compare_chart import DEVIATION, EACH, MINMAX
 from app.compare_groups import Group, against, sharpness, spread
 from app.flatness_texts import ESTIMATORS
-from ssam.spec.paired import FEWEST, Paired
+from ssam.stats.paired import FEWEST, Paired
 
 Row = dict[str, str]
 

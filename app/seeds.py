@@ -10,7 +10,7 @@ import streamlit as st
 from app import classroom, identity, texts
 from app.server import Lab
 from ssam.spec import RaceSpec
-from ssam.spec.paired import FEWEST
+from ssam.stats.paired import FEWEST
 from ssam.store import Person, Run
 from ssam.store.views import ENDED
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from app import texts
 from app.sweep_charts import STATE_TITLES, percent, settings
-from ssam.spec.paired import FEWEST
+from ssam.stats.paired import FEWEST
 from ssam.store import Sweep, Trial
 from ssam.store.scores import Fresh, points, ranked
 from ssam.store.sweeps import Spent

@@ -18,8 +18,8 @@ from app.compare_chart import DEVIATION, EACH, MINMAX
 from app.compare_groups import Group
 from app.identity import COOKIE
 from ssam.spec import RaceSpec, parse_spec
-from ssam.spec.paired import FEWEST, T975, Paired, interval
-from ssam.spec.paired import compare as pair
+from ssam.stats.paired import FEWEST, T975, Paired, interval
+from ssam.stats.paired import compare as pair
 from ssam.store import Store
 from tests import fake_class, fake_flatness, fake_lab
 from tests.browser import Watched, app_server

@@ -4,8 +4,8 @@ import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ssam.spec import paired
 from ssam.spec.sweep import SweepSpec, Values
+from ssam.stats import paired
 from ssam.store.sweeps import STANDARD, Trial, TrialState
 
 

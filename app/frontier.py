@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from ssam.spec import LaneSpec, RaceSpec
+from ssam.stats import pareto
+from ssam.stats.paired import compare
 
 Source = Literal["final", "search", "own"]
 
@@ -28,7 +30,7 @@ class Trial:
 @dataclass(frozen=True)
 class Point:
     """One lane with all its seeds. ``lane`` holds every setting, also what its race gave it; ``place`` is the device of own
-    races, else empty; ``run`` an own race that made it. ``sam_helps``: SAM's gain is large enough to compare with."""
+    races, else empty; ``run`` an own race that made it. ``sam_helps``: SAM is better than SGD in this task, by the paired comparison."""
 
     lane: LaneSpec
     source: Source
@@ -143,13 +145,17 @@ class Row:
 
 
 def points_of(rows: Iterable[Row]) -> tuple[Point, ...]:
-    """One point per lane. A finalist is shown with the seeds of the final only: by the others it was chosen."""
+    """One point per lane of a task. A finalist is shown with the seeds of the final only: by the others it was chosen.
+
+    A share of SAM's gain is told only in a task where some races show that SAM has one: finalists, searched lanes or own races.
+    """
     groups: dict[tuple[Source, str], dict[LaneSpec, dict[int, Row]]] = defaultdict(lambda: defaultdict(dict))
     for row in rows:
         kept = groups[row.source, row.place][row.lane]
         if row.trial.seed not in kept or (row.trial.trusted and not kept[row.trial.seed].trial.trusted):
             kept[row.trial.seed] = row
-    points = []
+    points: list[Point] = []
+    helps = False
     for (source, place), lanes in groups.items():
         group = [
             Point(
@@ -161,27 +167,17 @@ def points_of(rows: Iterable[Row]) -> tuple[Point, ...]:
             )
             for lane, rows_of in lanes.items()
         ]
-        points += _compared(group)
+        sgd, sam = _by_seed(_reference(group, "sgd")), _by_seed(_reference(group, "sam"))
+        helps |= compare(sam, sgd).verdict == "better"
+        points += [_beside(point, sgd, sam) for point in group]
+    points = [replace(point, sam_helps=helps) for point in points]
     finalists = {point.lane for point in points if point.source == "final"}
     return by_accuracy(point for point in points if point.source != "search" or point.lane not in finalists)
 
 
-def _compared(group: list[Point]) -> list[Point]:
-    """Points that ran together, each trial beside those of SGD and SAM on the same seed.
-
-    A share of SAM's gain is told only where SAM has one: two seeds or more, and a mean above its standard deviation.
-    """
-    sgd, sam = _by_seed(_reference(group, "sgd")), _by_seed(_reference(group, "sam"))
-    gains = [sam[seed] - sgd[seed] for seed in sgd.keys() & sam.keys()]
-    helps = len(gains) > 1 and statistics.fmean(gains) > statistics.stdev(gains)
-    return [
-        replace(
-            point,
-            trials=tuple(replace(t, sgd=sgd.get(t.seed), sam=sam.get(t.seed)) for t in point.trials),
-            sam_helps=helps,
-        )
-        for point in group
-    ]
+def _beside(point: Point, sgd: dict[int, float], sam: dict[int, float]) -> Point:
+    """Each trial beside those of SGD and SAM that ran with it, on the same seed."""
+    return replace(point, trials=tuple(replace(t, sgd=sgd.get(t.seed), sam=sam.get(t.seed)) for t in point.trials))
 
 
 def _mean(values: Iterable[float]) -> float | None:
@@ -214,11 +210,7 @@ def efficient(points: Iterable[Point]) -> list[Point]:
     sound = [point for point in points if drawable(point) and not point.diverged and not point.shared]
     kinds: tuple[Source, ...] = ("final", "search", "own")
     ranked = next((kind for kind in ([p for p in sound if p.source == source] for source in kinds) if kind), [])
-    best: list[Point] = []
-    for point in sorted(ranked, key=lambda point: (point.ratio, -(point.mean or 0))):
-        if not best or (point.mean or 0) > (best[-1].mean or 0):
-            best.append(point)
-    return best
+    return pareto.front(ranked, lambda point: point.ratio or 0.0, lambda point: point.mean or 0.0)
 
 
 def _short(spec: RaceSpec, lane: LaneSpec) -> LaneSpec:

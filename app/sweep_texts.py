@@ -6,21 +6,21 @@ from collections.abc import Sequence
 
 from app import texts
 from app.sweep_charts import STATE_TITLES, percent, settings
-from ssam.stats.paired import FEWEST
+from ssam.stats.paired import EXPLAINED, sentence
 from ssam.store import Sweep, Trial
 from ssam.store.scores import Fresh, points, ranked
 from ssam.store.sweeps import Spent
 
 EMPTY = "A sweep races one method again and again with other settings, in the background: races that somebody starts by hand go first."
 STATES = {"running": "Running", "paused": "Paused", "stopped": "Stopped", "finished": "Finished"}
-SEEING = """
+SEEING = f"""
 - **Every trial is an ordinary race** of yours, to be opened, compared and taken away; on the page *Runs* they have the sweep's tag.
 - **The score** is the test accuracy of the lane at the end of the race, on all test images; with several seeds their mean.
 - **The best of many is too good.** Of 24 settings that are all alike, one comes out on top by luck, and its score is high *because* it was
   chosen for it. That is the winner's curse. So the best settings are raced again with seeds that the search has not seen, beside the settings
-  that the sweep began with, on the same seeds. Only that counts: the app speaks of a finding where the 95 % interval of the paired difference
-  (Student's t) is above zero.
-- **Decide on the number of fresh seeds before.** Who adds seeds until the interval is above zero finds something too often.
+  that the sweep began with (the starting point), on the same seeds. Only that counts: a finding is a setting that the fresh seeds show to be
+  better, all of them having come to their end.
+{EXPLAINED.strip()}
 - **Search** is Optuna's tree-structured Parzen estimator; the first 8 settings are drawn at random. **Importance** is PED-ANOVA: how much
   the settings of the better races differ from all that were tried. With few races it is a guess.
 - **Pruned** races were stopped early and have no score; a race that *diverged* counts as the worst there is.
@@ -92,19 +92,8 @@ def fresh(found: Fresh) -> str:
 
 
 def _verdict(found: Fresh) -> str:
-    differences = found.differences
-    if not differences:
-        return ""
-    mean = f"{100 * statistics.fmean(differences):+.2f} points"
-    if found.interval is None:
-        return f"Difference {mean} with {len(differences)} seeds: not enough to tell, at least {FEWEST} are needed."
-    low, high = (100 * end for end in found.interval)
-    said = f"Difference {mean}, 95 % interval {low:+.2f} to {high:+.2f}, {len(differences)} seeds"
-    if found.is_finding:
-        return f"{said}: **a finding.** Better than what the sweep began with."
-    if high < 0:
-        return f"{said}: worse than what the sweep began with."
-    return f"{said}: not enough seeds to tell them apart."
+    said = sentence("The chosen setting", "the starting point", found.compared)
+    return f"{said} **A finding.**" if found.is_finding else said
 
 
 def _mean(scores: dict[int, float]) -> str:

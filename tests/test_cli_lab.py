@@ -81,7 +81,8 @@ def test_a_sweep_is_followed_to_its_result(lab: SweepLab, command: Command, monk
     status, out, _ = command("sweep", "--show", sweep_id[:8])
     assert status == 0
     assert out.splitlines()[0].split()[:2] == ["rho", "seeds"]
-    assert "a finding" in out
+    assert "A finding" in out
+    assert fresh["verdict"] == "better"
     status, out, _ = command("sweep", "--list", "--json")
     assert [line["id"] for line in lines(out)] == [sweep_id]
     assert command("sweep", "--delete", sweep_id)[0] == 0

@@ -13,6 +13,7 @@ from app.identity import COOKIE
 from ssam.spec import RaceSpec, parse_spec
 from ssam.spec.styles import luminance
 from ssam.spec.sweep import SweepSpec, parse_sweep
+from ssam.stats.paired import compare, family, sentence
 from ssam.store import Person, Store, Trial
 from ssam.store.scores import Fresh, fresh, front, points, ranked
 from ssam.store.sweeps import STANDARD
@@ -142,7 +143,7 @@ def test_only_fresh_seeds_make_a_finding(store: Store) -> None:
     assert best.values == {"lane1.rho": 0.2, "lane1.sparsity": 0.8}
     assert "Best so far: rho 0.2, sparsity 80 %" in said
     assert "chosen as the best of 15, so the number is likely too good" in said
-    assert "**a finding" not in said
+    assert "**A finding" not in said
     app.number_input(key="sweep_fresh_seeds").set_value(4).run()
     app.button(key="sweep_fresh_now").click().run()
     begun = [trial for trial in store.sweeps.trials(sweep_id) if trial.fresh]
@@ -156,7 +157,7 @@ def test_only_fresh_seeds_make_a_finding(store: Store) -> None:
     said = text_of(page(sweep=sweep_id))
     assert f"Chosen at {100 * (best.score or 0):.1f} %" in said
     assert "4 fresh seeds" in said
-    assert "a finding." in said
+    assert "**A finding" in said
 
 
 def test_what_was_found_has_its_race_beside_it_and_what_was_kept(store: Store) -> None:
@@ -248,36 +249,54 @@ def scores(*values: float) -> dict[int, float]:
     return dict(enumerate(values, 5))
 
 
+def fresh_seeds(own: dict[int, float], begun: dict[int, float], lost: int = 0) -> Fresh:
+    (best, standard) = ({seed: 100 * score for seed, score in scores.items()} for scores in (own, begun))
+    return Fresh({"lane1.rho": 0.2}, 0.9, own, begun, 0, lost, compare(best, standard))
+
+
 @pytest.mark.parametrize(
-    ("own", "begun", "says", "finding"),
+    ("own", "begun", "finding"),
     [
-        (scores(0.80, 0.81, 0.83), scores(0.70, 0.71, 0.72), "**a finding.**", True),
-        (scores(0.80, 0.70, 0.82), scores(0.75, 0.75, 0.75), "not enough seeds to tell them apart", False),
-        (scores(0.80, 0.81), scores(0.70, 0.72), "not enough to tell, at least 3 are needed", False),
-        (scores(0.60, 0.61, 0.63), scores(0.70, 0.71, 0.72), "worse than what the sweep began with", False),
+        (scores(0.80, 0.81, 0.83), scores(0.70, 0.71, 0.72), True),
+        (scores(0.80, 0.70, 0.82), scores(0.75, 0.75, 0.75), False),
+        (scores(0.80, 0.81), scores(0.70, 0.72), False),
+        (scores(0.60, 0.61, 0.63), scores(0.70, 0.71, 0.72), False),
     ],
 )
-def test_the_verdict_follows_from_the_paired_interval(
-    own: dict[int, float], begun: dict[int, float], says: str, finding: bool
+def test_a_finding_follows_from_the_paired_comparison(
+    own: dict[int, float], begun: dict[int, float], finding: bool
 ) -> None:
-    found = Fresh({"lane1.rho": 0.2}, 0.9, own, begun, 0, 0)
-    assert says in sweep_texts.fresh(found)
-    assert found.is_finding == finding
-    assert "Chosen at 90.0 %" in sweep_texts.fresh(found)
-
-
-def test_the_interval_is_students() -> None:
-    from scipy import stats
-
-    found = Fresh({}, 0.9, scores(0.8, 0.83, 0.81, 0.85), scores(0.8, 0.81, 0.82, 0.80), 0, 0)
-    expected = stats.ttest_1samp(found.differences, 0).confidence_interval(0.95)
-    assert found.interval == pytest.approx((expected.low, expected.high), abs=1e-4)
+    found = fresh_seeds(own, begun)
+    assert found.is_finding == finding == (found.compared.verdict == "better")
+    said = sweep_texts.fresh(found)
+    assert ("finding" in said) == finding
+    assert sentence("The chosen setting", "the starting point", found.compared) in said
+    assert "90.0 %" in said
 
 
 def test_a_race_that_was_lost_forbids_a_finding() -> None:
-    found = Fresh({}, 0.9, scores(0.80, 0.81, 0.83), scores(0.70, 0.71, 0.72), 0, 1)
+    found = fresh_seeds(scores(0.80, 0.81, 0.83), scores(0.70, 0.71, 0.72), lost=1)
     assert not found.is_finding
-    assert "forbids a conclusion" in sweep_texts.fresh(found)
+    assert "**A finding" not in sweep_texts.fresh(found)
+
+
+def test_settings_that_were_confirmed_together_are_one_family() -> None:
+    best, second = ({0: 0.80, 1: 0.81, 2: 0.83}, {0: 0.74, 1: 0.76, 2: 0.77})
+    begun = {0: 0.70, 1: 0.71, 2: 0.72}
+    trials = [
+        Trial(number, seed, {}, fresh=True, state="done", score=score)
+        for number, own in ((STANDARD, begun), (4, best), (7, second))
+        for seed, score in own.items()
+    ]
+    searched = [Trial(number, 9, {}, state="done", score=0.9) for number in (4, 7)]
+    found = fresh([*searched, *trials])
+    assert [one.compared for one in found] == family(
+        [
+            compare({s: 100 * v for s, v in own.items()}, {s: 100 * v for s, v in begun.items()})
+            for own in (best, second)
+        ]
+    )
+    assert {one.compared.comparisons for one in found} == {2}
 
 
 def test_a_pareto_front_is_what_nothing_beats_in_both() -> None:

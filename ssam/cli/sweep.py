@@ -12,6 +12,7 @@ from ssam.cli import race
 from ssam.jobs.client import Client
 from ssam.spec import RaceSpec
 from ssam.spec.sweep import Cost, Method, Pruning, SweepSpec, Values, parse_sweep
+from ssam.stats.paired import sentence
 from ssam.store import Person, Store, Sweep, Trial
 from ssam.store.schema import finite
 from ssam.store.scores import Fresh, fresh, front, points, ranked
@@ -250,7 +251,9 @@ def _fresh(told: Fresh) -> dict[str, Any]:
         "spread": told.spread,
         "open": told.open,
     }
-    about |= {"scores": told.scores, "standard": told.standard, "interval": told.interval, "finding": told.is_finding}
+    interval = told.compared.interval and [end / 100 for end in told.compared.interval]
+    about |= {"scores": told.scores, "standard": told.standard, "interval": interval}
+    about |= {"verdict": told.compared.verdict, "finding": told.is_finding}
     return about
 
 
@@ -286,8 +289,5 @@ def _verdict(told: Fresh) -> str:
         return f"{head}; {told.open} races with fresh seeds have not come to an end"
     spread = "" if told.spread is None else f" ± {100 * told.spread:.2f}"
     head += f"; {len(told.scores)} fresh seeds {100 * told.mean:.2f}{spread} %"
-    if told.interval is None:
-        return f"{head}; not enough seeds to compare with the settings that the sweep began with"
-    low, high = (100 * end for end in told.interval)
-    verdict = "a finding" if told.is_finding else "worse" if high < 0 else "not enough seeds to tell them apart"
-    return f"{head}; against the settings it began with, 95 % interval {low:+.2f} to {high:+.2f} points: {verdict}"
+    said = sentence("The chosen setting", "the starting point", told.compared)
+    return f"{head}. {said}{' A finding.' * told.is_finding}"

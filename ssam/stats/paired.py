@@ -1,51 +1,135 @@
-"""Paired differences and Student's t interval of their mean: what seeds that two lanes share say. Plain Python, for every room."""
+"""The one rule by which two methods are compared: their difference on each seed that both finished, by Student's t. Every page, the
+command line and the exports ask here, so that equal numbers get equal verdicts.
+
+**Rule.** From FEWEST pairs on, a 95 % interval of the mean difference and its two-sided p; *better* or *worse* where p, adjusted by
+Holm's method for the comparisons made together, is below LEVEL; else *no difference seen*. Larger values are better.
+
+**Why it holds its level.** If a method makes no difference, the two results of a seed come from one distribution, whatever that is, and
+could be exchanged: their difference is symmetric around 0, however skewed the accuracies are. On such differences t is exact for
+normal values and conservative for heavy tails and outliers; for light tails it errs by a few tenths of a percent.
+``python -m tests.measure.statistics`` simulates it with this very code, also with the residuals of measured races and with small
+test sets (``docs/measured.md``). It is *not* a test of equal means: two methods that differ in shape alone, one of which collapses now
+and then, say, may be told apart more often.
+
+**Why not a sign or permutation test.** Free of assumptions, but below six pairs neither can reach 5 %: of five seeds all could be wins, and p
+would still be 0.0625. Their verdict on many seeds hardly differs, and two rules that contradict each other help nobody.
+
+**Small test sets.** Accuracies are counts of images, so a few differences can be equal by rounding alone, and Student's t would take
+them for certain. The standard deviation is therefore taken to be at least that of rounding: √(1/6) of the smallest step between two of the
+values, two values each rounded to within half a step having variances of step²/12.
+"""
 
 import math
-import statistics
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Literal
 
-FEWEST = 3  # pairs before anything is said of a difference
-# Student's t at 97.5 % for 1, 2, 3 … degrees of freedom.
-T975 = (
-    *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131),
-    *(2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042),
-)  # fmt: skip
+LEVEL = 0.05
+FEWEST = 3  # pairs: two leave one degree of freedom, and an interval of ±9 standard deviations
+
+Verdict = Literal["better", "worse", "no difference seen", "too few pairs"]
+
+EXPLAINED = f"""
+- **Paired difference.** For each seed that both have finished, the lane's final accuracy minus the baseline's, in percentage points: with
+  the same seed, data and model both start from the same weights and see the same batches.
+- **Verdict.** By Student's t on these differences, the same rule on every page. From {FEWEST} seeds on there is a 95 % interval of the mean
+  difference. *Better* or *worse* means p < {LEVEL:g}, by Holm's method for all comparisons that are shown together. Without any difference
+  such a verdict is a false alarm, about once in twenty times.
+- **Not significant** does not mean that there is no difference: {FEWEST} seeds show large differences only, more seeds show smaller ones.
+- **Decide on the number of seeds first, then look once.** Whoever looks after each new seed and stops at a verdict finds something too
+  often.
+"""
 
 
 @dataclass(frozen=True)
 class Paired:
-    """The mean of paired differences. ``low`` and ``high`` are its 95 % interval, None with fewer than FEWEST pairs."""
+    """One method against another on the seeds of both. ``mean`` is the mean difference, None without pairs; ``interval`` its 95 %
+    interval and ``p`` the two-sided p, both of this pair alone and None with fewer than FEWEST pairs. ``adjusted`` is p as one of
+    ``comparisons`` made together."""
 
     pairs: int
-    mean: float
-    low: float | None
-    high: float | None
+    mean: float | None
+    interval: tuple[float, float] | None
+    p: float | None
+    adjusted: float | None
+    comparisons: int = 1
 
     @property
-    def tells(self) -> bool:
-        """Whether there are enough pairs, and the interval does not hold 0."""
-        return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
+    def verdict(self) -> Verdict:
+        if self.adjusted is None or self.mean is None:
+            return "too few pairs"
+        if self.adjusted >= LEVEL:
+            return "no difference seen"
+        return "better" if self.mean > 0 else "worse"
 
 
-def interval(differences: Sequence[float]) -> tuple[float, float] | None:
-    """The 95 % interval of the mean by Student's t; None with fewer than FEWEST differences.
+def compare(one: Mapping[int, float], other: Mapping[int, float]) -> Paired:
+    """``one`` minus ``other``, both by seed, on the seeds that both have.
 
-    >>> [round(end, 2) for end in interval([1.0, 2.0, 3.0])]
-    [-0.48, 4.48]
+    >>> compare({0: 80.0, 1: 81.0, 2: 82.5}, {0: 70.0, 1: 70.0, 2: 71.0, 3: 72.0}).verdict
+    'better'
     """
-    if len(differences) < FEWEST:
-        return None
-    t = T975[min(len(differences) - 2, len(T975) - 1)]  # beyond the table a little too wide
-    mean = statistics.fmean(differences)
-    half = t * statistics.stdev(differences) / math.sqrt(len(differences))
-    return mean - half, mean + half
+    seeds = [seed for seed in one if seed in other]
+    differences = [one[seed] - other[seed] for seed in seeds]
+    n = len(differences)
+    if n < FEWEST:
+        return Paired(n, math.fsum(differences) / n if n else None, None, None, None)
+    from scipy.special import stdtr, stdtrit  # not before it is needed: it takes longer to load than a page
+
+    mean = math.fsum(differences) / n
+    variance = math.fsum((difference - mean) ** 2 for difference in differences) / (n - 1)
+    step = _step([each[seed] for each in (one, other) for seed in seeds])
+    error = math.sqrt(max(variance, step**2 / 6) / n)  # of the mean
+    half = error * float(stdtrit(n - 1, 1 - LEVEL / 2))
+    p = 2 * float(stdtr(n - 1, -abs(mean) / error)) if error else 1.0
+    return Paired(n, mean, (mean - half, mean + half), p, p)
 
 
-def compare(one: Mapping[int, float], other: Mapping[int, float]) -> Paired | None:
-    """``one`` minus ``other`` over the seeds that both have; None where they share none."""
-    found = [one[seed] - other[seed] for seed in sorted(one) if seed in other]
-    if not found:
-        return None
-    low, high = interval(found) or (None, None)
-    return Paired(len(found), statistics.fmean(found), low, high)
+def _step(values: Iterable[float]) -> float:
+    """The smallest step between two values; 0 where all are equal."""
+    return min((high - low for low, high in pairwise(sorted(values)) if high - low > 1e-9), default=0.0)
+
+
+def family(found: Sequence[Paired]) -> list[Paired]:
+    """Comparisons that are shown together, in their order, each p adjusted by Holm's method: with LEVEL for all of them, not for each."""
+    tested = sorted((one.p, place) for place, one in enumerate(found) if one.p is not None)
+    adjusted: dict[int, float] = {}
+    least = 0.0
+    for rank, (p, place) in enumerate(tested):
+        least = adjusted[place] = max(least, min(1.0, (len(tested) - rank) * p))
+    count = max(1, len(tested))
+    return [replace(one, adjusted=adjusted.get(place), comparisons=count) for place, one in enumerate(found)]
+
+
+def sentence(one: str, other: str, found: Paired) -> str:
+    """What the seeds say of two methods, in percentage points.
+
+    >>> sentence("SAM", "SGD", compare({0: 80.0, 1: 81.0, 2: 82.5}, {0: 70.0, 1: 70.0, 2: 71.0}))
+    'SAM is better than SGD by 10.83 points (95 % interval 8.94 to 12.73, 3 seeds).'
+    >>> sentence("SAM", "SGD", compare({0: 80.0, 1: 81.0}, {0: 70.0, 1: 71.0}))
+    'SAM and SGD cannot be compared yet: 2 of at least 3 seeds.'
+    """
+    if found.mean is None or found.interval is None:
+        return f"{one} and {other} cannot be compared yet: {found.pairs} of at least {FEWEST} seeds."
+    mean, (low, high) = found.mean, found.interval
+    if found.verdict == "worse":
+        mean, low, high = -mean, -high, -low
+    facts = f"95 % interval {points(low)} to {points(high)}, {found.pairs} seeds"
+    if found.comparisons > 1:
+        facts += f", one of {found.comparisons} comparisons"
+    if found.verdict == "no difference seen":
+        if low > 0 or high < 0:
+            facts += f": p = {found.adjusted:.2f} by Holm's method"
+        return f"{one} and {other} do not differ significantly: {points(mean, sign=True)} points ({facts})."
+    return f"{one} is {found.verdict} than {other} by {points(mean)} points ({facts})."
+
+
+def points(value: float, sign: bool = False) -> str:
+    """A difference in percentage points, with a true minus.
+
+    >>> points(-0.254), points(1.0, sign=True), points(-0.001, sign=True)
+    ('−0.25', '+1.00', '0.00')
+    """
+    text = f"{abs(value):.2f}"
+    return text if text == "0.00" else f"{'−' if value < 0 else '+' * sign}{text}"

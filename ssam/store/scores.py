@@ -1,11 +1,12 @@
 """What the trials of a sweep say: which settings did best, what is on the front, and whether fresh seeds bear it out."""
 
 import statistics
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from ssam.spec.sweep import SweepSpec, Values
-from ssam.stats import paired
+from ssam.stats import pareto
+from ssam.stats.paired import Paired, compare, family
 from ssam.store.sweeps import STANDARD, Trial, TrialState
 
 
@@ -56,12 +57,12 @@ def ranked(spec: SweepSpec, trials: Iterable[Trial]) -> list[Point]:
 
 def front(known: Sequence[Point]) -> list[Point]:
     """The Pareto front: those that no other beats in accuracy without costing more; the cheapest first."""
-    best: list[Point] = []
     priced = [point for point in known if point.state == "done" and point.score is not None and point.cost is not None]
-    for point in sorted(priced, key=lambda point: (point.cost, -(point.score or 0.0), point.number)):
-        if not best or (point.score or 0.0) > (best[-1].score or 0.0):
-            best.append(point)
-    return best
+    return pareto.front(
+        sorted(priced, key=lambda point: point.number),
+        lambda point: point.cost or 0.0,
+        lambda point: point.score or 0.0,
+    )
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,7 @@ class Fresh:
 
     ``selected`` is the score that they were chosen by: the best of many, so likely too good. ``scores`` and ``standard`` are, by
     seed, the accuracies of the best settings and of those that the sweep began with; ``open`` is how many races have not ended and
-    ``lost`` how many gave no number. ``low`` and ``high`` are the 95 % interval of the mean paired difference (Student's t), None
-    with too few pairs for one.
+    ``lost`` how many gave no number. ``compared`` is the paired comparison of the two, in percentage points.
     """
 
     values: Values
@@ -80,6 +80,7 @@ class Fresh:
     standard: dict[int, float]
     open: int
     lost: int
+    compared: Paired
 
     @property
     def mean(self) -> float | None:
@@ -90,17 +91,9 @@ class Fresh:
         return statistics.stdev(self.scores.values()) if len(self.scores) > 1 else None
 
     @property
-    def differences(self) -> list[float]:
-        return [self.scores[seed] - self.standard[seed] for seed in sorted(self.scores) if seed in self.standard]
-
-    @property
-    def interval(self) -> tuple[float, float] | None:
-        return paired.interval(self.differences)
-
-    @property
     def is_finding(self) -> bool:
         """Whether the fresh seeds, all of them, put the best settings above those that the sweep began with."""
-        return not self.open and not self.lost and self.interval is not None and self.interval[0] > 0
+        return not self.open and not self.lost and self.compared.verdict == "better"
 
 
 def fresh(trials: Iterable[Trial]) -> list[Fresh]:
@@ -116,14 +109,22 @@ def fresh(trials: Iterable[Trial]) -> list[Fresh]:
         searched = [
             trial.score for trial in known if trial.number == number and not trial.fresh and trial.score is not None
         ]
+        scores = {trial.seed: trial.score for trial in own if trial.score is not None}
+        begun_with = {seed: score for seed, score in standard.items() if seed in seeds}
         found.append(
             Fresh(
                 values=own[0].values,
                 selected=statistics.fmean(searched),
-                scores={trial.seed: trial.score for trial in own if trial.score is not None},
-                standard={seed: score for seed, score in standard.items() if seed in seeds},
+                scores=scores,
+                standard=begun_with,
                 open=sum(trial.state == "open" for trial in both),
                 lost=sum(trial.state not in ("open", "done") for trial in both),
+                compared=compare(_percent(scores), _percent(begun_with)),
             )
         )
-    return found
+    together = family([one.compared for one in found])
+    return [replace(one, compared=compared) for one, compared in zip(found, together, strict=True)]
+
+
+def _percent(scores: Mapping[int, float]) -> dict[int, float]:
+    return {seed: 100 * score for seed, score in scores.items()}

@@ -14,7 +14,7 @@ from app.texts import LABELS
 from app.theme import Style
 from ssam.spec import METHODS, LaneSpec, RaceSpec
 from ssam.spec.styles import styles
-from ssam.stats.paired import Paired, compare
+from ssam.stats.paired import Paired, compare, family
 from ssam.store.comparing import LaneRecord, RaceRecord
 from ssam.store.views import ENDED, Run
 
@@ -98,9 +98,11 @@ class Group:
         return [value for member in self.finished if (value := of(member)) is not None]
 
 
-def against(group: Group, baseline: Group) -> Paired | None:
-    """The paired difference of final accuracy, in percentage points; None where no seed finished both."""
-    return compare(group.accuracies, baseline.accuracies)
+def against(shown: Sequence[Group], baseline: Group) -> dict[str, Paired]:
+    """By the group's key the paired comparison of final accuracy with the baseline, in percentage points; as one family."""
+    others = [group for group in shown if group.key != baseline.key]
+    found = family([compare(group.accuracies, baseline.accuracies) for group in others])
+    return {group.key: compared for group, compared in zip(others, found, strict=True)}
 
 
 def spread(values: Sequence[float], digits: int) -> str:

@@ -7,7 +7,7 @@ from app import texts
 from app.compare_chart import DEVIATION, EACH, MINMAX
 from app.compare_groups import Group, against, sharpness, spread
 from app.flatness_texts import ESTIMATORS
-from ssam.stats.paired import FEWEST, Paired
+from ssam.stats.paired import EXPLAINED, Paired, points, sentence
 
 Row = dict[str, str]
 
@@ -16,25 +16,11 @@ METHOD = f"""
 - **Grouped by settings.** Lanes whose settings differ in nothing but the seed are one row. A seed counts once: of several races with the
   same seed a finished one is taken.
 - **Final accuracy** is that of the last epoch on all test images, of finished lanes only. ± is the standard deviation over the seeds.
-- **Paired difference.** For each seed that finished both, the lane's final accuracy minus the baseline's, in percentage points. With the
-  same seed, data and model both start from the same weights and see the same batches.
-- **Interval.** 95 % for the mean of these differences, by Student's t with one degree of freedom less than pairs. It takes the differences
-  for a sample of a normal distribution. Fewer than {FEWEST} pairs give none, and an interval that holds 0 shows no difference.
-- **Each interval stands for itself.** With many lanes against one baseline, or many looks while races come in, one of them misses more
-  often than 1 in 20.
+{EXPLAINED.strip()}
 - **× SGD** is the time of a step over that of SGD's step next to it in the same race. **Gradients** count forward + backward passes, mask
   refreshes not counted. **Seconds** are the lane's own compute.
 - **Sharpness** is shown where it was measured; only equal estimators with equal settings may be compared.
 """
-
-
-def points(value: float) -> str:
-    """A difference with its sign, in percentage points.
-
-    >>> points(-0.25), points(1.0)
-    ('−0.25', '+1.00')
-    """
-    return f"{'−' if value < 0 else '+'}{abs(value):.2f}"
 
 
 def seeds(group: Group) -> str:
@@ -45,37 +31,27 @@ def seeds(group: Group) -> str:
     return ", ".join([str(done), *more])
 
 
-def verdict(found: Paired | None) -> str:
-    """What can be said of a difference; never more than the seeds tell."""
-    pairs = found.pairs if found else 0
-    if found is None or found.low is None:
-        return f"not enough seeds to tell: {pairs} of at least {FEWEST} pairs"
-    if not found.tells:
-        return "no difference seen"
-    return "higher" if found.mean > 0 else "lower"
-
-
 def accuracy_rows(shown: Sequence[Group], baseline: Group | None) -> list[Row]:
+    compared = against(shown, baseline) if baseline else {}
     rows = []
     for group in shown:
         row = {"Lane": texts.plain(group.title), "Seeds": seeds(group)}
         row["Final accuracy, %"] = spread(list(group.accuracies.values()), 2)
         if baseline:
-            row |= _difference(group, baseline)
+            row |= _difference(compared.get(group.key))
         rows.append(row)
     return rows
 
 
-def _difference(group: Group, baseline: Group) -> Row:
-    if group.key == baseline.key:
+def _difference(found: Paired | None) -> Row:
+    """None is the baseline itself."""
+    if found is None:
         return {"Difference": "baseline", "95 % interval": "–", "Pairs": "–", "Verdict": "–"}
-    found = against(group, baseline)
-    known = found is not None and found.low is not None and found.high is not None
     return {
-        "Difference": points(found.mean) if found else "–",
-        "95 % interval": f"{points(found.low)} to {points(found.high)}" if known else "–",  # type: ignore[union-attr, arg-type]
-        "Pairs": str(found.pairs if found else 0),
-        "Verdict": verdict(found),
+        "Difference": points(found.mean, sign=True) if found.mean is not None else "–",
+        "95 % interval": " to ".join(map(points, found.interval)) if found.interval else "–",
+        "Pairs": str(found.pairs),
+        "Verdict": found.verdict,
     }
 
 
@@ -124,18 +100,16 @@ def _three(values: Sequence[float]) -> str:
 
 def summary(shown: Sequence[Group], baseline: Group | None) -> str:
     """What the table says, in sentences."""
+    compared = against(shown, baseline) if baseline else {}
     said = []
     for group in shown:
         if not group.accuracies or (baseline and group.key == baseline.key):
             continue
-        head = f"**{texts.plain(group.title)}**: {spread(list(group.accuracies.values()), 1)} %"
+        title = f"**{texts.plain(group.title)}**"
+        head = f"{title}: {spread(list(group.accuracies.values()), 1)} %."
         if baseline:
-            found = against(group, baseline)
-            told = f"{points(found.mean)} points" if found else ""
-            if found and found.low is not None and found.high is not None:
-                told += f" ({points(found.low)} to {points(found.high)}, {found.pairs} pairs)"
-            head += f"; {': '.join(filter(None, [told, verdict(found)]))}"
-        said.append(f"- {head}.")
+            head += f" {sentence(title, f'**{texts.plain(baseline.title)}**', compared[group.key])}"
+        said.append(f"- {head}")
     if not said:
         return (
             "No other lane has come to its end yet."
@@ -178,6 +152,7 @@ def table(shown: Sequence[Group], baseline: Group | None) -> list[dict[str, Any]
     """All numbers in one table, for a file; means and standard deviations apart."""
     from statistics import fmean, stdev
 
+    compared = against(shown, baseline) if baseline else {}
     rows = []
     for group in shown:
         row: dict[str, Any] = {"lane": group.title, "seeds": len(group.finished)}
@@ -193,12 +168,22 @@ def table(shown: Sequence[Group], baseline: Group | None) -> list[dict[str, Any]
             row[f"{name}_mean"] = fmean(values) if values else None
             row[f"{name}_sd"] = stdev(values) if len(values) > 1 else None
         if baseline:
-            found = against(group, baseline) if group.key != baseline.key else None
             row["baseline"] = baseline.title
-            row |= {name: getattr(found, name, None) for name in ("pairs", "mean", "low", "high")}
+            row |= _numbers(compared.get(group.key))
         rows.append(row)
-    for row in rows:
-        for old, new in (("mean", "difference_points"), ("low", "interval_low"), ("high", "interval_high")):
-            if old in row:
-                row[new] = row.pop(old)
     return rows
+
+
+def _numbers(found: Paired | None) -> dict[str, Any]:
+    """A comparison as columns; all empty for the baseline itself."""
+    low, high = (found and found.interval) or (None, None)
+    return {
+        "pairs": found and found.pairs,
+        "difference_points": found and found.mean,
+        "interval_low": low,
+        "interval_high": high,
+        "p_of_this_pair": found and found.p,
+        "p_holm": found and found.adjusted,
+        "comparisons": found and found.comparisons,
+        "verdict": found and found.verdict,
+    }

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from ssam.spec import LaneSpec, RaceSpec
 from ssam.stats import pareto
-from ssam.stats.paired import compare
+from ssam.stats.paired import Paired, compare
 
 Source = Literal["final", "search", "own"]
 
@@ -78,9 +78,18 @@ class Point:
         return not any(trial.trusted for trial in self.trials)
 
     @property
+    def by_seed(self) -> dict[int, float]:
+        return {trial.seed: trial.accuracy for trial in self.trials if trial.accuracy is not None}
+
+    @property
+    def over_sgd(self) -> Paired:
+        """The comparison with SGD, in percentage points, of this lane alone: it says nothing of the choice among many."""
+        return compare(self.by_seed, {trial.seed: trial.sgd for trial in self.trials if trial.sgd is not None})
+
+    @property
     def gain(self) -> float | None:
         """Percentage points above SGD, mean over the paired seeds."""
-        return _mean(t.accuracy - t.sgd for t in self.trials if t.accuracy is not None and t.sgd is not None)
+        return self.over_sgd.mean
 
     @property
     def sam_gain(self) -> float | None:
@@ -186,7 +195,7 @@ def _mean(values: Iterable[float]) -> float | None:
 
 
 def _by_seed(point: Point | None) -> dict[int, float]:
-    return {t.seed: t.accuracy for t in point.trials if t.accuracy is not None} if point else {}
+    return point.by_seed if point else {}
 
 
 def _reference(points: Iterable[Point], method: str) -> Point | None:

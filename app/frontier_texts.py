@@ -10,6 +10,7 @@ from app.frontier import Point, Source, Task, efficient
 from app.frontier_sources import Study
 from ssam.spec import METHODS, LaneSpec
 from ssam.spec.cost import FREE_DIRECTIONS
+from ssam.stats.paired import compare, sentence
 
 SCORES = {
     "fisher": "the largest Fisher information",
@@ -129,7 +130,9 @@ def facts(point: Point) -> list[tuple[str, str]]:
     found = [("Test accuracy", f"**{score(point)}**")]
     if perturbs and point.gain is not None:
         share = "" if point.share is None else f", {100 * point.share:.0f} % of SAM's gain"
-        found.append(("Over SGD", f"{signed(point.gain)} points{share}"))
+        interval = point.over_sgd.interval
+        sure = f" (95 % interval {signed(interval[0])} to {signed(interval[1])})" if interval else ""
+        found.append(("Over SGD", f"{signed(point.gain)} points{sure}{share}"))
     found.append(("Step ÷ SGD", f"**{cost(point)}**{', shared machine: not to be trusted' * point.shared}"))
     if point.seconds_ratio is not None:
         found.append(("Whole lane ÷ SGD", f"{point.seconds_ratio:.2f}, mask refreshes included"))
@@ -201,9 +204,8 @@ def late_half(task: Task) -> str:
             f"Cheap and exact, for {'next to nothing' if share < 0.1 else f'{100 * share:.0f} % of the gain at best'}. "
         )
     if early and early[0].gain is not None and early[0].ratio is not None:
-        text += f"The early half has {signed(early[0].gain)}, at {early[0].ratio:.2f} SGD steps: "
-        matters = early[0].share is not None and early[0].share > share + 0.25
-        text += "**where** you perturb matters." if matters else "here it matters little where you perturb."
+        text += f"The early half has {signed(early[0].gain)}, at {early[0].ratio:.2f} SGD steps. "
+        text += sentence("The early half", "the late half", compare(early[0].by_seed, best.by_seed))
     return text.strip()
 
 

@@ -18,6 +18,7 @@ MOST = 10  # seeds at once
 COMPARED = 60  # races that are compared at once, at most
 MORE = 4  # that are offered after a first one
 LAST = 2**31 - 1  # seed
+ENOUGH = f"At least {FEWEST} seeds are needed for an interval; more for small differences."
 
 
 def wanted() -> int:
@@ -38,8 +39,9 @@ def control(spec: RaceSpec | None) -> None:
 
 def _which(first: int, count: int) -> str:
     if count == 1:
-        return f"One race, with seed {first}. {FEWEST} seeds or more can tell methods apart."
-    return f"{count} races, with seeds {first} to {first + count - 1}. Those that have been run already are used again."
+        return f"One race, with seed {first}. {ENOUGH}"
+    few = f" {ENOUGH}" * (count < FEWEST)
+    return f"{count} races, with seeds {first} to {first + count - 1}. Those that have been run already are used again.{few}"
 
 
 def start(lab: Lab, spec: RaceSpec, first: int, count: int, request: str) -> list[str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from app.measured import accuracies, eigenvalue_cost
 from ssam.spec import LaneSpec
 from ssam.spec.estimate import HESSIAN_IMAGES, HESSIAN_PRODUCTS
+from ssam.stats.paired import EXPLAINED
 
 WELCOME = "## Watch sharpness-aware training happen"
 
@@ -42,16 +43,12 @@ def guide() -> str:
     return text.partition("\n")[2].replace("\n## ", "\n### ")
 
 
-WALL_COUNTED = """
+WALL_COUNTED = f"""
 - **A seed counts once.** Of several races with the same settings and the same seed one is shown: a finished one, else one under way, else
   the first. It would give the same numbers again. Races whose settings differ in anything but the seed are never mixed.
 - **Only finished lanes count** in the table, by their last epoch, on all test images. Races that were stopped or failed, and lanes that
   diverged, are named but not counted. Who stops a race because it looks bad spoils the statistics.
-- **Paired.** Both lanes of a difference come from one race: same first weights, same batches.
-- **Sign test** (two-sided, exact, ties left out): how often a fair coin would be as one-sided. The interval of the median difference covers
-  it with at least 95 %, whatever the distribution. Both need 6 seeds.
-- **Look once.** Whoever looks after each new seed and stops at p < 0.05 finds something too often. Agree on the number of seeds before. With
-  three lanes against one there are three tests.
+{EXPLAINED.strip()}
 - The others see curves, seeds and results of your races, not whose they are, and not their address.
 """
 
@@ -307,11 +304,19 @@ def queue_place(position: int, seconds: float | None) -> str:
     >>> queue_place(1, 0)
     'starts in a moment'
     """
-    ending = "th" if position % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(position % 10, "th")
-    place = "next in the queue" if position == 1 else f"{position}{ending} in the queue"
+    place = "next in the queue" if position == 1 else f"{ordinal(position)} in the queue"
     if seconds is None:
         return place
     return "starts in a moment" if seconds < 1 and position == 1 else f"{place}, starts in about {duration(seconds)}"
+
+
+def ordinal(number: int) -> str:
+    """
+    >>> ordinal(1), ordinal(12), ordinal(23)
+    ('1st', '12th', '23rd')
+    """
+    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"
 
 
 def duration(seconds: float) -> str:

@@ -1,19 +1,21 @@
 """What a class wall tells of one group of races: to the panel as JSON, and in words. Never whose a race is, nor its address."""
 
 import base64
-from collections.abc import Sequence
+import statistics
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from app import start, theme, wall_statistics
-from app.wall_statistics import FEWEST, Compared
+from app import start, texts, theme
 from ssam.spec import RaceSpec
+from ssam.stats.paired import Paired, compare, family, sentence
 from ssam.store import Person
 from ssam.store.views import ENDED, ClassRace, LaneCourse
 
 POINTS = 60  # of a thin line; of more, every 2nd, 3rd …
+FEWEST_DRAWN = 3  # seeds, for a median and a band to be drawn
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ def title(group: Group) -> str:
 def group(group: Group) -> dict[str, Any]:
     """Everything that all who watch see, ready for JSON."""
     titles, styles = theme.lane_titles(group.spec), theme.lane_styles(group.spec)
+    compared = comparisons(group)
     return {
         "group": group.key,
         "counts": counts(group),
@@ -73,12 +76,12 @@ def group(group: Group) -> dict[str, Any]:
         "lanes": [
             {"title": title, "color": style.color, "dash": style.dash, "symbol": style.symbol}
             | _curves(group, lane)
-            | {"band": _band(group, lane), "differences": _differences(group, lane)}
+            | {"band": _band(group, lane), "differences": _differences(group, lane, compared.get(lane))}
             for lane, (title, style) in enumerate(zip(titles, styles, strict=True))
         ],
-        "columns": ["Lane", "Seeds", "Median", "Middle half", f"− {titles[group.reference]}, median", "95 % interval"],
-        "rows": [row(group, lane) for lane in range(len(titles))],
-        "verdicts": [verdict(titles[lane], titles[group.reference], _compared(group, lane)) for lane in group.others],
+        "columns": ["Lane", "Seeds", "Median", "Middle half", f"− {titles[group.reference]}, mean", "95 % interval"],
+        "rows": [row(group, lane, compared.get(lane)) for lane in range(len(titles))],
+        "verdicts": [verdict(group, lane, compared[lane]) for lane in group.others],
     }
 
 
@@ -94,8 +97,15 @@ def counts(group: Group) -> str:
     return " · ".join(parts)
 
 
-def row(group: Group, lane: int) -> list[str]:
-    """One lane in the table."""
+def comparisons(group: Group) -> dict[int, Paired]:
+    """By lane, each but the reference compared with it; as one family."""
+    reference = group.results(group.reference)
+    found = family([compare(group.results(lane), reference) for lane in group.others])
+    return dict(zip(group.others, found, strict=True))
+
+
+def row(group: Group, lane: int, compared: Paired | None) -> list[str]:
+    """One lane in the table; ``compared`` is None for the reference."""
     results = list(group.results(lane).values())
     diverged = sum(bool(entry.lanes) and entry.lanes[lane].state == "diverged" for entry in group.entries)
     cells = [
@@ -104,33 +114,26 @@ def row(group: Group, lane: int) -> list[str]:
     ]
     if not results:
         return [*cells, "–", "–", "–", "–"]
-    low, middle, high = wall_statistics.quartiles(results)
+    low, middle, high = quartiles(results)
     cells += [f"{middle:.1f} %", f"{low:.1f} to {high:.1f} %" if len(results) > 2 else "–"]
-    compared = _compared(group, lane)
-    if lane == group.reference or compared is None:
+    if compared is None or compared.mean is None:
         return [*cells, "–", "–"]
-    known = compared.low is not None and compared.high is not None
-    return [*cells, signed(compared.median), f"{signed(compared.low)} to {signed(compared.high)}" if known else "–"]
+    interval = " to ".join(map(signed, compared.interval)) if compared.interval else "–"
+    return [*cells, signed(compared.mean), interval]
 
 
-def _compared(group: Group, lane: int) -> Compared | None:
-    return wall_statistics.compare(group.results(lane), group.results(group.reference))
+def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
+    """Linear between neighbours, as numpy's default."""
+    low, middle, high = statistics.quantiles(values, method="inclusive") if len(values) > 1 else [*values] * 3
+    return low, middle, high
 
 
-def verdict(lane: str, other: str, compared: Compared | None) -> str:
-    """Whether the seeds tell two lanes apart.
-
-    >>> verdict("SAM", "SGD", wall_statistics.compare({0: 80.0, 1: 81.0}, {0: 70.0, 1: 82.0}))
-    'SAM beat SGD in 1 of 2. Not enough seeds to tell: it takes at least 6.'
-    """
-    if compared is None:
-        return f"{lane} and {other}: no seed has finished."
-    ties = compared.pairs - compared.wins - compared.losses
-    said = f"{lane} beat {other} in {compared.wins} of {compared.pairs}" + f", with {ties} tied" * bool(ties)
-    if compared.pairs < FEWEST:
-        return f"{said}. Not enough seeds to tell: it takes at least {FEWEST}."
-    said += f", sign test p\u00a0{small(compared.p)}."
-    return said if compared.tells else f"{said} Not enough to tell them apart."
+def verdict(group: Group, lane: int, compared: Paired) -> str:
+    """What the seeds say of a lane against the reference, and on how many of them it was ahead."""
+    titles = theme.lane_titles(group.spec)
+    ahead = sum(difference > 0 for difference in group.differences(lane).values())
+    said = sentence(titles[lane], titles[group.reference], compared)
+    return said + f" Ahead on {ahead} of {compared.pairs} seed{'s' * (compared.pairs != 1)}." * bool(compared.pairs)
 
 
 def mine(group: Group, person: Person) -> list[int]:
@@ -148,8 +151,8 @@ def my_words(group: Group, places: Sequence[int]) -> list[str]:
             differences = group.differences(lane)
             if seed in differences:
                 value, every = differences[seed], list(differences.values())
-                middle = wall_statistics.quantile(every, 0.5)
-                among = f"yours is the {place_of(wall_statistics.rank(every, value))} of {len(every)}"
+                middle = statistics.median(every)
+                among = f"yours is the {place_of(1 + sum(other > value for other in every))} of {len(every)}"
                 said.append(
                     f"Seed {seed}: your {titles[lane]} − {reference} difference is {signed(value)}, "
                     f"the class's median is {signed(middle)}, {among}."
@@ -158,25 +161,17 @@ def my_words(group: Group, places: Sequence[int]) -> list[str]:
 
 
 def place_of(rank: int) -> str:
-    return "largest" if rank == 1 else f"{wall_statistics.ordinal(rank)} largest"
+    return "largest" if rank == 1 else f"{texts.ordinal(rank)} largest"
 
 
-def signed(value: float | None) -> str:
+def signed(value: float) -> str:
     """A difference in percentage points, with a true minus.
 
     >>> signed(-0.26)
     '−0.3'
     """
-    if value is None:
-        return "–"
     text = f"{abs(value):.1f}"
     return text if text == "0.0" else f"{'+' if value > 0 else '−'}{text}"
-
-
-def small(p: float) -> str:
-    """A p with its sign, not to be broken across lines."""
-    text = "< 0.001" if p < 0.001 else f"= {p:.3f}" if p < 0.1 else f"= {p:.2f}"
-    return text.replace(" ", "\u00a0")
 
 
 def _curves(group: Group, lane: int) -> dict[str, Any]:
@@ -204,7 +199,7 @@ def _band(group: Group, lane: int) -> dict[str, list[float]]:
         for entry in group.entries
         if entry.lanes
     ]
-    rows = wall_statistics.band(curves)
+    rows = band(curves)
     every = -(-len(rows) // POINTS) or 1
     rows = [row for at, row in enumerate(rows) if at % every == 0 or at == len(rows) - 1]
     columns = list(zip(*rows, strict=True)) or [()] * 5
@@ -214,18 +209,27 @@ def _band(group: Group, lane: int) -> dict[str, list[float]]:
     }
 
 
-def _differences(group: Group, lane: int) -> dict[str, Any] | None:
-    """Of every seed the lane's lead over the reference, None before both have finished; with the median and its interval."""
-    compared = _compared(group, lane)
-    if lane == group.reference or compared is None:
+def band(curves: Sequence[Mapping[float, float]]) -> list[tuple[float, int, float, float, float]]:
+    """Epoch, number of seeds and quartiles at every epoch that FEWEST_DRAWN seeds have reached; each curve is one seed's."""
+    at: dict[float, list[float]] = {}
+    for curve in curves:
+        for epoch, value in curve.items():
+            at.setdefault(epoch, []).append(value)
+    return [(epoch, len(at[epoch]), *quartiles(at[epoch])) for epoch in sorted(at) if len(at[epoch]) >= FEWEST_DRAWN]
+
+
+def _differences(group: Group, lane: int, compared: Paired | None) -> dict[str, Any] | None:
+    """Of every seed the lane's lead over the reference, None before both have finished; with the mean and its interval."""
+    if compared is None or compared.mean is None:
         return None
     known = group.differences(lane)
     values = [known.get(entry.race.spec.seed) for entry in group.entries]
+    low, high = compared.interval or (None, None)
     return {
         "values": [None if value is None else round(value, 3) for value in values],
-        "median": compared.median,
-        "low": compared.low,
-        "high": compared.high,
+        "mean": compared.mean,
+        "low": low,
+        "high": high,
     }
 
 

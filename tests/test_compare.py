@@ -1,7 +1,6 @@
 """Several races side by side: what belongs together, what the seeds tell, the curves, and the page."""
 
 import io
-import math
 import random
 import statistics
 from contextlib import closing
@@ -10,16 +9,14 @@ from pathlib import Path
 import pandas
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
-from scipy import stats
 from streamlit.testing.v1 import AppTest
 
-from app import compare_chart, compare_groups, compare_panel, compare_texts, flatness
+from app import compare_chart, compare_groups, compare_panel, compare_texts, flatness, texts
 from app.compare_chart import DEVIATION, EACH, MINMAX
 from app.compare_groups import Group
 from app.identity import COOKIE
 from ssam.spec import RaceSpec, parse_spec
-from ssam.stats.paired import FEWEST, T975, Paired, interval
-from ssam.stats.paired import compare as pair
+from ssam.stats.paired import sentence
 from ssam.store import Store
 from tests import fake_class, fake_flatness, fake_lab
 from tests.browser import Watched, app_server
@@ -42,47 +39,6 @@ def finished(store: Store, seed: int, spec: RaceSpec = fake_class.SPEC, who: str
 
 def grouped(store: Store, ids: list[str]) -> dict[str, Group]:
     return {group.title: group for group in compare_groups.groups(store.records(ids))}
-
-
-# Statistics
-
-
-def test_the_interval_is_that_of_students_t() -> None:
-    chance = random.Random(0)
-    for count in (3, 4, 10, 31):
-        sample = [chance.gauss(1, 2) for _ in range(count)]
-        exact = stats.t.interval(0.95, count - 1, statistics.fmean(sample), statistics.stdev(sample) / math.sqrt(count))
-        assert interval(sample) == pytest.approx(exact, abs=2e-3)
-    assert [stats.t.ppf(0.975, df) for df in range(1, len(T975) + 1)] == pytest.approx(list(T975), abs=6e-4)
-    assert interval([1.0, 2.0]) is None
-    wide, exact = interval([float(at % 7) for at in range(60)]), stats.t.ppf(0.975, 59)
-    half = statistics.stdev(float(at % 7) for at in range(60)) / math.sqrt(60)
-    assert (wide[1] - wide[0]) / 2 >= exact * half, "beyond the table never too narrow"
-
-
-def test_differences_are_taken_seed_by_seed() -> None:
-    one, other = {1: 80.0, 2: 90.0, 3: 70.0, 9: 10.0}, {3: 69.0, 2: 87.0, 1: 78.0, 8: 99.0}
-    found = pair(one, other)
-    assert found == Paired(3, 2.0, *interval([2.0, 3.0, 1.0]))
-    assert found.low == pytest.approx(2 - 4.303 / math.sqrt(3))
-    assert not found.tells
-    assert pair({1: 1.0}, {2: 1.0}) is None
-
-
-@pytest.mark.parametrize(
-    ("differences", "says"),
-    [
-        ([], f"not enough seeds to tell: 0 of at least {FEWEST} pairs"),
-        ([5.0, 5.1], f"not enough seeds to tell: 2 of at least {FEWEST} pairs"),
-        ([1.0, -1.0, 0.5], "no difference seen"),
-        ([0.0, 0.0, 0.0], "no difference seen"),
-        ([5.0, 5.1, 4.9], "higher"),
-        ([-5.0, -5.1, -4.9], "lower"),
-    ],
-)
-def test_no_more_is_said_than_the_seeds_tell(differences: list[float], says: str) -> None:
-    seeds = dict(enumerate(differences))
-    assert compare_texts.verdict(pair(seeds, dict.fromkeys(seeds, 0.0))) == says
 
 
 # What belongs together
@@ -123,9 +79,25 @@ def test_a_seed_counts_once_and_only_what_has_finished(kept: Store) -> None:
     assert sam.accuracies == {
         seed: pytest.approx(100 * fake_class.accuracy("sam", seed, LAST, LAST)) for seed in (0, 1)
     }
-    found = compare_groups.against(sam, groups["SGD"])
+    found = compare_groups.against(list(groups.values()), groups["SGD"])[sam.key]
     by_hand = [sam.accuracies[seed] - groups["SGD"].accuracies[seed] for seed in (0, 1)]
-    assert found == Paired(2, pytest.approx(statistics.fmean(by_hand)), None, None)
+    assert (found.pairs, found.mean) == (2, pytest.approx(statistics.fmean(by_hand)))
+    assert found.verdict == "too few pairs"
+
+
+def test_all_lanes_that_are_shown_are_one_family(kept: Store) -> None:
+    every = list(grouped(kept, [finished(kept, seed) for seed in range(3)]).values())
+    sgd = every[0]
+    three = compare_groups.against(every, sgd)
+    alone = compare_groups.against(every[:2], sgd)
+    assert list(three) == [group.key for group in every[1:]]
+    assert {found.comparisons for found in three.values()} == {3}
+    assert alone[every[1].key].adjusted == three[every[1].key].p
+    rows = compare_texts.accuracy_rows(every, sgd)
+    assert [row["Verdict"] for row in rows] == ["–", *(found.verdict for found in three.values())]
+    said = compare_texts.summary(every, sgd)
+    for group in every[1:]:
+        assert sentence(f"**{texts.plain(group.title)}**", "**SGD**", three[group.key]) in said
 
 
 def test_titles_say_what_sets_lanes_apart(kept: Store) -> None:
@@ -202,7 +174,7 @@ def test_races_of_an_address_are_compared(store: Store) -> None:
     ids = [finished(store, seed, who=owner(ALICE)) for seed in range(3)]
     app = page(runs=",".join(ids), smooth="3", x="gradients", band="sd")
     assert "**SAM**" in said(app)
-    assert "3 pairs" in said(app)
+    assert "3 seeds" in said(app)
     table = app.table[1].value
     assert list(table["Pairs"]) == ["–", "3", "3", "3"]
     assert list(table["Seeds"]) == ["3"] * 4
@@ -225,7 +197,8 @@ def test_races_of_an_address_are_compared(store: Store) -> None:
 
 def test_too_few_seeds_are_said_to_be_too_few(store: Store) -> None:
     app = page(runs=",".join(finished(store, seed, who=owner(ALICE)) for seed in range(2)))
-    assert "not enough seeds to tell: 2 of at least 3 pairs" in said(app)
+    assert "2 of at least 3" in said(app)
+    assert set(app.table[1].value["Verdict"][1:]) == {"too few pairs"}
 
 
 def test_who_has_the_address_of_a_race_may_compare_it_and_nobody_else_is_offered_it(store: Store) -> None:
@@ -264,13 +237,14 @@ def test_an_analysis_and_a_deleted_race_are_not_here(store: Store) -> None:
 def test_the_file_holds_the_numbers_of_the_table(kept: Store) -> None:
     every = list(grouped(kept, [finished(kept, seed) for seed in range(4)]).values())
     told = pandas.read_csv(io.StringIO(compare_panel.csv(every, every[0]))).set_index("lane")
-    found = compare_groups.against(every[1], every[0])
+    found = compare_groups.against(every, every[0])[every[1].key]
     assert told.loc["SAM", "test_accuracy_percent_mean"] == pytest.approx(
         statistics.fmean(every[1].accuracies.values())
     )
     assert told.loc["SAM", "test_accuracy_percent_sd"] == pytest.approx(statistics.stdev(every[1].accuracies.values()))
-    row = told.loc["SAM", ["pairs", "difference_points", "interval_low", "interval_high"]]
-    assert list(row) == pytest.approx([found.pairs, found.mean, found.low, found.high])
+    row = told.loc["SAM", ["pairs", "difference_points", "interval_low", "interval_high", "p_of_this_pair", "p_holm"]]
+    assert list(row) == pytest.approx([found.pairs, found.mean, *found.interval, found.p, found.adjusted])
+    assert told.loc["SAM", "verdict"] == found.verdict
     assert told.loc["SGD", ["pairs", "difference_points"]].isna().all()
 
 

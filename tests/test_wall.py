@@ -1,10 +1,6 @@
 """The class wall: its statistics against slow twins, what counts, what the others are told, and the page."""
 
-import itertools
 import json
-import math
-import random
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,14 +9,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
+from scipy import stats
 from streamlit.testing.v1 import AppTest
 
-from app import wall, wall_statistics, wall_told
+from app import wall, wall_told
 from app.server import Lab
 from app.wall import Walls
 from app.wall_told import Group
 from ssam.jobs.client import Client
 from ssam.spec import parse_spec, preset
+from ssam.stats.paired import compare, family, sentence
 from ssam.store import Person, Store
 from tests import fake_class
 from tests.components import data_of
@@ -35,71 +33,21 @@ VALUES = some.lists(some.integers(-50, 50).map(float), min_size=1, max_size=12)
 # Statistics
 
 
-@given(VALUES, some.floats(0, 1))
+@given(VALUES)
 @quick
-def test_quantiles_are_numpys(values: list[float], share: float) -> None:
-    assert wall_statistics.quantile(values, share) == pytest.approx(float(np.quantile(values, share)), abs=1e-9)
-
-
-@pytest.mark.parametrize("n", range(1, 13))
-def test_the_sign_test_counts_all_throws_of_the_coin(n: int) -> None:
-    throws = [sum(throw) for throw in itertools.product((0, 1), repeat=n)]
-    for wins in range(n + 1):
-        as_one_sided = sum(abs(heads - n / 2) >= abs(wins - n / 2) for heads in throws)
-        assert wall_statistics.sign_test(wins, n - wins) == pytest.approx(as_one_sided / len(throws))
-    assert wall_statistics.sign_test(0, 0) == 1.0
-
-
-def test_fewest_is_where_the_sign_test_can_tell() -> None:
-    n = wall_statistics.FEWEST
-    assert wall_statistics.sign_test(n, 0) < wall_statistics.LEVEL <= wall_statistics.sign_test(n - 1, 0)
-    values = [float(number) for number in range(n)]
-    assert wall_statistics.median_interval(values) == (values[0], values[-1])
-    assert wall_statistics.median_interval(values[:-1]) is None
-
-
-@pytest.mark.parametrize("n", range(6, 13))
-def test_the_interval_covers_the_median_as_often_as_it_says(n: int) -> None:
-    """Each value is above or below the true median like a fair coin; the interval misses it where too few are on one side."""
-    low, high = wall_statistics.median_interval([float(number) for number in range(n)]) or (0.0, 0.0)
-    left, right = int(low), int(high)
-    covered = sum(left < sum(throw) <= right for throw in itertools.product((0, 1), repeat=n)) / 2**n
-    assert covered >= 1 - wall_statistics.LEVEL
-    narrower = sum(left + 1 < sum(throw) <= right - 1 for throw in itertools.product((0, 1), repeat=n)) / 2**n
-    assert narrower < 1 - wall_statistics.LEVEL, "it is the narrowest that does"
+def test_quartiles_are_numpys(values: list[float]) -> None:
+    assert wall_told.quartiles(values) == pytest.approx(tuple(np.quantile(values, [0.25, 0.5, 0.75])), abs=1e-9)
 
 
 @given(some.lists(some.dictionaries(some.integers(1, 6).map(float), some.integers(0, 100).map(float)), max_size=8))
 @quick
 def test_a_band_is_the_quartiles_at_each_epoch(curves: list[dict[float, float]]) -> None:
-    rows = {row[0]: row[1:] for row in wall_statistics.band(curves)}
+    rows = {row[0]: row[1:] for row in wall_told.band(curves)}
     for epoch in range(1, 7):
         reached = [curve[epoch] for curve in curves if epoch in curve]
-        assert (epoch in rows) == (len(reached) >= wall_statistics.FEWEST_DRAWN)
+        assert (epoch in rows) == (len(reached) >= wall_told.FEWEST_DRAWN)
         if epoch in rows:
             assert rows[epoch] == pytest.approx((len(reached), *np.quantile(reached, [0.25, 0.5, 0.75])))
-
-
-@given(some.dictionaries(some.integers(0, 12), some.integers(60, 90).map(float), min_size=1), some.randoms())
-@quick
-def test_lanes_are_compared_seed_by_seed(lane: dict[int, float], chance: random.Random) -> None:
-    other = {seed: value + chance.choice((-1.0, 0.0, 2.0)) for seed, value in lane.items() if chance.random() < 0.8}
-    compared = wall_statistics.compare(lane, other)
-    pairs = [lane[seed] - other[seed] for seed in other]
-    if compared is None:
-        assert not pairs
-        return
-    assert (compared.pairs, compared.wins, compared.losses) == (
-        len(pairs),
-        len([d for d in pairs if d > 0]),
-        len([d for d in pairs if d < 0]),
-    )
-    assert compared.median == pytest.approx(float(np.median(pairs)))
-    assert compared.tells == (compared.pairs >= 6 and compared.p < 0.05)
-
-
-def test_places_count_from_the_largest() -> None:
-    assert [wall_statistics.rank([3.0, 1.0, 3.0, 2.0], value) for value in (3.0, 2.0, 1.0)] == [1, 3, 4]
 
 
 # What counts
@@ -141,8 +89,8 @@ def test_stopped_and_diverged_ones_are_named_and_not_counted(store: Store) -> No
         writer.add(LaneEnded("sam", 5, "diverged"))
     (group,) = look(store)
     assert wall_told.counts(group) == "5 seeds · 3 finished · 1 under way · 1 stopped or failed, not counted"
-    assert wall_told.row(group, 1)[:2] == ["SAM", "3 (1 diverged)"]
-    assert wall_told.row(group, 0)[:2] == ["SGD", "3"]
+    assert wall_told.row(group, 1, None)[:2] == ["SAM", "3 (1 diverged)"]
+    assert wall_told.row(group, 0, None)[:2] == ["SGD", "3"]
 
 
 def test_the_table_is_that_of_the_results(store: Store) -> None:
@@ -153,40 +101,31 @@ def test_the_table_is_that_of_the_results(store: Store) -> None:
         for method in ("sgd", "sam")
     )
     low, middle, high = np.quantile(sam, [0.25, 0.5, 0.75])
-    leads = sorted(a - b for a, b in zip(sam, sgd, strict=True))
-    assert wall_told.row(group, 1) == [
+    compared = family([compare(group.results(lane), group.results(0)) for lane in (1, 2, 3)])
+    leads = [a - b for a, b in zip(sam, sgd, strict=True)]
+    assert wall_told.comparisons(group) == dict(zip((1, 2, 3), compared, strict=True))
+    exact = stats.ttest_1samp(leads, 0).confidence_interval(0.95)
+    assert wall_told.row(group, 1, compared[0]) == [
         "SAM",
         "8",
         f"{middle:.1f} %",
         f"{low:.1f} to {high:.1f} %",
-        f"+{np.median(leads):.1f}",
-        f"+{leads[0]:.1f} to +{leads[-1]:.1f}",  # of eight: 99 %, the next narrower would have 93 %
+        wall_told.signed(float(np.mean(leads))),
+        f"{wall_told.signed(exact.low)} to {wall_told.signed(exact.high)}",
     ]
-    assert wall_told.row(group, 0)[4:] == ["–", "–"]
+    assert wall_told.row(group, 0, None)[4:] == ["–", "–"]
     told = wall_told.group(group)
-    assert told["verdicts"][0] == "SAM beat SGD in 8 of 8, sign test p\u00a0=\u00a00.008."
+    assert told["verdicts"] == [wall_told.verdict(group, lane, found) for lane, found in enumerate(compared, 1)]
+    assert told["verdicts"][0] == f"{sentence('SAM', 'SGD', compared[0])} Ahead on 8 of 8 seeds."
+    assert told["lanes"][1]["differences"]["mean"] == pytest.approx(np.mean(leads))
 
 
-def differ(wins: int, of: int) -> wall_statistics.Compared:
-    compared = wall_statistics.compare(
-        dict.fromkeys(range(of), 80.0), {n: 79.0 if n < wins else 81.0 for n in range(of)}
-    )
-    assert compared
-    return compared
-
-
-@pytest.mark.parametrize(
-    ("wins", "of", "said"),
-    [
-        (3, 3, "A beat B in 3 of 3. Not enough seeds to tell: it takes at least 6."),
-        (6, 6, "A beat B in 6 of 6, sign test p = 0.031."),
-        (9, 15, "A beat B in 9 of 15, sign test p = 0.61. Not enough to tell them apart."),
-        (27, 30, "A beat B in 27 of 30, sign test p < 0.001."),
-        (0, 30, "A beat B in 0 of 30, sign test p < 0.001."),
-    ],
-)
-def test_what_the_seeds_tell_is_said(wins: int, of: int, said: str) -> None:
-    assert wall_told.verdict("A", "B", differ(wins, of)).replace("\u00a0", " ") == said
+def test_too_few_seeds_are_said_to_be_too_few(store: Store) -> None:
+    fake_class.furnish(store, 2)
+    (group,) = look(store)
+    assert {found.verdict for found in wall_told.comparisons(group).values()} == {"too few pairs"}
+    assert all("2 of at least 3" in said for said in wall_told.group(group)["verdicts"])
+    assert wall_told.group(group)["lanes"][1]["differences"]["low"] is None
 
 
 def test_my_run_becomes_one_of_many(store: Store) -> None:
@@ -360,12 +299,4 @@ def test_the_lab_counts_races_of_a_class(store: Store) -> None:
 
 
 def test_numbers_are_written_as_people_write_them() -> None:
-    assert [wall_told.signed(value) for value in (3.14, -3.14, 0.04, -0.04, None)] == [
-        "+3.1",
-        "−3.1",
-        "0.0",
-        "0.0",
-        "–",
-    ]
-    assert [re.sub("\u00a0", " ", wall_told.small(p)) for p in (1e-9, 0.0312, 0.61)] == ["< 0.001", "= 0.031", "= 0.61"]
-    assert math.isclose(wall_statistics.quantile([1.0], 0.3), 1.0)
+    assert [wall_told.signed(value) for value in (3.14, -3.14, 0.04, -0.04)] == ["+3.1", "−3.1", "0.0", "0.0"]

@@ -18,7 +18,7 @@ const SKELETON = `
     <section class="panel" data-panel="differences">
       <header><h3></h3></header>
       <div class="chart" role="img"></div>
-      <footer>A dot is one seed, both lanes from the same start. Line: the median; bar: its 95 % interval.</footer>
+      <footer>A dot is one seed, both lanes from the same start. Line: the mean; bar: its 95 % interval.</footer>
     </section>
   </div>
   <ul class="verdicts"></ul>
@@ -199,7 +199,7 @@ function drawDifferences(Plotly, chart, data, theme) {
     dots.push(spread(places.filter((at) => !mine.has(at)), { marker: { color, symbol, size: 8 * theme.scale, opacity: 0.55 } }));
     dots.push(spread(places.filter((at) => mine.has(at)), { marker: { color, symbol, size: 14 * theme.scale, line: { color: theme.text, width: 2 } } }));
     const line = (x0, x1, y0, y1, width) => shapes.push({ type: "line", x0, x1, y0, y1, line: { color, width: width * theme.scale } });
-    line(differences.median, differences.median, row - 0.34, row + 0.34, 3.5);
+    line(differences.mean, differences.mean, row - 0.34, row + 0.34, 3.5);
     if (differences.low != null) line(differences.low, differences.high, row - 0.34, row - 0.34, 3.5);
   });
   const titles = lanes.map((lane) => lane.title);

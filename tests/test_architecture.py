@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "store": {"spec", "stats", "imagefolder"},
     "export": {"spec", "stats", "store"},
     "jobs": {"spec", "imagefolder", "store", "engine", "analysis"},
-    "engine": {"spec", "optim", "masks", "models", "data", "analysis"},
+    "engine": {"spec", "optim", "masks", "models", "data", "analysis", "stats"},
     "analysis": {"spec", "optim", "masks", "models", "data"},
     "bench": {"spec", "store", "engine", "optim", "masks", "models", "data"},
     "optim": set(),

@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -27,6 +27,8 @@ from ssam.spec.events import (
     Snapshot,
     StepEvent,
 )
+from ssam.spec.host import cores, load
+from ssam.stats.typical import typical
 
 UNREAD_STEPS_ON_GPU = 16  # steps whose numbers wait on the device until they are read together
 
@@ -96,6 +98,7 @@ def run_in_lockstep(
     prepared: dict[int, Batch] = {}
     unread: list[UnreadStep] = []
     running = [lane for lane in lanes if lane.name not in past.ended]
+    loads = [load()]
     while running:
         if not unread:  # else reading them early would move the events, and the end of a lane that has diverged
             yield from at_safe_point()
@@ -115,6 +118,7 @@ def run_in_lockstep(
             unread.clear()
         if (epoch_ended or lane.done) and not lane.diverged:
             yield _evaluate(lane, batches, past.histories[lane.name])
+            loads.append(load())
             if lane.keeps_weights and not lane.diverged:
                 yield _snapshot(lane)
         for other in [x for x in running if x.diverged or x.done]:
@@ -122,7 +126,9 @@ def run_in_lockstep(
             past.ended.append(other.name)
             running.remove(other)
     yield from at_safe_point()
-    yield Result(str(lanes[0].device), tuple(_result(lane, past.histories[lane.name]) for lane in lanes))
+    results = tuple(_result(lane, past.histories[lane.name]) for lane in lanes)
+    highest = max((seen for seen in loads if seen is not None), default=None)
+    yield Result(str(lanes[0].device), results, highest, cores())
 
 
 def new_past(lanes: Iterable[Lane]) -> Past:
@@ -238,22 +244,8 @@ def _result(lane: Lane, history: History) -> LaneResult:
         rho=lane.rho,
         test_accuracy=last.test_accuracy if last else None,
         test_loss=last.test_loss if last else None,
-        step_ms_median=typical(history.step_ms, interval) if history.step_ms else None,
+        step_ms_median=typical(history.step_ms, interval),
         step_ratio_to_sgd=typical(history.ratios, interval) if len(history.ratios) >= FEWEST_PAIRS else None,
         seconds=lane.seconds,
         diverged=lane.diverged,
     )
-
-
-def typical(values: Sequence[tuple[int, float]], interval: int) -> float:
-    """The median of a value that comes with the number of its step. Where only every ``interval``-th step perturbs, those
-    steps and the others have a median each, and this is their mean, each by its share of the steps.
-
-    >>> typical([(1, 2.0), (2, 1.0), (3, 1.1), (4, 0.9)], interval=4)
-    1.25
-    """
-    perturbing = [value for step, value in values if (step - 1) % interval == 0]
-    plain = [value for step, value in values if (step - 1) % interval]
-    if not perturbing or not plain:
-        return statistics.median(perturbing or plain)
-    return (statistics.median(perturbing) + (interval - 1) * statistics.median(plain)) / interval

@@ -175,10 +175,14 @@ class LaneResult:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The end. ``test_accuracy`` is that of the last epoch, on the whole test set, 0–1."""
+    """The end. ``test_accuracy`` is that of the last epoch, on the whole test set, 0–1. ``load`` is the highest load average
+    (of a minute, this race's own work included) seen at an evaluation, of a machine that lends ``cores`` to this process; None where
+    the system tells none."""
 
     device: str
     lanes: tuple[LaneResult, ...]
+    load: float | None = None
+    cores: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # tensors have no single answer to whether they are equal

@@ -26,11 +26,14 @@ from sqlalchemy import (
 
 from ssam.spec import METHODS, RaceSpec
 from ssam.spec.events import FEWEST_PAIRS, PHASES, SETTLING_STEPS, STEP_PHASES
+from ssam.stats.typical import of_kinds
 from ssam.store.arrays import load_arrays, mask_file
+from ssam.store.outcome import settled
 from ssam.store.schema import BIN_WIDTHS, bins, epochs, lanes, masks, runs, steps
 from ssam.store.views import CURVES, Heatmap, LaneWindow, Window
 
-RECENT = 256  # steps that the medians look back on
+RECENT = 256  # steps that the medians look back on while a race goes on
+WHOLE = 10_000  # steps of a lane that has its result: all of nearly every race, and read in a moment
 
 
 def lane_progress(lane: Row, spec: RaceSpec) -> float:
@@ -60,6 +63,7 @@ def window(connection: Connection, run_id: str, points: int) -> Window | None:
     spec = RaceSpec.model_validate_json(run.spec)
     rows = connection.execute(_LANES, {"run": run.key}).all()
     evaluated, masked = (_told(connection, table, run.key, rows) for table in (epochs, masks))
+    results = {lane["name"]: lane for lane in json.loads(run.result)["lanes"]} if run.result else {}
     views = [
         _lane_window(
             connection,
@@ -68,6 +72,7 @@ def window(connection: Connection, run_id: str, points: int) -> Window | None:
             evaluated[row.lane],
             masked[row.lane],
             points,
+            results.get(row.name),
         )
         for row in rows
     ] or [_waiting(name, lane.method) for name, lane in zip(spec.lane_names, spec.lanes, strict=True)]
@@ -162,16 +167,18 @@ def _lane_window(
     told_epochs: list[dict],
     told_masks: list[dict],
     points: int,
+    result: dict[str, Any] | None,
 ) -> LaneWindow:
+    """``result`` is the lane's in the race's Result, whose numbers are the last word."""
     curves = _curves(connection, lane, points)
     densities = told_masks and connection.execute(_NEWEST, {"run": lane.run, "lane": lane.lane}).scalar()
-    kinds = _recent(connection, lane, interval)
+    kinds = _kinds(connection, lane, interval, max(RECENT, interval) if result is None else WHOLE)
     medians = {phase: _typical(kinds, phase, 0.5) for phase in PHASES[:-1]}
     medians["mask"] = lane.refresh_ms / lane.refreshes if lane.refreshes else None
     pairs = [len(values["ratio"]) for _, values in kinds]
     enough = all(pairs) and sum(pairs) >= FEWEST_PAIRS
     low, middle, high = (_typical(kinds, "ratio", share) if enough else None for share in (0.25, 0.5, 0.75))
-    return LaneWindow(
+    seen = LaneWindow(
         name=lane.name,
         method=lane.method,
         state=lane.state,
@@ -189,6 +196,7 @@ def _lane_window(
         seconds=lane.seconds,
         gradients=lane.gradients,
     )
+    return settled(seen, result)
 
 
 def _curves(connection: Connection, lane: Row, points: int) -> dict[str, list[float | None]]:
@@ -222,7 +230,7 @@ def _literal(number: int) -> ColumnClause[int]:
     return literal_column(str(number), Integer)
 
 
-_RECENT = (
+_STEPS = (
     select(*(steps.c[f"ms_{phase}"] for phase in PHASES), steps.c.ratio, steps.c.step)
     .where(steps.c.run == bindparam("run"), steps.c.lane == bindparam("lane"))
     .where(steps.c.step > bindparam("after"))
@@ -231,13 +239,12 @@ _RECENT = (
 Kinds = list[tuple[float, dict[str, np.ndarray]]]  # of steps: the share of the steps, and sorted values by name
 
 
-def _recent(connection: Connection, lane: Row, interval: int) -> Kinds:
-    """Milliseconds per phase and the ratio to SGD of the last steps (the settling ones left out). ``step`` is the sum of
-    STEP_PHASES. Where only every ``interval``-th step perturbs, those and the others are two kinds: a median over both
-    would be the time of one of them."""
-    place = {"run": lane.run, "lane": lane.lane, "after": max(SETTLING_STEPS, lane.last_step - max(RECENT, interval))}
+def _kinds(connection: Connection, lane: Row, interval: int, last: int) -> Kinds:
+    """Milliseconds per phase and the ratio to SGD of the ``last`` steps (the settling ones left out). ``step`` is the sum of
+    STEP_PHASES. Where only every ``interval``-th step perturbs, those and the others are two kinds."""
+    place = {"run": lane.run, "lane": lane.lane, "after": max(SETTLING_STEPS, lane.last_step - last)}
     names = (*PHASES, "ratio")
-    rows = connection.execute(_RECENT, place).all()
+    rows = connection.execute(_STEPS, place).all()
     table = np.array(list(zip(*rows, strict=True)), dtype=float)  # (names + 1, steps), the last row the steps' numbers
     if not table.size:
         return [(1.0, dict.fromkeys((*names, "step"), np.array([])))]
@@ -253,22 +260,7 @@ def _recent(connection: Connection, lane: Row, interval: int) -> Kinds:
 
 
 def _typical(kinds: Kinds, name: str, share: float) -> float | None:
-    """The quantile of a value; with two kinds of steps the mean of theirs, each by its share. What one kind never has
-    costs it nothing."""
-    known = [(part, _quantile(values[name], share)) for part, values in kinds]
-    if all(value is None for _, value in known):
-        return None
-    return sum(part * (value or 0.0) for part, value in known) / sum(part for part, _ in known)
-
-
-def _quantile(values: np.ndarray, share: float) -> float | None:
-    """Of sorted values, linear between neighbours as numpy does, without its price for so few; None for no values."""
-    if not len(values):
-        return None
-    place = share * (len(values) - 1)
-    low = int(place)
-    high = min(low + 1, len(values) - 1)
-    return float(values[low] + (place - low) * (values[high] - values[low]))
+    return of_kinds([(part, values[name]) for part, values in kinds], share)
 
 
 def epoch_rows(connection: Connection, run_id: str) -> list[dict[str, Any]] | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ssam.spec import RaceSpec
+from ssam.store.outcome import settled
 from ssam.store.store import Store
 from ssam.store.views import Heatmap, LaneWindow, Run, Window
 
@@ -45,7 +46,8 @@ def load(path: Path) -> Recording:
     """Reads such a file."""
     told = json.loads(gzip.decompress(path.read_bytes()))
     run, window = told["run"], told["window"]
-    lanes = tuple(LaneWindow(**lane) for lane in window.pop("lanes"))
+    ends = zip(window.pop("lanes"), run["result"]["lanes"], strict=True)
+    lanes = tuple(settled(LaneWindow(**lane), result) for lane, result in ends)
     return Recording(
         told["about"],
         Run(**run | {"spec": RaceSpec.model_validate(run["spec"])}),

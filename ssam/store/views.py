@@ -97,7 +97,8 @@ class LaneWindow:
     dictionaries; ``densities`` is the share perturbed of each layer under the newest mask, empty before the first.
     ``phase_ms`` is the median per phase over the last few hundred steps, for ``mask`` the mean of a
     refresh; ``step_ms`` the median step, ``ratio`` its paired ratio to SGD with the quartiles in ``ratio_iqr``; a
-    lane's first few steps count for neither, and a ratio needs a few pairs. Where only every k-th step perturbs, all
+    lane's first few steps count for neither, and a ratio needs a few pairs. Once the race has its result, these and ``seconds``
+    are those of the result, and the phases and quartiles those of all steps (the last ten thousand). Where only every k-th step perturbs, all
     of these are means over k steps: of one that perturbs and k − 1 that do not.
     ``total_steps`` is None on the seconds clock.
     """

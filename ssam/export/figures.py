@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ssam.export.source import Source
+from ssam.spec.heights import top
 from ssam.spec.styles import PHASE_COLORS, PHASE_TITLES, Style, lane_styles
 
 if TYPE_CHECKING:
@@ -56,10 +57,15 @@ def accuracy(axes: "Axes", source: Source, against: str = "epoch") -> None:
         axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
     axes.set_ylabel("Test accuracy, %")
     axes.legend()
+    lost = [name for name, status in source.statuses.items() if status == "diverged"]
+    kept = table[~table["lane"].isin(lost)]["test_accuracy"].dropna()
+    if lost and len(kept):  # chance would flatten the others
+        axes.set_ylim(bottom=max(0.0, 100 * kept.min() - 2))
 
 
 def loss(axes: "Axes", source: Source) -> None:
-    """Training loss of the batches, a mean for each point."""
+    """Training loss of the batches, a mean for each point. Cut off where lanes that diverged would flatten the others."""
+    curves = []
     for lane, (_, title, style) in zip(source.window.lanes, _lanes(source), strict=True):
         known = [
             (x, y)
@@ -67,14 +73,17 @@ def loss(axes: "Axes", source: Source) -> None:
             if x is not None and y is not None
         ]
         _line(axes, [x for x, _ in known], [y for _, y in known], title, style, marked=False)
+        curves.append(([y for _, y in known], lane.state == "diverged"))
+    if (height := top(curves)) is not None:
+        axes.set_ylim(bottom=0, top=height)
     axes.set_xlabel(AXES["epoch"])
     axes.set_ylabel("Training loss")
     axes.legend()
 
 
 def step_time(axes: "Axes", source: Source) -> None:
-    """The median step of every lane by its phases, with its paired ratio to SGD."""
-    lanes, titles = source.window.lanes, source.lane_titles
+    """The median of each phase of every lane's step, with the step's paired ratio to SGD."""
+    lanes, titles = source.window.lanes, [title for _, title, _ in _lanes(source)]
     for phase, title in PHASE_TITLES.items():
         widths = [lane.phase_ms.get(phase) or 0.0 for lane in lanes]
         left = [sum(lane.phase_ms.get(other) or 0.0 for other in _before(phase)) for lane in lanes]
@@ -151,7 +160,13 @@ def _figure(
 
 
 def _lanes(source: Source) -> list[tuple[str, str, Style]]:
-    return list(zip(source.spec.lane_names, source.lane_titles, lane_styles(source.spec), strict=True))
+    """Name, title and look of each lane. The title says where it diverged."""
+    names = source.spec.lane_names
+    titles = [
+        f"{title} (diverged)" if source.statuses[name] == "diverged" else title
+        for name, title in zip(names, source.lane_titles, strict=True)
+    ]
+    return list(zip(names, titles, lane_styles(source.spec), strict=True))
 
 
 def _line(axes: "Axes", x: list[float], y: list[float], title: str, style: Style, marked: bool) -> None:

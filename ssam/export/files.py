@@ -16,7 +16,9 @@ NO_WEIGHTS = (
 
 
 def csv(source: Source, folder: Path) -> None:
-    """``evaluations.csv`` and ``steps.csv``; what a lane does not have stays empty. Numbers as they were, to the last digit."""
+    """``evaluations.csv`` and ``steps.csv``; what a lane does not have stays empty. Numbers as they were, to the last digit.
+
+    Each row names its race, data set, model, seed and lane, and how the lane ended, so that the files of many races can be joined."""
     source.evaluations.to_csv(folder / "evaluations.csv", index=False)
     source.steps.to_csv(folder / "steps.csv", index=False)
 

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ssam.export.source import Source
+from ssam.store.outcome import company
+from ssam.store.views import ENDED
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -41,25 +43,50 @@ def why_not(source: Source) -> str:
 
 
 def _log(client: "MlflowClient", source: Source) -> None:
-    from mlflow.entities import Metric, Param
+    """A run for each lane. One that an earlier export has made is brought up to date: it gets what it lacks."""
+    from mlflow.entities import Param
 
     known = client.get_experiment_by_name(source.title)
     experiment = known.experiment_id if known else client.create_experiment(source.title)
     start = source.run.started or source.run.created
     race = source.spec.model_dump(mode="json", exclude={"lanes"})
+    earlier = _earlier(client, experiment, source.run.id)
     for name, lane in zip(source.spec.lane_names, source.spec.lanes, strict=True):
-        tags = {"race": source.run.id, "machine": source.info["device_name"], "link": source.link}
-        run = client.create_run(experiment, start_time=int(1000 * start), run_name=name, tags=tags).info.run_id
+        status = source.statuses[name]
+        tags = {"race": source.run.id, "lane": name, "status": status}
+        tags |= {"machine": source.info["device_name"], "company": company(source.run), "link": source.link}
+        run = earlier.get(name)
+        if run is None:
+            run = client.create_run(experiment, start_time=int(1000 * start), run_name=name).info.run_id
+        for tag, value in tags.items():
+            client.set_tag(run, tag, value)
         settings: dict[str, Any] = race | {"lane": str(lane), "method": lane.method}
         settings |= {"rho": source.spec.lane_rho(lane), "sparsity": source.spec.lane_sparsity(lane)}
-        client.log_batch(run, params=[Param(key, str(value)) for key, value in settings.items()])
-        rows = source.evaluations[source.evaluations["lane"] == name].to_dict("records")
-        metrics = [
-            Metric(column, float(row[column]), int(1000 * (start + row["seconds"])), int(row["step"]))
-            for row in rows
-            for column in METRICS
-            if row[column] is not None and row[column] == row[column]
-        ]
-        for first in range(0, len(metrics), BATCH):
-            client.log_batch(run, metrics=metrics[first : first + BATCH])
-        client.set_terminated(run, end_time=int(1000 * (source.run.ended or start)))
+        settings["test_size"] = source.info["test_size"]
+        logged = client.get_run(run).data.params
+        client.log_batch(run, params=[Param(key, str(value)) for key, value in settings.items() if key not in logged])
+        _log_metrics(client, run, source.evaluations[source.evaluations["lane"] == name].to_dict("records"), start)
+        if status == "diverged" or status in ENDED:
+            how = {"finished": "FINISHED", "diverged": "FAILED"}.get(status, "KILLED")
+            client.set_terminated(run, how, int(1000 * (source.run.ended or start)))
+
+
+def _earlier(client: "MlflowClient", experiment: str, race: str) -> dict[str, str]:
+    """The runs that this race has there, by lane."""
+    runs = client.search_runs([experiment], f"tags.race = '{race}'", max_results=1000)
+    return {run.data.tags.get("lane") or run.info.run_name: run.info.run_id for run in runs}
+
+
+def _log_metrics(client: "MlflowClient", run: str, rows: list[dict[str, Any]], start: float) -> None:
+    from mlflow.entities import Metric
+
+    metrics = []
+    for column in METRICS:
+        logged = {(seen.step, seen.timestamp) for seen in client.get_metric_history(run, column)}
+        for row in rows:
+            place = (int(row["step"]), int(1000 * (start + row["seconds"])))
+            value = row[column]
+            if value is not None and value == value and place not in logged:
+                metrics.append(Metric(column, float(value), place[1], place[0]))
+    for first in range(0, len(metrics), BATCH):
+        client.log_batch(run, metrics=metrics[first : first + BATCH])

@@ -17,6 +17,8 @@ from ssam.export.report_style import STYLE
 from ssam.export.source import Source
 from ssam.spec import DATASETS, METHODS, RaceSpec
 from ssam.spec.styles import lane_styles
+from ssam.stats import proportion
+from ssam.store.outcome import Outcome, company
 from ssam.store.views import Heatmap, telling
 
 PICTURES = 3  # of the masks of a lane: the first, the one in the middle, the last
@@ -25,7 +27,8 @@ SHOWN = {
     "accuracy": "Test accuracy. Points before the end are measured on a fixed part of the test images, the last one on all.",
     "loss": "Training loss of the batches, with the labels that were trained on.",
     "accuracy-seconds": "The same accuracy against what it cost: the lane's own compute time, evaluation left out.",
-    "step-time": "What a step costs. The ratio compares each step with the SGD step next to it, so that it holds on a busy machine.",
+    "step-time": "What a step costs. The ratio compares each step with the SGD step next to it, so that it holds on a busy machine."
+    " A bar is made of the median of each phase, which need not add up to the median step.",
 }
 
 Cell = str | tuple[str, str]  # text, or text with a colour in front
@@ -93,54 +96,56 @@ def _head(source: Source, name: str) -> str:
 
 def _summary(source: Source) -> str:
     """What came out, in two sentences."""
-    ends = _ends(source)
-    known = [(end, title) for title, end in zip(source.lane_titles, ends, strict=True) if end is not None]
+    ends = list(zip(source.outcomes, source.lane_titles, strict=bool(source.outcomes)))
+    known = [(end.accuracy, title, end) for end, title in ends if end.accuracy is not None]
+    lost = "".join(f" {title} diverged." for end, title in ends if end.status == "diverged")
     if not known:
-        return "The race had not reached its end when this was written, so there is no result yet."
-    best, title = max(known)
-    said = f"{title} ended best, with {100 * best:.1f} % of {source.info['test_size']:,} test images right"
-    methods = [lane.method for lane in source.spec.lanes]
-    sgd = ends[methods.index("sgd")] if "sgd" in methods else None
-    if sgd is not None and methods[source.lane_titles.index(title)] != "sgd":
+        return lost.strip() or "The race had not reached its end when this was written, so there is no result yet."
+    best, title, winner = max(known, key=lambda each: each[0])
+    size = source.info["test_size"]
+    said = f"{title} ended best, with {proportion.said(best, size)} of {size:,} test images right"
+    sgd = next((end.accuracy for end in source.outcomes if end.method == "sgd"), None)
+    if sgd is not None and winner.method != "sgd":
         said += f", {100 * (best - sgd):.1f} points more than SGD"
-    return f"{said}. This is one seed: repeat it with others before you call a small difference a finding."
-
-
-def _ends(source: Source) -> list[float | None]:
-    if not source.run.result:
-        return [None] * len(source.spec.lanes)
-    return [lane["test_accuracy"] for lane in source.run.result["lanes"]]
+    return f"{said}.{lost} This is one seed: repeat it with others before you call a small difference a finding."
 
 
 def _results(source: Source) -> str:
     """A line for each lane."""
     spec, window = source.spec, source.window
-    results = source.run.result["lanes"] if source.run.result else [{}] * len(spec.lanes)
+    ends = source.outcomes or [None] * len(spec.lanes)
     rows: list[list[Cell]] = []
-    about = zip(spec.lanes, source.lane_titles, lane_styles(spec), window.lanes, results, strict=True)
-    for lane, title, style, seen, result in about:
+    about = zip(spec.lanes, source.lane_titles, lane_styles(spec), window.lanes, ends, strict=True)
+    for lane, title, style, seen, end in about:
         method = METHODS[lane.method]
-        accuracy = "diverged" if result.get("diverged") else _number(_percent(result.get("test_accuracy")), ".2f")
+        accuracy = "–" if end is None else end.status if end.accuracy is None else _accuracy(end)
         spread = f" ({seen.ratio_iqr[0]:.2f}–{seen.ratio_iqr[1]:.2f})" if seen.ratio_iqr else ""
         rows.append(
             [
                 (title, style.color),
-                _number(_percent(result.get("sparsity", spec.lane_sparsity(lane))), ".0f") if method.sparse else "–",
+                _number(100 * (end.sparsity if end else spec.lane_sparsity(lane)), ".0f") if method.sparse else "–",
                 f"{spec.lane_rho(lane):g}" if method.perturbs else "–",
                 accuracy,
-                _number(result.get("test_loss"), ".4f"),
-                _number(result.get("step_ms_median", seen.step_ms), ".1f"),
-                _number(result.get("step_ratio_to_sgd", seen.ratio), ".2f") + spread,
+                _number(end.test_loss if end else None, ".4f"),
+                _number(seen.step_ms, ".1f"),
+                _number(seen.ratio, ".2f") + spread,
                 _number(seen.seconds, ".1f"),
             ]
         )
     columns = ("Lane", "Sparsity %", "ρ", "Test accuracy %", "Test loss", "ms a step", "× SGD (quartiles)", "Seconds")
+    size = source.info["test_size"]
+    image = f"; {known}" if (known := proportion.one_image(size)) else ""
     notes = [
-        "Last epoch, never the best one; all test images. Sparsity is the share of weights that are not perturbed."
+        f"Last epoch, never the best one; all {size:,} test images. Beside the accuracy, the {proportion.LEVEL} interval that their number implies{image}.",
+        "Sparsity is the share of weights that are not perturbed.",
+        f"Step times: medians over all steps but the first few. {company(source.run)}.",
     ]
-    if source.run.shared:
-        notes.append("Another race ran on this machine at the same time: the step times disturbed each other.")
     return _table(columns, rows) + "".join(f"<p class=facts>{escape(note)}</p>" for note in notes)
+
+
+def _accuracy(end: Outcome) -> str:
+    margin = end.margin
+    return f"{100 * (end.accuracy or 0):.2f} " + (margin if margin.startswith("±") else f"({margin})")
 
 
 def _pictures_of_curves(source: Source) -> str:
@@ -216,7 +221,7 @@ def _machine(source: Source) -> str:
         "Trained on": f"{info['device']} ({info['device_name']}), {info['threads']} threads, {info['precision']}",
         "Network": f"{info['parameters']:,} parameters",
         "Images": f"{info['train_size']:,} for training, {info['test_size']:,} for testing, {len(info['classes'])} classes",
-        "Alone on the machine": "no" if run.shared else "yes",
+        "Beside it": company(run),
         "Race": run.id,
         "Specification": source.spec.digest,
         "Versions": ", ".join([f"Python {platform.python_version()}", *_versions()]),
@@ -265,10 +270,6 @@ def _cell(cell: Cell) -> str:
         return f"<td>{escape(cell)}</td>"
     text, color = cell
     return f'<td><span class="swatch" style="background: {color}"></span>{escape(text)}</td>'
-
-
-def _percent(value: float | None) -> float | None:
-    return None if value is None else 100 * value
 
 
 def _number(value: float | None, form: str) -> str:

@@ -11,8 +11,10 @@ import numpy as np
 
 from ssam.spec import DATASETS, MODELS, RaceSpec
 from ssam.spec.styles import lane_titles
+from ssam.stats.proportion import wilson
 from ssam.store import Run, Store
 from ssam.store.labels import Labels
+from ssam.store.outcome import Outcome, outcomes
 from ssam.store.views import Window
 
 if TYPE_CHECKING:
@@ -60,18 +62,42 @@ class Source:
             raise ValueError("this race has been deleted meanwhile")
         return window
 
+    @property
+    def statuses(self) -> dict[str, str]:
+        """By lane: ``finished``, ``diverged``, or the state of the race that the lane has not come to its end in."""
+        ended = ("finished", "diverged")
+        return {lane.name: lane.state if lane.state in ended else self.run.state for lane in self.window.lanes}
+
+    @cached_property
+    def outcomes(self) -> tuple[Outcome, ...]:
+        """Of the lanes, empty before the race has its result."""
+        return outcomes(self.run)
+
     @cached_property
     def evaluations(self) -> "DataFrame":
-        table = self.store.table(self.run.id)
-        if table is None:
-            raise ValueError("this race has been deleted meanwhile")
+        """A row for each lane and evaluation, with the 95 % interval that the number of test images gives the accuracy."""
+        table = self._identified(self.store.table(self.run.id))
+        known = zip(table["test_accuracy"], table["test_size"], strict=True)
+        intervals = [(None, None) if share is None or share != share else wilson(share, size) for share, size in known]
+        place = table.columns.get_loc("test_accuracy") + 1
+        for name, end in (("test_accuracy_high", 1), ("test_accuracy_low", 0)):
+            table.insert(place, name, [interval[end] for interval in intervals])
         return table
 
     @cached_property
     def steps(self) -> "DataFrame":
-        table = self.store.steps_table(self.run.id)
+        """A row for each lane and step."""
+        return self._identified(self.store.steps_table(self.run.id))
+
+    def _identified(self, table: "DataFrame | None") -> "DataFrame":
+        """The table with what tells its rows from those of other races, and how each lane ended."""
         if table is None:
             raise ValueError("this race has been deleted meanwhile")
+        spec, statuses = self.spec, self.statuses
+        about = {"run": self.run.id, "dataset": spec.dataset, "model": spec.model, "seed": spec.seed}
+        for place, (name, value) in enumerate(about.items()):
+            table.insert(place, name, value)
+        table.insert(table.columns.get_loc("lane") + 1, "status", [statuses[lane] for lane in table["lane"]])
         return table
 
     @property

@@ -27,23 +27,28 @@ STEP_SCALARS = {
     "perturbation/ascent gap": "ascent_gap",
     "time/step ÷ SGD": "ratio",
 }
+DIVERGED = "lane/diverged"  # 1 or 0, at the lane's last step
 
 
 def tensorboard(source: Source, folder: Path) -> None:
     """``tensorboard/LANE/events.out.tfevents.…``: ``tensorboard --logdir tensorboard`` shows the lanes as runs.
 
     The wall time of a point is the race's start plus the lane's own compute time: TensorBoard's *Relative* axis is the lane's
-    seconds. Values are float32, as TensorBoard keeps them."""
-    start = source.run.started or source.run.created
+    seconds. Values are float32, as TensorBoard keeps them. Of each lane that has ended DIVERGED tells how."""
+    start, statuses = source.run.started or source.run.created, source.statuses
     for place, name in enumerate(source.spec.lane_names):
-        lane = folder / "tensorboard" / source.lane_file(place)
-        lane.mkdir(parents=True, exist_ok=True)
-        with (lane / f"events.out.tfevents.{int(start):010d}.ssam").open("wb") as file:
+        to = folder / "tensorboard" / source.lane_file(place)
+        to.mkdir(parents=True, exist_ok=True)
+        with (to / f"events.out.tfevents.{int(start):010d}.ssam").open("wb") as file:
             _write(file, _double(1, start) + _bytes(3, b"brain.Event:2"))
             for table, tags in ((source.steps, STEP_SCALARS), (source.evaluations, SCALARS)):
                 for row in table[table["lane"] == name].to_dict("records"):
                     if values := _values(row, tags):
                         _write(file, event(start + row["seconds"], row["step"], values))
+            if statuses.get(name) in ("finished", "diverged"):
+                lane = source.window.lanes[place]
+                ended = {DIVERGED: float(statuses[name] == "diverged")}
+                _write(file, event(start + lane.seconds, lane.last_step, ended))
 
 
 def _values(row: Mapping[str, Any], tags: Mapping[str, str]) -> dict[str, float]:

@@ -9,7 +9,9 @@ import streamlit as st
 from app import controls, start, texts, theme
 from app.server import Lab
 from ssam.spec import METHODS
+from ssam.stats import proportion
 from ssam.store import Person, Run
+from ssam.store.outcome import outcomes
 
 OWN, ALL = 12, 60  # races in the list
 OPENED = "opened_by_link"  # the races of others that this session has looked at
@@ -17,35 +19,37 @@ OPENED = "opened_by_link"  # the races of others that this session has looked at
 
 def result(run: Run) -> None:
     """The table of a finished race; nothing for others."""
-    if not run.result:
+    if not (ends := outcomes(run)):
         return
     number = st.column_config.NumberColumn
-    lanes = zip(run.spec.lanes, theme.lane_titles(run.spec), run.result["lanes"], strict=True)
+    lanes = zip(run.spec.lanes, theme.lane_titles(run.spec), ends, strict=True)
     st.dataframe(
         [
             {
                 "Lane": title,
-                "Sparsity": lane["sparsity"] if METHODS[asked.method].sparse else None,
-                "Rho": lane["rho"] if METHODS[asked.method].perturbs else None,
-                "Test accuracy": None if lane["test_accuracy"] is None else 100 * lane["test_accuracy"],
-                "Test loss": lane["test_loss"],
-                "ms a step": lane["step_ms_median"],
-                "× SGD": lane["step_ratio_to_sgd"],
-                "Seconds": lane["seconds"],
+                "Sparsity": end.sparsity if METHODS[asked.method].sparse else None,
+                "Rho": end.rho if METHODS[asked.method].perturbs else None,
+                "Test accuracy": end.said,
+                "Test loss": end.test_loss,
+                "ms a step": end.step_ms,
+                "× SGD": end.ratio,
+                "Seconds": end.seconds,
             }
-            for asked, title, lane in lanes
+            for asked, title, end in lanes
         ],
         hide_index=True,
         placeholder="–",
         column_config={
             "Sparsity": number(format="percent"),
-            "Test accuracy": number(format="%.1f %%"),
             "Test loss": number(format="%.3f"),
             "ms a step": number(format="%.1f"),
             "× SGD": number(format="%.2f"),
             "Seconds": number(format="%.1f"),
         },
     )
+    if size := ends[0].test_size:
+        about = "; ".join(filter(None, [f"{size:,} test images", proportion.one_image(size)]))
+        st.caption(f"Last epoch, {about}. Beside the accuracy: the {proportion.LEVEL} interval by their number alone.")
 
 
 def log(lab: Lab, run: Run, person: Person) -> None:
@@ -88,12 +92,13 @@ def labels(found: list[Run]) -> dict[str, str]:
 def facts(run: Run) -> str:
     """When a race was started, how it went, and what sets it apart from others of the same description."""
     parts = [when(run), texts.STATES[run.state].lower()]
-    if run.result:
-        titles = theme.lane_titles(run.spec)
-        scores = zip((lane["test_accuracy"] for lane in run.result["lanes"]), titles, strict=True)
+    if ends := outcomes(run):
+        scores = zip((end.accuracy for end in ends), theme.lane_titles(run.spec), strict=True)
         if known := [(accuracy, title) for accuracy, title in scores if accuracy is not None]:
             best, title = max(known)
             parts.append(f"best {100 * best:.1f} % ({title})")
+        if lost := sum(end.status == "diverged" for end in ends):
+            parts.append(f"{lost} lane{'s' * (lost > 1)} diverged")
     spec = run.spec
     parts.append(", ".join(theme.lane_title(lane) for lane in spec.lanes))
     if any(METHODS[lane.method].perturbs and lane.rho is None for lane in spec.lanes):

@@ -10,7 +10,10 @@ import numpy as np
 from app import lane_steps, texts, theme
 from ssam.spec import METHODS, LaneSpec, RaceSpec
 from ssam.spec.cost import Plan
+from ssam.spec.heights import top
+from ssam.stats import proportion
 from ssam.store import LaneWindow, Run, Window
+from ssam.store.outcome import load_said
 from ssam.store.views import CURVES, ENDED
 
 EVALUATIONS = 150
@@ -18,6 +21,7 @@ EVALUATED = (
     *("epoch", "step", "gradients", "seconds", "train_loss", "test_loss", "test_accuracy", "test_size", "final"),
     *("eigenvalue", "eigenvalue_residual"),
 )
+DRAWN = ("loss", "ascent_gap", "radius", "grad_norm", "perturbed_norm")
 PHASES = [
     {"name": name, "title": title, "color": theme.PHASE_COLORS[name]} for name, title in theme.PHASE_TITLES.items()
 ]
@@ -28,8 +32,7 @@ def race(run: Run, window: Window, waiting: str) -> dict[str, Any]:
     info = run.started_info or {}
     styles, titles = theme.lane_styles(run.spec), theme.lane_titles(run.spec)
     facts = info.get("lanes") or [{}] * len(window.lanes)
-    results = run.result["lanes"] if run.result else [None] * len(window.lanes)
-    lanes = zip(window.lanes, run.spec.lanes, styles, titles, facts, results, strict=True)
+    lanes = zip(window.lanes, run.spec.lanes, styles, titles, facts, strict=True)
     return {
         "run": run.id,
         "state": run.state,
@@ -42,6 +45,7 @@ def race(run: Run, window: Window, waiting: str) -> dict[str, Any]:
         "ends": _ends(run.spec, info),
         "stepsPerEpoch": info.get("steps_per_epoch"),
         "eigenvalues": _eigenvalues(run.spec, window),
+        "heights": _heights(window),
         "lanes": [
             {
                 "title": title,
@@ -50,9 +54,8 @@ def race(run: Run, window: Window, waiting: str) -> dict[str, Any]:
                 "symbol": style.symbol,
                 **_steps(run.spec, spec_lane, info, known, lane),
                 **_lane(lane),
-                **(_final(result) if result else {}),
             }
-            for lane, spec_lane, style, title, known, result in lanes
+            for lane, spec_lane, style, title, known in lanes
         ],
         "layers": window.layers,
         "phases": PHASES,
@@ -103,7 +106,23 @@ def _evaluations(rows: list[dict[str, Any]]) -> dict[str, list[float | None]]:
     while len(rows) > EVALUATIONS * every:
         every *= 2
     kept = [row for at, row in enumerate(rows) if at % every == 0 or at >= len(rows) - 2]
-    return {name: [row[name] for row in kept] for name in EVALUATED}
+    ends = [_interval(row) for row in kept]
+    found = {name: [row[name] for row in kept] for name in EVALUATED}
+    return found | {"low": [low for low, _ in ends], "high": [high for _, high in ends]}
+
+
+def _interval(row: dict[str, Any]) -> tuple[float | None, float | None]:
+    share = row["test_accuracy"]
+    return (None, None) if share is None else proportion.wilson(share, row["test_size"])
+
+
+def _heights(window: Window) -> dict[str, float]:
+    """Where to cut off the charts that a lane that diverged would flatten."""
+    lost = [lane.state == "diverged" for lane in window.lanes]
+    curves = {name: [lane.steps[name] for lane in window.lanes] for name in DRAWN}
+    curves["eigenvalue"] = [[row["eigenvalue"] for row in lane.epochs] for lane in window.lanes]
+    tops = {name: top(zip(values, lost, strict=True)) for name, values in curves.items()}
+    return {name: height for name, height in tops.items() if height is not None}
 
 
 def _eigenvalues(spec: RaceSpec, window: Window) -> dict[str, float | None] | None:
@@ -114,11 +133,6 @@ def _eigenvalues(spec: RaceSpec, window: Window) -> dict[str, float | None] | No
     if not took or not window.elapsed:
         return {"ms": None, "share": None}
     return {"ms": statistics.fmean(took), "share": sum(took) / 1000 / window.elapsed}
-
-
-def _final(result: dict[str, Any]) -> dict[str, Any]:
-    """The step times of the whole race, as its table has them, in place of those of the last steps."""
-    return {"stepMs": result["step_ms_median"], "ratio": result["step_ratio_to_sgd"], "ratioIqr": None}
 
 
 def _ends(spec: RaceSpec, info: dict[str, Any]) -> dict[str, float | None]:
@@ -172,5 +186,7 @@ def _notes(run: Run, info: dict[str, Any]) -> list[str]:
     if run.shared:
         notes.append("Shared machine: another race ran at the same time, so step times are not to be trusted.")
     if run.exclusive:
-        notes.append("Runs alone: no other race disturbs its step times.")
+        notes.append("Runs alone: no other race of this lab runs at the same time.")
+    if run.result and (load := load_said(run.result.get("load"), run.result.get("cores"))):
+        notes.append(f"{load[0].upper()}{load[1:]}.")
     return notes + [str(warning) for warning in info.get("warnings", ())]

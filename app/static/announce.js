@@ -1,6 +1,6 @@
 // What a screen reader is told of a race while it goes on: its milestones, one sentence each and each only once. Never a tick.
 
-const { element, percent } = await import(`./parts.js${new URL(import.meta.url).search}`);
+const { count, element, percent } = await import(`./parts.js${new URL(import.meta.url).search}`);
 
 const KEPT = 6; // sentences that stay in the log
 const FALLEN = 0.02; // share of accuracy under its best that is told as falling
@@ -35,7 +35,9 @@ export function headline(data) {
   delete reached.half;
   const sentence = Object.values(reached).at(-1) ?? "";
   if (data.progress < 1 || !reached.first) return sentence;
-  const fallen = data.lanes.filter((lane) => `falling ${lane.name}` in reached).map((lane) => ` ${lane.title} had been at ${percent(Math.max(...course(lane)))}.`);
+  const part = data.lanes.flatMap((lane) => lane.epochs).find((epoch) => !epoch.final)?.test_size;
+  const on = part && part < data.testSize ? `, on ${count(part)} of the test images` : ""; // another measurement than that of the end
+  const fallen = data.lanes.filter((lane) => `falling ${lane.name}` in reached).map((lane) => ` ${lane.title} had been at ${percent(Math.max(...course(lane)))}${on}.`);
   return `At the end: ${standing(data.lanes)}.${fallen.join("")}`;
 }
 

@@ -56,11 +56,17 @@ function between(low, high) {
   return { autorange: true, autorangeoptions: { include: [low, high], clipmin: low, clipmax: high } };
 }
 
+/** From 0 to where a curve is cut off, or as high as all of them go. */
+const upTo = (height) => ({ nticks: 7, ...(height == null ? { rangemode: "tozero" } : between(0, height)) });
+
 /** An unseen point: Plotly looks at what an axis should reach to only where there is something to draw. */
 const anchor = (low) => ({ type: "scatter", mode: "markers", x: [0], y: [low], opacity: 0, hoverinfo: "skip" });
 
-/** Whole tens of percent around all accuracies, 0 to 100 before there are any. It only grows while a race goes on. */
-function tens(lanes) {
+/** Whole tens of percent around the accuracies, 0 to 100 before there are any. It only grows while a race goes on. Lanes that
+ *  diverged leave the chart where others stay in it. */
+function tens(all) {
+  const sound = all.filter((lane) => lane.state !== "diverged");
+  const lanes = sound.some((lane) => lane.epochs.length) ? sound : all;
   const known = lanes.flatMap((lane) => lane.epochs.map((epoch) => epoch.test_accuracy)).filter((share) => share != null);
   if (!known.length) return [0, 100];
   const low = 10 * Math.floor(10 * Math.min(...known) - 0.1);
@@ -119,7 +125,7 @@ function curvesChart(Plotly, chart, data, axis, curve, theme) {
     thin.push({ ...common, y: steps[curve], hoverinfo: "skip", opacity: 0.25, line: { color, width: 1 } });
     bold.push({ ...common, y: smoothed(steps[curve]), name: title, hovertemplate: `%{y:${STEP_CURVES[curve].hover}}`, line: { color, dash, width: 2.5 } });
   }
-  const more = { xaxis: progressAxis(data, axis, theme), yaxis: { nticks: 7, rangemode: "tozero" } };
+  const more = { xaxis: progressAxis(data, axis, theme), yaxis: upTo(data.heights[curve]) };
   return Plotly.react(chart, [anchor(0), ...thin, ...bold], layout(chart, theme, `${data.run} ${axis} ${curve}`, more), CONFIG);
 }
 
@@ -180,7 +186,7 @@ function eigenvalueChart(Plotly, chart, data, axis, curve, theme) {
       marker: { color, symbol, size: 8 },
     };
   });
-  const more = { xaxis: progressAxis(data, axis, theme), yaxis: { nticks: 7, rangemode: "tozero" } };
+  const more = { xaxis: progressAxis(data, axis, theme), yaxis: upTo(data.heights[curve]) };
   return Plotly.react(chart, [anchor(0), ...traces], layout(chart, theme, `${data.run} ${axis} ${curve}`, more), CONFIG);
 }
 

@@ -276,12 +276,13 @@ export function mount(host) {
     refreshTables();
   }
 
-  function describeCharts({ lanes, testSize, eigenvalues }, axis, curve) {
+  function describeCharts({ lanes, testSize, eigenvalues, heights }, axis, curve) {
     for (const drawing of root.querySelectorAll(".main-svg")) drawing.ariaHidden = "true"; // read out would be its labels, one by one
     const label = (name, what, value) => charts[name].setAttribute("aria-label", `${what} ${lanes.map((lane) => `${lane.title} ${value(lane)}`).join("; ")}.`);
     label("accuracy", `Test accuracy by ${axis}.`, (lane) => percent(lane.epochs.at(-1)?.test_accuracy));
     label("steps", `${STEP_CURVES[curve].title} by ${curve === "convergence" ? "steps" : axis}.`, (lane) => fixed(newest(lane, curve), 3));
-    panel("steps", "footer").textContent = stepsFooter(curve, eigenvalues);
+    const isCut = curve in heights;
+    panel("steps", "footer").textContent = stepsFooter(curve, eigenvalues) + (isCut ? " Cut off above the lanes that did not diverge." : "");
     label("timing", "Milliseconds of a training step.", (lane) => [fixed(lane.stepMs, 1), costs(lane)].filter(Boolean).join(", "));
     const during = lanes.flatMap((lane) => lane.epochs).find((epoch) => !epoch.final)?.test_size ?? Math.min(2000, testSize ?? 2000);
     const all = `all${testSize ? ` ${count(testSize)}` : ""} test images`;

@@ -2,6 +2,12 @@
 
 export const percent = (share, digits = 1) => (share == null ? "–" : `${(100 * share).toFixed(digits)} %`);
 export const fixed = (value, digits) => (value == null ? "–" : value.toFixed(digits));
+/** The 95 % interval of an evaluation by the number of its test images: "± 0.8", or both ends where its sides differ. */
+export function margin({ test_accuracy: share, low, high }) {
+  if (share == null || low == null) return "";
+  if (Math.abs(high - share - (share - low)) < 0.002) return `± ${(50 * (high - low)).toFixed(1)}`;
+  return `${(100 * low).toFixed(1)}–${(100 * high).toFixed(1)} %`;
+}
 export const times = (ratio) => (ratio == null ? "–" : `${ratio.toFixed(2)} ×`);
 export const count = (number) => number.toLocaleString("en");
 
@@ -69,7 +75,8 @@ export function showCards(holder, data) {
     made.dataset.state = lane.state;
     show("state", lane.state === data.state ? "" : states[lane.state]);
     show("accuracy", percent(newest?.test_accuracy));
-    show("of", newest ? `on ${newest.final ? "all " : ""}${count(newest.test_size)} test images` : "test accuracy");
+    show("of", newest ? `${margin(newest)} on ${newest.final ? "all " : ""}${count(newest.test_size)} test images`.trim() : "test accuracy");
+    made.querySelector('[data-part="of"]').title = newest ? "95 % interval by the number of test images alone" : "";
     show("loss", fixed(newest?.train_loss ?? lane.steps.loss.at(-1), 3));
     show("ms", fixed(lane.stepMs, 1));
     show("ratio", times(lane.ratio));

@@ -7,6 +7,7 @@ from typing import Any
 
 from app.compare_groups import Group, Member
 from app.flatness_charts import FAINT, Figure, _faded
+from ssam.spec.heights import top
 from ssam.store.comparing import Evaluation
 
 X = {"epoch": "Epoch", "gradients": "Gradients", "seconds": "Seconds"}
@@ -101,17 +102,20 @@ def _reaching(low: float, high: float) -> dict[str, Any]:
 
 
 def heights(every: Sequence[Group], what: str) -> tuple[float, float]:
-    """A little more than all values."""
-    values = [
-        _value(seen, what)
-        for group in every
-        for member in group.members
-        for seen in (member.record.course if member.record else ())
-        if getattr(seen, what) is not None
+    """A little more than all values. Lanes that diverged would flatten the others: they leave the chart where others stay in it."""
+    members = [member for group in every for member in group.members]
+    sound = [member for member in members if not member.diverged and member.record and member.record.course]
+    curves = [
+        ([_value(seen, what) for seen in member.record.course if getattr(seen, what) is not None], member.diverged)
+        for member in members
+        if member.record
     ]
+    values = [value for own, lost in curves for value in own if not lost or not sound]
     if not values:
         return 0.0, 100.0 if what == "test_accuracy" else 1.0
     low, high = min(values), max(values)
+    if not sound and what != "test_accuracy":
+        high = top(curves) or high
     room = 0.04 * (high - low) or 0.5
     return max(0.0, low - room), high + room
 

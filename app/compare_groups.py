@@ -16,6 +16,7 @@ from ssam.spec import METHODS, LaneSpec, RaceSpec
 from ssam.spec.styles import styles
 from ssam.stats.paired import Paired, compare, family
 from ssam.store.comparing import LaneRecord, RaceRecord
+from ssam.store.outcome import Outcome, outcomes
 from ssam.store.views import ENDED, Run
 
 PER_LANE = ("rho", "sparsity", "norm")  # of a race, but each lane may have its own
@@ -41,18 +42,26 @@ class Member:
 
     @property
     def going(self) -> bool:
-        return self.run.state not in ENDED and not self.finished
+        return self.run.state not in ENDED and not self.finished and not self.diverged
 
     @property
     def finished(self) -> bool:
         return self.record is not None and self.record.result is not None
 
     @property
+    def diverged(self) -> bool:
+        return self.record is not None and self.record.state == "diverged"
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """How the lane ended; None before the race has its result."""
+        ends = outcomes(self.run)
+        return ends[self.place] if ends else None
+
+    @property
     def ratio(self) -> float | None:
         """The time of a step, in SGD steps of the same race."""
-        lane = self.run.result["lanes"][self.place] if self.run.result else {}
-        found: float | None = lane.get("step_ratio_to_sgd")
-        return found
+        return self.outcome.ratio if self.outcome else None
 
     @property
     def gradients(self) -> int | None:
@@ -60,7 +69,14 @@ class Member:
 
     @property
     def seconds(self) -> float | None:
+        if self.outcome:
+            return self.outcome.seconds
         return self.record.seconds if self.record else None
+
+    @property
+    def test_size(self) -> int | None:
+        """Test images that the final accuracy is of."""
+        return (self.run.started_info or {}).get("test_size")
 
     @property
     def eigenvalue(self) -> float | None:

@@ -1,12 +1,14 @@
 """What the page Compare says: verdicts, tables and how they were made."""
 
 from collections.abc import Sequence
+from statistics import fmean, stdev
 from typing import Any
 
 from app import texts
 from app.compare_chart import DEVIATION, EACH, MINMAX
 from app.compare_groups import Group, against, sharpness, spread
 from app.flatness_texts import ESTIMATORS
+from ssam.stats import proportion
 from ssam.stats.paired import EXPLAINED, Paired, points, sentence
 
 Row = dict[str, str]
@@ -26,8 +28,10 @@ METHOD = f"""
 def seeds(group: Group) -> str:
     """How many have finished, and what the others do."""
     done, going = len(group.finished), sum(member.going for member in group.members)
-    lost = len(group.members) - done - going
-    more = [f"{going} under way"] * bool(going) + [f"{lost} without a result"] * bool(lost)
+    diverged = sum(member.diverged for member in group.members)
+    lost = len(group.members) - done - going - diverged
+    more = [f"{going} under way"] * bool(going) + [f"{diverged} diverged"] * bool(diverged)
+    more += [f"{lost} without a result"] * bool(lost)
     return ", ".join([str(done), *more])
 
 
@@ -135,10 +139,27 @@ def caption(kind: str, smooth: int, many: bool) -> str:
     return " ".join(parts)
 
 
+def tested(shown: Sequence[Group]) -> str:
+    """The test images behind each final accuracy, and the interval that they alone imply; empty before there is any."""
+    known = [
+        (member.test_size, member.record.result)
+        for group in shown
+        for member in group.finished
+        if member.record and member.record.result is not None and member.test_size
+    ]
+    said = []
+    for size in sorted({size for size, _ in known}):
+        share = fmean(share for own, share in known if own == size)
+        image = f", {text}" if (text := proportion.one_image(size)) else ""
+        margin = proportion.margin(share, size)
+        said.append(f"{size:,} test images ({proportion.LEVEL} interval at {100 * share:.1f} %: {margin}{image})")
+    return f"Each accuracy is of {' or '.join(said)}." if said else ""
+
+
 def notes(shown: Sequence[Group]) -> str:
     """What to know of these races before believing the numbers."""
     races = {member.run.id: member.run for group in shown for member in group.members}
-    said = []
+    said = [text] if (text := tested(shown)) else []
     if shared := sum(run.shared for run in races.values()):
         said.append(f"{shared} of {len(races)} races shared the machine with others: their times are less sure.")
     if repeated := sum(group.repeated for group in shown):
@@ -150,13 +171,13 @@ def notes(shown: Sequence[Group]) -> str:
 
 def table(shown: Sequence[Group], baseline: Group | None) -> list[dict[str, Any]]:
     """All numbers in one table, for a file; means and standard deviations apart."""
-    from statistics import fmean, stdev
-
     compared = against(shown, baseline) if baseline else {}
     rows = []
     for group in shown:
         row: dict[str, Any] = {"lane": group.title, "seeds": len(group.finished)}
         row["seed_numbers"] = " ".join(str(seed) for seed in group.accuracies)
+        row["diverged"] = sum(member.diverged for member in group.members)
+        row["test_size"] = " or ".join(map(str, sorted({one.test_size for one in group.members if one.test_size})))
         told = {
             "test_accuracy_percent": list(group.accuracies.values()),
             "step_ratio_to_sgd": group.told(lambda member: member.ratio),

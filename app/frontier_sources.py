@@ -13,6 +13,7 @@ from app import start
 from app.frontier import Row, Task, Trial, by_accuracy, drawable, points_of
 from ssam.spec import ASSETS, METHODS, LaneSpec, RaceSpec, parse_spec
 from ssam.store import Run
+from ssam.store.outcome import outcomes
 
 STUDY = ASSETS / "measured" / "study.json"
 # A point is drawn among those of equal settings. These are the lanes' own, or do not change what is learned.
@@ -92,16 +93,15 @@ def with_own(tasks: Sequence[Task], runs: Iterable[Run]) -> list[Task]:
 
 def _own_rows(run: Run) -> list[Row]:
     assert run.result is not None
-    results = run.result["lanes"]
-    plans = (run.started_info or {}).get("lanes") or [{}] * len(results)
-    sgd = next((result["seconds"] for result in results if result["method"] == "sgd"), None)
+    ends = outcomes(run)
+    plans = (run.started_info or {}).get("lanes") or [{}] * len(ends)
+    sgd = next((end.seconds for end in ends if end.method == "sgd"), None)
     rows = []
-    for lane, result, plan in zip(run.spec.lanes, results, plans, strict=True):
-        accuracy = None if result["diverged"] or result["test_accuracy"] is None else 100 * result["test_accuracy"]
-        seconds = result["seconds"] / sgd if sgd else None
-        trial = Trial(run.spec.seed, accuracy, result["step_ratio_to_sgd"], seconds, not run.shared)
+    for lane, end, plan in zip(run.spec.lanes, ends, plans, strict=True):
+        accuracy = None if end.accuracy is None else 100 * end.accuracy
+        trial = Trial(run.spec.seed, accuracy, end.ratio, end.seconds / sgd if sgd else None, not run.shared)
         about = {
-            "sparsity": result["sparsity"],
+            "sparsity": end.sparsity,
             "plan": plan.get("plan", ""),
             "predicted": plan.get("predicted_ratio"),
             "exact": plan.get("exact", True),

@@ -9,6 +9,7 @@ from typing import Any
 from app.flatness_texts import number
 
 ROWS, COLUMNS = 13, 7  # of a table, at most
+GAP = "gap"  # an annotation's name: it says why there is no bar
 
 Figure = dict[str, Any]
 Trace = dict[str, Any]
@@ -70,7 +71,8 @@ def _said(figure: Figure, trace: Trace) -> str:
         low, high = min(trace["y"]), max(trace["y"])
         return f"{name}{len(pairs)} points, {number(low)}{unit} to {number(high)}{unit}."
     if trace["type"] == "bar" or len(pairs) == 1:
-        return name + ", ".join(f"{where} {number(value)}{unit}" for where, value in _thinned(pairs)) + "."
+        bars = [f"{where} {number(value)}{unit}" for where, value in _thinned(pairs)]
+        return name + ", ".join(bars + [f"{where} {why}" for where, why in _gaps(figure).items()]) + "."
     values = [value for _, value in pairs]
     ends = ", ".join(f"{number(value)}{unit} at {where}" for where, value in (pairs[0], pairs[-1]))
     return f"{name}{ends}; lowest {number(min(values))}{unit}, highest {number(max(values))}{unit}."
@@ -86,6 +88,10 @@ def _columns(figure: Figure, told: Sequence[Trace]) -> list[Row]:
         places |= dict.fromkeys(where)
         values = ("–" if value is None else f"{number(value)}{unit}" for value in trace["y"])
         columns.setdefault(_name(figure, trace), {}).update(zip(where, values, strict=True))
+    for where, why in _gaps(figure).items():
+        places[where] = None
+        for column in columns.values():
+            column[where] = why
     kept = _thinned(list(places))
     return [{across: where} | {name: values.get(where, "–") for name, values in columns.items()} for where in kept]
 
@@ -131,6 +137,13 @@ def _places(figure: Figure, trace: Trace) -> list[str]:
     axis = figure["layout"].get("xaxis", {})
     ticks = dict(zip(axis.get("tickvals", ()), axis.get("ticktext", ()), strict=False))
     return [_bare(ticks[x]) if x in ticks else x if isinstance(x, str) else number(x) for x in trace["x"]]
+
+
+def _gaps(figure: Figure) -> dict[str, str]:
+    """Why there is no bar, by whose it would be."""
+    notes = (note for note in figure["layout"].get("annotations", ()) if note.get("name") == GAP)
+    parts = (note["hovertext"].rpartition(": ") for note in notes)
+    return {where: why for where, _, why in parts}
 
 
 def _name(figure: Figure, trace: Trace) -> str:

@@ -9,8 +9,9 @@ import numpy as np
 import pandas  # noqa: F401  Plotly takes it as it finds it, half imported too, while another visitor's first page imports it
 
 from app import theme
+from app.figure_texts import GAP
 from app.flatness_correlation import Point
-from app.flatness_texts import ESTIMATORS, newest, number
+from app.flatness_texts import ESTIMATORS, NO_MASK, drawable, maskless, newest, number
 from app.legend import glyph
 from app.theme import Style
 from ssam.spec import METHODS, RaceSpec
@@ -19,6 +20,7 @@ from ssam.store import Run, Window
 Figure = dict[str, Any]
 Arrays = dict[str, np.ndarray]
 
+NOT_THERE, NO_NUMBER = "not measured", "not finite"  # why there is no bar
 NEUTRAL = "#8b93a1"  # to be seen on both backgrounds
 FAINT = "rgba(139, 147, 161, 0.22)"
 
@@ -148,13 +150,15 @@ def curvature(run: Run, window: Window | None) -> list[Figure]:
     return [*figures, *([live] if (live := _live(run.spec, window)) else [])]
 
 
-def values(spec: RaceSpec, rows: Sequence[dict[str, Any]], title: str) -> Figure:
-    """One number of every lane: bars, or lines over the epochs where several were measured."""
+def values(spec: RaceSpec, rows: Sequence[dict[str, Any]], title: str, absent: dict[int, str] | None = None) -> Figure:
+    """One number of every lane: bars, or lines over the epochs where several were measured. ``absent`` says why lanes have none."""
     epochs = {row["lane"]: sum(other["lane"] == row["lane"] for other in rows) for row in rows}
-    return _over_epochs(spec, rows, title) if max(epochs.values(), default=0) > 1 else _bars(spec, rows, title)
+    if max(epochs.values(), default=0) > 1:
+        return _over_epochs(spec, rows, title)
+    return _bars(spec, rows, title, absent or {})
 
 
-def _bars(spec: RaceSpec, rows: Sequence[dict[str, Any]], title: str) -> Figure:
+def _bars(spec: RaceSpec, rows: Sequence[dict[str, Any]], title: str, absent: dict[int, str]) -> Figure:
     styles, titles = theme.lane_styles(spec), theme.lane_titles(spec)
     own = sorted(rows, key=lambda row: row["lane"])
     bars = {
@@ -176,7 +180,24 @@ def _bars(spec: RaceSpec, rows: Sequence[dict[str, Any]], title: str) -> Figure:
     short = [_short(spec, lane) for lane in lanes]
     layout["xaxis"] |= {"tickvals": lanes, "ticktext": short, "range": [-0.6, len(lanes) - 0.4], "tickangle": 0}
     layout["yaxis"] |= {"rangemode": "tozero", "zeroline": True, "zerolinecolor": NEUTRAL, "zerolinewidth": 1}
+    drawn = {row["lane"]: None if drawable(row["value"]) else NO_NUMBER for row in own}
+    reasons = {lane: drawn.get(lane, absent.get(lane, NOT_THERE)) for lane in lanes}
+    layout["annotations"] = [gap(lane, titles[lane], why) for lane, why in reasons.items() if why]
     return {"data": [bars], "layout": layout}
+
+
+def gap(place: float, title: str, why: str) -> dict[str, Any]:
+    """What stands where a bar would: a place left empty reads as a zero."""
+    return {
+        "name": GAP,
+        "x": place,
+        "y": 0,
+        "yanchor": "bottom",
+        "text": why.replace(" ", "<br>"),
+        "hovertext": f"{title}: {why}",
+        "showarrow": False,
+        "font": {"size": 12},
+    }
 
 
 def _errors(rows: Sequence[dict[str, Any]], **more: Any) -> dict[str, Any]:
@@ -249,10 +270,12 @@ def _live(spec: RaceSpec, window: Window | None) -> Figure | None:
 def sharpness(run: Run) -> list[Figure]:
     """One chart for each estimator."""
     rows = run.result["rows"] if run.result else []
+    bare = dict.fromkeys(maskless(run.spec), NO_MASK)
     found = []
     for name, (title, _) in ESTIMATORS.items():
         if own := [row for row in rows if row["estimator"] == name]:
-            found.append(values(run.spec, own, f"{title}, ρ {own[0]['rho']:g}"))
+            absent = bare if name == "masked_ascent_gap" else {}
+            found.append(values(run.spec, own, f"{title}, ρ {own[0]['rho']:g}", absent))
     return found
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from app import theme
 from app.flatness_correlation import ENOUGH, Correlation
+from ssam.spec import METHODS, RaceSpec
 from ssam.store import Run
 
 EMPTY = """
@@ -75,6 +76,8 @@ LITERATURE = """
 - [Mueller et al. 2023](https://arxiv.org/abs/2306.04226) (SAM-ON): perturbing only normalisation layers can improve accuracy while sharpness *rises*.
 """
 
+NO_MASK = "no mask"
+
 ESTIMATORS = {  # title, what it is
     "ascent_gap": ("Ascent gap", "One step of length ρ along the gradient: what SAM sees. Depends on scale."),
     "masked_ascent_gap": ("Ascent gap under the lane's mask", "The same, of what SSAM perturbs. Depends on scale."),
@@ -102,7 +105,17 @@ def number(value: float | None) -> str:
     >>> number(0.012345), number(1234.5), number(None)
     ('0.0123', '1.23e+03', '–')
     """
-    return "–" if value is None or not math.isfinite(value) else f"{value:.3g}".replace("-", "−", 1)
+    return "–" if value is None or not drawable(value) else f"{value:.3g}".replace("-", "−", 1)
+
+
+def drawable(value: float | None) -> bool:
+    """Whether a value is a number that can be drawn."""
+    return value is not None and math.isfinite(value)
+
+
+def maskless(spec: RaceSpec) -> list[int]:
+    """The places of the lanes that have no mask: SGD perturbs nothing, SAM everything."""
+    return [place for place, lane in enumerate(spec.lanes) if not METHODS[lane.method].sparse and lane.region == "all"]
 
 
 def newest(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -136,6 +149,9 @@ def summary(run: Run, arrays: dict[str, np.ndarray]) -> str:
         "sharpness": _sharpness,
     }[run.analysis.kind]
     said = words(titles, rows, arrays)
+    if any(row.get("estimator") == "masked_ascent_gap" for row in rows):
+        bare = ", ".join(titles[place] for place in maskless(run.spec))
+        said += [f"{ESTIMATORS['masked_ascent_gap'][0]}: {NO_MASK} in {bare}."] if bare else []
     return " ".join(said) if said else "Nothing yet."
 
 

@@ -9,7 +9,8 @@ import numpy as np
 import pandas  # noqa: F401  Plotly takes it as it finds it, half imported too, while another visitor's first page imports it
 
 from app import masks_maths, theme
-from app.flatness_charts import NEUTRAL, Figure, lane_title, layout_of
+from app.flatness_charts import NEUTRAL, Figure, gap, lane_title, layout_of
+from app.flatness_texts import NO_MASK
 from app.masks_data import Lane, Often, Pair
 from app.masks_texts import SHORT, Rows
 from ssam.spec import RaceSpec
@@ -23,6 +24,7 @@ MARK = (
     ("#ffffff", 4.5),
     ("#3a3f4a", 2),
 )  # colour and width: a dark line in a white one is seen on every bar and background
+CORNER = {"xref": "paper", "yref": "paper", "x": 1, "y": 1, "xanchor": "right", "yanchor": "bottom", "showarrow": False}
 WEIGHTS, COMPUTE = "#c9ced8", "#949cab"  # greys that are no lane's
 GREYS = [("■", WEIGHTS, "weights"), ("■", COMPUTE, "compute")]  # of the network, the same in every lane
 
@@ -178,7 +180,13 @@ def fisher_stages(spec: RaceSpec, rows: Rows) -> list[Figure]:
         for lane, own in of_lane.items()
         if all(row["density"] is not None for row in own)
     ]
-    return [figure, _grouped(stages, dense, "Perturbed share of each stage")] if dense else [figure]
+    if not dense:
+        return [figure]
+    shares = _grouped(stages, dense, "Perturbed share of each stage")
+    named = {bars.name for bars in dense}
+    if bare := [titles[lane] for lane in of_lane if titles[lane] not in named]:
+        shares["layout"]["annotations"] = [{**CORNER, "text": f"{NO_MASK}: {', '.join(bare)}"}]
+    return [figure, shares]
 
 
 def fisher_patterns(spec: RaceSpec, rows: Rows) -> Figure:
@@ -216,7 +224,7 @@ def fisher_overlaps(spec: RaceSpec, rows: Rows) -> Figure:
 
 @dataclass(frozen=True)
 class Bars:
-    """A bar for each group; ``marks`` are lines across them."""
+    """A bar for each group, None where the lane has no mask; ``marks`` are lines across them."""
 
     name: str
     color: str | list[str]
@@ -231,6 +239,7 @@ def _grouped(
     width = min(0.84 / len(series), 0.28)
     traces: list[dict[str, Any]] = []
     marks: tuple[list[float | None], list[float | None]] = ([], [])
+    gaps: list[dict[str, Any]] = []
     for number, bars in enumerate(series):
         places = [group + (number - (len(series) - 1) / 2) * width for group in range(len(groups))]
         traces.append(
@@ -245,6 +254,11 @@ def _grouped(
                 "hovertemplate": f"%{{customdata}}, {bars.name}: {said}<extra></extra>",
             }
         )
+        for place, group, value in zip(places, groups, bars.values, strict=True):
+            if value is None:
+                gaps.append(
+                    {**gap(place, f"{group}, {bars.name}", NO_MASK), "name": "", "textangle": -90, "text": NO_MASK}
+                )
         for place, mark in zip(places, bars.marks, strict=False):
             marks[0].extend([place - width / 2, place + width / 2, None])
             marks[1].extend([mark, mark, None])
@@ -258,5 +272,6 @@ def _grouped(
         "ticktext": list(groups),
         "range": [middle - half, middle + half],
     }
+    layout["annotations"] = gaps
     layout["yaxis"] = {**layout["yaxis"], **axis}
     return {"data": traces, "layout": layout}

@@ -12,7 +12,16 @@ import pytest
 from playwright.sync_api import Browser, expect
 from streamlit.testing.v1 import AppTest
 
-from app import flatness, flatness_charts, flatness_correlation, flatness_maps, flatness_panel, flatness_texts, theme
+from app import (
+    figure_texts,
+    flatness,
+    flatness_charts,
+    flatness_correlation,
+    flatness_maps,
+    flatness_panel,
+    flatness_texts,
+    theme,
+)
 from app.flatness_correlation import Correlation, comparable, correlate, spearman
 from app.identity import COOKIE
 from ssam.spec import parse_spec
@@ -214,7 +223,28 @@ def test_a_masked_gap_is_told_of_masked_lanes_only(store: Store) -> None:
     titles = [figure["layout"]["title"]["text"] for figure in flatness_charts.sharpness(run)]
     assert len(titles) == 6
     assert titles[1] == "Ascent gap under the lane's mask, ρ 0.1"
-    assert flatness_charts.sharpness(run)[1]["data"][0]["x"] == [2, 3]
+    masked = flatness_charts.sharpness(run)[1]
+    assert masked["data"][0]["x"] == [2, 3]
+    assert {note["x"]: note["hovertext"] for note in masked["layout"]["annotations"]} == {
+        0: "SGD: no mask",
+        1: "SAM: no mask",
+    }
+    assert "SGD no mask" in figure_texts.summary(masked)
+    table = figure_texts.table(masked)
+    assert [list(row.values())[1] for row in table if "SGD" in row.values()] == ["no mask"]
+    assert "no mask in SGD, SAM" in flatness_texts.summary(run, {})
+
+
+def test_every_lane_has_a_bar_or_a_reason(store: Store) -> None:
+    """A place that is left empty would read as a zero, the flattest of all."""
+    run, _ = figures(store, "sharpness")
+    rows = [row for row in run.result["rows"] if row["estimator"] == "ascent_gap" and row["lane"] != 3]
+    rows = [row | {"value": None} if row["lane"] == 1 else row for row in rows]
+    figure = flatness_charts.values(SPEC, rows, "Ascent gap")
+    reasons = {note["x"]: note["hovertext"].rpartition(": ")[2] for note in figure["layout"]["annotations"]}
+    assert reasons == {1: "not finite", 3: "not measured"}
+    drawn = [x for x, y in zip(figure["data"][0]["x"], figure["data"][0]["y"], strict=True) if y is not None]
+    assert sorted([*drawn, *reasons]) == list(range(len(SPEC.lanes)))
 
 
 # Words and files

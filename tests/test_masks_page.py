@@ -289,6 +289,7 @@ def test_fisher_stages_pair_mass_with_compute(store: Store) -> None:
     assert (weights["y"], compute["y"]) == ([40, 60], [90, 10])
     assert [trace["y"] for trace in mass] == [[60, 40]] * 4
     assert [trace["name"] for trace in dense["data"]] == ["SSAM-F", "SSAM-D"]
+    assert [note["text"] for note in dense["layout"]["annotations"]] == ["no mask: SGD, SAM"]
 
 
 def test_fisher_patterns_show_the_density_made(store: Store) -> None:
@@ -299,6 +300,9 @@ def test_fisher_patterns_show_the_density_made(store: Store) -> None:
     assert bars[2]["y"][-1] == pytest.approx(40)
     marks = figure["data"][-1]["y"][0::3]
     assert marks[:6] == [50, 50, 40, 50, 50, None]
+    noted = {note["hovertext"] for note in figure["layout"]["annotations"]}
+    assert len(noted) == 2
+    assert {one.rpartition(", ")[2] for one in noted} == {"SGD: no mask", "SAM: no mask"}
 
 
 def test_fisher_overlaps_stand_beside_chance(store: Store) -> None:

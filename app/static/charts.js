@@ -217,7 +217,7 @@ export function timingChart(Plotly, chart, data, theme) {
   const annotations = lanes.map((lane, at) => ({
     y: titles[at],
     x: totals[at],
-    text: lane.ratio == null ? "" : `<b>${lane.ratio.toFixed(2)} ×</b>`,
+    text: !totals[at] ? "not timed yet" : lane.ratio == null ? "" : `<b>${lane.ratio.toFixed(2)} ×</b>`,
     showarrow: false,
     xanchor: "left",
     xshift: 6,

@@ -69,7 +69,7 @@ def _what(lane: LaneSpec, density: float) -> str:
         return "every weight"
     share = f"{100 * density:.0f} %"
     if lane.method == "ssam-d":
-        return f"a random {share} of the weights, whose flattest are dropped at each refresh"
+        return f"a random {share} of the weights; those with the smallest gradient are replaced at each refresh"
     score = SCORES.get(lane.mask_score or "")
     if lane.granularity == "weight":
         return f"the {share} of the weights with {score}" if score else f"a random {share} of the weights"

@@ -16,6 +16,7 @@ from app import (
     texts,
 )
 from app.lessons_evidence import Rows
+from app.measured import lengths
 from app.server import Lab
 from ssam.spec import preset
 from ssam.spec.lessons import Claim, Lesson
@@ -92,6 +93,8 @@ def _races(lesson: Lesson, race: dict[str, Any]) -> None:
     )
     rows = lessons_evidence.rows(race)
     st.table(lessons_words.races(race, rows, lesson.spec), border="horizontal", hide_index=True)
+    if said := lengths(lesson.recorded):
+        st.caption(said)
     machine = race["machine"]
     st.caption(
         f"Seeds {', '.join(rows)}; ± is the standard deviation over them. {machine['cpu']}, PyTorch {machine['torch']}, {race['date']}, by `{race['command']}`."

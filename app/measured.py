@@ -1,8 +1,10 @@
 """Numbers that the pages may quote: what was measured of a preset, read from ``assets/measured``."""
 
 import json
+from typing import Any
 
 from ssam.spec import ASSETS, DATASETS, METHODS, LaneSpec, parse_spec, preset
+from ssam.spec.styles import lane_title
 
 
 def accuracies(name: str) -> str:
@@ -26,6 +28,31 @@ def accuracies(name: str) -> str:
         f"{labels}, {spec.epochs} epochs, seeds {', '.join(str(run['seed']) for run in record['runs'])}: "
         f"{', '.join(lanes)} (mean ± standard deviation)."
     )
+
+
+def lengths(race: str) -> str:
+    """How long the perturbations of a recorded race are, in a sentence; empty where ``race`` has not been measured.
+
+    >>> lengths("never-measured")
+    ''
+    """
+    file = ASSETS / "measured" / "radius.json"
+    record = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"races": {}}
+    if race not in record["races"]:
+        return ""
+    found = record["races"][race]
+    lanes = "; ".join(_length(lane) for lane in found["lanes"])
+    return f"Mean length ‖m⊙ε‖ in the recorded race (seed {found['seed']}): {lanes}."
+
+
+def _length(row: dict[str, Any]) -> str:
+    """One lane of ``radius.json``, with what its mask keeps of the whole ε where it has one and that is known."""
+    lane = LaneSpec.parse(row["lane"]).model_copy(update={"rho": None, "sparsity": None})
+    said = f"{lane_title(lane)} {row['radius']:.3f} at rho {row['rho']:g}"
+    if not METHODS[lane.method].sparse or row["length"] is None:
+        return said
+    weights, length, square = 1 - row["sparsity"], row["length"], row["square"]
+    return f"{said}, where {100 * weights:.0f} % of the weights carry {100 * length:.1f} % of ε's length ({100 * square:.0f} % of its square)"
 
 
 def eigenvalue_cost() -> str:

@@ -76,6 +76,8 @@ def _steps(
     return {
         "settings": lane_steps.settings(spec, lane, info, window, plan),
         "perturbs": METHODS[lane.method].perturbs,
+        "rho": spec.lane_rho(lane),
+        "radius": window.mean_radius,
         "masked": METHODS[lane.method].sparse or lane.region != "all",
         "counted": plan.predicted_ratio if plan else None,
         "strip": lane_steps.strip(spec, lane, steps) if steps else None,

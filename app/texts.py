@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from app.measured import accuracies, eigenvalue_cost
+from app.measured import accuracies, eigenvalue_cost, lengths
 from ssam.spec import LaneSpec
 from ssam.spec.estimate import HESSIAN_IMAGES, HESSIAN_PRODUCTS
 from ssam.stats.paired import EXPLAINED
@@ -56,8 +56,8 @@ SEEING = {
     "accuracy": (
         "The share of test images that are classified correctly. All lanes start from the same weights and see the "
         "same batches in the same order, so the curves differ only by the method and its settings. A preset may give "
-        "lanes a rho of their own, chosen so that a masked perturbation is about as long as the dense one; the cards "
-        "show it.",
+        "lanes a rho of their own, because a mask makes the perturbation shorter than rho. "
+        "That does not make the lengths equal: each card shows its lane's rho and the mean length that came of it.",
         "With wrong training labels SGD tends to rise and then to fall: it learns them by heart.",
         *filter(None, (accuracies("noisy-labels"), accuracies("clean-labels"))),
     ),
@@ -67,6 +67,7 @@ SEEING = {
         "Ascent gap: L(w+ε) − L(w), how much the loss rises at the perturbed weights. Effective radius: ‖m⊙ε‖. "
         "With the full norm a mask makes it shorter than rho; a random half leaves about 0.71 rho. So at equal rho a "
         "sparser lane is also one with a smaller radius, unless its rho makes up for it or its norm is masked.",
+        *filter(None, (lengths("noisy-labels"),)),
         "Gradient norm: of the gradient at w, as far as the step computes it. At w+ε: of the whole gradient there, which the "
         "update is made of; SGD has none.",
     ),
@@ -74,7 +75,8 @@ SEEING = {
         "Which weights are perturbed in the ascent step. Every cell is a patch of the layer's weights: the stronger the "
         "colour, the larger the share that is perturbed. Only the perturbation is sparse: every weight is still trained.",
         "SSAM-F perturbs the weights with the largest empirical Fisher information. SSAM-D starts at random, then at each "
-        "refresh drops its flattest weights and grows as many new ones at random. SSAM ranks by the score that you chose. "
+        "refresh drops the perturbed weights with the smallest gradient (the paper calls them the flattest) and grows as many new ones "
+        "at random. SSAM ranks by the score that you chose. "
         "SAM has a mask where it is kept to a region: all of that, for good.",
     ),
     "timing": (

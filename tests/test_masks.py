@@ -79,7 +79,7 @@ def test_the_dynamic_mask_keeps_its_count_at_every_step(shapes, sparsity, initia
         assert int((~old_flat & new_flat).sum()) == dropped
         g = torch.cat([gradients[p].abs().reshape(-1) for p in masks])
         if kept and dropped:
-            assert g[old_flat & new_flat].min() >= g[old_flat & ~new_flat].max()  # the flattest are dropped
+            assert g[old_flat & new_flat].min() >= g[old_flat & ~new_flat].max()  # the smallest are dropped
 
 
 @pytest.mark.parametrize("sparsity", [0.1, 0.2, 0.3])

@@ -281,8 +281,8 @@ export function mount(host) {
     const label = (name, what, value) => charts[name].setAttribute("aria-label", `${what} ${lanes.map((lane) => `${lane.title} ${value(lane)}`).join("; ")}.`);
     label("accuracy", `Test accuracy by ${axis}.`, (lane) => percent(lane.epochs.at(-1)?.test_accuracy));
     label("steps", `${STEP_CURVES[curve].title} by ${curve === "convergence" ? "steps" : axis}.`, (lane) => fixed(newest(lane, curve), 3));
-    const isCut = curve in heights;
-    panel("steps", "footer").textContent = stepsFooter(curve, eigenvalues) + (isCut ? " Cut off above the lanes that did not diverge." : "");
+    const cut = curve in heights ? "Cut off above the lanes that did not diverge." : "";
+    panel("steps", "footer").textContent = [stepsFooter(curve, eigenvalues), absences(lanes, curve), cut].filter(Boolean).join(" ");
     label("timing", "Milliseconds of a training step.", (lane) => [fixed(lane.stepMs, 1), costs(lane)].filter(Boolean).join(", "));
     const during = lanes.flatMap((lane) => lane.epochs).find((epoch) => !epoch.final)?.test_size ?? Math.min(2000, testSize ?? 2000);
     const all = `all${testSize ? ` ${count(testSize)}` : ""} test images`;
@@ -295,8 +295,20 @@ export function mount(host) {
     panel("timing", "footer").textContent = `× SGD: each step against the SGD step beside it.${aside}`;
   }
 
+  /** The mean lengths of the perturbations, beside the rho that was asked for. */
+  function lengths(lanes) {
+    return lanes.filter(({ radius }) => radius != null).map((lane) => `${lane.title} ${fixed(lane.radius, 3)} (ρ ${lane.rho})`).join(", ") || "–";
+  }
+
+  /** Which lanes have no curve, and why: nothing drawn is not a curve at zero. */
+  function absences(lanes, curve) {
+    const absent = lanes.filter(({ steps }) => steps[curve]?.length && steps[curve].every((value) => value == null));
+    return absent.map((lane) => `${lane.title} has no such curve: it perturbs ${lane.perturbs ? "in some steps only" : "nothing"}.`).join(" ");
+  }
+
   function stepsFooter(curve, eigenvalues) {
     if (curve === "convergence") return "The mean of ‖g‖² over the first T steps. Bold: at w. Thin and dotted: at w+ε. Grey: c·log T/√T.";
+    if (curve === "radius") return `Thin: batches. Bold: smoothed. Mean: ${lengths(state.data.lanes)}.`;
     if (curve !== "eigenvalue") return "Thin: batches. Bold: smoothed.";
     if (!eigenvalues) return "This race does not measure λ₁: it has to be asked for, under More, before the start.";
     if (eigenvalues.ms == null) return "The first estimates come at the end of an epoch.";

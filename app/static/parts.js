@@ -59,6 +59,11 @@ function card(lane) {
   return made;
 }
 
+/** What a lane perturbs and how, with the mean length that its perturbation turned out to have. */
+function settingsOf({ settings, radius }) {
+  return radius == null ? settings : `${settings} · mean length ${fixed(radius, 3)}`;
+}
+
 /** One card per lane; made once a race, then only their texts change. */
 export function showCards(holder, data) {
   if (holder.dataset.run !== data.run) {
@@ -80,7 +85,7 @@ export function showCards(holder, data) {
     show("loss", fixed(newest?.train_loss ?? lane.steps.loss.at(-1), 3));
     show("ms", fixed(lane.stepMs, 1));
     show("ratio", times(lane.ratio));
-    show("settings", lane.settings); // the plan is known only once the race has started
+    show("settings", settingsOf(lane)); // the plan is known only once the race has started
     const middle = lane.ratioIqr?.map((ratio) => ratio.toFixed(2)).join(" to ");
     made.querySelector('[data-part="ratio"]').title = middle ? `middle half of the steps: ${middle}` : "";
   });
@@ -88,15 +93,16 @@ export function showCards(holder, data) {
 
 /** The race as a table of words and numbers, for those who cannot see the charts. */
 export function showWords(table, data) {
-  const columns = ["Lane", "State", "Epoch", "Test accuracy", "Test loss", "Train loss", "ms a step", "× SGD", "counted ×", "Own seconds"];
+  const columns = ["Lane", "State", "Epoch", "Test accuracy", "Test loss", "Train loss", "ms a step", "× SGD", "counted ×", "Own seconds", "ρ", "mean ‖m⊙ε‖"];
   if (data.eigenvalues) columns.push("λ₁ (residual)");
   const rows = data.lanes.map((lane) => {
     const newest = lane.epochs.at(-1);
     const curved = lane.epochs.findLast((epoch) => epoch.eigenvalue != null);
     const losses = [fixed(newest?.test_loss, 3), fixed(newest?.train_loss, 3)];
     const cost = [fixed(lane.stepMs, 1), times(lane.ratio), times(lane.counted), fixed(lane.seconds, 1)];
+    const lengths = [lane.perturbs ? `${lane.rho}` : "–", fixed(lane.radius, 3)];
     const inside = [curved ? `${fixed(curved.eigenvalue, 2)} (${fixed(curved.eigenvalue_residual, 2)})` : "–"];
-    const row = [lane.title, lane.state, fixed(lane.steps.epoch.at(-1), 1), percent(newest?.test_accuracy), ...losses, ...cost];
+    const row = [lane.title, lane.state, fixed(lane.steps.epoch.at(-1), 1), percent(newest?.test_accuracy), ...losses, ...cost, ...lengths];
     return data.eigenvalues ? [...row, ...inside] : row;
   });
   const line = (tag, cells) => element("tr", {}, ...cells.map((textContent) => element(tag, { textContent })));

@@ -1,4 +1,4 @@
-"""The dynamic mask of SSAM-D: drop the flattest weights, grow as many at random."""
+"""The dynamic mask of SSAM-D: drop the weights with the smallest gradient (the paper's "flattest"), grow as many at random."""
 
 import math
 from collections.abc import Mapping

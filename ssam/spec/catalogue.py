@@ -81,7 +81,7 @@ METHODS = {
         Method(
             "ssam-d",
             "SSAM-D",
-            "A random mask that keeps dropping its flattest weights and growing new ones.",
+            "A random mask that keeps dropping the weights with the smallest gradient and growing new ones.",
             2,
             True,
             "Mi et al. 2022, arXiv 2210.05177",

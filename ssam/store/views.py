@@ -120,6 +120,29 @@ class LaneWindow:
     seconds: float
     gradients: int
 
+    @property
+    def mean_radius(self) -> float | None:
+        """Mean of ‖m⊙ε‖₂ over the steps so far; None where the lane perturbs nothing or a curve does not tell it."""
+        return self._mean(1)
+
+    @property
+    def mean_square_radius(self) -> float | None:
+        """Mean of ‖m⊙ε‖₂², with the mean of each bin squared."""
+        return self._mean(2)
+
+    def _mean(self, power: int) -> float | None:
+        """A bin counts by its steps; their mean number tells how many they are."""
+        past = known = 0
+        total = 0.0
+        for middle, radius in zip(self.steps.get("step", ()), self.steps.get("radius", ()), strict=True):
+            assert middle is not None
+            count = round(2 * (middle - past) - 1)
+            past += count
+            if radius is not None:
+                known += count
+                total += count * radius**power
+        return total / known if known else None
+
 
 @dataclass(frozen=True)
 class Window:

@@ -1,0 +1,68 @@
+"""How long the perturbations of the recorded races are, beside the rho that was asked for: ``python -m tests.measure.radius``.
+
+Reads assets/recorded and writes assets/measured/radius.json, which the pages quote; races nothing.
+"""
+
+import json
+from typing import Any
+
+from ssam.spec import ASSETS, METHODS, LaneSpec, RaceSpec
+from ssam.store import LaneWindow
+from ssam.store.recording import Recording, load
+
+FILE = ASSETS / "measured" / "radius.json"
+SUFFIX = ".json.gz"
+
+
+def main() -> None:
+    record = measured()
+    FILE.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(table(record))
+
+
+def measured() -> dict[str, Any]:
+    paths = sorted((ASSETS / "recorded").glob(f"*{SUFFIX}"))
+    return {
+        "command": "python -m tests.measure.radius",
+        "races": {path.name.removesuffix(SUFFIX): _race(load(path)) for path in paths},
+    }
+
+
+def _race(recording: Recording) -> dict[str, Any]:
+    spec = recording.run.spec
+    lanes = zip(spec.lanes, recording.window.lanes, strict=True)
+    return {
+        "date": recording.about["date"],
+        "seed": spec.seed,
+        "lanes": [_lane(spec, lane, window) for lane, window in lanes if METHODS[lane.method].perturbs],
+    }
+
+
+def _lane(spec: RaceSpec, lane: LaneSpec, window: LaneWindow) -> dict[str, Any]:
+    """``radius``: mean ‖m⊙ε‖. ``length`` and ``square``: the share of the whole ε's length and squared length that the mask keeps; rho
+    is that length only where ε is divided by the norm of the whole gradient."""
+    rho, radius, square = spec.lane_rho(lane), window.mean_radius, window.mean_square_radius
+    assert radius is not None
+    assert square is not None
+    is_whole = spec.lane_norm(lane) == "full" and rho > 0
+    return {
+        "lane": window.name,
+        "sparsity": spec.lane_sparsity(lane),
+        "rho": rho,
+        "radius": round(radius, 4),
+        "length": round(radius / rho, 4) if is_whole else None,
+        "square": round(square / rho**2, 4) if is_whole else None,
+    }
+
+
+def table(record: dict[str, Any]) -> str:
+    rows = ["| race | lane | rho | mean ‖m⊙ε‖ | of the length | of its square |", "|---|---|---|---|---|---|"]
+    for name, race in record["races"].items():
+        for lane in race["lanes"]:
+            length, square = ("–" if lane[key] is None else f"{lane[key]:.1%}" for key in ("length", "square"))
+            rows.append(f"| {name} | {lane['lane']} | {lane['rho']:g} | {lane['radius']:.3f} | {length} | {square} |")
+    return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -2,6 +2,7 @@
 with large letters, without motion; and every picture in words and as a table."""
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -239,9 +240,15 @@ def test_the_panels_of_a_race_are_tables_of_what_they_show(lab: Lab) -> None:
 
 def lanes(sgd: list[float], sam: list[float], final: bool = False) -> list[dict]:
     """Two lanes with these accuracies so far."""
-    rows = [[{"test_accuracy": value, "final": False} for value in course] for course in (sgd, sam)]
+    rows = [
+        [
+            {"epoch": epoch, "test_accuracy": value, "test_size": 2000, "final": False}
+            for epoch, value in enumerate(course, 1)
+        ]
+        for course in (sgd, sam)
+    ]
     for course in rows:
-        course[-1:] = [*course[-1:], *[{**row, "final": True} for row in course[-1:] if final]]
+        course[-1:] = [*course[-1:], *[{**row, "test_size": 10000, "final": True} for row in course[-1:] if final]]
     about = {"state": "running", "lastStep": 1}
     return [
         {"name": name, "title": name.upper(), "perturbs": name == "sam", "epochs": course, **about}
@@ -256,19 +263,19 @@ COURSE = [  # what the panel is sent tick by tick, and what is then said
     ({"state": "running", "progress": 0.1, "lanes": lanes([0.6], [])}, []),
     (
         {"state": "running", "progress": 0.2, "lanes": lanes([0.6], [0.5])},
-        ["First evaluation: SGD 60.0 %, SAM 50.0 %."],
+        ["After epoch 1: SGD 60.0 %, SAM 50.0 %."],
     ),
     ({"state": "running", "progress": 0.3, "lanes": lanes([0.6, 0.7], [0.5])}, []),
     (
         {"state": "running", "progress": 0.4, "lanes": lanes([0.6, 0.7], [0.5, 0.75])},
-        ["SAM has overtaken SGD: 75.0 % against 70.0 %."],
+        ["SAM has overtaken SGD: 75.0 % against 70.0 % after epoch 2."],
     ),
     ({"state": "paused", "progress": 0.4, "lanes": lanes([0.6, 0.7], [0.5, 0.75])}, ["The race is paused."]),
     (
         {"state": "running", "progress": 0.6, "lanes": lanes([0.6, 0.7, 0.67], [0.5, 0.75, 0.8])},
         [
-            "SGD is falling: 67.0 %, after 70.0 %.",
-            "Half of the race is done: SAM 80.0 %, SGD 67.0 %.",
+            "SGD has fallen to 67.0 % after epoch 3, from 70.0 % after epoch 2.",
+            "Half of the race is done. After epoch 3: SAM 80.0 %, SGD 67.0 %.",
             "The race is running.",
         ],
     ),
@@ -298,6 +305,29 @@ def test_milestones_are_told_once_and_ticks_never(lab: Lab) -> None:
     assert page.evaluate(script, {"run": "two", **COURSE[8][0]}) == COURSE[8][1][:2]
     failed = {"run": "two", "state": "failed", "progress": 0.6, "lanes": COURSE[8][0]["lanes"], "failed": "no room"}
     assert page.evaluate(script, failed) == ["The race has failed."]
+    page.close()
+
+
+HEADLINES = [  # (progress, lanes, what the headline names); every number belongs to the epoch that is named
+    (0.3, lanes([0.6, 0.65, 0.7], [0.5, 0.55, 0.6]), r"epoch 3\b.*SGD 70\.0 %.*SAM 60\.0 %"),
+    (0.3, lanes([0.6, 0.65, 0.7], [0.5, 0.55]), r"epoch 2\b.*SGD 65\.0 %.*SAM 55\.0 %"),
+    (0.3, lanes([0.6, 0.7], [0.5, 0.75, 0.8]), r"SAM.*75\.0 %.*70\.0 %.*epoch 2\b"),
+    (0.4, lanes([0.6, 0.8, 0.7, 0.75], [0.5, 0.6, 0.6, 0.6]), r"SGD.*75\.0 %.*epoch 4\b.*80\.0 %.*epoch 2\b"),
+    (1, lanes([0.6, 0.7, 0.6], [0.5, 0.75, 0.81], final=True), r"SAM 81\.0 %, SGD 60\.0 %.*70\.0 % after epoch 2\b.*2,000"),
+    (0.3, [{**lanes([0.6], [0.5])[0], "state": "diverged"}, lanes([0.6], [0.5, 0.7])[1]], r"SGD has diverged"),
+]  # fmt: skip
+
+
+def test_the_headline_names_the_epoch_that_its_numbers_are_of(lab: Lab) -> None:
+    page = lab.open("/?run={run}")
+    script = """async (data) => (await import("/app/static/announce.js")).headline(data)"""
+    for progress, drawn, said in HEADLINES:
+        assert re.search(said, page.evaluate(script, {"progress": progress, "lanes": drawn})), said
+    assert page.evaluate(script, {"progress": 0.1, "lanes": lanes([0.6], [])}) == "", "not all have been evaluated"
+    diverged = [{**lanes([0.6], [])[0], "state": "diverged"}, lanes([], [0.5, 0.7])[1]]
+    ended = page.evaluate(script, {"progress": 1, "lanes": diverged})
+    assert "SAM 70.0 %" in ended
+    assert "SGD 60.0 %" not in ended, "a lane that has diverged has no accuracy"
     page.close()
 
 

@@ -1,56 +1,85 @@
 // What a screen reader is told of a race while it goes on: its milestones, one sentence each and each only once. Never a tick.
 
-const { count, element, percent } = await import(`./parts.js${new URL(import.meta.url).search}`);
+const { count, element, epochName, percent } = await import(`./parts.js${new URL(import.meta.url).search}`);
 
 const KEPT = 6; // sentences that stay in the log
 const FALLEN = 0.02; // share of accuracy under its best that is told as falling
 
-/** Where each lane stands, the best first: "SAM 80.5 %, SGD 69.0 %". */
-function standing(lanes) {
-  const known = lanes.filter((lane) => lane.epochs.length).map((lane) => ({ title: lane.title, accuracy: lane.epochs.at(-1).test_accuracy ?? 0 }));
-  return known.sort((a, b) => b.accuracy - a.accuracy).map(({ title, accuracy }) => `${title} ${percent(accuracy)}`).join(", ");
+const hasDiverged = (lane) => lane.state === "diverged";
+
+/** A lane's accuracies while the race went on, by epoch. Those of the end are left out: they are on other images. */
+const course = (lane) => new Map(lane.epochs.filter((row) => !row.final && row.test_accuracy != null).map((row) => [row.epoch, row.test_accuracy]));
+
+/** The epochs after which all of these courses have an accuracy, in their order. */
+const shared = ([one, ...others]) => [...(one?.keys() ?? [])].filter((epoch) => others.every((other) => other.has(epoch)));
+
+/** Each lane with its accuracy, the best first: "SAM 80.5 %, SGD 69.0 %". A lane that has diverged has none. */
+function standing(lanes, accuracy) {
+  const going = lanes.filter((lane) => !hasDiverged(lane) && accuracy(lane) != null).sort((a, b) => accuracy(b) - accuracy(a));
+  const fallen = lanes.filter(hasDiverged).map((lane) => `${lane.title} diverged`);
+  return [...going.map((lane) => `${lane.title} ${percent(accuracy(lane))}`), ...fallen].join(", ");
 }
 
-/** The accuracy of a lane at its evaluations while the race went on. */
-const course = (lane) => lane.epochs.filter((epoch) => !epoch.final && epoch.test_accuracy != null).map((epoch) => epoch.test_accuracy);
+/** Where the lanes stood at one and the same epoch: the first or the newest (``at`` 0 or -1) that all of them have come to. */
+function standingAt(lanes, at) {
+  const epoch = shared(lanes.filter((lane) => !hasDiverged(lane)).map(course)).at(at);
+  return epoch == null ? "" : `After epoch ${epochName(epoch)}: ${standing(lanes, (lane) => course(lane).get(epoch))}.`;
+}
+
+const finalStanding = (lanes) => standing(lanes, (lane) => lane.epochs.at(-1)?.test_accuracy);
+
+/** A lane's best accuracy during the race and its newest one, as [epoch, accuracy]; null before the first. */
+function bestAndNewest(lane) {
+  const own = [...course(lane)];
+  return own.length ? [own.reduce((best, one) => (one[1] > best[1] ? one : best)), own.at(-1)] : null;
+}
 
 /** What the data say has been reached: a name for each milestone, and its sentence. Lanes that perturb nothing are SGD's. */
 export function milestones({ lanes, progress }) {
   const reached = {};
-  if (lanes.length && lanes.every((lane) => lane.epochs.length)) reached.first = `First evaluation: ${standing(lanes)}.`;
+  const first = standingAt(lanes, 0);
+  if (first) reached.first = first;
   for (const sgd of lanes.filter((lane) => !lane.perturbs)) {
-    const [own, best] = [course(sgd), Math.max(...course(sgd))];
-    const ahead = lanes.find((lane) => lane.perturbs && overtook(course(lane), own));
-    if (ahead) reached[`overtaken ${sgd.name}`] = `${ahead.title} has overtaken ${sgd.title}: ${percent(course(ahead).at(-1))} against ${percent(own.at(-1))}.`;
-    if (best - own.at(-1) >= FALLEN) reached[`falling ${sgd.name}`] = `${sgd.title} is falling: ${percent(own.at(-1))}, after ${percent(best)}.`;
+    const overtaken = lanes.filter((lane) => lane.perturbs).map((lane) => overtook(lane, sgd)).find(Boolean);
+    if (overtaken) reached[`overtaken ${sgd.name}`] = overtaken;
+    const [best, newest] = bestAndNewest(sgd) ?? [[0, 0], [0, 0]];
+    if (best[1] - newest[1] >= FALLEN) {
+      reached[`fallen ${sgd.name}`] = `${sgd.title} has fallen to ${percent(newest[1])} after epoch ${epochName(newest[0])}, from ${percent(best[1])} after epoch ${epochName(best[0])}.`;
+    }
   }
-  for (const lane of lanes) if (lane.state === "diverged") reached[`diverged ${lane.name}`] = `${lane.title} has diverged at step ${lane.lastStep}.`;
-  if (progress >= 0.5 && progress < 1) reached.half = `Half of the race is done: ${standing(lanes)}.`;
+  for (const lane of lanes.filter(hasDiverged)) reached[`diverged ${lane.name}`] = `${lane.title} has diverged at step ${lane.lastStep}.`;
+  if (progress >= 0.5 && progress < 1) reached.half = `Half of the race is done. ${standingAt(lanes, -1)}`.trim();
   return reached;
 }
 
 /** The newest thing to be seen in a race, in one or two sentences: for the eye, and as true when the race is played backwards. */
-export function headline(data) {
-  const reached = milestones(data);
-  delete reached.half;
-  const sentence = Object.values(reached).at(-1) ?? "";
-  if (data.progress < 1 || !reached.first) return sentence;
-  const part = data.lanes.flatMap((lane) => lane.epochs).find((epoch) => !epoch.final)?.test_size;
-  const on = part && part < data.testSize ? `, on ${count(part)} of the test images` : ""; // another measurement than that of the end
-  const fallen = data.lanes.filter((lane) => `falling ${lane.name}` in reached).map((lane) => ` ${lane.title} had been at ${percent(Math.max(...course(lane)))}${on}.`);
-  return `At the end: ${standing(data.lanes)}.${fallen.join("")}`;
+export function headline({ lanes, progress }) {
+  const { first, half, ...events } = milestones({ lanes, progress });
+  if (progress < 1 || !lanes.some((lane) => lane.epochs.length)) return Object.values(events).at(-1) ?? standingAt(lanes, -1);
+  return [`Final test accuracy: ${finalStanding(lanes)}.`, ...lanes.filter((lane) => `fallen ${lane.name}` in events).map(peak)].join(" ");
 }
 
-/** Whether one course, not ahead at its start, is ahead of the other at the newest evaluation that both have had. */
-function overtook(one, other) {
-  const last = Math.min(one.length, other.length) - 1;
-  return last > 0 && one[0] <= other[0] && one[last] > other[last];
+/** The best accuracy that a lane had, and on how many images: at the end there may be more. */
+function peak(lane) {
+  const [[epoch, accuracy]] = bestAndNewest(lane);
+  const [during, end] = [lane.epochs.find((row) => row.epoch === epoch).test_size, lane.epochs.at(-1).test_size];
+  return `${lane.title} peaked at ${percent(accuracy)} after epoch ${epochName(epoch)}${during < end ? ` (on ${count(during)} of the ${count(end)} test images)` : ""}.`;
+}
+
+/** Says so where a lane, not ahead of SGD after the first epoch that both have had, is ahead after the newest. */
+function overtook(lane, sgd) {
+  const [own, other] = [course(lane), course(sgd)];
+  const epochs = shared([own, other]);
+  const [first, newest] = [epochs[0], epochs.at(-1)];
+  if (epochs.length < 2 || own.get(first) > other.get(first) || own.get(newest) <= other.get(newest)) return "";
+  return `${lane.title} has overtaken ${sgd.title}: ${percent(own.get(newest))} against ${percent(other.get(newest))} after epoch ${epochName(newest)}.`;
 }
 
 /** Why a race has failed is not said here: the panel's alert says it. */
-function stateSentence(state, lanes) {
-  const said = { queued: "is in the queue", running: "is running", paused: "is paused", stopped: "was stopped", failed: "has failed", interrupted: "has been interrupted" };
-  return state === "finished" ? `The race has finished: ${standing(lanes)}.` : `The race ${said[state]}.`;
+function stateSentence(state, { lanes, replay }) {
+  const race = replay ? "The recorded race" : "The race";
+  const said = { queued: "is in the queue", running: replay ? "is playing" : "is running", paused: "is paused", stopped: "was stopped", failed: "has failed", interrupted: "has been interrupted" };
+  return state === "finished" ? `${race} has finished: ${finalStanding(lanes)}.` : `${race} ${said[state]}.`;
 }
 
 /** {node, tell}: ``tell`` takes what the live panel has been sent. Of a race that is met half-way only what is new is told. */
@@ -64,7 +93,7 @@ export function announcer() {
     const known = data.run === run;
     if (!known) [run, state, said] = [data.run, ["queued", "running"].includes(now) && data.progress === 0 ? "" : now, new Set(Object.keys(reached))];
     for (const [name, sentence] of Object.entries(reached)) if (!said.has(name) && said.add(name)) speak(sentence);
-    if (state !== now) speak(stateSentence(now, data.lanes));
+    if (state !== now) speak(stateSentence(now, data));
     state = now;
   }
 

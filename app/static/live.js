@@ -2,7 +2,7 @@
 
 const version = new URL(import.meta.url).search;
 const { accuracyChart, newest, stepsChart, timingChart, STEP_CURVES } = await import(`./charts.js${version}`);
-const { count, element, fixed, percent, showCards, showLegend, showWords, times } = await import(`./parts.js${version}`);
+const { count, element, epochName, fixed, percent, showCards, showLegend, showWords, times } = await import(`./parts.js${version}`);
 const { letGo, loadPlotly, themeOf } = await import(`./drawing.js${version}`);
 const { showMasks } = await import(`./masks.js${version}`);
 const { costs, showStages } = await import(`./stages.js${version}`);
@@ -185,7 +185,9 @@ export function mount(host) {
     if (!isRecorded) state.replayed = null;
     root.dataset.testid = isRecorded ? "recorded-race" : "live-race";
     player.root.hidden = !isRecorded;
-    if (state.data?.run !== data.run) begin(data);
+    const isOther = state.data?.run !== data.run;
+    if (isOther || state.data.state !== data.state) explainAll(data); // of a finished race more is said
+    if (isOther) begin(data);
     state.data = data;
     if (!root.isConnected) host.replaceChildren(root);
     showStatus(data);
@@ -205,6 +207,9 @@ export function mount(host) {
     state.epoch = data.heat?.epoch ?? null;
     find(".follow input").checked = state.epoch == null;
     root.dataset.points = 0;
+  }
+
+  function explainAll(data) {
     for (const [name, paragraphs] of Object.entries(data.texts)) explain(name, paragraphs);
     explain("steps", data.curveTexts[state.curve] ?? data.texts.steps);
   }
@@ -279,7 +284,8 @@ export function mount(host) {
   function describeCharts({ lanes, testSize, eigenvalues, heights }, axis, curve) {
     for (const drawing of root.querySelectorAll(".main-svg")) drawing.ariaHidden = "true"; // read out would be its labels, one by one
     const label = (name, what, value) => charts[name].setAttribute("aria-label", `${what} ${lanes.map((lane) => `${lane.title} ${value(lane)}`).join("; ")}.`);
-    label("accuracy", `Test accuracy by ${axis}.`, (lane) => percent(lane.epochs.at(-1)?.test_accuracy));
+    const newestAccuracy = (epoch) => (epoch ? `${percent(epoch.test_accuracy)} after epoch ${epochName(epoch.epoch)}` : "–");
+    label("accuracy", `Test accuracy by ${axis}.`, (lane) => newestAccuracy(lane.epochs.at(-1)));
     label("steps", `${STEP_CURVES[curve].title} by ${curve === "convergence" ? "steps" : axis}.`, (lane) => fixed(newest(lane, curve), 3));
     const cut = curve in heights ? "Cut off above the lanes that did not diverge." : "";
     panel("steps", "footer").textContent = [stepsFooter(curve, eigenvalues), absences(lanes, curve), cut].filter(Boolean).join(" ");

@@ -9,6 +9,7 @@ export function margin({ test_accuracy: share, low, high }) {
   return `${(100 * low).toFixed(1)}–${(100 * high).toFixed(1)} %`;
 }
 export const times = (ratio) => (ratio == null ? "–" : `${ratio.toFixed(2)} ×`);
+export const epochName = (epoch) => String(Number(epoch.toFixed(1)));
 export const count = (number) => number.toLocaleString("en");
 
 export function element(tag, properties = {}, ...children) {
@@ -80,7 +81,7 @@ export function showCards(holder, data) {
     made.dataset.state = lane.state;
     show("state", lane.state === data.state ? "" : states[lane.state]);
     show("accuracy", percent(newest?.test_accuracy));
-    show("of", newest ? `${margin(newest)} on ${newest.final ? "all " : ""}${count(newest.test_size)} test images`.trim() : "test accuracy");
+    show("of", newest ? `${margin(newest)} after epoch ${epochName(newest.epoch)}, on ${newest.final ? "all " : ""}${count(newest.test_size)} test images`.trim() : "test accuracy");
     made.querySelector('[data-part="of"]').title = newest ? "95 % interval by the number of test images alone" : "";
     show("loss", fixed(newest?.train_loss ?? lane.steps.loss.at(-1), 3));
     show("ms", fixed(lane.stepMs, 1));
@@ -102,7 +103,8 @@ export function showWords(table, data) {
     const cost = [fixed(lane.stepMs, 1), times(lane.ratio), times(lane.counted), fixed(lane.seconds, 1)];
     const lengths = [lane.perturbs ? `${lane.rho}` : "–", fixed(lane.radius, 3)];
     const inside = [curved ? `${fixed(curved.eigenvalue, 2)} (${fixed(curved.eigenvalue_residual, 2)})` : "–"];
-    const row = [lane.title, lane.state, fixed(lane.steps.epoch.at(-1), 1), percent(newest?.test_accuracy), ...losses, ...cost, ...lengths];
+    const accuracy = percent(newest?.test_accuracy) + (newest ? ` (epoch ${epochName(newest.epoch)})` : "");
+    const row = [lane.title, lane.state, fixed(lane.steps.epoch.at(-1), 1), accuracy, ...losses, ...cost, ...lengths];
     return data.eigenvalues ? [...row, ...inside] : row;
   });
   const line = (tag, cells) => element("tr", {}, ...cells.map((textContent) => element(tag, { textContent })));

@@ -59,7 +59,7 @@ def race(run: Run, window: Window, waiting: str) -> dict[str, Any]:
         ],
         "layers": window.layers,
         "phases": PHASES,
-        "texts": texts.SEEING,
+        "texts": texts.seeing(run.spec, run.state == "finished"),
         "curveTexts": texts.SEEING_CURVE,
     }
 

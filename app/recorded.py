@@ -9,13 +9,14 @@ from typing import Any
 
 import streamlit as st
 
-from app import live, panel, texts
-from ssam.spec import ASSETS, preset, presets
+from app import live, panel, runs_diff, texts
+from ssam.spec import ASSETS, RaceSpec, preset
 from ssam.store import Heatmap
 from ssam.store.recording import Recording, load
 
 FOLDER = ASSETS / "recorded"
 SUFFIX = ".json.gz"
+ASKED = "recording_asked"  # the digest of the race whose nearest recording the reader wants to see
 
 
 def names() -> list[str]:
@@ -23,25 +24,61 @@ def names() -> list[str]:
     return sorted(path.name.removesuffix(SUFFIX) for path in FOLDER.glob(f"*{SUFFIX}"))
 
 
-def of_preset(name: str) -> str:
-    """The recorded race of a preset; the first preset's where it has none."""
-    return name if name in names() else next(iter(presets()))
+def of(spec: RaceSpec) -> str | None:
+    """The recording of just this race, its seed included; None where there is none. The device is no part of what is raced:
+    ``about`` tells the machine."""
+    return next((name for name in names() if not _differing(spec, name)), None)
+
+
+def nearest(spec: RaceSpec) -> str:
+    """The recording that differs from a race in the fewest settings, and of those in the fewest lanes."""
+    return min(
+        names(), key=lambda name: (len(_differing(spec, name)), len({*spec.lanes} ^ {*read(name).run.spec.lanes}))
+    )
+
+
+def _differing(spec: RaceSpec, name: str) -> set[str]:
+    return set(runs_diff.differing([spec, read(name).run.spec])) - {"device"}
+
+
+def difference(name: str, spec: RaceSpec) -> str:
+    """What sets a recording apart from a race, in one line."""
+    return runs_diff.said(read(name).run.spec.model_copy(update={"device": spec.device}), spec)
 
 
 def watch(name: str) -> str:
-    """What to look for in a recorded race; its preset's summary where nothing more is said."""
-    return texts.WATCH.get(name, f"{preset(name).summary} This race is recorded; *Start race* runs your own.")
+    """What to look for while a recorded race plays."""
+    return f"{texts.WATCH.get(name, preset(name).summary)} {texts.RECORDED}"
 
 
-def draw(name: str) -> None:
-    """Plays a recorded race in the live panel, labelled as recorded. One a page, in place of ``live.draw``."""
+def draw(name: str, label: str = "Recorded race") -> None:
+    """Plays a recorded race in the live panel, under this label. One a page, in place of ``live.draw``."""
     recording = read(name)
     view = st.session_state.get(live.KEY, {}).get("view") or {}
     known = [layer["name"] for layer in recording.window.layers]
     layer = view.get("layer") if view.get("layer") in known else live.telling(recording.window)
     seconds = sum(lane.seconds for lane in recording.window.lanes)  # of training, one lane after the other
-    replay = {"about": about(name, recording), "seconds": seconds}
+    replay = {"label": label, "about": about(name, recording), "seconds": seconds}
     live.show(_told(name), {"replay": replay, "heats": _heats(recording, str(layer))})
+
+
+def offer(spec: RaceSpec) -> None:
+    """The nearest recording for a race that has none: it plays only once asked for, and then as another race."""
+    name = nearest(spec)
+    title, apart = preset(name).title, texts.plain(difference(name, spec))
+    if st.session_state.get(ASKED) == spec.digest:
+        st.info(f"Below plays **another race** than the one in the form, *{title}*: {apart}.")
+        draw(name, "Another race, recorded")
+        return
+    with st.container(key="other_recording", horizontal=True, vertical_alignment="center", gap="small"):
+        st.button(
+            f"Watch another race: {title}", key="watch_other", icon=":material/history:", on_click=_ask, args=(spec,)
+        )
+        st.caption(f"The nearest recorded one. It differs: {apart}.", width="content")
+
+
+def _ask(spec: RaceSpec) -> None:
+    st.session_state[ASKED] = spec.digest
 
 
 @lru_cache(maxsize=8)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from app import theme
-from app.texts import AUGMENTATIONS, CLOCKS, LABELS, NORMS
+from app.texts import AUGMENTATIONS, CLOCKS, LABELS, NORMS, file_name
 from ssam.spec import DATASETS, MODELS, RaceSpec
 
 TITLES = {"augment": AUGMENTATIONS, "clock": CLOCKS, "norm": NORMS}
@@ -23,6 +23,25 @@ def table(specs: Sequence[RaceSpec], titles: Sequence[str]) -> list[dict[str, st
     ]
 
 
+def said(spec: RaceSpec, other: RaceSpec) -> str:
+    """What sets a race apart from another one, in one line; empty where nothing does.
+
+    >>> said(RaceSpec(rho=0.2, lanes="sgd,sam:rho=0.4"), RaceSpec(lanes="sgd,sam"))
+    'SAM ρ 0.4 in place of SAM, Rho 0.2 in place of 0.1'
+    """
+    return ", ".join(_said(spec, other, name) for name in differing([spec, other]))
+
+
+def _said(spec: RaceSpec, other: RaceSpec, name: str) -> str:
+    if name != "lanes":
+        return f"{LABELS[name]} {value(spec, name)} in place of {value(other, name)}"
+    more = ", ".join(theme.lane_title(lane) for lane in spec.lanes if lane not in other.lanes)
+    fewer = ", ".join(theme.lane_title(lane) for lane in other.lanes if lane not in spec.lanes)
+    if more and fewer:
+        return f"{more} in place of {fewer}"
+    return f"with {more}" if more else f"without {fewer}" if fewer else "its lanes in another order"
+
+
 def value(spec: RaceSpec, name: str) -> str:
     """A field as the form shows it.
 
@@ -34,6 +53,8 @@ def value(spec: RaceSpec, name: str) -> str:
         return ", ".join(theme.lane_title(lane) for lane in spec.lanes)
     if held is None:
         return "–"
+    if name == "data":
+        return file_name(held)
     if name in ("sparsity", "label_noise"):
         return f"{100 * held:g} %"
     if name == "dataset":

@@ -1,15 +1,13 @@
 """The Start button: what the race will cost, what is wrong with the settings, and one race however often it is pressed."""
 
-import re
 import secrets
-from pathlib import Path
 from typing import Literal
 
 import streamlit as st
 
 from app import classroom, controls, identity, seeds, texts
 from app.server import Lab
-from ssam.spec import DATASETS, MODELS, RaceSpec
+from ssam.spec import DATASETS, METHODS, MODELS, LaneSpec, RaceSpec
 from ssam.spec.estimate import estimate_seconds
 from ssam.store import Person, Run
 from ssam.store.views import ENDED
@@ -30,6 +28,23 @@ def describe_without_seed(spec: RaceSpec) -> str:
     epochs = f"{spec.epochs} epoch{'s' * (spec.epochs > 1)}"
     budgets = {"gradients": f"{epochs}, equal gradients", "seconds": f"{spec.seconds:g} s a lane"}
     return " · ".join([*parts, budgets.get(spec.clock, epochs)])
+
+
+def describe_lanes(spec: RaceSpec) -> str:
+    """Every lane with what it perturbs, in one line.
+
+    >>> describe_lanes(parse_spec({"lanes": "sgd,sam,ssam-f:rho=0.25:norm=masked", "rho": "0.2"}))
+    'SGD, SAM (ρ 0.2), SSAM-F (ρ 0.25, sparsity 50 %, masked norm)'
+    """
+    return ", ".join(_lane(spec, lane) for lane in spec.lanes)
+
+
+def _lane(spec: RaceSpec, lane: LaneSpec) -> str:
+    method = METHODS[lane.method]
+    said = [f"ρ {spec.lane_rho(lane):g}"] * method.perturbs
+    said += [f"sparsity {100 * spec.lane_sparsity(lane):g} %"] * method.sparse
+    said += texts.lane_words(lane)
+    return f"{method.title} ({', '.join(said)})" if said else method.title
 
 
 ANALYSES = {
@@ -54,7 +69,7 @@ def _images(spec: RaceSpec) -> str:
     title = DATASETS[spec.dataset].title
     if not spec.data:
         return title
-    return f"{title} ({texts.plain(re.sub('-[0-9a-f]{16}[.]zip$', '.zip', Path(spec.data).name))})"
+    return f"{title} ({texts.plain(texts.file_name(spec.data))})"
 
 
 def button(

@@ -4,19 +4,22 @@ import re
 from pathlib import Path
 
 from app.measured import accuracies, eigenvalue_cost, lengths
-from ssam.spec import LaneSpec
+from ssam.spec import LaneSpec, RaceSpec, preset
 from ssam.spec.estimate import HESSIAN_IMAGES, HESSIAN_PRODUCTS
 from ssam.stats.paired import EXPLAINED
 
 WELCOME = "## Watch sharpness-aware training happen"
 
-# What to look for in the recorded race of a preset; the first one's also says what races.
+# What to look for while the recorded race of a preset plays, in place of its summary.
 WATCH = {
     "noisy-labels": (
-        "40 % of the training labels are wrong. **SGD** learns them by heart: its curve rises, then falls. **SAM** holds out, and so do "
-        "**SSAM\u2011F** and **SSAM\u2011D**, which perturb half of the weights. This race is recorded; *Start race* runs it for real."
+        "40 % of the training labels are wrong. **SGD** memorises them: its curve rises, then falls. **SAM** (Sharpness-Aware Minimization) "
+        "resists: before each update it goes a short way uphill, and takes the gradient there. **Sparse SAM** (SSAM\u2011F, SSAM\u2011D) "
+        "perturbs only half of the weights, and keeps up."
     ),
 }
+RECORDED = "This race is recorded. Press *Start race* to train it live."
+NOT_RECORDED = "Nothing is recorded for these settings."
 
 WALL = "Everyone's races under one class code, on one plot: what one seed does, and what thirty say."
 
@@ -58,12 +61,9 @@ SEEING = {
         "same batches in the same order, so the curves differ only by the method and its settings. A preset may give "
         "lanes a rho of their own, because a mask makes the perturbation shorter than rho. "
         "That does not make the lengths equal: each card shows its lane's rho and the mean length that came of it.",
-        "With wrong training labels SGD tends to rise and then to fall: it learns them by heart.",
-        *filter(None, (accuracies("noisy-labels"), accuracies("clean-labels"))),
     ),
     "steps": (
-        "Training loss: L(w) of each batch before the update. Thin: the mean of neighbouring steps; bold: smoothed. "
-        "Lower is not better here when labels are wrong: it means they are being memorised.",
+        "Training loss: L(w) of each batch before the update. Thin: the mean of neighbouring steps; bold: smoothed.",
         "Ascent gap: L(w+ε) − L(w), how much the loss rises at the perturbed weights. Effective radius: ‖m⊙ε‖. "
         "With the full norm a mask makes it shorter than rho; a random half leaves about 0.71 rho. So at equal rho a "
         "sparser lane is also one with a smaller radius, unless its rho makes up for it or its norm is masked.",
@@ -95,6 +95,23 @@ SEEING = {
         "are means over k steps.",
     ),
 }
+
+MEASURED = {name: accuracies(name) for name in ("noisy-labels", "clean-labels")}
+
+
+def seeing(spec: RaceSpec, finished: bool) -> dict[str, tuple[str, ...]]:
+    """What is said of each panel. What such a race shows is said of a finished one only: before, it would be the answer."""
+    if not finished:
+        return SEEING
+    same = {"seed": 0, "device": "auto"}
+    alike = [name for name in MEASURED if preset(name).spec.model_copy(update=same) == spec.model_copy(update=same)]
+    accuracy = [MEASURED[name] for name in alike if MEASURED[name]]
+    loss = []
+    if spec.label_noise:
+        accuracy.insert(0, "Where a curve rises and then falls, the network has begun to memorise the wrong labels.")
+        loss = ["With wrong labels, a lower training loss is not better: it means that more of them are memorised."]
+    return SEEING | {"accuracy": (*SEEING["accuracy"], *accuracy), "steps": (*SEEING["steps"], *loss)}
+
 
 SEEING_CURVE = {  # in place of what is said of the other curves of the steps
     "convergence": (
@@ -294,6 +311,15 @@ def plain(text: str) -> str:
     """
     escaped = re.sub(r"[\\`*_\[\]<>#$~|!&@]|:(?=//)|(?<=www)\.", r"\\\g<0>", text)
     return " ".join("".join(letter if letter.isprintable() else " " for letter in escaped).split())
+
+
+def file_name(data: str) -> str:
+    """An upload as it was called before it was kept, without the folder that it is in.
+
+    >>> file_name("/home/lab/images/cats-0123456789abcdef.zip")
+    'cats.zip'
+    """
+    return re.sub(r"-[0-9a-f]{16}[.]zip$", ".zip", Path(data).name)
 
 
 def queue_place(position: int, seconds: float | None) -> str:

@@ -10,6 +10,7 @@ from app import (
     identity,
     live,
     recorded,
+    runs_diff,
     seeds,
     server,
     start,
@@ -18,6 +19,7 @@ from app import (
     texts,
 )
 from app.server import Lab
+from ssam.spec import RaceSpec
 from ssam.store import Person
 
 START_WIDTH = 220  # pixels, of the button above a recorded race
@@ -33,6 +35,16 @@ def race(lab: Lab, person: Person, run_id: str, pace: float | None) -> None:
     history.log(lab, look.run, person)
     if live.pace(look.run, look.window) != pace:
         st.rerun()
+
+
+def invitation(spec: RaceSpec | None, name: str | None) -> None:
+    """What Start will train. What comes of it is shown of a race that is recorded only, and in a class of none: they are asked first."""
+    st.markdown(texts.WELCOME)
+    if name:
+        st.markdown(recorded.watch(name))
+    elif spec:
+        what = start.describe_without_seed(spec) if classroom.own_seed() else start.describe(spec)
+        st.markdown(f"**{what}**: {start.describe_lanes(spec)}. {texts.NOT_RECORDED * (not classroom.code())}")
 
 
 lab = server.lab()
@@ -61,6 +73,8 @@ if notice := st.session_state["notice"]:
 
 if shown and look:
     start.reused(lab, shown)
+    if spec and (apart := runs_diff.said(shown.spec, spec)):
+        st.info(f"The race below is **not the one in the form**: {texts.plain(apart)}.")
     seeds.gather(lab, shown, person)
     pace = live.pace(shown, look.window)
     del look  # it is heavy, and what a page holds stays until its next run
@@ -68,13 +82,15 @@ if shown and look:
     with st.container(key="race_result"):
         history.result(shown)
 else:
-    st.markdown(texts.WELCOME)
-    recording = recorded.of_preset(st.session_state["preset"])
-    st.markdown(recorded.watch(recording))
+    name = recorded.of(spec) if spec and not classroom.code() else None
+    invitation(spec, name)
     with st.container(key="start_bar", horizontal=True, vertical_alignment="center"):
         start.button(lab, spec, problem, None, person, width=START_WIDTH)
         st.page_link("../pages/lessons.py", label="New here? Start with the lessons", icon=":material/school:")
-    recorded.draw(recording)
+    if name:
+        recorded.draw(name)
+    elif spec and not classroom.code():
+        recorded.offer(spec)
 history.recent(lab, shown, person)
 if "sidebar" not in hidden:
     take_away.reopen()

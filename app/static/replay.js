@@ -8,6 +8,9 @@ const SHORTEST = 8; // seconds that the whole race takes at the speed it begins 
 const FRAME = 200; // ms between two pictures
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
+/** An epoch as it is shown: cut off, since rounded up it would name an epoch whose end is not shown yet. */
+const tenths = (epoch) => Math.floor(epoch * 10 + 1e-6) / 10;
+
 /** The recorded race as it was when its furthest lane had come to ``epoch``. */
 export function cut(data, epoch) {
   const end = epoch >= data.epochs;
@@ -42,8 +45,9 @@ export class Player {
     this.speed = element("select", { ariaLabel: "Speed of the playback" }, ...SPEEDS.map((times) => new Option(`${times} × speed`, times)));
     this.scrub = element("input", { type: "range", min: 0, step: 0.1, ariaLabel: "Place in the recorded race", oninput: () => this.seek() });
     this.when = element("output");
+    this.label = element("b");
     this.about = element("span");
-    const about = element("small", {}, element("b", { textContent: "Recorded race" }), this.about);
+    const about = element("small", {}, this.label, this.about);
     const line = element("div", { className: "line" }, this.button, this.next, this.scrub, this.when, this.speed);
     this.root = element("div", { className: "replay", role: "group", ariaLabel: "Playback of a recorded race" }, about, line);
   }
@@ -51,6 +55,7 @@ export class Player {
   /** Takes a race up, from its beginning; where motion is not wanted it shows the end and waits. */
   begin(data) {
     this.data = data;
+    this.label.textContent = data.replay.label;
     this.about.textContent = data.replay.about;
     this.scrub.max = data.epochs;
     this.speed.value = SPEEDS.findLast((times) => data.replay.seconds / times >= SHORTEST) ?? SPEEDS[0];
@@ -87,9 +92,10 @@ export class Player {
     if (this.epoch >= this.data.epochs) this.pause();
   }
 
+  /** To the next whole epoch after the one that is shown. */
   step() {
     this.pause();
-    this.move(Math.floor(this.epoch + 1.0001));
+    this.move(Math.floor(tenths(this.epoch)) + 1);
   }
 
   seek() {
@@ -99,8 +105,8 @@ export class Player {
 
   move(epoch) {
     this.epoch = Math.min(epoch, this.data.epochs);
-    this.scrub.value = this.epoch;
-    const at = `epoch ${this.epoch.toFixed(1)} of ${this.data.epochs}`;
+    this.scrub.value = tenths(this.epoch);
+    const at = `epoch ${tenths(this.epoch).toFixed(1)} of ${this.data.epochs}`;
     this.when.textContent = at;
     this.scrub.setAttribute("aria-valuetext", at);
     this.name();

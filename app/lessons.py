@@ -31,9 +31,12 @@ class Prediction:
         return self.stake if self.choice == answer else -self.stake
 
 
+SKIPPED = Prediction(0, 0)  # stands for one that was not made: no choice, no points
+
+
 def arrive(store: Store, known: dict[str, Lesson]) -> None:
     """Takes the lesson, the step and the race out of the address, and what it says of a class; keeps one line about what could not
-    be read. Who has the address of a reveal wants to see it."""
+    be read. The address of a reveal asks for a prediction first, as its button does."""
     common, words = links.split(dict(st.query_params))
     problem = classroom.take(common)
     st.session_state["lesson"] = st.session_state["lesson_asked"] = None
@@ -56,10 +59,7 @@ def _take(store: Store, known: dict[str, Lesson], words: dict[str, str]) -> None
         raise ValueError(f"lesson {name[:40]!r} must be one of {', '.join(known)}")
     st.session_state["lesson"] = name
     if "step" in words:
-        step = _step(words["step"])
-        if step in ("reveal", "next"):
-            _kept("lesson_seen", name, True)
-        _kept("lesson_steps", name, step)
+        go(name, _step(words["step"]))
     if run_id := words.get("run"):
         run = store.run(run_id)
         if run is None or run.analysis is not None or not is_of(known[name], run.spec):
@@ -97,15 +97,24 @@ def step(name: str) -> str:
     return str(st.session_state.get("lesson_steps", {}).get(name, STEPS[0]))
 
 
-def go(name: str, wanted: str, anyway: bool = False) -> None:
-    """Moves on to a step. Before a prediction the reveal is not shown unless the reader wants it ``anyway``: they are asked."""
-    st.session_state["lesson_asked"] = None
-    if wanted in ("reveal", "next") and not (predictions(name) or has_seen(name) or anyway):
+def go(name: str, wanted: str) -> None:
+    """Moves on to a step. The reveal and what follows open after a prediction: before, the reader is asked for one."""
+    is_answer = wanted in ("reveal", "next")
+    if is_answer and not predictions(name):
         st.session_state["lesson_asked"] = wanted
         return
-    if wanted in ("reveal", "next"):
+    st.session_state["lesson_asked"] = None
+    if is_answer:
         _kept("lesson_seen", name, True)
     _kept("lesson_steps", name, wanted)
+
+
+def skip(lesson: Lesson) -> None:
+    """Goes on without a prediction, for good, to where the reader was asked for one."""
+    wanted = st.session_state["lesson_asked"] or "watch"
+    if not predictions(lesson.name):
+        _kept("lesson_predictions", lesson.name, (SKIPPED,) * len(lesson.questions))
+    go(lesson.name, wanted)
 
 
 def neighbours(name: str, known: dict[str, Lesson]) -> tuple[Lesson | None, Lesson | None]:
@@ -117,7 +126,7 @@ def neighbours(name: str, known: dict[str, Lesson]) -> tuple[Lesson | None, Less
 
 
 def predictions(name: str) -> tuple[Prediction, ...]:
-    """What was predicted in a lesson, one for each question; empty before."""
+    """What was predicted or SKIPPED in a lesson, one for each question; empty before."""
     return tuple(st.session_state.get("lesson_predictions", {}).get(name, ()))
 
 
@@ -137,21 +146,22 @@ def commit(lesson: Lesson) -> None:
         st.session_state["lesson_missing"] = lesson.name
         return
     st.session_state["lesson_missing"] = None
-    if not predictions(lesson.name) and not has_seen(lesson.name):
+    if not predictions(lesson.name):
         made = tuple(Prediction(int(choice), int(stake)) for choice, stake in chosen)  # type: ignore[arg-type]
         _kept("lesson_predictions", lesson.name, made)
     go(lesson.name, "watch")
 
 
-def points(known: dict[str, Lesson]) -> tuple[int, int]:
-    """The points of all revealed predictions, and of how many questions."""
-    won = [
-        prediction.points(question.answer)
+def score(known: dict[str, Lesson]) -> tuple[int, int, int]:
+    """The points of all revealed predictions, of how many questions, and how many of these were skipped."""
+    made = [
+        (prediction, question)
         for lesson in known.values()
         if has_seen(lesson.name)
         for prediction, question in zip(predictions(lesson.name), lesson.questions, strict=False)
     ]
-    return sum(won), len(won)
+    points = sum(prediction.points(question.answer) for prediction, question in made)
+    return points, len(made), sum(prediction == SKIPPED for prediction, _ in made)
 
 
 def runs(name: str) -> list[str]:

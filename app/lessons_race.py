@@ -18,10 +18,10 @@ SHOWN = {"own": "Your race", "recorded": "Recorded race"}
 def draw(lab: Lab, person: Person, lesson: Lesson) -> None:
     """The button that starts a race, then the race: the newest of the learner's, or the recorded one."""
     run = newest(lab, lesson)
-    is_recorded = lesson.recorded in recorded.names()
+    recording = recorded.of(lesson.spec)
     with st.container(key="lesson_start", horizontal=True, vertical_alignment="bottom", gap="small"):
         _button(lab, person, lesson, run)
-        if run and is_recorded:
+        if run and recording:
             st.space("stretch")
             st.session_state.setdefault(KEY, "own")
             shown = str(
@@ -38,10 +38,20 @@ def draw(lab: Lab, person: Person, lesson: Lesson) -> None:
         pace = live.pace(found.run, found.window) if found else None
         st.fragment(_race, run_every=pace)(lab, person, lesson.name, run.id, pace)
         history.result(run)
-    elif is_recorded:
-        recorded.draw(lesson.recorded)
+    elif recording:
+        recorded.draw(recording)
     else:
         st.info("No race of this lesson has been recorded. Run it: it takes the settings of the lesson.")
+
+
+def start_blind(lab: Lab, person: Person, lesson: Lesson) -> None:
+    """Before a prediction: what is raced and the button that starts it, but nothing of what comes of it."""
+    run = newest(lab, lesson)
+    with st.container(key="lesson_start", horizontal=True, vertical_alignment="bottom", gap="small"):
+        _button(lab, person, lesson, run)
+    st.caption(_said(lab, lesson, run))
+    if run:
+        st.markdown(f"Seed {run.spec.seed}: {texts.STATES[run.state].lower()}. It is shown after your prediction.")
 
 
 def _race(lab: Lab, person: Person, name: str, run_id: str, pace: float | None) -> None:
@@ -100,7 +110,7 @@ def _button(lab: Lab, person: Person, lesson: Lesson, run: Run | None) -> None:
         run is not None and run.state not in ENDED and run.owner == person.owner and (given or run.spec.seed == seed)
     )
     st.button(
-        "Run it for real",
+        "Run it live",
         key="lesson_run",
         type="primary" if not run else "secondary",
         icon=":material/play_arrow:",
@@ -118,7 +128,8 @@ def _said(lab: Lab, lesson: Lesson, run: Run | None) -> str:
         if run and run.id == st.session_state.get("lesson_reused")
         else ""
     )
-    return f"{start.describe_without_seed(lesson.spec)}. {cost}{reused}"
+    what = f"{start.describe_without_seed(lesson.spec)}: {start.describe_lanes(lesson.spec)}"
+    return f"{what}. {cost}{reused}"
 
 
 def submit(lab: Lab, lesson: Lesson, seed: int | None = None) -> None:

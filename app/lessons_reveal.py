@@ -53,11 +53,13 @@ def _answers(lesson: Lesson) -> None:
     for place, question in enumerate(lesson.questions, 1):
         with st.container(border=True, key=f"answer_{place}", gap="xsmall"):
             st.markdown(f"**{lessons_views.numbered(lesson, place)}{question.prompt}**")
-            if made:
-                prediction = made[place - 1]
+            prediction = made[place - 1]
+            if prediction == lessons.SKIPPED:
+                st.markdown("Skipped.")
+            else:
                 won = prediction.points(question.answer)
-                mark = ":material/check: **Right**" if won > 0 else ":material/close: **Not so**"
-                said = "" if won > 0 else f" You said: *{question.choices[prediction.choice - 1]}*"
+                mark = ":material/check: **Right**" if won > 0 else ":material/close: **Incorrect**"
+                said = "" if won > 0 else f" You answered: *{question.choices[prediction.choice - 1]}*"
                 st.markdown(f"{mark}, {lessons_views.signed(won)} point{'s' * (abs(won) != 1)}.{said}")
             st.markdown(f"*{question.choices[question.answer - 1]}.* {question.why}")
 

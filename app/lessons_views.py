@@ -17,12 +17,13 @@ def overview(known: dict[str, Lesson]) -> None:
     """All lessons, with what one can say after each."""
     st.markdown("## Lessons")
     st.markdown(
-        "Each one: **predict**, with points on it; **watch** the race, recorded or your own; see what the numbers **reveal**. Any order will do."
+        "In each lesson you **predict** and stake points, **watch** a race, recorded or your own, and see what the numbers **reveal**. Any order will do."
     )
-    total, asked = lessons.points(known)
+    total, asked, skipped = lessons.score(known)
     if asked:
+        without = f", {skipped} of them skipped" if skipped else ""
         st.caption(
-            f"{signed(total)} point{'s' * (abs(total) != 1)} from {asked} question{'s' * (asked != 1)}, in this session."
+            f"{signed(total)} point{'s' * (abs(total) != 1)} from {asked} question{'s' * (asked != 1)}{without}, in this session."
         )
     for place, lesson in enumerate(known.values(), 1):
         with st.container(border=True, key=f"lesson_card_{lesson.name}", gap="xsmall"):
@@ -37,14 +38,15 @@ def overview(known: dict[str, Lesson]) -> None:
 def _progress(lesson: Lesson) -> str:
     if lessons.has_seen(lesson.name):
         return " · seen"
-    return " · predicted" if lessons.predictions(lesson.name) else ""
+    made = lessons.predictions(lesson.name)
+    return "" if not made else " · skipped" if lessons.SKIPPED in made else " · predicted"
 
 
 def head(lesson: Lesson, known: dict[str, Lesson]) -> None:
     """Where one is: among the lessons, and in this one."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.page_link("../pages/lessons.py", label="All lessons", icon=":material/arrow_back:")
-        total, asked = lessons.points(known)
+        total, asked, _ = lessons.score(known)
         counted = f" · {signed(total)} point{'s' * (abs(total) != 1)}" if asked else ""
         st.caption(
             f"Lesson {list(known).index(lesson.name) + 1} of {len(known)} · {lesson.minutes} min{counted}",
@@ -63,18 +65,26 @@ def head(lesson: Lesson, known: dict[str, Lesson]) -> None:
     )
 
 
-def asked_anyway(lesson: Lesson) -> None:
-    """Before a prediction the reveal asks once."""
-    if not (wanted := st.session_state.get("lesson_asked")):
-        return
+def gate(lesson: Lesson) -> None:
+    """Before a prediction: what shows the answer asks for one."""
     with st.container(border=True, key="lesson_gate"):
-        st.markdown("You have not predicted yet, and this shows the answer.")
+        st.markdown("What comes of the race is shown after your prediction.")
         with st.container(horizontal=True, gap="small"):
             st.button(
                 "Predict first", key="predict_first", type="primary", on_click=lessons.go, args=(lesson.name, "predict")
             )
-            with st.container(key="lesson_next", width="content"):
-                st.button("Show me anyway", key="show_anyway", on_click=lessons.go, args=(lesson.name, wanted, True))
+            _skip(lesson)
+
+
+def _skip(lesson: Lesson) -> None:
+    with st.container(key="lesson_next", width="content"):
+        st.button(
+            "Skip the prediction",
+            key="skip_prediction",
+            help="Counts as a prediction, without points.",
+            on_click=lessons.skip,
+            args=(lesson,),
+        )
 
 
 def predict(lesson: Lesson) -> None:
@@ -83,21 +93,22 @@ def predict(lesson: Lesson) -> None:
         links(lesson, "predict")
         if made := lessons.predictions(lesson.name):
             for place, (question, prediction) in enumerate(zip(lesson.questions, made, strict=True), 1):
-                st.markdown(f"**{numbered(lesson, place)}{question.prompt}**")
-                st.markdown(
-                    f"You said: *{question.choices[prediction.choice - 1]}* ({prediction.stake} point{'s' * (prediction.stake > 1)} on it)"
-                )
-            forward("Watch", lesson, "watch")
-        elif lessons.has_seen(lesson.name):
-            st.caption("You have seen the reveal: there is nothing left to win here.")
-            for place, question in enumerate(lesson.questions, 1):
-                st.markdown(
-                    f"**{numbered(lesson, place)}{question.prompt}**\n"
-                    + "".join(f"\n- {choice}" for choice in question.choices)
-                )
+                st.markdown(f"**{numbered(lesson, place)}{question.prompt}**\n\n{answered(question, prediction)}")
             forward("Watch", lesson, "watch")
         else:
             _form(lesson)
+
+
+def answered(question: Question, prediction: lessons.Prediction) -> str:
+    """What was predicted.
+
+    >>> answered(Question(prompt="Which?", choices=("One", "Two"), answer=1, why="x"), lessons.SKIPPED)
+    'Skipped.'
+    """
+    if prediction == lessons.SKIPPED:
+        return "Skipped."
+    points = f"{prediction.stake} point{'s' * (prediction.stake > 1)} at stake"
+    return f"You answered: *{question.choices[prediction.choice - 1]}* ({points})"
 
 
 def _form(lesson: Lesson) -> None:
@@ -109,18 +120,19 @@ def _form(lesson: Lesson) -> None:
                 format_func=partial(_choice, question),
             )  # fmt: skip
             st.radio(
-                "Points on it", list(lessons.STAKES), key=f"stake_{lesson.name}_{place}", horizontal=True,
+                "How sure are you? (points at stake)", list(lessons.STAKES), key=f"stake_{lesson.name}_{place}", horizontal=True,
                 format_func=lessons.STAKES.__getitem__,
             )  # fmt: skip
         st.caption(
-            "Right wins the points, wrong loses them. They count for this session only, and nobody else sees them."
+            "You win the points if you are right, and lose them if not. They count for this session only, and nobody else sees them."
         )
         if st.session_state.get("lesson_missing") == lesson.name:
             st.error("Choose an answer first, to each question.")
         st.form_submit_button(
-            "Commit and watch", key="lesson_commit", type="primary", on_click=lessons.commit, args=(lesson,)
+            "Lock in and watch", key="lesson_commit", type="primary", on_click=lessons.commit, args=(lesson,)
         )
-    forward("Watch without predicting", lesson, "watch")
+    if not st.session_state["lesson_asked"]:  # else the gate above has the button
+        _skip(lesson)
 
 
 def _choice(question: Question, place: int) -> str:
@@ -128,6 +140,10 @@ def _choice(question: Question, place: int) -> str:
 
 
 def watch(lab: Lab, person: Person, lesson: Lesson) -> None:
+    """The race; before a prediction its setting and Start only."""
+    if not lessons.predictions(lesson.name):
+        lessons_race.start_blind(lab, person, lesson)
+        return
     with st.container(width=COLUMN):
         st.markdown(lesson.sections["watch"])
         links(lesson, "watch")

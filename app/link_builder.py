@@ -96,5 +96,8 @@ def _lesson() -> dict[str, str]:
         lesson = st.selectbox(
             "Lesson", list(known), key="link_lesson", format_func=lambda name: known[name].title, width=380
         )
-        step = st.selectbox("Step", STEPS, key="link_step", format_func=SECTIONS.__getitem__, width=160)
+        step = st.selectbox(
+            "Step", STEPS, key="link_step", format_func=SECTIONS.__getitem__, width=160,
+            help="What comes after *Predict* opens once a reader has predicted, or skipped it.",
+        )  # fmt: skip
     return {"lesson": str(lesson)} | ({"step": str(step)} if step != STEPS[0] else {})

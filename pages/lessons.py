@@ -11,8 +11,9 @@ from ssam.store import Person
 def show(lab: Lab, person: Person, lesson: Lesson, known: dict[str, Lesson]) -> None:
     """One lesson, at the step where the reader is."""
     lessons_views.head(lesson, known)
-    lessons_views.asked_anyway(lesson)
     step = lessons.step(lesson.name)
+    if st.session_state["lesson_asked"] or (step == "watch" and not lessons.predictions(lesson.name)):
+        lessons_views.gate(lesson)
     if step == "predict":
         lessons_views.predict(lesson)
     elif step == "watch":

@@ -2,6 +2,8 @@
 
 import json
 import re
+import statistics
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 from streamlit.testing.v1 import AppTest
 
 from app import lessons as reader
-from app import lessons_evidence, lessons_words, recorded
+from app import lessons_evidence, lessons_words, live, recorded, start
 from app.address import STALE_SECONDS
 from app.lessons import Prediction
 from ssam.jobs.client import Client
@@ -75,7 +77,7 @@ Four.
 def test_seven_lessons_in_order() -> None:
     assert list(KNOWN) == ["flat-minima", "noisy-labels", "sparsity", "which-mask", "where", "cost", "clean-labels"]
     for lesson in KNOWN.values():
-        assert lesson.recorded in recorded.names()
+        assert recorded.of(lesson.spec) == lesson.preset
         assert lesson.spec == preset(lesson.preset).spec
 
 
@@ -86,6 +88,97 @@ def test_no_lesson_claims_what_the_data_does_not_say(lesson: Lesson, claim: Clai
     assert finding, "nothing has been measured that backs this"
     assert claim.evidence == "bench" or len(finding.values) >= 5
     assert finding.holds == (claim.expected == "holds"), lessons_words.per_seed(claim, finding)
+
+
+def _by_size(value: float, low: float, high: float) -> str:
+    return "low" if value <= low else "high" if value >= high else "between"
+
+
+def _mean(rows: dict, of: Callable[[dict], float]) -> float:
+    return statistics.fmean(of(lanes) for lanes in rows.values())
+
+
+def _each(rows: dict, of: Callable[[dict], str]) -> str:
+    """What holds on every seed, "mixed" where they do not agree."""
+    found = {of(lanes) for lanes in rows.values()}
+    return found.pop() if len(found) == 1 else "mixed"
+
+
+def _raced(name: str) -> dict:
+    return lessons_evidence.rows(lessons_evidence.races(name))
+
+
+EARLY, LATE = "sam:rho=0.1:norm=masked:region=early", "sam:rho=0.5:norm=masked:region=late"
+DIAL = "ssam-f:rho=0.25", "ssam-f:rho=0.4:sparsity=0.95"
+
+
+def _curvature(lanes: dict) -> str:
+    return _by_size(lanes["sgd"]["λ1"] / lanes["sam"]["λ1"], 0.5, 2)
+
+
+def _closer(lanes: dict) -> str:
+    to = {name: abs(lanes["ssam-f"]["λ1"] - lanes[name]["λ1"]) for name in ("sgd", "sam")}
+    return min(to, key=to.__getitem__)
+
+
+def _course(lanes: dict) -> str:
+    return "stays low" if lanes["sgd"]["best_accuracy"] < 50 else _by_size(lanes["sgd"]["fall"], 0, 3)
+
+
+def _losses(lanes: dict) -> str:
+    return _by_size(lanes["sam"]["train_loss"] - lanes["sgd"]["train_loss"], -0.1, 0.1)
+
+
+def _share(lanes: dict) -> float:
+    sgd, sam, half = (lanes[name]["test_accuracy"] for name in ("sgd", "sam", DIAL[0]))
+    return (half - sgd) / (sam - sgd)
+
+
+def _first(lanes: dict) -> str:
+    return max(("ssam-f", "ssam-d", "ssam"), key=lambda name: lanes[name]["test_accuracy"])
+
+
+def _halves(lanes: dict) -> str:
+    return _by_size(lanes[EARLY]["test_accuracy"] - lanes[LATE]["test_accuracy"], -2, 2)
+
+
+def _dearer(lanes: dict) -> str:
+    return _by_size(lanes[EARLY]["step_ratio_to_sgd"] - lanes[LATE]["step_ratio_to_sgd"], -0.1, 0.1)
+
+
+def _over_sgd(lanes: dict) -> float:
+    return lanes["sam"]["test_accuracy"] - lanes["sgd"]["test_accuracy"]
+
+
+# What the data say, and which choice each thing that they could say would make the right one. So exactly one is right.
+ANSWERS = {
+    ("flat-minima", 1): (lambda: _each(lessons_evidence.flatness(), _curvature), {"high": 1, "low": 2, "between": 3}),
+    ("flat-minima", 2): (lambda: _each(lessons_evidence.flatness(), _closer), {"sgd": 1, "sam": 2}),
+    ("noisy-labels", 1): (lambda: _each(_raced("noisy-labels"), _course), {"between": 1, "low": 1, "high": 2, "stays low": 3}),
+    ("noisy-labels", 2): (lambda: _each(_raced("noisy-labels"), _losses), {"low": 1, "high": 2, "between": 3}),
+    ("sparsity", 1): (lambda: _by_size(_mean(_raced("sparsity-dial"), _share), 0.25, 0.75), {"between": 1, "high": 2, "low": 3}),
+    ("sparsity", 2): (
+        lambda: _each(_raced("sparsity-dial"), lambda lanes: _by_size(lanes[DIAL[1]]["step_ratio_to_sgd"], 1.3, 1.7)),
+        {"high": 1, "low": 2, "between": 3},
+    ),
+    ("which-mask", 1): (lambda: _each(_raced("which-mask"), _first), {"ssam-f": 1, "ssam-d": 2, "ssam": 3, "mixed": 4}),
+    ("where", 1): (lambda: _each(_raced("where"), _halves), {"low": 1, "high": 2, "between": 3}),
+    ("where", 2): (lambda: _each(_raced("where"), _dearer), {"low": 1, "high": 2, "between": 3}),
+    ("cost", 1): (lambda: _each(_raced("where"), _dearer), {"between": 1, "high": 2, "low": 3}),
+    ("cost", 2): (
+        lambda: _by_size(lessons_evidence.bench()[""]["ssam-f:ascent_batch=32"]["ratio_to_sgd"] or 0, 1.15, 1.35),
+        {"low": 1, "between": 2, "high": 3},
+    ),
+    ("clean-labels", 1): (lambda: _by_size(_mean(_raced("clean-labels"), _over_sgd), -2, 2), {"high": 1, "between": 2, "low": 3}),
+}  # fmt: skip
+QUESTIONS = [(lesson, place) for lesson in KNOWN.values() for place in range(1, len(lesson.questions) + 1)]
+
+
+@pytest.mark.parametrize(("lesson", "place"), QUESTIONS, ids=[f"{lesson.name}-{place}" for lesson, place in QUESTIONS])
+def test_one_choice_of_every_question_is_right_and_the_data_say_which(lesson: Lesson, place: int) -> None:
+    question, (outcome, choice_of) = lesson.questions[place - 1], ANSWERS[lesson.name, place]
+    assert set(choice_of.values()) == set(range(1, len(question.choices) + 1)), "each choice can be the right one"
+    assert choice_of[outcome()] == question.answer
 
 
 def test_no_measured_number_is_typed_into_a_reveal() -> None:
@@ -310,7 +403,7 @@ def says(app: AppTest) -> str:
 
 
 def commit_key(app: AppTest) -> str:
-    return next(button.key for button in app.button if "Commit" in button.label)
+    return next(button.key for button in app.button if "Lock in" in button.label)
 
 
 def test_the_list_says_what_one_can_do_after_each(store: Store) -> None:
@@ -344,7 +437,7 @@ def test_from_prediction_to_reveal(store: Store) -> None:
     click(app, "to_reveal")
     said = says(app)
     assert "**Right**, +3 points." in said
-    assert "**Not so**, −1 point. You said: *SAM*" in said
+    assert "**Incorrect**, −1 point. You answered: *Neither" in said
     assert "· +2 points" in said
     assert "Why it falls" in said
     assert "Holds on all 5 seeds" in said
@@ -353,29 +446,80 @@ def test_from_prediction_to_reveal(store: Store) -> None:
     assert "Change the share of wrong labels" in says(app)
 
 
+def skipped(token: str = ALICE, **address: str) -> AppTest:
+    """The page of a lesson, once its prediction has been skipped."""
+    return click(page(token, **address), "skip_prediction")
+
+
 @pytest.mark.parametrize("name", KNOWN)
 def test_every_step_of_every_lesson_shows(store: Store, name: str) -> None:
-    for step in ("1", "watch", "reveal", "next"):
-        assert f"## {KNOWN[name].title}" in says(page(lesson=name, step=step))
+    for step, section in (("watch", "watch"), ("3", "reveal"), ("next", "next")):
+        said = says(skipped(lesson=name, step=step))
+        assert f"## {KNOWN[name].title}" in said
+        assert KNOWN[name].sections[section] in said
 
 
-def test_the_reveal_asks_before_it_spoils_a_prediction(store: Store) -> None:
-    app = click(page(lesson="where", step="watch"), "to_reveal")
-    assert "You have not predicted yet" in says(app)
+@pytest.mark.parametrize("name", KNOWN)
+def test_before_a_prediction_there_are_the_setting_and_start_and_no_answer(
+    store: Store, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    shown: list[object] = []
+    monkeypatch.setattr(recorded, "draw", lambda *args: shown.append(args))
+    monkeypatch.setattr(live, "draw", lambda *args: shown.append(args))
+    lesson = KNOWN[name]
+    monkeypatch.setattr(fake_lab, "ACCURACIES", (*fake_lab.ACCURACIES,) * 2)
+    run = fake_lab.race(store, owner(BOB), lesson.spec.model_copy(update={"seed": 9}))
+    answers = [lesson.sections[section] for section in ("watch", "reveal", "next")]
+    answers += [question.why for question in lesson.questions] + [claim.text for claim in lesson.claims]
+    for address in ({"step": "reveal", "class": "MAY-7KQ", "seed": "own"}, {"step": "watch", "run": run.id}):
+        app = page(lesson=name, **address)
+        assert not app.exception
+        assert shown == []
+        assert not [answer for answer in answers if answer in says(app)]
+        assert not app.dataframe
+        assert not app.get("plotly_chart")
+    said = says(app)
+    assert start.describe_without_seed(lesson.spec) in said
+    assert start.describe_lanes(lesson.spec) in said
+    click(app, "lesson_run")
+    assert store.runs()[0].owner == owner(ALICE)
+    assert shown == [], "it is trained, and shown after the prediction"
+    click(app, "skip_prediction")
+    assert len(shown) == 1
+
+
+def test_nothing_that_is_shown_before_a_prediction_leads_to_results() -> None:
+    for lesson in KNOWN.values():
+        assert {link.page for link in lesson.next if link.step == "predict"} <= {"surface", "anatomy"}
+
+
+def test_the_reveal_opens_after_a_prediction(store: Store) -> None:
+    app = page(lesson="where", step="watch")
+    app.segmented_control(key="lesson_step").set_value("reveal").run()
     assert "What is claimed" not in says(app)
     click(app, "predict_first")
     assert commit_key(app)
-    click(app, "to_watch")
-    click(app, "to_reveal")
-    click(app, "show_anyway")
+    app.segmented_control(key="lesson_step").set_value("reveal").run()
+    assert "What is claimed" not in says(app)
+    click(app, "skip_prediction")
     assert "What is claimed" in says(app)
+
+
+def test_a_skipped_prediction_counts_as_one_without_points(store: Store) -> None:
+    app = skipped(lesson="where", step="reveal")
+    assert "Skipped." in says(app)
+    assert app.session_state["lesson_predictions"]["where"] == (reader.SKIPPED,) * 2
+    assert reader.SKIPPED.points(1) == 0
     app.segmented_control(key="lesson_step").set_value("predict").run()
-    assert "nothing left to win" in says(app)
+    assert says(app).count("Skipped.") == 2
+    assert not [button for button in app.button if button.key in ("skip_prediction", "lesson_commit")], "it is for good"
 
 
-def test_the_address_of_a_reveal_shows_it(store: Store) -> None:
-    assert "What is claimed" in says(page(lesson="where", step="reveal"))
-    assert "What is claimed" in says(page(lesson="where", step="3"))
+def test_an_older_file_that_names_its_recording_is_read_and_plays_only_its_own_race(tmp_path: Path) -> None:
+    older = GOOD.replace('preset = "noisy-labels"', 'preset = "quick"\nrecorded = "noisy-labels"')
+    lesson = read(written(tmp_path, older))
+    assert lesson.preset == "quick"
+    assert recorded.of(lesson.spec) is None
 
 
 @pytest.mark.parametrize(
@@ -396,14 +540,14 @@ def test_a_bad_address_gets_one_line(store: Store, address: dict[str, str], said
 
 
 def test_a_race_is_submitted_once_with_a_seed_that_was_not_measured(store: Store) -> None:
-    app = click(page(lesson="noisy-labels", step="watch"), "lesson_run")
+    app = click(skipped(lesson="noisy-labels", step="watch"), "lesson_run")
     (run,) = store.runs()
     assert run.spec == KNOWN["noisy-labels"].spec.model_copy(update={"seed": 5})
     assert app.button(key="lesson_run").disabled
     assert "**Your race** · seed 5" in says(app)
-    again = page(lesson="noisy-labels", step="watch", run=run.id)
+    again = skipped(lesson="noisy-labels", step="watch", run=run.id)
     assert "**Your race** · seed 5" in says(again)
-    assert "**Somebody else's race**" in says(page(BOB, lesson="noisy-labels", step="watch", run=run.id))
+    assert "**Somebody else's race**" in says(skipped(BOB, lesson="noisy-labels", step="watch", run=run.id))
 
 
 def test_another_lessons_race_is_not_taken(store: Store) -> None:
@@ -424,12 +568,12 @@ def test_ones_own_race_is_held_against_the_claims(store: Store, monkeypatch: pyt
     spec = KNOWN["noisy-labels"].spec.model_copy(update={"seed": 9})
     monkeypatch.setattr(fake_lab, "ACCURACIES", fake_lab.ACCURACIES[:4])
     run = fake_lab.race(store, owner(ALICE), spec)
-    said = says(page(lesson="noisy-labels", step="reveal", run=run.id))
+    said = says(skipped(lesson="noisy-labels", step="reveal", run=run.id))
     assert "Your own: seed 9: +11.0, as claimed." in said  # 80 % and 69 %, as made up
 
 
 def test_race_it_yourself_leads_to_the_race(store: Store) -> None:
-    app = click(page(lesson="where", step="reveal"), "lesson_again")
+    app = click(skipped(lesson="where", step="reveal"), "lesson_again")
     (run,) = store.runs()
     assert run.spec.seed == 5
     assert "**Your race** · seed 5" in says(app)
@@ -443,7 +587,7 @@ def test_a_race_of_a_class_has_its_code(store: Store) -> None:
 
 def test_without_evidence_the_page_says_so(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lessons_evidence, "races", lambda *_: None)
-    said = says(page(lesson="noisy-labels", step="reveal"))
+    said = says(skipped(lesson="noisy-labels", step="reveal"))
     assert "have not been measured yet" in said
     assert "Not measured yet." in said
     assert "Holds" not in said
@@ -484,10 +628,10 @@ def test_a_lesson_by_keyboard_alone(browser: Browser, racing_lab: str) -> None:
     watched = Watched(browser, reduced_motion="reduce")
     page = watched.page
     page.goto(f"{racing_lab}/lessons")
-    expect(page.get_by_role("link", name="Memorising noisy labels")).to_be_visible()
-    tab_to(page, "Memorising noisy labels")
+    expect(page.get_by_role("link", name="Training on noisy labels")).to_be_visible()
+    tab_to(page, "Training on noisy labels")
     page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", name="Memorising noisy labels")).to_be_visible()
+    expect(page.get_by_role("heading", name="Training on noisy labels")).to_be_visible()
     assert "lesson=noisy-labels&step=predict" in page.url
     at_rest(page)
     for question in (1, 2):
@@ -495,7 +639,7 @@ def test_a_lesson_by_keyboard_alone(browser: Browser, racing_lab: str) -> None:
         page.keyboard.press("ArrowDown")  # the second choice: right, both times
         page.keyboard.press("Tab")
         page.keyboard.press("ArrowRight")  # two points
-    tab_to(page, "Commit and watch")
+    tab_to(page, "Lock in and watch")
     page.keyboard.press("Enter")
     expect(page.locator('[data-testid="recorded-race"]')).to_be_visible()
     at_rest(page)
@@ -507,8 +651,9 @@ def test_a_lesson_by_keyboard_alone(browser: Browser, racing_lab: str) -> None:
     page.wait_for_timeout(1000 * STALE_SECONDS)
     page.go_back()
     expect(page.locator('[data-testid="recorded-race"]')).to_be_visible()
-    page.reload()
-    expect(page.locator('[data-testid="recorded-race"]')).to_be_visible()
+    page.reload()  # what was predicted is kept for the session only
+    expect(page.locator(".st-key-skip_prediction button")).to_be_visible()
+    assert page.locator('[data-testid="recorded-race"]').count() == 0
     page.context.close()
     assert watched.hosts == {racing_lab.removeprefix("http://")}
     assert [
@@ -523,6 +668,7 @@ def test_a_lessons_race_is_run_and_found_again(browser: Browser, racing_lab: str
     page = watched.page
     page.set_viewport_size({"width": 390, "height": 844})
     page.goto(f"{racing_lab}/lessons?lesson=clean-labels&step=watch")
+    page.locator(".st-key-skip_prediction button").click()
     page.locator(".st-key-lesson_run button").click()
     watched.wait("live?.dataset.points > 0")
     assert "run=" in page.url

@@ -121,8 +121,7 @@ class Link(Frozen):
 
 
 class Lesson(Frozen):
-    """One lesson. ``goal`` goes on from "After it you can …"; ``recorded`` names the recorded race that is played back, if any;
-    ``sections`` is Markdown by step."""
+    """One lesson. ``goal`` goes on from "After it you can …"; ``sections`` is Markdown by step."""
 
     name: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)
     title: str = Field(min_length=1, max_length=60, pattern=r"^[^\n]+$")
@@ -130,7 +129,6 @@ class Lesson(Frozen):
     summary: str = Field(min_length=1)
     goal: str = Field(min_length=1)
     preset: str
-    recorded: str = ""
     questions: tuple[Question, ...] = Field(min_length=1, max_length=4)
     claims: tuple[Claim, ...] = Field(min_length=1)
     sources: tuple[Source, ...] = Field(min_length=1)
@@ -238,6 +236,9 @@ def _parts(text: str) -> tuple[dict[str, Any], dict[str, str]]:
     if not found:
         raise ValueError("must be TOML between two lines +++, then Markdown")
     head = tomllib.loads(found[1])
+    head.pop(
+        "recorded", None
+    )  # older files named the recording; it is found by the race, so that no other one can play
     if taken := sorted({"name", "sections"} & set(head)):
         raise ValueError(f"{taken[0]!r} is no field of a lesson")
     before, *parts = re.split(r"^## (.*)\n", found[2], flags=re.MULTILINE)

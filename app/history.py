@@ -96,7 +96,7 @@ def facts(run: Run) -> str:
         scores = zip((end.accuracy for end in ends), theme.lane_titles(run.spec), strict=True)
         if known := [(accuracy, title) for accuracy, title in scores if accuracy is not None]:
             best, title = max(known)
-            parts.append(f"best {100 * best:.1f} % ({title})")
+            parts.append(f"best at the end {100 * best:.1f} % ({title})")
         if lost := sum(end.status == "diverged" for end in ends):
             parts.append(f"{lost} lane{'s' * (lost > 1)} diverged")
     spec = run.spec

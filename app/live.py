@@ -88,11 +88,23 @@ def draw(store: Store, look: Look) -> None:
     show(look.told, {"heat": _heat(store, look.run, look.window, view)})
 
 
+def prepare() -> None:
+    """Has the browser load what the panel needs, where there is no race to show yet."""
+    _send(json.dumps(_modules()))
+
+
 def show(race: str, more: dict[str, Any]) -> None:
     """Mounts the component. ``race`` is what ``panel.race`` tells, as JSON; ``more`` goes beside it."""
-    data = {"module": component.address_of("live.js"), "plotly": component.address_of(component.PLOTLY), **more}
-    # As bytes: Streamlit would write a dictionary out twice, once more to see whether it has changed.
-    _mount(key=KEY, data=f"{race[:-1]}, {json.dumps(data)[1:]}".encode(), on_view_change=lambda: None)
+    _send(f"{race[:-1]}, {json.dumps(_modules() | more)[1:]}")
+
+
+def _modules() -> dict[str, Any]:
+    return {"module": component.address_of("live.js"), "plotly": component.address_of(component.PLOTLY)}
+
+
+def _send(told: str) -> None:
+    """As bytes: Streamlit would write a dictionary out twice, once more to see whether it has changed."""
+    _mount(key=KEY, data=told.encode(), on_view_change=lambda: None)
 
 
 @lru_cache(maxsize=256)

@@ -75,6 +75,7 @@ def offer(spec: RaceSpec) -> None:
             f"Watch another race: {title}", key="watch_other", icon=":material/history:", on_click=_ask, args=(spec,)
         )
         st.caption(f"The nearest recorded one. It differs: {apart}.", width="content")
+    live.prepare()
 
 
 def _ask(spec: RaceSpec) -> None:

@@ -91,6 +91,8 @@ else:
         recorded.draw(name)
     elif spec and not classroom.code():
         recorded.offer(spec)
+    else:
+        live.prepare()
 history.recent(lab, shown, person)
 if "sidebar" not in hidden:
     take_away.reopen()

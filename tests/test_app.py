@@ -400,7 +400,8 @@ def test_recent_races_say_what_sets_them_apart(store: Store) -> None:
     captions = [caption.value for caption in page().caption]
     (told,) = (caption for caption in captions if "finished" in caption)
     assert re.match(
-        r"\d\d:\d\d · finished · best 82.0 % \(SSAM-D\) · SGD, SAM ρ 0.3, SSAM-D · ρ 0.1 · sparsity 50 %$", told
+        r"\d\d:\d\d · finished · best at the end 82.0 % \(SSAM-D\) · SGD, SAM ρ 0.3, SSAM-D · ρ 0.1 · sparsity 50 %$",
+        told,
     )
 
 

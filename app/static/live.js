@@ -158,11 +158,19 @@ export function mount(host) {
 
   function update({ data: sent, setStateValue }) {
     loadPlotly(sent.plotly).then(drawCharts).catch(fail);
+    if (!sent.lanes) return hide();
     const columns = (packed) => Object.fromEntries(Object.entries(packed).map(([name, text]) => [name, unpack(text)]));
     const lanes = sent.lanes.map((lane) => ({ ...lane, steps: columns(lane.steps), epochs: rows(columns(lane.epochs)) }));
     state.ask = setStateValue;
     if (sent.replay) replay({ ...sent, lanes });
     else show({ ...sent, lanes });
+  }
+
+  /** There is no race to show yet. */
+  function hide() {
+    if (state.replayed) player.pause();
+    state.replayed = state.data = null;
+    root.remove();
   }
 
   /** A recorded race is all here: it begins, or goes on where its playhead is, with the pictures of another layer. */

@@ -169,6 +169,16 @@ def test_a_race_broken_at_random_steps_is_the_undisturbed_race(tmp_path, lanes, 
     assert any(event.changed for event in masks)  # some of these are compared with a mask from before a break
 
 
+def test_a_race_with_a_validation_split_goes_on_to_the_bit(tmp_path):
+    spec = spec_of(lanes="sgd,ssam-f", validation=0.25, label_noise=0.2)
+    events, states = check_relay(spec, tmp_path, random_lengths("split", 7))
+    (start,) = (event for event in events if isinstance(event, Started))
+    assert (start.train_size, start.validation_size) == (48, 16)
+    assert all(event.validation_accuracy is not None for event in events if isinstance(event, EpochEvent))
+    with pytest.raises(ValueError, match="belongs to specification"):
+        race_of(spec.model_copy(update={"validation": 0.5}), tmp_path, states[0])
+
+
 def test_a_race_broken_at_every_step_is_the_undisturbed_race(tmp_path):
     """At the start, in the middle of an epoch, where one lane has ended before the others, and before the Result."""
     spec = spec_of(lanes="sgd,ssam-d,sam:direction=last:ascent_interval=2", clock="gradients", epochs=2)

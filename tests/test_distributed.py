@@ -29,12 +29,13 @@ METHODS = "sgd,sam,ssam-f,ssam-d,ssam:direction=momentum,sam:region=late:norm=ma
 SMALL = {"image_size": 8, "fisher_samples": 16}
 BATCHNORM = {
     **SMALL,
-    "train_size": 560,
+    "train_size": 700,
+    "validation": 0.2,
     "batch_size": 8,
     "epochs": 4,
     "lanes": METHODS,
     "eigenvalue_interval": 1,
-}  # 70 steps an epoch
+}  # 70 steps an epoch, and 140 images held out
 SMOOTH = {  # no BatchNorm: a batch can be shared without a trace
     **SMALL,
     "model": "vit-tiny",
@@ -96,6 +97,7 @@ def test_replicas_are_equal_bit_for_bit(states, name):
         assert {lane["step_count"] for lane in first["lanes"].values()} == {STEPS}
         assert not any(lane["diverged"] for lane in first["lanes"].values())
         assert all(lane["eigenvector"] and lane["last"]["eigenvalue"] for lane in first["lanes"].values())
+        assert all(0 < lane["last"]["validation_accuracy"] < 1 for lane in first["lanes"].values())
         assert differences(first["lanes"]["sam"], first["lanes"]["ssam-d"])  # the comparison can see something
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ssam.data import augment, sampling
+from ssam.data import augment, sampling, validation
 from ssam.data.memory import MemoryImages
 from ssam.spec import RaceSpec
 
@@ -29,7 +29,7 @@ class Dataset:
     """Images with labels, split for training and testing.
 
     ``channels`` and ``size`` describe the model's input (B, channels, size, size); ``train_size`` is the number of
-    training images the race uses, 0 until that is known; ``mean`` and ``std`` are per channel, of pixels scaled to 0–1.
+    training images the race uses, those held out for validation included, 0 until that is known; ``mean`` and ``std`` are per channel, of pixels scaled to 0–1.
     """
 
     classes: tuple[str, ...]
@@ -52,10 +52,11 @@ class Dataset:
 
 
 class Batches:
-    """Random access to a race's training batches, and its test images.
+    """Random access to a race's training batches, its validation images and its test images.
 
-    ``(spec.seed, step)`` alone decides a batch's images and their augmentation. Labels carry the race's label noise,
-    test labels never do. Pixels are float32 (B, C, S, S), normalised; labels int64 (B,).
+    ``(spec.seed, step)`` alone decides a batch's images and their augmentation. Labels carry the race's label noise, those of
+    validation images too; test labels never do. Pixels are float32 (B, C, S, S), normalised; labels int64 (B,).
+    Raises ValueError, one line, where there are too few images of a class to hold some out.
     """
 
     def __init__(self, data: Dataset, spec: RaceSpec, device: torch.device, channels_last: bool) -> None:
@@ -73,8 +74,13 @@ class Batches:
             labels[self._chosen], len(data.classes), spec.label_noise, spec.seed
         )
         self._labels = torch.from_numpy(noisy).to(device)
+        self._held = self._chosen[:0]
+        if spec.validation:  # after the noise: what is held out is as noisy as what is trained on
+            held = validation.held_out(noisy[self._chosen], data.classes, spec.validation, spec.seed)
+            self._held, self._chosen = self._chosen[held], np.delete(self._chosen, held)
 
-        self.steps_per_epoch = data.train_size // spec.batch_size
+        self.train_size, self.validation_size = len(self._chosen), len(self._held)
+        self.steps_per_epoch = self.train_size // spec.batch_size
         rows_of = partial(sampling.batch_rows, self._chosen, spec.batch_size, spec.seed)
         self._read = self._train.reader(rows_of, 1 if spec.clock == "epochs" else len(spec.lanes))
         self._last: tuple[int, Tensor, Tensor] | None = None
@@ -92,16 +98,22 @@ class Batches:
     def samples(self, count: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
         """``count`` different training images (at most all), not augmented, with their noisy labels, in chunks."""
         rows = self._chosen[sampling.few_rows(sampling.SAMPLES, len(self._chosen), count, seed)]
-        for pixels, used in self._train.chunks(rows, CHUNK):
-            yield self._finished(self._normalised(pixels)), self._labels[used]
+        return self._chunks(self._train, rows, self._labels)
+
+    def validation(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """The images held out, in chunks, not augmented, with labels as noisy as those of training."""
+        return self._chunks(self._train, self._held, self._labels)
 
     def test(self, limit: int | None) -> Iterator[tuple[Tensor, Tensor]]:
         """The test images in chunks: all of them, or ``limit`` of them, the same ones for every seed."""
         rows = np.arange(len(self._test))
         if limit is not None:
             rows = np.sort(sampling.few_rows(sampling.TEST, len(self._test), limit, seed=0))
-        for pixels, used in self._test.chunks(rows, CHUNK):
-            yield self._finished(self._normalised(pixels)), self._test.labels[used]
+        return self._chunks(self._test, rows, self._test.labels)
+
+    def _chunks(self, images: Images, rows: sampling.Rows, labels: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        for pixels, used in images.chunks(rows, CHUNK):
+            yield self._finished(self._normalised(pixels)), labels[used]
 
     def _augmented(self, pixels: Tensor, step: int) -> Tensor:
         kind = self._spec.augment

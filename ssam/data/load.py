@@ -52,7 +52,12 @@ def _for_race(data: Dataset, spec: RaceSpec) -> Dataset:
             raise ValueError(
                 f"{field} {getattr(spec, field)} must be at most {available}, the training images there are"
             )
-    return replace(data, train_size=spec.train_size or available)
+    trained, held = spec.split(available)
+    if trained < spec.batch_size:
+        raise ValueError(
+            f"batch_size {spec.batch_size} must be at most {trained}, the training images less the {held} held out for validation"
+        )
+    return replace(data, train_size=trained + held)
 
 
 def image_path(given: str, image_root: Path | None) -> Path:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 Rows = npt.NDArray[np.int64]
 
 # Purposes keep the draws of one seed apart.
-SUBSET, NOISE, ORDER, AUGMENT, SAMPLES, TEST, STATISTICS = range(7)
+SUBSET, NOISE, ORDER, AUGMENT, SAMPLES, TEST, STATISTICS, VALIDATION = range(8)
 
 
 def generator(purpose: int, *numbers: int) -> np.random.Generator:

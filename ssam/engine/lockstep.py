@@ -202,11 +202,14 @@ def _shared_batch(prepared: dict[int, Batch], batches: Batches, lane: Lane, runn
 
 
 def _evaluate(lane: Lane, batches: Batches, history: History) -> EpochEvent:
-    """On a fixed part of the test images, at the lane's end on all of them. Not counted to the lane's seconds. A loss
-    that is not finite shows that the last update was one too many: the lane has diverged."""
+    """On a fixed part of the test images, at the lane's end on all of them, and on all validation images. Not counted to the
+    lane's seconds. A loss that is not finite shows that the last update was one too many: the lane has diverged."""
     test_loss, test_accuracy, images = evaluate(
         lane.model, batches.test(None if lane.done else LIVE_TEST_SIZE), lane.ranks
     )
+    held: tuple[float | None, float | None] = (None, None)
+    if batches.validation_size:
+        held = evaluate(lane.model, batches.validation(), lane.ranks)[:2]
     lane.diverged |= not math.isfinite(test_loss)
     train_loss = statistics.fmean(history.losses)
     history.losses.clear()
@@ -224,6 +227,8 @@ def _evaluate(lane: Lane, batches: Batches, history: History) -> EpochEvent:
         test_accuracy=test_accuracy,
         test_size=images,
         final=lane.done,
+        validation_loss=held[0],
+        validation_accuracy=held[1],
         **found,
     )
     return history.last
@@ -248,4 +253,6 @@ def _result(lane: Lane, history: History) -> LaneResult:
         step_ratio_to_sgd=typical(history.ratios, interval) if len(history.ratios) >= FEWEST_PAIRS else None,
         seconds=lane.seconds,
         diverged=lane.diverged,
+        validation_accuracy=last.validation_accuracy if last else None,
+        validation_loss=last.validation_loss if last else None,
     )

@@ -166,7 +166,7 @@ class Race:
             threads=threads,
             precision=devices.precision(first.device),
             parameters=sum(p.numel() for p in first.model.parameters()),
-            train_size=dataset.train_size,
+            train_size=batches.train_size,
             test_size=dataset.test_size,
             classes=dataset.classes,
             steps_per_epoch=batches.steps_per_epoch,
@@ -179,6 +179,7 @@ class Race:
             ),
             stages=tuple(Stage(name, share) for name, share in zip(first.model.stages, shares, strict=True)),
             warnings=dataset.warnings,
+            validation_size=batches.validation_size,
         )
 
 

@@ -8,7 +8,18 @@ from ssam.export.script_steps import Steps, literal
 from ssam.export.source import Source
 from ssam.spec import METHODS, RaceSpec
 
-DATA_FIELDS = ("dataset", "data", "model", "train_size", "batch_size", "label_noise", "augment", "image_size", "seed")
+DATA_FIELDS = (
+    "dataset",
+    "data",
+    "model",
+    "train_size",
+    "batch_size",
+    "label_noise",
+    "augment",
+    "image_size",
+    "seed",
+    "validation",
+)
 
 ALWAYS = {  # what every script imports
     ("ssam.data", "load_dataset"),
@@ -57,7 +68,7 @@ def script(source: Source, place: int) -> str:
         raise ValueError(why)
     precise = source.info["precision"] != "bfloat16"
     steps = Steps(source.spec, source.spec.lanes[place], autocast=not precise)
-    body = [*_model(source, place), *steps.before(), "", *steps.loop(), "", *_end()]
+    body = [*_model(source, place), *steps.before(), "", *steps.loop(), "", *_end(source.spec)]
     return "\n".join([*_docstring(source, place), "", *_imports(steps.imports), "", *body, ""])
 
 
@@ -118,8 +129,13 @@ def _model(source: Source, place: int) -> list[str]:
     return lines
 
 
-def _end() -> list[str]:
+def _end(spec: RaceSpec) -> list[str]:
+    held = [
+        "loss, accuracy, images = evaluate(model, batches.validation())",
+        'print(f"validation loss {loss!r}, accuracy {accuracy!r}, {images} images")',
+    ]
     return [
+        *(held if spec.validation else []),
         "loss, accuracy, images = evaluate(model, batches.test(None))",
         'print(f"test loss {loss!r}, accuracy {accuracy!r}, {images} images")',
     ]

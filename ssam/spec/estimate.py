@@ -36,7 +36,8 @@ def estimate_seconds(spec: RaceSpec, rate: Rate, sizes: tuple[int, int] | None =
     seconds clock the lanes take turns, so the training takes lanes × ``spec.seconds``.
     """
     train, test = sizes or (DATASETS[spec.dataset].train, DATASETS[spec.dataset].test or LIVE_TEST_SIZE)
-    steps = max(1, (spec.train_size or train) // spec.batch_size) if train else spec.steps_per_epoch
+    trained, held = spec.split(train)
+    steps = max(1, trained // spec.batch_size) if train else spec.steps_per_epoch
     gradients = spec.gradients * steps / spec.steps_per_epoch
     image = image_gmacs(spec)
     training = gradients * spec.batch_size * FORWARDS_PER_GRADIENT * image / rate.gmacs
@@ -44,7 +45,7 @@ def estimate_seconds(spec: RaceSpec, rate: Rate, sizes: tuple[int, int] | None =
     refreshes = -(-spec.epochs // spec.mask_interval)
     samples = min(spec.fisher_samples, train or spec.fisher_samples)
     masks = fisher_lanes * refreshes * samples * FORWARDS_PER_GRADIENT * image / rate.gmacs
-    tested = len(spec.lanes) * (spec.epochs * min(test, LIVE_TEST_SIZE) + test)
+    tested = len(spec.lanes) * (spec.epochs * (min(test, LIVE_TEST_SIZE) + held) + test)
     if spec.clock == "seconds":
         return len(spec.lanes) * (spec.seconds + test * image / rate.gmacs)
     return training + masks + tested * image / rate.gmacs

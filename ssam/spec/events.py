@@ -57,7 +57,8 @@ class LaneInfo:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The race is ready: what it runs on and how large it is. ``total_steps`` is None on the seconds clock."""
+    """The race is ready: what it runs on and how large it is. ``total_steps`` is None on the seconds clock. ``train_size`` is
+    what is trained on; the images held out for validation are not among them."""
 
     device: str
     device_name: str
@@ -72,6 +73,7 @@ class Started:
     layers: tuple[Layer, ...]
     stages: tuple[Stage, ...] = ()
     warnings: tuple[str, ...] = ()
+    validation_size: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,9 @@ class StepEvent:
 class EpochEvent:
     """One evaluation. ``final`` is True once per lane, on the whole test set; before that on ``test_size`` images.
 
+    ``validation_loss`` and ``validation_accuracy`` are on all images that the race holds out, with the labels that training
+    would see; None where it holds out none.
+
     ``eigenvalue`` is the estimate of λ₁, the eigenvalue of the Hessian of largest magnitude, where the race asks for it now;
     ``eigenvalue_residual`` ‖Hv − λ₁v‖/|λ₁| of it, 0 where it is exact; ``eigenvalue_ms`` what it took."""
 
@@ -120,6 +125,8 @@ class EpochEvent:
     eigenvalue: float | None = None
     eigenvalue_residual: float | None = None
     eigenvalue_ms: float | None = None
+    validation_loss: float | None = None
+    validation_accuracy: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,13 +178,15 @@ class LaneResult:
     step_ratio_to_sgd: float | None
     seconds: float
     diverged: bool
+    validation_accuracy: float | None = None
+    validation_loss: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The end. ``test_accuracy`` is that of the last epoch, on the whole test set, 0–1. ``load`` is the highest load average
-    (of a minute, this race's own work included) seen at an evaluation, of a machine that lends ``cores`` to this process; None where
-    the system tells none."""
+    """The end. ``test_accuracy`` is that of the last epoch, on the whole test set, 0–1, and ``validation_accuracy`` that of the last
+    epoch on the images held out. ``load`` is the highest load average (of a minute, this race's own work included) seen at an
+    evaluation, of a machine that lends ``cores`` to this process; None where the system tells none."""
 
     device: str
     lanes: tuple[LaneResult, ...]

@@ -153,6 +153,7 @@ class RaceSpec(Frozen):
 
     Units: ``rho`` is the L2 radius of the perturbation; ``sparsity`` the share of weights *not* perturbed;
     ``label_noise`` the share of training labels replaced by a uniformly drawn *other* class;
+    ``validation`` the share of the training images held out, with the labels that training would see, to choose settings by;
     ``mask_interval`` is in epochs; ``fisher_batch`` is how many samples share one gradient in the Fisher scores (1 is exact,
     more takes fewer and is rougher); ``seconds`` is each lane's own compute time and counts on that clock only.
     ``snapshot_interval`` is in epochs: so often each lane's weights are kept, to be looked at later, its first weights too;
@@ -188,6 +189,7 @@ class RaceSpec(Frozen):
     snapshot_interval: int | None = Field(default=None, ge=1, le=1000)
     eigenvalue_interval: int | None = Field(default=None, ge=1, le=1000)
     device: str = "auto"
+    validation: float = Field(default=0.0, ge=0.0, le=0.5)
 
     @field_validator("dataset")
     @classmethod
@@ -235,6 +237,9 @@ class RaceSpec(Frozen):
             )
         if (self.train_size or self.batch_size) < self.batch_size:
             raise ValueError(f"batch_size {self.batch_size} must be at most train_size {self.train_size}")
+        if self.train_size and (left := self.split(self.train_size))[0] < self.batch_size:
+            left_over = f"train_size {self.train_size} less the {left[1]} of validation {self.validation:g}"
+            raise ValueError(f"batch_size {self.batch_size} must be at most {left_over}")
         for lane in self.lanes:
             if lane.region.startswith("from-") and int(lane.region[5:]) >= MODELS[self.model].stages:
                 last = MODELS[self.model].stages - 1
@@ -262,7 +267,13 @@ class RaceSpec(Frozen):
     @property
     def steps_per_epoch(self) -> int:
         """Full batches in one epoch; own images count as 10,000 until they have been read."""
-        return max(1, (self.train_size or DATASETS[self.dataset].train or 10_000) // self.batch_size)
+        return max(1, self.split(DATASETS[self.dataset].train or 10_000)[0] // self.batch_size)
+
+    def split(self, available: int) -> tuple[int, int]:
+        """Of so many training images there are: how many the race trains on, and how many it holds out for validation."""
+        used = self.train_size or available
+        held = round(self.validation * used)
+        return used - held, held
 
     @property
     def gradients(self) -> int:

@@ -6,8 +6,9 @@ import streamlit as st
 
 from app import address, classroom, links, texts
 from ssam.spec import METHODS, LaneSpec, RaceSpec
+from ssam.spec.choosing import new_sweep
 from ssam.spec.race import SETTINGS
-from ssam.spec.sweep import LANE_FIELD, SweepSpec, Value, Vary, parse_sweep
+from ssam.spec.sweep import LANE_FIELD, SweepSpec, Value, Vary
 from ssam.spec.sweep import read as read_field
 
 PAGE = "sweeps"
@@ -99,6 +100,15 @@ def said(field: str, value: Value) -> str:
     if isinstance(value, str):
         return value
     return f"{100 * value:.3g} %" if field.endswith(("sparsity", "label_noise")) else f"{value:.3g}"
+
+
+def measure(spec: SweepSpec) -> str:
+    """What the settings are ranked by.
+
+    >>> measure(new_sweep({"base": RaceSpec(lanes="ssam-f"), "vary": ["rho=0.1,0.2"]}))
+    'validation accuracy'
+    """
+    return f"{spec.chooses_by} accuracy"
 
 
 def lane_of(base: RaceSpec) -> int:
@@ -231,7 +241,7 @@ def read() -> SweepSpec:
     values: dict[str, object] = {"base": alone, "vary": vary, "method": method}
     values |= {"pruning": state["sweep_pruning"], "cost": state["sweep_cost"] or None, **numbers}
     try:
-        return parse_sweep(values)
+        return new_sweep(values)
     except ValueError as error:
         raise ValueError(texts.labelled(str(error))) from None
 
@@ -239,7 +249,7 @@ def read() -> SweepSpec:
 def describe(spec: SweepSpec) -> str:
     """What a sweep varies, in one line.
 
-    >>> describe(parse_sweep({"base": RaceSpec(lanes="ssam-f"), "vary": ["rho=0.1,0.2"]}))
+    >>> describe(new_sweep({"base": RaceSpec(lanes="ssam-f"), "vary": ["rho=0.1,0.2"]}))
     'SSAM-F: rho · grid of 2'
     """
     names = ", ".join(title(vary.field).lower() for vary in spec.vary)

@@ -68,9 +68,9 @@ def heatmap(spec: SweepSpec, known: Sequence[Point], across: Vary, up: Vary) -> 
     """Accuracy by two settings: cells where few values come again, points where a search draws from ranges. Where other settings vary
     too a cell is the mean over them."""
     done = ended(known)
-    rows = [_row(point) for point in sorted(done, key=lambda point: -(point.score or 0))]
+    rows = [_row(spec, point) for point in sorted(done, key=lambda point: -(point.score or 0))]
     names = f"{sweep.title(across.field)} and {sweep.title(up.field).lower()}"
-    words = f"Accuracy by {names.lower()}. {_best_said(done)}"
+    words = f"{_measure(spec)} by {names.lower()}. {_best_said(done)}"
     columns, lines = (parts.values(spec, vary, known) for vary in (across, up))
     if max(len(columns), len(lines)) > CELLS:
         return Shown(_scatter_map(done, across, up), words, rows[:ROWS])
@@ -119,7 +119,7 @@ def slices(spec: SweepSpec, known: Sequence[Point]) -> list[Shown]:
         errors = [100 * (point.spread or 0) for point in done]
         if any(errors):
             trace["error_y"] = {"array": errors, "color": FAINT, "thickness": 1.5, "width": 3}
-        layout = {"xaxis": {**parts.axis(vary), **parts.scale(vary)}, "yaxis": parts.accuracy()}
+        layout = {"xaxis": {**parts.axis(vary), **parts.scale(vary)}, "yaxis": parts.accuracy(spec)}
         best = max(done, key=lambda point: point.score or 0.0, default=None)
         where = (
             f"Best at {sweep.said(vary.field, best.values[vary.field])}: {percent(best.score)}."
@@ -129,7 +129,7 @@ def slices(spec: SweepSpec, known: Sequence[Point]) -> list[Shown]:
         rows = [
             {sweep.title(vary.field): sweep.said(vary.field, value), **cells} for value, cells in _by_value(vary, done)
         ]
-        words = f"Accuracy by {sweep.title(vary.field).lower()}, {len(done)} setting{'s' * (len(done) != 1)}. {where}"
+        words = f"{_measure(spec)} by {sweep.title(vary.field).lower()}, {len(done)} setting{'s' * (len(done) != 1)}. {where}"
         shown.append(Shown(parts.figure([trace] if done else [], layout, 300), words, rows[:ROWS]))
     return shown
 
@@ -152,7 +152,7 @@ def parallel(spec: SweepSpec, known: Sequence[Point]) -> Shown:
     scores = [point.score or 0.0 for point in done]
     low, high = (min(scores), max(scores)) if scores else (0.0, 1.0)
     places = {vary.field: parts.places(spec, vary, known) for vary in spec.vary}
-    titles = [*(sweep.title(vary.field) for vary in spec.vary), "Accuracy"]
+    titles = [*(sweep.title(vary.field) for vary in spec.vary), _measure(spec)]
     bands: dict[int, list[Point]] = {}
     for rank, point in enumerate(done):
         bands.setdefault(rank * BANDS // max(1, len(done)), []).append(point)
@@ -195,7 +195,7 @@ def parallel(spec: SweepSpec, known: Sequence[Point]) -> Shown:
         "annotations": notes,
         "showlegend": False,
     }
-    rows = [_row(point) for point in done[::-1]]
+    rows = [_row(spec, point) for point in done[::-1]]
     words = f"{len(done)} combination{'s' * (len(done) != 1)}, each a line through its settings. {_best_said(done)}"
     return Shown(parts.figure(traces, layout), words, rows[:ROWS])
 
@@ -225,7 +225,7 @@ def importance(spec: SweepSpec, shares: dict[str, float]) -> Shown:
     return Shown(parts.figure([trace], layout, 110 + 46 * len(ordered)), f"Importance: {said}.", rows)
 
 
-def timeline(known: Sequence[Trial], begun: float, now: float) -> Shown:
+def timeline(spec: SweepSpec, known: Sequence[Trial], begun: float, now: float) -> Shown:
     """A bar for each race from its start to its end, in minutes since the sweep began; those that wait have none."""
     traces, rows = [], []
     order = {key: place for place, key in enumerate(_order(known), 1)}
@@ -244,7 +244,7 @@ def timeline(known: Sequence[Trial], begun: float, now: float) -> Shown:
                 "y": [order[trial.number, trial.seed] for trial in own],
                 "marker": {"color": color, "line": {"width": 0}},
                 "hovertext": [
-                    f"{settings(trial.values)}, seed {trial.seed}<br>{STATE_TITLES[state]} {percent(trial.score)}<br>{end - start:.0f} s"
+                    f"{settings(trial.values)}, seed {trial.seed}<br>{STATE_TITLES[state]}{_score(spec, trial)}<br>{end - start:.0f} s"
                     for trial, (start, end) in zip(own, spans, strict=True)
                 ],
                 "hoverinfo": "text",
@@ -289,13 +289,22 @@ def trade_off(spec: SweepSpec, known: Sequence[Point]) -> Shown:
         "line": {"color": STATE_COLORS["done"], "width": 1.5, "shape": "hv"},
         "hoverinfo": "skip",
     }
-    layout = {"xaxis": {"title": {"text": f"{spec.cost} of a race"}, "gridcolor": FAINT}, "yaxis": parts.accuracy()}
-    rows = [{"Cost": _cost(spec, point), **_row(point)} for point in best]
+    layout = {"xaxis": {"title": {"text": f"{spec.cost} of a race"}, "gridcolor": FAINT}, "yaxis": parts.accuracy(spec)}
+    rows = [{"Cost": _cost(spec, point), **_row(spec, point)} for point in best]
     words = f"{len(best)} of {len(done)} settings are on the front. {_best_said(done)}"
     return Shown(parts.figure([line, dots] if done else [], layout), words, rows[:ROWS])
 
 
 # Parts
+
+
+def _measure(spec: SweepSpec) -> str:
+    return sweep.measure(spec).capitalize()
+
+
+def _score(spec: SweepSpec, trial: Trial) -> str:
+    """What a trial was worth, and on which images."""
+    return "" if trial.score is None else f", {'test' if trial.fresh else spec.chooses_by} {percent(trial.score)}"
 
 
 def _order(known: Sequence[Trial]) -> list[tuple[int, int]]:
@@ -319,7 +328,7 @@ def _best_said(done: Sequence[Point]) -> str:
     return f"Best: {settings(best.values)}, {percent(best.score)}." if best else "No race has come to an end yet."
 
 
-def _row(point: Point) -> dict[str, str]:
+def _row(spec: SweepSpec, point: Point) -> dict[str, str]:
     said = {sweep.title(field): sweep.said(field, value) for field, value in point.values.items()}
     spread = "" if point.spread is None else f" ± {100 * point.spread:.1f}"
-    return {**said, "Accuracy": percent(point.score).replace(" %", f"{spread} %")}
+    return {**said, _measure(spec): percent(point.score).replace(" %", f"{spread} %")}

@@ -6,6 +6,8 @@ import streamlit as st
 
 from app import identity, start, sweep, texts, theme
 from app.server import Lab
+from ssam.spec import DATASETS
+from ssam.spec.choosing import chosen_by
 from ssam.spec.estimate import estimate_seconds
 from ssam.spec.sweep import MAX_FIELDS, SweepSpec
 
@@ -18,7 +20,7 @@ HELP = {
         "again and again. What starts slowly may be lost."
     ),
     "cost": "With a cost there is no single best: the figure *Trade-off* shows what no other setting beats in both.",
-    "seeds": "Races of each combination, with one seed each. The score is their mean.",
+    "seeds": "Races of each combination, with one seed each. The score is the mean of their validation accuracies.",
     "minutes": "Minutes of training of all its races together. Empty: no limit.",
     "gradients": "Forward+backward passes of all its races together. Empty: no limit.",
     "races": "Empty: no limit; a grid ends by itself.",
@@ -41,7 +43,7 @@ def form(lab: Lab) -> SweepSpec | None:
             width=170,
             format_func=lambda place: titles[place] if place < len(titles) else "",
             on_change=_other_lane,
-            help="The method that is raced, alone. What counts is its test accuracy at the end.",
+            help="The method that is raced, alone. What counts is its validation accuracy at the end.",
             persist_state="session",
         )
         _choice("How", sweep.METHOD_TITLES, "method", 230)
@@ -73,7 +75,22 @@ def form(lab: Lab) -> SweepSpec | None:
         _number("Seeds each", "seeds", 1)
         _choice("What counts", sweep.COSTS, "cost", 220)
         _choice("Pruning", sweep.PRUNINGS, "pruning", 130)
-    return _button(lab)
+    spec = _button(lab)
+    if spec is not None:
+        st.caption(
+            f"{chosen_by(spec)}{_images(lab, spec)} The test set is not looked at before a setting has been chosen."
+        )
+    return spec
+
+
+def _images(lab: Lab, spec: SweepSpec) -> str:
+    """How many images that is, where the number of them does not vary."""
+    if any(vary.field in ("dataset", "train_size") for vary in spec.vary):
+        return ""
+    base = spec.base
+    available = lab.store.image_sizes(base.data)[0] if base.data else DATASETS[base.dataset].train
+    trained, held = base.split(available)
+    return f" Each race trains on {trained:,} images and is validated on {held:,}."
 
 
 def _button(lab: Lab) -> SweepSpec | None:

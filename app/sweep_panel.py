@@ -9,6 +9,7 @@ from app import identity, links, plot, start, sweep, sweep_charts, sweep_texts, 
 from app.links import Link
 from app.server import Lab
 from app.sweep_charts import Shown
+from ssam.spec.choosing import chosen_by
 from ssam.store import Person, Sweep, Trial
 from ssam.store.scores import Point, fresh, points, ranked
 from ssam.store.sweeps import STANDARD
@@ -16,6 +17,7 @@ from ssam.store.sweeps import STANDARD
 PACE = 0.8  # seconds between two looks at one that is under way
 FRESH = 5  # seeds that are offered
 COLUMNS = 3  # charts side by side
+ACCURACIES = ("Validation accuracy", "Test accuracy")
 
 
 def pace(found: Sweep, trials: Sequence[Trial]) -> float | None:
@@ -26,7 +28,7 @@ def pace(found: Sweep, trials: Sequence[Trial]) -> float | None:
 def draw(lab: Lab, found: Sweep, trials: list[Trial], person: Person) -> None:
     mine = person.teacher or person.owner == found.owner
     lane = sweep.lane_said(found.spec.base, found.spec.lane - 1)
-    st.caption(f"{start.describe(found.spec.base)}. Began with {lane}.")
+    st.caption(f"{start.describe(found.spec.base)}. Began with {lane}. {chosen_by(found.spec)}")
     _head(lab, found, trials, mine)
     known = points(found.spec, trials)
     best = next(iter(ranked(found.spec, trials)), None)
@@ -36,7 +38,8 @@ def draw(lab: Lab, found: Sweep, trials: list[Trial], person: Person) -> None:
             st.page_link("../pages/race.py", label="Open its race", icon=":material/flag:", query_params={"run": run})
     for told in fresh(trials):
         (st.success if told.is_finding else st.info)(
-            sweep_texts.fresh(told), icon=":material/verified:" if told.is_finding else ":material/casino:"
+            sweep_texts.fresh(told, sweep.measure(found.spec)),
+            icon=":material/verified:" if told.is_finding else ":material/casino:",
         )
     if mine and best:
         _fresh(lab, found)
@@ -125,7 +128,8 @@ def _fresh(lab: Lab, found: Sweep) -> None:
             "Re-run the best",
             key="sweep_fresh_now",
             icon=":material/casino:",
-            help="With seeds that the search has not seen; beside it, on the same seeds, the settings that the sweep began with.",
+            help="With seeds that the search has not seen; beside it, on the same seeds, the settings that the sweep began with. "
+            "Compared by test accuracy, and nothing is chosen by it.",
             on_click=lambda: _do(
                 lab, lambda who: lab.client.sweeps.fresh(found.id, who, int(st.session_state["sweep_fresh_seeds"]))
             ),
@@ -163,7 +167,7 @@ def _figure(found: Sweep, known: list[Point], trials: list[Trial]) -> None:
     elif name == "front":
         shown = [sweep_charts.trade_off(spec, known)]
     elif name == "timeline":
-        shown = [sweep_charts.timeline(trials, found.created, time.time())]
+        shown = [sweep_charts.timeline(spec, trials, found.created, time.time())]
     elif not found.importance:
         st.caption(
             "Not known yet: it takes at least six settings that have come to an end, and differ in their accuracy."
@@ -205,7 +209,7 @@ def _table(found: Sweep, trials: list[Trial]) -> None:
                     if trial.number == STANDARD
                     else "fresh, best",
                     "State": sweep_charts.STATE_TITLES[trial.state],
-                    "Accuracy": None if trial.score is None else 100 * trial.score,
+                    **_accuracies(found, trial),
                     "Race": f"{here}?run={trial.run}" if trial.run else None,
                 }
                 for trial in trials
@@ -213,10 +217,17 @@ def _table(found: Sweep, trials: list[Trial]) -> None:
             hide_index=True,
             placeholder="–",
             column_config={
-                "Accuracy": st.column_config.NumberColumn(format="%.2f %%"),
+                **{name: st.column_config.NumberColumn(format="%.2f %%") for name in ACCURACIES},
                 "Race": st.column_config.LinkColumn(display_text="Open"),
             },
         )
+
+
+def _accuracies(found: Sweep, trial: Trial) -> dict[str, float | None]:
+    """The score under what it was measured on. Test accuracies by which nothing is judged are not listed."""
+    on = "test" if trial.fresh else found.spec.chooses_by
+    score = None if trial.score is None else 100 * trial.score
+    return {ACCURACIES[0]: score if on == "validation" else None, ACCURACIES[1]: score if on == "test" else None}
 
 
 def labels(found: Sequence[Sweep]) -> dict[str, str]:

@@ -37,8 +37,8 @@ def colorbar() -> dict[str, Any]:
     return {"title": {"text": "accuracy"}, "ticksuffix": " %", "thickness": 14, "outlinewidth": 0}
 
 
-def accuracy() -> dict[str, Any]:
-    return {"title": {"text": "test accuracy"}, "ticksuffix": " %", "gridcolor": FAINT, "zeroline": False}
+def accuracy(spec: SweepSpec) -> dict[str, Any]:
+    return {"title": {"text": sweep.measure(spec)}, "ticksuffix": " %", "gridcolor": FAINT, "zeroline": False}
 
 
 def axis(vary: Vary) -> dict[str, Any]:

@@ -8,18 +8,21 @@ from app import texts
 from app.sweep_charts import STATE_TITLES, percent, settings
 from ssam.stats.paired import EXPLAINED, sentence
 from ssam.store import Sweep, Trial
-from ssam.store.scores import Fresh, points, ranked
+from ssam.store.scores import Fresh, chosen, points, ranked
 from ssam.store.sweeps import Spent
 
 EMPTY = "A sweep races one method again and again with other settings, in the background: races that somebody starts by hand go first."
 STATES = {"running": "Running", "paused": "Paused", "stopped": "Stopped", "finished": "Finished"}
 SEEING = f"""
 - **Every trial is an ordinary race** of yours, to be opened, compared and taken away; on the page *Runs* they have the sweep's tag.
-- **The score** is the test accuracy of the lane at the end of the race, on all test images; with several seeds their mean.
+- **The score** is the validation accuracy of the lane at the end of the race: its accuracy on training images that the race holds out,
+  with labels as noisy as the others'; with several seeds their mean. Ranking, pruning and the search go by it alone. Of the chosen
+  setting the test accuracy is shown too, with the gap between the two. Sweeps from before there was a validation part went by test
+  accuracy, and say so.
 - **The best of many is too good.** Of 24 settings that are all alike, one comes out on top by luck, and its score is high *because* it was
   chosen for it. That is the winner's curse. So the best settings are raced again with seeds that the search has not seen, beside the settings
-  that the sweep began with (the starting point), on the same seeds. Only that counts: a finding is a setting that the fresh seeds show to be
-  better, all of them having come to their end.
+  that the sweep began with (the starting point), on the same seeds, and compared by test accuracy. Only that counts: a finding is a setting
+  that the fresh seeds show to be better, all of them having come to their end.
 {EXPLAINED.strip()}
 - **Search** is Optuna's tree-structured Parzen estimator; the first 8 settings are drawn at random. **Importance** is PED-ANOVA: how much
   the settings of the better races differ from all that were tried. With few races it is a guess.
@@ -66,7 +69,7 @@ def left(sweep: Sweep, trials: Sequence[Trial], now: float) -> str:
 
 
 def best(sweep: Sweep, trials: Sequence[Trial]) -> str:
-    """The best so far, and that it was chosen."""
+    """The best so far, and that it was chosen; once the search is over also its test accuracy, which did not choose it."""
     found = ranked(sweep.spec, trials)
     if not found:
         return "No race has come to an end yet."
@@ -75,16 +78,20 @@ def best(sweep: Sweep, trials: Sequence[Trial]) -> str:
     score = percent(found[0].score).replace(" %", f"{spread} %")
     begun = " That is what the sweep began with." if found[0].values == sweep.spec.standard else ""
     many = f" It was chosen as the best of {tried}, so the number is likely too good." if tried > 1 else ""
-    return f"**Best so far: {settings(found[0].values)}**, {score}.{begun}{many}"
+    said = f"**Best so far: {settings(found[0].values)}**, {sweep.spec.chooses_by} accuracy {score}.{begun}{many}"
+    over = chosen(sweep, trials)
+    if over is None or over.gap is None or sweep.spec.chooses_by == "test":
+        return said
+    return f"{said} Its test accuracy: {percent(over.test)}, gap (validation − test) {100 * over.gap:+.1f} points."
 
 
-def fresh(found: Fresh) -> str:
+def fresh(found: Fresh, measure: str = "validation accuracy") -> str:
     """What the fresh seeds say of the settings that were chosen: both numbers, the difference, and whether that is a finding."""
     chosen = settings(found.values)
     if found.open:
         done = len(found.scores) + len(found.standard)
         return f"**Fresh seeds for {chosen}:** {done} of {done + found.open} races have come to an end."
-    head = f"**Fresh seeds for {chosen}.** Chosen at {percent(found.selected)}; on {_mean(found.scores)}."
+    head = f"**Fresh seeds for {chosen}.** Chosen at {percent(found.selected)} {measure}; test accuracy on {_mean(found.scores)}."
     lost = f" {found.lost} of the races gave no number: that alone forbids a conclusion." if found.lost else ""
     if not found.standard:
         return f"{head} These are the settings that the sweep began with.{lost}"

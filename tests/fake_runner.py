@@ -13,7 +13,7 @@ import pytest
 from ssam.jobs import processes
 from ssam.jobs.client import Client
 from ssam.spec import LaneSpec, RaceSpec, parse_spec
-from ssam.spec.sweep import parse_sweep
+from ssam.spec.choosing import new_sweep
 from ssam.store import Job, Person, Run, Store, Sweep, Trial
 from tests.fake_race import ENDLESS
 from tests.patience import wait_until
@@ -130,7 +130,7 @@ class SweepLab(Site):
     script, slots = "fake_sweep.py", "2"
 
     def sweep(self, person: Person = ADA, **values: object) -> str:
-        spec = parse_sweep({"base": SWEPT, **values})
+        spec = new_sweep({"base": SWEPT, **values})
         return self.client.sweeps.start(spec, f"sweep {next(NUMBERS)}", person)
 
     def look(self, sweep_id: str) -> Sweep:

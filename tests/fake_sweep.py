@@ -1,6 +1,7 @@
 """A runner whose races have an accuracy that follows from their rho: ``python tests/fake_sweep.py HOME``.
 
 The best rho is 0.2; seeds shift the accuracy a little. A race with a rho above 5 diverges. ``FAKE_PACE`` is in seconds a step.
+Validation accuracy follows the rho alone; with ``augment`` "flip" test accuracy says the opposite, else it is a little lower.
 """
 
 import dataclasses
@@ -35,6 +36,11 @@ def accuracy(rho: float, seed: int, epoch: int, epochs: int) -> float:
     return max(0.05, end - 0.1 * (1 - epoch / epochs))
 
 
+def tested(spec: RaceSpec, validation: float) -> float:
+    """The test accuracy that goes with a validation accuracy."""
+    return 0.9 - validation if spec.augment == "flip" else validation - 0.02
+
+
 class RhoRace(FakeRace):
     def events(self) -> Generator[Event, None, None]:
         spec: RaceSpec = self.spec
@@ -52,9 +58,10 @@ class RhoRace(FakeRace):
                 if number % EPOCH == 0:
                     seen = evaluation(name, number, final=False)
                     value = accuracy(rho, spec.seed, number // EPOCH, spec.epochs)
-                    yield dataclasses.replace(seen, test_accuracy=value)
+                    told = dataclasses.replace(seen, test_accuracy=tested(spec, value), validation_accuracy=value)
+                    yield told
                     if number == steps:
-                        yield dataclasses.replace(seen, test_accuracy=value, final=True)
+                        yield dataclasses.replace(told, final=True)
                         yield LaneEnded(name, number, "finished")
             self.taken = number
             if spec.lane_rho(spec.lanes[0]) > DIVERGES:
@@ -66,7 +73,8 @@ class RhoRace(FakeRace):
         lane, name = self.spec.lanes[place], self.spec.lane_names[place]
         rho = self.spec.lane_rho(lane)
         value = None if rho > DIVERGES else accuracy(rho, self.spec.seed, 1, 1)
-        return LaneResult(name, lane.method, 0.5, rho, value, np.inf, 5.0, 1.0, 1.0, value is None)
+        test = None if value is None else tested(self.spec, value)
+        return LaneResult(name, lane.method, 0.5, rho, test, np.inf, 5.0, 1.0, 1.0, value is None, value)
 
 
 def fill(store: Store, owner: str, spec: SweepSpec, count: int = 99, state: SweepState = "finished") -> str:
@@ -108,7 +116,7 @@ def add(store: Store, owner: str, sweep_id: str, trial: Trial, started: float = 
     lane = race.lanes[0]
     score = accuracy(race.lane_rho(lane), trial.seed, 1, 1) - 0.1 * (race.lane_sparsity(lane) - 0.8) ** 2
     cost = float(race.gradients) if found.spec.cost else None
-    store.sweeps.close(sweep_id, trial, "done", score, cost)
+    store.sweeps.close(sweep_id, trial, "done", score, cost, test=tested(race, score))
 
 
 if __name__ == "__main__":

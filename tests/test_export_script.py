@@ -31,6 +31,7 @@ MASKS = (
 )
 RACES = {
     "paper": {"lanes": PAPER, "augment": "crop-flip-cutout", "train_size": "96", "label_noise": "0.4"},
+    "split": {"lanes": "sgd,ssam-f", "train_size": "160", "validation": "0.2", "label_noise": "0.4"},
     "ways": {"lanes": WAYS, "clock": "gradients", "mask_interval": "2", "dataset": "images", "data": "pictures"},
     "masks": {
         "lanes": MASKS,
@@ -72,6 +73,11 @@ def told(source: Source, place: int) -> list[str]:
     rows = table[table["lane"] == source.spec.lane_names[place]].to_dict("records")
     lines = [f"{row['epoch']!r} {row['train_loss']!r}" for row in rows]
     last = rows[-1]
+    if source.spec.validation:
+        held = source.info["validation_size"]
+        lines.append(
+            f"validation loss {last['validation_loss']!r}, accuracy {last['validation_accuracy']!r}, {held} images"
+        )
     return [*lines, f"test loss {last['test_loss']!r}, accuracy {last['test_accuracy']!r}, {last['test_size']} images"]
 
 

@@ -16,7 +16,8 @@ import pytest
 from sqlalchemy import MetaData, create_engine, event, inspect, select, text
 
 from ssam.spec import RaceSpec, parse_spec
-from ssam.store import Store
+from ssam.spec.sweep import parse_sweep
+from ssam.store import Store, migrations
 from ssam.store.database import open_database
 from tests.old_database import engine_of, write_old_database
 
@@ -124,6 +125,56 @@ def test_the_new_columns_are_filled_and_used(upgraded: Store) -> None:
     assert upgraded.window(race(1)) is None
 
 
+def test_evaluations_of_old_races_have_no_validation(upgraded: Store) -> None:
+    table = upgraded.table(race(1))
+    assert table is not None
+    assert len(table)
+    assert table["validation_accuracy"].isna().all()
+    assert all(told["validation_accuracy"] is None for told in upgraded.window(race(1)).lanes[1].epochs)
+
+
+def test_races_kept_before_a_setting_was_there_are_found_with_their_siblings(upgraded: Store) -> None:
+    """The specification that was written down lacks the settings that came later."""
+    assert {run.id for run in upgraded.siblings(TWO, "ada")} >= {race(1)}
+
+
+def test_old_sweeps_keep_what_they_were_chosen_by(tmp_path: Path, old_url: str) -> None:
+    """The scores of version 5 are test accuracies; those of pruned races are of a part of the test images."""
+    engine = engine_of(old_url)
+    spec = parse_sweep({"base": TWO, "vary": ["rho=0.1,0.2"], "lane": 2})
+    with engine.begin() as connection:
+        for version in range(1, 5):
+            migrations.STEPS[version](connection)
+        connection.execute(text("UPDATE meta SET schema_version = 5"))
+        connection.execute(
+            text(
+                "INSERT INTO sweeps (id, request_id, owner, spec, state, created, place, message) "
+                "VALUES ('old', 'once', 'ada', :spec, 'finished', 1.0, 'here', '')"
+            ),
+            {"spec": spec.model_dump_json(exclude_defaults=True)},
+        )
+        for number, state, score in ((0, "done", 0.7), (1, "pruned", 0.4)):
+            connection.execute(
+                text(
+                    'INSERT INTO trials (sweep, number, seed, fresh, "values", state, score, message) '
+                    "VALUES ('old', :number, 0, :fresh, :values, :state, :score, '')"
+                ),
+                {
+                    "number": number,
+                    "fresh": False,
+                    "values": f'{{"rho": 0.{number + 1}}}',
+                    "state": state,
+                    "score": score,
+                },
+            )
+    engine.dispose()
+    with closing(Store(tmp_path / "home", old_url)) as store:
+        found = store.sweeps.get("old")
+        assert found is not None
+        assert (found.spec, found.spec.chooses_by) == (spec, "test")
+        assert [(trial.score, trial.test) for trial in store.sweeps.trials("old")] == [(0.7, 0.7), (0.4, None)]
+
+
 def test_a_copy_of_the_old_database_is_kept(tmp_path: Path) -> None:
     write_old_database(tmp_path / "ssam.db")
     with ThreadPoolExecutor(6) as pool:  # all at once: one of them upgrades
@@ -204,7 +255,7 @@ def test_a_newer_database_is_refused_and_left_alone(tmp_path: Path, database_url
     engine.dispose()
     before = described(database_url)
     with pytest.raises(
-        ValueError, match=r"^the run database has schema version 99, this program needs 5; a newer"
+        ValueError, match=r"^the run database has schema version 99, this program needs 6; a newer"
     ) as refused:
         Store(tmp_path / "home", database_url)
     assert "\n" not in str(refused.value)

@@ -12,9 +12,10 @@ import pytest
 from ssam.jobs.search import Search
 from ssam.jobs.sweep_client import MOST_AT_ONCE
 from ssam.spec import RaceSpec, parse_spec
+from ssam.spec.choosing import VALIDATION, new_sweep
 from ssam.spec.sweep import SweepSpec, parse_sweep
-from ssam.store import Person, Trial
-from ssam.store.scores import fresh, front, points, ranked
+from ssam.store import Person, Sweep, Trial
+from ssam.store.scores import chosen, fresh, front, points, ranked
 from ssam.store.sweeps import STANDARD, tag
 from ssam.store.views import ENDED
 from tests.fake_runner import SWEPT, TORCH, SweepLab
@@ -53,8 +54,10 @@ def test_a_grid_races_every_combination_once_as_ordinary_races_of_its_owner(lab:
     for trial in ended:
         run = lab.run(str(trial.run))
         assert (run.owner, run.state, run.spec.rho, run.spec.sparsity) == ("ada", "finished", *trial.values.values())
+        assert run.spec.validation == VALIDATION
         assert run.result is not None
-        assert trial.score == run.result["lanes"][0]["test_accuracy"]
+        assert trial.score == run.result["lanes"][0]["validation_accuracy"]
+        assert trial.test == run.result["lanes"][0]["test_accuracy"]
         assert lab.store.labels(run.id).tags == (tag(sweep_id),)
     best = ranked(lab.look(sweep_id).spec, ended)[0]
     assert best.values["rho"] == 0.2
@@ -98,6 +101,60 @@ def test_pruning_stops_the_hopeless_and_lets_the_best_finish(lab: SweepLab) -> N
     wait_until(lambda: all(lab.run(str(trial.run)).state in ENDED for trial in pruned))
     assert {lab.run(str(trial.run)).state for trial in pruned} <= {"stopped", "finished"}
     assert all(best.state == "done" for best in ranked(lab.look(sweep_id).spec, ended))
+
+
+OPPOSED = SWEPT.model_copy(
+    update={"augment": "flip", "epochs": 10}
+)  # the better the validation, the worse the test accuracy
+
+
+def test_what_the_test_set_says_does_not_change_what_is_chosen(lab: SweepLab) -> None:
+    """Test accuracy orders these settings the other way round: ranking, front and importance do not follow it."""
+    sweep_id = lab.sweep(vary=["rho=0.05,0.2,0.8"], base=OPPOSED, cost="gradients")
+    ended = lab.wait_over(sweep_id)
+    by_test = sorted(ended, key=lambda trial: -(trial.test or 0))
+    assert by_test[-1].values["rho"] == BEST
+    found = lab.look(sweep_id)
+    best = ranked(found.spec, ended)[0]
+    assert best.values["rho"] == BEST
+    assert front(points(found.spec, ended))[-1].values["rho"] == BEST
+    assert best.gap == pytest.approx((best.score or 0) - (0.9 - (best.score or 0)))
+    picked = chosen(found, ended)
+    assert picked is not None
+    assert picked.values == best.values
+    lab.client.sweeps.fresh(sweep_id, ADA, 3)
+    (confirmed,) = fresh(lab.wait_over(sweep_id))
+    assert confirmed.values == {"rho": BEST}
+    assert not confirmed.is_finding, "judged on the test set, where it is the worst"
+    assert max(confirmed.scores.values()) < min(confirmed.standard.values())
+
+
+def test_pruning_goes_by_validation(lab: SweepLab) -> None:
+    """Those that are best on the test set are stopped, for they fall behind on the images held out."""
+    rhos = "0.2,0.25,0.15,0.3,0.22,0.001,0.002,4,3.9"
+    ended = lab.wait_over(lab.sweep(vary=[f"rho={rhos}"], pruning="median", base=OPPOSED))
+    pruned = {float(trial.values["rho"]) for trial in ended if trial.state == "pruned"}
+    assert pruned
+    assert pruned <= {0.3, 0.001, 0.002, 4.0, 3.9}
+    assert all(trial.score is not None and trial.test is None for trial in ended if trial.state == "pruned")
+
+
+def test_a_sweep_without_images_to_choose_by_is_not_begun(lab: SweepLab) -> None:
+    with pytest.raises(ValueError, match="needs a validation share above 0"):
+        lab.client.sweeps.start(parse_sweep({"base": SWEPT, "vary": ["rho=0.1,0.2"]}), "unsplit", ADA)
+    own = BASE.model_copy(update={"validation": 0.3})
+    assert lab.look(lab.sweep(vary=["rho=0.1"], base=own)).spec.base.validation == 0.3
+
+
+def test_a_sweep_of_an_earlier_version_goes_on_by_test_accuracy(lab: SweepLab) -> None:
+    """One that an earlier version made, without a validation part, is driven, shown and confirmed as it was begun."""
+    spec = parse_sweep({"base": OPPOSED, "vary": ["rho=0.05,0.2,0.8"], "pruning": "median"})
+    sweep_id = lab.store.sweeps.create(spec, "of old", ADA.owner)
+    ended = lab.wait_over(sweep_id)
+    assert lab.look(sweep_id).spec.chooses_by == "test"
+    assert all(trial.score == trial.test for trial in ended)
+    assert ranked(spec, ended)[-1].values["rho"] == BEST
+    assert lab.run(str(ended[0].run)).spec.validation == 0
 
 
 @pytest.mark.slow

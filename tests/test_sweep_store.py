@@ -26,7 +26,7 @@ def store(tmp_path: Path, database_url: str):
 
 
 def raced(store: Store, sweep_id: str, trial: Trial) -> str:
-    """A race of the sweep that has been run to its end: SAM's accuracy is its rho."""
+    """A race of the sweep that has been run to its end: SAM's accuracy is its rho, half of it on what is held out."""
     run_id = store.create_run(SPEC.race(trial.values, trial.seed), f"{trial.number}", "ada", sweep=sweep_id)
     store.sweeps.begin(sweep_id, trial, run_id)
     with store.writer(run_id) as writer:
@@ -36,9 +36,12 @@ def raced(store: Store, sweep_id: str, trial: Trial) -> str:
                 writer.add(step(name, number, gradients=number * (1 + (name == "sam"))))
                 if number % 10 == 0:
                     seen = evaluation(name, number, final=False)
-                    writer.add(replace(seen, test_accuracy=float(trial.values["rho"] or 0) * number / 20))
+                    value = float(trial.values["rho"] or 0) * number / 20
+                    writer.add(replace(seen, test_accuracy=value, validation_accuracy=value / 2))
         for name in RACE.lane_names:
-            writer.add(replace(evaluation(name, 20, final=True), test_accuracy=float(trial.values["rho"] or 0)))
+            value = float(trial.values["rho"] or 0)
+            last = evaluation(name, 20, final=True)
+            writer.add(replace(last, test_accuracy=value, validation_accuracy=value / 2))
             writer.add(LaneEnded(name, 20, "finished"))
     return run_id
 
@@ -56,20 +59,21 @@ def test_a_sweep_is_read_back_with_its_trials(store: Store) -> None:
     assert store.labels(run_ids[0]).tags == (tag(sweep_id),)
     assert {run.id for run in store.runs(owner="ada")} == set(run_ids)
     assert store.runs(owner="ada", trials=False) == [], "the list of recent races is not filled up with them"
-    assert store.sweeps.evaluations(run_ids[1], 1) == [(1, 0.1), (2, 0.2)]
-    assert store.sweeps.ending(run_ids[1], 1) == Ending(0.2, 40, 0.2, False)
+    assert store.sweeps.evaluations(run_ids[1], 1, "test") == [(1, 0.1), (2, 0.2)]
+    assert store.sweeps.evaluations(run_ids[1], 1, "validation") == [(1, 0.05), (2, 0.1)]
+    assert store.sweeps.ending(run_ids[1], 1) == Ending(0.2, 0.1, 40, 0.2, False)
     assert store.sweeps.ending("no such race", 1) is None
     store.heartbeat(run_ids[0], trained=30.0)
     spent = store.sweeps.spent(sweep_id)
     assert (spent.minutes, spent.gradients) == (0.5, 2 * (20 + 40))
-    store.sweeps.close(sweep_id, trials[0], "done", 0.1, 40.0)
+    store.sweeps.close(sweep_id, trials[0], "done", 0.1, 40.0, test=0.2)
     store.sweeps.close(sweep_id, trials[0], "failed")  # what has been said is said
     store.sweeps.drop(sweep_id, trials[0])
     store.sweeps.drop(sweep_id, trials[1])
     (left,) = store.sweeps.trials(sweep_id)
     assert (left.state, left.score, left.cost, left.run) == ("done", 0.1, 40.0, run_ids[0])
     assert [point.number for point in ranked(SPEC, [left])] == [0]
-    assert points(SPEC, [left])[0].spread is None
+    assert (points(SPEC, [left])[0].spread, points(SPEC, [left])[0].gap) == (None, pytest.approx(-0.1))
 
 
 def test_a_sweep_is_driven_where_it_was_made_and_as_long_as_there_is_something_to_do(

@@ -11,11 +11,12 @@ from typing import Any, get_args
 from ssam.cli import race
 from ssam.jobs.client import Client
 from ssam.spec import RaceSpec
-from ssam.spec.sweep import Cost, Method, Pruning, SweepSpec, Values, parse_sweep
+from ssam.spec.choosing import chosen_by, new_sweep
+from ssam.spec.sweep import Cost, Method, Pruning, SweepSpec, Values
 from ssam.stats.paired import sentence
 from ssam.store import Person, Store, Sweep, Trial
 from ssam.store.schema import finite
-from ssam.store.scores import Fresh, fresh, front, points, ranked
+from ssam.store.scores import Fresh, Point, chosen, fresh, front, points, ranked
 
 ME = Person("command-line", teacher=True)  # who may read the home folder may do everything in it
 LOOK_SECONDS = 0.3
@@ -93,7 +94,7 @@ def spec_of(options: argparse.Namespace) -> SweepSpec:
         values[name] = getattr(options, name)
     if not options.vary:
         raise ValueError("vary at least one setting, as in --vary rho=0.05,0.1,0.2")
-    return parse_sweep(values)
+    return new_sweep(values)
 
 
 def _one_lane(base: RaceSpec, named: str | None) -> RaceSpec:
@@ -111,8 +112,10 @@ def _one_lane(base: RaceSpec, named: str | None) -> RaceSpec:
 def _start(client: Client, options: argparse.Namespace) -> int:
     if options.fresh is not None and options.fresh < 2:
         raise ValueError(f"fresh '{options.fresh}' must be a whole number from 2 to 50")
-    sweep_id = client.sweeps.start(spec_of(options), secrets.token_urlsafe(16), ME)
-    _tell(options, {"event": "sweep", "id": sweep_id}, sweep_id)
+    spec = spec_of(options)
+    sweep_id = client.sweeps.start(spec, secrets.token_urlsafe(16), ME)
+    print(f"ssam sweep: {chosen_by(spec)}", file=sys.stderr, flush=True)
+    _tell(options, {"event": "sweep", "id": sweep_id, "validation": spec.base.validation}, sweep_id)
     if options.detach:
         return 0
     told: set[tuple[int, int]] = set()
@@ -161,7 +164,7 @@ def _follow(client: Client, sweep_id: str, options: argparse.Namespace, told: se
                 if trial.state != "open" and (key := (trial.number, trial.seed)) not in told:
                     told.add(key)
                     bar.clear()
-                    _tell(options, {"event": "trial", **_trial(trial)}, None, _said(trial))
+                    _tell(options, {"event": "trial", **_trial(found.spec, trial)}, None, _said(found.spec, trial))
             over = [trial for trial in trials if trial.state != "open"]
             bar.share(len(over) / max(len(trials), found.spec.most_races if found.state == "running" else 1))
             if found.state != "running" and len(over) == len(trials):
@@ -201,17 +204,22 @@ def _tell(options: argparse.Namespace, event: dict[str, Any], plain: str | None,
         print(aside or f"sweep {plain}", file=sys.stderr, flush=True)
 
 
-def _trial(trial: Trial) -> dict[str, Any]:
+def _trial(spec: SweepSpec, trial: Trial) -> dict[str, Any]:
     names = ("number", "seed", "fresh", "values", "state", "score", "cost", "message", "run")
-    return {name: getattr(trial, name) for name in names}
+    return {name: getattr(trial, name) for name in names} | {f"{_measure(spec, trial)}_accuracy": trial.score}
+
+
+def _measure(spec: SweepSpec, trial: Trial) -> str:
+    """The images that a trial's score was measured on."""
+    return "test" if trial.fresh else spec.chooses_by
 
 
 def _values(values: Values) -> str:
     return " ".join(f"{field}={value}" for field, value in values.items())
 
 
-def _said(trial: Trial) -> str:
-    score = "" if trial.score is None else f"  test accuracy {trial.score:.2%}"
+def _said(spec: SweepSpec, trial: Trial) -> str:
+    score = "" if trial.score is None else f"  {_measure(spec, trial)} accuracy {trial.score:.2%}"
     part = "  fresh" if trial.fresh else ""
     return f"{_values(trial.values):<40} seed {trial.seed:<4} {trial.state}{score}{part}  {trial.message}".rstrip()
 
@@ -228,9 +236,17 @@ def _about(store: Store, found: Sweep) -> dict[str, Any]:
     }
     about["spec"] = found.spec.model_dump(mode="json", exclude_defaults=True)
     about["trials"] = {"all": len(trials), "ended": sum(trial.state != "open" for trial in trials)}
-    return about | {
-        "best": best and {"values": best.values, "score": best.score, "spread": best.spread, "cost": best.cost}
-    }
+    about["chosen_by"] = found.spec.chooses_by
+    return about | {"best": best and _best(found, trials, best)}
+
+
+def _best(found: Sweep, trials: list[Trial], best: Point) -> dict[str, Any]:
+    """The best so far. Its test accuracy once it is the chosen one, and of no other settings."""
+    told = {"values": best.values, "score": best.score, "spread": best.spread, "cost": best.cost}
+    told[f"{found.spec.chooses_by}_accuracy"] = best.score
+    if found.spec.chooses_by == "validation" and chosen(found, trials):
+        told |= {"test_accuracy": best.test, "gap": best.gap}
+    return told
 
 
 def _result(store: Store, found: Sweep, trials: list[Trial]) -> dict[str, Any]:
@@ -266,8 +282,8 @@ def _line(store: Store, found: Sweep) -> str:
 
 def _table(found: Sweep, trials: list[Trial]) -> list[str]:
     fields = [vary.field for vary in found.spec.vary]
-    line = "".join(f"{{:<{max(14, len(field) + 2)}}}" for field in fields) + "{:>8}{:>16}{:>12}"
-    lines = [line.format(*fields, "seeds", "test accuracy", found.spec.cost or "")]
+    line = "".join(f"{{:<{max(14, len(field) + 2)}}}" for field in fields) + "{:>8}{:>22}{:>12}"
+    lines = [line.format(*fields, "seeds", f"{found.spec.chooses_by} accuracy", found.spec.cost or "")]
     for point in ranked(found.spec, trials)[:20]:
         spread = "" if point.spread is None else f" ± {100 * point.spread:.2f}"
         cost = "" if point.cost is None else f"{point.cost:,.1f}"
@@ -277,17 +293,21 @@ def _table(found: Sweep, trials: list[Trial]) -> list[str]:
         )
     if len(lines) == 1:
         lines.append("no race has come to an end")
-    lines += [_verdict(told) for told in fresh(trials)]
-    if len(lines) > 2 and not fresh(trials):
+    lines.append(chosen_by(found.spec))
+    if (best := chosen(found, trials)) and best.gap is not None and found.spec.chooses_by == "validation":
+        gap = f"validation − test {100 * best.gap:+.2f} points"
+        lines.append(f"chosen: {_values(best.values)}, test accuracy {100 * (best.test or 0):.2f} %, {gap}")
+    lines += [_verdict(found, told) for told in fresh(trials)]
+    if len(ranked(found.spec, trials)) > 1 and not fresh(trials):
         lines.append("The first of many is likely too good: --confirm ID races it with fresh seeds.")
     return lines
 
 
-def _verdict(told: Fresh) -> str:
-    head = f"{_values(told.values)}: chosen at {told.selected:.2%}"
+def _verdict(found: Sweep, told: Fresh) -> str:
+    head = f"{_values(told.values)}: chosen at {told.selected:.2%} {found.spec.chooses_by} accuracy"
     if told.mean is None or told.open:
         return f"{head}; {told.open} races with fresh seeds have not come to an end"
     spread = "" if told.spread is None else f" ± {100 * told.spread:.2f}"
-    head += f"; {len(told.scores)} fresh seeds {100 * told.mean:.2f}{spread} %"
+    head += f"; test accuracy on {len(told.scores)} fresh seeds {100 * told.mean:.2f}{spread} %"
     said = sentence("The chosen setting", "the starting point", told.compared)
     return f"{head}. {said}{' A finding.' * told.is_finding}"

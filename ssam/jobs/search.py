@@ -23,7 +23,7 @@ FEWEST_IMPORTANT = 6  # settings that have come to an end before their importanc
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
 
-Curve = Sequence[tuple[int, float]]  # epoch and accuracy
+Curve = Sequence[tuple[int, float]]  # epoch and the accuracy that counts
 
 
 class Search:

@@ -19,7 +19,10 @@ class SweepClient:
         self.store, self._ensure_runner = store, ensure_runner
 
     def start(self, spec: SweepSpec, request_id: str, person: Person) -> str:
-        """Begins a sweep and returns its id. Raises ValueError, one line, where this owner has too many under way."""
+        """Begins a sweep and returns its id. Raises ValueError, one line, where its race holds out no images to choose by, or this
+        owner has too many under way."""
+        if spec.chooses_by != "validation":
+            raise ValueError("a sweep chooses by validation accuracy, so its race needs a validation share above 0")
         going = [sweep for sweep in self.store.sweeps.of(person.owner) if sweep.state in ("running", "paused")]
         if len(going) >= MOST_AT_ONCE:
             raise ValueError(f"you have {len(going)} sweeps under way and may have {MOST_AT_ONCE}; stop one first")
@@ -73,7 +76,7 @@ class SweepClient:
 
     def fresh(self, sweep_id: str, person: Person, seeds: int) -> None:
         """Has the best settings raced with so many seeds that the search has not seen, and with the same seeds the settings that the
-        sweep began with. Raises ValueError, one line, where there is no best yet or the number is not allowed."""
+        sweep began with: judged by test accuracy, and nothing is chosen by it. Raises ValueError, one line, where there is no best yet or the number is not allowed."""
         sweep = self.check(sweep_id, person)
         if not 2 <= seeds <= MOST_FRESH:
             raise ValueError(f"fresh seeds {seeds} must be a whole number from 2 to {MOST_FRESH}")

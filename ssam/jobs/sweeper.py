@@ -92,11 +92,12 @@ class Sweeper:
             store.sweeps.close(sweep.id, trial, "failed", message=f"its race was {trial.run_state}")
             return True
         end = store.sweeps.ending(trial.run, sweep.spec.lane - 1)
-        if end is None or end.diverged or end.accuracy is None:
+        score = None if end is None else getattr(end, sweep.spec.chooses_by if searching else "test")
+        if end is None or end.diverged or score is None:
             store.sweeps.close(sweep.id, trial, "diverged")
             return True
         cost = {"gradients": float(end.gradients), "seconds": end.seconds}.get(sweep.spec.cost or "")
-        store.sweeps.close(sweep.id, trial, "done", end.accuracy, cost)
+        store.sweeps.close(sweep.id, trial, "done", score, cost, test=end.test)
         return True
 
     def _go_on(self, sweep: Sweep, told: "_Told", trials: list[Trial], still: list[Trial]) -> None:
@@ -148,8 +149,10 @@ class _Told:
         self._told = {point.number for point in known if point.state != "open"}
 
     def _curve(self, point: Point) -> list[tuple[int, float]]:
-        run = point.trials[0].run
-        return self._store.sweeps.evaluations(run, self.spec.lane - 1) if run else []
+        return self._evaluations(run) if (run := point.trials[0].run) else []
+
+    def _evaluations(self, run: str) -> list[tuple[int, float]]:
+        return self._store.sweeps.evaluations(run, self.spec.lane - 1, self.spec.chooses_by)
 
     def dropped(self, trials: list[Trial]) -> bool:
         """Whether something that the search knows of is not there any more."""
@@ -171,7 +174,7 @@ class _Told:
         for trial in still:
             if trial.fresh or not trial.run or trial.run_state not in ALIVE:
                 continue
-            curve = self._store.sweeps.evaluations(trial.run, self.spec.lane - 1)
+            curve = self._evaluations(trial.run)
             if self._search.falls_behind(trial.number, curve):
                 self._store.sweeps.close(
                     self._id, trial, "pruned", curve[-1][1], message=f"pruned at epoch {curve[-1][0]}"

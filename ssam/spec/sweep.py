@@ -20,7 +20,7 @@ MAX_RACES = 1000  # of one sweep
 MAX_FIELDS = 6
 MAX_SEEDS = 20
 POINTS = 5  # of a range on a grid, where nothing else is said
-FIXED = ("lanes", "seed", "data", "device")  # fields of a race that a sweep does not vary
+FIXED = ("lanes", "seed", "data", "device", "validation")  # fields of a race that a sweep does not vary
 LANE_FIELD = re.compile(r"lane([1-8])\.(\w+)")
 RANGE = re.compile(r"(?P<low>[^.:]*(?:\.\d+)?[^.:]*)\.\.(?P<high>[^:]*)(?P<log>:log)?(?::(?P<points>\d{1,3}))?")
 
@@ -141,8 +141,9 @@ class SweepSpec(Frozen):
     """One sweep: races that are like ``base`` but for the settings that vary.
 
     ``method`` is ``grid``, every combination, or ``tpe``: Optuna's tree-structured Parzen estimator, which asks for settings like those
-    that did well. What counts is the test accuracy of lane number ``lane`` (from 1) at the end; with ``cost``, the trade-off of
-    accuracy against that lane's gradients or seconds. ``pruning`` stops a race that falls behind the others: ``median``, ``hyperband``.
+    that did well. What counts is the accuracy of lane number ``lane`` (from 1) at the end on the images that ``base`` holds out for
+    validation (on the test images in old sweeps, without any); with ``cost``, the trade-off of accuracy against that lane's gradients
+    or seconds. ``pruning`` stops a race that falls behind the others: ``median``, ``hyperband``.
     Each combination is raced with ``seeds`` seeds from ``base.seed`` on; its score is their mean.
 
     It is over after ``races`` races, ``minutes`` of training or ``gradients`` forward+backward passes of all its races and lanes
@@ -215,6 +216,11 @@ class SweepSpec(Frozen):
     @property
     def scored_lane(self) -> LaneSpec:
         return self.base.lanes[self.lane - 1]
+
+    @property
+    def chooses_by(self) -> Literal["validation", "test"]:
+        """The images whose accuracy ranks, prunes and steers the search."""
+        return "validation" if self.base.validation else "test"
 
     @property
     def points(self) -> list[Values]:

@@ -98,8 +98,8 @@ def _courses(
 
 def siblings(connection: Connection, spec: RaceSpec, owner: str) -> list[Run]:
     """An owner's races with these settings whatever the seed, by seed, each the newest first."""
-    begin, _, rest = spec.model_dump_json().partition(f'"seed":{spec.seed},')
-    alike = runs.c.spec.startswith(begin, autoescape=True) & runs.c.spec.endswith(rest, autoescape=True)
+    begin = spec.model_dump_json().partition(f'"seed":{spec.seed},')[0]
+    alike = runs.c.spec.startswith(begin, autoescape=True)  # what follows may lack settings that came later
     own = (runs.c.owner == owner) & runs.c.analysis.is_(None) & KEPT
     found = connection.execute(select(runs).where(own, alike).order_by(runs.c.created.desc(), runs.c.key.desc())).all()
     same = [run for run in listing.views(connection, found) if seedless(run.spec) == seedless(spec)]

@@ -143,6 +143,14 @@ def _sweeps(connection: Connection) -> None:
     tables.create_all(connection, checkfirst=False)
 
 
+def _validation(connection: Connection) -> None:
+    columns = (Column(name, Double) for name in ("validation_loss", "validation_accuracy"))
+    _add_columns(connection, "epochs", *columns)
+    _add_columns(connection, "trials", Column("test", Double))
+    # Until now sweeps went by test accuracy; of a pruned race the score was the last one seen, on a part of the test images.
+    connection.execute(text("UPDATE trials SET test = score WHERE state = 'done'"))
+
+
 def _add_columns(connection: Connection, table: str, *columns: Column) -> None:
     """In the database's own words, so that the column is just what a new database has."""
     for column in columns:
@@ -155,4 +163,5 @@ STEPS: dict[int, Callable[[Connection], None]] = {
     2: _class_codes,
     3: _labels,
     4: _sweeps,
+    5: _validation,
 }

@@ -33,7 +33,7 @@ from sqlalchemy import (
 from ssam.spec.events import PHASES
 from ssam.store.views import CURVES
 
-SCHEMA_VERSION = 5  # a change of the tables needs a step in migrations.py
+SCHEMA_VERSION = 6  # a change of the tables needs a step in migrations.py
 BIN_WIDTHS = (8, 64, 512, 4096)  # steps are also kept as means over so many, for curves that read fast at any length
 
 
@@ -152,6 +152,7 @@ trials = Table(  # one race of a sweep, before it has a run until after that has
     Column("score", Double),
     Column("cost", Double),
     Column("message", PlainText, nullable=False),
+    Column("test", Double),
 )
 
 
@@ -221,6 +222,8 @@ epochs = Table(
     Column("eigenvalue", Double),
     Column("eigenvalue_residual", Double),
     Column("eigenvalue_ms", Double),
+    Column("validation_loss", Double),
+    Column("validation_accuracy", Double),
     sqlite_with_rowid=False,
 )
 

@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 from ssam.spec.sweep import SweepSpec, Values
 from ssam.stats import pareto
 from ssam.stats.paired import Paired, compare, family
-from ssam.store.sweeps import STANDARD, Trial, TrialState
+from ssam.store.sweeps import STANDARD, Sweep, Trial, TrialState
 
 
 @dataclass(frozen=True)
 class Point:
-    """One combination of settings. ``score`` is the mean accuracy over its seeds, 0–1, and ``cost`` that of what it took; None where
-    not all of its races came to an end (of a pruned one the score is the last that was seen)."""
+    """One combination of settings. ``score`` is the mean over its seeds of the accuracy that counts, 0–1, ``test`` that of the test
+    accuracy, which nothing is chosen by, and ``cost`` that of what it took; None where not all of its races came to an end (of a
+    pruned one the score is the last that was seen)."""
 
     number: int
     values: Values
@@ -21,6 +22,12 @@ class Point:
     trials: tuple[Trial, ...]
     score: float | None
     cost: float | None
+    test: float | None = None
+
+    @property
+    def gap(self) -> float | None:
+        """How much higher the score is than the test accuracy."""
+        return None if self.score is None or self.test is None else self.score - self.test
 
     @property
     def spread(self) -> float | None:
@@ -44,15 +51,24 @@ def _point(number: int, own: tuple[Trial, ...]) -> Point:
     state = next(state for state in order if state in states)
     scores = [trial.score for trial in own if trial.score is not None]
     costs = [trial.cost for trial in own if trial.cost is not None]
+    tests = [trial.test for trial in own if trial.test is not None]
     told = state in ("done", "pruned") and len(scores) == len(own)
-    cost = statistics.fmean(costs) if told and len(costs) == len(own) else None
-    return Point(number, own[0].values, state, own, statistics.fmean(scores) if told else None, cost)
+    cost, test = (statistics.fmean(each) if told and len(each) == len(own) else None for each in (costs, tests))
+    return Point(number, own[0].values, state, own, statistics.fmean(scores) if told else None, cost, test)
 
 
 def ranked(spec: SweepSpec, trials: Iterable[Trial]) -> list[Point]:
     """Those that came to an end, the most accurate first; of equals the cheaper, then the earlier one."""
     ended = [point for point in points(spec, trials) if point.state == "done" and point.score is not None]
     return sorted(ended, key=lambda point: (-(point.score or 0.0), point.cost or 0.0, point.number))
+
+
+def chosen(sweep: Sweep, trials: Iterable[Trial]) -> Point | None:
+    """The best settings once the search is over: only their test accuracy is looked at. None before."""
+    known = list(trials)
+    if sweep.state in ("running", "paused") or any(trial.state == "open" and not trial.fresh for trial in known):
+        return None
+    return next(iter(ranked(sweep.spec, known)), None)
 
 
 def front(known: Sequence[Point]) -> list[Point]:
@@ -70,7 +86,7 @@ class Fresh:
     """The best settings, run again with seeds that the search had not seen.
 
     ``selected`` is the score that they were chosen by: the best of many, so likely too good. ``scores`` and ``standard`` are, by
-    seed, the accuracies of the best settings and of those that the sweep began with; ``open`` is how many races have not ended and
+    seed, the test accuracies of the best settings and of those that the sweep began with; ``open`` is how many races have not ended and
     ``lost`` how many gave no number. ``compared`` is the paired comparison of the two, in percentage points.
     """
 

@@ -438,7 +438,7 @@ class Store:
 
         columns = (
             "lane method sparsity rho epoch step gradients seconds lr train_loss test_loss test_accuracy test_size final "
-            "eigenvalue eigenvalue_residual eigenvalue_ms"
+            "eigenvalue eigenvalue_residual eigenvalue_ms validation_loss validation_accuracy"
         )
         with self._engine.connect() as connection:
             rows = reader.epoch_rows(connection, run_id)

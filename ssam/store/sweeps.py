@@ -38,8 +38,9 @@ class Sweep:
 @dataclass(frozen=True)
 class Trial:
     """One race of a sweep. ``number`` counts its settings from 0 (STANDARD: those that the sweep began with); ``fresh``: it was run
-    after the search, with a seed that the search had not seen. ``score`` is the accuracy that counts, 0–1; of a pruned one the last
-    that was seen. ``run_state``, ``started``, ``ended`` and ``progress`` are its race's, None where it has none (any more)."""
+    after the search, with a seed that the search had not seen. ``score`` is the accuracy that counts, 0–1: in the search that on the
+    validation images (on the test images in a sweep without any), of a pruned one the last that was seen; of a fresh one that on the
+    test images. ``test`` is the test accuracy in any case, which nothing is chosen by. ``run_state``, ``started``, ``ended`` and ``progress`` are its race's, None where it has none (any more)."""
 
     number: int
     seed: int
@@ -53,13 +54,15 @@ class Trial:
     run_state: State | None = None
     started: float | None = None
     ended: float | None = None
+    test: float | None = None
 
 
 @dataclass(frozen=True)
 class Ending:
-    """How the lane that counts ended: accuracy on all test images, 0–1, and what it took."""
+    """How the lane that counts ended: accuracy on all test images and on the validation images, 0–1, and what it took."""
 
-    accuracy: float | None
+    test: float | None
+    validation: float | None
     gradients: int
     seconds: float
     diverged: bool
@@ -175,11 +178,13 @@ class Sweeps:
         score: float | None = None,
         cost: float | None = None,
         message: str = "",
+        test: float | None = None,
     ) -> None:
         """What came of a trial; once, for good."""
         which = _which(sweep_id, trial) & (trials.c.state == "open")
+        values = {"state": state, "score": score, "cost": cost, "message": message, "test": test}
         with self._engine.begin() as connection:
-            connection.execute(update(trials).where(which).values(state=state, score=score, cost=cost, message=message))
+            connection.execute(update(trials).where(which).values(values))
 
     def drop(self, sweep_id: str, trial: Trial) -> None:
         """Forgets a trial that did not come to an end: its settings may be asked for again."""
@@ -201,25 +206,24 @@ class Sweeps:
             row = _lane_row(connection, run_id, lane)
             if row is None or row.state not in ("finished", "diverged"):
                 return None
-            last = select(epochs.c.test_accuracy).where(epochs.c.run == row.run, epochs.c.lane == lane, epochs.c.final)
-            accuracy = connection.execute(last.order_by(epochs.c.step.desc())).scalars().first()
-            return Ending(accuracy, row.gradients, row.seconds, row.state == "diverged")
+            last = select(epochs.c.test_accuracy, epochs.c.validation_accuracy).where(
+                epochs.c.run == row.run, epochs.c.lane == lane, epochs.c.final
+            )
+            test, validation = connection.execute(last.order_by(epochs.c.step.desc())).first() or (None, None)
+            return Ending(test, validation, row.gradients, row.seconds, row.state == "diverged")
 
-    def evaluations(self, run_id: str, lane: int) -> list[tuple[int, float]]:
-        """Epoch, from 1, and test accuracy of each evaluation during a race, all on the same test images."""
+    def evaluations(self, run_id: str, lane: int, on: Literal["test", "validation"]) -> list[tuple[int, float]]:
+        """Epoch, from 1, and accuracy of each evaluation during a race, all on the same images."""
+        accuracy = epochs.c[f"{on}_accuracy"]
         with self._engine.connect() as connection:
             row = _lane_row(connection, run_id, lane)
             if row is None:
                 return []
-            seen = select(epochs.c.epoch, epochs.c.test_accuracy).where(
-                epochs.c.run == row.run, epochs.c.lane == lane, ~epochs.c.final
+            seen = select(epochs.c.epoch, accuracy).where(
+                epochs.c.run == row.run, epochs.c.lane == lane, ~epochs.c.final, epochs.c.epoch >= 0.5
             )
-            found = connection.execute(seen.order_by(epochs.c.step)).all()
-            return [
-                (round(each.epoch), each.test_accuracy)
-                for each in found
-                if each.test_accuracy is not None and each.epoch >= 0.5
-            ]
+            found = connection.execute(seen.where(accuracy.is_not(None)).order_by(epochs.c.step))
+            return [(round(epoch), value) for epoch, value in found]
 
 
 def tag(sweep_id: str) -> str:
@@ -245,4 +249,4 @@ def _sweep(row: Row) -> Sweep:
 def _trial(row: Row) -> Trial:
     result = (row.state, row.score, row.cost, row.message)
     race = (row.run_state, row.started, row.ended)
-    return Trial(row.number, row.seed, json.loads(row._mapping["values"]), row.fresh, row.run, *result, *race)
+    return Trial(row.number, row.seed, json.loads(row._mapping["values"]), row.fresh, row.run, *result, *race, row.test)

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from ssam.jobs.client import Client
 from ssam.spec import ASSETS, parse_spec
-from ssam.spec.sweep import SweepSpec, parse_sweep
+from ssam.spec.choosing import new_sweep
+from ssam.spec.sweep import SweepSpec
 from ssam.store import Person, Store, Trial
 from tests.browser import app_server, chromium, end_runner
 from tests.measure.machine import machine
@@ -28,7 +29,7 @@ VARY = ["lane1.rho=0.02..1:log", "lane1.sparsity=0.5..0.95"]
 
 
 def sweep(races: int, method: str) -> SweepSpec:
-    return parse_sweep({"base": parse_spec(BASE), "vary": VARY, "method": method, "races": races})
+    return new_sweep({"base": parse_spec(BASE), "vary": VARY, "method": method, "races": races})
 
 
 def measure(home: Path, spec: SweepSpec) -> dict:

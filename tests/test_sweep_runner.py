@@ -12,9 +12,9 @@ import pytest
 from ssam.jobs.search import Search
 from ssam.jobs.sweep_client import MOST_AT_ONCE
 from ssam.spec import RaceSpec, parse_spec
-from ssam.spec.choosing import VALIDATION, new_sweep
+from ssam.spec.choosing import VALIDATION
 from ssam.spec.sweep import SweepSpec, parse_sweep
-from ssam.store import Person, Sweep, Trial
+from ssam.store import Person, Trial
 from ssam.store.scores import chosen, fresh, front, points, ranked
 from ssam.store.sweeps import STANDARD, tag
 from ssam.store.views import ENDED
@@ -142,7 +142,7 @@ def test_pruning_goes_by_validation(lab: SweepLab) -> None:
 def test_a_sweep_without_images_to_choose_by_is_not_begun(lab: SweepLab) -> None:
     with pytest.raises(ValueError, match="needs a validation share above 0"):
         lab.client.sweeps.start(parse_sweep({"base": SWEPT, "vary": ["rho=0.1,0.2"]}), "unsplit", ADA)
-    own = BASE.model_copy(update={"validation": 0.3})
+    own = SWEPT.model_copy(update={"validation": 0.3})
     assert lab.look(lab.sweep(vary=["rho=0.1"], base=own)).spec.base.validation == 0.3
 
 

@@ -1,4 +1,5 @@
 # make app    the lab on http://127.0.0.1:8501
+# make check  lint, types and the quick tests: no browser, no service, no Streamlit, no long training (a minute)
 # make test   everything that must hold
 # make drills kill, fill up and damage everything, 20 rounds of each (an hour or more)
 # make load   what a class that watches costs the server and the race (about 15 minutes; wants a quiet machine)
@@ -7,18 +8,21 @@
 PYTHON ?= python3
 PORT ?= 8501
 PY := .venv/bin/python
+LINT := $(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy
 
-.PHONY: app test drills load bench setup setup-test browser clean
+.PHONY: app check test drills load bench setup setup-test browser clean
 
 app: setup
 	@$(PY) -c "from ssam.jobs.client import Client; from ssam.store import Store; Client(Store()).ensure_runner()"
 	@echo "SSAM Lab: http://127.0.0.1:$(PORT)   (stop with Ctrl-C; a race that is under way goes on)"
 	@$(PY) -m app.browse http://127.0.0.1:$(PORT) & MALLOC_ARENA_MAX=2 $(PY) -m streamlit run app/main.py --server.port $(PORT)
 
+check: setup-test
+	$(LINT)
+	OMP_NUM_THREADS=1 $(PY) -m pytest --quick -n 2 --dist loadfile --no-loadscope-reorder
+
 test: setup-test browser
-	$(PY) -m ruff check .
-	$(PY) -m ruff format --check .
-	$(PY) -m mypy
+	$(LINT)
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 drills: setup-test

@@ -11,6 +11,7 @@ import shutil
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 import tomllib
 import zipfile
@@ -449,7 +450,7 @@ def test_any_upload_is_kept_or_a_line(folder: Path, name: str, seed: int, other:
 @quick
 @given(members=some.lists(words, min_size=1, max_size=6), kind=some.sampled_from(["folder", "zip"]))
 def test_any_names_are_a_listing_or_a_line(tmp_path: Path, members: list[str], kind: str) -> None:
-    path = tmp_path / f"x{time.monotonic_ns()}"
+    path = Path(tempfile.mkdtemp(dir=tmp_path)) / "x"
     if kind == "zip":
         with zipfile.ZipFile(path, "w") as archive:
             for number, member in enumerate(members):

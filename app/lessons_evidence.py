@@ -5,13 +5,14 @@ import json
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from ssam.spec import ASSETS, parse_spec, preset
 from ssam.spec.lessons import Claim, Lesson
+from ssam.stats.paired import Paired, compare, family
 from ssam.store import Run, Window
 
 FOLDER = ASSETS / "measured"
@@ -55,6 +56,36 @@ def find(claim: Claim, measured: Rows) -> Finding | None:
     deviation = statistics.stdev(known) if whole and len(known) > 1 else None
     holds = all(held.values()) if claim.seeds == "all" else mean is not None and _within(claim, mean)
     return Finding(values, held, mean, deviation, holds)
+
+
+def comparisons(lesson: Lesson, folder: Path = FOLDER) -> dict[Claim, Paired]:
+    """The claims that set one lane's accuracy against another's, each by the paired comparison of the two. All are one family, in
+    which two claims about the same lanes are one comparison."""
+    asked = [claim for claim in lesson.claims if claim.minus and claim.value in SHARES]
+    found = {claim: _compared(claim, of_claim(claim, lesson, folder)) for claim in asked}
+    of_lanes = {_subject(claim): compared for claim, compared in found.items()}
+    together = dict(zip(of_lanes, family(list(of_lanes.values())), strict=True))
+    return {
+        claim: replace(compared, adjusted=one.adjusted, comparisons=one.comparisons)
+        for claim, compared in found.items()
+        for one in [together[_subject(claim)]]
+    }
+
+
+def _subject(claim: Claim) -> tuple[object, ...]:
+    return claim.evidence, claim.preset, claim.value, frozenset(claim.lanes)
+
+
+def _compared(claim: Claim, measured: Rows) -> Paired:
+    one, other = (
+        {
+            int(seed): value
+            for seed, lanes in measured.items()
+            if (value := lanes.get(lane, {}).get(claim.value)) is not None
+        }
+        for lane in (claim.lane, str(claim.minus))
+    )
+    return compare(one, other)
 
 
 def _value(claim: Claim, lanes: Mapping[str, Values]) -> float | None:

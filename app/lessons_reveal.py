@@ -20,6 +20,7 @@ from app.measured import lengths
 from app.server import Lab
 from ssam.spec import preset
 from ssam.spec.lessons import Claim, Lesson
+from ssam.stats.paired import Paired
 
 
 def draw(lab: Lab, lesson: Lesson) -> None:
@@ -41,8 +42,9 @@ def draw(lab: Lab, lesson: Lesson) -> None:
         )
         then = "" if any(claim.evidence == "races" for claim in lesson.claims) else ", once you measure your race"
         st.caption(f"Every claim can fail on your seed{then}. {start.cost(lab, lesson.spec)}", width="content")
+    compared = lessons_evidence.comparisons(lesson)
     for place, claim in enumerate(lesson.claims, 1):
-        _claim(lesson, claim, place, mine)
+        _claim(lesson, claim, place, mine, compared.get(claim))
     st.markdown("### Sources")
     st.markdown("\n".join(f"- [{texts.plain(source.title)}]({source.address})" for source in lesson.sources))
     lessons_views.forward("Try next", lesson, "next")
@@ -103,8 +105,9 @@ def _races(lesson: Lesson, race: dict[str, Any]) -> None:
     )
 
 
-def _claim(lesson: Lesson, claim: Claim, place: int, mine: Rows) -> None:
-    """One claim: the sentence, what it means in numbers, how it fared, and how to make it fail."""
+def _claim(lesson: Lesson, claim: Claim, place: int, mine: Rows, compared: Paired | None) -> None:
+    """One claim: the sentence, what it means in numbers, how it fared, what the seeds say of its two lanes, and how to make it
+    fail."""
     finding = lessons_evidence.find(claim, lessons_evidence.of_claim(claim, lesson))
     with st.container(border=True, key=f"claim_{place}", gap="xsmall"):
         believed = "Often believed: " if claim.expected == "fails" else ""
@@ -116,6 +119,8 @@ def _claim(lesson: Lesson, claim: Claim, place: int, mine: Rows) -> None:
             st.markdown(
                 f"{icon} **{lessons_words.verdict(claim, finding)}** · {lessons_words.per_seed(claim, finding)}"
             )
+            if compared:
+                st.markdown(lessons_words.compared(claim, lesson, compared))
         st.caption(lessons_words.held_against(claim, lesson))
         if claim.evidence == "races" and claim.preset in (None, lesson.preset):
             if own := lessons_evidence.find(claim, mine):

@@ -8,6 +8,7 @@ from app import theme
 from app.lessons_evidence import Finding, Rows
 from ssam.spec import LaneSpec, RaceSpec, preset
 from ssam.spec.lessons import FLATNESS, Claim, Lesson
+from ssam.stats.paired import Paired, sentence
 
 VALUES = {
     "test_accuracy": "test accuracy",
@@ -61,6 +62,12 @@ def held_against(claim: Claim, lesson: Lesson) -> str:
     points = " points" if _is_difference(claim) and claim.value in IN_POINTS else ""
     when = "" if claim.evidence == "bench" else " on every seed" if claim.seeds == "all" else " in the mean"
     return f"{who}, {VALUES[claim.value]}: {' and '.join(bounds)}{points}{when}"
+
+
+def compared(claim: Claim, lesson: Lesson, found: Paired) -> str:
+    """What the seeds say of the two lanes of a claim, by the rule of all pages."""
+    one, other = (lane_title(claim, lesson, lane) for lane in (claim.lane, str(claim.minus)))
+    return sentence(one, other, found)
 
 
 def _is_difference(claim: Claim) -> bool:

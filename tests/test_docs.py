@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from ssam.stats.paired import compare, family, sentence
+from tests.measure import statistics as statistics_command
+
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("ssam", "app")
 
@@ -66,3 +69,14 @@ def test_the_teachers_guide_expects_what_was_measured(title, race):
         assert f"{method.upper()} {statistics.fmean(accuracies):.2f} ± {statistics.stdev(accuracies):.2f} %" in said
     least = min(sam - sgd for sam, sgd in zip(found["sam"], found["sgd"], strict=True))
     assert f"smallest lead over SGD was\n  {least:.2f} points".replace("-", "−") in said
+    sgd = dict(enumerate(found["sgd"]))
+    compared = family([compare(dict(enumerate(found[method])), sgd) for method in ("sam", "ssam-f", "ssam-d")])
+    assert sentence("SAM", "SGD", compared[0]) in " ".join(said.split())
+
+
+def test_the_rates_of_false_alarms_are_those_that_were_simulated():
+    record = json.loads(statistics_command.FILE.read_text(encoding="utf-8"))
+    measured = (ROOT / "docs/measured.md").read_text(encoding="utf-8")
+    assert statistics_command.table(record) in measured
+    assert f"{100 * record['peeking']['rate']:.1f} %" in measured
+    assert all(f"{100 * row['rate']:.1f}" in measured for row in record["equal_means_other_shapes"])

@@ -17,6 +17,7 @@ from app.lessons import Prediction
 from ssam.jobs.client import Client
 from ssam.spec import ASSETS, parse_spec, preset
 from ssam.spec.lessons import FOLDER, Claim, Lesson, lessons, read, readable
+from ssam.stats.paired import compare
 from ssam.store import Store
 from tests import fake_lab
 from tests.browser import Watched
@@ -562,6 +563,19 @@ def test_a_race_that_cannot_start_says_why(store: Store, monkeypatch: pytest.Mon
     monkeypatch.setattr(Client, "submit", full)
     app = click(page(lesson="noisy-labels", step="watch"), "lesson_run")
     assert "Not started: the queue is full." in says(app)
+
+
+def test_lanes_of_claims_are_compared_by_the_rule_of_all_pages() -> None:
+    """Two claims about the same lanes, either way round, are one comparison."""
+    lesson = KNOWN["noisy-labels"]
+    found = lessons_evidence.comparisons(lesson)
+    assert len(found) == 2
+    rows = lessons_evidence.of_claim(lesson.claims[0], lesson)
+    accuracies = {lane: {int(s): row[lane]["test_accuracy"] for s, row in rows.items()} for lane in ("sam", "sgd")}
+    for claim, compared in found.items():
+        assert compared == compare(accuracies[claim.lane], accuracies[claim.minus])
+        assert compared.verdict in lessons_words.compared(claim, lesson, compared)
+    assert {compared.verdict for compared in found.values()} == {"better", "worse"}
 
 
 def test_ones_own_race_is_held_against_the_claims(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

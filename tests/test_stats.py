@@ -1,6 +1,7 @@
 """The one rule of statistics: against SciPy, at its edges, and the rate of its false alarms under simulated null data."""
 
 import itertools
+import json
 import math
 import random
 
@@ -12,6 +13,7 @@ from scipy import stats
 
 from ssam.stats import pareto
 from ssam.stats.paired import FEWEST, LEVEL, compare, family, points, sentence
+from tests.measure import statistics as measure
 from tests.test_security import quick
 
 VALUES = some.floats(50, 100).map(lambda value: round(value, 2))
@@ -118,6 +120,41 @@ def test_what_cannot_be_compared_is_no_comparison() -> None:
     assert [one.verdict for one in together] == ["too few pairs", "better", "too few pairs"]
     assert together[1].comparisons == 1
     assert family([]) == []
+
+
+# How often it is wrong
+
+
+def written() -> dict:
+    return json.loads(measure.FILE.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", list(measure.distributions()))
+def test_methods_that_do_not_differ_are_told_apart_as_rarely_as_was_simulated(name: str) -> None:
+    """A smaller run, with other numbers, against what the command wrote down; no rate may be above the level by more than its
+    simulation error and the few tenths of a percent that light tails cost Student's t."""
+    runs = 1000
+    for row in written()["null"]:
+        if row["distribution"] == name:
+            assert row["rate"] <= LEVEL + 3 * row["error"], row
+            again = measure.false_alarms(measure.distributions()[name], row["seeds"], runs, seed=1)
+            assert again["rate"] == pytest.approx(row["rate"], abs=4 * math.sqrt(LEVEL * (1 - LEVEL) / runs))
+
+
+def test_a_family_has_the_level_of_one_comparison() -> None:
+    for row in written()["families"]:
+        assert row["together"]["rate"] <= LEVEL + 3 * row["together"]["error"]
+        assert row["alone"]["rate"] > LEVEL + 3 * row["alone"]["error"], "which is why it is adjusted"
+    (few,) = (row for row in measure.families(500) if row["seeds"] == 5)
+    assert few["together"]["rate"] <= few["alone"]["rate"]
+
+
+def test_more_seeds_find_smaller_differences() -> None:
+    found = {(row["effect"], row["seeds"]): row["rate"] for row in written()["power"]}
+    for effect in measure.EFFECTS:
+        rates = [found[effect, n] for n in measure.COUNTS]
+        assert rates == sorted(rates)
+    assert written()["peeking"]["rate"] > 2 * LEVEL
 
 
 # The sentence

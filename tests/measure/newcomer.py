@@ -67,7 +67,7 @@ def walk(browser: Browser, address: str, home: Path) -> dict:
     reached("sweep finished")
     fill(page, "Fresh seeds", str(SEEDS))
     page.get_by_role("button", name="Re-run the best").click()
-    told = page.get_by_test_id("stAlert").filter(has_text="Difference")
+    told = page.get_by_test_id("stAlert").filter(has_text="95 % interval")
     told.wait_for(timeout=LONGEST)
     reached("verdict")
     said = told.locator("p").first.inner_text()

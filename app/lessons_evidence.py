@@ -12,6 +12,7 @@ from typing import Any
 
 from ssam.spec import ASSETS, parse_spec, preset
 from ssam.spec.lessons import Claim, Lesson
+from ssam.stats import proportion
 from ssam.stats.paired import Paired, compare, family
 from ssam.store import Run, Window
 
@@ -112,6 +113,22 @@ def races(name: str, file: Path = FOLDER / "lessons.json") -> dict[str, Any] | N
     return race if race and race.get("settings", now) == now else None
 
 
+def raced(file: Path = FOLDER / "lessons.json") -> list[str]:
+    """The presets whose races are there with the settings that they have now."""
+    record = _record(file, _when(file)) if file.exists() else {}
+    return [name for name in record.get("races", {}) if races(name, file) is not None]
+
+
+def tested(race: Mapping[str, Any]) -> str:
+    """How many test images each accuracy is of, and the interval that their number alone implies."""
+    lanes = [lane for found in race["seeds"].values() for lane in found["lanes"] if lane["test_accuracy"] is not None]
+    if not lanes:
+        return ""
+    size = lanes[0]["epochs"][-1]["test_size"]
+    share = statistics.fmean(lane["test_accuracy"] for lane in lanes)
+    return f"{size:,} test images each: {proportion.LEVEL} interval {proportion.margin(share, size)} by that alone"
+
+
 def rows(race: Mapping[str, Any] | None) -> Rows:
     if race is None:
         return {}
@@ -122,7 +139,8 @@ def rows(race: Mapping[str, Any] | None) -> Rows:
 
 
 def _of_lane(lane: Mapping[str, Any], epochs: Sequence[Mapping[str, Any]]) -> Values:
-    """A lane's numbers. Its best accuracy is that of an epoch during the race, on a part of the test images."""
+    """A lane's numbers. During a race it is evaluated on a fixed part of the test images: its best evaluation, and how far it has
+    fallen from there to the last of them, are of those same images. ``test_accuracy`` is of all."""
     during = [epoch for epoch in epochs if not epoch.get("final") and epoch["test_accuracy"] is not None]
     if lane["test_accuracy"] is None or not during:
         return dict.fromkeys(
@@ -133,7 +151,7 @@ def _of_lane(lane: Mapping[str, Any], epochs: Sequence[Mapping[str, Any]]) -> Va
         "test_accuracy": 100 * lane["test_accuracy"],
         "best_accuracy": 100 * best["test_accuracy"],
         "best_epoch": float(round(best["epoch"])),
-        "fall": 100 * (best["test_accuracy"] - lane["test_accuracy"]),
+        "fall": 100 * (best["test_accuracy"] - during[-1]["test_accuracy"]),
         "train_loss": epochs[-1]["train_loss"],
         "step_ratio_to_sgd": lane["step_ratio_to_sgd"],
     }

@@ -101,7 +101,8 @@ def _races(lesson: Lesson, race: dict[str, Any]) -> None:
         st.caption(said)
     machine = race["machine"]
     st.caption(
-        f"Seeds {', '.join(rows)}; ± is the standard deviation over them. {machine['cpu']}, PyTorch {machine['torch']}, {race['date']}, by `{race['command']}`."
+        f"Seeds {', '.join(rows)}; ± is the standard deviation over them. Last epoch: {lessons_evidence.tested(race)}. "
+        f"Best − last: evaluations during the race, on one part of the test images. {machine['cpu']}, PyTorch {machine['torch']}, {race['date']}, by `{race['command']}`."
     )
 
 

@@ -12,9 +12,9 @@ from ssam.stats.paired import Paired, sentence
 
 VALUES = {
     "test_accuracy": "test accuracy",
-    "best_accuracy": "best test accuracy of an epoch",
+    "best_accuracy": "best test accuracy during the race",
     "best_epoch": "best epoch",
-    "fall": "best epoch − last epoch",
+    "fall": "best − last evaluation during the race, on the same test images",
     "train_loss": "training loss at the end",
     "step_ratio_to_sgd": "time of a step ÷ SGD's",
     "ascent_gap": "ascent gap",
@@ -146,7 +146,7 @@ def races(race: Mapping[str, Any], rows: Rows, spec: RaceSpec) -> Table:
                 "ρ": f"{spec.lane_rho(lane):g}" if lane.method != "sgd" else "–",
                 "Test accuracy": spread(_column(rows, name, "test_accuracy"), 1, " %"),
                 f"Over {said[first]}, mean (least)": "–" if name == first else _lead(lead),
-                "Best − last epoch": spread(_column(rows, name, "fall"), 1),
+                "Best − last, same images": spread(_column(rows, name, "fall"), 1),
                 "Step ÷ SGD": _median(_column(rows, name, "step_ratio_to_sgd")),
             }
         )

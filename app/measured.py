@@ -1,32 +1,35 @@
 """Numbers that the pages may quote: what was measured of a preset, read from ``assets/measured``."""
 
 import json
+import statistics
 from typing import Any
 
-from ssam.spec import ASSETS, DATASETS, METHODS, LaneSpec, parse_spec, preset
-from ssam.spec.styles import lane_title
+from app import lessons_evidence
+from ssam.spec import ASSETS, DATASETS, METHODS, LaneSpec, preset
+from ssam.spec.styles import lane_title, lane_titles
 
 
 def accuracies(name: str) -> str:
-    """One sentence with the final accuracy of every lane; empty where ``name`` has not been measured.
+    """One sentence with the final accuracy of every lane of a preset's races; empty where they have not been measured.
 
-    >>> accuracies("never-measured")
+    >>> accuracies("quick")
     ''
     """
-    file = ASSETS / "measured" / f"{name}.json"
-    if not file.exists():
+    race = lessons_evidence.races(name)
+    if race is None:
         return ""
-    record = json.loads(file.read_text(encoding="utf-8"))
-    spec = parse_spec(dict(change.split("=", 1) for change in record["set"]), preset(record["preset"]).spec)
-    lanes = [
-        f"{METHODS[LaneSpec.parse(lane['lane']).method].title} {lane['accuracy_mean']:.1f} ± {lane['accuracy_sd']:.1f} %"
-        for lane in record["summary"]
-    ]
+    spec, rows = preset(name).spec, lessons_evidence.rows(race)
+    lanes = []
+    for lane, title in zip(spec.lane_names, lane_titles(spec), strict=True):
+        found = [values[lane]["test_accuracy"] for values in rows.values()]
+        known = [accuracy for accuracy in found if accuracy is not None]
+        lost = f", {len(found) - len(known)} diverged" * (len(known) < len(found))
+        lanes.append(f"{title} {statistics.fmean(known):.1f} ± {statistics.stdev(known):.1f} %{lost}")
     labels = f"{100 * spec.label_noise:g} % of their labels wrong" if spec.label_noise else "all labels right"
     return (
         f"Measured on {spec.train_size or DATASETS[spec.dataset].train:,} images of {DATASETS[spec.dataset].title}, "
-        f"{labels}, {spec.epochs} epochs, seeds {', '.join(str(run['seed']) for run in record['runs'])}: "
-        f"{', '.join(lanes)} (mean ± standard deviation)."
+        f"{labels}, {spec.epochs} epochs, seeds {', '.join(rows)}: "
+        f"{', '.join(lanes)} (mean ± standard deviation, {lessons_evidence.tested(race)})."
     )
 
 

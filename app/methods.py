@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 
 from app import address, frontier_sources, legend, methods_index, methods_table, methods_texts, theme
-from app.methods_measured import Measured
+from app.methods_measured import Measured, of
 from ssam.spec import METHODS, LaneSpec, RaceSpec, preset
 from ssam.spec.cards import Card, citations
 from ssam.spec.excerpt import excerpt
@@ -101,20 +101,27 @@ def _code(card: Card) -> None:
 
 
 def _measured(card: Card, found: Sequence[Measured]) -> None:
-    """The numbers of the lane that is raced; those of the others on demand."""
+    """The numbers of the lane that is raced; those of the others on demand. What was only searched has a table of its own."""
     st.markdown("#### Measured")
-    first = methods_texts.measured(card, card.lanes[:1], found)
-    others = methods_texts.measured(card, card.lanes[1:], found)
-    if not first:
+    sound = [one for one in found if not methods_texts.is_searched(one)]
+    first = methods_texts.measured(card, card.lanes[:1], sound)
+    others = methods_texts.measured(card, card.lanes[1:], sound)
+    kept = [one for one in of(card.lanes, found) if methods_texts.is_searched(one)]
+    searched = methods_texts.measured(card, card.lanes, kept)
+    if not first and not searched:
         st.markdown("Not measured here.")
         return
-    st.caption(f"As the lane {first[0]['Lane']}")
     told = f"Measured of {card.title}"
-    methods_table.draw([_without(row, "Lane") for row in first], told, key="methods_measured")
+    if first:
+        st.caption(f"As the lane {first[0]['Lane']}")
+        methods_table.draw([_without(row, "Lane") for row in first], told, key="methods_measured")
     if others:
         with st.expander("With other settings"):
             methods_table.draw(others, f"{told}, with other settings", key="methods_others")
-    _notes(any("searched" in row["Seeds"] for row in first + others))
+    if searched:
+        with st.expander("Searched only", expanded=not first):
+            methods_table.draw(searched, f"{told}, searched only", key="methods_searched")
+    _notes(bool(searched))
 
 
 def _without(row: dict[str, str], column: str) -> dict[str, str]:
@@ -129,7 +136,12 @@ def compare(cards: Sequence[Card], found: Sequence[Measured]) -> None:
     methods_table.draw(rows, methods_texts.table_summary(rows), "methods_compared", marks)
     with st.container(width=860):
         st.markdown(methods_texts.COMPARE)
-        _notes(True)
+    searched = methods_texts.only_searched(cards, found)
+    if searched:
+        st.markdown("#### Searched only")
+        methods_table.draw(searched, "Methods that were searched only", key="methods_compared_searched")
+    with st.container(width=860):
+        _notes(bool(searched))
 
 
 def _notes(searched: bool) -> None:

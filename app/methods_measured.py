@@ -1,16 +1,14 @@
-"""What was measured of the lanes of a method card: the study and the presets in ``assets/measured``, each lane with its seeds."""
+"""What was measured of the lanes of a method card: the study and the lessons' races in ``assets/measured``, each lane with its seeds."""
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from app import frontier_sources, start
+from app import frontier_sources, lessons_evidence, start
 from app.frontier import Point, Row, Task, Trial, points_of
 from app.frontier_sources import LANE_SETTINGS, whole
-from ssam.spec import ASSETS, LaneSpec, RaceSpec, parse_spec, preset
-
-PRESETS = ("noisy-labels", "clean-labels")  # files in FOLDER
+from ssam.spec import ASSETS, LaneSpec, RaceSpec, preset
 
 
 @dataclass(frozen=True)
@@ -32,8 +30,7 @@ def everything(folder: Path = ASSETS / "measured") -> list[Measured]:
     found = frontier_sources.study(folder / "study.json")
     tasks = found.tasks if found else ()
     studied = [Measured(task.spec, task.title, point) for task in tasks for point in task.points]
-    files = [folder / f"{name}.json" for name in PRESETS]
-    raced = [measured for file in files if file.exists() for measured in _preset(file, tasks)]
+    raced = _races(folder / "lessons.json", tasks)
     return sorted(studied + raced, key=lambda measured: measured.point.source == "search")
 
 
@@ -58,20 +55,26 @@ def lesson(lanes: Sequence[LaneSpec], found: Sequence[Measured], label_noise: fl
     return None
 
 
-def _preset(file: Path, tasks: Sequence[Task]) -> list[Measured]:
-    record = json.loads(file.read_text(encoding="utf-8"))
-    spec = parse_spec(dict(change.split("=", 1) for change in record["set"]), preset(record["preset"]).spec)
-    rows = []
-    for run in record["runs"]:
-        sgd = next(result["seconds"] for result in run["lanes"] if result["method"] == "sgd")
-        for lane, result in zip(spec.lanes, run["lanes"], strict=True):
-            accuracy = None if result["diverged"] else 100 * result["test_accuracy"]
-            trial = Trial(run["seed"], accuracy, result["step_ratio_to_sgd"], result["seconds"] / sgd)
-            about = {"sparsity": result["sparsity"], "plan": "", "predicted": None, "exact": True}
-            rows.append(Row("final", "", whole(spec, lane), trial, about))
-    alike = (task.title for task in tasks if _setting(task.spec) == _setting(spec))
-    title = next(alike, start.describe(spec).rpartition(" · seed")[0])
-    return [Measured(spec, title, point) for point in points_of(rows)]
+def _races(file: Path, tasks: Sequence[Task]) -> list[Measured]:
+    """The lessons' races by what they have in common. A lane that several of them have counts with the first."""
+    found: dict[str, tuple[RaceSpec, list[Row]]] = {}
+    for name in lessons_evidence.raced(file):
+        spec = preset(name).spec
+        rows = found.setdefault(json.dumps(_setting(spec), sort_keys=True, default=str), (spec, []))[1]
+        record = lessons_evidence.races(name, file) or {"seeds": {}}
+        for seed, run in record["seeds"].items():
+            sgd = next(result["seconds"] for result in run["lanes"] if result["method"] == "sgd")
+            for lane, result in zip(spec.lanes, run["lanes"], strict=True):
+                accuracy = None if result["diverged"] else 100 * result["test_accuracy"]
+                trial = Trial(int(seed), accuracy, result["step_ratio_to_sgd"], result["seconds"] / sgd)
+                about = {"sparsity": result["sparsity"], "plan": "", "predicted": None, "exact": True}
+                rows.append(Row("final", "", whole(spec, lane), trial, about))
+    measured = []
+    for spec, rows in found.values():
+        alike = (task.title for task in tasks if _setting(task.spec) == _setting(spec))
+        title = next(alike, start.describe(spec).rpartition(" · seed")[0])
+        measured += [Measured(spec, title, point) for point in points_of(rows)]
+    return measured
 
 
 def _setting(spec: RaceSpec) -> dict[str, object]:

@@ -80,3 +80,107 @@ def test_the_rates_of_false_alarms_are_those_that_were_simulated():
     assert statistics_command.table(record) in measured
     assert f"{100 * record['peeking']['rate']:.1f} %" in measured
     assert all(f"{100 * row['rate']:.1f}" in measured for row in record["equal_means_other_shapes"])
+
+
+README, MEASURED = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/measured.md"))
+
+
+def record(name):
+    return json.loads((ROOT / "assets/measured" / name).read_text(encoding="utf-8"))
+
+
+def cells(text, head):
+    """The rows below the table head that begins with ``head``, without what makes letters bold."""
+    lines = text[text.index(head) :].split("\n\n")[0].splitlines()[2:]
+    return [[cell.strip().replace("*", "") for cell in line.strip("|").split("|")] for line in lines]
+
+
+def test_the_readmes_table_is_the_one_that_its_command_prints():
+    from tests.measure import lessons
+
+    printed = lessons.table(record("lessons.json")).replace("\N{NO-BREAK SPACE}", " ")
+    assert len(printed.splitlines()) > 10
+    assert printed in README
+
+
+def test_what_the_readme_says_around_its_table_is_in_the_files():
+    from ssam.stats import proportion
+
+    lessons = record("lessons.json")["races"]
+    ends = [
+        lane["epochs"][-1] for race in lessons.values() for seed in race["seeds"].values() for lane in seed["lanes"]
+    ]
+    assert {end["test_size"] for end in ends} == {10_000}
+    assert f"{proportion.margin(0.8072, 10_000)})" in README
+    assert f"took {record('page.json')['race_s']['one race']:.0f} s on two cores" in README
+    sparse = [
+        float(row[-1])
+        for row in cells(README, "| race | lane |")
+        if row[1].startswith("SSAM") and "Clean" not in row[0]
+    ]
+    assert f"({min(sparse):.2f}–{max(sparse):.2f} SGD steps)" in README
+
+
+def test_a_lane_and_its_seeds_have_one_accuracy_in_all_files():
+    """Races of the same settings on the same seeds: whatever file is read, the number is the same."""
+    lessons, flatness = record("lessons.json")["races"], record("flatness.json")["seeds"]
+    seen = {}
+    for name, race in lessons.items():
+        noise = race["settings"].get("label_noise", "0")
+        for seed, run in race["seeds"].items():
+            for lane in run["lanes"]:
+                key = (lane["method"], lane["rho"], round(lane["sparsity"], 2), noise, seed, "region" in lane["name"])
+                assert seen.setdefault(key, lane["test_accuracy"]) == lane["test_accuracy"], (name, lane["name"])
+    for seed, lanes in flatness.items():
+        known = {lane["name"]: lane["test_accuracy"] for lane in lessons["noisy-labels"]["seeds"][seed]["lanes"]}
+        assert {name: values["test_accuracy"] for name, values in lanes.items()} == known
+
+
+def test_the_studys_table_is_what_the_study_found():
+    from app import frontier_sources
+    from tests.measure.study import precise
+
+    task = next(task for task in frontier_sources.study().tasks if task.key == "noisy-labels")
+    found = {
+        (
+            precise(point),
+            f"{100 * point.share:.0f} %" if point.share is not None else "–",
+            f"{point.ratio:.2f}",
+            f"{point.seconds_ratio:.2f}",
+        )
+        for point in task.points
+        if point.mean is not None
+    }
+    rows = cells(MEASURED, "| lane | not perturbed |")
+    assert len(rows) >= 8
+    for lane, _, accuracy, share, *ratios in rows:
+        assert (accuracy, "–" if lane == "SGD" else share, *ratios) in found | {
+            (one, "–", *rest) for one, _, *rest in found if lane == "SGD"
+        }, lane
+
+
+FLATNESS = {
+    "ascent gap": ("ascent_gap", 1),
+    "worst case, ten steps": ("worst_case", 1),
+    "m-sharpness, m = 16": ("m_sharpness", 1),
+    "random directions, × 10⁻⁵": ("random_directions", 1e5),
+    "adaptive": ("adaptive", 1),
+    "λ₁": ("λ1", 1),
+    "trace": ("trace", 1),
+    "λ₁/λ₅": ("λ1/λ5", 1),
+    "training loss": ("train_loss", 1),
+}
+
+
+def test_the_table_of_flatness_is_what_was_measured():
+    seeds = record("flatness.json")["seeds"]
+    rows = cells(MEASURED, "| | SGD | SAM | SSAM-F | SSAM-D |")
+    assert {row[0] for row in rows} == set(FLATNESS)
+    for name, *told in rows:
+        key, scale = FLATNESS[name]
+        for lane, said in zip(("sgd", "sam", "ssam-f", "ssam-d"), told, strict=True):
+            values = [scale * lanes[lane][key] for lanes in seeds.values()]
+            for text, value in zip(
+                said.replace(",", "").split(" ± "), (statistics.fmean(values), statistics.stdev(values)), strict=True
+            ):
+                assert f"{value:.{len(text.partition('.')[2])}f}" == text, (name, lane)

@@ -268,18 +268,39 @@ def test_numbers_are_those_of_the_files() -> None:
     told = methods_texts.gain(card, found)
     assert told == f"{statistics.fmean(gains):+.1f} ± {statistics.stdev(gains):.1f}"
     assert methods_texts.ratio(found) == f"{statistics.median(row['step_ratio'] for row in sam.values()):.2f}"
-    assert methods_texts.count(found) == str(len(sam))
+    assert methods_texts.seeds(found).startswith(f"{len(sam)} (")
 
 
-def test_a_preset_that_was_measured_counts_with_its_own_seeds() -> None:
-    record = json.loads((ROOT / "assets" / "measured" / "noisy-labels.json").read_text(encoding="utf-8"))
-    summary = next(lane for lane in record["summary"] if lane["lane"] == "ssam-d")
+def test_a_lane_of_the_lessons_counts_with_its_own_seeds() -> None:
+    record = json.loads((ROOT / "assets" / "measured" / "lessons.json").read_text(encoding="utf-8"))
+    seeds = record["races"]["noisy-labels"]["seeds"]
+    lanes = {seed: {lane["name"]: lane["test_accuracy"] for lane in run["lanes"]} for seed, run in seeds.items()}
+    gains = [100 * (run["ssam-d"] - run["sgd"]) for run in lanes.values()]
     found = methods_measured.lesson(CARDS["ssam-d"].lanes, methods_measured.everything(), methods_texts.NOISE)
     assert found
-    assert found.point.mean == pytest.approx(summary["accuracy_mean"], abs=0.006)
-    assert statistics.fmean(found.gains) == pytest.approx(summary["lead_mean"], abs=0.006)
-    assert min(found.gains) == pytest.approx(summary["lead_least"], abs=0.006)
-    assert len(found.point.trials) == len(record["runs"])
+    assert found.gains == pytest.approx(gains)
+    assert [trial.seed for trial in found.point.trials] == [int(seed) for seed in lanes]
+
+
+def test_a_lane_of_several_lessons_has_one_number() -> None:
+    """The same lane on the same seeds is one row, whichever of the races it is read from."""
+    points = [one.point for one in methods_measured.everything() if one.point.source == "final"]
+    keys = [
+        (str(one.point.lane), one.task, tuple(trial.seed for trial in one.point.trials))
+        for one in methods_measured.everything()
+    ]
+    assert points
+    assert len(set(keys)) == len(keys)
+
+
+def test_no_table_mixes_what_was_searched_with_what_was_raced_on_other_seeds() -> None:
+    found = methods_measured.everything()
+    rows = methods_texts.compared(list(CARDS.values()), found)
+    searched = methods_texts.only_searched(list(CARDS.values()), found)
+    assert not any("searched" in row["Seeds"] for row in rows)
+    assert all("searched" in row["Seeds"] for row in searched)
+    without = {row["Method"] for row in rows if row[methods_texts.NOISY] == methods_texts.ONLY_SEARCHED}
+    assert without == {row["Method"] for row in searched} != set()
 
 
 def test_a_search_does_not_count_where_a_lane_was_raced_on_fresh_seeds() -> None:
@@ -377,11 +398,12 @@ def test_an_address_that_is_not_understood_gives_one_line_and_a_card(
 
 def test_all_cards_are_compared_in_one_table(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: dict = {}
-    monkeypatch.setattr(methods_table, "_mount", lambda key, data: drawn.update(data))
+    monkeypatch.setattr(methods_table, "_mount", lambda key, data: drawn.update({key: data}))
     app = page(view="compare")
-    assert [row[0] for row in drawn["rows"]] == [card.title for card in CARDS.values()]
-    assert len(drawn["marks"]) == len(CARDS)
-    assert drawn["columns"].count("Seeds") == 2
+    table = drawn["methods_compared"]
+    assert [row[0] for row in table["rows"]] == [card.title for card in CARDS.values()]
+    assert len(table["marks"]) == len(CARDS)
+    assert table["columns"].count("Seeds") == 2
     assert app.query_params["view"] == "compare"
 
 

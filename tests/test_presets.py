@@ -45,17 +45,17 @@ def test_quick_fills_every_panel_with_few_gradients(tmp_path):
 def test_noisy_labels_shows_the_effect_at_every_seed():
     """Every perturbing lane ended at least 6 points above SGD, on all 10,000 test images."""
     spec = preset("noisy-labels").spec
-    measured = json.loads((ASSETS / "measured" / "noisy-labels.json").read_text(encoding="utf-8"))
-    assert (measured["preset"], measured["set"]) == ("noisy-labels", [])
-    assert [run["seed"] for run in measured["runs"]] == list(range(5))
-    for run in measured["runs"]:
+    measured = json.loads((ASSETS / "measured" / "lessons.json").read_text(encoding="utf-8"))["races"]["noisy-labels"]
+    assert parse_spec(measured["settings"]) == spec
+    assert list(measured["seeds"]) == [str(seed) for seed in range(5)]
+    for seed, run in measured["seeds"].items():
         raced = [(lane["name"], lane["method"], lane["rho"]) for lane in run["lanes"]]
         assert raced == [
             (name, lane.method, spec.lane_rho(lane) if lane.method != "sgd" else 0.0)
             for name, lane in zip(spec.lane_names, spec.lanes, strict=True)
         ]
         sgd, *others = (lane["test_accuracy"] for lane in run["lanes"])
-        assert all(accuracy >= sgd + LEAD for accuracy in others), run["seed"]
+        assert all(accuracy >= sgd + LEAD for accuracy in others), seed
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from app import frontier_sources, methods_texts
 from ssam.engine import Race
 from ssam.spec import ASSETS, RaceSpec, parse_spec, preset
 from ssam.spec.host import default_home
@@ -86,21 +87,26 @@ def _lane(result: dict[str, Any], window: Window, place: int) -> dict[str, Any]:
 
 
 def table(record: dict[str, Any]) -> str:
+    """A row for each lane and setting, with the first of the races that have it: the accuracies of the others are the same."""
     rows = [
-        "| race | lane | seeds | test accuracy % | over SGD, mean (least) | step ÷ SGD |",
-        "|---|---|---|---|---|---|",
+        "| race | lane | test accuracy % | over SGD, mean (least) | step ÷ SGD |",
+        "|---|---|---|---|---|",
     ]
+    told = set()
     for name, race in record["races"].items():
-        seeds = list(race["seeds"].values())
-        for place, lane in enumerate(seeds[0]["lanes"]):
+        spec, seeds = preset(name).spec, list(race["seeds"].values())
+        for place, lane in enumerate(frontier_sources.whole(spec, lane) for lane in spec.lanes):
+            if (lane, spec.label_noise) in told:
+                continue
+            told.add((lane, spec.label_noise))
             found = [100 * seed["lanes"][place]["test_accuracy"] for seed in seeds]
             over = [mine - 100 * seed["lanes"][0]["test_accuracy"] for mine, seed in zip(found, seeds, strict=True)]
             ratio = statistics.median(seed["lanes"][place]["step_ratio_to_sgd"] for seed in seeds)
             spread = statistics.stdev(found) if len(found) > 1 else 0.0
-            rows.append(
-                f"| {name} | {lane['name']} | {len(seeds)} | {statistics.fmean(found):.2f} ± {spread:.2f} "
-                f"| {statistics.fmean(over):+.2f} ({min(over):+.2f}) | {ratio:.2f} |"
-            )
+            gain = f"{statistics.fmean(over):+.2f} ({min(over):+.2f})".replace("-", "−") if place else "–"
+            accuracy = f"{statistics.fmean(found):.2f} ± {spread:.2f}"
+            row = (preset(name).title, methods_texts.title(lane), accuracy, gain, f"{ratio:.2f}")
+            rows.append(f"| {' | '.join(row)} |")
     return "\n".join(rows)
 
 

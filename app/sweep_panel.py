@@ -11,6 +11,7 @@ from app.server import Lab
 from app.sweep_charts import Shown
 from ssam.spec.choosing import chosen_by
 from ssam.store import Person, Sweep, Trial
+from ssam.store.outcome import score_size
 from ssam.store.scores import Point, fresh, points, ranked
 from ssam.store.sweeps import STANDARD
 
@@ -36,6 +37,8 @@ def draw(lab: Lab, found: Sweep, trials: list[Trial], person: Person) -> None:
         st.markdown(sweep_texts.best(found, trials), width="content")
         if best and (run := best.trials[0].run):
             st.page_link("../pages/race.py", label="Open its race", icon=":material/flag:", query_params={"run": run})
+    if best and (run := best.trials[0].run) and (race := lab.store.run(run)):
+        st.caption(sweep_texts.sureness(best.score, score_size(race)))
     for told in fresh(trials):
         (st.success if told.is_finding else st.info)(
             sweep_texts.fresh(told, sweep.measure(found.spec)),

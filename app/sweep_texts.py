@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from app import texts
 from app.sweep_charts import STATE_TITLES, percent, settings
+from ssam.stats import proportion
 from ssam.stats.paired import EXPLAINED, sentence
 from ssam.store import Sweep, Trial
 from ssam.store.scores import Fresh, chosen, points, ranked
@@ -66,6 +67,16 @@ def left(sweep: Sweep, trials: Sequence[Trial], now: float) -> str:
     rest = sweep.spec.most_races - len(over)
     pace = (max(trial.ended or 0.0 for trial in over) - begun) / len(over)
     return f"about {texts.duration(rest * pace)} left" if rest > 0 else ""
+
+
+def sureness(share: float | None, size: int | None) -> str:
+    """What the number of images alone leaves open of a race's accuracy; empty where it is not known."""
+    margin = proportion.margin(share, size)
+    return (
+        f"Each race's accuracy is of {size:,} images: {proportion.LEVEL} interval {margin} at the best."
+        if margin
+        else ""
+    )
 
 
 def best(sweep: Sweep, trials: Sequence[Trial]) -> str:

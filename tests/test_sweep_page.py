@@ -10,6 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from app import sweep, sweep_charts, sweep_texts
 from app.identity import COOKIE
+from ssam.cli import sweep as command
 from ssam.spec import RaceSpec, parse_spec
 from ssam.spec.styles import luminance
 from ssam.spec.sweep import SweepSpec, parse_sweep
@@ -360,3 +361,55 @@ def test_in_a_browser_a_running_sweep_is_watched(tmp_path: Path, browser: Browse
 def test_the_page_never_imports_optuna() -> None:
     check = "import app.sweep_panel, app.sweep_form, ssam.jobs.client; import sys; sys.exit('optuna' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], cwd=ROOT, check=False).returncode == 0
+
+
+# What diverged
+
+
+@pytest.fixture
+def two_rates(store: Store) -> str:
+    """A grid of lr = 0.01, 100, whose second setting diverged; and two sparsities, so that there is a map."""
+    spec = parse_sweep({"base": BASE, "vary": ["lr=0.01,100", "lane1.sparsity=0.5,0.8"]})
+    sweep_id = store.sweeps.create(spec, "two rates", owner(ALICE))
+    for number, values in enumerate(spec.points):
+        trial = Trial(number, 0, values)
+        if values["lr"] == 0.01:
+            fake_sweep.add(store, owner(ALICE), sweep_id, trial)
+        else:
+            store.sweeps.add(sweep_id, [trial])
+            store.sweeps.close(sweep_id, trial, "diverged")
+    store.sweeps.move(sweep_id, ("running",), "finished")
+    return sweep_id
+
+
+def test_the_command_lists_what_diverged_too(store: Store, two_rates: str) -> None:
+    found, trials = store.sweeps.get(two_rates), store.sweeps.trials(two_rates)
+    assert found
+    rows = [line.split() for line in command._table(found, trials)]
+    assert [float(row[0]) for row in rows if "diverged" in row] == [100.0, 100.0]
+    told = command._result(store, found, trials)["settings"]
+    assert [(one["values"]["lr"], one["state"], one["score"] is None) for one in told] == [
+        (0.01, "done", False),
+        (0.01, "done", False),
+        (100, "diverged", True),
+        (100, "diverged", True),
+    ]
+
+
+def test_every_table_of_settings_lists_what_diverged(store: Store, two_rates: str) -> None:
+    found = store.sweeps.get(two_rates)
+    assert found
+    known = points(found.spec, store.sweeps.trials(two_rates))
+    pair = sweep_charts.map_fields(found.spec)
+    assert pair
+    heatmap = sweep_charts.heatmap(found.spec, known, *pair)
+    for shown, count in (
+        (heatmap, 2),
+        (sweep_charts.parallel(found.spec, known), 2),
+        (sweep_charts.slices(found.spec, known)[0], 1),
+    ):
+        assert sum("diverged" in row.values() for row in shown.rows) == count
+        assert len(shown.rows) - count >= 1
+    assert heatmap.figure["data"][1]["text"] == ["diverged", "diverged"]
+    crosses = sweep_charts.slices(found.spec, known)[0].figure["data"][1]
+    assert crosses["x"] == [100, 100]

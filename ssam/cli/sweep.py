@@ -13,10 +13,12 @@ from ssam.jobs.client import Client
 from ssam.spec import RaceSpec
 from ssam.spec.choosing import chosen_by, new_sweep
 from ssam.spec.sweep import Cost, Method, Pruning, SweepSpec, Values
+from ssam.stats import proportion
 from ssam.stats.paired import sentence
 from ssam.store import Person, Store, Sweep, Trial
+from ssam.store.outcome import score_size
 from ssam.store.schema import finite
-from ssam.store.scores import Fresh, Point, chosen, fresh, front, points, ranked
+from ssam.store.scores import Fresh, Point, chosen, fresh, front, points, ranked, unranked
 
 ME = Person("command-line", teacher=True)  # who may read the home folder may do everything in it
 LOOK_SECONDS = 0.3
@@ -190,7 +192,7 @@ def _end(client: Client, sweep_id: str, options: argparse.Namespace) -> int:
             json.dumps(finite({"event": "result", **_result(client.store, found, trials)}), allow_nan=False), flush=True
         )
     else:
-        print("\n".join(_table(found, trials)), flush=True)
+        print("\n".join([*_table(found, trials), *_sureness(client.store, found, trials)]), flush=True)
     return 0 if ranked(found.spec, trials) or found.state in ("running", "paused") else 1
 
 
@@ -253,10 +255,35 @@ def _result(store: Store, found: Sweep, trials: list[Trial]) -> dict[str, Any]:
     known = points(found.spec, trials)
     on_front = [{"values": point.values, "score": point.score, "cost": point.cost} for point in front(known)]
     return _about(store, found) | {
+        "settings": [_setting(point) for point in (*ranked(found.spec, trials), *unranked(found.spec, trials))],
+        "images": _images(store, trials),
         "front": on_front if found.spec.cost else None,
         "importance": found.importance,
         "fresh": [_fresh(told) for told in fresh(trials)],
     }
+
+
+def _setting(point: Point) -> dict[str, Any]:
+    """One combination, whatever came of it."""
+    names = ("values", "state", "score", "spread", "cost")
+    return {name: getattr(point, name) for name in names} | {"seeds": len(point.trials)}
+
+
+def _images(store: Store, trials: list[Trial]) -> int | None:
+    """How many images a score is measured on; None where no race tells."""
+    runs = store.some_runs([trial.run for trial in trials if trial.run and not trial.fresh][:1])
+    return next((score_size(run) for run in runs.values()), None)
+
+
+def _sureness(store: Store, found: Sweep, trials: list[Trial]) -> list[str]:
+    """The interval of the best score by the number of its images; no line where that is not known."""
+    best, size = next(iter(ranked(found.spec, trials)), None), _images(store, trials)
+    if best is None or not size:
+        return []
+    margin = proportion.margin(best.score, size, 2)
+    return [
+        f"Each race's accuracy is of {size:,} images: {proportion.LEVEL} interval of the best {margin} by their number alone"
+    ]
 
 
 def _fresh(told: Fresh) -> dict[str, Any]:
@@ -293,6 +320,9 @@ def _table(found: Sweep, trials: list[Trial]) -> list[str]:
         )
     if len(lines) == 1:
         lines.append("no race has come to an end")
+    for point in unranked(found.spec, trials):
+        values = [str(point.values[field]) for field in fields]
+        lines.append(line.format(*values, len(point.trials), point.state, "").rstrip())
     lines.append(chosen_by(found.spec))
     if (best := chosen(found, trials)) and best.gap is not None and found.spec.chooses_by == "validation":
         gap = f"validation − test {100 * best.gap:+.2f} points"

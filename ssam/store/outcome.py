@@ -61,6 +61,12 @@ def outcomes(run: Run) -> tuple[Outcome, ...]:
     )
 
 
+def score_size(run: Run) -> int | None:
+    """The images that a sweep's score of this race is measured on: those held out for it where it has some, else the test images."""
+    info = run.started_info or {}
+    return info.get("validation_size") or info.get("test_size")
+
+
 def settled(lane: LaneWindow, result: Mapping[str, Any] | None) -> LaneWindow:
     """The lane with the cost that its result tells, which is of all steps: no page shows another beside it."""
     if result is None:

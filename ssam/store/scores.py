@@ -71,6 +71,11 @@ def chosen(sweep: Sweep, trials: Iterable[Trial]) -> Point | None:
     return next(iter(ranked(sweep.spec, known)), None)
 
 
+def unranked(spec: SweepSpec, trials: Iterable[Trial]) -> list[Point]:
+    """Those that have ended without a score to rank them by, in the order of the search: diverged, pruned, failed, refused."""
+    return [point for point in points(spec, trials) if point.state not in ("open", "done")]
+
+
 def front(known: Sequence[Point]) -> list[Point]:
     """The Pareto front: those that no other beats in accuracy without costing more; the cheapest first."""
     priced = [point for point in known if point.state == "done" and point.score is not None and point.cost is not None]

@@ -12,7 +12,13 @@ from ssam.store.comparing import Evaluation
 
 X = {"epoch": "Epoch", "gradients": "Gradients", "seconds": "Seconds"}
 AXES = {"epoch": "epoch", "gradients": "gradients (forward + backward passes)", "seconds": "seconds of own compute"}
-SHOWN = {"test_accuracy": "Test accuracy", "test_loss": "Test loss", "train_loss": "Training loss"}
+SHOWN = {
+    "test_accuracy": "Test accuracy",
+    "test_loss": "Test loss",
+    "train_loss": "Training loss",
+    "validation_accuracy": "Validation accuracy",
+}
+SHARES = ("test_accuracy", "validation_accuracy")  # 0 to 1 in the store, percent here
 MINMAX, DEVIATION, EACH = "minmax", "sd", "each"
 BANDS = {MINMAX: "Mean, min to max", DEVIATION: "Mean ± s.d.", EACH: "Each seed"}
 SMOOTH = {1: "None", 3: "Mean of the last 3", 5: "Mean of the last 5", 10: "Mean of the last 10"}
@@ -41,7 +47,7 @@ def points(member: Member, x: str, what: str) -> dict[float, Point]:
 
 def _value(seen: Evaluation, what: str) -> float:
     value: float = getattr(seen, what)
-    return 100 * value if what == "test_accuracy" else value
+    return 100 * value if what in SHARES else value
 
 
 def band(curves: Sequence[dict[float, Point]], kind: str) -> list[tuple[float, float, float, float]]:
@@ -88,7 +94,7 @@ def figure(
             },
             "yaxis": {
                 **axis,
-                "ticksuffix": " %" * (what == "test_accuracy"),
+                "ticksuffix": " %" * (what in SHARES),
                 **_reaching(*heights(every, what)),
                 "uirevision": what,
             },
@@ -112,7 +118,7 @@ def heights(every: Sequence[Group], what: str) -> tuple[float, float]:
     ]
     values = [value for own, lost in curves for value in own if not lost or not sound]
     if not values:
-        return 0.0, 100.0 if what == "test_accuracy" else 1.0
+        return 0.0, 100.0 if what in SHARES else 1.0
     low, high = min(values), max(values)
     if not sound and what != "test_accuracy":
         high = top(curves) or high

@@ -52,11 +52,18 @@ def controls(every: Sequence[Group], baseline: Group | None) -> None:
             width=320,
             persist_state="session",
         )
-        _select("Curve", "show", compare_chart.SHOWN, 160)
+        _select("Curve", "show", _curves(every), 180)
         _select("Along", "x", compare_chart.X, 140)
         _select("Smoothing", "smooth", {str(last): title for last, title in compare_chart.SMOOTH.items()}, 190)
         if any(len(group.members) > 1 for group in every):
             _select("Seeds", "band", compare_chart.BANDS, 190)
+
+
+def _curves(every: Sequence[Group]) -> dict[str, str]:
+    """What there is to draw: validation accuracy only where a race holds images out, or where an address asks for it."""
+    split = any(member.run.spec.validation for group in every for member in group.members)
+    wanted = split or st.session_state["cmp_show"] == "validation_accuracy"
+    return {name: title for name, title in compare_chart.SHOWN.items() if wanted or name != "validation_accuracy"}
 
 
 def _select(label: str, name: str, titles: dict[str, str], width: int) -> None:

@@ -140,6 +140,12 @@ def _check_upload(lab: Lab, spec: RaceSpec, name: str) -> None:
             raise ValueError(
                 f"{texts.LABELS[field]} {asked} must be at most {available}, the training images of this upload."
             )
+    trained, held = spec.split(available)
+    if trained < spec.batch_size:
+        raise ValueError(
+            f"{texts.LABELS['batch_size']} {spec.batch_size} must be at most {trained}: of the {trained + held} training images of "
+            f"this upload {held} are held out for validation."
+        )
 
 
 def _keep_preset_true(lab: Lab) -> None:
@@ -212,12 +218,15 @@ def _more(lab: Lab) -> None:
         _number("weight_decay", step=1e-4)
         _number("label_noise", step=0.1)
         _number("train_size", step=500, empty="all")
+        _number("validation", step=0.05)
         _number("mask_interval", step=1)
         _number("fisher_samples", step=64)
         _number("fisher_batch", step=1)
         _number("image_size", step=8, empty=str(DATASETS[st.session_state["dataset"]].size or 64))
         _number("snapshot_interval", step=1, width=WIDE, empty="never")
         _number("eigenvalue_interval", step=1, width=WIDE, empty="never")
+    if said := _held_out(lab):
+        st.caption(said)
     _select(texts.AUGMENTATIONS, "augment")
     _select(texts.NORMS, "norm")
     _select(texts.CLOCKS, "clock")
@@ -230,6 +239,19 @@ def _more(lab: Lab) -> None:
     }
     _select(devices, "device")
     st.checkbox("Run alone: step times you can trust", key="exclusive", help=texts.HELP["exclusive"])
+
+
+def _held_out(lab: Lab) -> str:
+    """How many images a validation part is; empty without one, and where the settings are none."""
+    try:
+        spec = read(lab)
+    except ValueError:
+        return ""
+    if not spec.validation:
+        return ""
+    available = lab.store.image_sizes(spec.data)[0] if spec.data else DATASETS[spec.dataset].train
+    trained, held = spec.split(available)
+    return f"Trains on {trained:,} images and holds out {held:,} for validation."
 
 
 def _number(

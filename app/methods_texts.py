@@ -24,7 +24,7 @@ COMPARE = (
     "seeds, mean ± standard deviation. Seeds 0–4 are the lessons' races, 10–14 the study's: other seeds, other figures. "
     "One network, one data set: a lesson, not a benchmark."
 )
-SEARCHED = "*Searched* lanes were tried on few seeds, with the radius chosen on those same seeds: read them as hints."
+SEARCHED = "*Searched* lanes were tried on few seeds, with the radius chosen on those same seeds, by test accuracy: read them as hints."
 
 
 def passes(card: Card) -> str:

@@ -22,6 +22,7 @@ EVALUATED = (
     *("eigenvalue", "eigenvalue_residual"),
 )
 DRAWN = ("loss", "ascent_gap", "radius", "grad_norm", "perturbed_norm")
+HELD_OUT = ("validation_accuracy",)  # of races that hold images out
 PHASES = [
     {"name": name, "title": title, "color": theme.PHASE_COLORS[name]} for name, title in theme.PHASE_TITLES.items()
 ]
@@ -46,6 +47,7 @@ def race(run: Run, window: Window, waiting: str) -> dict[str, Any]:
         "stepsPerEpoch": info.get("steps_per_epoch"),
         "eigenvalues": _eigenvalues(run.spec, window),
         "heights": _heights(window),
+        "validation": _validation(run.spec, info),
         "lanes": [
             {
                 "title": title,
@@ -53,7 +55,7 @@ def race(run: Run, window: Window, waiting: str) -> dict[str, Any]:
                 "dash": style.dash,
                 "symbol": style.symbol,
                 **_steps(run.spec, spec_lane, info, known, lane),
-                **_lane(lane),
+                **_lane(lane, (*EVALUATED, *(HELD_OUT if run.spec.validation else ()))),
             }
             for lane, spec_lane, style, title, known in lanes
         ],
@@ -84,13 +86,13 @@ def _steps(
     }
 
 
-def _lane(lane: LaneWindow) -> dict[str, Any]:
+def _lane(lane: LaneWindow, evaluated: Sequence[str]) -> dict[str, Any]:
     return {
         "name": lane.name,
         "state": lane.state,
         "points": lane.points,
         "steps": {name: _packed(lane.steps[name]) for name in CURVES},
-        "epochs": {name: _packed(column) for name, column in _evaluations(lane.epochs).items()},
+        "epochs": {name: _packed(column) for name, column in _evaluations(lane.epochs, evaluated).items()},
         "phases": lane.phase_ms,
         "stepMs": lane.step_ms,
         "ratio": lane.ratio,
@@ -101,7 +103,7 @@ def _lane(lane: LaneWindow) -> dict[str, Any]:
     }
 
 
-def _evaluations(rows: list[dict[str, Any]]) -> dict[str, list[float | None]]:
+def _evaluations(rows: list[dict[str, Any]], names: Sequence[str] = EVALUATED) -> dict[str, list[float | None]]:
     """The lane's evaluations by column: all of them, or every 2nd, 4th … so that there are at most some EVALUATIONS, and
     always the newest two, one of which may be the final one."""
     every = 1
@@ -109,7 +111,7 @@ def _evaluations(rows: list[dict[str, Any]]) -> dict[str, list[float | None]]:
         every *= 2
     kept = [row for at, row in enumerate(rows) if at % every == 0 or at >= len(rows) - 2]
     ends = [_interval(row) for row in kept]
-    found = {name: [row[name] for row in kept] for name in EVALUATED}
+    found = {name: [row[name] for row in kept] for name in names}
     return found | {"low": [low for low, _ in ends], "high": [high for _, high in ends]}
 
 
@@ -135,6 +137,17 @@ def _eigenvalues(spec: RaceSpec, window: Window) -> dict[str, float | None] | No
     if not took or not window.elapsed:
         return {"ms": None, "share": None}
     return {"ms": statistics.fmean(took), "share": sum(took) / 1000 / window.elapsed}
+
+
+def _validation(spec: RaceSpec, info: dict[str, Any]) -> str:
+    """What validation accuracy is measured on; empty where the race holds no images out."""
+    if not spec.validation:
+        return ""
+    held = f"the {info['validation_size']:,} training images held out" if info else "the training images held out"
+    noise = (
+        f" Of their labels, as of all for training, {100 * spec.label_noise:g}% are wrong." if spec.label_noise else ""
+    )
+    return f"Evaluated after every epoch on {held}.{noise}"
 
 
 def _ends(spec: RaceSpec, info: dict[str, Any]) -> dict[str, float | None]:

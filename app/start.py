@@ -25,6 +25,8 @@ def describe_without_seed(spec: RaceSpec) -> str:
         parts.append(f"{spec.train_size:,} images")
     if spec.label_noise:
         parts.append(f"{spec.label_noise * 100:g} % wrong labels")
+    if spec.validation:
+        parts.append(f"{spec.validation * 100:g}% held out for validation")
     epochs = f"{spec.epochs} epoch{'s' * (spec.epochs > 1)}"
     budgets = {"gradients": f"{epochs}, equal gradients", "seconds": f"{spec.seconds:g} s a lane"}
     return " · ".join([*parts, budgets.get(spec.clock, epochs)])

@@ -130,6 +130,11 @@ SEEING_CURVE = {  # in place of what is said of the other curves of the steps
         "estimates are rough. None lies above λ₁ itself. Early in training the eigenvalue of largest magnitude may be a "
         "negative one: power iteration finds that. The residual ‖Hv − λ₁v‖/|λ₁| says how rough: 0 is exact.",
     ),
+    "validation": (
+        "The share of the training images held out that are classified as their label says. No lane trains on them, so a setting, or a "
+        "moment to stop, can be chosen by them without looking at the test set.",
+        "Their labels are as noisy as those of training: where 40% are wrong, a network that is always right reaches about 60%.",
+    ),
 }
 
 STATES = {
@@ -194,6 +199,7 @@ LABELS = {
     "snapshot_interval": "Keep weights every",
     "eigenvalue_interval": "Measure λ₁ every",
     "device": "Device",
+    "validation": "Validation share",
     "region": "Region",
     "stage": "Stage",
     "granularity": "Granularity",
@@ -215,6 +221,10 @@ HELP = {
     "own_seed": "In this class every race gets a seed of its own, given at the start.",
     "label_noise": "Share of training labels replaced by another class.",
     "train_size": "Empty: all training images.",
+    "validation": (
+        "Share of the training images that is held out, with labels as noisy as the others': to choose settings by, so that the "
+        "choice does not see the test set. Evaluated after every epoch. 0: none."
+    ),
     "mask_interval": "Epochs between two mask refreshes.",
     "fisher_samples": "Training images behind each mask by Fisher or gradient (SSAM-F, SSAM).",
     "fisher_batch": "Images that share one gradient in the Fisher scores. 1 is exact; more takes fewer gradients and is rougher.",

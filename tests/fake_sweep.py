@@ -25,7 +25,7 @@ from ssam.store.sweeps import SweepState
 from tests.fake_race import EPOCH, FakeRace, devices, evaluation, started, step
 
 BEST, DIVERGES = 0.2, 5.0
-BASE = parse_spec({"lanes": "ssam-f:sparsity=0.8", "epochs": 3, "train_size": 1000})
+BASE = parse_spec({"lanes": "ssam-f:sparsity=0.8", "epochs": 3, "train_size": 1000, "validation": 0.2})
 GRID = parse_sweep({"base": BASE, "vary": ["lane1.rho=0.05,0.1,0.2,0.4,0.8", "lane1.sparsity=0.5,0.8,0.95"]})
 NUMBERS = itertools.count(1)  # of the requests: no two are the same
 

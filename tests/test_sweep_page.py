@@ -12,6 +12,7 @@ from app import sweep, sweep_charts, sweep_texts
 from app.identity import COOKIE
 from ssam.cli import sweep as command
 from ssam.spec import RaceSpec, parse_spec
+from ssam.spec.choosing import VALIDATION, new_sweep
 from ssam.spec.styles import luminance
 from ssam.spec.sweep import SweepSpec, parse_sweep
 from ssam.stats.paired import compare, family, sentence
@@ -63,6 +64,7 @@ def test_a_newcomer_starts_a_search_over_rho_and_sparsity_with_one_click(store: 
     assert [lane.method for lane in made.spec.base.lanes] == ["ssam-f"]
     assert [str(vary) for vary in made.spec.vary] == ["lane1.rho=0.02..1:log", "lane1.sparsity=0.5..0.98"]
     assert made.spec.base.label_noise == 0.4  # the race that the race page opens with
+    assert made.spec.base.validation == VALIDATION
     assert "No race has come to an end yet." in text_of(app)
     assert app.query_params["sweep"] == made.id
 
@@ -87,7 +89,7 @@ def test_the_race_is_the_one_of_the_address(store: Store) -> None:
     app = page(lanes="sam:rho=0.3,sgd", epochs="2", vary="lane1.rho=0.1,0.3", method="grid", races="none", seeds="2")
     app.button(key="start_sweep").click().run()
     (made,) = store.sweeps.of(owner(ALICE))
-    assert made.spec == parse_sweep(
+    assert made.spec == new_sweep(
         {"base": parse_spec({"lanes": "sam:rho=0.3", "epochs": 2}), "vary": ["lane1.rho=0.1,0.3"], "seeds": 2}
     )
     assert made.spec.standard == {"lane1.rho": 0.3}
@@ -161,6 +163,40 @@ def test_only_fresh_seeds_make_a_finding(store: Store) -> None:
     assert "**A finding" in said
 
 
+def test_the_test_accuracy_of_the_chosen_settings_alone_is_shown_and_only_at_the_end(store: Store) -> None:
+    sweep_id = fake_sweep.fill(store, owner(ALICE), GRID, state="running")
+    trials = store.sweeps.trials(sweep_id)
+    best = ranked(GRID, trials)[0]
+    assert best.test is not None
+    assert best.gap == pytest.approx(0.02)
+    shown = sweep_charts.percent(best.test)
+    assert shown not in text_of(page(sweep=sweep_id)), "the search is not over"
+    store.sweeps.move(sweep_id, ("running",), "finished")
+    app = page(sweep=sweep_id)
+    assert f"{shown}, gap (validation − test) +2.0 points" in text_of(app)
+    table = app.dataframe[0].value
+    assert table["Test accuracy"].isna().all()
+    assert sorted(table["Validation accuracy"]) == pytest.approx(sorted(100 * (trial.score or 0) for trial in trials))
+
+
+def test_what_settings_are_chosen_by_is_said_with_the_number_of_images(store: Store) -> None:
+    said = text_of(page(train_size="1000", label_noise="0.4"))
+    assert "20% of the training images are held out" in said
+    assert "800 images and is validated on 200" in said
+    assert "60%" in said, "what a network that is always right reaches on labels of which 40% are wrong"
+    assert "60%" not in text_of(page(train_size="1000", label_noise="0"))
+    assert "30% of the training images are held out" in text_of(page(validation="0.3"))
+
+
+def test_a_sweep_of_an_earlier_version_says_that_it_was_chosen_by_test_accuracy(store: Store) -> None:
+    old = BASE.model_copy(update={"validation": 0.0})
+    sweep_id = fake_sweep.fill(store, owner(ALICE), parse_sweep({"base": old, "vary": ["lane1.rho=0.1,0.2"]}))
+    app = page(sweep=sweep_id)
+    assert "chosen by test accuracy" in text_of(app)
+    assert "gap (validation" not in text_of(app)
+    assert app.dataframe[0].value["Test accuracy"].notna().all()
+
+
 def test_what_was_found_has_its_race_beside_it_and_what_was_kept(store: Store) -> None:
     spec = parse_sweep({"base": BASE, "vary": ["lane1.rho=0.05,0.1,0.2"]})
     sweep_id = fake_sweep.fill(store, owner(ALICE), spec)
@@ -215,7 +251,7 @@ def test_every_figure_has_its_sentence_and_its_table(store: Store, spec: SweepSp
     assert [vary.setting for vary in pair] == ["rho", "sparsity"]
     for shown in (sweep_charts.heatmap(spec, known, *pair), sweep_charts.parallel(spec, known)):
         assert sweep_charts.settings(best.values) in shown.words
-        assert shown.rows[0]["Accuracy"] == sweep_charts.percent(best.score)
+        assert shown.rows[0]["Validation accuracy"] == sweep_charts.percent(best.score)
 
 
 def test_cells_of_the_map_are_means_over_what_else_varies() -> None:

@@ -9,6 +9,13 @@ export const STEP_CURVES = {
   perturbed_norm: { title: "Gradient norm at w+ε", hover: ".3f" },
   convergence: { title: "Convergence", hover: ".3g" },
   eigenvalue: { title: "λ₁ of the Hessian", hover: ".3g" },
+  validation: { title: "Validation accuracy", hover: ".1f" },
+};
+
+/** Those that are measured once an epoch. */
+export const EPOCH_CURVES = {
+  eigenvalue: (epoch) => epoch.eigenvalue,
+  validation: (epoch) => (epoch.validation_accuracy == null ? null : 100 * epoch.validation_accuracy),
 };
 
 const AXES = { epoch: "epoch", gradients: "gradients (forward + backward passes)", seconds: "seconds of own compute" };
@@ -107,13 +114,13 @@ function smoothed(values) {
 }
 
 export function stepsChart(Plotly, chart, data, axis, curve, theme) {
-  const draw = { convergence: convergenceChart, eigenvalue: eigenvalueChart }[curve] ?? curvesChart;
+  const draw = curve in EPOCH_CURVES ? epochsChart : curve === "convergence" ? convergenceChart : curvesChart;
   return draw(Plotly, chart, data, axis, curve, theme);
 }
 
 /** The newest value of a lane on one of STEP_CURVES; undefined or null before there is one. */
 export function newest(lane, curve) {
-  if (curve === "eigenvalue") return lane.epochs.findLast((epoch) => epoch.eigenvalue != null)?.eigenvalue;
+  if (curve in EPOCH_CURVES) return lane.epochs.map(EPOCH_CURVES[curve]).findLast((value) => value != null);
   if (curve === "convergence") return runningMean(lane.steps.step, lane.steps.grad_norm).y.at(-1);
   return lane.steps[curve].at(-1);
 }
@@ -171,23 +178,27 @@ function convergenceChart(Plotly, chart, data, _axis, curve, theme) {
   return Plotly.react(chart, [rate, ...perturbed, ...atW], layout(chart, theme, `${data.run} ${curve}`, more), CONFIG);
 }
 
-function eigenvalueChart(Plotly, chart, data, axis, curve, theme) {
+function epochsChart(Plotly, chart, data, axis, curve, theme) {
+  const value = EPOCH_CURVES[curve];
+  const aside = { eigenvalue: " (residual %{customdata:.2f})", validation: " %" }[curve];
   const traces = data.lanes.map(({ title, color, dash, symbol, epochs }) => {
-    const known = epochs.filter((epoch) => epoch.eigenvalue != null);
+    const known = epochs.filter((epoch) => value(epoch) != null);
     return {
       type: "scatter",
       mode: "lines+markers",
       name: title,
       x: known.map((epoch) => epoch[axis]),
-      y: known.map((epoch) => epoch.eigenvalue),
+      y: known.map(value),
       customdata: known.map((epoch) => epoch.eigenvalue_residual),
-      hovertemplate: `%{y:${STEP_CURVES[curve].hover}} (residual %{customdata:.2f})`,
+      hovertemplate: `%{y:${STEP_CURVES[curve].hover}}${aside}`,
       line: { color, dash, width: 2.5 },
       marker: { color, symbol, size: 8 },
     };
   });
-  const more = { xaxis: progressAxis(data, axis, theme), yaxis: upTo(data.heights[curve]) };
-  return Plotly.react(chart, [anchor(0), ...traces], layout(chart, theme, `${data.run} ${axis} ${curve}`, more), CONFIG);
+  const isShare = curve === "validation";
+  const yaxis = isShare ? { nticks: 7, ticksuffix: " %" } : upTo(data.heights[curve]);
+  const more = { xaxis: progressAxis(data, axis, theme), yaxis };
+  return Plotly.react(chart, [...(isShare ? [] : [anchor(0)]), ...traces], layout(chart, theme, `${data.run} ${axis} ${curve}`, more), CONFIG);
 }
 
 /** A title in lines of at most so many characters, as far as its words allow. */

@@ -114,7 +114,6 @@ export function mount(host) {
 
   function prepareCurves() {
     const curves = panel("steps", "select");
-    curves.append(...Object.entries(STEP_CURVES).map(([value, { title }]) => new Option(title, value)));
     curves.onchange = () => {
       state.curve = curves.value;
       explain("steps", state.data.curveTexts[state.curve] ?? state.data.texts.steps);
@@ -128,6 +127,15 @@ export function mount(host) {
         drawCharts();
       };
     }
+  }
+
+  /** Validation accuracy is offered only where the race holds images out. */
+  function offerCurves({ validation }) {
+    const offered = Object.entries(STEP_CURVES).filter(([name]) => name !== "validation" || validation);
+    const curves = panel("steps", "select");
+    curves.replaceChildren(...offered.map(([value, { title }]) => new Option(title, value)));
+    if (state.curve === "validation" && !validation) state.curve = "loss";
+    curves.value = state.curve;
   }
 
   /** Layer and epoch are asked of the server, which sends only the pictures that are looked at. */
@@ -215,6 +223,7 @@ export function mount(host) {
     state.epoch = data.heat?.epoch ?? null;
     find(".follow input").checked = state.epoch == null;
     root.dataset.points = 0;
+    offerCurves(data);
   }
 
   function explainAll(data) {
@@ -289,14 +298,15 @@ export function mount(host) {
     refreshTables();
   }
 
-  function describeCharts({ lanes, testSize, eigenvalues, heights }, axis, curve) {
+  function describeCharts({ lanes, testSize, eigenvalues, heights, validation }, axis, curve) {
     for (const drawing of root.querySelectorAll(".main-svg")) drawing.ariaHidden = "true"; // read out would be its labels, one by one
     const label = (name, what, value) => charts[name].setAttribute("aria-label", `${what} ${lanes.map((lane) => `${lane.title} ${value(lane)}`).join("; ")}.`);
     const newestAccuracy = (epoch) => (epoch ? `${percent(epoch.test_accuracy)} after epoch ${epochName(epoch.epoch)}` : "–");
     label("accuracy", `Test accuracy by ${axis}.`, (lane) => newestAccuracy(lane.epochs.at(-1)));
-    label("steps", `${STEP_CURVES[curve].title} by ${curve === "convergence" ? "steps" : axis}.`, (lane) => fixed(newest(lane, curve), 3));
+    label("steps", `${STEP_CURVES[curve].title} by ${curve === "convergence" ? "steps" : axis}.`, (lane) => fixed(newest(lane, curve), curve === "validation" ? 1 : 3));
     const cut = curve in heights ? "Cut off above the lanes that did not diverge." : "";
-    panel("steps", "footer").textContent = [stepsFooter(curve, eigenvalues), absences(lanes, curve), cut].filter(Boolean).join(" ");
+    const footer = curve === "validation" ? validation : stepsFooter(curve, eigenvalues);
+    panel("steps", "footer").textContent = [footer, absences(lanes, curve), cut].filter(Boolean).join(" ");
     label("timing", "Milliseconds of a training step.", (lane) => [fixed(lane.stepMs, 1), costs(lane)].filter(Boolean).join(", "));
     const during = lanes.flatMap((lane) => lane.epochs).find((epoch) => !epoch.final)?.test_size ?? Math.min(2000, testSize ?? 2000);
     const all = `all${testSize ? ` ${count(testSize)}` : ""} test images`;

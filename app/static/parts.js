@@ -81,7 +81,8 @@ export function showCards(holder, data) {
     made.dataset.state = lane.state;
     show("state", lane.state === data.state ? "" : states[lane.state]);
     show("accuracy", percent(newest?.test_accuracy));
-    show("of", newest ? `${margin(newest)} after epoch ${epochName(newest.epoch)}, on ${newest.final ? "all " : ""}${count(newest.test_size)} test images`.trim() : "test accuracy");
+    const held = newest?.validation_accuracy == null ? "" : ` · validation ${percent(newest.validation_accuracy)}`;
+    show("of", newest ? `${margin(newest)} after epoch ${epochName(newest.epoch)}, on ${newest.final ? "all " : ""}${count(newest.test_size)} test images${held}`.trim() : "test accuracy");
     made.querySelector('[data-part="of"]').title = newest ? "95 % interval by the number of test images alone" : "";
     show("loss", fixed(newest?.train_loss ?? lane.steps.loss.at(-1), 3));
     show("ms", fixed(lane.stepMs, 1));
@@ -96,6 +97,7 @@ export function showCards(holder, data) {
 export function showWords(table, data) {
   const columns = ["Lane", "State", "Epoch", "Test accuracy", "Test loss", "Train loss", "ms a step", "× SGD", "counted ×", "Own seconds", "ρ", "mean ‖m⊙ε‖"];
   if (data.eigenvalues) columns.push("λ₁ (residual)");
+  if (data.validation) columns.push("Validation accuracy");
   const rows = data.lanes.map((lane) => {
     const newest = lane.epochs.at(-1);
     const curved = lane.epochs.findLast((epoch) => epoch.eigenvalue != null);
@@ -105,7 +107,7 @@ export function showWords(table, data) {
     const inside = [curved ? `${fixed(curved.eigenvalue, 2)} (${fixed(curved.eigenvalue_residual, 2)})` : "–"];
     const accuracy = percent(newest?.test_accuracy) + (newest ? ` (epoch ${epochName(newest.epoch)})` : "");
     const row = [lane.title, lane.state, fixed(lane.steps.epoch.at(-1), 1), accuracy, ...losses, ...cost, ...lengths];
-    return data.eigenvalues ? [...row, ...inside] : row;
+    return [...row, ...(data.eigenvalues ? inside : []), ...(data.validation ? [percent(newest?.validation_accuracy)] : [])];
   });
   const line = (tag, cells) => element("tr", {}, ...cells.map((textContent) => element(tag, { textContent })));
   table.tHead.replaceChildren(line("th", columns));

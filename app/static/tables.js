@@ -2,7 +2,7 @@
 
 const version = new URL(import.meta.url).search;
 const { element, fixed, percent, times } = await import(`./parts.js${version}`);
-const { runningMean, STEP_CURVES } = await import(`./charts.js${version}`);
+const { EPOCH_CURVES, runningMean, STEP_CURVES } = await import(`./charts.js${version}`);
 
 const ROWS = 12; // of a table of a curve, at most
 const CELLS = 8; // a side of a table of a mask, at most
@@ -51,7 +51,7 @@ function accuracyTables({ lanes }) {
 
 /** The points of a lane's curve, as [where, value]. */
 function points(lane, curve, axis) {
-  if (curve === "eigenvalue") return lane.epochs.filter((epoch) => epoch.eigenvalue != null).map((epoch) => [epoch[axis], epoch.eigenvalue]);
+  if (curve in EPOCH_CURVES) return lane.epochs.map((epoch) => [epoch[axis], EPOCH_CURVES[curve](epoch)]).filter(([, value]) => value != null);
   const { x, y } = curve === "convergence" ? runningMean(lane.steps.step, lane.steps.grad_norm) : { x: lane.steps[axis], y: lane.steps[curve] };
   return x.map((where, at) => [where, y[at]]).filter(([, value]) => value != null);
 }

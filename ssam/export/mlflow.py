@@ -12,7 +12,10 @@ from ssam.store.views import ENDED
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
-METRICS = ("train_loss", "test_loss", "test_accuracy", "lr", "gradients", "seconds", "eigenvalue")
+METRICS = (
+    *("train_loss", "test_loss", "test_accuracy", "validation_loss", "validation_accuracy"),
+    *("lr", "gradients", "seconds", "eigenvalue"),
+)
 BATCH = 1000  # metrics that one request may log
 
 

@@ -110,6 +110,11 @@ def _summary(source: Source) -> str:
     return f"{said}.{lost} This is one seed: repeat it with others before you call a small difference a finding."
 
 
+def _held_out_accuracy(end: Outcome | None) -> str:
+    known = end.validation_accuracy if end else None
+    return "–" if known is None else f"{100 * known:.2f}"
+
+
 def _results(source: Source) -> str:
     """A line for each lane."""
     spec, window = source.spec, source.window
@@ -126,13 +131,16 @@ def _results(source: Source) -> str:
                 _number(100 * (end.sparsity if end else spec.lane_sparsity(lane)), ".0f") if method.sparse else "–",
                 f"{spec.lane_rho(lane):g}" if method.perturbs else "–",
                 accuracy,
+                *([_held_out_accuracy(end)] if spec.validation else []),
                 _number(end.test_loss if end else None, ".4f"),
                 _number(seen.step_ms, ".1f"),
                 _number(seen.ratio, ".2f") + spread,
                 _number(seen.seconds, ".1f"),
             ]
         )
-    columns = ("Lane", "Sparsity %", "ρ", "Test accuracy %", "Test loss", "ms a step", "× SGD (quartiles)", "Seconds")
+    held = ("Validation accuracy %",) if spec.validation else ()
+    columns = ("Lane", "Sparsity %", "ρ", "Test accuracy %", *held)
+    columns += ("Test loss", "ms a step", "× SGD (quartiles)", "Seconds")
     size = source.info["test_size"]
     image = f"; {known}" if (known := proportion.one_image(size)) else ""
     notes = [
@@ -140,6 +148,10 @@ def _results(source: Source) -> str:
         "Sparsity is the share of weights that are not perturbed.",
         f"Step times: medians over all steps but the first few. {company(source.run)}.",
     ]
+    if spec.validation:
+        notes.append(
+            "Validation accuracy is measured on training images held out, with labels as noisy as those of training."
+        )
     return _table(columns, rows) + "".join(f"<p class=facts>{escape(note)}</p>" for note in notes)
 
 
@@ -220,7 +232,7 @@ def _machine(source: Source) -> str:
     facts = {
         "Trained on": f"{info['device']} ({info['device_name']}), {info['threads']} threads, {info['precision']}",
         "Network": f"{info['parameters']:,} parameters",
-        "Images": f"{info['train_size']:,} for training, {info['test_size']:,} for testing, {len(info['classes'])} classes",
+        "Images": f"{info['train_size']:,} for training, {_held_out(info)}{info['test_size']:,} for testing, {len(info['classes'])} classes",
         "Beside it": company(run),
         "Race": run.id,
         "Specification": source.spec.digest,
@@ -228,6 +240,11 @@ def _machine(source: Source) -> str:
         "Report written": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC; the versions are those of the lab at that time",
     }
     return _facts([[name, value] for name, value in facts.items()])
+
+
+def _held_out(info: dict[str, Any]) -> str:
+    held = info.get("validation_size")  # races of earlier versions do not say
+    return f"{held:,} held out for validation, " if held else ""
 
 
 def _again(source: Source) -> str:

@@ -15,6 +15,8 @@ from ssam.export.source import Source
 SCALARS = {  # tag in TensorBoard: column of the table
     "test/accuracy": "test_accuracy",
     "test/loss": "test_loss",
+    "validation/accuracy": "validation_accuracy",
+    "validation/loss": "validation_loss",
     "train/loss of the epoch": "train_loss",
     "train/learning rate": "lr",
     "sharpness/largest eigenvalue": "eigenvalue",

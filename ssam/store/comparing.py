@@ -26,6 +26,7 @@ class Evaluation:
     test_accuracy: float | None
     test_loss: float | None
     train_loss: float | None
+    validation_accuracy: float | None
     eigenvalue: float | None
 
 
@@ -79,7 +80,8 @@ def _courses(
 ) -> tuple[dict[Place, dict[float, Evaluation]], dict[Place, float | None]]:
     """By race and lane, the evaluations by epoch, and the last result."""
     values = (epochs.c.epoch, epochs.c.gradients, epochs.c.seconds, epochs.c.test_accuracy, epochs.c.test_loss)
-    columns = (epochs.c.run, epochs.c.lane, epochs.c.final, *values, epochs.c.train_loss, epochs.c.eigenvalue)
+    more = (epochs.c.train_loss, epochs.c.validation_accuracy, epochs.c.eigenvalue)
+    columns = (epochs.c.run, epochs.c.lane, epochs.c.final, *values, *more)
     order = (epochs.c.run, epochs.c.lane, epochs.c.step, epochs.c.final)
     courses: dict[Place, dict[float, Evaluation]] = {}
     results: dict[Place, float | None] = {}

@@ -23,6 +23,7 @@ class Outcome:
     accuracy: float | None
     test_size: int | None
     test_loss: float | None
+    validation_accuracy: float | None  # of the last epoch, on the images held out; None where there are none
     step_ms: float | None
     ratio: float | None
     seconds: float
@@ -53,6 +54,7 @@ def outcomes(run: Run) -> tuple[Outcome, ...]:
             accuracy=None if lane["diverged"] else lane["test_accuracy"],
             test_size=size,
             test_loss=None if lane["diverged"] else lane["test_loss"],
+            validation_accuracy=None if lane["diverged"] else lane.get("validation_accuracy"),
             step_ms=lane["step_ms_median"],
             ratio=lane["step_ratio_to_sgd"],
             seconds=lane["seconds"],

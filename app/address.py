@@ -4,8 +4,8 @@ import time
 
 import streamlit as st
 
-from app import classroom, links
-from ssam.spec import RaceSpec, parse_spec, preset, presets
+from app import classroom, data_settings, links
+from ssam.spec import RaceSpec, laid_over, parse_spec, preset, presets
 from ssam.store import Store
 
 STALE_SECONDS = 3.0  # after we wrote an address, the one before it may still be on its way
@@ -37,7 +37,8 @@ def moved(page: str = "") -> bool:
 
 
 def read(store: Store) -> tuple[RaceSpec, str | None, str | None]:
-    """The settings, the id of the run to show, and one line about what could not be read (None where all could).
+    """The settings, the id of the run to show, and one line about what could not be read, or was not taken over from a preset (None
+    where there is nothing to say).
 
     Settings left out are the preset's where the address names one, else those of ``RaceSpec``; an address without any
     means what the reader had before going to another page, the run's own, or the default preset. Garbage gives the
@@ -51,11 +52,12 @@ def read(store: Store) -> tuple[RaceSpec, str | None, str | None]:
     run = store.run(run_id) if run_id else None
     run = run if run and run.analysis is None else None  # an analysis has no page of its own
     known = run.id if run else None
-    problem = f"There is no race {run_id[:40]!r} here." if run_id and run is None else misread or None
+    told = f"There is no race {run_id[:40]!r} here." if run_id and run is None else misread or None
     default = next(iter(presets().values())).spec
     try:
         if name:
-            spec = parse_spec(settings, preset(name).spec)
+            spec = laid_over(preset(name).spec, settings)
+            told = told or data_settings.ended({"preset": name, **settings}) or None
         elif settings:
             spec = parse_spec(settings)
         else:
@@ -64,7 +66,7 @@ def read(store: Store) -> tuple[RaceSpec, str | None, str | None]:
             spec = spec.model_copy(update={"seed": run.spec.seed})  # the one that it was given
     except ValueError as error:
         return (run.spec if run else default), known, f"In the address: {error}."
-    return spec, known, problem
+    return spec, known, told
 
 
 def write(spec: RaceSpec, run_id: str | None) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection
 
 import streamlit as st
 
-from app import classroom, identity, lane_controls, texts
+from app import classroom, data_settings, identity, lane_controls, texts
 from app.lane_controls import NARROW, PAIRED
 from app.server import Lab
 from ssam.spec import DATASETS, METHODS, MODELS, RaceSpec, parse_spec, preset, presets
@@ -20,6 +20,7 @@ def fill(spec: RaceSpec) -> None:
     for name in PLAIN:
         st.session_state[name] = getattr(spec, name)
     lane_controls.fill(spec.lanes)
+    data_settings.begin()
 
 
 def read(lab: Lab) -> RaceSpec:
@@ -84,8 +85,10 @@ def _dataset(lab: Lab) -> None:
         list(DATASETS),
         key="dataset",
         format_func=lambda name: DATASETS[name].title,
-        on_change=_choose_dataset,
+        on_change=data_settings.choose,
     )
+    if note := data_settings.note():
+        st.info(texts.plain(note), icon=":material/restart_alt:")
     if st.session_state["dataset"] == "images":
         _own_images(lab)
 
@@ -161,13 +164,6 @@ def _keep_preset_true(lab: Lab) -> None:
 def _choose_preset() -> None:
     if st.session_state["preset"] != CUSTOM:
         fill(preset(st.session_state["preset"]).spec)
-
-
-def _choose_dataset() -> None:
-    """A training size that the data set may not have is taken back."""
-    most = DATASETS[st.session_state["dataset"]].train  # 0 for own images: theirs is not known
-    if (st.session_state["train_size"] or 0) > most:
-        st.session_state["train_size"] = None
 
 
 def _own_images(lab: Lab) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlencode, urlsplit
 
-from ssam.spec import RaceSpec, parse_spec, preset, presets
+from ssam.spec import RaceSpec, laid_over, parse_spec, preset, presets
 from ssam.spec.class_code import class_code
 from ssam.spec.lessons import STEPS
 
@@ -88,10 +88,9 @@ def read_settings(words: Mapping[str, str]) -> RaceSpec:
     """The race of an address without any other words; the first preset's where there are none."""
     rest = dict(words)
     name = rest.pop("preset", None)
-    base = preset(name).spec if name else None
     if not name and not rest:
         return next(iter(presets().values())).spec
-    return parse_spec(rest, base)
+    return laid_over(preset(name).spec, rest) if name else parse_spec(rest)
 
 
 def words(link: Link) -> dict[str, str]:

@@ -4,7 +4,7 @@ import math
 
 import streamlit as st
 
-from app import address, classroom, links, texts
+from app import address, classroom, data_settings, links, texts
 from ssam.spec import METHODS, LaneSpec, RaceSpec
 from ssam.spec.choosing import new_sweep
 from ssam.spec.race import SETTINGS
@@ -176,6 +176,7 @@ def go() -> str:
     left = {name: value for name, value in links.split(address.left())[1].items() if name != "run"}
     try:
         st.session_state["sweep_base"] = links.read_settings(asked or left)
+        problem = data_settings.ended(asked or left)
         _fill(form)
     except ValueError as error:
         problem = f"In the address: {error}."

@@ -170,7 +170,9 @@ def test_an_impossible_pair_is_refused(store: Store) -> None:
 def test_a_training_size_that_another_data_set_may_not_have_is_taken_back(store: Store) -> None:
     app = page(dataset="cifar10", train_size="20000")
     app.selectbox(key="dataset").set_value("mnist").run()
-    assert app.number_input(key="train_size").value == 20_000
+    assert app.number_input(key="train_size").value is None
+    app.selectbox(key="dataset").set_value("cifar10").run()
+    assert app.number_input(key="train_size").value == 20_000, "it comes back with its data set"
     app.selectbox(key="dataset").set_value("fashion-mnist-10k").run()
     assert app.number_input(key="train_size").value is None
     app.number_input(key="train_size").set_value(200).run()
@@ -278,7 +280,7 @@ def test_own_images_are_uploaded_and_raced(store: Store, tmp_path: Path) -> None
     (run,) = store.runs()
     assert run.spec.data in store.images()
     assert run.spec.data.startswith("pets")
-    assert run.spec.train_size is None
+    assert (run.spec.train_size, run.spec.label_noise) == (None, 0.0), "the preset's trick ended with its data set"
     assert any("Your own images (pets.zip)" in markdown.value for markdown in app.markdown)
     assert not page(**app.query_params).warning
 

@@ -5,12 +5,12 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import closing, nullcontext
 from dataclasses import asdict
 from typing import Any
 
-from ssam.spec import DATASETS, METHODS, MODELS, RaceSpec, parse_spec, preset, presets
+from ssam.spec import DATASETS, METHODS, MODELS, RaceSpec, laid_over, left_behind, parse_spec, preset, presets
 from ssam.spec.events import EpochEvent, Event, LaneEnded, MaskEvent, Preparing, Result, Started, StepEvent
 from ssam.spec.host import default_home
 from ssam.store.schema import finite
@@ -80,8 +80,31 @@ def process() -> str:
 
 
 def spec_of(options: argparse.Namespace) -> RaceSpec:
+    """The race that the flags say, over the preset's where they name one; what that leaves to be known goes to standard error. Raises
+    ValueError, one line."""
     flags = {name: value for name in RaceSpec.model_fields if (value := getattr(options, name)) is not None}
-    return parse_spec(flags, base=preset(options.preset).spec if options.preset else None)
+    if not options.preset:
+        return parse_spec(flags)
+    base = preset(options.preset).spec
+    spec = laid_over(base, flags)
+    if os.environ.get("RANK", "0") == "0":  # one of several processes says it
+        for line in overridden(base, spec, flags):
+            print(line, file=sys.stderr, flush=True)
+    return spec
+
+
+def overridden(base: RaceSpec, spec: RaceSpec, flags: Mapping[str, object]) -> list[str]:
+    """What a preset's flags change beyond themselves, or do not change though they seem to."""
+    said = []
+    if ended := left_behind(base, flags):
+        settings = ", ".join(
+            f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in ended.items()
+        )
+        said.append(f"dataset {spec.dataset}: the preset's {settings} ended with its data set; give a flag to set it")
+    own = [f"{lane.method} {lane.rho:g}" for lane in spec.lanes if lane.rho is not None]
+    if "rho" in flags and own:
+        said.append(f"rho {spec.rho:g} is not that of every lane: {', '.join(own)} of their own; --lanes sets them")
+    return said
 
 
 def tell(events: Iterable[Event], as_json: bool) -> None:

@@ -2,7 +2,7 @@
 
 from ssam.spec.catalogue import DATASETS, METHODS, MODELS, Dataset, Method, Model
 from ssam.spec.presets import ASSETS, Preset, preset, presets
-from ssam.spec.race import LaneSpec, RaceSpec, check_size, parse_spec
+from ssam.spec.race import LaneSpec, RaceSpec, check_size, laid_over, left_behind, parse_spec
 
 __all__ = [
     "ASSETS",
@@ -16,6 +16,8 @@ __all__ = [
     "Preset",
     "RaceSpec",
     "check_size",
+    "laid_over",
+    "left_behind",
     "parse_spec",
     "preset",
     "presets",

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from ssam.spec.presets import ASSETS, preset
-from ssam.spec.race import Frozen, LaneSpec, RaceSpec, explain, parse_spec
+from ssam.spec.race import Frozen, LaneSpec, RaceSpec, explain, laid_over
 
 FOLDER = ASSETS / "lessons"
 STEPS = ("predict", "watch", "reveal", "next")
@@ -149,7 +149,7 @@ class Lesson(Frozen):
                 raise ValueError(f"claims.{place} lane {unknown[0][:60]!r} must be one of {', '.join(known)}")
         for place, link in enumerate(self.next, 1):
             try:
-                parse_spec(link.settings, spec)
+                laid_over(spec, link.settings)
             except ValueError as error:
                 raise ValueError(f"next.{place} settings: {error}") from None
         return self

@@ -13,6 +13,8 @@ DEFAULT_LANES = ("sgd", "sam", "ssam-f", "ssam-d")
 MAX_LANES = 8
 MAX_GRADIENTS = 20_000_000  # forward+backward passes of the whole race: a week of a fast GPU
 
+DATA_SETTINGS = ("data", "label_noise", "train_size", "image_size")  # which images, how many, how large, labelled how
+
 Sparsity = Annotated[float, Field(ge=0.0, le=1.0)]
 Rho = Annotated[float, Field(ge=0.0, le=10.0)]
 
@@ -337,6 +339,25 @@ def parse_spec(values: Mapping[str, object], base: RaceSpec | None = None) -> Ra
         return RaceSpec.model_validate({**start, **values})
     except ValidationError as error:
         raise ValueError(explain(error)) from None
+
+
+def left_behind(base: RaceSpec, changes: Mapping[str, object]) -> dict[str, object]:
+    """What ``base`` has of DATA_SETTINGS and ``laid_over`` does not take over, since the changes name another data set.
+
+    >>> left_behind(RaceSpec(label_noise=0.4), {"dataset": "mnist"}), left_behind(RaceSpec(label_noise=0.4), {"rho": 0.2})
+    ({'label_noise': 0.4}, {})
+    """
+    if changes.get("dataset", base.dataset) == base.dataset:
+        return {}
+    own = base.model_dump(include=set(DATA_SETTINGS), exclude_defaults=True)
+    return {name: own[name] for name in DATA_SETTINGS if name in own and name not in changes}
+
+
+def laid_over(base: RaceSpec, changes: Mapping[str, object]) -> RaceSpec:
+    """``base`` with changes, as a preset's flags or an address have them: what belongs to its data set ends with it. Raises ValueError as
+    ``parse_spec`` does."""
+    defaults = {name: RaceSpec.model_fields[name].default for name in left_behind(base, changes)}
+    return parse_spec(changes, base.model_copy(update=defaults))
 
 
 def explain(error: ValidationError, model: type[BaseModel] | None = None) -> str:

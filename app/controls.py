@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection
 
 import streamlit as st
 
-from app import classroom, data_settings, identity, lane_controls, texts
+from app import classroom, data_settings, identity, lane_controls, rho_controls, texts
 from app.lane_controls import NARROW, PAIRED
 from app.server import Lab
 from ssam.spec import DATASETS, METHODS, MODELS, RaceSpec, parse_spec, preset, presets
@@ -21,6 +21,7 @@ def fill(spec: RaceSpec) -> None:
         st.session_state[name] = getattr(spec, name)
     lane_controls.fill(spec.lanes)
     data_settings.begin()
+    rho_controls.begin()
 
 
 def read(lab: Lab) -> RaceSpec:
@@ -108,6 +109,7 @@ def _lanes(lab: Lab) -> None:
         placeholder="Choose what to race",
         help=texts.HELP["lanes"],
     )
+    rho_controls.chips()
 
 
 def _sparsity(lab: Lab) -> None:
@@ -121,6 +123,7 @@ def _numbers(lab: Lab) -> None:
             _number(name, step, width=NARROW)
         given = classroom.own_seed()
         _number("seed", 1, width=NARROW, disabled=given, about=texts.HELP["own_seed" if given else "seed"])
+    rho_controls.form()
 
 
 def _per_lane(lab: Lab) -> None:

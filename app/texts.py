@@ -216,7 +216,17 @@ HELP = {
         "your choice. For a second lane of a method type it with its settings: `ssam-f:sparsity=0.9`, `sam:ascent_batch=32`."
     ),
     "sparsity": "Share of the weights that is **not** perturbed.",
-    "rho": "Length of the perturbation: its L2 radius over all weights.",
+    "rho": (
+        "Length of the perturbation before a mask is laid over it: its L2 radius over all weights. Lanes with a rho of their own "
+        "do not follow it. A mask makes the perturbation shorter, unless the norm is the masked gradient's; the cards show the mean length."
+    ),
+    "one_rho": (
+        "Takes the lanes' own values away, so that *Rho* is that of every lane. Lanes that differ in nothing else become one. A "
+        "direction that needs no gradient wants a rho several times as large."
+    ),
+    "scale_rho": (
+        "Multiplies the lanes' own values as *Rho* has been multiplied since they were set, so that their ratios to it stay. Move *Rho* first."
+    ),
     "seed": "Decides the first weights, the batches, the noise.",
     "own_seed": "In this class every race gets a seed of its own, given at the start.",
     "label_noise": "Share of training labels replaced by another class.",

@@ -9,7 +9,7 @@ from hypothesis import strategies as some
 from pydantic import ValidationError
 from streamlit.testing.v1 import AppTest
 
-from app import controls, data_settings, lane_controls, texts, theme
+from app import controls, data_settings, lane_controls, rho_controls, texts, theme
 from app.server import Lab
 from ssam.spec import METHODS, MODELS, LaneSpec, RaceSpec, parse_spec, preset
 from ssam.spec.race import MAX_LANES, SETTINGS
@@ -61,7 +61,7 @@ races = some.builds(
 def test_the_controls_say_any_race_exactly(spec: RaceSpec) -> None:
     with pytest.MonkeyPatch.context() as monkeypatch:
         state: dict[str, Any] = {}
-        for module in (controls, data_settings, lane_controls):
+        for module in (controls, data_settings, lane_controls, rho_controls):
             monkeypatch.setattr(module, "st", SimpleNamespace(session_state=state))
         controls.fill(parse_spec({"lanes": "sgd,sam:rho=3,ssam:region=from-5:granularity=n-of-9:direction=last"}))
         controls.fill(spec)

@@ -1,0 +1,151 @@
+"""Rho in the form: what each lane has, which lanes keep their own, and two buttons for those.
+
+The lanes' own values belong to a rho of the race: the preset's that they come from, else what the form had when they were set. "Scale all"
+multiplies them by what that rho has been multiplied by since; "One rho for all" takes them away.
+"""
+
+from collections.abc import Sequence
+
+import streamlit as st
+from pydantic import ValidationError
+
+from app import lane_controls, texts, theme
+from ssam.spec import METHODS, LaneSpec, presets
+
+_OWN, _BASE = "_own_rhos", "_own_rhos_base"  # the lanes' own values, and the rho of the race that they belong to
+
+Lanes = Sequence[LaneSpec]
+
+
+def begin() -> None:
+    """The form has been set anew."""
+    st.session_state.pop(_OWN, None)
+
+
+def chips() -> None:
+    """The rho and the sparsity of every lane that perturbs."""
+    said = [chip(lane, st.session_state["rho"], st.session_state["sparsity"]) for lane in _lanes()]
+    if said := [f":{color}-badge[{texts.plain(text)}]" for text, color in filter(None, said)]:
+        st.markdown(" ".join(said))
+
+
+def chip(lane: LaneSpec, rho: float | None, sparsity: float | None) -> tuple[str, str] | None:
+    """What a lane has, in a few words, and a colour: another one for a rho of its own. None for a lane that perturbs nothing, and while
+    the field of the race's rho is empty.
+
+    >>> chip(LaneSpec.parse("ssam-f:rho=0.25"), 0.2, 0.5), chip(LaneSpec.parse("sam"), 0.2, 0.5)
+    (('SSAM-F ρ 0.25 · 50% sparse', 'orange'), ('SAM ρ 0.2', 'gray'))
+    """
+    known = rho if lane.rho is None else lane.rho
+    if not METHODS[lane.method].perturbs or known is None:
+        return None
+    share = sparsity if lane.sparsity is None else lane.sparsity
+    sparse = f" · {100 * share:.3g}% sparse" if METHODS[lane.method].sparse and share is not None else ""
+    return (
+        f"{_title(lane.model_copy(update={'sparsity': None}))} ρ {known:g}{sparse}",
+        "gray" if lane.rho is None else "orange",
+    )
+
+
+def form() -> None:
+    """Which lanes do not follow Rho, and what can be done about it; nothing where all do."""
+    lanes = _lanes()
+    if not (said := kept(lanes)):
+        return
+    times = _factor(lanes)
+    changed = scaled(lanes, times)
+    st.caption(said)
+    with st.container(key="rho_buttons", horizontal=True, gap="small"):
+        st.button(
+            "One rho for all",
+            key="one_rho",
+            on_click=_set,
+            args=(one(lanes),),
+            help=texts.HELP["one_rho"],
+        )
+        st.button(
+            f"Scale all × {times:.3g}" if changed else "Scale all",
+            key="scale_rho",
+            disabled=not changed,
+            on_click=_set,
+            args=(changed,),
+            help=texts.HELP["scale_rho"],
+        )
+
+
+def kept(lanes: Lanes) -> str:
+    """Which lanes keep a rho of their own, and which follow the race's; empty where all follow.
+
+    >>> kept([LaneSpec.parse(lane) for lane in ("sgd", "sam", "ssam-f:rho=0.25", "ssam-d:rho=0.3")])
+    'SSAM-F keeps its own rho 0.25, SSAM-D 0.3: *Rho* moves only SAM.'
+    """
+    own = [lane for lane in lanes if lane.rho is not None]
+    if not own:
+        return ""
+    first, *others = (f"{_title(lane)} {{}}{lane.rho:g}" for lane in own)
+    said = ", ".join([first.format("keeps its own rho "), *(other.format("") for other in others)])
+    follow = [_title(lane) for lane in lanes if lane.rho is None and METHODS[lane.method].perturbs]
+    return f"{said}: *Rho* moves " + (f"only {', '.join(follow)}." if follow else "no lane.")
+
+
+def one(lanes: Lanes) -> list[LaneSpec]:
+    """The lanes, all with the race's rho. Those that differed in nothing else become one."""
+    return list(dict.fromkeys(lane.model_copy(update={"rho": None}) for lane in lanes))
+
+
+def scaled(lanes: Lanes, times: float) -> list[LaneSpec]:
+    """The lanes with their own rhos multiplied; empty where that changes nothing, or one would be larger than allowed.
+
+    >>> [str(lane) for lane in scaled([LaneSpec.parse("sam"), LaneSpec.parse("ssam-f:rho=0.25")], 2.0)]
+    ['sam', 'ssam-f:rho=0.5']
+    """
+    try:
+        changed = [lane if lane.rho is None else _with_rho(lane, lane.rho * times) for lane in lanes]
+    except ValidationError:
+        return []
+    return [] if changed == list(lanes) else list(dict.fromkeys(changed))
+
+
+def _with_rho(lane: LaneSpec, rho: float) -> LaneSpec:
+    return LaneSpec.model_validate({**lane.model_dump(), "rho": float(f"{rho:.4g}")})
+
+
+def _set(lanes: Lanes) -> None:
+    lane_controls.fill(lanes)
+    st.session_state[_OWN], st.session_state[_BASE] = _own(lanes), st.session_state["rho"]
+
+
+def _factor(lanes: Lanes) -> float:
+    """What the race's rho has been multiplied by since it had the lanes' own values; 1 where that cannot be told."""
+    own, rho = _own(lanes), st.session_state["rho"]
+    if _OWN not in st.session_state:
+        st.session_state[_OWN], st.session_state[_BASE] = own, _belongs(own, rho)
+    if not own <= st.session_state[_OWN]:  # one was set by hand
+        st.session_state[_OWN], st.session_state[_BASE] = own, rho
+    base: float | None = st.session_state[_BASE]
+    return rho / base if rho is not None and base else 1.0
+
+
+def _belongs(own: frozenset[tuple[str, float]], rho: float | None) -> float | None:
+    """The rho of the preset whose lanes have these values, else the race's."""
+    return next((entry.spec.rho for entry in presets().values() if own <= _own(entry.spec.lanes)), rho)
+
+
+def _own(lanes: Lanes) -> frozenset[tuple[str, float]]:
+    return frozenset((lane.method, lane.rho) for lane in lanes if lane.rho is not None)
+
+
+def _title(lane: LaneSpec) -> str:
+    """What a lane is called, without its rho."""
+    return theme.lane_title(lane.model_copy(update={"rho": None}))
+
+
+def _lanes() -> list[LaneSpec]:
+    """The chosen lanes, but for those that cannot be read: the form says what is wrong with them."""
+    found = []
+    for option in st.session_state["lanes"]:
+        try:
+            found.append(lane_controls.read(option))
+        except ValueError:
+            continue
+    return found

@@ -6,10 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, expect
 
 from app import measured, panel, recorded
 from ssam.spec import ASSETS, METHODS
 from ssam.store import LaneWindow
+from tests.browser import Watched
 from tests.measure import radius
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -123,3 +125,25 @@ def test_no_text_calls_half_of_the_weights_half_of_the_perturbation() -> None:
         text = " ".join(path.read_text(encoding="utf-8").split())
         wrong = re.findall(r"(?:half|most) (?:of )?(?:the|its) perturbation(?!'s)", text, re.IGNORECASE)
         assert not [one for one in wrong if f"not {one}" not in text], path.name
+
+
+@pytest.mark.browser
+def test_a_card_and_the_curves_footer_tell_the_length(browser: Browser, new_lab: str) -> None:
+    watched = Watched(browser, reduced_motion="reduce")
+    page = watched.page
+    page.goto(new_lab)
+    page.wait_for_selector('[data-testid="recorded-race"]')
+    page.locator('[data-panel="steps"] select').select_option("radius")
+    footer = page.locator('[data-panel="steps"] footer')
+    for row in RECORD["races"]["noisy-labels"]["lanes"]:
+        title = METHODS[row["lane"]].title
+        card = page.locator(".card", has=page.get_by_role("heading", name=title, exact=True)).locator(
+            '[data-part="settings"]'
+        )
+        expect(card).to_be_visible()
+        expect(card).to_contain_text(f"ρ {row['rho']:g}")
+        expect(card).to_contain_text(f"{row['radius']:.3f}")
+        expect(footer).to_contain_text(f"{title} {row['radius']:.3f} (ρ {row['rho']:g})")
+    expect(footer).to_contain_text("SGD has no such curve")
+    assert watched.problems == []
+    page.context.close()

@@ -10,7 +10,7 @@ from typing import Any
 import streamlit as st
 
 from app import live, panel, runs_diff, texts
-from ssam.spec import ASSETS, RaceSpec, preset
+from ssam.spec import ASSETS, RaceSpec, preset, presets
 from ssam.store import Heatmap
 from ssam.store.recording import Recording, load
 
@@ -27,7 +27,9 @@ def names() -> list[str]:
 def of(spec: RaceSpec) -> str | None:
     """The recording of just this race, its seed included; None where there is none. The device is no part of what is raced:
     ``about`` tells the machine."""
-    return next((name for name in names() if not _differing(spec, name)), None)
+    known = presets()
+    likely_first = sorted(names(), key=lambda name: name not in known or known[name].spec != spec)  # reading one takes a while
+    return next((name for name in likely_first if not _differing(spec, name)), None)
 
 
 def nearest(spec: RaceSpec) -> str:

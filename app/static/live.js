@@ -200,6 +200,7 @@ export function mount(host) {
     if (!isRecorded && state.replayed) player.pause();
     if (!isRecorded) state.replayed = null;
     root.dataset.testid = isRecorded ? "recorded-race" : "live-race";
+    root.ariaLabel = isRecorded ? data.replay.label : "Live race";
     player.root.hidden = !isRecorded;
     const isOther = state.data?.run !== data.run;
     if (isOther || state.data.state !== data.state) explainAll(data); // of a finished race more is said

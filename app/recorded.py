@@ -28,7 +28,9 @@ def of(spec: RaceSpec) -> str | None:
     """The recording of just this race, its seed included; None where there is none. The device is no part of what is raced:
     ``about`` tells the machine."""
     known = presets()
-    likely_first = sorted(names(), key=lambda name: name not in known or known[name].spec != spec)  # reading one takes a while
+    likely_first = sorted(
+        names(), key=lambda name: name not in known or known[name].spec != spec
+    )  # reading one takes a while
     return next((name for name in likely_first if not _differing(spec, name)), None)
 
 
@@ -69,7 +71,7 @@ def offer(spec: RaceSpec) -> None:
     name = nearest(spec)
     title, apart = preset(name).title, texts.plain(difference(name, spec))
     if st.session_state.get(ASKED) == spec.digest:
-        st.info(f"Below plays **another race** than the one in the form, *{title}*: {apart}.")
+        st.info(f"**Another race** plays below: *{title}*. It differs from the form: {apart}.")
         draw(name, "Another race, recorded")
         return
     with st.container(key="other_recording", horizontal=True, vertical_alignment="center", gap="small"):

@@ -70,6 +70,10 @@ class Lab:
         if address.startswith("/?run="):
             page.wait_for_selector(LIVE)  # its code comes after the page has
         settle(page)
+        if "step=reveal" in address:  # it opens after a prediction
+            page.locator(".st-key-skip_prediction button").click()
+            page.wait_for_selector(".st-key-lesson_again")
+            settle(page)
         page.add_style_tag(
             content="[data-stale] { opacity: 1 !important; }"
         )  # faded while a slow machine draws it anew
@@ -305,6 +309,15 @@ def test_milestones_are_told_once_and_ticks_never(lab: Lab) -> None:
     assert page.evaluate(script, {"run": "two", **COURSE[8][0]}) == COURSE[8][1][:2]
     failed = {"run": "two", "state": "failed", "progress": 0.6, "lanes": COURSE[8][0]["lanes"], "failed": "no room"}
     assert page.evaluate(script, failed) == ["The race has failed."]
+    for progress, told in ((0.9, []), (1, ["The recorded race has finished: SAM 81.0 %, SGD 60.0 %."])):
+        played = {
+            "run": "three",
+            "state": "recorded",
+            "replay": {},
+            "progress": progress,
+            "lanes": COURSE[-1][0]["lanes"],
+        }
+        assert page.evaluate(script, played) == told
     page.close()
 
 

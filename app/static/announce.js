@@ -88,7 +88,7 @@ export function announcer() {
   let run = null, state = "", said = new Set();
 
   function tell(data) {
-    const now = data.replay && data.progress < 1 ? "running" : data.state === "starting" ? "queued" : data.state;
+    const now = data.replay ? (data.progress < 1 ? "running" : "finished") : data.state === "starting" ? "queued" : data.state;
     const reached = milestones(data);
     const known = data.run === run;
     if (!known) [run, state, said] = [data.run, ["queued", "running"].includes(now) && data.progress === 0 ? "" : now, new Set(Object.keys(reached))];

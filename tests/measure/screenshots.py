@@ -28,7 +28,7 @@ HEIGHT = {390: 844, 1280: 900, 1920: 1080}
 
 @dataclass(frozen=True)
 class Shot:
-    """One picture: of ``path``, ``wait`` seconds after ``sign`` is there. ``whole`` takes the page to its end."""
+    """One picture: of ``path``, ``wait`` seconds after ``sign`` is there and ``press``, where given, has been clicked. ``whole`` takes the page to its end."""
 
     name: str
     path: str
@@ -37,6 +37,7 @@ class Shot:
     width: int = 1280
     scheme: str = "light"
     whole: bool = False
+    press: str = ""
 
 
 def shots(run_id: str) -> list[Shot]:
@@ -47,7 +48,9 @@ def shots(run_id: str) -> list[Shot]:
         Shot("race-dark", race, live, scheme="dark", whole=True),
         Shot("race-phone", race, live, width=390, whole=True),
         Shot("race-wide", race, live, width=1920, whole=True),
-        Shot("lessons", "/lessons?lesson=noisy-labels&step=reveal", "h2", wait=5),
+        Shot(
+            "lessons", "/lessons?lesson=noisy-labels&step=reveal", "h2", wait=5, press=".st-key-skip_prediction button"
+        ),
         Shot("surface", "/surface", "canvas", wait=5),
         Shot("anatomy", "/anatomy?phase=second", "canvas", wait=5),
         Shot("methods", "/methods?method=ssam-f", ".katex", wait=3),
@@ -103,6 +106,8 @@ def take(browser: Browser, address: str, shot: Shot) -> None:
     page.set_viewport_size({"width": shot.width, "height": HEIGHT[shot.width]})
     page.goto(address + shot.path)
     page.wait_for_selector(shot.sign, timeout=30_000)
+    if shot.press:
+        page.locator(shot.press).click()
     time.sleep(shot.wait)
     if shot.whole:
         bottom = page.locator(".ssam-live .panels").bounding_box()

@@ -15,9 +15,11 @@ import pytest
 import torch
 from PIL import Image
 
-from ssam.data import Dataset, images, load_dataset, own_images, streaming
-from ssam.data.images import Members, decode
+from ssam.data import Dataset, load_dataset, own_images, streaming
+from ssam.data.images import decode
 from ssam.data.streaming import StreamedImages
+from ssam.imagefolder import members
+from ssam.imagefolder.members import Members
 from ssam.spec import RaceSpec, parse_spec
 
 
@@ -36,6 +38,11 @@ def load(path: Path | str, home: Path, **values: object) -> Dataset:
 def save(path: Path, colour: tuple[int, int, int] | int = (200, 30, 60), mode: str = "RGB", side: int = 20) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", (side, side + 4), colour).convert(mode).save(path)
+
+
+def skipped(data: Dataset) -> list[str]:
+    """The notes on what was left out."""
+    return [note for note in data.warnings if " skipped (" in note]
 
 
 def make_folder(root: Path, per_class: int = 10) -> Path:
@@ -64,7 +71,7 @@ def test_folder_and_zip_give_the_same_normalised_images(tmp_path: Path) -> None:
     told: list[tuple[str, float | None]] = []
     data = load_dataset(spec_of(folder), tmp_path, progress=lambda *said: told.append(said))
     assert (data.classes, data.channels, data.size) == (("cat", "dog"), 3, 16)
-    assert (data.train_size, data.test_size, data.warnings) == (20, 20, ())
+    assert (data.train_size, data.test_size, skipped(data)) == (20, 20, [])
     assert told[0] == ("reading 20 train images", 0.0)
     x = torch.cat([x for x, _ in data.batches(spec_of(folder), "cpu", False).samples(20, 0)])
     assert x.mean((0, 2, 3)).abs().max() < 1e-4
@@ -82,7 +89,7 @@ def test_a_zip_with_odd_spellings_of_names_is_read(tmp_path: Path) -> None:
         for file in sorted(folder.rglob("*.png")):
             archive.writestr(f"./{file.relative_to(folder).as_posix()}".replace("cat/", "cat//"), file.read_bytes())
     data = load(tmp_path / "pets.zip", tmp_path)
-    assert data.warnings == ()
+    assert skipped(data) == []
     assert torch.equal(data.train.pixels, load(folder, tmp_path).train.pixels)
 
 
@@ -107,50 +114,85 @@ def test_the_centre_square_is_taken(tmp_path: Path) -> None:
     assert decode(Members(tmp_path), "line.png", 64).shape == (3, 64, 64)
 
 
-def spoil(folder: Path) -> set[str]:
-    """Puts unreadable files into train/cat; returns their names."""
+def spoil(folder: Path) -> dict[str, str]:
+    """Puts unreadable files into train/cat; returns their names, with a word of the reason for each."""
     cats = folder / "train" / "cat"
     (cats / "a_text.jpg").write_text("I am no picture")
     (cats / "b_empty.png").write_bytes(b"")
     buffer = io.BytesIO()
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(buffer, "JPEG")
     (cats / "c_cut.jpg").write_bytes(buffer.getvalue()[: len(buffer.getvalue()) // 2])
-    Image.fromarray(np.zeros((20, 20), dtype=np.uint16)).save(cats / "d_deep.png")
+    Image.fromarray(np.zeros((20, 20), dtype=np.float32)).save(cats / "d_deep.tif")
     Image.new("1", (9000, 9000)).save(cats / "e_bomb.png")
     (cats / "f_script.jpg").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\nshowpage\n")
-    return {"a_text.jpg", "b_empty.png", "c_cut.jpg", "d_deep.png", "e_bomb.png", "f_script.jpg"}
+    (cats / "g_page.jpg").write_bytes(b"\n<!DOCTYPE html><html><title>404</title></html>")
+    (cats / "h_phone.jpg").write_bytes(HEIC)
+    (cats / "i_video.jpg").write_bytes(b"\0\0\0\x18ftypmp42" + bytes(200))
+    (cats / "j_avif.png").write_bytes(b"\0\0\0\x1cftypmif1\0\0\0\0mif1avif" + bytes(200))
+    (cats / "k_xl.png").write_bytes(b"\xff\x0a" + bytes(200))
+    return {
+        "a_text.jpg": "not images", "b_empty.png": "empty", "c_cut.jpg": "damaged", "d_deep.tif": "32 bits",
+        "e_bomb.png": "64 million pixels", "f_script.jpg": "not images", "g_page.jpg": "web page", "h_phone.jpg": "HEIC",
+        "i_video.jpg": "not images", "j_avif.png": "AVIF", "k_xl.png": "JPEG XL",
+    }  # fmt: skip
+
+
+HEIC = b"\0\0\0\x18ftypheic\0\0\0\0heicmif1" + bytes(200)
 
 
 @pytest.mark.parametrize("kind", ["folder", "zip"])
-def test_odd_files_are_skipped_and_reported(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_odd_files_are_skipped_and_reported(tmp_path: Path, kind: str) -> None:
     folder = make_folder(tmp_path / "pets")
     (folder / "train" / "cat" / "notes.txt").write_text("hello")
+    (folder / "train" / "cat" / "Thumbs.db").write_text("of no interest")
     bad = spoil(folder)
-    path = folder if kind == "folder" else zipped(folder, tmp_path / "pets.zip")
-    data = load(path, tmp_path)
+    data = load(folder if kind == "folder" else zipped(folder, tmp_path / "pets.zip"), tmp_path)
     assert (data.train_size, data.test_size) == (20, 20)
-    assert len(data.warnings) == 1
-    assert data.warnings[0].startswith(f"{len(bad) + 1} files skipped: 'train/cat/notes.txt' is not an image file; ")
-    assert "'train/cat/a_text.jpg' is not an image" in data.warnings[0]
-    assert data.warnings[0].endswith("; …")
-    assert "\n" not in data.warnings[0]
-
-    monkeypatch.setattr(own_images, "SHOWN_SKIPPED", 100)
-    everything = load(path, tmp_path).warnings[0]
-    assert all(name in everything for name in bad)
-    assert "9000×9000 pixels are too many" in everything
-    assert "more than 8 bits" in everything
+    told = skipped(data)
+    for name, reason in bad.items():
+        (line,) = [line for line in told if f"'train/cat/{name}'" in line]
+        assert reason in line
+        assert "\n" not in line
+    assert "notes.txt" in told[-1], "what matters least comes last"
+    assert not any("Thumbs" in line for line in told)
+    formats = [number for number, line in enumerate(told) if "save them as" in line]
+    assert formats == list(range(len(formats))), "pictures that can be saved anew come first"
 
 
-def test_nothing_readable_is_one_clear_line(tmp_path: Path) -> None:
-    for name in ("cat", "dog"):
-        for number in range(5):
-            save(tmp_path / "pets" / name / f"{number}.png")
-    for file in (tmp_path / "pets" / "dog").iterdir():
-        file.write_text("no picture")
-    with pytest.raises(ValueError, match="needs readable training images of two classes") as error:
-        load(tmp_path / "pets", tmp_path)
+def test_a_group_of_files_is_counted_and_a_few_are_named(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "pets")
+    for number in range(7):
+        (folder / "test" / "dog" / f"empty{number}.png").touch()
+    (line,) = skipped(load(folder, tmp_path))
+    assert line.startswith("7 files skipped")
+    assert line.count("empty") == 3 + 1
+    assert line.endswith("; …")
+
+
+@pytest.mark.parametrize("content", [b"no picture", HEIC])
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_class_of_unreadable_files_is_named_and_refused(
+    tmp_path: Path, content: bytes, stream: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Never dropped: the race would then be another one than its owner thinks."""
+    folder = make_folder(tmp_path / "pets")
+    for name in ("emu", "fox"):
+        for split in ("train", "test"):
+            (folder / split / name).mkdir()
+            for number in range(5):
+                (folder / split / name / f"{number}.jpg").write_bytes(content)
+    with pytest.raises(ValueError, match=r"'emu'.* 1 more.*5 files") as error:
+        streamed(folder, tmp_path, monkeypatch) if stream else load(folder, tmp_path)
+    assert ("HEIC" in str(error.value)) == (content == HEIC)
     assert "\n" not in str(error.value)
+
+
+def test_a_test_set_of_unreadable_files_is_refused(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "pets", per_class=2)
+    for file in (folder / "test").rglob("*.png"):
+        file.write_text("no picture")
+    with pytest.raises(ValueError, match="no test picture in 'pets' can be read: 4 files"):
+        load(folder, tmp_path)
 
 
 def test_a_pickle_is_never_loaded(tmp_path: Path) -> None:
@@ -162,7 +204,7 @@ def test_a_pickle_is_never_loaded(tmp_path: Path) -> None:
             return open, (str(touched), "w")
 
     (folder / "train" / "cat" / "evil.jpg").write_bytes(pickle.dumps(Evil()))
-    assert "evil.jpg' is not an image" in load(folder, tmp_path).warnings[0]
+    assert "evil.jpg'" in skipped(load(folder, tmp_path))[0]
     assert not touched.exists()
 
 
@@ -182,17 +224,32 @@ def test_flat_folder_says_that_it_was_split(tmp_path: Path) -> None:
 def test_classes_without_test_images_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = make_folder(tmp_path / "pets", per_class=3)
     save(folder / "train" / "emu" / "1.png")
-    (line,) = load(folder, tmp_path).warnings
-    assert line == "1 of 3 classes has no test images, so the test accuracy says nothing about it: 'emu'"
+    (line,) = [note for note in load(folder, tmp_path).warnings if "without test images" in note]
+    assert line.startswith("1 of 3 classes")
+    assert line.endswith(": 'emu'")
     for name in ("ant", "bee", "cow"):
         save(folder / "train" / name / "1.png")
         (folder / "test" / name).mkdir()
         (folder / "test" / name / "1.png").write_text("no picture")  # found, but not to be read
     for data in (load(folder, tmp_path), streamed(folder, tmp_path, monkeypatch)):
-        line = data.warnings[0]
-        assert line.startswith("4 of 6 classes have no test images, so")
-        assert line.endswith("about them: 'ant'; 'bee'; 'cow'; …")
-        assert data.warnings[1].startswith("3 files skipped")
+        (line,) = [note for note in data.warnings if "without test images" in note]
+        assert line.startswith("4 of 6 classes")
+        assert line.endswith(": 'ant'; 'bee'; 'cow'; …")
+        assert skipped(data)[0].startswith("3 files skipped")
+
+
+@pytest.mark.parametrize("cats", [3, 15])
+def test_what_the_test_accuracy_stands_on_is_said(tmp_path: Path, cats: int) -> None:
+    """The number of test images, and how often it would be right to answer the largest class always."""
+    for name, count in (("cat", cats), ("dog", 5)):
+        for number in range(count):
+            save(tmp_path / "pets" / "test" / name / f"{number}.png")
+        save(tmp_path / "pets" / "train" / name / "1.png")
+    (note,) = [note for note in load(tmp_path / "pets", tmp_path, batch_size=2).warnings if "always answering" in note]
+    largest, share = ("'dog'", "62.5%") if cats == 3 else ("'cat'", "75%")
+    assert f"{cats + 5} images" in note
+    assert largest in note
+    assert share in note
 
 
 def test_one_flat_colour_gives_finite_numbers(tmp_path: Path) -> None:
@@ -288,10 +345,10 @@ def test_streaming_finds_files_that_are_no_images_before_the_race(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = make_folder(tmp_path / "pets", per_class=3)
-    spoil(folder)
+    bad = spoil(folder)
     data = streamed(folder, tmp_path, monkeypatch)
-    assert data.warnings[0].startswith("5 files skipped")  # a cut file has a good header
-    assert data.train_size == 7
+    assert data.train_size == 7  # a cut file has a good header
+    assert sum(int(line.split()[0]) for line in skipped(data)) == len(bad) - 1
 
 
 def stream_in_child(data: Dataset, spec: RaceSpec, answer: "multiprocessing.SimpleQueue[float]") -> None:
@@ -341,11 +398,13 @@ def test_the_home_of_nobody_is_one_clear_line(tmp_path: Path) -> None:
 
 def test_huge_files_are_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = make_folder(tmp_path / "pets")
-    monkeypatch.setattr(images, "MAX_FILE_BYTES", 4000)
+    monkeypatch.setattr(members, "MAX_FILE_BYTES", 4000)
     with (folder / "train" / "cat" / "big.png").open("wb") as file:
         file.truncate(5000)
     for path in (folder, zipped(folder, tmp_path / "pets.zip")):
-        assert "big.png' is damaged or odd: larger than" in load(path, tmp_path).warnings[0]
+        (line,) = skipped(load(path, tmp_path))
+        assert "larger than" in line
+        assert "big.png'" in line
 
 
 def test_warnings_fit_into_an_event(tmp_path: Path) -> None:
@@ -353,6 +412,6 @@ def test_warnings_fit_into_an_event(tmp_path: Path) -> None:
     (folder / "train" / "cat" / ("x" * 200 + "\n.jpg")).write_text("no picture")
     data = load(folder, tmp_path)
     assert "\n" not in json.dumps(data.warnings)
-    assert "\n" not in data.warnings[0]
-    assert len(data.warnings[0]) < 200
+    assert not any("\n" in note or len(note) > 400 for note in data.warnings)
+    assert len(skipped(data)) == 1
     assert dataclasses.is_dataclass(data)

@@ -29,10 +29,13 @@ from playwright.sync_api import Browser
 from streamlit.testing.v1 import AppTest
 
 from app import address, texts
-from ssam.data import images as decoding
+from ssam.data.images import decode, decode_all
+from ssam.imagefolder import picture
 from ssam.imagefolder import upload as uploads
 from ssam.imagefolder.archive import UPLOAD
 from ssam.imagefolder.layout import scan
+from ssam.imagefolder.members import Members
+from ssam.imagefolder.skipped import Skipped, sentences
 from ssam.spec import LaneSpec, RaceSpec, parse_spec, presets
 from ssam.spec.race import MAX_LANES
 from ssam.store import Store
@@ -94,9 +97,9 @@ def test_nothing_is_unpickled_and_no_text_is_run() -> None:
 
 def test_images_are_opened_in_one_place_and_in_few_formats() -> None:
     opened = [(path.name, call) for path in SOURCES for name, call in calls(path) if name == "Image.open"]
-    assert [name for name, _ in opened] == ["images.py"]
+    assert [name for name, _ in opened] == ["picture.py"]
     assert [word.arg for word in opened[0][1].keywords] == ["formats"]
-    assert set(decoding.FORMATS) == {"JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM"}
+    assert set(picture.FORMATS) == {"JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM"}
 
 
 def test_no_html_is_let_through() -> None:
@@ -145,13 +148,16 @@ DECODE = """
 import os, resource, sys
 from pathlib import Path
 os.cpu_count = lambda: 8  # as many threads decode at once, whatever this machine has
-from ssam.data.images import Members, decode_all
+from ssam.data.images import decode_all
+from ssam.imagefolder.members import Members
+from ssam.imagefolder.skipped import Skipped
 folder = Path(sys.argv[1])
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 for path in sorted(folder.iterdir()):
     members = [("cat/0.png", 0)] if path.suffix == ".zip" else [(file.name, 0) for file in sorted(path.iterdir())]
-    _, labels, skipped = decode_all(Members(path), members, 16, "", lambda *told: None)
-    print(path.name, len(labels), *skipped, sep="|")
+    pixels, outcomes = decode_all(Members(path), members, 16, "", lambda *told: None)
+    skipped = [each.reason for each in outcomes if isinstance(each, Skipped)]
+    print(path.name, len(pixels), *skipped, sep="|")
 print("grown", (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
 """
 
@@ -206,7 +212,7 @@ def test_animations_give_their_first_picture(tmp_path: Path) -> None:
         red.save(tmp_path / f"x.{kind}", save_all=True, append_images=500 * [blue])
         with Image.open(tmp_path / f"x.{kind}") as made:
             assert made.n_frames > 1
-        pixels = decoding.decode(decoding.Members(tmp_path), f"x.{kind}", 8)
+        pixels = decode(Members(tmp_path), f"x.{kind}", 8)
         assert pixels[0].min() > 240, kind
         assert pixels[2].max() < 15, kind
 
@@ -227,11 +233,11 @@ def test_what_lies_behind_a_name_may_change_after_the_look(tmp_path: Path) -> No
     os.mkfifo(folder / "cat" / "1.png")
     shutil.rmtree(folder / "dog")
     (folder / "dog").symlink_to(secret)
-    members = decoding.Members(folder)
+    members = Members(folder)
     for member, reason in (("cat/0.png", "outside"), ("cat/1.png", "ordinary"), ("dog/0.png", "outside"), ("../secret/0.png", "outside")):  # fmt: skip
         with pytest.raises(ValueError, match=reason):
-            decoding.decode(members, member, 8)
-    assert decoding.decode(members, "cat/2.png", 8).shape == (3, 8, 8)
+            decode(members, member, 8)
+    assert decode(members, "cat/2.png", 8).shape == (3, 8, 8)
 
 
 def test_a_zip_may_change_after_the_look(tmp_path: Path) -> None:
@@ -239,9 +245,9 @@ def test_a_zip_may_change_after_the_look(tmp_path: Path) -> None:
     path.write_bytes(zipped(pictures()))
     listed = [sample for samples in scan(path).splits.values() for sample in samples]
     path.write_bytes(zipped({"cat/0.png": b"no picture", "cat/1.png": bytes(10)}, zipfile.ZIP_BZIP2))
-    _, labels, skipped = decoding.decode_all(decoding.Members(path), listed, 8, "", lambda *told: None)
-    assert len(labels) == 0
-    assert len(skipped) == 6
+    pixels, outcomes = decode_all(Members(path), listed, 8, "", lambda *told: None)
+    assert len(pixels) == 0
+    assert [isinstance(each, Skipped) for each in outcomes] == 6 * [True]
 
 
 # Uploads
@@ -441,9 +447,10 @@ def test_any_upload_is_kept_or_a_line(folder: Path, name: str, seed: int, other:
         return
     listed = scan(folder / kept, UPLOAD)
     samples = [sample for split in listed.splits.values() for sample in split]
-    _, labels, skipped = decoding.decode_all(decoding.Members(folder / kept), samples, 8, "", lambda *told: None)
-    assert len(labels) + len(skipped) == len(samples)
-    for line in (*skipped, *listed.skipped):
+    pixels, outcomes = decode_all(Members(folder / kept), samples, 8, "", lambda *told: None)
+    skipped = [each for each in outcomes if isinstance(each, Skipped)]
+    assert len(pixels) + len(skipped) == len(samples)
+    for line in (*sentences(skipped), *sentences(listed.skipped), *listed.notes):
         refused(ValueError(line))
 
 
@@ -469,7 +476,7 @@ def test_any_names_are_a_listing_or_a_line(tmp_path: Path, members: list[str], k
     except ValueError as error:
         refused(error)
     else:
-        for line in (*listing.skipped, *listing.notes):
+        for line in (*sentences(listing.skipped), *listing.notes):
             refused(ValueError(line))
 
 

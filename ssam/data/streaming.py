@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from ssam.data.images import Members, decode
+from ssam.data.images import decode
 from ssam.data.sampling import Rows
 from ssam.imagefolder.archive import shown
 from ssam.imagefolder.layout import Sample
+from ssam.imagefolder.members import Members
 
 MAX_DAMAGED = 100  # unreadable files in a row before giving up
 

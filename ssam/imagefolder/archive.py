@@ -7,17 +7,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-MAX_RATIO = 100  # unpacked to packed; photographs hardly pack at all
-SMALL = 2**20  # bytes below which packing tightly is no danger
 PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # of the others a few bytes unpack to gigabytes at one go
 HEADER = 30  # bytes before each member in the zip, at least
 ENTRY = 512  # bytes of a member in the zip's list, on average at most
 MAX_PATH, MAX_PART, MAX_DEPTH = 1000, 255, 32  # of a member: characters in all and of one folder or file; folders
 
 
+Parts = tuple[str, ...]  # a member's folders and file name
+
+
 @dataclass(frozen=True)
 class Limits:
-    """How many files a folder or zip may hold, and how many bytes a zip when unpacked."""
+    """How many files a folder or zip may hold, and how many bytes a zip when unpacked.
+
+    The bytes bound what reading a zip can cost. How tightly it is packed says nothing: drawings pack 200 : 1, bombs do too.
+    """
 
     files: int
     unpacked: int
@@ -32,33 +36,31 @@ def shown(name: str) -> str:
     return _ending(repr(_ending(name, 80)), 120)
 
 
-def parts_of(member: str) -> tuple[str, ...]:
-    """The folders and the file name in a member's path; "./a//b.jpg" is "a/b.jpg"."""
-    return tuple(part for part in member.split("/") if part not in ("", "."))
+def parts_of(member: str) -> Parts:
+    """The folders and the file name in a zip member's path; "./a//b.jpg" is "a/b.jpg", as is what Windows may write, "a\\b.jpg"."""
+    return tuple(part for part in member.replace("\\", "/").split("/") if part not in ("", "."))
 
 
 def _ending(text: str, most: int) -> str:
     return text if len(text) <= most else "…" + text[1 - most :]
 
 
-def zip_members(path: Path, limits: Limits) -> Iterator[str]:
-    """The files in a zip, as it calls them.
+def zip_members(path: Path, limits: Limits) -> Iterator[tuple[str, Parts]]:
+    """The files in a zip, as it calls them, with their parts.
 
-    Raises ValueError, one line, where its list is damaged or longer than ``limits``, and for a member that would lead outside,
-    is no ordinary file, shares its bytes with another, or is packed too tightly to be an image.
+    Raises ValueError, one line, where its list is damaged, where there is more than ``limits`` allow, and for a member that would
+    lead outside, is no ordinary file, or shares its bytes with another.
     """
     infos = _infos(path, limits)
     size, total = path.stat().st_size, sum(info.file_size for info in infos)
     if total > limits.unpacked:
         raise ValueError(f"{shown(path.name)} unpacks to more than {limits.unpacked / 2**30:.0f} GiB")
-    if total > max(SMALL, MAX_RATIO * size):
-        raise ValueError(f"{shown(path.name)} is packed too tightly to be images ({total / 2**20:,.0f} MiB unpacked)")
     _check_apart(path, infos, size)
     for info in infos:
         if problem := _problem(info):
             raise ValueError(f"{shown(path.name)} is refused: {shown(info.orig_filename)} {problem}")
-        if not info.is_dir():
-            yield info.filename
+        if not _is_folder(info):
+            yield info.filename, parts_of(info.filename)
 
 
 class _TooMany(Exception):
@@ -111,9 +113,9 @@ def _problem(info: zipfile.ZipInfo) -> str | None:
     name = info.orig_filename  # zipfile ends ``filename`` at a NUL
     parts = parts_of(name)
     kind = stat.S_IFMT(info.external_attr >> 16)
-    if not parts and name.startswith("./") and info.is_dir():
+    if not parts and name.startswith((".\\", "./")) and _is_folder(info):
         return None  # the folder itself, which some programs list
-    if not parts or name.startswith("/") or "\\" in name or "\0" in name or ":" in parts[0]:
+    if not parts or name.startswith(("\\", "/")) or "\0" in name or ":" in parts[0]:
         return "has an absolute or foreign path"
     if ".." in parts:
         return "leads outside of the zip"
@@ -127,6 +129,8 @@ def _problem(info: zipfile.ZipInfo) -> str | None:
         return "is encrypted"
     if info.compress_type not in PACKINGS:
         return "is packed in another way than stored or deflated"
-    if info.file_size > max(SMALL, MAX_RATIO * info.compress_size):
-        return "is packed too tightly to be an image"
     return None
+
+
+def _is_folder(info: zipfile.ZipInfo) -> bool:
+    return info.orig_filename.endswith(("\\", "/"))

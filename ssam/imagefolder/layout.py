@@ -1,36 +1,68 @@
 """Reads the layout of a folder or zip of images without opening a single image, and refuses dangerous archives.
 
-Accepted layouts, alone or inside wrapping folders (ImageNet has the first one):
+Accepted layouts, alone or inside other folders; the names of the splits in any letter case, also as in "training_set":
 
-    train/CLASS/a.jpg and test/CLASS/b.jpg (or val/)
-    CLASS/a.jpg                                        a fifth of each class is held out for testing
+    train/CLASS/a.jpg and test/CLASS/b.jpg     or training; testing, eval, or val, valid, validation, dev
+    train/CLASS/a.jpg and val/b.jpg            where a text file names the class of each (ImageNet, Tiny ImageNet)
+    CLASS/a.jpg                                a fifth of each class is held out for testing
 """
 
 import os
 import random
+import unicodedata
 import zipfile
-from collections.abc import Collection, Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ssam.imagefolder.archive import LOCAL, Limits, parts_of, shown, zip_members
+from ssam.imagefolder import annotations
+from ssam.imagefolder.archive import LOCAL, Limits, Parts, shown, zip_members
+from ssam.imagefolder.skipped import Kind, Skipped, counted, some
+from ssam.imagefolder.splits import FILLERS, Split, common_folders, find_splits, role_of
 
-SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"))
-TEST_FOLDERS = ("test", "val", "valid", "validation")  # the first one that has class folders is taken
+SUFFIXES = frozenset(
+    (
+        ".jpg",
+        ".jpeg",
+        ".jfif",
+        ".jpe",
+        ".png",
+        ".apng",
+        ".bmp",
+        ".dib",
+        ".gif",
+        ".webp",
+        ".tif",
+        ".tiff",
+        ".ppm",
+        ".pgm",
+    )
+)
+# Pictures that are not read: a class of them is refused, not left out.
+UNREAD = {
+    ".heic": "HEIC",
+    ".heif": "HEIC",
+    ".avif": "AVIF",
+    ".jxl": "JPEG XL",
+    ".jp2": "JPEG 2000",
+    ".psd": "Photoshop",
+}
+UNREAD |= dict.fromkeys((".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2"), "camera raw")
+LITTER = frozenset(("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"))  # what systems leave behind
 
-Parts = tuple[str, ...]  # a member's folders and file name
 Sample = tuple[str, int]  # member as the folder or zip itself calls it ("/" between folders), class index
 
 
 @dataclass(frozen=True)
 class ImageListing:
-    """What a folder or zip holds. ``splits`` has the keys "train" and "test"; each of ``skipped`` is a member with
-    the reason, each of ``notes`` a sentence about what was decided."""
+    """What a folder or zip holds. ``splits`` has the keys "train" and "test"; each of ``notes`` is a sentence about what was
+    decided. ``classes`` are sorted, their accents composed (NFC)."""
 
     path: Path
     classes: tuple[str, ...]
     splits: dict[str, list[Sample]]
-    skipped: tuple[str, ...]
+    skipped: tuple[Skipped, ...]
     notes: tuple[str, ...]
 
 
@@ -38,25 +70,20 @@ def scan(path: Path, limits: Limits = LOCAL) -> ImageListing:
     """Lists the images of a folder or zip; nothing is unpacked.
 
     Raises ValueError, one line, where there is no such folder or zip; where a member would lead outside of it ("../",
-    absolute, symbolic link); where it holds more than ``limits``; where ssam.imagefolder.archive refuses the zip; and where there
-    are fewer than two classes. Files that are no images, or belong to no class, are skipped and listed.
+    absolute, symbolic link); where it holds more than ``limits``; where ssam.imagefolder.archive refuses the zip; where there are
+    fewer than two classes, a class whose pictures are all of a format that is not read, or folders that cannot be told from
+    classes. Files that are no images, or belong to no class, are skipped and listed.
     """
-    images, skipped = _sort_out(_members(path, limits))
-    wrapping = _wrapping_folders(images)
-    split_of = _choose_splits(path, [parts[wrapping:] for parts in images])
-    found: dict[str, list[tuple[str, str]]] = {"train": [], "test": []}  # member, class name
-    for parts, member in images.items():
-        split, class_name = _place(parts[wrapping:], split_of)
-        if split is None:
-            skipped.append(f"{shown(member)} is not used")
-        elif class_name is None:
-            skipped.append(f"{shown(member)} is in no class folder")
-        else:
-            found[split].append((member, class_name))
-    return _listing(path, found, skipped, held_out="test" not in split_of.values())
+    files = _sort_out(_members(path, limits))
+    reading = _Reading(path, files)
+    if splits := find_splits(path, files.pictures):
+        reading.take_splits(splits)
+    else:
+        reading.take_classes()
+    return reading.listing()
 
 
-def _members(path: Path, limits: Limits) -> Iterator[str]:
+def _members(path: Path, limits: Limits) -> Iterator[tuple[str, Parts]]:
     try:
         if path.is_dir():
             yield from _folder_members(path, limits)
@@ -70,7 +97,7 @@ def _members(path: Path, limits: Limits) -> Iterator[str]:
         raise ValueError(f"cannot read {shown(path.name)}: {error.strerror}") from None
 
 
-def _folder_members(folder: Path, limits: Limits) -> Iterator[str]:
+def _folder_members(folder: Path, limits: Limits) -> Iterator[tuple[str, Parts]]:
     count = 0
     waiting = [""]
     while waiting:
@@ -86,80 +113,173 @@ def _folder_members(folder: Path, limits: Limits) -> Iterator[str]:
                 if entry.is_dir():
                     waiting.append(member + "/")
                 elif entry.is_file():
-                    yield member
+                    yield member, tuple(member.split("/"))
 
 
-def _sort_out(members: Iterator[str]) -> tuple[dict[Parts, str], list[str]]:
-    """Image files from path parts to member, and what is skipped. Hidden files and what macOS adds are passed over
-    silently. The member is kept since only its own spelling ("./a//b.jpg") opens it in a zip."""
-    images, skipped = {}, []
-    for parts, member in sorted((parts_of(member), member) for member in set(members)):
-        if any(part.startswith(".") or part == "__MACOSX" for part in parts):
+@dataclass(frozen=True)
+class _Files:
+    """By place: pictures, read or not, in order; texts; and what is neither."""
+
+    pictures: dict[Parts, str]
+    texts: dict[Parts, str]
+    others: list[Skipped]
+
+
+def _sort_out(members: Iterator[tuple[str, Parts]]) -> _Files:
+    """Files by what their names end in. Hidden files and what systems leave behind are passed over silently. The member is kept
+    since only its own spelling ("./a//b.jpg") opens it in a zip."""
+    files = _Files({}, {}, [])
+    for parts, member in sorted((parts, member) for member, parts in set(members)):
+        if any(part.startswith(".") or part == "__MACOSX" for part in parts) or parts[-1].lower() in LITTER:
             continue
-        if os.path.splitext(parts[-1])[1].lower() in SUFFIXES:
-            images[parts] = member
-        else:
-            skipped.append(f"{shown(member)} is not an image file")
-    return images, skipped
+        suffix = _suffix(member)
+        if suffix in SUFFIXES or suffix in UNREAD:
+            files.pictures[parts] = member
+            continue
+        files.others.append(Skipped(member, Kind.OTHER, "not images"))
+        if suffix in annotations.SUFFIXES:
+            files.texts[parts] = member
+    return files
 
 
-def _wrapping_folders(images: Collection[Parts]) -> int:
-    """How many folders stand around the layout: single ones that have folders inside and are no split."""
-    depth = 0
-    while True:
-        tops = {parts[depth] for parts in images if len(parts) > depth + 1}
-        nested = any(len(parts) > depth + 2 for parts in images)
-        if len(tops) != 1 or not nested or tops.pop().lower() in ("train", *TEST_FOLDERS):
-            return depth
-        depth += 1
+def _suffix(member: str) -> str:
+    return os.path.splitext(member)[1].lower()
 
 
-def _choose_splits(path: Path, images: list[Parts]) -> dict[str, str]:
-    """Maps the top folders in use to "train" or "test"; empty where the classes themselves are on top."""
-    tops = {parts[0] for parts in images if len(parts) > 1}
-    filled = {parts[0] for parts in images if len(parts) > 2}  # has class folders inside
-    train = [top for top in sorted(filled) if top.lower() == "train"]
-    if train:
-        tests = [top for name in TEST_FOLDERS for top in sorted(filled) if top.lower() == name]
-        return {train[0]: "train"} | {top: "test" for top in tests[:1]}
-    if tops and all(top.lower() in ("train", *TEST_FOLDERS) for top in tops):
-        raise ValueError(f"{shown(path.name)} has {', '.join(sorted(tops))} but no images in train/CLASS folders")
-    return {}
+class _Reading:
+    """What has been gathered so far: members with their class, what is skipped, and what there is to say."""
+
+    def __init__(self, path: Path, files: _Files) -> None:
+        self._path, self._files = path, files
+        self._skipped, self._notes = list(files.others), list[str]()
+        self._train: list[tuple[str, str]] = []
+        self._test: list[tuple[str, str]] = []
+        self._unread: dict[str, Counter[str]] = {}  # by training class: its pictures of formats that are not read
+
+    def take_splits(self, splits: list[Split]) -> None:
+        """The first split is the training set; the first other one whose images have labels the test set."""
+        train, *others = splits
+        self._take_train(train.folder, len(train.folder) + train.wrapping)
+        classes = {name for _, name in self._train}
+        tested = ""
+        for split in others:
+            count = counted(len(self._inside(split.folder)), "image")
+            if tested:
+                self._notes.append(f"{count} in {split.name}/ not used: the test set is {tested}/")
+            elif self._take_test(split, classes):
+                tested = split.name
+            else:
+                self._notes.append(f"{count} in {split.name}/ not used: none has a label that is a training class")
+        used = tuple(split.folder for split in splits)
+        where = f"outside of {' and '.join(f'{split.name}/' for split in splits)}"
+        for parts, member in self._files.pictures.items():
+            if not any(parts[: len(folder)] == folder for folder in used):
+                self._skipped.append(Skipped(member, Kind.UNPLACED, where))
+
+    def take_classes(self) -> None:
+        """The classes themselves are on top."""
+        depth = common_folders(self._files.pictures)
+        tops = {parts[depth] for parts in self._files.pictures if len(parts) > depth + 1}
+        if tops and all(map(role_of, tops)):
+            names = ", ".join(sorted(tops))
+            raise ValueError(f"{shown(self._path.name)} has {names} but no images in train/CLASS folders")
+        self._take_train((), depth)
+
+    def _inside(self, folder: Parts) -> dict[Parts, str]:
+        return {parts: member for parts, member in self._files.pictures.items() if parts[: len(folder)] == folder}
+
+    def _take_train(self, folder: Parts, depth: int) -> None:
+        """Takes the folders at ``depth`` inside ``folder`` for classes."""
+        subfolders: dict[str, set[str]] = {}
+        for parts, member in self._inside(folder).items():
+            if len(parts) < depth + 2:
+                self._skipped.append(Skipped(member, Kind.UNPLACED, "in no class folder"))
+                continue
+            name = _class_name(parts[depth])
+            subfolders.setdefault(name, set()).add(parts[depth + 1] if len(parts) > depth + 2 else "")
+            if what := UNREAD.get(_suffix(member)):
+                self._unread.setdefault(name, Counter())[what] += 1
+                self._skipped.append(_in_unread_format(member, what))
+            else:
+                self._train.append((member, name))
+        _refuse_alike(self._path, subfolders)
+
+    def _take_test(self, split: Split, classes: set[str]) -> bool:
+        """Takes a split for the test set; whether any of its images has a label, else nothing is taken."""
+        depth = len(split.folder) + split.wrapping
+        found: list[tuple[str, str]] = []
+        skipped: list[Skipped] = []
+        unlabelled: list[str] = []
+        for parts, member in self._inside(split.folder).items():
+            name = _class_name(parts[depth]) if len(parts) > depth + 1 else None
+            if what := UNREAD.get(_suffix(member)):
+                skipped.append(_in_unread_format(member, what))
+            elif name in classes:
+                found.append((member, name))
+            elif name is None or name.lower() in FILLERS:
+                unlabelled.append(member)
+            else:
+                skipped.append(Skipped(member, Kind.UNPLACED, f"in {split.name}/, of a class without training images"))
+        text, labels = annotations.find(self._path, self._files.texts, split.folder, unlabelled, classes)
+        found += sorted(labels.items())
+        if not found:
+            return False
+        if text:
+            self._skipped.remove(Skipped(text, Kind.OTHER, "not images"))
+            self._notes.append(f"{shown(text)} names the classes of {counted(len(labels), 'image')} in {split.name}/")
+        reason = f"in {split.name}/, without a class folder or a label"
+        self._skipped += skipped
+        self._skipped += [Skipped(member, Kind.UNPLACED, reason) for member in unlabelled if member not in labels]
+        self._test = found
+        return True
+
+    def listing(self) -> ImageListing:
+        name = shown(self._path.name)
+        classes = tuple(sorted({class_name for _, class_name in self._train}))
+        for unread, formats in sorted(self._unread.items()):
+            if unread not in classes:
+                raise ValueError(
+                    f"no picture of class {shown(unread)} in {name} can be read: "
+                    f"{counted(formats.total(), 'file')}, {' and '.join(sorted(formats))}; save them as JPEG or PNG"
+                )
+        if not classes:
+            raise ValueError(f"no images in class folders in {name}; it must hold CLASS/x.jpg or train/CLASS/x.jpg")
+        if len(classes) == 1:
+            raise ValueError(f"{name} has only one class, {shown(classes[0])}; at least two are needed")
+        index = {class_name: number for number, class_name in enumerate(classes)}
+        train, test = ([(member, index[label]) for member, label in found] for found in (self._train, self._test))
+        notes = list(self._notes)
+        if not test:
+            train, test = _hold_out(train, len(classes))
+            images = counted(len(train) + len(test), "image")
+            notes.append(f"no test set with labels: {len(test)} of {images} were held out for testing")
+        if not test:
+            raise ValueError(f"{name} has no test images: two or more images per class are needed")
+        return ImageListing(self._path, classes, {"train": train, "test": test}, tuple(self._skipped), tuple(notes))
 
 
-def _place(parts: Parts, split_of: dict[str, str]) -> tuple[str | None, str | None]:
-    """Split and class name of an image; no split where its top folder is not in use."""
-    if not split_of:
-        return "train", parts[0] if len(parts) > 1 else None
-    return split_of.get(parts[0]) if len(parts) > 1 else None, parts[1] if len(parts) > 2 else None
+def _class_name(folder: str) -> str:
+    """Accents composed: a Mac writes "é" as two letters, others as one."""
+    return unicodedata.normalize("NFC", folder)
 
 
-def _listing(path: Path, found: dict[str, list[tuple[str, str]]], skipped: list[str], held_out: bool) -> ImageListing:
-    classes = tuple(sorted({class_name for _, class_name in found["train"]}))
-    if not classes:
+def _in_unread_format(member: str, what: str) -> Skipped:
+    return Skipped(member, Kind.FORMAT, f"{what} pictures cannot be read here; save them as JPEG or PNG")
+
+
+def _refuse_alike(path: Path, subfolders: dict[str, set[str]]) -> None:
+    """Raises ValueError where folders taken for classes hold the same folders: then those are the classes."""
+    shared = Counter(inside for within in subfolders.values() if "" not in within for inside in within)
+    alike = sorted(inside for inside, count in shared.items() if count > 1)
+    if len(alike) > 1:
+        holders = sorted(name for name, within in subfolders.items() if "" not in within and within & set(alike))
         raise ValueError(
-            f"no images in class folders in {shown(path.name)}; it must hold CLASS/x.jpg or train/CLASS/x.jpg"
+            f"{shown(path.name)}: the folders {some(holders)} hold the same folders ({some(alike)}), so they are no classes; "
+            "call them train and test, or put each class into one folder"
         )
-    if len(classes) == 1:
-        raise ValueError(f"{shown(path.name)} has only one class, {shown(classes[0])}; at least two are needed")
-    index = {class_name: number for number, class_name in enumerate(classes)}
-    train = [(member, index[class_name]) for member, class_name in found["train"]]
-    test = [(member, index[class_name]) for member, class_name in found["test"] if class_name in index]
-    skipped += [
-        f"{shown(member)} is of a class without training images" for member, name in found["test"] if name not in index
-    ]
-    notes = []
-    if held_out:
-        train, test = _hold_out(train, len(classes))
-        notes.append(
-            f"no test/ or val/ folder: {len(test)} of {len(train) + len(test)} images were held out for testing"
-        )
-    if not test:
-        raise ValueError(f"{shown(path.name)} has no test images: two or more images per class are needed")
-    return ImageListing(path, classes, {"train": train, "test": test}, tuple(skipped), tuple(notes))
 
 
-def _hold_out(samples: list[Sample], classes: int) -> tuple[list[Sample], list[Sample]]:
+def _hold_out(samples: Sequence[Sample], classes: int) -> tuple[list[Sample], list[Sample]]:
     """A fifth of each class, always the same one, goes to the test set; a class with one image keeps it for training."""
     rng = random.Random(0)
     by_class: list[list[Sample]] = [[] for _ in range(classes)]

@@ -1,0 +1,124 @@
+"""What a folder or zip turned out to hold once its pictures were read: what is refused, and what its owner should know."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ssam.imagefolder.archive import shown
+from ssam.imagefolder.layout import ImageListing, Sample
+from ssam.imagefolder.members import Members, Progress, attempt
+from ssam.imagefolder.picture import Facts, header
+from ssam.imagefolder.skipped import Skipped, counted, sentences, some
+
+USUAL_SIZE = 64  # side of a network's input for own images that are not small, in pixels
+SMALL_SIZE = 32  # the same for small ones: what the networks for small images are made for
+
+Outcomes = Sequence[Facts | Skipped]  # of a split's samples, in order
+
+
+@dataclass(frozen=True)
+class Contents:
+    """``outcomes`` says of each sample in ``listing.splits`` what its picture is, or why it cannot be used."""
+
+    listing: ImageListing
+    outcomes: dict[str, Outcomes]
+
+    def good(self, split: str) -> list[Sample]:
+        """The samples that can be used."""
+        pairs = zip(self.listing.splits[split], self.outcomes[split], strict=True)
+        return [sample for sample, outcome in pairs if isinstance(outcome, Facts)]
+
+    def counts(self, split: str) -> tuple[int, ...]:
+        """Pictures of each class that can be used."""
+        found = [0] * len(self.listing.classes)
+        for _, label in self.good(split):
+            found[label] += 1
+        return tuple(found)
+
+    @property
+    def skipped(self) -> list[Skipped]:
+        unread = [each for split in self.outcomes.values() for each in split if isinstance(each, Skipped)]
+        return [*unread, *self.listing.skipped]
+
+    @property
+    def facts(self) -> list[Facts]:
+        return [each for split in self.outcomes.values() for each in split if isinstance(each, Facts)]
+
+    @property
+    def sides(self) -> tuple[int, int]:
+        """The least and the most of the pictures' shorter sides, in pixels; 0 where there is no picture."""
+        sides = [each.side for each in self.facts]
+        return min(sides, default=0), max(sides, default=0)
+
+    def check(self) -> None:
+        """Raises ValueError, one line, where a class has no training picture that can be used, or there is no test picture."""
+        name = shown(self.listing.path.name)
+        unread = [number for number, count in enumerate(self.counts("train")) if not count]
+        for number in unread:
+            pairs = zip(self.listing.splits["train"], self.outcomes["train"], strict=True)
+            why = sentences([each for (_, label), each in pairs if label == number and isinstance(each, Skipped)])
+            title = shown(self.listing.classes[number])
+            more = f" (nor of {len(unread) - 1} more)" if len(unread) > 1 else ""
+            raise ValueError(f"no training picture of class {title}{more} in {name} can be read: {'; '.join(why[:2])}")
+        if not self.good("test"):
+            raise ValueError(f"no test picture in {name} can be read: {'; '.join(sentences(self.skipped)[:2])}")
+
+    def notes(self, size: int) -> tuple[str, ...]:
+        """Sentences, those that matter most first: how the images were split, what the test accuracy stands on, what was done to
+        pictures to make them ``size`` × ``size``, what was skipped."""
+        facts, test = self.facts, self.counts("test")
+        untested = [name for name, count in zip(self.listing.classes, test, strict=True) if not count]
+        deep, transparent = sum(each.deep for each in facts), sum(each.transparent for each in facts)
+        notes = [*self.listing.notes, standing(self.listing.classes, test)]
+        least, most = self.sides
+        sides = f"{least}" if least == most else f"{least} to {most}"
+        notes.append(
+            f"network input {size}×{size} pixels, from the centre square of images whose shorter side is {sides}"
+        )
+        if untested:
+            notes.append(
+                f"{len(untested)} of {len(self.listing.classes)} classes without test images, "
+                f"so the test accuracy says nothing about: {some(untested)}"
+            )
+        if deep:
+            notes.append(f"{counted(deep, 'grey image')} of 16 bits: the upper 8 are used")
+        if transparent:
+            notes.append(f"{counted(transparent, 'image')} with transparency: laid on white")
+        return (*notes, *sentences(self.skipped))
+
+
+def standing(classes: Sequence[str], test: Sequence[int]) -> str:
+    """What a test accuracy stands on, by the test images of each class.
+
+    >>> standing(("cat", "dog"), (15, 5))
+    "test accuracy stands on 20 images, 5 points each; always answering 'cat' would be right for 75% of them"
+    """
+    total, largest = sum(test), max(test)
+    title = shown(classes[list(test).index(largest)])
+    return (
+        f"test accuracy stands on {counted(total, 'image')}, {100 / total:.2g} points each; "
+        f"always answering {title} would be right for {100 * largest / total:.3g}% of them"
+    )
+
+
+def natural_size(longest: int) -> int:
+    """Side of the network's input that own images get unless asked: they are not enlarged by more than to the next multiple of 8,
+    or to the 32 that networks for small images are made for. ``longest`` is the longest of their shorter sides, in pixels.
+
+    >>> [natural_size(side) for side in (1, 28, 32, 48, 50, 64, 4000)]
+    [32, 32, 32, 48, 56, 64, 64]
+    """
+    return min(USUAL_SIZE, max(SMALL_SIZE, -(-longest // 8) * 8))
+
+
+def size_of(listing: ImageListing, progress: Progress) -> int:
+    """The natural size of these images. Reads headers, of large images few."""
+    members, longest = Members(listing.path), 1
+    for samples in listing.splits.values():
+        found = attempt(
+            lambda member: header(members, member), [member for member, _ in samples], "reading sizes", progress
+        )
+        for each in found:
+            longest = max(longest, each.side if isinstance(each, Facts) else 1)
+            if natural_size(longest) == USUAL_SIZE:
+                return USUAL_SIZE
+    return natural_size(longest)

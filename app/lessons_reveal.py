@@ -12,6 +12,7 @@ from app import (
     lessons_race,
     lessons_views,
     lessons_words,
+    recorded,
     start,
     texts,
 )
@@ -97,7 +98,7 @@ def _races(lesson: Lesson, race: dict[str, Any]) -> None:
     )
     rows = lessons_evidence.rows(race)
     st.table(lessons_words.races(race, rows, lesson.spec), border="horizontal", hide_index=True)
-    if said := lengths(lesson.recorded):
+    if (recording := recorded.of(lesson.spec)) and (said := lengths(recording)):
         st.caption(said)
     machine = race["machine"]
     st.caption(

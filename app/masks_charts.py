@@ -182,11 +182,11 @@ def fisher_stages(spec: RaceSpec, rows: Rows) -> list[Figure]:
     ]
     if not dense:
         return [figure]
-    shares = _grouped(stages, dense, "Perturbed share of each stage")
+    perturbed = _grouped(stages, dense, "Perturbed share of each stage")
     named = {bars.name for bars in dense}
     if bare := [titles[lane] for lane in of_lane if titles[lane] not in named]:
-        shares["layout"]["annotations"] = [{**CORNER, "text": f"{NO_MASK}: {', '.join(bare)}"}]
-    return [figure, shares]
+        perturbed["layout"]["annotations"] = [{**CORNER, "text": f"{NO_MASK}: {', '.join(bare)}"}]
+    return [figure, perturbed]
 
 
 def fisher_patterns(spec: RaceSpec, rows: Rows) -> Figure:

@@ -6,7 +6,7 @@ import numpy as np
 
 from ssam.data import sampling
 from ssam.data.sampling import Rows
-from ssam.spec.archive import shown
+from ssam.imagefolder.archive import shown
 
 
 def held_out(labels: Rows, classes: Sequence[str], share: float, seed: int) -> Rows:

@@ -110,10 +110,12 @@ def summary(shown: Sequence[Group], baseline: Group | None) -> str:
         if not group.accuracies or (baseline and group.key == baseline.key):
             continue
         title = f"**{texts.plain(group.title)}**"
-        head = f"{title}: {spread(list(group.accuracies.values()), 1)} %."
+        told = f"{spread(list(group.accuracies.values()), 1)} %"
         if baseline:
-            head += f" {sentence(title, f'**{texts.plain(baseline.title)}**', compared[group.key])}"
-        said.append(f"- {head}")
+            found = sentence(title, f"**{texts.plain(baseline.title)}**", compared[group.key])
+            said.append(f"- {found} Final accuracy {told}.")
+        else:
+            said.append(f"- {title}: {told}.")
     if not said:
         return (
             "No other lane has come to its end yet."

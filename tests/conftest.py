@@ -81,6 +81,23 @@ def process() -> Iterator[None]:
     assert os.environ.get("SSAM_DEVICE") == device
 
 
+@pytest.fixture(scope="session")
+def installed_components() -> Iterator[None]:
+    """Streamlit reads what all installed packages say of themselves for each new app: half the time of a page. Here that is done once."""
+    from streamlit.components.v2 import manifest_scanner
+
+    found = manifest_scanner.scan_component_manifests()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(manifest_scanner, "scan_component_manifests", lambda: list(found))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def installed(request: pytest.FixtureRequest) -> None:
+    if request.node.get_closest_marker("page"):
+        request.getfixturevalue("installed_components")
+
+
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     """A store of its own for the app; no runner is started, so that races stay queued."""

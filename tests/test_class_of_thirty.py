@@ -12,7 +12,7 @@ from tests import fake_class
 from tests.browser import Watched, app_server
 from tests.fake_class import CODE
 from tests.fake_race import ENDLESS
-from tests.fake_runner import Site
+from tests.fake_runner import TORCH, Site
 from tests.load import wall
 
 STUDENTS = 30
@@ -113,7 +113,7 @@ def test_the_wall_fits_a_phone_and_a_projector(
 def test_who_presents_has_keys_and_who_types_does_not(tmp_path: Path, browser: Browser) -> None:
     site = Site(tmp_path)
     try:
-        site.start_runner()
+        site.start_runner(**TORCH)
         with app_server(site.store.home) as address:
             watched = opened(browser, address, f"?preset=quick&seed={ENDLESS}&view=projector")
             page = watched.page

@@ -1,5 +1,5 @@
 # make app    the lab on http://127.0.0.1:8501
-# make check  lint, types and the quick tests: no browser, no service, no Streamlit, no long training (a minute)
+# make check  lint, types and the quick tests: no browser, no service, no Streamlit, no training
 # make test   everything that must hold
 # make drills kill, fill up and damage everything, 20 rounds of each (an hour or more)
 # make load   what a class that watches costs the server and the race (about 15 minutes; wants a quiet machine)

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import pytest
 
 from ssam.jobs.client import Client
@@ -18,6 +19,9 @@ from tests.postgres import database_url, new_database, postgres  # noqa: F401  f
 if TYPE_CHECKING:  # what only some tests need is imported where they ask for it
     from playwright.sync_api import Browser
 
+# Hypothesis looks at the clock, and a busy machine is no fault of what is tested.
+hypothesis.settings.register_profile("suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("suite")
 LOG_TAIL = 3000  # characters of a log that a failing test shows
 
 

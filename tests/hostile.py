@@ -5,7 +5,8 @@ import unicodedata
 from hypothesis import HealthCheck, settings
 
 LONGEST = 700  # characters of a one-line error
-quick = settings(deadline=None, max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
+unchecked = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]  # the second by the clock
+quick = settings(deadline=None, max_examples=400, suppress_health_check=unchecked)
 
 
 def refused(error: Exception) -> None:

@@ -1,7 +1,7 @@
 """What a test file needs beside Python, told by what it imports, itself or through a helper of the tests.
 
 ``browser`` drives a real Chromium, ``page`` runs the app's code in Streamlit, ``service`` starts a runner, a database server or a
-cluster. ``make check`` leaves these files out, unread: importing them would take longer than what it runs.
+cluster, ``training`` trains races. ``make check`` leaves these files out, unread: importing them would take longer than what it runs.
 """
 
 import ast
@@ -13,6 +13,7 @@ NEEDS = {
     "browser": ("playwright",),
     "page": ("streamlit", "app", "pages"),
     "service": ("tests.fake_runner", "tests.postgres", "tests.ray_cluster", "tests.load", "tests.drills"),
+    "training": ("ssam.engine", "ssam.bench"),
 }
 
 

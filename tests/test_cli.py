@@ -30,6 +30,7 @@ def finished():
     return ssam(*QUICK, "--json", "--lanes", "sgd,sam,ssam-f,ssam-f:sparsity=0.8")
 
 
+@pytest.mark.slow
 def test_json_lines_end_with_the_result(finished):
     assert finished.returncode == 0, finished.stderr
     lines = [json.loads(line) for line in finished.stdout.splitlines()]
@@ -55,11 +56,13 @@ def test_json_lines_end_with_the_result(finished):
     assert sum(line["event"] == "epoch" for line in lines) == 8
 
 
+@pytest.mark.slow
 def test_progress_goes_to_standard_error(finished):
     assert "73,890 parameters" in finished.stderr
     assert "\x1b" not in finished.stderr  # no bar where there is no terminal
 
 
+@pytest.mark.slow
 def test_without_json_a_table_is_printed():
     done = ssam(*QUICK, "--lanes", "sgd", "--epochs", "1")
     assert done.returncode == 0
@@ -97,6 +100,7 @@ def test_bad_input_exits_2_with_one_line(arguments, says, capsys):
     assert "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_is_no_error():
     command = f"{sys.executable} -m ssam {' '.join(QUICK)} --json --lanes sgd | head -n 1"
     done = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS, check=False)

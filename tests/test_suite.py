@@ -43,6 +43,7 @@ def test_marks_come_through_the_helpers() -> None:
     assert marks_of(ROOT / "tests" / "test_browser.py") == {"browser", "page", "service"}
     assert marks_of(ROOT / "tests" / "test_jobs.py") == {"service"}
     assert marks_of(ROOT / "tests" / "test_seeds.py") == {"page"}
+    assert marks_of(ROOT / "tests" / "test_inside.py") == {"training"}, "by tests/small_races.py"
     assert marks_of(ROOT / "tests" / "test_sam.py") == set()
 
 

@@ -231,7 +231,7 @@ def tried(study: Study, task: Task) -> str:
     return (
         f"Tried in all: {study.lanes} lanes in {len(study.tasks)} task{'s' * (len(study.tasks) != 1)}, {study.trials:,} trainings "
         f"({failures}), seeds {', '.join(map(str, study.seeds))}. In this task: {len(here)} lanes, "
-        f"{'all' if finalists == len(here) else finalists} of them finalists{fresh}; everything is in the table. {'; '.join(parts)}; {facts['date']}; `{facts['command']}`."
+        f"{'all' if finalists == len(here) else finalists} of them finalists{fresh}; everything is in the table. All accuracies, also those that finalists were chosen by, are of the test set: there was no validation split. {'; '.join(parts)}; {facts['date']}; `{facts['command']}`."
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app import sweep
+from app import sweep, sweep_lost
 from app import sweep_parts as parts
 from app.sweep_parts import DONE, FAINT, NEUTRAL
 from ssam.spec.sweep import SweepSpec, Value, Vary
@@ -18,7 +18,13 @@ INK = "#14171f"
 CELLS = 12  # different values of a setting, at most, for a map of cells
 BANDS = 8  # colours of the lines through all settings
 ROWS = 13  # of a table
-STATE_COLORS = {"done": DONE, "pruned": "#c07f00", "diverged": "#b0413e", "failed": "#b0413e", "open": NEUTRAL}
+STATE_COLORS = {
+    "done": DONE,
+    "pruned": "#c07f00",
+    "diverged": sweep_lost.COLOR,
+    "failed": sweep_lost.COLOR,
+    "open": NEUTRAL,
+}
 STATE_TITLES = {
     "done": "finished",
     "pruned": "pruned",
@@ -54,19 +60,6 @@ def ended(known: Sequence[Point]) -> list[Point]:
     return [point for point in known if point.state == "done" and point.score is not None]
 
 
-def diverged(known: Sequence[Point]) -> list[Point]:
-    return [point for point in known if point.state == "diverged"]
-
-
-def _with_diverged(rows: list[dict[str, str]], known: Sequence[Point]) -> list[dict[str, str]]:
-    """The rows, whose last column is the accuracy, and one for each setting that diverged."""
-    column = list(rows[0])[-1] if rows else "Accuracy"
-    return rows + [
-        {sweep.title(field): sweep.said(field, value) for field, value in point.values.items()} | {column: "diverged"}
-        for point in diverged(known)
-    ]
-
-
 def map_fields(spec: SweepSpec) -> tuple[Vary, Vary] | None:
     """Sparsity against rho where both vary, else the first two; None for a single setting."""
     if len(spec.vary) < 2:
@@ -86,7 +79,7 @@ def heatmap(spec: SweepSpec, known: Sequence[Point], across: Vary, up: Vary) -> 
     words = f"{_measure(spec)} by {names.lower()}. {_best_said(done)}"
     columns, lines = (parts.values(spec, vary, known) for vary in (across, up))
     if max(len(columns), len(lines)) > CELLS:
-        return Shown(_scatter_map(done, across, up), words, _with_diverged(rows[:ROWS], known))
+        return Shown(_scatter_map(done, across, up), words, sweep_lost.with_rows(rows[:ROWS], known))
     cells: dict[tuple[Value, Value], list[float]] = {}
     for point in done:
         cells.setdefault((point.values[across.field], point.values[up.field]), []).append(point.score or 0.0)
@@ -106,15 +99,9 @@ def heatmap(spec: SweepSpec, known: Sequence[Point], across: Vary, up: Vary) -> 
         "ygap": 2,
     }
     layout = {"xaxis": {**parts.axis(across), "type": "category"}, "yaxis": {**parts.axis(up), "type": "category"}}
-    lost = {(point.values[across.field], point.values[up.field]) for point in diverged(known)} - set(cells)
-    traces = [trace, *([_lost_cells(across, up, sorted(lost, key=str))] if lost else [])]
-    return Shown(parts.figure(traces, layout), words, _with_diverged(rows[:ROWS], known))
-
-
-def _lost_cells(across: Vary, up: Vary, lost: Sequence[tuple[Value, Value]]) -> dict[str, Any]:
-    """Settings that diverged have no colour, but their place."""
-    xs, ys = [sweep.said(across.field, x) for x, _ in lost], [sweep.said(up.field, y) for _, y in lost]
-    return {"type": "scatter", "mode": "text", "x": xs, "y": ys, "text": ["diverged"] * len(lost), "hoverinfo": "skip"}
+    lost = {(point.values[across.field], point.values[up.field]) for point in sweep_lost.of(known)} - set(cells)
+    traces = [trace, *([sweep_lost.cells(across, up, sorted(lost, key=str))] if lost else [])]
+    return Shown(parts.figure(traces, layout), words, sweep_lost.with_rows(rows[:ROWS], known))
 
 
 def _scatter_map(done: Sequence[Point], across: Vary, up: Vary) -> dict[str, Any]:
@@ -140,7 +127,7 @@ def slices(spec: SweepSpec, known: Sequence[Point]) -> list[Shown]:
         errors = [100 * (point.spread or 0) for point in done]
         if any(errors):
             trace["error_y"] = {"array": errors, "color": FAINT, "thickness": 1.5, "width": 3}
-        lost = [parts.at(vary, point) for point in diverged(known)]
+        lost = [parts.at(vary, point) for point in sweep_lost.of(known)]
         layout = {"xaxis": {**parts.axis(vary), **parts.scale(vary)}, "yaxis": parts.accuracy(spec)}
         best = max(done, key=lambda point: point.score or 0.0, default=None)
         where = (
@@ -152,33 +139,10 @@ def slices(spec: SweepSpec, known: Sequence[Point]) -> list[Shown]:
             {sweep.title(vary.field): sweep.said(vary.field, value), **cells} for value, cells in _by_value(vary, done)
         ]
         words = f"{_measure(spec)} by {sweep.title(vary.field).lower()}, {len(done)} setting{'s' * (len(done) != 1)}. {where}"
-        traces = [trace, *([_crosses(lost, min(heights))] if lost else [])] if done else []
-        rows = rows[:ROWS] + _lost_values(vary, known)
+        traces = [trace, *([sweep_lost.crosses(lost, min(heights))] if lost else [])] if done else []
+        rows = rows[:ROWS] + sweep_lost.values(vary, known)
         shown.append(Shown(parts.figure(traces, layout, 300), words, rows))
     return shown
-
-
-def _crosses(xs: list[Value], height: float) -> dict[str, Any]:
-    """Settings that diverged, at the foot of a chart."""
-    marker = {"symbol": "x", "size": 10, "color": STATE_COLORS["diverged"]}
-    hover = {"hovertext": ["diverged"] * len(xs), "hoverinfo": "text"}
-    return {"type": "scatter", "mode": "markers", "x": xs, "y": [height] * len(xs), "marker": marker, **hover}
-
-
-def _lost_values(vary: Vary, known: Sequence[Point]) -> list[dict[str, str]]:
-    """Of the values with which nothing came to an end, and something diverged: how many settings."""
-    kept = {point.values[vary.field] for point in ended(known)}
-    lost = [point.values[vary.field] for point in diverged(known) if point.values[vary.field] not in kept]
-    name = sweep.title(vary.field)
-    return [
-        {
-            name: sweep.said(vary.field, value),
-            "Settings": str(lost.count(value)),
-            "Mean": "diverged",
-            "Best": "diverged",
-        }
-        for value in dict.fromkeys(lost)
-    ]
 
 
 def _by_value(vary: Vary, done: Sequence[Point]) -> list[tuple[Value, dict[str, str]]]:
@@ -244,7 +208,7 @@ def parallel(spec: SweepSpec, known: Sequence[Point]) -> Shown:
     }
     rows = [_row(spec, point) for point in done[::-1]]
     words = f"{len(done)} combination{'s' * (len(done) != 1)}, each a line through its settings. {_best_said(done)}"
-    return Shown(parts.figure(traces, layout), words, _with_diverged(rows[:ROWS], known))
+    return Shown(parts.figure(traces, layout), words, sweep_lost.with_rows(rows[:ROWS], known))
 
 
 def importance(spec: SweepSpec, shares: dict[str, float]) -> Shown:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection
 
 import streamlit as st
 
-from app import classroom, data_settings, identity, lane_controls, rho_controls, texts
+from app import classroom, data_settings, lane_controls, own_images, rho_controls, texts
 from app.lane_controls import NARROW, PAIRED
 from app.server import Lab
 from ssam.spec import DATASETS, METHODS, MODELS, RaceSpec, parse_spec, preset, presets
@@ -42,13 +42,14 @@ def read(lab: Lab) -> RaceSpec:
     except ValueError as error:
         raise ValueError(texts.labelled(str(error))) from None
     if spec.data:
-        _check_upload(lab, spec, spec.data)
+        own_images.check(lab, spec)
     return spec
 
 
 def form(lab: Lab, hidden: Collection[str] = ()) -> tuple[RaceSpec | None, str]:
     """Draws the controls but for the groups that are ``hidden``: their settings count all the same. Returns the spec, or None and the
     one line that says what is wrong with it."""
+    own_images.prepare(lab)
     _keep_preset_true(lab)
     if hidden:
         _hold()
@@ -86,12 +87,13 @@ def _dataset(lab: Lab) -> None:
         list(DATASETS),
         key="dataset",
         format_func=lambda name: DATASETS[name].title,
-        on_change=data_settings.choose,
+        on_change=_choose_dataset,
+        args=(lab,),
     )
     if note := data_settings.note():
         st.info(texts.plain(note), icon=":material/restart_alt:")
     if st.session_state["dataset"] == "images":
-        _own_images(lab)
+        own_images.controls(lab)
 
 
 def _model(lab: Lab) -> None:
@@ -136,24 +138,6 @@ def _folded_more(lab: Lab) -> None:
         _more(lab)
 
 
-def _check_upload(lab: Lab, spec: RaceSpec, name: str) -> None:
-    """Raises ValueError where an upload is missing or too small, rather than have the race fail at once."""
-    if name not in lab.store.images():
-        raise ValueError(f"There are no uploaded images {name[:60]!r}; choose or upload some.")
-    available, _ = lab.store.image_sizes(name)
-    for field in ("train_size", "batch_size"):
-        if (asked := getattr(spec, field) or 0) > available:
-            raise ValueError(
-                f"{texts.LABELS[field]} {asked} must be at most {available}, the training images of this upload."
-            )
-    trained, held = spec.split(available)
-    if trained < spec.batch_size:
-        raise ValueError(
-            f"{texts.LABELS['batch_size']} {spec.batch_size} must be at most {trained}: of the {trained + held} training images of "
-            f"this upload {held} are held out for validation."
-        )
-
-
 def _keep_preset_true(lab: Lab) -> None:
     """The preset picker names the preset that the controls show, or "custom"."""
     try:
@@ -169,44 +153,10 @@ def _choose_preset() -> None:
         fill(preset(st.session_state["preset"]).spec)
 
 
-def _own_images(lab: Lab) -> None:
-    if uploaded := lab.store.images(identity.person(lab).owner):  # others' are not offered: who knows a name may use it
-        if st.session_state.get("data") is None:
-            st.session_state["data"] = uploaded[-1]
-        names = uploaded if st.session_state["data"] in uploaded else [*uploaded, st.session_state["data"]]
-        with st.container(horizontal=True, gap="small", vertical_alignment="bottom"):
-            st.selectbox(texts.LABELS["data"], names, key="data")
-            st.button(
-                "Delete",
-                key="delete_upload",
-                icon=":material/delete:",
-                help="Takes this upload out of your list. Races that were run with it stay.",
-                disabled=st.session_state["data"] not in uploaded,
-                on_click=_delete_upload,
-                args=(lab,),
-            )
-    st.file_uploader(
-        "Upload a zip", type="zip", key="upload", on_change=_keep_upload, args=(lab,), help=texts.HELP["upload"]
-    )
-    if problem := st.session_state.get("upload_problem"):
-        st.error(texts.plain(problem))
-
-
-def _keep_upload(lab: Lab) -> None:
-    st.session_state["upload_problem"] = ""
-    if (file := st.session_state["upload"]) is None:
-        return
-    try:
-        # The rest is for races, which would wait for ever for room that uploads have.
-        most = lab.client.limits.disk_gb * 1e9 / 2
-        st.session_state["data"] = lab.store.save_images(file.name, file, identity.person(lab).owner, most)
-    except ValueError as error:
-        st.session_state["upload_problem"] = str(error)
-
-
-def _delete_upload(lab: Lab) -> None:
-    lab.store.delete_images(st.session_state["data"], identity.person(lab).owner)
-    st.session_state["data"] = None
+def _choose_dataset(lab: Lab) -> None:
+    data_settings.choose()
+    if st.session_state["dataset"] == "images":
+        own_images.enter(lab)
 
 
 def _more(lab: Lab) -> None:

@@ -204,4 +204,6 @@ def _notes(run: Run, info: dict[str, Any]) -> list[str]:
         notes.append("Runs alone: no other race of this lab runs at the same time.")
     if run.result and (load := load_said(run.result.get("load"), run.result.get("cores"))):
         notes.append(f"{load[0].upper()}{load[1:]}.")
-    return notes + [str(warning) for warning in info.get("warnings", ())]
+    if run.spec.data and info:
+        notes.append(f"Trained on {info['train_size']:,} images of its owner's.")
+    return notes + [f"{warning[0].upper()}{warning[1:]}." for warning in map(str, info.get("warnings", ())) if warning]

@@ -91,9 +91,9 @@ def test_uploads_are_offered_to_who_made_them_only(store: Store) -> None:
         assert any(box.key == "data" for box in app.selectbox) == offered
     app = open_page(token=BOB, data=name, dataset="images", batch_size="2")
     assert not app.error, "who was given the address may use it"
-    assert "delete_upload" not in {button.key for button in app.button}
+    assert "delete_upload_for_good" not in {button.key for button in app.button}
     app = open_page(token=ALICE, data=name, dataset="images", batch_size="2")
-    app.button(key="delete_upload").click().run()
+    app.button(key="delete_upload_for_good").click().run()
     assert store.images() == []
 
 

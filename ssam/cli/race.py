@@ -8,11 +8,14 @@ import time
 from collections.abc import Iterable, Mapping
 from contextlib import closing, nullcontext
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
+from ssam.imagefolder.contents import size_of
+from ssam.imagefolder.layout import scan
 from ssam.spec import DATASETS, METHODS, MODELS, RaceSpec, laid_over, left_behind, parse_spec, preset, presets
 from ssam.spec.events import EpochEvent, Event, LaneEnded, MaskEvent, Preparing, Result, Started, StepEvent
-from ssam.spec.host import default_home
+from ssam.spec.host import default_home, expanded
 from ssam.store.schema import finite
 
 HELP = {
@@ -35,7 +38,7 @@ HELP = {
     "seconds": "compute time for each lane, on the seconds clock",
     "snapshot_interval": "epochs between two moments whose weights the lab keeps; default never (this command keeps no files)",
     "eigenvalue_interval": "epochs between two estimates of the Hessian's largest eigenvalue; default never",
-    "image_size": "resize images to this side, in pixels",
+    "image_size": "resize images to this side, in pixels; default the data set's own, for own images 64, or less where they are smaller",
     "device": "auto, cpu, cuda, cuda:N, mps",
     "validation": "share of the training images held out, to choose settings by, their labels as noisy; a sweep takes 0.2 for 0; 0 to 0.5",
 }
@@ -60,6 +63,8 @@ def settings(command: argparse.ArgumentParser) -> None:
 
 def _run_race(options: argparse.Namespace) -> None:
     spec = spec_of(options)
+    if spec.data:
+        spec = sized(spec, expanded(spec.data, "data"))
     from ssam.engine import Race, distributed  # here, so that a bad flag is answered before torch has loaded
 
     if options.perturbation and not process():
@@ -105,6 +110,18 @@ def overridden(base: RaceSpec, spec: RaceSpec, flags: Mapping[str, object]) -> l
     if "rho" in flags and own:
         said.append(f"rho {spec.rho:g} is not that of every lane: {', '.join(own)} of their own; --lanes sets them")
     return said
+
+
+def sized(spec: RaceSpec, images: Path) -> RaceSpec:
+    """Own images are not enlarged unasked: small ones get an input of their size, as in the form."""
+    if spec.image_size is not None:
+        return spec
+    size = max(size_of(scan(images), lambda *told: None), MODELS[spec.model].min_size)
+    if size == spec.input_size:
+        return spec
+    if os.environ.get("RANK", "0") == "0":
+        print(f"image_size {size}, as the images are small; --image-size sets another", file=sys.stderr)
+    return parse_spec({"image_size": size}, base=spec)
 
 
 def tell(events: Iterable[Event], as_json: bool) -> None:
@@ -172,7 +189,7 @@ class Progress:
             threads = f", {event.threads} threads" if event.device == "cpu" else ""
             self._say(f"{event.device} ({event.device_name}{threads}), {event.parameters:,} parameters", keep=True)
             for warning in event.warnings:
-                self._say(f"warning: {warning}", keep=True)
+                self._say(f"note: {warning}", keep=True)
         elif isinstance(event, EpochEvent):
             self._say(f"{event.lane:<20} epoch {event.epoch:6.2f}  test accuracy {event.test_accuracy:.2%}", keep=True)
         elif isinstance(event, LaneEnded) and event.reason == "diverged":

@@ -115,6 +115,10 @@ def _start(client: Client, options: argparse.Namespace) -> int:
     if options.fresh is not None and options.fresh < 2:
         raise ValueError(f"fresh '{options.fresh}' must be a whole number from 2 to 50")
     spec = spec_of(options)
+    client.store.check_images(spec.base)
+    if spec.base.data:
+        sized = race.sized(spec.base, client.store.image_root / spec.base.data)
+        spec = spec.model_copy(update={"base": sized})
     sweep_id = client.sweeps.start(spec, secrets.token_urlsafe(16), ME)
     print(f"ssam sweep: {chosen_by(spec)}", file=sys.stderr, flush=True)
     _tell(options, {"event": "sweep", "id": sweep_id, "validation": spec.base.validation}, sweep_id)

@@ -68,4 +68,6 @@ def image_path(given: str, image_root: Path | None) -> Path:
     plain = given == Path(given).name and not set(given) & set("/\\\0") and given not in ("", ".", "..")
     if not plain or path.is_symlink():
         raise ValueError(f"data {shown(given)} must be the name of one of the stored image sets")
+    if not path.exists():
+        raise ValueError(f"the images {shown(given)} are not on this server any more: upload them again")
     return path

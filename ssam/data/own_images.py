@@ -10,7 +10,7 @@ from ssam.data.batches import CHUNK, Dataset, Images, Progress, Statistics
 from ssam.data.images import check_all, decode_all
 from ssam.data.memory import MemoryImages
 from ssam.data.streaming import StreamedImages
-from ssam.imagefolder.contents import Contents, Outcomes
+from ssam.imagefolder.contents import Contents, Outcomes, resized
 from ssam.imagefolder.layout import scan
 from ssam.imagefolder.members import Members
 
@@ -40,7 +40,8 @@ def load_own(path: Path, size: int, progress: Progress) -> Dataset:
     train, test = (_images(members, contents, pixels, split, size) for split in ("train", "test"))
     progress("measuring the colours", None)
     mean, std = _statistics(train)
-    return Dataset(listing.classes, 3, size, train, test, mean, std, warnings=contents.notes(size))
+    notes = (resized(size, contents.sides), *contents.notes())
+    return Dataset(listing.classes, 3, size, train, test, mean, std, warnings=notes)
 
 
 def _images(members: Members, contents: Contents, pixels: dict[str, torch.Tensor], split: str, size: int) -> Images:

@@ -21,12 +21,22 @@ def csv(source: Source, folder: Path) -> None:
     Each row names its race, data set, model, seed and lane, and how the lane ended, so that the files of many races can be joined."""
     source.evaluations.to_csv(folder / "evaluations.csv", index=False)
     source.steps.to_csv(folder / "steps.csv", index=False)
+    _metadata(source, folder)
 
 
 def parquet(source: Source, folder: Path) -> None:
     """The same two tables, with their types."""
     source.evaluations.to_parquet(folder / "evaluations.parquet", index=False)
     source.steps.to_parquet(folder / "steps.parquet", index=False)
+    _metadata(source, folder)
+
+
+def _metadata(source: Source, folder: Path) -> None:
+    """``metadata.json`` beside tables of own images: what their numbers stand on, and what was left out."""
+    if source.notes:
+        told = {"run": source.run.id, "classes": source.info["classes"], "test_images": source.info["test_size"]}
+        text = json.dumps(told | {"data_notes": source.notes}, indent=2, ensure_ascii=False)
+        (folder / "metadata.json").write_text(text + "\n", encoding="utf-8")
 
 
 def masks(source: Source, folder: Path) -> None:

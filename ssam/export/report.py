@@ -49,6 +49,7 @@ def html(source: Source) -> str:
             _section("Curves", _pictures_of_curves(source)),
             _section("Masks", _masks(source)),
             _section("Settings", _settings(source)),
+            _section("About the data", _data_notes(source)),
             _section("Machine and versions", _machine(source)),
             _section("Again", _again(source)),
         ]
@@ -218,6 +219,11 @@ def _settings(source: Source) -> str:
     data = DATASETS[source.spec.dataset]
     credit = f"<p class=facts>{escape(f'Data: {data.title}. {data.credit}')}.</p>" if data.credit else ""
     return f"{_facts(chosen)}{credit}<details><summary>Settings at their defaults</summary>{_facts(left)}</details>"
+
+
+def _data_notes(source: Source) -> str:
+    lines = "".join(f"<li>{escape(note)}</li>" for note in source.notes)
+    return f"<ul>{lines}</ul>" if lines else ""
 
 
 def _shown(source: Source, name: str) -> str:

@@ -50,6 +50,11 @@ class Source:
         return self.run.spec
 
     @property
+    def notes(self) -> list[str]:
+        """What the race told of its data: how it was split, what was left out and why, what its test accuracy stands on."""
+        return list(self.info.get("warnings", ()))
+
+    @property
     def info(self) -> dict[str, Any]:
         """The event Started as a dictionary."""
         assert self.run.started_info is not None

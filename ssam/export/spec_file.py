@@ -1,6 +1,7 @@
 """A race's specification as a file, alone or inside a report, and back again."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,14 @@ MOST_BYTES = 16 * 2**20
 
 def write(source: Source, folder: Path) -> None:
     """``race.json``, which ``spec_of`` reads, and ``link.txt`` with the address that opens the race."""
-    (folder / "race.json").write_text(spec_json(source.spec), encoding="utf-8")
+    (folder / "race.json").write_text(spec_json(source.spec, source.notes), encoding="utf-8")
     (folder / "link.txt").write_text(source.link + "\n", encoding="utf-8")
 
 
-def spec_json(spec: RaceSpec) -> str:
-    """Every field, the defaults too: a later version may have others."""
-    return json.dumps({"ssam_lab": LAYOUT, "spec": spec.model_dump(mode="json")}, indent=2) + "\n"
+def spec_json(spec: RaceSpec, notes: Sequence[str] = ()) -> str:
+    """Every field, the defaults too: a later version may have others. ``notes`` are what the race told of its data."""
+    told = {"ssam_lab": LAYOUT, "spec": spec.model_dump(mode="json")}
+    return json.dumps(told | ({"data_notes": list(notes)} if notes else {}), indent=2) + "\n"
 
 
 def embedded(spec: RaceSpec) -> str:

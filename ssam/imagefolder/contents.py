@@ -62,18 +62,13 @@ class Contents:
         if not self.good("test"):
             raise ValueError(f"no test picture in {name} can be read: {'; '.join(sentences(self.skipped)[:2])}")
 
-    def notes(self, size: int) -> tuple[str, ...]:
+    def notes(self) -> tuple[str, ...]:
         """Sentences, those that matter most first: how the images were split, what the test accuracy stands on, what was done to
-        pictures to make them ``size`` × ``size``, what was skipped."""
+        pictures, what was skipped."""
         facts, test = self.facts, self.counts("test")
         untested = [name for name, count in zip(self.listing.classes, test, strict=True) if not count]
         deep, transparent = sum(each.deep for each in facts), sum(each.transparent for each in facts)
         notes = [*self.listing.notes, standing(self.listing.classes, test)]
-        least, most = self.sides
-        sides = f"{least}" if least == most else f"{least} to {most}"
-        notes.append(
-            f"network input {size}×{size} pixels, from the centre square of images whose shorter side is {sides}"
-        )
         if untested:
             notes.append(
                 f"{len(untested)} of {len(self.listing.classes)} classes without test images, "
@@ -98,6 +93,17 @@ def standing(classes: Sequence[str], test: Sequence[int]) -> str:
         f"test accuracy stands on {counted(total, 'image')}, {100 / total:.2g} points each; "
         f"always answering {title} would be right for {100 * largest / total:.3g}% of them"
     )
+
+
+def resized(size: int, sides: tuple[int, int]) -> str:
+    """How pictures become the network's input.
+
+    >>> resized(32, (20, 400))
+    'network input 32×32 pixels, from the centre square of images whose shorter side is 20 to 400'
+    """
+    least, most = sides
+    seen = f"{least}" if least == most else f"{least} to {most}"
+    return f"network input {size}×{size} pixels, from the centre square of images whose shorter side is {seen}"
 
 
 def natural_size(longest: int) -> int:

@@ -18,6 +18,7 @@ from typing import BinaryIO
 
 from ssam.imagefolder.archive import UPLOAD
 from ssam.imagefolder.layout import scan
+from ssam.imagefolder.preview import Preview, preview, thumbnails
 
 MAX_BYTES = 2**30  # of one upload; app/.streamlit/config.toml says the same to the browser
 OWNER_BYTES = 4 * 2**30  # of all uploads of one owner
@@ -66,9 +67,23 @@ def names(folder: Path, owner: str | None = None) -> list[str]:
 
 def sizes(folder: Path, name: str) -> tuple[int, int]:
     """Training and test images that the upload lists; broken files among them are found only when it is raced."""
+    return _sizes(_known(folder, name))
+
+
+def look(folder: Path, name: str) -> Preview:
+    """What a race would find in the upload. Raises ValueError, one line, where there is none, or its layout is refused."""
+    return preview(_known(folder, name))
+
+
+def strip(folder: Path, name: str, size: int) -> tuple[tuple[str, bytes], ...]:
+    """A few of its images as a network with that input gets them: class and PNG. Raises ValueError where there is no such upload."""
+    return thumbnails(_known(folder, name), size)
+
+
+def _known(folder: Path, name: str) -> Path:
     if name not in names(folder):
         raise ValueError(f"there are no uploaded images {name[:60]!r}")
-    return _sizes(folder / name)
+    return folder / name
 
 
 @lru_cache(maxsize=1024)  # an upload never changes: its name holds the digest of its content

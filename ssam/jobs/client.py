@@ -26,7 +26,8 @@ from ssam.spec.analysis import AnalysisSpec
 from ssam.spec.class_code import class_code as parse_code
 from ssam.store import Job, Person, Run, Store
 from ssam.store.labels import parse_labels
-from ssam.store.views import ALIVE
+from ssam.store.places import without_folders
+from ssam.store.views import ALIVE, RESUMABLE
 
 PROJECT = Path(__file__).resolve().parents[2]
 START_SECONDS = 20.0  # a runner that has not come up by then will not
@@ -107,6 +108,7 @@ class Client:
         twin = None if again else self.store.twin(spec, code)
         if twin and not (exclusive and twin.shared) and self.must_wait(spec, person, exclusive):
             return Submitted(twin.id, reused=True)
+        self.store.check_images(spec)
         self._check_room(jobs, person)
         return Submitted(self.store.create_run(spec, request_id, person.owner, exclusive, code))
 
@@ -125,6 +127,7 @@ class Client:
                 return Submitted(known)
             if twin := self.store.measured(analysis.digest(run.id, run.checkpointed)):
                 return Submitted(twin.id, reused=True)
+            self.store.check_images(run.spec)
             self._check_room(self.store.jobs(), person)
             submitted = Submitted(self.store.create_analysis(run, analysis, request_id, person.owner))
         self.ensure_runner()
@@ -189,7 +192,9 @@ class Client:
 
     def resume(self, run_id: str, person: Person) -> None:
         """Goes on with a race that was paused, stopped, interrupted or failed, from its newest checkpoint."""
-        self._check(run_id, person)
+        run = self._check(run_id, person)
+        if run.state in RESUMABLE:
+            self.store.check_images(run.spec)
         self.store.resume(run_id)
 
     def stop(self, run_id: str, person: Person) -> None:
@@ -220,12 +225,13 @@ class Client:
         self._check(run_id, person)
         self.store.label(run_id, parse_labels(name, tags, note))
 
-    def _check(self, run_id: str, person: Person, deleted: bool = False) -> None:
+    def _check(self, run_id: str, person: Person, deleted: bool = False) -> Run:
         run = self.store.run(run_id, deleted)
         if run is None:
             raise ValueError(f"there is no race {run_id[:40]!r} here")
         if not person.may_steer(run):
             raise PermissionError("this race belongs to somebody else: you can watch it, not steer it")
+        return run
 
     def machine(self) -> Machine | None:
         """What races run on; None until a runner has found out."""
@@ -288,7 +294,9 @@ class Client:
         while not self.runner_alive():
             if runner.poll() or time.monotonic() > deadline:
                 last = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
-                raise RuntimeError(f"the runner did not start: {' '.join(last) or 'no message'} (see {log})")
+                raise RuntimeError(
+                    f"the runner did not start: {without_folders(' '.join(last)) or 'no message'} (see {log.name})"
+                )
             time.sleep(0.02)
 
 

@@ -26,6 +26,7 @@ class SweepClient:
         going = [sweep for sweep in self.store.sweeps.of(person.owner) if sweep.state in ("running", "paused")]
         if len(going) >= MOST_AT_ONCE:
             raise ValueError(f"you have {len(going)} sweeps under way and may have {MOST_AT_ONCE}; stop one first")
+        self.store.check_images(spec.base)
         sweep_id = self.store.sweeps.create(spec, request_id, person.owner)
         self._ensure_runner()
         return sweep_id
@@ -39,7 +40,7 @@ class SweepClient:
 
     def resume(self, sweep_id: str, person: Person) -> None:
         """Goes on with a sweep that was paused or stopped."""
-        self.check(sweep_id, person)
+        self.store.check_images(self.check(sweep_id, person).spec.base)
         self.store.sweeps.move(sweep_id, ("paused", "stopped"), "running")
         for trial in self._open(sweep_id):
             self.store.resume(str(trial.run))
@@ -55,6 +56,7 @@ class SweepClient:
     def extend(self, sweep_id: str, person: Person, races: int = 0, minutes: float = 0.0, gradients: int = 0) -> None:
         """Adds to the budget and goes on. Raises ValueError, one line, where nothing would come of it."""
         sweep = self.check(sweep_id, person)
+        self.store.check_images(sweep.spec.base)
         more: dict[str, float] = {"races": races, "minutes": minutes, "gradients": gradients}
         if not any(more.values()) or min(more.values()) < 0:
             raise ValueError("extend by races, minutes or gradients above 0")
@@ -80,6 +82,7 @@ class SweepClient:
         sweep = self.check(sweep_id, person)
         if not 2 <= seeds <= MOST_FRESH:
             raise ValueError(f"fresh seeds {seeds} must be a whole number from 2 to {MOST_FRESH}")
+        self.store.check_images(sweep.spec.base)
         known = self.store.sweeps.trials(sweep_id)
         best = next(iter(ranked(sweep.spec, known)), None)
         if best is None:

@@ -128,7 +128,13 @@ class Sweeper:
         return min(self._slots(), self._limits.owner_running) + AHEAD
 
     def _begin(self, waiting: list[Trial], sweep: Sweep, under_way: int) -> None:
-        """Queues the races of trials that have none yet, as many as there are places for."""
+        """Queues the races of trials that have none yet, as many as there are places for. Without its images a sweep stops."""
+        try:
+            self._store.check_images(sweep.spec.base)
+        except ValueError as error:
+            if waiting:
+                self._store.sweeps.move(sweep.id, ("running", "paused"), "stopped", message=str(error))
+            return
         for trial in waiting[: max(0, self._places() - under_way)]:
             spec = sweep.spec.race(trial.values if trial.number != STANDARD else {}, trial.seed)
             request = f"sweep {sweep.id} {trial.number} {trial.seed}"

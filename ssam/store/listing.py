@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Row, func, select, true
 from ssam.spec import RaceSpec
 from ssam.spec.analysis import AnalysisSpec
 from ssam.spec.estimate import FORWARDS_PER_GRADIENT, Rate, default_rate, image_gmacs
+from ssam.store.places import without_folders
 from ssam.store.reader import lane_progress
 from ssam.store.schema import lanes, runs
 from ssam.store.views import Run
@@ -39,7 +40,7 @@ def _view(row: Row, its_lanes: list[Row], races_ahead: int | None) -> Run:
         created=row.created,
         started=row.started,
         ended=row.ended,
-        message=row.message,
+        message=without_folders(row.message),
         started_info=json.loads(row.started_info) if row.started_info else None,
         result=json.loads(row.result) if row.result else None,
         races_ahead=races_ahead,

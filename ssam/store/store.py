@@ -24,6 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from ssam.imagefolder import upload
+from ssam.imagefolder.preview import Preview
 from ssam.spec import RaceSpec
 from ssam.spec.analysis import AnalysisSpec, Found, Moment
 from ssam.spec.estimate import Rate
@@ -31,6 +32,7 @@ from ssam.spec.host import default_home
 from ssam.store import analyses, classes, comparing, labels, listing, reader, search, step_rows
 from ssam.store.database import default_url, open_database
 from ssam.store.labels import KEPT, Labels
+from ssam.store.places import without_folders
 from ssam.store.schema import new_id, owners, runs
 from ssam.store.sweeps import Sweeps
 from ssam.store.views import ALIVE, ENDED, RESUMABLE, ClassRace, Heatmap, LaneCourse, Run, State, Want, Window
@@ -349,7 +351,7 @@ class Store:
             return ""
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - LOG_TAIL_BYTES))
-            return "\n".join(file.read().decode("utf-8", errors="replace").splitlines()[-lines:])
+            return without_folders("\n".join(file.read().decode("utf-8", errors="replace").splitlines()[-lines:]))
 
     def window(self, run_id: str, points: int = 300) -> Window | None:
         """A run at this moment, at most ``points`` points a curve; None for an unknown id."""
@@ -473,6 +475,29 @@ class Store:
     def image_sizes(self, name: str) -> tuple[int, int]:
         """How many training and test images an upload lists. Raises ValueError where there is no such upload."""
         return upload.sizes(self.image_root, name)
+
+    def preview(self, name: str) -> Preview:
+        """What a race would find in an upload; the first time every picture is read. Raises ValueError, one line, where there is no
+        such upload, or its layout is refused."""
+        return upload.look(self.image_root, name)
+
+    def thumbnails(self, name: str, size: int) -> tuple[tuple[str, bytes], ...]:
+        """A few images of an upload as a network with an input of ``size`` × ``size`` gets them: class and PNG."""
+        return upload.strip(self.image_root, name, size)
+
+    def check_images(self, spec: RaceSpec) -> None:
+        """Raises ValueError, one line, where a race of own images would not find them any more."""
+        if spec.data and spec.data not in self.images():
+            raise ValueError(f"the images {spec.data[:60]!r} are not on this server any more: upload them again")
+
+    def races_of_images(self, name: str) -> list[Run]:
+        """The races that use an upload, the newest first."""
+        using = runs.c.analysis.is_(None) & KEPT & runs.c.spec.contains(f'"data":"{name}"', autoescape=True)
+        with self._engine.connect() as connection:
+            rows = connection.execute(
+                select(runs).where(using).order_by(runs.c.created.desc(), runs.c.key.desc())
+            ).all()
+            return listing.views(connection, rows)
 
     def images(self, owner: str | None = None) -> list[str]:
         """The names of the uploads: everybody's, or one owner's."""

@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from ssam.spec.sweep import SweepSpec, Values
 from ssam.store import labels
+from ssam.store.places import without_folders
 from ssam.store.schema import epochs, lanes, new_id, runs, sweeps, trials
 from ssam.store.views import State
 
@@ -243,10 +244,10 @@ def _lane_row(connection: Connection, run_id: str, lane: int) -> Row | None:
 def _sweep(row: Row) -> Sweep:
     spec = SweepSpec.model_validate_json(row.spec)
     importance = json.loads(row.importance) if row.importance else {}
-    return Sweep(row.id, row.owner, spec, row.state, row.created, row.ended, row.message, importance)
+    return Sweep(row.id, row.owner, spec, row.state, row.created, row.ended, without_folders(row.message), importance)
 
 
 def _trial(row: Row) -> Trial:
-    result = (row.state, row.score, row.cost, row.message)
+    result = (row.state, row.score, row.cost, without_folders(row.message))
     race = (row.run_state, row.started, row.ended)
     return Trial(row.number, row.seed, json.loads(row._mapping["values"]), row.fresh, row.run, *result, *race, row.test)

@@ -35,8 +35,7 @@ def describe_without_seed(spec: RaceSpec) -> str:
 def describe_lanes(spec: RaceSpec) -> str:
     """Every lane with what it perturbs, in one line.
 
-    >>> from ssam.spec import parse_spec
-    >>> describe_lanes(parse_spec({"lanes": "sgd,sam,ssam-f:rho=0.25:norm=masked", "rho": "0.2"}))
+    >>> describe_lanes(RaceSpec(lanes="sgd,sam,ssam-f:rho=0.25:norm=masked", rho=0.2))
     'SGD, SAM (ρ 0.2), SSAM-F (ρ 0.25, sparsity 50 %, masked norm)'
     """
     return ", ".join(_lane(spec, lane) for lane in spec.lanes)

@@ -55,7 +55,7 @@ WALL_COUNTED = f"""
 - The others see curves, seeds and results of your races, not whose they are, and not their address.
 """
 
-SEEING = {
+SEEING: dict[str, tuple[str, ...]] = {
     "accuracy": (
         "The share of test images that are classified correctly. All lanes start from the same weights and see the "
         "same batches in the same order, so the curves differ only by the method and its settings. A preset may give "
@@ -106,7 +106,7 @@ def seeing(spec: RaceSpec, finished: bool) -> dict[str, tuple[str, ...]]:
     same = {"seed": 0, "device": "auto"}
     alike = [name for name in MEASURED if preset(name).spec.model_copy(update=same) == spec.model_copy(update=same)]
     accuracy = [MEASURED[name] for name in alike if MEASURED[name]]
-    loss = []
+    loss: list[str] = []
     if spec.label_noise:
         accuracy.insert(0, "Where a curve rises and then falls, the network has begun to memorise the wrong labels.")
         loss = ["With wrong labels, a lower training loss is not better: it means that more of them are memorised."]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from app import lane_steps, texts, theme
+from app import lane_steps, seeing, texts, theme
 from ssam.spec import METHODS, LaneSpec, RaceSpec
 from ssam.spec.cost import Plan
 from ssam.spec.heights import top
@@ -61,7 +61,7 @@ def race(run: Run, window: Window, waiting: str) -> dict[str, Any]:
         ],
         "layers": window.layers,
         "phases": PHASES,
-        "texts": texts.seeing(run.spec, run.state == "finished"),
+        "texts": seeing.seeing(run.spec, run.state == "finished"),
         "curveTexts": texts.SEEING_CURVE,
     }
 

@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from app.measured import accuracies, eigenvalue_cost, lengths
-from ssam.spec import LaneSpec, RaceSpec, preset
+from app.measured import eigenvalue_cost
+from ssam.spec import LaneSpec
 from ssam.spec.estimate import HESSIAN_IMAGES, HESSIAN_PRODUCTS
 from ssam.stats.paired import EXPLAINED
 
@@ -95,23 +95,6 @@ SEEING: dict[str, tuple[str, ...]] = {
         "are means over k steps.",
     ),
 }
-
-MEASURED = {name: accuracies(name) for name in ("noisy-labels", "clean-labels")}
-
-
-def seeing(spec: RaceSpec, finished: bool) -> dict[str, tuple[str, ...]]:
-    """What is said of each panel. What such a race shows is said of a finished one only: before, it would be the answer."""
-    if not finished:
-        return SEEING
-    same = {"seed": 0, "device": "auto"}
-    alike = [name for name in MEASURED if preset(name).spec.model_copy(update=same) == spec.model_copy(update=same)]
-    accuracy = [MEASURED[name] for name in alike if MEASURED[name]]
-    loss: list[str] = []
-    if spec.label_noise:
-        accuracy.insert(0, "Where a curve rises and then falls, the network has begun to memorise the wrong labels.")
-        loss = ["With wrong labels, a lower training loss is not better: it means that more of them are memorised."]
-    return SEEING | {"accuracy": (*SEEING["accuracy"], *accuracy), "steps": (*SEEING["steps"], *loss)}
-
 
 SEEING_CURVE = {  # in place of what is said of the other curves of the steps
     "convergence": (

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from streamlit.testing.v1 import AppTest
 
-from app import links, recorded, start, texts
+from app import links, recorded, seeing, start, texts
 from ssam.spec import RaceSpec, parse_spec, presets
 from ssam.spec.events import LaneEnded
 from ssam.spec.lessons import lessons
@@ -339,11 +339,11 @@ def test_the_page_says_so_where_the_shown_race_is_not_the_one_in_the_form(store:
 
 def test_what_such_races_show_is_said_of_a_finished_one_and_of_no_other() -> None:
     noisy, clean = presets()["noisy-labels"].spec, presets()["clean-labels"].spec
-    numbers = texts.MEASURED["noisy-labels"]
+    numbers = seeing.MEASURED["noisy-labels"]
     assert numbers
-    assert numbers in texts.seeing(noisy.model_copy(update={"seed": 9}), True)["accuracy"]
+    assert numbers in seeing.seeing(noisy.model_copy(update={"seed": 9}), True)["accuracy"]
     for spec, finished in ((noisy, False), (clean, True), (parse_spec({"rho": 0.4}, noisy), True)):
-        told = texts.seeing(spec, finished)
+        told = seeing.seeing(spec, finished)
         assert numbers not in told["accuracy"]
         assert any("memoris" in text for text in (*told["accuracy"], *told["steps"])) == bool(
             finished and spec.label_noise

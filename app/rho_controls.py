@@ -24,9 +24,9 @@ def begin() -> None:
 
 def chips() -> None:
     """The rho and the sparsity of every lane that perturbs."""
-    said = [chip(lane, st.session_state["rho"], st.session_state["sparsity"]) for lane in _lanes()]
-    if badges := [f":{color}-badge[{texts.plain(text)}]" for text, color in filter(None, said)]:
-        st.markdown(" ".join(badges))
+    found = [chip(lane, st.session_state["rho"], st.session_state["sparsity"]) for lane in _lanes()]
+    if said := [f":{color}-badge[{texts.plain(text)}]" for text, color in filter(None, found)]:
+        st.markdown(" ".join(said))
 
 
 def chip(lane: LaneSpec, rho: float | None, sparsity: float | None) -> tuple[str, str] | None:

@@ -88,10 +88,10 @@ def _columns(figure: Figure, told: Sequence[Trace]) -> list[Row]:
         places |= dict.fromkeys(where)
         values = ("–" if value is None else f"{number(value)}{unit}" for value in trace["y"])
         columns.setdefault(_name(figure, trace), {}).update(zip(where, values, strict=True))
-    for gap, why in _gaps(figure).items():
-        places[gap] = None
+    for whose, why in _gaps(figure).items():
+        places[whose] = None
         for column in columns.values():
-            column[gap] = why
+            column[whose] = why
     kept = _thinned(list(places))
     return [{across: where} | {name: values.get(where, "–") for name, values in columns.items()} for where in kept]
 

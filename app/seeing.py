@@ -1,7 +1,7 @@
 """What the live panel says of what is seen: more of a finished race than of one under way."""
 
 from app import texts
-from app.measured import accuracies
+from app.measured import accuracies, lengths
 from ssam.spec import RaceSpec, preset
 
 MEASURED = {name: accuracies(name) for name in ("noisy-labels", "clean-labels")}
@@ -14,8 +14,8 @@ def seeing(spec: RaceSpec, finished: bool) -> dict[str, tuple[str, ...]]:
     same = {"seed": 0, "device": "auto"}
     alike = [name for name in MEASURED if preset(name).spec.model_copy(update=same) == spec.model_copy(update=same)]
     accuracy = [MEASURED[name] for name in alike if MEASURED[name]]
-    loss: list[str] = []
+    steps = [said for name in alike if (said := lengths(name))]
     if spec.label_noise:
         accuracy.insert(0, "Where a curve rises and then falls, the network has begun to memorise the wrong labels.")
-        loss = ["With wrong labels, a lower training loss is not better: it means that more of them are memorised."]
-    return texts.SEEING | {"accuracy": (*texts.SEEING["accuracy"], *accuracy), "steps": (*texts.SEEING["steps"], *loss)}
+        steps.append("With wrong labels, a lower training loss is not better: it means that more of them are memorised.")
+    return texts.SEEING | {"accuracy": (*texts.SEEING["accuracy"], *accuracy), "steps": (*texts.SEEING["steps"], *steps)}

@@ -67,7 +67,6 @@ SEEING: dict[str, tuple[str, ...]] = {
         "Ascent gap: L(w+ε) − L(w), how much the loss rises at the perturbed weights. Effective radius: ‖m⊙ε‖. "
         "With the full norm a mask makes it shorter than rho; a random half leaves about 0.71 rho. So at equal rho a "
         "sparser lane is also one with a smaller radius, unless its rho makes up for it or its norm is masked.",
-        *filter(None, (lengths("noisy-labels"),)),
         "Gradient norm: of the gradient at w, as far as the step computes it. At w+ε: of the whole gradient there, which the "
         "update is made of; SGD has none.",
     ),

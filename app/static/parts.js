@@ -80,9 +80,11 @@ export function showCards(holder, data) {
     const states = { waiting: "waiting", running: "", finished: "finished", diverged: `diverged at step ${lane.lastStep}` };
     made.dataset.state = lane.state;
     show("state", lane.state === data.state ? "" : states[lane.state]);
-    show("accuracy", percent(newest?.test_accuracy));
+    const lost = lane.state === "diverged";
+    show("accuracy", lost ? "–" : percent(newest?.test_accuracy)); // what was seen before it diverged is no result
+    const seen = lost ? `last seen ${percent(newest?.test_accuracy)}` : margin(newest ?? {});
     const held = newest?.validation_accuracy == null ? "" : ` · validation ${percent(newest.validation_accuracy)}`;
-    show("of", newest ? `${margin(newest)} after epoch ${epochName(newest.epoch)}, on ${newest.final ? "all " : ""}${count(newest.test_size)} test images${held}`.trim() : "test accuracy");
+    show("of", newest ? `${seen} after epoch ${epochName(newest.epoch)}, on ${newest.final && !lost ? "all " : ""}${count(newest.test_size)} test images${held}`.trim() : "test accuracy");
     made.querySelector('[data-part="of"]').title = newest ? "95 % interval by the number of test images alone" : "";
     show("loss", fixed(newest?.train_loss ?? lane.steps.loss.at(-1), 3));
     show("ms", fixed(lane.stepMs, 1));
@@ -105,9 +107,11 @@ export function showWords(table, data) {
     const cost = [fixed(lane.stepMs, 1), times(lane.ratio), times(lane.counted), fixed(lane.seconds, 1)];
     const lengths = [lane.perturbs ? `${lane.rho}` : "–", fixed(lane.radius, 3)];
     const inside = [curved ? `${fixed(curved.eigenvalue, 2)} (${fixed(curved.eigenvalue_residual, 2)})` : "–"];
-    const accuracy = percent(newest?.test_accuracy) + (newest ? ` (epoch ${epochName(newest.epoch)})` : "");
+    const lost = lane.state === "diverged";
+    const accuracy = lost ? "–" : percent(newest?.test_accuracy) + (newest ? ` (epoch ${epochName(newest.epoch)})` : "");
     const row = [lane.title, lane.state, fixed(lane.steps.epoch.at(-1), 1), accuracy, ...losses, ...cost, ...lengths];
-    return [...row, ...(data.eigenvalues ? inside : []), ...(data.validation ? [percent(newest?.validation_accuracy)] : [])];
+    const held = lost ? "–" : percent(newest?.validation_accuracy);
+    return [...row, ...(data.eigenvalues ? inside : []), ...(data.validation ? [held] : [])];
   });
   const line = (tag, cells) => element("tr", {}, ...cells.map((textContent) => element(tag, { textContent })));
   table.tHead.replaceChildren(line("th", columns));

@@ -71,6 +71,7 @@ def ticking(monkeypatch):
     """Every phase takes one tick, so that times, their ratios and the order on the seconds clock can be compared too."""
     ticks = itertools.count()
     monkeypatch.setattr(timing, "perf_counter", lambda: next(ticks) * TICK)
+    monkeypatch.setattr(lockstep, "load", lambda: 1.0)
 
 
 def race_of(spec, tmp_path, state=None):

@@ -8,11 +8,11 @@ from sqlalchemy import select
 from ssam.store import Store
 from ssam.store.schema import bins, epochs, lanes, masks, runs, steps
 
-TIMES = {"seconds", "ratio", "refresh_ms", "step_ms_median", "step_ratio_to_sgd"}
+TIMES = {"seconds", "ratio", "refresh_ms", "step_ms_median", "step_ratio_to_sgd", "load"}
 
 
 def is_time(name: str) -> bool:
-    """Whether a value is a measured time: no two races have the same."""
+    """Whether a value is a measured time, or what the machine had to do: no two races have the same."""
     return name in TIMES or name.startswith("ms_")
 
 
@@ -46,4 +46,4 @@ def _without_times(result: dict[str, Any] | None, times: bool) -> Any:
     if result is None or times:
         return result
     lanes = [{name: value for name, value in lane.items() if not is_time(name)} for lane in result["lanes"]]
-    return {**result, "lanes": lanes}
+    return {name: value for name, value in result.items() if not is_time(name)} | {"lanes": lanes}

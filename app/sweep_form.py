@@ -77,9 +77,7 @@ def form(lab: Lab) -> SweepSpec | None:
         _choice("Pruning", sweep.PRUNINGS, "pruning", 130)
     spec = _button(lab)
     if spec is not None:
-        st.caption(
-            f"{chosen_by(spec)}{_images(lab, spec)} The test set is not looked at before a setting has been chosen."
-        )
+        st.caption(f"{chosen_by(spec)}{_images(lab, spec)} The test set takes no part in the choice.")
     return spec
 
 

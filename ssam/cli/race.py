@@ -40,7 +40,7 @@ HELP = {
     "eigenvalue_interval": "epochs between two estimates of the Hessian's largest eigenvalue; default never",
     "image_size": "resize images to this side, in pixels; default the data set's own, for own images 64, or less where they are smaller",
     "device": "auto, cpu, cuda, cuda:N, mps",
-    "validation": "share of the training images held out, to choose settings by, their labels as noisy; a sweep takes 0.2 for 0; 0 to 0.5",
+    "validation": "share of the training images held out to choose settings by, with labels as noisy, 0 to 0.5; a sweep holds out 0.2 unless told otherwise",
 }
 
 

@@ -122,8 +122,7 @@ def _view(lab: Lab, name: str) -> None:
         if images := lab.store.thumbnails(name, size) if 8 <= size <= 512 else ():
             st.image([image for _, image in images], [texts.plain(label)[:12] for label, _ in images], THUMBNAIL)
         st.caption("Training images as the network gets them. " + _sentence(resized(size, found.sides)))
-        for note in found.notes:
-            st.caption(_sentence(note))
+        st.caption("\n".join(f"- {_sentence(note)}" for note in found.notes))
         with st.expander(f"{len(found.classes)} classes", key="upload_classes"):
             rows = zip(found.classes, found.train, found.test, strict=True)
             st.dataframe(

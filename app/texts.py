@@ -238,8 +238,9 @@ HELP = {
         "Epochs between two estimates of λ₁, the largest eigenvalue of the Hessian, not counted to the lanes' seconds. "
         f"Empty: never. {eigenvalue_cost()}".strip()
     ),
-    "image_size": "Images are resized to this many pixels a side. Empty: the data set's own size, 64 for your images.",
-    "upload": "One folder per class, or train/ and test/ (or val/) with one folder per class each.",
+    "image_size": "Images are resized to this many pixels a side. Empty: the data set's own size, 64 for your images. Choosing an upload of "
+    "smaller images sets it to their size.",
+    "upload": "One folder per class, or training and test folders (train, training; test, val, …) with one folder per class each.",
 }
 
 LANE_HELP = {

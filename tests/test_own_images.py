@@ -16,6 +16,7 @@ from app import panel
 from ssam.cli import race as command
 from ssam.data.images import decode
 from ssam.export import Source, report, spec_of, write
+from ssam.imagefolder import picture
 from ssam.imagefolder import preview as previews
 from ssam.imagefolder.contents import natural_size, size_of
 from ssam.imagefolder.layout import scan
@@ -103,7 +104,17 @@ def test_thumbnails_are_what_the_network_gets(store: Store) -> None:
         assert shown.tobytes() == decode(Members(path), first[number], 32).permute(1, 2, 0).numpy().tobytes()
 
 
-def test_pictures_are_opened_in_a_process_of_their_own(store: Store) -> None:
+def test_pictures_are_opened_in_a_process_of_their_own(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*given: object, **settings: object) -> None:
+        raise AssertionError("the server of pages opens no picture of a stranger")
+
+    monkeypatch.setattr(picture.Image, "open", refuse)
+    name = store.save_images("pets.zip", pets())
+    assert sum(store.preview(name).train) == 16
+    assert len(store.thumbnails(name, 32)) == previews.THUMBNAILS
+
+
+def test_the_page_needs_no_torch() -> None:
     check = "import app.own_images, ssam.store, sys; sys.exit('torch' in sys.modules or 'torchvision' in sys.modules)"
     root = Path(__file__).resolve().parents[1]
     assert subprocess.run([sys.executable, "-c", check], cwd=root, check=False).returncode == 0
@@ -153,7 +164,7 @@ def test_an_upload_is_shown_before_the_race(store: Store) -> None:
     assert "**4** test" in said
     assert "HEIC" in said
     assert "75%" in said
-    assert len(app.get("imgs")[0].proto.imgs) == previews.THUMBNAILS
+    assert len(app.image[0].captions) == previews.THUMBNAILS
     (table,) = [frame.value for frame in app.dataframe if "Class" in frame.value]
     assert table["Class"].tolist() == ["disc", "square"]
     assert table["Training"].tolist() == [12, 4]

@@ -1,6 +1,6 @@
 """What a folder or zip turned out to hold once its pictures were read: what is refused, and what its owner should know."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ssam.imagefolder.archive import shown
@@ -20,7 +20,7 @@ class Contents:
     """``outcomes`` says of each sample in ``listing.splits`` what its picture is, or why it cannot be used."""
 
     listing: ImageListing
-    outcomes: dict[str, Outcomes]
+    outcomes: Mapping[str, Outcomes]
 
     def good(self, split: str) -> list[Sample]:
         """The samples that can be used."""

@@ -51,7 +51,8 @@ def preview(path: Path) -> Preview:
         train, test = (tuple(map(labels.count, range(len(listing.classes)))) for labels in counts)
         unread = "the pictures were not looked at here, which took too long; the race says what it skips"
         return Preview(listing.classes, train, test, (0, 0), (*listing.notes, unread))
-    return Preview(**{name: tuple(value) if isinstance(value, list) else value for name, value in told.items()})
+    fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in told.items()}
+    return Preview(**fields)
 
 
 @lru_cache(maxsize=256)
@@ -96,8 +97,8 @@ def _contents(path: Path) -> dict[str, Any]:
     except ValueError as error:
         problem = str(error)
     notes = () if problem else contents.notes()
-    found = (contents.counts(split) for split in ("train", "test"))
-    return asdict(Preview(listing.classes, *found, contents.sides, notes, problem))
+    train, test = contents.counts("train"), contents.counts("test")
+    return asdict(Preview(listing.classes, train, test, contents.sides, notes, problem))
 
 
 def _thumbnails(path: Path, size: int) -> list[tuple[str, str]]:

@@ -19,6 +19,12 @@ def trained(name: str) -> dict[str, torch.Tensor]:
     return state
 
 
+@pytest.fixture(scope="module")
+def plain() -> dict[str, torch.Tensor]:
+    """What the plain loop has trained."""
+    return trained("plain_pytorch")
+
+
 def test_they_are_short() -> None:
     files = sorted(FOLDER.glob("*.py"))
     assert [path.stem for path in files] == ["accelerate_loop", "lightning_manual", "plain_pytorch"]
@@ -26,6 +32,7 @@ def test_they_are_short() -> None:
         assert len(path.read_text(encoding="utf-8").splitlines()) < 60, path
 
 
+@pytest.mark.slow
 def test_the_plain_loop_learns(capsys: pytest.CaptureFixture[str]) -> None:
     trained("plain_pytorch")
     losses = [float(line.rpartition(" ")[2]) for line in capsys.readouterr().out.splitlines()]
@@ -33,10 +40,11 @@ def test_the_plain_loop_learns(capsys: pytest.CaptureFixture[str]) -> None:
     assert losses[-1] < losses[0] < 1.4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["lightning_manual", "accelerate_loop"])
 @pytest.mark.filterwarnings("ignore")  # those of the libraries
-def test_the_same_network_comes_out_of_every_loop(name: str) -> None:
-    plain, other = trained("plain_pytorch"), trained(name)
+def test_the_same_network_comes_out_of_every_loop(name: str, plain: dict[str, torch.Tensor]) -> None:
+    other = trained(name)
     assert plain.keys() == other.keys()
     for key, value in plain.items():
         assert torch.equal(value, other[key]), key

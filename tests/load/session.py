@@ -22,7 +22,8 @@ from streamlit.proto.WidgetStates_pb2 import WidgetState
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-SECONDS = 60.0  # a page that is not there by then will not come
+from tests.patience import SECONDS
+
 CACHED_RUNS = 2  # the front end forgets a message that was not used for so many runs
 
 

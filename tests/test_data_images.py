@@ -355,6 +355,7 @@ def stream_in_child(data: Dataset, spec: RaceSpec, answer: "multiprocessing.Simp
     answer.put(data.batches(spec, "cpu", False).get(0)[0].sum().item())
 
 
+@pytest.mark.slow
 def test_streaming_works_in_a_daemonic_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Such a process may start no workers of its own."""
     folder = zipped(make_folder(tmp_path / "pets", per_class=3), tmp_path / "pets.zip")

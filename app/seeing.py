@@ -17,5 +17,10 @@ def seeing(spec: RaceSpec, finished: bool) -> dict[str, tuple[str, ...]]:
     steps = [said for name in alike if (said := lengths(name))]
     if spec.label_noise:
         accuracy.insert(0, "Where a curve rises and then falls, the network has begun to memorise the wrong labels.")
-        steps.append("With wrong labels, a lower training loss is not better: it means that more of them are memorised.")
-    return texts.SEEING | {"accuracy": (*texts.SEEING["accuracy"], *accuracy), "steps": (*texts.SEEING["steps"], *steps)}
+        steps.append(
+            "With wrong labels, a lower training loss is not better: it means that more of them are memorised."
+        )
+    return texts.SEEING | {
+        "accuracy": (*texts.SEEING["accuracy"], *accuracy),
+        "steps": (*texts.SEEING["steps"], *steps),
+    }

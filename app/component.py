@@ -22,10 +22,11 @@ export default function (component) {
   const data = JSON.parse(new TextDecoder().decode(component.data));
   const host = parentElement.querySelector(".ssam-NAME");
   let instance = instances.get(parentElement);
-  if (instance && instance.host !== host) end(instance); // Streamlit has put the HTML in anew
+  if (instance && instance.host !== host) end(instance); // Streamlit has replaced the HTML
   if (!instance || instance.gone) {
     instance = { host };
     instances.set(parentElement, instance);
+    endWhenRemoved(instance);
     const started = instance;
     import(new URL(data.module, document.baseURI).href)
       .then((module) => {
@@ -39,15 +40,20 @@ export default function (component) {
   }
   instance.latest = { ...component, data };
   instance.view?.update(instance.latest);
-  return () => {
-    if (parentElement.isConnected) return; // only this update is over: a newer one has overtaken it
-    end(instance);
-  };
+}
+
+// Streamlit's own clean-up does not tell an update that a newer one has overtaken from a component that leaves the page.
+function endWhenRemoved(instance) {
+  instance.observer = new MutationObserver(() => {
+    if (!instance.host.isConnected) end(instance);
+  });
+  instance.observer.observe(document.body, { childList: true, subtree: true });
 }
 
 function end(instance) {
   if (instance.gone) return;
   instance.gone = true;
+  instance.observer.disconnect();
   instance.view?.unmount();
 }
 """

@@ -20,8 +20,9 @@ MAY_IMPORT = {
     "engine": {"spec", "optim", "masks", "models", "data", "analysis", "stats"},
     "analysis": {"spec", "optim", "masks", "models", "data"},
     "bench": {"spec", "store", "engine", "optim", "masks", "models", "data"},
-    "optim": set(),
-    "masks": set(),
+    "optim": {"interop"},
+    "masks": {"interop"},
+    "interop": set(),
     "models": set(),
     "data": {"spec", "imagefolder"},
 }

@@ -248,7 +248,9 @@ def test_n_of_m_takes_exactly_n_of_every_m_and_the_largest(shapes, m, data):
     scores = {p: torch.rand(p.shape, generator=seeded(m)).mul(5).round() for p in parameters(shapes)}
     masks = n_of_m_mask(scores, n, m)
     for p, mask in masks.items():
-        rows, values = mask.flatten().split(m), scores[p].flatten().split(m)
+        length = mask[0].numel() if mask.dim() > 1 else mask.numel()
+        rows = [group for row in mask.reshape(-1, length) for group in row.split(m)]
+        values = [group for row in scores[p].reshape(-1, length) for group in row.split(m)]
         for row, value in zip(rows, values, strict=True):
             assert int(row.sum()) == (n if len(row) == m else round(n * len(row) / m))
             if 0 < int(row.sum()) < len(row):
@@ -261,6 +263,95 @@ def test_two_of_four_runs_along_the_inputs_of_a_convolution():
     p = nn.Parameter(torch.zeros(2, 2, 1, 2))
     scores = {p: torch.tensor([[[[4.0, 1.0]], [[3.0, 2.0]]], [[[1.0, 2.0]], [[3.0, 4.0]]]])}
     assert n_of_m_mask(scores, 2, 4)[p].flatten().tolist() == [True, False, True, False, False, False, True, True]
+
+
+def test_a_group_never_crosses_the_end_of_a_row():
+    """A first convolution of 1×3×3 inputs: each output unit has two groups of four and one weight over."""
+    p = nn.Parameter(torch.zeros(5, 1, 3, 3))
+    rows = n_of_m_mask({p: torch.rand(p.shape, generator=seeded())}, 2, 4)[p].flatten(1)
+    assert rows[:, :4].sum(1).tolist() == rows[:, 4:8].sum(1).tolist() == [2] * 5
+
+
+class Recurrent(nn.Module):
+    """``torch.func.vmap`` cannot run a GRU."""
+
+    def __init__(self):
+        super().__init__()
+        self.words, self.cell, self.out = nn.Embedding(9, 4), nn.GRU(4, 5, batch_first=True), nn.Linear(5, 3)
+
+    def forward(self, words):
+        return self.out(self.cell(self.words(words))[0][:, -1])
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_fisher_of_a_recurrent_network_goes_sample_by_sample(sparse):
+    model = Recurrent().double()
+    model.words.sparse = sparse
+    x, y = torch.randint(9, (7, 3), generator=seeded()), torch.randint(3, (7,), generator=seeded())
+    scores = ssam.fisher_scores(model, cross_entropy, [(x, y)])
+    model.words.sparse = False
+    expected = twins.fisher_loop(model, cross_entropy, zip(x, y, strict=True))
+    for p, score in scores.items():
+        torch.testing.assert_close(score, expected[p], rtol=1e-12, atol=1e-14)
+
+
+class Pair(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Linear(3, 2), nn.Linear(4, 2)
+
+    def forward(self, left, right):
+        return {"logits": self.a(left) + self.b(right)}
+
+
+def test_fisher_takes_tuples_dictionaries_and_any_loss():
+    """The same samples in each form give the same scores, and vmap the same as the loop."""
+    model, generator = Pair().double(), seeded()
+    left, right = (torch.randn(6, n, generator=generator, dtype=torch.float64) for n in (3, 4))
+    y = torch.randint(2, (6,), generator=generator)
+
+    def loss(outputs, targets):
+        return cross_entropy(outputs["logits"], targets["labels"] if isinstance(targets, dict) else targets)
+
+    class Keywords(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = model
+
+        def forward(self, left, right, labels):
+            return self.inner(left, right)
+
+    forms = [
+        ssam.fisher_scores(model, loss, [((left, right), y)]),
+        ssam.fisher_scores(model, loss, [[[left, right], {"labels": y}]]),
+        ssam.fisher_scores(model, loss, [({"left": left, "right": right}, y)]),
+        ssam.fisher_scores(Keywords(), loss, [{"left": left, "right": right, "labels": y}]),
+        ssam.fisher_scores(model, lambda o, t: loss(o, t) if o["logits"].sum().item() else None, [((left, right), y)]),
+    ]
+    for scores in forms[1:]:
+        for p, score in forms[0].items():
+            torch.testing.assert_close(scores[p], score, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("batch", "says"),
+    [
+        ((torch.ones(2, 3), torch.ones(2), torch.ones(2)), "has 3 parts"),
+        ((torch.ones(2, 3), torch.ones(3)), r"\[2, 3\]"),
+    ],
+)
+def test_a_batch_of_no_known_form_is_refused(batch, says):
+    with pytest.raises(ValueError, match=says):
+        ssam.fisher_scores(nn.Linear(3, 2), cross_entropy, [batch])
+
+
+def test_fisher_of_a_half_precision_model_adds_up_in_float32():
+    """Squares of 1e-4 are nothing in float16."""
+    model = nn.Linear(4, 2).half()
+    x, y = torch.full((8, 4), 1e-4, dtype=torch.float16), torch.zeros(8, dtype=torch.long)
+    scores = ssam.fisher_scores(model, cross_entropy, [(x, y)])
+    assert all(score.dtype == torch.float32 for score in scores.values())
+    assert bool((scores[model.weight] > 0).all())
 
 
 def test_groups_are_taken_by_score_until_the_next_does_not_fit():

@@ -453,23 +453,31 @@ def test_the_two_halves_are_the_whole_step(settings):
     assert same(weights(model), weights(other))
 
 
+def no_masks(state):
+    for of_parameter in state["state"].values():
+        del of_parameter["mask"]
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"rho": float("nan")}, "rho must be"),
-        ({"norm": "l1"}, "'full' or 'masked'"),
-        ({"masks": [torch.ones(2, dtype=torch.bool)] * 7}, "a mask must be bool, of shape"),
-        ({"masks": []}, "masks for 0 parameters"),
+        (lambda state: state["param_groups"][0].update(sam_rho=float("nan")), "rho must be"),
+        (lambda state: state["param_groups"][0].pop("sam_rho"), "not the state of a SAM"),
+        (lambda state: state["state"][0].update(mask=torch.ones(2, dtype=torch.bool)), "a mask must be bool, of shape"),
+        (no_masks, "had masks when it was saved"),
+        (lambda state: state["param_groups"][0]["params"].pop(), "of 6 parameters, the optimizer holds 7"),
     ],
 )
 def test_a_state_that_does_not_fit_changes_nothing(change, says):
     model = network()
-    sam = make(model, rho=0.1)
-    foreign = {**sam.state_dict(), **change}
-    foreign["base"]["param_groups"][0]["lr"] = 0.7
+    sam = make(model, rho=0.1, sparsity=0.5)
+    masks, foreign = sam.masks, sam.state_dict()
+    foreign["param_groups"][0]["lr"] = 0.7
+    change(foreign)
     with pytest.raises(ValueError, match=says):
         sam.load_state_dict(foreign)
-    assert (sam.rho, sam.norm, sam.masks, sam.param_groups[0]["lr"]) == (0.1, "full", None, 0.05)
+    assert (sam.rho, sam.norm, sam.param_groups[0]["lr"]) == (0.1, "full", 0.05)
+    assert sam.masks is masks
 
 
 def test_a_half_precision_gradient_does_not_overflow_the_norm():

@@ -102,14 +102,11 @@ def _place(dataset: Dataset, device: torch.device, ranks: Ranks) -> dict[str, An
 
 
 def _of_lane(lane: Lane, history: History) -> State:
-    optimizer = (lane.sam or lane.base).state_dict()
-    if optimizer.get("masks") is not None:
-        optimizer["masks"] = [None if mask is None else torch.from_numpy(packed(mask)) for mask in optimizer["masks"]]
     return {
         **{name: getattr(lane, name) for name in PLAIN},
         "plan": asdict(lane.plan),
         "model": lane.model.state_dict(),
-        "optimizer": optimizer,
+        "optimizer": _of_optimizer(lane),
         "left": [p.grad for p in lane.model.parameters()],  # gradients, where they are the next step's direction
         "losses": torch.tensor(history.losses, dtype=torch.float64),
         "step_ms": _table(history.step_ms),
@@ -119,6 +116,34 @@ def _of_lane(lane: Lane, history: History) -> State:
     }
 
 
+def _of_optimizer(lane: Lane) -> State:
+    """The base optimizer's state, where there is SAM around it with its settings and its masks as bits."""
+    sam, base = lane.sam, lane.base.state_dict()
+    if sam is None:
+        return base
+    masks = sam.masks
+    bits = None if masks is None else [_bits(masks.get(p)) for p in lane.model.parameters()]
+    return {"base": base, "masks": bits, "rho": sam.rho, "norm": sam.norm, "adaptive": sam.adaptive}
+
+
+def _bits(mask: Tensor | None) -> Tensor | None:
+    return None if mask is None else torch.from_numpy(packed(mask))
+
+
+def _restore_optimizer(lane: Lane, state: State) -> None:
+    sam = lane.sam
+    if sam is None:
+        lane.base.load_state_dict(state)
+        return
+    params = list(lane.model.parameters())
+    masks: dict[Tensor, Tensor] | None = None
+    if state["masks"] is not None:
+        pairs = zip(params, state["masks"], strict=True)
+        masks = {p: _laid_out(bits, p).to(p.device) for p, bits in pairs if bits is not None}
+    lane.base.load_state_dict(state["base"])
+    sam.rho, sam.norm, sam.adaptive, sam.masks = state["rho"], state["norm"], state["adaptive"], masks
+
+
 def _restore_lane(lane: Lane, state: State) -> None:
     params = list(lane.model.parameters())
     vector = state.get("eigenvector")
@@ -126,11 +151,7 @@ def _restore_lane(lane: Lane, state: State) -> None:
     if _shapes(lane.model.state_dict()) != _shapes(state["model"]) or len(state["left"]) != len(params) or not fits:
         raise ValueError(f"the checkpoint of lane {lane.name!r} does not fit this model")
     lane.model.load_state_dict(state["model"])
-    optimizer = _copied(state["optimizer"])  # else it would train on the state's own tensors
-    if optimizer.get("masks") is not None:
-        masks = zip(params, optimizer["masks"], strict=True)
-        optimizer["masks"] = [None if bits is None else _laid_out(bits, p) for p, bits in masks]
-    (lane.sam or lane.base).load_state_dict(optimizer)
+    _restore_optimizer(lane, _copied(state["optimizer"]))  # else it would train on the state's own tensors
     for p, gradient in zip(params, state["left"], strict=True):
         p.grad = None if gradient is None else gradient.to(p.device, copy=True)
     if vector is not None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from ssam.interop.sharded import whole
 from ssam.masks.select import flatten, largest, unflatten
 
 
@@ -58,4 +59,4 @@ def drop_and_grow(
 def _absolute(gradient: Tensor | None, mask: Tensor) -> Tensor:
     if gradient is None:
         return torch.zeros(mask.numel(), device=mask.device)
-    return gradient.detach().abs().reshape(-1)
+    return whole(gradient.detach()).abs().reshape(-1)

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from ssam.interop.sharded import sharded_as, whole
+
 Group = Sequence[Tensor]
 
 
@@ -44,9 +46,9 @@ def group_mask(groups: Sequence[Group], scores: Sequence[float], count: int) -> 
 def n_of_m_mask(scores: Mapping[Tensor, Tensor], n: int, m: int) -> dict[Tensor, Tensor]:
     """Perturbs the ``n`` weights with the largest scores of every ``m`` in a row: the N:M pattern, such as 2:4.
 
-    Weights are taken row by row: along the inputs of one output unit, for a convolution its input channels × kernel. Where
-    the number of weights is not a multiple of m, the last, shorter group keeps the same share, rounded. Among equal scores
-    the earlier entry wins.
+    A row holds the inputs of one output unit, for a convolution input channels × kernel; a tensor of one dimension is one
+    row. Groups end with their row: where its length is not a multiple of m, its last, shorter group keeps the same share,
+    rounded. Among equal scores the earlier entry wins.
 
     Args:
         scores: ``{parameter: score tensor of its shape}``.
@@ -55,24 +57,20 @@ def n_of_m_mask(scores: Mapping[Tensor, Tensor], n: int, m: int) -> dict[Tensor,
     """
     if not 0 <= n <= m or m < 1:
         raise ValueError(f"n must be 0 to m and m at least 1, not {n} of {m}")
-    return {p: _n_of_m(score.reshape(-1), n, m).view(score.shape) for p, score in scores.items()}
+    return {p: sharded_as(_n_of_m(whole(score), n, m), p) for p, score in scores.items()}
 
 
-def _n_of_m(flat: Tensor, n: int, m: int) -> Tensor:
-    if bool(flat.isnan().any()):
+def _n_of_m(score: Tensor, n: int, m: int) -> Tensor:
+    if bool(score.isnan().any()):
         raise ValueError("scores hold NaN, so they cannot be ranked")
-    whole = flat.numel() // m * m
-    rest = flat.numel() - whole
-    return torch.cat(
-        [
-            _largest_of_rows(flat[:whole].view(-1, m), n),
-            _largest_of_rows(flat[whole:].view(1, rest), round(n * rest / m)),
-        ]
-    )
+    rows = score.flatten(1) if score.dim() > 1 else score.reshape(1, -1)
+    rest = rows.shape[1] % m
+    groups, last = rows[:, : rows.shape[1] - rest], rows[:, rows.shape[1] - rest :]
+    chosen = _largest_of_rows(groups.reshape(-1, m), n).view(groups.shape)
+    return torch.cat([chosen, _largest_of_rows(last, round(n * rest / m))], dim=1).view(score.shape)
 
 
 def _largest_of_rows(rows: Tensor, count: int) -> Tensor:
-    """Flat bool mask of the ``count`` largest entries of each row; a stable sort, so that the earlier of equals wins."""
+    """Bool mask of the ``count`` largest entries of each row; a stable sort, so that the earlier of equals wins."""
     mask = torch.zeros_like(rows, dtype=torch.bool)
-    mask.scatter_(1, rows.argsort(dim=1, descending=True, stable=True)[:, :count], True)
-    return mask.view(-1)
+    return mask.scatter_(1, rows.argsort(dim=1, descending=True, stable=True)[:, :count], True)

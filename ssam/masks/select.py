@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor
 
+from ssam.interop.sharded import is_sharded, sharded_as, whole
+
 
 def perturbed_count(total: int, sparsity: float) -> int:
     """How many of ``total`` weights are perturbed: (1 − s)·N, rounded to the nearest whole weight (half to even)."""
@@ -71,17 +73,19 @@ def largest(flat: Tensor, count: int) -> Tensor:
 
 
 def flatten(tensors: Mapping[Tensor, Tensor]) -> Tensor:
-    """All entries as one (N,) tensor, in the mapping's order."""
+    """All entries as one (N,) tensor, in the mapping's order; of sharded tensors those of all processes."""
     if not tensors:
         raise ValueError("there is no parameter to mask")
-    return torch.cat([tensor.reshape(-1) for tensor in tensors.values()])
+    return torch.cat([whole(tensor).reshape(-1) for tensor in tensors.values()])
 
 
 def unflatten(flat: Tensor, like: Mapping[Tensor, Tensor]) -> dict[Tensor, Tensor]:
     """The (N,) tensor cut up again: one tensor per key, of its value's shape, on the key's device, laid out in memory as the
-    key is (a CPU multiplies tensors of one layout much faster)."""
+    key is (a CPU multiplies tensors of one layout much faster) and sharded as it is."""
     parts = flat.split([tensor.numel() for tensor in like.values()])
     return {
-        key: torch.empty_like(key, dtype=flat.dtype, requires_grad=False).copy_(part.view(tensor.shape))
+        key: sharded_as(part.view(tensor.shape), key)
+        if is_sharded(key)
+        else torch.empty_like(key, dtype=flat.dtype, requires_grad=False).copy_(part.view(tensor.shape))
         for (key, tensor), part in zip(like.items(), parts, strict=True)
     }

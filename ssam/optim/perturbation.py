@@ -6,6 +6,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from ssam.interop.sharded import local, total_norm
+
 Norm = Literal["full", "masked"]
 EPSILON = 1e-12  # keeps a zero gradient from dividing by zero; the value of the published code
 
@@ -34,8 +36,8 @@ def perturbation(
     2021, with η = 0).
 
     Args:
-        params: tensors of any shapes, all on one device.
-        grads: their gradients, same shapes.
+        params: tensors of any shapes, all on one device. Of sharded ones (DTensor) ``epsilon`` is the local part.
+        grads: their gradients, same shapes. For those in half precision ``epsilon`` is float32.
         rhos: the radius for each tensor (parameter groups may differ).
         masks: bool tensors of the same shapes, True = perturbed; None perturbs the whole tensor, at no cost.
         norm: ``"full"`` or ``"masked"``.
@@ -43,23 +45,23 @@ def perturbation(
     """
     if not params:
         return Perturbation([], torch.zeros(()), torch.zeros(()))
-    scales = [w.abs() if a else None for w, a in zip(params, adaptive or [False] * len(params), strict=True)]
-    scaled = [g if t is None else t * g for g, t in zip(grads, scales, strict=True)]
+    gradients = [_at_least_float32(local(g)) for g in grads]
+    scales = [local(w).abs() if a else None for w, a in zip(params, adaptive or [False] * len(params), strict=True)]
+    scaled = [g if t is None else t * g for g, t in zip(gradients, scales, strict=True)]
     # Read as bytes: a CPU multiplies those up to twice as fast as bools, to the same result.
-    kept = [s if m is None else s * m.view(torch.uint8) for s, m in zip(scaled, masks, strict=True)]
+    kept = [s if m is None else s * local(m).view(torch.uint8) for s, m in zip(scaled, masks, strict=True)]
     directions = [k if t is None else t * k for k, t in zip(kept, scales, strict=True)]
-    size = total_norm(scaled if norm == "full" else kept)
+    size = total_norm(scaled if norm == "full" else kept, params)
     divisor = size + EPSILON
     if len(set(rhos)) == 1:  # as nearly always: one pass over the weights instead of two
         epsilon = list(torch._foreach_mul(directions, rhos[0] / divisor))
     else:
         epsilon = list(torch._foreach_mul(directions, list(rhos)))
         torch._foreach_div_(epsilon, divisor)
-    return Perturbation(epsilon, total_norm(epsilon), size)
+    return Perturbation(epsilon, total_norm(epsilon, params), size)
 
 
-def total_norm(tensors: Sequence[Tensor]) -> Tensor:
-    """L2 norm over all tensors together, a 0-dim tensor of at least float32."""
-    half = any(t.dtype in (torch.float16, torch.bfloat16) for t in tensors)  # float16 overflows at 65,504
-    norms = torch._foreach_norm(list(tensors), 2, torch.float32 if half else None)
-    return torch.linalg.vector_norm(torch.stack(norms))
+def _at_least_float32(gradient: Tensor) -> Tensor:
+    """Dense, too: an embedding's gradient may be sparse."""
+    gradient = gradient.to_dense() if gradient.is_sparse else gradient
+    return gradient.float() if gradient.dtype in (torch.float16, torch.bfloat16) else gradient

@@ -1,16 +1,23 @@
 """SAM and Sparse SAM around any base optimizer."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, get_args
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from ssam.interop.guards import first_pass, forget_cached_weights, needs_closure, replay
+from ssam.interop.models import Models
+from ssam.interop.scaling import SecondGradients
+from ssam.interop.sharded import is_sharded, local, version, whole
 from ssam.optim.batchnorm import frozen_batchnorm
 from ssam.optim.perturbation import Norm, perturbation, total_norm
 
 Masks = Mapping[Tensor, Tensor]
+HALF = (torch.float16, torch.bfloat16)
+SETTINGS = ("sam_rho", "sam_masked_norm", "sam_adaptive", "sam_masks")  # in each group of a state: numbers only
 
 
 class SAM(Optimizer):
@@ -29,20 +36,34 @@ class SAM(Optimizer):
         rho: L2 radius of the perturbation over all parameters together, ≥ 0. A parameter group of the base optimizer
             may set its own with the key ``"rho"`` (unless the base has such a setting itself, like Adadelta).
         mask: ``{parameter: bool tensor of its shape}``, True = perturbed; None perturbs everything. A parameter that is
-            not in the mapping is not perturbed. Also the attribute ``masks``, which may be set at any time between steps.
+            not in the mapping is not perturbed. Also the attribute ``masks``, which may be set at any time between steps;
+            its tensors and entries may be changed too.
         norm: ``"full"`` divides by the norm of the whole gradient (the paper); ``"masked"`` by that of the masked
             gradient, so that the effective radius is rho at any sparsity.
         adaptive: element-wise adaptive SAM (Kwon et al. 2021, arXiv 2102.11600) with η = 0; a group may set its own.
             Deviation: the authors' code scales weights only, not biases, with η = 0.01; give biases a group with
             ``adaptive=False`` for that.
+        repeat_random: ``step`` draws torch's random numbers, dropout's above all, alike in both passes. Costs a copy of
+            the generators' states, some microseconds each.
 
-    Attributes after a step: ``gradient_norm`` ‖g‖₂ and ``radius`` ‖ε‖₂, as 0-dim tensors.
+    Attributes after a step: ``gradient_norm`` ‖g‖₂ and ``radius`` ‖ε‖₂, as 0-dim tensors. In half precision w + ε is
+    rounded: ``radius`` is then the distance that the weights moved, and ``rounded_away`` the share of the entries of ε that
+    moved no weight (None for float32). Parameters in float32 under autocast lose nothing.
 
     Deviations from the published code: weights are restored by copy (adding and subtracting changes 7 % of them by a
     rounding error); BatchNorm statistics count once a step; a mask is complete from the first step on.
 
-    With a ``GradScaler``: ε does not depend on the loss scale, so call ``ascent_step()`` on scaled gradients, and after
-    the second backward pass ``restore()`` and ``scaler.step(sam.base)``.
+    With clipping, a ``GradScaler`` or several backward passes a step, write the two passes out. ε does not depend on the
+    loss scale; scale both losses, unscale the base optimizer's gradients once, after the block::
+
+        scaler.scale(loss(batch)).backward()
+        with sam.perturbed():
+            scaler.scale(loss(batch)).backward()
+        scaler.unscale_(sam.base)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        scaler.step(sam.base)
+        scaler.update()
+        sam.zero_grad()
 
     Example:
         >>> import torch, ssam
@@ -64,27 +85,41 @@ class SAM(Optimizer):
         mask: Masks | None = None,
         norm: Norm = "full",
         adaptive: bool = False,
+        repeat_random: bool = True,
     ) -> None:
-        if not isinstance(base, Optimizer):
+        if not isinstance(base, Optimizer) or isinstance(base, SAM):
             raise TypeError(f"base must be a torch optimizer that holds the parameters, not {type(base).__name__}")
-        _check_settings(rho, norm)
+        if needs_closure(base):
+            raise TypeError(f"base must step without a closure; {type(base).__name__} evaluates the loss itself")
         super().__init__(base.param_groups, base.defaults)
         self.base = base
         self.rho = rho
         self.norm: Norm = norm
         self.adaptive = adaptive
+        self.repeat_random = repeat_random
         self.gradient_norm: Tensor | None = None
         self.radius: Tensor | None = None
-        self._saved: list[tuple[Tensor, Tensor]] = []
+        self.rounded_away: Tensor | None = None
+        self._saved: list[tuple[Tensor, Tensor]] = []  # what is perturbed, with its weights at w
+        self._second = SecondGradients()
+        self._models = Models()
         self._share_state(base)
         base.register_load_state_dict_post_hook(self._share_state)
+        base.register_step_pre_hook(lambda *_: self._second.use(self, base))
         for group in self.param_groups:
-            _check_settings(self._group_rho(group), norm)
+            self._check_group(group)
         self.masks = mask
 
     def __reduce__(self) -> tuple[Any, ...]:  # torch's own __getstate__ would lose the base optimizer
         self._must_be_at_w("copy the optimizer")
-        return type(self), (self.base, self.rho, self.masks, self.norm, self.adaptive)
+        return type(self), (self.base, self.rho, self.masks, self.norm, self.adaptive, self.repeat_random)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "rho":
+            _check_rho(value)
+        if name == "norm" and value not in get_args(Norm):
+            raise ValueError(f"norm must be 'full' or 'masked', not {value!r}")
+        super().__setattr__(name, value)
 
     @property
     def masks(self) -> Masks | None:
@@ -97,40 +132,61 @@ class SAM(Optimizer):
         if masks is not None:
             self._check_masks(masks)
         self._masks = masks
-        # Known once a mask, so that a step neither waits for the device, nor copies tensors that stay where they are, nor
-        # multiplies by a mask that keeps everything.
-        self._untouched = set() if masks is None else {p for p in self._parameters() if not _any(masks.get(p))}
-        self._whole = set() if masks is None else {p for p, mask in masks.items() if bool(mask.all())}
+        self._seen_masks: list[tuple[Tensor, Tensor, int]] | None = None
+        self._look_at_masks()
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One whole step. The closure zeroes the gradients, runs forward and backward, and returns the loss; it is
-        called twice. Returns the loss at w."""
+        called twice. Returns the loss at w.
+
+        Without a closure, after a ``perturbed()`` block: the base optimizer's step with the gradients from there.
+        """
+        self._must_be_at_w("take a step")
         if closure is None:
-            raise TypeError(
-                "SAM.step needs a closure that zeroes the gradients, runs forward and backward and returns the loss; "
-                "without one, call ascent_step() after the first backward pass and descent_step() after the second"
-            )
+            return self._step_with_second_gradients()
+        self._second.forget()
+        random_again = replay(self._parameters()) if self.repeat_random else None
         with torch.enable_grad():
-            loss = closure()
-        self.ascent_step()
+            loss = first_pass(closure, self._parameters())
+        if isinstance(loss, Tensor):
+            loss = loss.detach().clone()  # a CUDA graph would write the second loss over it
         try:
-            with torch.enable_grad(), frozen_batchnorm():
-                closure()
-        except BaseException:
-            self.restore()
-            raise
-        self.descent_step()
+            with self.perturbed():
+                if random_again is not None:
+                    random_again()
+                with torch.enable_grad():
+                    closure()
+        finally:
+            self.restore()  # again: a signal may have come while the block restored
+        self.base.step()
         return loss
+
+    @contextmanager
+    def perturbed(self) -> Iterator[None]:
+        """Inside this block the weights are w + ε, from the gradients at w, which are cleared, and the statistics of BatchNorm
+        do not count; after it, whatever happens, they are w again. Then clip, and ``step()``.
+
+        Any number of backward passes may come before the block and in it. Dropout draws anew.
+        """
+        try:
+            self.ascent_step()
+            with frozen_batchnorm(*self._models.of(self._parameters())):
+                yield
+        finally:
+            self.restore()
 
     @torch.no_grad()
     def ascent_step(self, along: Masks | None = None) -> None:
-        """w → w + ε, from the gradients at w, which are cleared. Run the second pass inside ``frozen_batchnorm()``.
+        """w → w + ε, from the gradients at w, which are cleared. The first half of ``perturbed()``, for who restores w
+        himself: run the second pass inside ``frozen_batchnorm()``.
 
         ``along`` gives another direction than the gradients, ``{parameter: tensor of its shape}``; ``gradient_norm`` is
         then its norm. With ``norm="masked"`` the gradients of tensors that are not perturbed at all may be missing: the
         step is the same, bit for bit.
         """
         self._must_be_at_w("take an ascent step")
+        self._second.check_gone(self._parameters(), self, self.base)
+        self._look_at_masks()
         found = [
             (p, direction, group)
             for group in self.param_groups
@@ -139,24 +195,32 @@ class SAM(Optimizer):
         ]
         if not found:
             raise RuntimeError("no parameter has a gradient; run a backward pass before ascent_step()")
-        counted = found if self.norm == "full" else [entry for entry in found if entry[0] not in self._untouched]
+        counted = found if self.norm == "full" else [entry for entry in found if self._is_perturbed(entry[0])]
         params = [p for p, _, _ in counted]
         adaptive = [group.get("adaptive", self.adaptive) for _, _, group in counted]
         epsilon, self.radius, norm = perturbation(
             params,
             [direction for _, direction, _ in counted],
-            [self._group_rho(group) for _, _, group in counted],
+            [self._check_group(group) for _, _, group in counted],
             [self._mask_of(p) for p in params],
             self.norm,
             adaptive if any(adaptive) else None,
         )
         known = self.norm == "full" and not any(adaptive)
         self.gradient_norm = norm if known else total_norm([direction for _, direction, _ in found])
-        moved = [(p, e) for p, e in zip(params, epsilon, strict=True) if p not in self._untouched]
-        self._saved = [(p, p.clone()) for p, _ in moved]
-        if moved:
-            torch._foreach_add_([p for p, _ in moved], [e for _, e in moved])
-        self.zero_grad()
+        moved = [(p, e) for p, e in zip(params, epsilon, strict=True) if self._is_perturbed(p)]
+        parts = [local(p) for p, _ in moved]
+        saved = [(part, part.clone()) for part in parts]
+        try:
+            self._saved = saved
+            if moved:
+                torch._foreach_add_(parts, [e for _, e in moved])
+            self._measure_rounding([p for p, _ in moved], [e for _, e in moved])
+            forget_cached_weights()
+            self.zero_grad()
+        except BaseException:
+            self.restore()
+            raise
 
     @torch.no_grad()
     def restore(self) -> None:
@@ -164,43 +228,79 @@ class SAM(Optimizer):
         if self._saved:
             torch._foreach_copy_([p for p, _ in self._saved], [w for _, w in self._saved])
             self._saved = []
+            self._second.note(self._parameters())
+        forget_cached_weights()
 
     def descent_step(self) -> None:
         """Restores w, then lets the base optimizer step with the gradients taken at w + ε."""
         self.restore()
         self.base.step()
 
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """As in torch."""
+        super().zero_grad(set_to_none)
+        self._second.forget()
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """As in torch; the base optimizer gets it. Where there are masks, its parameters are not perturbed before they have one."""
+        if "base" not in self.__dict__:  # torch builds the groups up while it makes an optimizer
+            return super().add_param_group(param_group)
+        self._must_be_at_w("add parameters")
+        self._check_group(param_group)
+        self.base.add_param_group(param_group)
+
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next step depends on: the base optimizer's state and groups, masks and settings.
 
-        Tensors and primitives only, so that ``torch.load(weights_only=True)`` reads it back.
+        In torch's form, so that ``torch.distributed.checkpoint`` takes it too: the state of each parameter holds its mask, each
+        group the settings. Tensors and primitives only, so that ``torch.load(weights_only=True)`` reads it back.
         """
         self._must_be_at_w("save the state")
-        masks = None if self._masks is None else [self._masks.get(p) for p in self._parameters()]
-        settings = {"rho": self.rho, "norm": self.norm, "adaptive": self.adaptive}
-        return {"base": self.base.state_dict(), "masks": masks, **settings}
+        saved, masks = self.base.state_dict(), self._masks or {}
+        for key, p in zip(_keys(saved), self._parameters(), strict=True):
+            if p in masks:
+                saved["state"][key] = {**saved["state"].get(key, {}), "mask": masks[p]}
+        for group in saved["param_groups"]:
+            group.update(
+                sam_rho=self.rho,
+                sam_masked_norm=self.norm == "masked",
+                sam_adaptive=self.adaptive,
+                sam_masks=self._masks is not None,
+            )
+        return saved
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Takes over what ``state_dict`` returned, for the same parameters in the same order; all of it or, where
-        something does not fit, nothing (ValueError)."""
-        missing = {"base", "masks", "rho", "norm", "adaptive"} - set(state_dict)
-        if missing:
-            raise ValueError(f"not the state of a SAM optimizer: {', '.join(sorted(missing))} missing")
-        params, masks = self._parameters(), state_dict["masks"]
-        if masks is not None and len(masks) != len(params):
-            raise ValueError(f"the state has masks for {len(masks)} parameters, the optimizer holds {len(params)}")
+        something does not fit, nothing (ValueError).
+
+        ``torch.distributed.checkpoint`` reads only what the optimizer already has: set any masks before it loads some.
+        """
         self._must_be_at_w("load a state")
-        _check_settings(state_dict["rho"], state_dict["norm"])
-        if masks is not None:
-            masks = {p: m.to(p.device) for p, m in zip(params, masks, strict=True) if m is not None}
-            self._check_masks(masks)
-        self.base.load_state_dict(state_dict["base"])  # checks its groups before it changes anything
-        self.rho, self.norm, self.adaptive = state_dict["rho"], state_dict["norm"], state_dict["adaptive"]
-        self.masks = masks
+        groups = state_dict.get("param_groups") or [{}]
+        if any(name not in groups[0] for name in SETTINGS):
+            raise ValueError("not the state of a SAM optimizer: its settings are missing in the parameter groups")
+        rho, masked, adaptive, has_masks = (groups[0][name] for name in SETTINGS)
+        groups = [{name: value for name, value in group.items() if name not in SETTINGS} for group in groups]
+        states, params = {key: dict(kept) for key, kept in state_dict["state"].items()}, self._parameters()
+        keys = _keys({"param_groups": groups})
+        if len(keys) != len(params):
+            raise ValueError(f"the state is of {len(keys)} parameters, the optimizer holds {len(params)}")
+        masks = {p: states.get(key, {}).pop("mask", None) for key, p in zip(keys, params, strict=True)}
+        masks = {p: mask.to(p.device) for p, mask in masks.items() if mask is not None}
+        if has_masks and not masks:
+            raise ValueError("the state had masks when it was saved and holds none; set any masks before you load it")
+        _check_rho(rho)
+        self._check_masks(masks)
+        kept = {key: of_parameter for key, of_parameter in states.items() if of_parameter}
+        self.base.load_state_dict({**state_dict, "state": kept, "param_groups": groups})  # checks before it changes
+        self.rho, self.norm, self.adaptive = rho, "masked" if masked else "full", adaptive
+        self.masks = masks if has_masks else None
+        self._second.forget()
 
     def perturbed_parameters(self) -> list[Tensor]:
         """The parameters of which at least one entry is perturbed, and that require a gradient."""
-        return [p for p in self._parameters() if p.requires_grad and p not in self._untouched]
+        self._look_at_masks()
+        return [p for p in self._parameters() if p.requires_grad and self._is_perturbed(p)]
 
     def _share_state(self, base: Optimizer) -> None:
         """Groups and state are the base optimizer's own, also after it has loaded new ones."""
@@ -209,8 +309,27 @@ class SAM(Optimizer):
     def _parameters(self) -> list[Tensor]:
         return [p for group in self.param_groups for p in group["params"]]
 
-    def _group_rho(self, group: dict[str, Any]) -> float:
-        return self.rho if "rho" in self.base.defaults else group.get("rho", self.rho)
+    def _check_group(self, group: dict[str, Any]) -> float:
+        """The group's rho."""
+        return _check_rho(self.rho if "rho" in self.base.defaults else group.get("rho", self.rho))
+
+    def _look_at_masks(self) -> None:
+        """Notes which masks perturb anything and which everything, where one has changed since: so that a step neither waits
+        for the device, nor copies tensors that stay where they are, nor multiplies by a mask that keeps everything."""
+        now = [(p, mask, version(mask)) for p, mask in (self._masks or {}).items()]
+        old = self._seen_masks
+        if old is not None:
+            pairs = zip(now, old, strict=False)
+            if len(old) == len(now) and all(p is q and m is n and v == u for (p, m, v), (q, n, u) in pairs):
+                return
+            self._check_masks(self._masks or {})
+        counts = {p: int(whole(mask.sum())) for p, mask, _ in now}
+        self._perturbed_in = {p for p, count in counts.items() if count > 0}
+        self._whole = {p for p, count in counts.items() if count == p.numel()}
+        self._seen_masks = now
+
+    def _is_perturbed(self, parameter: Tensor) -> bool:
+        return self._masks is None or parameter in self._perturbed_in
 
     def _mask_of(self, parameter: Tensor) -> Tensor | None:
         """None where all of it is perturbed."""
@@ -218,6 +337,26 @@ class SAM(Optimizer):
             return None
         mask = self._masks.get(parameter)
         return torch.zeros_like(parameter, dtype=torch.bool) if mask is None else mask
+
+    def _measure_rounding(self, params: list[Tensor], epsilon: list[Tensor]) -> None:
+        """In half precision, what became of ε."""
+        self.rounded_away = None
+        if not any(p.dtype in HALF for p in params):
+            return
+        moved = [now.float() - w.float() for now, w in self._saved]
+        self.radius = total_norm(moved, params)
+        wanted = [(e != 0).float() for e in epsilon]
+        lost = [((e != 0) & (m == 0)).float() for e, m in zip(epsilon, moved, strict=True)]
+        self.rounded_away = total_norm(lost, params).square() / total_norm(wanted, params).square().clamp(min=1)
+
+    def _step_with_second_gradients(self) -> Any:
+        gradients = [local(p.grad.detach()) for p in self._parameters() if p.grad is not None]
+        if not self._second and not (gradients and all(not bool(g.any()) for g in gradients)):
+            raise TypeError(
+                "SAM.step needs a closure that zeroes the gradients, runs forward and backward and returns the loss; without "
+                "one, run the second backward pass inside perturbed() first"
+            )
+        return self.base.step()  # torch.distributed.checkpoint takes one with zero gradients, to have a state to fill
 
     def _must_be_at_w(self, action: str) -> None:
         if getattr(self, "_saved", None):
@@ -235,14 +374,16 @@ class SAM(Optimizer):
                     f"a mask must be bool, of shape {tuple(parameter.shape)}, on {parameter.device}; "
                     f"this one is {mask.dtype}, {tuple(mask.shape)}, on {mask.device}"
                 )
+            if is_sharded(mask) != is_sharded(parameter) or local(mask).shape != local(parameter.detach()).shape:
+                raise ValueError("a mask must be sharded as its parameter is; the functions that make masks do so")
 
 
-def _check_settings(rho: float, norm: str) -> None:
+def _check_rho(rho: float) -> float:
     if not 0.0 <= rho < float("inf"):
         raise ValueError(f"rho must be a finite number ≥ 0, not {rho}")
-    if norm not in get_args(Norm):
-        raise ValueError(f"norm must be 'full' or 'masked', not {norm!r}")
+    return rho
 
 
-def _any(mask: Tensor | None) -> bool:
-    return mask is not None and bool(mask.any())
+def _keys(state: Mapping[str, Any]) -> list[Any]:
+    """What stands for each parameter in a state: its place, or its name in a distributed checkpoint."""
+    return [key for group in state["param_groups"] for key in group["params"]]

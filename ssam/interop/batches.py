@@ -1,0 +1,48 @@
+"""Batches as people have them: (inputs, targets), each a tensor or tuples and dictionaries of tensors; or one dictionary."""
+
+import operator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from torch import Tensor
+
+
+def parts(batches: Iterable[Any], size: int | None) -> Iterator[tuple[tuple[Any, Any], int]]:
+    """(inputs, targets) of ``size`` samples at a time (None: as they come), with their number. A dictionary is both.
+
+    Raises ValueError for a batch that is neither, or whose tensors differ in their number of samples.
+    """
+    for batch in batches:
+        if not isinstance(batch, Mapping) and len(batch) != 2:
+            raise ValueError(f"a batch is (inputs, targets) or a dictionary; this one has {len(batch)} parts")
+        pair = (batch, batch) if isinstance(batch, Mapping) else tuple(batch)
+        counts = {len(tensor) for tensor in _tensors(pair)}
+        if len(counts) != 1:
+            raise ValueError(f"the tensors of a batch must hold the same number of samples, not {sorted(counts)}")
+        count = counts.pop()
+        step = size or count
+        for start in range(0, count, step or 1):
+            rows = slice(start, start + step)
+            yield change_all(pair, operator.itemgetter(rows)), min(count - start, step)
+
+
+def arguments(inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """What a model is called with: a tuple or list is its arguments, a dictionary its keywords."""
+    if isinstance(inputs, Mapping):
+        return (), dict(inputs)
+    return (tuple(inputs) if isinstance(inputs, tuple | list) else (inputs,)), {}
+
+
+def change_all(tree: Any, change: Callable[[Tensor], Any]) -> Any:
+    """Changes every tensor that has a dimension, in tuples, lists and dictionaries of them."""
+    if isinstance(tree, Tensor):
+        return change(tree) if tree.dim() else tree
+    if isinstance(tree, Mapping):
+        return {key: change_all(value, change) for key, value in tree.items()}
+    return tuple(change_all(value, change) for value in tree) if isinstance(tree, tuple | list) else tree
+
+
+def _tensors(tree: Any) -> list[Tensor]:
+    found: list[Tensor] = []
+    change_all(tree, found.append)
+    return found

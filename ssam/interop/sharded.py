@@ -1,0 +1,82 @@
+"""Tensors of which each process holds a part (``DTensor``: FSDP2's ``fully_shard``, tensor parallelism).
+
+What works entry by entry runs on each process's own part; a norm is the one thing that needs the others.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def is_sharded(tensor: Tensor) -> bool:
+    """Whether it is a DTensor, of whose module a machine that has one process need not know."""
+    return hasattr(tensor, "full_tensor")
+
+
+def local(tensor: Any) -> Tensor:
+    """This process's part, sharing memory; the tensor itself where it is whole. Under ``no_grad``."""
+    return tensor.to_local() if is_sharded(tensor) else tensor
+
+
+def whole(tensor: Any) -> Tensor:
+    """The whole tensor, the same in each process."""
+    return tensor.full_tensor() if is_sharded(tensor) else tensor
+
+
+def sharded_as(full: Tensor, key: Any) -> Tensor:
+    """The part of ``full`` that belongs to this process as that of ``key`` does; the first process's ``full`` counts."""
+    if not is_sharded(key):
+        return full
+    from torch.distributed.tensor import distribute_tensor  # takes seconds to import
+
+    return distribute_tensor(full, key.device_mesh, key.placements)
+
+
+def total_norm(tensors: Sequence[Tensor], parts_of: Sequence[Tensor] | None = None) -> Tensor:
+    """L2 norm over all tensors together, a 0-dim tensor of at least float32, the same in each process.
+
+    ``parts_of``: the parameters whose local parts the tensors are; None: the tensors say themselves how they are sharded.
+    """
+    parts = [local(t) for t in tensors]
+    half = any(t.dtype in (torch.float16, torch.bfloat16) for t in parts)  # float16 overflows at 65,504
+    norms = list(torch._foreach_norm(parts, 2, torch.float32 if half else None))
+    sharded: dict[Any, list[Tensor]] = {}
+    alone: list[Tensor] = []
+    for norm, owner in zip(norms, parts_of or tensors, strict=True):
+        (sharded.setdefault((owner.device_mesh, owner.placements), []) if is_sharded(owner) else alone).append(norm)  # type: ignore[attr-defined]
+    for (mesh, placements), group in sharded.items():
+        squares = torch.stack(group).square().sum()
+        for dimension, placement in enumerate(placements):
+            if not placement.is_replicate():
+                torch.distributed.all_reduce(squares, group=mesh.get_group(dimension))
+        alone.append(squares.sqrt())
+    return torch.linalg.vector_norm(torch.stack(alone))
+
+
+def version(tensor: Tensor) -> int:
+    """Counts its changes in place."""
+    return 0 if tensor.is_inference() else tensor._version + local(tensor.detach())._version
+
+
+def gradients_of(loss: Tensor, params: Sequence[Tensor]) -> Sequence[Tensor | None]:
+    """As ``torch.autograd.grad``, None where the loss does not depend on a parameter; ``.grad`` stays as it is.
+
+    Raises ValueError where sharded parameters are given different losses: their gradients are averaged over the processes.
+    """
+    if not any(map(is_sharded, params)):
+        return torch.autograd.grad(loss, params, allow_unused=True)
+    ends = torch.stack([loss.detach(), -loss.detach()])
+    torch.distributed.all_reduce(ends, torch.distributed.ReduceOp.MAX)
+    if not torch.isclose(ends[0], -ends[1]):
+        raise ValueError("every process must give the same samples: under FSDP2 their gradients are averaged")
+    kept = [p.grad for p in params]
+    try:
+        for p in params:
+            p.grad = None
+        loss.backward()  # only it puts the parts of a gradient together
+        return [p.grad for p in params]
+    finally:
+        for p, gradient in zip(params, kept, strict=True):
+            p.grad = gradient

@@ -1,6 +1,9 @@
 """The examples of docs/examples run, are short, and train the same network to the same bit, whatever is around the loop."""
 
 import importlib.util
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,13 +12,13 @@ import torch
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "examples"
 
 
-def trained(name: str) -> dict[str, torch.Tensor]:
+def trained(name: str, *settings: str) -> dict[str, torch.Tensor]:
     spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    state: dict[str, torch.Tensor] = module.main().state_dict()
+    state: dict[str, torch.Tensor] = module.main(*settings).state_dict()
     return state
 
 
@@ -27,15 +30,38 @@ def plain() -> dict[str, torch.Tensor]:
 
 def test_they_are_short() -> None:
     files = sorted(FOLDER.glob("*.py"))
-    assert [path.stem for path in files] == ["accelerate_loop", "lightning_manual", "plain_pytorch"]
+    names = ["accelerate_loop", "accumulation", "compiled", "fp16_scaler", "lightning_manual", "plain_pytorch"]
+    assert [path.stem for path in files] == [*names, "several_processes"]
     for path in files:
         assert len(path.read_text(encoding="utf-8").splitlines()) < 60, path
 
 
-@pytest.mark.slow
-def test_the_plain_loop_learns(capsys: pytest.CaptureFixture[str]) -> None:
-    trained("plain_pytorch")
-    losses = [float(line.rpartition(" ")[2]) for line in capsys.readouterr().out.splitlines()]
+@pytest.mark.parametrize(
+    "example", [("plain_pytorch",), ("accumulation",), ("fp16_scaler",), ("compiled", "aot_eager")], ids=lambda e: e[0]
+)
+@pytest.mark.filterwarnings("ignore:Using .torch.compile")
+def test_the_loop_learns(example: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    trained(*example)
+    assert_learns(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("wrapper", ["ddp", "fsdp"])
+def test_several_processes_learn(wrapper: str) -> None:
+    command = [sys.executable, "-W", "ignore", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    root = FOLDER.parents[1]
+    ended = subprocess.run(
+        [*command, str(FOLDER / "several_processes.py"), wrapper],
+        cwd=root,
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"},
+    )
+    assert_learns(ended.stdout)
+
+
+def assert_learns(told: str) -> None:
+    losses = [float(line.rpartition(" ")[2]) for line in told.splitlines()]
     assert len(losses) == 5
     assert losses[-1] < losses[0] < 1.4
 

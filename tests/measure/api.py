@@ -11,7 +11,9 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "api.md"
 HEAD = """# The package `ssam`
 
 What other code may rely on, from the docstrings (`python -m tests.measure.api` writes this page). The names of the first three parts
-are those of `import ssam`. Runnable loops are in `docs/examples`: plain PyTorch, Lightning with manual optimization, Hugging Face Accelerate.
+are those of `import ssam`. Runnable loops are in `docs/examples`: plain PyTorch, micro-batches with bfloat16 and clipping,
+float16 with a GradScaler, `torch.compile`, DDP and FSDP2, Lightning with manual optimization, Hugging Face Accelerate. What changes for those who
+used another package is in `docs/coming-from.md`.
 """
 PARTS = {
     "Optimizer": ("ssam:SAM", "ssam:frozen_batchnorm"),

@@ -15,7 +15,7 @@ LINT := $(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy
 app: setup
 	@$(PY) -c "from ssam.jobs.client import Client; from ssam.store import Store; Client(Store()).ensure_runner()"
 	@echo "SSAM Lab: http://127.0.0.1:$(PORT)   (stop with Ctrl-C; a race that is under way goes on)"
-	@$(PY) -m app.browse http://127.0.0.1:$(PORT) & MALLOC_ARENA_MAX=2 $(PY) -m streamlit run app/main.py --server.port $(PORT)
+	@$(PY) -m app.shell.open_browser http://127.0.0.1:$(PORT) & MALLOC_ARENA_MAX=2 $(PY) -m streamlit run app/main.py --server.port $(PORT)
 
 check: setup-test
 	$(LINT)

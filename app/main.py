@@ -64,7 +64,8 @@ def sweep() -> None:
 
 
 def navigation() -> None:
-    from app import classroom, identity, look, presenter
+    from app.shell import classroom, identity, projector
+    from app.ui import page_chrome
 
     st.set_page_config(
         page_title="SSAM Lab", page_icon=str(HERE / "icon.svg"), layout="wide", initial_sidebar_state=320
@@ -74,11 +75,11 @@ def navigation() -> None:
         {section: [_page(*about) for about in pages] for section, pages in PAGES.items()}, position="top"
     )
     st.set_page_config(page_title=f"{page.title} · SSAM Lab")
-    look.draw(page.title)
+    page_chrome.draw(page.title)
     identity.account()
     page.run()
     if classroom.presenting():
-        presenter.draw()
+        projector.draw()
     freeze_garbage(page.url_path)  # once the page is there
     sweep()
     st.empty()  # a run that another has overtaken stops here; ending normally it would take the newer run's fragment away
@@ -87,7 +88,7 @@ def navigation() -> None:
 if __name__ == "__main__":
     navigation()
 else:
-    from app import asgi
+    from app.shell import middleware
 
-    asgi.prepare()
-    app = st.App(__file__, routes=asgi.ROUTES, middleware=asgi.MIDDLEWARE, on_script_error=asgi.tell)
+    middleware.prepare()
+    app = st.App(__file__, routes=middleware.ROUTES, middleware=middleware.MIDDLEWARE, on_script_error=middleware.tell)

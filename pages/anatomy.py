@@ -5,8 +5,10 @@ from functools import partial
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from app import address, anatomy, anatomy_data, anatomy_texts, identity, measuring, server, texts
-from app.server import Lab
+from app.anatomy import data, query, text
+from app.shell import analysis_job, identity, services, url_state
+from app.shell.services import Lab
+from app.ui import texts
 from ssam.store import Person, Run
 from ssam.store.views import ALIVE
 
@@ -14,41 +16,41 @@ from ssam.store.views import ALIVE
 def own(lab: Lab, race: Run, person: Person, bar: DeltaGenerator) -> None:
     """The next step of a race: to be asked for, under way, or found."""
     with bar:
-        analysis = anatomy.choose_moment(lab, race)
+        analysis = query.choose_moment(lab, race)
     if analysis is None:
-        st.info(anatomy_texts.LATER if race.state in (*ALIVE, "queued") else anatomy_texts.NO_WEIGHTS)
+        st.info(text.LATER if race.state in (*ALIVE, "queued") else text.NO_WEIGHTS)
         return
-    run = measuring.known(lab, race, analysis)
-    if not measuring.is_there(race, run):
+    run = analysis_job.known(lab, race, analysis)
+    if not analysis_job.is_there(race, run):
         with st.container(key="anatomy_ask", horizontal=True, vertical_alignment="center"):
-            anatomy.button(lab, race, analysis)
-            st.caption(measuring.cost(lab, race, analysis))
+            query.button(lab, race, analysis)
+            st.caption(analysis_job.cost(lab, race, analysis))
     if run is None:
-        st.markdown(anatomy_texts.NOT_MEASURED)
+        st.markdown(text.NOT_MEASURED)
     else:
-        measuring.shown(lab, race, run, person, anatomy.PAGE, partial(found, lab, race))
+        analysis_job.shown(lab, race, run, person, query.PAGE, partial(found, lab, race))
 
 
 def found(lab: Lab, race: Run, run: Run) -> None:
-    if step := anatomy_data.of_run(lab.store, race, run):
-        anatomy.show(step, race.id)
+    if step := data.of_run(lab.store, race, run):
+        query.show(step, race.id)
 
 
-address.leave()
-lab = server.lab()
+url_state.leave()
+lab = services.lab()
 person = identity.person(lab)
-if address.moved(anatomy.PAGE):
-    st.session_state["anatomy_notice"] = anatomy.go(lab.store)
+if url_state.moved(query.PAGE):
+    st.session_state["anatomy_notice"] = query.go(lab.store)
 bar = st.container(key="anatomy_bar", horizontal=True, vertical_alignment="bottom", gap="medium")
 with bar:
     st.markdown("## One step, in slow motion", width="content")
-    race = anatomy.choose_race(lab, person)
+    race = query.choose_race(lab, person)
 if notice := st.session_state.get("anatomy_notice"):
     st.warning(texts.plain(notice))
 if race is None:
-    anatomy.show(anatomy_data.recorded(), anatomy.RECORDED)
+    query.show(data.recorded(), query.RECORDED)
 else:
     own(lab, race, person, bar)
-anatomy.write()
+query.write()
 with st.expander("What am I seeing?", key="anatomy_seeing"), st.container(width=860):
-    st.markdown("\n\n".join(anatomy_texts.SEEING))
+    st.markdown("\n\n".join(text.SEEING))

@@ -2,8 +2,9 @@
 
 import streamlit as st
 
-from app import address, compare, compare_groups, compare_panel, compare_texts, identity, server
-from app.server import Lab
+from app.compare import groups, query, text, view
+from app.shell import identity, services, url_state
+from app.shell.services import Lab
 
 PACE = 3.0  # seconds between two looks where races are under way
 
@@ -12,38 +13,38 @@ def page(lab: Lab, ids: list[str], pace: float | None) -> None:
     """Runs again by itself while races are under way."""
     if st.session_state["cmp_runs"] != ids:
         st.rerun()
-    every = compare_groups.groups(lab.store.records(ids))
-    baseline = compare.baseline(every)
-    shown = compare.chosen(every)
-    compare_panel.controls(every, baseline)
-    compare.write(baseline)
+    every = groups.groups(lab.store.records(ids))
+    baseline = query.baseline(every)
+    shown = query.chosen(every)
+    view.controls(every, baseline)
+    query.write(baseline)
     if every:
-        compare_panel.curves(every, shown, baseline)
-        compare_panel.tables(every, shown, baseline)
+        view.curves(every, shown, baseline)
+        view.tables(every, shown, baseline)
     st.session_state["cmp_pace"] = pace_of(every)
     if st.session_state["cmp_pace"] != pace:
         st.rerun()
 
 
-def pace_of(every: list[compare_groups.Group]) -> float | None:
+def pace_of(every: list[groups.Group]) -> float | None:
     going = any(member.going for group in every for member in group.members)
     return PACE if going else None
 
 
-address.leave()
-lab = server.lab()
+url_state.leave()
+lab = services.lab()
 person = identity.person(lab)
-if address.moved(compare.PAGE):
-    st.session_state["cmp_notice"] = compare.go(lab)
+if url_state.moved(query.PAGE):
+    st.session_state["cmp_notice"] = query.go(lab)
 st.markdown("## Compare")
-compare_panel.notice()
-compare_panel.races(lab, person)
+view.notice()
+view.races(lab, person)
 if ids := list(st.session_state["cmp_runs"]):
     pace = st.session_state.get("cmp_pace")  # as it was last; the page says so where that has changed
     st.fragment(page, run_every=pace)(lab, ids, pace)
 else:
-    st.markdown(compare_texts.EMPTY)
+    st.markdown(text.EMPTY)
     st.page_link("../pages/runs.py", label="To the runs", icon=":material/history:")
-    compare.write(None)
+    query.write(None)
 with st.expander("How is this counted?", key="cmp_counted"), st.container(width=860):
-    st.markdown(compare_texts.METHOD)
+    st.markdown(text.METHOD)

@@ -2,9 +2,11 @@
 
 import streamlit as st
 
-from app import address, flatness, flatness_better, flatness_panel, flatness_texts, identity, measuring, server, texts
-from app.server import Lab
-from ssam.spec.analysis import AnalysisSpec
+from app.flatness import query, text, versus_accuracy, view
+from app.shell import analysis_job, identity, services, url_state
+from app.shell.services import Lab
+from app.ui import texts
+from ssam.experiment.analysis import AnalysisSpec
 from ssam.store import Person, Run
 
 
@@ -12,10 +14,10 @@ def choose_kind() -> str:
     return str(
         st.segmented_control(
             "What to look at",
-            list(flatness.KINDS),
+            list(query.KINDS),
             key="flat_kind",
             required=True,
-            format_func=flatness.KINDS.__getitem__,
+            format_func=query.KINDS.__getitem__,
             label_visibility="collapsed",
             persist_state="session",
         )
@@ -25,17 +27,17 @@ def choose_kind() -> str:
 def measured(lab: Lab, person: Person, races: list[Run], kind: str) -> None:
     """The race, the settings and the button in one row; beneath it what was found."""
     with st.container(key="flat_bar_top", horizontal=True, vertical_alignment="bottom", gap="small"):
-        race = flatness.choose_race(races)
+        race = query.choose_race(races)
         before = [run for run in lab.store.analyses(race.id) if run.analysis and run.analysis.kind == kind]
-        flatness.form(kind, lab.client.kept_epochs(race), [run for run in before if run.state == "finished"][:5])
+        query.form(kind, lab.client.kept_epochs(race), [run for run in before if run.state == "finished"][:5])
         analysis: AnalysisSpec | None = None
         problem = ""
         try:
-            analysis = flatness.read(kind)
+            analysis = query.read(kind)
         except ValueError as error:
             problem = str(error)
-        run = measuring.known(lab, race, analysis) if analysis else None
-        flatness_panel.button(lab, race, analysis, run)
+        run = analysis_job.known(lab, race, analysis) if analysis else None
+        view.button(lab, race, analysis, run)
     if notice := st.session_state.get("flat_notice"):
         st.warning(texts.plain(notice))
     if race.owner != person.owner:
@@ -43,33 +45,33 @@ def measured(lab: Lab, person: Person, races: list[Run], kind: str) -> None:
     if analysis is None:
         st.error(texts.plain(problem))
         return
-    flatness.write(race.id, kind, analysis)
+    query.write(race.id, kind, analysis)
     done = run is not None and run.state == "finished"
-    st.caption(f"With {flatness.describe(analysis)}." + ("" if done else f" {measuring.cost(lab, race, analysis)}"))
+    st.caption(f"With {query.describe(analysis)}." + ("" if done else f" {analysis_job.cost(lab, race, analysis)}"))
     if run:
-        flatness_panel.shown(lab, race, run, person)
+        view.shown(lab, race, run, person)
     else:
-        st.markdown(flatness_texts.NOT_MEASURED)
+        st.markdown(text.NOT_MEASURED)
 
 
-address.leave()
-lab = server.lab()
+url_state.leave()
+lab = services.lab()
 person = identity.person(lab)
-if address.moved(flatness.PAGE):
-    st.session_state["flat_notice"] = flatness.go(lab.store)
-races = flatness.races(lab, person)
+if url_state.moved(query.PAGE):
+    st.session_state["flat_notice"] = query.go(lab.store)
+races = query.races(lab, person)
 if races:
     st.markdown("## How flat is it?")
     kind = choose_kind()
-    if kind == flatness.BETTER:
-        flatness.write(st.session_state.get("flat_run"), kind, None)
-        flatness_better.page(lab, person)
+    if kind == query.BETTER:
+        query.write(st.session_state.get("flat_run"), kind, None)
+        versus_accuracy.page(lab, person)
     else:
         measured(lab, person, races, kind)
     with st.expander("What am I seeing?", key="flat_seeing"), st.container(width=860):
-        st.markdown(flatness_texts.seeing(kind))
+        st.markdown(text.seeing(kind))
 else:
     if notice := st.session_state.get("flat_notice"):
         st.warning(texts.plain(notice))
-    st.markdown(flatness_texts.EMPTY)
+    st.markdown(text.EMPTY)
     st.page_link("../pages/race.py", label="To the race", icon=":material/flag:")

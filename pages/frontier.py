@@ -2,9 +2,11 @@
 
 import streamlit as st
 
-from app import address, frontier_card, frontier_chart, frontier_sources, frontier_texts, identity, legend, plot, server
-from app.frontier import Point, Task
-from app.frontier_sources import Study
+from app.frontier import charts, point_card, text
+from app.shell import identity, services, url_state
+from app.ui import legend, plot, tradeoff_sources
+from app.ui.tradeoff import Point, Task
+from app.ui.tradeoff_sources import Study
 
 CLOSE = 1.1  # SGD steps
 RUNS = 200  # own races that are looked at, the newest
@@ -54,14 +56,14 @@ def page(study: Study | None, tasks: list[Task]) -> None:
         legend.draw(legend.methods({point.lane.method for point in shown}), "frontier_legend")
         name = f"chart {key} {chosen.key if chosen else ''}"  # a chart anew for each choice: none is selected in it yet
         st.plotly_chart(
-            frontier_chart.figure(task, shown, chosen),
+            charts.figure(task, shown, chosen),
             key=name,
             on_select=lambda: clicked(name),
             selection_mode="points",
             config=plot.CONFIG,
-            alt=frontier_texts.summary(task, shown),
+            alt=text.summary(task, shown),
         )
-        if below := frontier_chart.hidden(task, shown):
+        if below := charts.hidden(task, shown):
             st.caption(f"{below} of the points lie below the chart; they are in the table.")
     with aside:
         st.selectbox(
@@ -69,31 +71,31 @@ def page(study: Study | None, tasks: list[Task]) -> None:
             sorted(known, key=lambda key: known[key].source == "search"),  # finalists first
             index=None,
             key="point",
-            format_func=lambda key: frontier_texts.option(known[key]),
+            format_func=lambda key: text.option(known[key]),
             placeholder="Click one in the chart, or choose here",
             persist_state="session",
         )
         if chosen:
-            frontier_card.card(task, chosen)
-        elif best := frontier_texts.on_the_line(shown):
+            point_card.card(task, chosen)
+        elif best := text.on_the_line(shown):
             st.caption("On the line, by the cost of a step:")
             st.table(best, border="horizontal", hide_index=True, hide_header=True)
     with st.container(width=860):
-        st.markdown(frontier_texts.axes(shown))
-        st.markdown(frontier_texts.late_half(task))
+        st.markdown(text.axes(shown))
+        st.markdown(text.late_half(task))
     with st.expander("All points as a table"):
-        frontier_card.table(task)
+        point_card.table(task)
     if study and key in (known_task.key for known_task in study.tasks):
-        st.caption(frontier_texts.tried(study, task))
+        st.caption(text.tried(study, task))
 
 
-address.leave()
-lab = server.lab()
-study = frontier_sources.study()
-tasks = frontier_sources.with_own(study.tasks if study else (), lab.store.runs(RUNS, identity.person(lab).owner))
+url_state.leave()
+lab = services.lab()
+study = tradeoff_sources.study()
+tasks = tradeoff_sources.with_own(study.tasks if study else (), lab.store.runs(RUNS, identity.person(lab).owner))
 if tasks:
     with st.container(key="frontier"):
         page(study, tasks)
 else:
-    st.markdown(frontier_texts.EMPTY)
+    st.markdown(text.EMPTY)
     st.page_link("../pages/race.py", label="To the race", icon=":material/flag:")

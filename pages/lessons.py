@@ -2,36 +2,38 @@
 
 import streamlit as st
 
-from app import address, classroom, identity, lessons, lessons_reveal, lessons_views, server, texts
-from app.server import Lab
-from ssam.spec.lessons import Lesson
+from app.lessons import query, reveal, views
+from app.shell import classroom, identity, services, url_state
+from app.shell.services import Lab
+from app.ui import texts
+from app.ui.lesson_content import Lesson
 from ssam.store import Person
 
 
 def show(lab: Lab, person: Person, lesson: Lesson, known: dict[str, Lesson]) -> None:
     """One lesson, at the step where the reader is."""
-    lessons_views.head(lesson, known)
-    step = lessons.step(lesson.name)
-    if st.session_state["lesson_asked"] or (step == "watch" and not lessons.predictions(lesson.name)):
-        lessons_views.gate(lesson)
+    views.head(lesson, known)
+    step = query.step(lesson.name)
+    if st.session_state["lesson_asked"] or (step == "watch" and not query.predictions(lesson.name)):
+        views.gate(lesson)
     if step == "predict":
-        lessons_views.predict(lesson)
+        views.predict(lesson)
     elif step == "watch":
-        lessons_views.watch(lab, person, lesson)
+        views.watch(lab, person, lesson)
     elif step == "reveal":
-        with st.container(width=lessons_views.COLUMN):
-            lessons_reveal.draw(lab, lesson)
+        with st.container(width=views.COLUMN):
+            reveal.draw(lab, lesson)
     else:
-        lessons_views.try_next(lesson, known)
+        views.try_next(lesson, known)
 
 
-address.leave()
-lab = server.lab()
+url_state.leave()
+lab = services.lab()
 person = identity.person(lab)
-known, broken = lessons.everything()
-if address.moved(lessons.PAGE):
-    lessons.arrive(lab.store, known)
-lessons.write()
+known, broken = query.everything()
+if url_state.moved(query.PAGE):
+    query.arrive(lab.store, known)
+query.write()
 classroom.bar(lab, switch=False)
 if notice := st.session_state["lesson_notice"]:
     st.warning(texts.plain(notice))
@@ -40,8 +42,8 @@ with st.container(key="lesson"):
     if name:
         show(lab, person, known[name], known)
     else:
-        with st.container(width=lessons_views.COLUMN):
-            lessons_views.overview(known)
+        with st.container(width=views.COLUMN):
+            views.overview(known)
             for problem in broken:
                 st.error(texts.plain(f"Left out: {problem}."))
 

@@ -2,8 +2,12 @@
 
 import streamlit as st
 
-from app import address, methods, methods_index, methods_measured, texts
-from ssam.spec.cards import Card, cards
+from app.methods import index as methods_index
+from app.methods import measured
+from app.methods import view as methods_view
+from app.methods.cards import Card, cards
+from app.shell import url_state
+from app.ui import texts
 
 
 def page(known: dict[str, Card]) -> None:
@@ -12,28 +16,28 @@ def page(known: dict[str, Card]) -> None:
         st.warning(texts.plain(notice))
     view = st.segmented_control(
         "View",
-        list(methods.VIEWS),
+        list(methods_view.VIEWS),
         key="methods_view",
         required=True,
-        format_func=methods.VIEWS.__getitem__,
+        format_func=methods_view.VIEWS.__getitem__,
         label_visibility="collapsed",
         persist_state="session",
     )
-    methods.write()
-    found = methods_measured.everything()
+    methods_view.write()
+    found = measured.everything()
     if view == "compare":
-        methods.compare(list(known.values()), found)
+        methods_view.compare(list(known.values()), found)
         return
     chosen = st.session_state["methods_method"]
     index, card = st.columns([1, 4], gap="large")
     with index:
-        methods_index.draw(known.values(), chosen, methods.chosen)
+        methods_index.draw(known.values(), chosen, methods_view.chosen)
     with card:
-        methods.draw(known[chosen], found)
+        methods_view.draw(known[chosen], found)
 
 
-address.leave()
+url_state.leave()
 every = cards()
-if address.moved(methods.PAGE):
-    st.session_state["methods_notice"] = methods.go(every)
+if url_state.moved(methods_view.PAGE):
+    st.session_state["methods_notice"] = methods_view.go(every)
 page(every)

@@ -2,24 +2,11 @@
 
 import streamlit as st
 
-from app import (
-    address,
-    classroom,
-    controls,
-    history,
-    identity,
-    live,
-    recorded,
-    runs_diff,
-    seeds,
-    server,
-    start,
-    steer,
-    take_away,
-    texts,
-)
-from app.server import Lab
-from ssam.spec import RaceSpec
+from app.race import export_menu, form, seeds, start_button
+from app.shell import classroom, identity, run_controls, services, url_state
+from app.shell.services import Lab
+from app.ui import live_panel, recorded, run_history, spec_diff, texts
+from ssam.experiment import RaceSpec
 from ssam.store import Person
 
 START_WIDTH = 220  # pixels, of the button above a recorded race
@@ -27,13 +14,13 @@ START_WIDTH = 220  # pixels, of the button above a recorded race
 
 def race(lab: Lab, person: Person, run_id: str, pace: float | None) -> None:
     """The shown race; runs again on its own every ``pace`` seconds."""
-    look = live.look(lab, run_id)
+    look = live_panel.look(lab, run_id)
     if look is None or st.session_state["run"] != run_id:
         st.rerun()
-    steer.head(lab, look.run, person)
-    live.draw(lab.store, look)
-    history.log(lab, look.run, person)
-    if live.pace(look.run, look.window) != pace:
+    run_controls.head(lab, look.run, person)
+    live_panel.draw(lab.store, look)
+    run_history.log(lab, look.run, person)
+    if live_panel.pace(look.run, look.window) != pace:
         st.rerun()
 
 
@@ -43,17 +30,17 @@ def invitation(spec: RaceSpec | None, name: str | None) -> None:
     if name:
         st.markdown(recorded.watch(name))
     elif spec:
-        what = start.describe_without_seed(spec) if classroom.own_seed() else start.describe(spec)
-        st.markdown(f"**{what}**: {start.describe_lanes(spec)}. {texts.NOT_RECORDED * (not classroom.code())}")
+        what = start_button.describe_without_seed(spec) if classroom.own_seed() else start_button.describe(spec)
+        st.markdown(f"**{what}**: {start_button.describe_lanes(spec)}. {texts.NOT_RECORDED * (not classroom.code())}")
 
 
-lab = server.lab()
+lab = services.lab()
 person = identity.person(lab)
-if address.moved():
-    wanted, st.session_state["run"], st.session_state["notice"] = address.read(lab.store)
-    controls.fill(wanted)
+if url_state.moved():
+    wanted, st.session_state["run"], st.session_state["notice"] = url_state.read(lab.store)
+    form.fill(wanted)
 run_id = st.session_state["run"]
-look = live.look(lab, run_id, fresh=True) if run_id else None
+look = live_panel.look(lab, run_id, fresh=True) if run_id else None
 shown = look.run if look else None
 if run_id and not shown:
     run_id = st.session_state["run"] = None
@@ -62,40 +49,40 @@ if run_id and not shown:
 classroom.bar(lab, switch=shown is not None)
 hidden = classroom.hidden()
 with st.container() if "sidebar" in hidden else st.sidebar:
-    spec, problem = controls.form(lab, hidden)
+    spec, problem = form.form(lab, hidden)
     if shown:
         with st.container(key="start_bar", width=340 if "sidebar" in hidden else "stretch"):
-            start.button(lab, spec, problem, shown, person)
+            start_button.button(lab, spec, problem, shown, person)
 if spec:
-    address.write(spec, run_id)
+    url_state.write(spec, run_id)
 if notice := st.session_state["notice"]:
     st.warning(texts.plain(notice))
 
 if shown and look:
-    start.reused(lab, shown)
-    if spec and (apart := runs_diff.said(shown.spec, spec)):
+    start_button.reused(lab, shown)
+    if spec and (apart := spec_diff.said(shown.spec, spec)):
         st.info(f"The race below is **not the one in the form**: {texts.plain(apart)}.")
     seeds.gather(lab, shown, person)
-    pace = live.pace(shown, look.window)
+    pace = live_panel.pace(shown, look.window)
     del look  # it is heavy, and what a page holds stays until its next run
     st.fragment(race, run_every=pace)(lab, person, shown.id, pace)
     with st.container(key="race_result"):
-        history.result(shown)
+        run_history.result(shown)
 else:
     name = recorded.of(spec) if spec and not classroom.code() else None
     invitation(spec, name)
     with st.container(key="start_bar", horizontal=True, vertical_alignment="center"):
-        start.button(lab, spec, problem, None, person, width=START_WIDTH)
+        start_button.button(lab, spec, problem, None, person, width=START_WIDTH)
         st.page_link("../pages/lessons.py", label="New here? Start with the lessons", icon=":material/school:")
     if name:
         recorded.draw(name)
     elif spec and not classroom.code():
         recorded.offer(spec)
     else:
-        live.prepare()
-history.recent(lab, shown, person)
+        live_panel.prepare()
+run_history.recent(lab, shown, person)
 if "sidebar" not in hidden:
-    take_away.reopen()
+    export_menu.reopen()
 
 try:
     lab.client.ensure_runner()  # last, so that the page is there while the first runner comes up

@@ -2,18 +2,20 @@
 
 import streamlit as st
 
-from app import address, identity, runs, runs_actions, runs_panel, server, texts
-from app.server import Lab
+from app.runs import actions, query, view
+from app.shell import identity, services, url_state
+from app.shell.services import Lab
+from app.ui import texts
 from ssam.store import Person
 from ssam.store.search import QUERY, Found
 
 PACE = 5.0  # seconds between two looks where races are under way
 EMPTY = "No race yet. Those that you start are listed here, with their curves, until you delete them."
 NOTHING = {
-    runs.MINE: EMPTY,
-    runs.SHARED: "Races of others, once you have opened them by their link, until this tab is closed.",
-    runs.DELETED: "Nothing has been deleted that could still be had back.",
-    runs.EVERYBODYS: EMPTY,
+    query.MINE: EMPTY,
+    query.SHARED: "Races of others, once you have opened them by their link, until this tab is closed.",
+    query.DELETED: "Nothing has been deleted that could still be had back.",
+    query.EVERYBODYS: EMPTY,
 }
 
 
@@ -48,27 +50,27 @@ def controls(found: Found, person: Person) -> None:
             on_change=first_page,
             persist_state="session",
         )
-        for name, label in runs.FILTERS.items():
+        for name, label in query.FILTERS.items():
             present, now = found.choices[name], st.session_state[f"runs_{name}"]
             if len(present) > 1 or now or (name == "tag" and present):
                 options = list(present) + [now] * bool(now and now not in present)
-                titles = {value: f"{runs_actions.title(name, value)} ({present.get(value, 0)})" for value in options}
+                titles = {value: f"{actions.title(name, value)} ({present.get(value, 0)})" for value in options}
                 select(label, options, name, 170, titles, blank=True)
-        select("Order", list(runs.SORTED), "sort", 190, {str(name): title for name, title in runs.SORTED.items()})
-        kinds = [kind for kind in runs.SHOWN if kind != runs.EVERYBODYS or person.teacher]
-        select("Which", kinds, "show", 170, runs.SHOWN)
+        select("Order", list(query.SORTED), "sort", 190, {str(name): title for name, title in query.SORTED.items()})
+        kinds = [kind for kind in query.SHOWN if kind != query.EVERYBODYS or person.teacher]
+        select("Which", kinds, "show", 170, query.SHOWN)
 
 
 def page(lab: Lab, person: Person, pace: float | None) -> None:
-    if opened := runs_panel.opened():
+    if opened := view.opened():
         st.switch_page("../pages/race.py", query_params={"run": opened})
-    found = runs.find(lab, person)
+    found = query.find(lab, person)
     controls(found, person)
-    runs.write()
-    runs_actions.undo(lab)
+    query.write()
+    actions.undo(lab)
     shown = [listed.run.id for listed in found.listed]
-    runs_actions.bar(lab, st.session_state["runs_show"] == runs.DELETED)
-    runs_actions.differences(lab)
+    actions.bar(lab, st.session_state["runs_show"] == query.DELETED)
+    actions.differences(lab)
     if found.matching:
         of = f" of {found.all:,}" if found.matching != found.all else ""
         st.caption(
@@ -78,9 +80,9 @@ def page(lab: Lab, person: Person, pace: float | None) -> None:
         st.markdown("No race matches. Fewer words or filters find more.")
     else:
         st.markdown(NOTHING[st.session_state["runs_show"]])
-    rows = [runs_panel.row(listed, person) for listed in found.listed]
+    rows = [view.row(listed, person) for listed in found.listed]
     turn = st.session_state.get("runs_turn", 0)
-    runs_panel.draw(rows, runs.chosen(), turn, lambda: runs.ticked(shown, runs_panel.boxes()))
+    view.draw(rows, query.chosen(), turn, lambda: query.ticked(shown, view.boxes()))
     if found.pages > 1:
         st.session_state["runs_page"] = found.page
         st.pagination(found.pages, key="runs_page")
@@ -90,14 +92,14 @@ def page(lab: Lab, person: Person, pace: float | None) -> None:
 
 
 def pace_of(found: Found) -> float | None:
-    return PACE if runs_actions.under_way([listed.run for listed in found.listed]) else None
+    return PACE if actions.under_way([listed.run for listed in found.listed]) else None
 
 
-address.leave()
-lab = server.lab()
+url_state.leave()
+lab = services.lab()
 person = identity.person(lab)
-if address.moved(runs.PAGE):
-    st.session_state["runs_notice"] = runs.go(person)
+if url_state.moved(query.PAGE):
+    st.session_state["runs_notice"] = query.go(person)
 st.markdown("## Runs")
 if notice := st.session_state.get("runs_notice"):
     st.warning(texts.plain(notice))

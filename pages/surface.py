@@ -2,15 +2,17 @@
 
 import streamlit as st
 
-from app import address, surface, surface_texts, texts
+from app.shell import url_state
+from app.surface import query, text
+from app.ui import texts
 
-address.leave()
-if address.moved(surface.PAGE):
-    st.session_state["surface_notice"] = surface.go()
+url_state.leave()
+if url_state.moved(query.PAGE):
+    st.session_state["surface_notice"] = query.go()
 st.markdown("## Two weights, one surface")
 if notice := st.session_state.get("surface_notice"):
     st.warning(texts.plain(notice))
-surface.show()
-surface.write()
+query.show()
+query.write()
 with st.expander("What am I seeing?", key="surface_seeing"), st.container(width=860):
-    st.markdown("\n\n".join(surface_texts.SEEING))
+    st.markdown("\n\n".join(text.SEEING))

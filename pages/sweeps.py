@@ -2,8 +2,10 @@
 
 import streamlit as st
 
-from app import address, identity, server, sweep, sweep_form, sweep_panel, sweep_texts, texts
-from app.server import Lab
+from app.shell import identity, services, url_state
+from app.shell.services import Lab
+from app.sweeps import form, query, text, view
+from app.ui import texts
 from ssam.store import Person, Sweep
 
 
@@ -20,13 +22,13 @@ def choose(lab: Lab, person: Person) -> Sweep | None:
     ids = [one.id for one in own]
     if st.session_state.get("sweep_pick") not in ids:
         st.session_state["sweep_pick"] = given.id if given else ids[0]
-    titles = sweep_panel.labels(own)
+    titles = view.labels(own)
     if len(own) > 1:
         st.selectbox("Sweep", ids, key="sweep_pick", format_func=lambda one: titles.get(one, ""), width=520)
     chosen = next(one for one in own if one.id == st.session_state["sweep_pick"])
     st.session_state["sweep_shown"] = chosen.id
     if len(own) == 1:
-        st.markdown(f"### {sweep.describe(chosen.spec)}")
+        st.markdown(f"### {query.describe(chosen.spec)}")
     return chosen
 
 
@@ -37,16 +39,16 @@ def shown(lab: Lab, person: Person, sweep_id: str, pace: float | None) -> None:
         st.rerun()
     lab.client.keep_runner()
     trials = lab.store.sweeps.trials(sweep_id)
-    sweep_panel.draw(lab, found, trials, person)
-    if sweep_panel.pace(found, trials) != pace:
+    view.draw(lab, found, trials, person)
+    if view.pace(found, trials) != pace:
         st.rerun()
 
 
-address.leave()
-lab = server.lab()
+url_state.leave()
+lab = services.lab()
 person = identity.person(lab)
-if address.moved(sweep.PAGE):
-    st.session_state["sweep_notice"] = sweep.go()
+if url_state.moved(query.PAGE):
+    st.session_state["sweep_notice"] = query.go()
 st.markdown("## Sweeps")
 if notice := st.session_state.get("sweep_notice"):
     st.warning(texts.plain(notice))
@@ -55,13 +57,13 @@ with st.container(key="sweep_list"):
     found = choose(lab, person)
 with place:
     if found is None:
-        st.markdown(sweep_texts.EMPTY)
+        st.markdown(text.EMPTY)
     with st.expander("New sweep", key="sweep_new", expanded=found is None):
-        spec = sweep_form.form(lab)
-sweep.write(spec)
+        spec = form.form(lab)
+query.write(spec)
 if found:
     trials = lab.store.sweeps.trials(found.id)
-    pace = sweep_panel.pace(found, trials)
+    pace = view.pace(found, trials)
     st.fragment(shown, run_every=pace)(lab, person, found.id, pace)
 with st.expander("What am I seeing?", key="sweep_seeing"), st.container(width=860):
-    st.markdown(sweep_texts.SEEING)
+    st.markdown(text.SEEING)

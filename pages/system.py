@@ -2,8 +2,11 @@
 
 import streamlit as st
 
-from app import address, history, identity, server, start, system, texts
-from app.server import Lab
+from app.race import start_button
+from app.shell import identity, services, url_state
+from app.shell.services import Lab
+from app.system import data
+from app.ui import run_history, texts
 from ssam.store import Person
 
 SECONDS = 3.0  # between two looks at the load
@@ -13,9 +16,9 @@ RACE = "../pages/race.py"
 @st.fragment(run_every=SECONDS)
 def load(lab: Lab, person: Person) -> None:
     with st.container(key="load", horizontal=True, gap="small"):
-        for label, value, aside in system.load(lab):
+        for label, value, aside in data.load(lab):
             st.metric(label, value, aside, delta_color="off", delta_arrow="off", border=True, width=162)
-    if waiting := system.queue(lab, person):
+    if waiting := data.queue(lab, person):
         st.markdown("### The queue" if person.teacher else "### Your races in the queue")
         st.table(waiting, border="horizontal", hide_index=True)
 
@@ -24,15 +27,15 @@ def about(lab: Lab) -> None:
     left, right = st.columns(2, gap="large")
     with left:
         st.markdown("### Devices")
-        if devices := system.devices(lab):
+        if devices := data.devices(lab):
             st.table(devices, border="horizontal", hide_index=True)
         else:
             st.caption("Not known until the first runner has started.")
         st.markdown("### Limits")
-        facts(system.limits(lab))
+        facts(data.limits(lab))
     with right:
         st.markdown("### Versions")
-        facts(system.versions(lab))
+        facts(data.versions(lab))
 
 
 def facts(rows: dict[str, str]) -> None:
@@ -43,14 +46,14 @@ def facts(rows: dict[str, str]) -> None:
 
 def failures(lab: Lab, person: Person) -> None:
     st.markdown("### Recent failures" if person.teacher else "### Recent failures of your races")
-    found = system.failures(lab, person)
+    found = data.failures(lab, person)
     if not found:
         st.caption("None.")
     for run in found:
-        with st.expander(f"{texts.STATES[run.state]}: {start.describe(run.spec)}", key=f"failure_{run.id}"):
-            st.caption(history.facts(run))
+        with st.expander(f"{texts.STATES[run.state]}: {start_button.describe(run.spec)}", key=f"failure_{run.id}"):
+            st.caption(run_history.facts(run))
             st.text(run.message)
-            history.log(lab, run, person)
+            run_history.log(lab, run, person)
             st.page_link(RACE, label="Open this race", icon=":material/flag:", query_params={"run": run.id})
 
 
@@ -75,8 +78,8 @@ def teacher(lab: Lab, person: Person) -> None:
                     st.rerun()
 
 
-address.leave()
-lab = server.lab()
+url_state.leave()
+lab = services.lab()
 person = identity.person(lab)
 st.markdown("## The server")
 load(lab, person)

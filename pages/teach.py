@@ -2,10 +2,12 @@
 
 import streamlit as st
 
-from app import address, classroom, link_builder, presenter, server, texts
+from app.shell import classroom, projector, services, url_state
+from app.teach import link_builder
+from app.ui import texts
 
-address.leave()
-lab = server.lab()
+url_state.leave()
+lab = services.lab()
 classroom.bar(lab, switch=False)
 st.markdown("## For teachers")
 st.markdown(texts.TEACH)
@@ -14,6 +16,6 @@ with build, st.container(border=True, key="link_builder"):
     st.markdown("### A link for the class")
     link_builder.form()
 with guide:
-    st.markdown(texts.TEACH_KEYS.format(keys=presenter.table()))
+    st.markdown(texts.TEACH_KEYS.format(keys=projector.table()))
 with st.expander("Teacher's guide: 45 minutes", key="guide"), st.container(width=860):
     st.markdown(texts.guide())

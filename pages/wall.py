@@ -2,8 +2,10 @@
 
 import streamlit as st
 
-from app import address, classroom, identity, links, server, texts, wall, wall_panel, wall_told
-from app.server import Lab
+from app.shell import classroom, identity, services, share_link, url_state
+from app.shell.services import Lab
+from app.ui import texts
+from app.wall import data, payload, view
 from ssam.store import Person
 
 PAGE = "wall"
@@ -25,7 +27,7 @@ def enter(problem: str) -> None:
 
 def show(lab: Lab, person: Person, code: str) -> None:
     """The wall of a class; runs again on its own."""
-    found = wall.look(lab, code)
+    found = data.look(lab, code)
     if not found.groups:
         st.info("No race of this class yet. One appears here as soon as somebody has started it.")
         return
@@ -37,34 +39,34 @@ def show(lab: Lab, person: Person, code: str) -> None:
             "Races with the same settings",
             list(known),
             key="wall_group",
-            format_func=lambda key: f"{wall_told.title(known[key])} ({len(known[key].entries)})",
+            format_func=lambda key: f"{payload.title(known[key])} ({len(known[key].entries)})",
             persist_state="session",
         )
     group = known[st.session_state["wall_group"]]
     if len(known) == 1:
-        st.caption(wall_told.title(group))
-    mine = wall_told.mine(group, person)
-    wall_panel.draw(found.told(group), mine, wall_told.my_words(group, mine))
+        st.caption(payload.title(group))
+    mine = payload.mine(group, person)
+    view.draw(found.told(group), mine, payload.my_words(group, mine))
     if mine:
         own = {"run": group.entries[mine[-1]].race.id}
         st.page_link("../pages/race.py", label="My race", icon=":material/flag:", query_params=own)
 
 
-address.leave()
-lab = server.lab()
+url_state.leave()
+lab = services.lab()
 person = identity.person(lab)
 problem = ""
-if address.moved(PAGE):
-    said, rest = links.split(dict(st.query_params))
+if url_state.moved(PAGE):
+    said, rest = share_link.split(dict(st.query_params))
     problem = classroom.take(said)
     if rest and not problem:
         problem = f"In the address: {next(iter(rest))[:40]!r} is no setting here; allowed: class, view."
 if code := classroom.code():
     classroom.bar(lab, on_wall=True)
-    address.put({name: value for name, value in classroom.words().items() if name in ("class", "view")}, PAGE)
+    url_state.put({name: value for name, value in classroom.words().items() if name in ("class", "view")}, PAGE)
     if problem:
         st.warning(texts.plain(problem))
-    st.fragment(show, run_every=wall.PACE)(lab, person, code)
+    st.fragment(show, run_every=data.PACE)(lab, person, code)
     with st.expander("How this is counted"):
         st.markdown(texts.WALL_COUNTED)
 else:

@@ -7,9 +7,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ssam.experiment import LaneSpec, RaceSpec, parse_spec
     from ssam.masks import cosine_drop_rate, drop_and_grow, fisher_mask, fisher_scores, random_mask, top_k_mask
     from ssam.optim import SAM, frozen_batchnorm
-    from ssam.spec import LaneSpec, RaceSpec, parse_spec
 
 _HOMES = {
     "SAM": "ssam.optim",
@@ -20,9 +20,9 @@ _HOMES = {
     "fisher_scores": "ssam.masks",
     "random_mask": "ssam.masks",
     "top_k_mask": "ssam.masks",
-    "LaneSpec": "ssam.spec",
-    "RaceSpec": "ssam.spec",
-    "parse_spec": "ssam.spec",
+    "LaneSpec": "ssam.experiment",
+    "RaceSpec": "ssam.experiment",
+    "parse_spec": "ssam.experiment",
 }
 
 __all__ = [

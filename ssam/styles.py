@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ssam.spec.catalogue import METHODS
-from ssam.spec.race import LaneSpec, RaceSpec
+from ssam.catalogue import METHODS
+from ssam.experiment.race import LaneSpec, RaceSpec
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
 import dataclasses
 import random
 
-from ssam.spec import RaceSpec, preset
-from ssam.spec.events import LaneEnded, LaneResult, Result
+from ssam.experiment import RaceSpec, preset
+from ssam.experiment.events import LaneEnded, LaneResult, Result
 from ssam.store import Store
 from tests.fake_race import EPOCH, evaluation, started
 

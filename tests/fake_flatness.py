@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from ssam.spec import RaceSpec
-from ssam.spec.analysis import AnalysisSpec, Found
-from ssam.spec.events import LaneResult, Result
+from ssam.experiment import RaceSpec
+from ssam.experiment.analysis import AnalysisSpec, Found
+from ssam.experiment.events import LaneResult, Result
 from ssam.store import Run, Store
 from tests.fake_race import EPOCH, started
 
@@ -64,7 +64,7 @@ def measure(
 
 
 def found(spec: RaceSpec, analysis: AnalysisSpec, done: float = 1.0) -> tuple[list[dict], dict[str, np.ndarray]]:
-    """Rows and arrays as the contract of ``ssam.analysis.work`` has them."""
+    """Rows and arrays as the contract of ``ssam.analysis.runner`` has them."""
     kinds = {"surface": _surface, "profile": _profile, "curvature": _curvature, "spectrum": _spectrum}
     kind = kinds.get(analysis.kind, _sharpness)
     return kind(spec, analysis, done)

@@ -5,9 +5,10 @@ import math
 
 import numpy as np
 
-from ssam.spec import METHODS, RaceSpec
-from ssam.spec.analysis import AnalysisSpec, Found
-from ssam.spec.events import Layer, MaskEvent
+from ssam.catalogue import METHODS
+from ssam.experiment import RaceSpec
+from ssam.experiment.analysis import AnalysisSpec, Found
+from ssam.experiment.events import Layer, MaskEvent
 from ssam.store import Run, Store
 from tests.fake_race import EPOCH, started
 

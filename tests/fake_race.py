@@ -13,10 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from ssam.jobs.machine import DeviceInfo
-from ssam.jobs.runner import Runner, main
-from ssam.spec import METHODS, RaceSpec
-from ssam.spec.events import (
+from ssam.catalogue import METHODS
+from ssam.experiment import RaceSpec
+from ssam.experiment.events import (
     Checkpoint,
     EpochEvent,
     Event,
@@ -30,6 +29,8 @@ from ssam.spec.events import (
     Started,
     StepEvent,
 )
+from ssam.jobs.hardware import DeviceInfo
+from ssam.jobs.runner import Runner, main
 from ssam.store import Store
 
 SHORT, ENDLESS, BAD_INPUT, BUG, DEAF, KILLED, LONG = range(7)
@@ -158,5 +159,5 @@ def devices() -> list[DeviceInfo]:
 if __name__ == "__main__":
     here = Store(Path(sys.argv[1]))
     # Checkpoint files need torch: a race that had to import it first would take too long to pause.
-    preload = [*os.environ.get("FAKE_PRELOAD", "").split(), "ssam.jobs.child", "fake_race"]
+    preload = [*os.environ.get("FAKE_PRELOAD", "").split(), "ssam.jobs.race_process", "fake_race"]
     main(Runner(here, race=FakeRace, devices=devices, preload=preload))

@@ -10,10 +10,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from ssam.experiment import LaneSpec, RaceSpec, parse_spec
+from ssam.experiment.choosing import new_sweep
 from ssam.jobs import processes
 from ssam.jobs.client import Client
-from ssam.spec import LaneSpec, RaceSpec, parse_spec
-from ssam.spec.choosing import new_sweep
 from ssam.store import Job, Person, Run, Store, Sweep, Trial
 from tests.fake_race import ENDLESS
 from tests.patience import wait_until

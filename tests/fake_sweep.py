@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
+from ssam.experiment import RaceSpec, parse_spec
+from ssam.experiment.events import Event, LaneEnded, LaneResult, Result
+from ssam.experiment.sweep import SweepSpec, Values, parse_sweep
 from ssam.jobs.runner import Runner, main
-from ssam.spec import RaceSpec, parse_spec
-from ssam.spec.events import Event, LaneEnded, LaneResult, Result
-from ssam.spec.sweep import SweepSpec, Values, parse_sweep
 from ssam.store import Store, Trial
 from ssam.store.schema import runs
 from ssam.store.sweeps import SweepState
@@ -121,5 +121,5 @@ def add(store: Store, owner: str, sweep_id: str, trial: Trial, started: float = 
 
 if __name__ == "__main__":
     here = Store(Path(sys.argv[1]))
-    preload = [*os.environ.get("FAKE_PRELOAD", "").split(), "ssam.jobs.child", "tests.fake_sweep"]
+    preload = [*os.environ.get("FAKE_PRELOAD", "").split(), "ssam.jobs.race_process", "tests.fake_sweep"]
     main(Runner(here, race=RhoRace, devices=devices, preload=preload))

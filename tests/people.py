@@ -4,7 +4,7 @@ from pathlib import Path
 
 from streamlit.testing.v1 import AppTest
 
-from app import identity
+from app.shell import identity
 from tests.patience import SECONDS
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -7,7 +7,8 @@ from pathlib import Path
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from ssam.spec import METHODS, RaceSpec
+from ssam.catalogue import METHODS
+from ssam.experiment import RaceSpec
 from tests.patience import SECONDS
 from tests.people import ALICE, SESSION
 

@@ -15,8 +15,8 @@ import torch
 
 from ssam.engine import Race, lockstep
 from ssam.engine.distributed import joined
-from ssam.spec import parse_spec
-from ssam.spec.events import Checkpoint, StepEvent
+from ssam.experiment import parse_spec
+from ssam.experiment.events import Checkpoint, StepEvent
 
 
 def state_after(race, step):

@@ -4,9 +4,9 @@ import torch
 
 from ssam.data import load_dataset
 from ssam.engine import Race
+from ssam.experiment import parse_spec
+from ssam.experiment.events import StepEvent
 from ssam.models import build_model
-from ssam.spec import parse_spec
-from ssam.spec.events import StepEvent
 
 SMALL = {"train_size": 512, "batch_size": 64, "epochs": 2, "lanes": "sgd,sam,ssam-f,ssam-d", "fisher_samples": 32}
 STEPS = 8  # an epoch

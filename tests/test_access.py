@@ -12,8 +12,10 @@ import axe_playwright_python
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from app import flatness, masks, sweep
-from app.identity import COOKIE
+from app.flatness import query as flatness_query
+from app.masks import query as masks_query
+from app.shell.identity import COOKIE
+from app.sweeps import query as sweeps_query
 from ssam.store import Store
 from tests import fake_class, fake_lab, fake_sweep
 from tests.browser import LIVE, PATIENCE, app_server, chromium
@@ -43,10 +45,10 @@ VIEWS = {  # of pages with several, those that differ most; ``{run}`` is the rac
     "compare": ["/compare?runs={run},{going}"],
     "lessons": ["/lessons?lesson=noisy-labels&step=predict", "/lessons?lesson=noisy-labels&step=reveal"],
     "wall": [f"/wall?class={fake_class.CODE}"],
-    "masks": [f"/masks?run={{run}}&view={next(iter(masks.VIEWS))}"],
-    "flatness": [f"/flatness?run={{run}}&kind={kind}" for kind in tuple(flatness.KINDS)[:2]],
+    "masks": [f"/masks?run={{run}}&view={next(iter(masks_query.VIEWS))}"],
+    "flatness": [f"/flatness?run={{run}}&kind={kind}" for kind in tuple(flatness_query.KINDS)[:2]],
     "anatomy": ["/anatomy?run={run}"],
-    "sweeps": [f"/sweeps?figure={next(iter(sweep.FIGURES))}"],
+    "sweeps": [f"/sweeps?figure={next(iter(sweeps_query.FIGURES))}"],
 }
 # A view of each page, and the live panel; then the other views. What takes long is done for the first ones only.
 WHOLE = [*(VIEWS.get(name, [f"/{name}"])[0] for name in pages()), VIEWS["race"][1]]
@@ -108,7 +110,7 @@ def settle(page: Page) -> None:
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     home = tmp_path_factory.mktemp("home")
     store = Store(home, f"sqlite:///{home / 'ssam.db'}")
-    run = fake_lab.furnish(store, owner(ALICE), {kind: flatness.default(kind) for kind in fake_lab.KINDS})
+    run = fake_lab.furnish(store, owner(ALICE), {kind: flatness_query.default(kind) for kind in fake_lab.KINDS})
     fake_class.furnish(store, 2)
     fake_sweep.fill(store, owner(ALICE), GRID)
     going = fake_class.begin(store, owner(ALICE), seed=2)

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.address import read
-from ssam.jobs import analysing
+from app.shell.url_state import read
+from ssam.experiment import parse_spec
+from ssam.experiment.analysis import AnalysisSpec, parse_analysis
+from ssam.jobs import analysis_process
 from ssam.jobs.client import Client
-from ssam.spec import parse_spec
-from ssam.spec.analysis import AnalysisSpec, parse_analysis
-from ssam.spec.estimate import Rate, analysis_seconds
+from ssam.planning.estimate import Rate, analysis_seconds
 from ssam.store import Person, Store
 from tests.leftovers import end_runner
 from tests.patience import wait_until
@@ -111,8 +111,8 @@ def test_a_step_is_taken_apart_from_the_newest_and_from_kept_weights(lab: Lab) -
 
 
 def test_kept_weights_are_read_only_where_they_are_asked_for(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(analysing, "load_arrays", lambda path: pytest.fail(f"{path} was read"))
-    moments = analysing._moments(lab.store, lab.race, RACE, QUICK)
+    monkeypatch.setattr(analysis_process, "load_arrays", lambda path: pytest.fail(f"{path} was read"))
+    moments = analysis_process._moments(lab.store, lab.race, RACE, QUICK)
     assert [(moment.lane, moment.step, moment.masks is None) for moment in moments] == [(0, 8, True), (1, 8, False)]
 
 
@@ -120,7 +120,9 @@ def test_a_kept_moment_has_the_mask_that_it_was_trained_with(lab: Lab) -> None:
     """The mask of epoch 2 is made at the weights that end epoch 1; those were trained with the one before."""
     assert [mask["step"] for mask in lab.store.window(lab.race).lanes[1].masks] == [0, 4]
     for epoch, made in ((0, 0), (1, 0), (2, 4)):
-        (sgd, ssam) = analysing._moments(lab.store, lab.race, RACE, QUICK.model_copy(update={"epochs": (epoch,)}))
+        (sgd, ssam) = analysis_process._moments(
+            lab.store, lab.race, RACE, QUICK.model_copy(update={"epochs": (epoch,)})
+        )
         assert (sgd.masks, ssam.step) == (None, 4 * epoch)
         for name, mask in lab.store.mask_bits(lab.race, "ssam-f", made).items():
             np.testing.assert_array_equal(ssam.masks[name].numpy(), mask)
@@ -128,9 +130,9 @@ def test_a_kept_moment_has_the_mask_that_it_was_trained_with(lab: Lab) -> None:
 
 def test_a_slot_of_a_cluster_that_is_not_here_means_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSAM_DEVICE", "cuda:63")
-    assert analysing._device("auto").type == "cpu"
+    assert analysis_process._device("auto").type == "cpu"
     with pytest.raises(ValueError, match="device 'cuda:63' is not on this machine"):
-        analysing._device("cuda:63")
+        analysis_process._device("cuda:63")
 
 
 def test_stop_ends_it_before_its_end_and_keeps_what_was_found(lab: Lab) -> None:

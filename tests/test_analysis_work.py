@@ -7,18 +7,18 @@ import numpy as np
 import pytest
 import torch
 
-from ssam.analysis import hessian, sharpness, work
-from ssam.analysis.desk import LaneWeights, of_checkpoint
+from ssam.analysis import hessian, runner, sharpness
+from ssam.analysis.context import LaneWeights, of_checkpoint
 from ssam.analysis.fisher import chance
 from ssam.analysis.objective import Objective
-from ssam.analysis.work import analyse
+from ssam.analysis.runner import analyse
 from ssam.data import batches, load_dataset
 from ssam.engine import Race
+from ssam.experiment import parse_spec
+from ssam.experiment.analysis import parse_analysis
+from ssam.experiment.events import Checkpoint, LaneEnded, MaskEvent, Snapshot, Started
 from ssam.models import StagedModel, build_model
-from ssam.spec import parse_spec
-from ssam.spec.analysis import parse_analysis
-from ssam.spec.estimate import ANALYSIS_GRADIENTS, FORWARD, PRODUCT
-from ssam.spec.events import Checkpoint, LaneEnded, MaskEvent, Snapshot, Started
+from ssam.planning.estimate import ANALYSIS_GRADIENTS, FORWARD, PRODUCT
 from tests.small_races import of
 
 RACE = parse_spec(
@@ -224,7 +224,7 @@ def test_curvature_orders_its_eigenvalues(found):
 
 def test_the_spectra_of_all_lanes_share_a_grid_and_hold_all_eigenvalues(found):
     arrays = found["spectrum"][-1].arrays
-    assert arrays["grid"].shape == (work.GRID,)
+    assert arrays["grid"].shape == (runner.GRID,)
     assert set(arrays) == {"grid", "density/0", "density/1", "density/2"}
     width = arrays["grid"][1] - arrays["grid"][0]
     for lane in range(3):

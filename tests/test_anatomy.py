@@ -15,20 +15,20 @@ from streamlit.testing.v1 import AppTest
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from app import anatomy as anatomy_choices
-from app import anatomy_data, anatomy_panel, anatomy_texts
-from app.identity import COOKIE
+from app.anatomy import data, text, view
+from app.anatomy import query as anatomy_choices
+from app.shell.identity import COOKIE
 from ssam.analysis import anatomy, step
-from ssam.analysis.desk import LaneWeights, of_checkpoint
-from ssam.analysis.work import analyse
+from ssam.analysis.context import LaneWeights, of_checkpoint
+from ssam.analysis.runner import analyse
 from ssam.engine import Race
 from ssam.engine.schedule import step_rate
+from ssam.experiment import parse_spec
+from ssam.experiment.analysis import AnalysisSpec, Found, parse_analysis
+from ssam.experiment.events import Checkpoint, Started, StepEvent
 from ssam.models import StagedModel
 from ssam.optim import SAM
-from ssam.spec import parse_spec
-from ssam.spec.analysis import AnalysisSpec, Found, parse_analysis
-from ssam.spec.estimate import ANATOMY_GRADIENTS, Rate, analysis_seconds
-from ssam.spec.events import Checkpoint, Started, StepEvent
+from ssam.planning.estimate import ANATOMY_GRADIENTS, Rate, analysis_seconds
 from ssam.store import Run, Store
 from tests import fake_masks
 from tests.browser import Watched, app_server
@@ -328,11 +328,11 @@ def cells_of(packed: str) -> np.ndarray:
 
 
 def test_the_recorded_step_is_small_and_whole() -> None:
-    assert anatomy_data.RECORDED.stat().st_size < 400_000
-    record = json.loads(anatomy_data.RECORDED.read_text(encoding="utf-8"))
+    assert data.RECORDED.stat().st_size < 400_000
+    record = json.loads(data.RECORDED.read_text(encoding="utf-8"))
     assert {"command", "date", "machine", "seed", "threads"} <= set(record)
     assert record["difference"] < 1e-5, "from what the race did next"
-    step_ = anatomy_data.recorded()
+    step_ = data.recorded()
     assert list(step_.spec.lane_names) == ["sgd", "sam", "ssam-f", "ssam-d"]
     cells = sum(layer["rows"] * layer["columns"] for layer in step_.about["layers"])
     assert {cells_of(packed).size for packed in step_.pictures.values()} == {cells}
@@ -347,31 +347,29 @@ def test_the_recorded_step_is_small_and_whole() -> None:
 
 
 def test_the_phases_are_those_that_the_method_has() -> None:
-    step_ = anatomy_data.recorded()
-    keys = [[phase["key"] for phase in anatomy_texts.phases(step_, lane)] for lane in range(4)]
+    step_ = data.recorded()
+    keys = [[phase["key"] for phase in text.phases(step_, lane)] for lane in range(4)]
     assert keys[0] == ["loss", "gradient", "update"]
     assert keys[1] == [key for key in keys[2] if key != "mask"]
     assert tuple(keys[2]) == anatomy_choices.PHASES
     for lane in range(4):
-        for phase in anatomy_texts.phases(step_, lane):
+        for phase in text.phases(step_, lane):
             assert "None" not in phase["said"]
             assert set(phase["parts"]) <= set(step_.phase_ms[lane])
-    falls = anatomy_texts.phases(step_, 3)[4]
-    assert anatomy_texts.number(step_.steps[3]["radius"]) in falls["said"]
+    falls = text.phases(step_, 3)[4]
+    assert text.number(step_.steps[3]["radius"]) in falls["said"]
 
 
 def test_other_ways_to_step_have_their_own_words(found) -> None:
     names = RACE.lane_names
-    step_ = anatomy_data._anatomy(
-        RACE, found.about, found.rows, anatomy_data.packed(found.arrays), [{} for _ in names], ""
-    )
-    said = [anatomy_texts.phases(step_, lane) for lane in range(len(names))]
+    step_ = data._anatomy(RACE, found.about, found.rows, data.packed(found.arrays), [{} for _ in names], "")
+    said = [text.phases(step_, lane) for lane in range(len(names))]
     assert "momentum" in said[5][0]["said"]
     assert "last step" in said[6][0]["said"]
     assert "first 16 of 64 images" in said[7][0]["said"]
     assert said[4][2]["numbers"][0][0] == "‖m⊙g‖"
     assert not any("None" in phase["said"] or "nan" in phase["said"] for lane in said for phase in lane)
-    json.dumps(anatomy_panel.told(step_, "run", {}), allow_nan=False)
+    json.dumps(view.told(step_, "run", {}), allow_nan=False)
 
 
 # The page
@@ -379,7 +377,7 @@ def test_other_ways_to_step_have_their_own_words(found) -> None:
 
 def own_race(store: Store, lanes: int = 4) -> tuple[Run, str]:
     """A race of Alice's with the step of its first lanes taken apart: the recorded one."""
-    step_ = anatomy_data.recorded()
+    step_ = data.recorded()
     run = fake_masks.race(store, step_.spec, owner(ALICE))
     made = store.create_analysis(run, ASKED, "anatomy", owner(ALICE))
     rows = [*step_.steps.values(), *(row for layers in step_.layers.values() for row in layers)]
@@ -444,7 +442,7 @@ def test_a_race_that_was_not_taken_apart_can_be(store: Store) -> None:
 
 def test_of_a_race_under_way_it_is_said_what_can_be_had(store: Store) -> None:
     run = fake_masks.race(store, parse_spec({"lanes": "sgd,ssam-f"}), owner(ALICE), state="running")
-    assert page(run=run.id).info[0].value == anatomy_texts.LATER
+    assert page(run=run.id).info[0].value == text.LATER
 
 
 @pytest.mark.parametrize(

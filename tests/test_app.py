@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from ssam.spec import METHODS, RaceSpec, parse_spec, preset, presets
-from ssam.spec.events import EpochEvent, LaneResult, Result
+from ssam.catalogue import METHODS
+from ssam.experiment import RaceSpec, parse_spec, preset, presets
+from ssam.experiment.events import EpochEvent, LaneResult, Result
 from ssam.store import Store
 from tests.components import data_of
 from tests.fake_race import started, step
@@ -441,7 +442,7 @@ print(sorted(loaded & {"torch", "torchvision"}))
 
 
 def test_every_method_has_a_style_of_its_own() -> None:
-    from app.theme import METHOD_STYLES
+    from app.ui.theme import METHOD_STYLES
 
     assert METHOD_STYLES.keys() == METHODS.keys()
     for part in ("color", "dash", "symbol"):
@@ -449,7 +450,7 @@ def test_every_method_has_a_style_of_its_own() -> None:
 
 
 def test_lanes_of_one_method_are_told_apart_by_dash_and_shade_on_both_backgrounds() -> None:
-    from app.theme import lane_styles
+    from app.ui.theme import lane_styles
 
     for method in (name for name, method in METHODS.items() if method.passes > 1):
         lanes = ",".join([method, *(f"{method}:rho={index / 10}" for index in range(1, 8))])
@@ -465,7 +466,7 @@ def test_lanes_of_one_method_are_told_apart_by_dash_and_shade_on_both_background
 
 
 def test_colours_are_readable_on_both_backgrounds_and_told_apart_with_any_colour_vision() -> None:
-    from app.theme import METHOD_STYLES
+    from app.ui.theme import METHOD_STYLES
 
     colors = [rgb(style.color) for style in METHOD_STYLES.values()]
     for mode in ("light", "dark"):
@@ -490,7 +491,7 @@ def test_colours_are_readable_on_both_backgrounds_and_told_apart_with_any_colour
 def test_lanes_and_phases_are_told_apart_in_grey() -> None:
     """On a bad projector or paper: lanes of two methods by dash and marker, those of one by shade, dash or marker; a phase by its shade
     from the next one in a bar."""
-    from app.theme import METHOD_STYLES, PHASE_COLORS, lane_styles
+    from app.ui.theme import METHOD_STYLES, PHASE_COLORS, lane_styles
 
     for one, other in itertools.combinations(METHOD_STYLES.values(), 2):
         assert one.dash != other.dash
@@ -571,7 +572,7 @@ def lab(color: Color) -> Color:
 def test_a_page_that_waits_for_others_asks_seldom(state, want, ahead, points, seconds):
     from types import SimpleNamespace
 
-    from app import live
+    from app.ui import live_panel as live
 
     run = SimpleNamespace(state=state, want=want, races_ahead=ahead)
     window = SimpleNamespace(lanes=[SimpleNamespace(points=points)])
@@ -581,7 +582,7 @@ def test_a_page_that_waits_for_others_asks_seldom(state, want, ahead, points, se
 def where() -> None:
     import streamlit as st
 
-    from app import address
+    from app.shell import url_state as address
 
     st.session_state["moved"] = address.moved("test")
     if wanted := st.session_state.get("wanted"):
@@ -589,7 +590,7 @@ def where() -> None:
 
 
 def test_going_back_is_a_move_and_an_address_on_its_way_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    from app import address
+    from app.shell import url_state as address
 
     clock = [100.0]
     monkeypatch.setattr(address.time, "monotonic", lambda: clock[0])

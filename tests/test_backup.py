@@ -15,10 +15,10 @@ import pytest
 from filelock import FileLock
 
 from ssam import cli
+from ssam.experiment import parse_spec
+from ssam.experiment.analysis import Moment
+from ssam.experiment.events import Snapshot
 from ssam.jobs import processes
-from ssam.spec import parse_spec
-from ssam.spec.analysis import Moment
-from ssam.spec.events import Snapshot
 from ssam.store import Store, Window, backup
 from tests.fake_race import LONG, STEPS, mask, started, step
 from tests.fake_runner import TORCH, Site

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 from playwright.sync_api import Browser, expect
 
-from app.component import LOADER
+from app.ui.component import LOADER
 from ssam.store import Store
 from tests.browser import LIVE, Watched, app_server, end_runner, wait_until
 from tests.ray_cluster import LOOPBACK, Cluster, missing

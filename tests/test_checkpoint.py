@@ -14,12 +14,11 @@ from torch import nn
 
 from ssam import cli
 from ssam.data.batches import Dataset
-from ssam.data.memory import MemoryImages
+from ssam.data.in_memory import MemoryImages
 from ssam.engine import Race, checkpoint, lockstep, race, timing
 from ssam.engine.lane import Lane
-from ssam.models import StagedModel, build_model
-from ssam.spec import parse_spec
-from ssam.spec.events import (
+from ssam.experiment import parse_spec
+from ssam.experiment.events import (
     Checkpoint,
     EpochEvent,
     LaneEnded,
@@ -30,6 +29,7 @@ from ssam.spec.events import (
     Started,
     StepEvent,
 )
+from ssam.models import StagedModel, build_model
 
 CLASSIC = "sgd,sam,ssam-f,ssam-d"
 FAST = (

@@ -20,11 +20,11 @@ from sqlalchemy import Connection, Engine, select
 from sqlalchemy import event as engine_events
 from sqlalchemy.exc import OperationalError
 
-from ssam.jobs import checkpoints, child, patience
-from ssam.jobs.child import take_part, use_slot
-from ssam.jobs.desk import Desk
-from ssam.spec import LaneSpec, RaceSpec
-from ssam.spec.events import Event
+from ssam.experiment import LaneSpec, RaceSpec
+from ssam.experiment.events import Event
+from ssam.jobs import checkpoints, race_process, retry
+from ssam.jobs.race_process import take_part, use_slot
+from ssam.jobs.run_handle import Desk
 from ssam.store import Run, Store, files, writer
 from ssam.store.schema import bins, epochs, lanes, masks, steps
 from ssam.store.views import Want
@@ -48,9 +48,9 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fake_race, "EPOCH", 50)
     monkeypatch.setattr(fake_race, "PACE", 0.0005)
     monkeypatch.setattr(writer, "FLUSH_SECONDS", 0.03)
-    monkeypatch.setattr(child, "LOOK_SECONDS", 0.03)
-    monkeypatch.setattr(child, "CHECKPOINT_SHARE", 1.0)
-    monkeypatch.setattr(patience, "RETRY_SECONDS", 0.1)
+    monkeypatch.setattr(race_process, "LOOK_SECONDS", 0.03)
+    monkeypatch.setattr(race_process, "CHECKPOINT_SHARE", 1.0)
+    monkeypatch.setattr(retry, "RETRY_SECONDS", 0.1)
     for name in ("CUDA_VISIBLE_DEVICES", "SSAM_DEVICE", "SSAM_RACE_MINUTES"):
         monkeypatch.setenv(name, "")
 
@@ -421,7 +421,7 @@ def test_postgresql_that_crashes_and_comes_back_is_waited_for(
 
 
 def test_a_database_that_stays_away_fails_the_race(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "OUTAGE_SECONDS", 0.5)
+    monkeypatch.setattr(retry, "OUTAGE_SECONDS", 0.5)
     site = Site(store)
     down = [False]
 
@@ -486,8 +486,8 @@ def test_checkpoints_take_a_small_share_of_the_time(store: Store, monkeypatch: p
     def pass_by(seconds: float) -> None:
         clock[0] += seconds
 
-    monkeypatch.setattr(child, "CHECKPOINT_SHARE", 0.02)
-    monkeypatch.setattr(child, "time", SimpleNamespace(monotonic=lambda: clock[0], time=time.time))
+    monkeypatch.setattr(race_process, "CHECKPOINT_SHARE", 0.02)
+    monkeypatch.setattr(race_process, "time", SimpleNamespace(monotonic=lambda: clock[0], time=time.time))
     monkeypatch.setattr(fake_race, "time", SimpleNamespace(sleep=pass_by))
     monkeypatch.setattr(fake_race, "PACE", 0.002)  # about a second in all
     site, real, saved = Site(store), checkpoints.write, []

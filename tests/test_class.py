@@ -13,11 +13,12 @@ import pytest
 from sqlalchemy import event, text
 from streamlit.testing.v1 import AppTest
 
-from app import link_builder, links
+from app.shell import share_link
+from app.teach import link_builder
+from ssam.experiment import parse_spec, preset
+from ssam.experiment.class_code import LONGEST, SHORTEST, class_code, new_class_code
+from ssam.experiment.events import LaneEnded
 from ssam.jobs.client import Client
-from ssam.spec import parse_spec, preset
-from ssam.spec.class_code import LONGEST, SHORTEST, class_code, new_class_code
-from ssam.spec.events import LaneEnded
 from ssam.store import Person, Store, backup, schema
 from ssam.store.database import open_database
 from tests import fake_class
@@ -254,7 +255,7 @@ def test_leaving_a_class_shows_everything_and_starts_outside_of_it(store: Store)
     assert store.runs()[0].class_code is None
 
 
-@pytest.mark.parametrize("hidden", [["sidebar"], ["preset", "more"], list(links.GROUPS)[1:]])
+@pytest.mark.parametrize("hidden", [["sidebar"], ["preset", "more"], list(share_link.GROUPS)[1:]])
 def test_hidden_controls_keep_their_settings(store: Store, hidden: list[str]) -> None:
     lanes = "sgd,sam:ascent_batch=32,ssam-f:sparsity=0.8:rho=0.3"
     asked = {"lanes": lanes, "rho": "0.3", "epochs": "4", "train_size": "2000", "batch_size": "64", "augment": "flip"}
@@ -349,7 +350,7 @@ def test_the_builder_takes_the_race_page_as_it_was_left(store: Store) -> None:
     assert not app.exception
     app.selectbox(key="link_preset").set_value(link_builder.HERE).run()
     words = dict(parse_qsl(urlsplit(link_of(app)).query))
-    assert links.read_settings(words) == parse_spec({"epochs": 2}, preset("quick").spec)
+    assert share_link.read_settings(words) == parse_spec({"epochs": 2}, preset("quick").spec)
 
 
 def test_the_guides_links_are_links(store: Store) -> None:
@@ -358,7 +359,7 @@ def test_the_guides_links_are_links(store: Store) -> None:
     assert len(found) >= 4
     for address in found:
         parts = urlsplit(address)
-        links.parse(dict(parse_qsl(parts.query)), parts.path.strip("/") or "race")
+        share_link.parse(dict(parse_qsl(parts.query)), parts.path.strip("/") or "race")
     app = teach()
     assert any("45 minutes" in expander.label for expander in app.expander)
     assert any("The plan" in text.value for text in app.markdown)

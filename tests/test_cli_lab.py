@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from app import identity
+from app.shell import identity
 from ssam import cli
 from ssam.cli import completion
 from ssam.store import Store
-from ssam.store.labels import Labels
+from ssam.store.annotations import Labels
 from tests import fake_lab, fake_sweep
 from tests.fake_runner import TORCH, SweepLab
 from tests.fake_sweep import GRID
@@ -201,9 +201,9 @@ def test_weights_come_out_of_the_checkpoint_of_a_real_race(
 ) -> None:
     from safetensors.numpy import load_file
 
-    from ssam.jobs import child
-    from ssam.jobs.desk import Desk
-    from ssam.spec import parse_spec
+    from ssam.experiment import parse_spec
+    from ssam.jobs import race_process
+    from ssam.jobs.run_handle import Desk
 
     spec = parse_spec({"lanes": "sgd", "epochs": 1, "train_size": 256, "batch_size": 64})
     run_id = kept.create_run(spec, "real", "ada")
@@ -211,7 +211,7 @@ def test_weights_come_out_of_the_checkpoint_of_a_real_race(
     kept.run_folder(run_id).mkdir(parents=True)  # for the log, which here is the test's
     for name in ("CUDA_VISIBLE_DEVICES", "SSAM_DEVICE"):  # which a race process sets for itself, and this is none
         monkeypatch.setenv(name, "")
-    child.take_part(Desk(kept, run_id), kept.home, kept.image_root, 1, "cpu", child.engine_race)
+    race_process.take_part(Desk(kept, run_id), kept.home, kept.image_root, 1, "cpu", race_process.engine_race)
     status, out, err = command("export", run_id, "--kinds", "weights", "--to", str(tmp_path / "out"), "--json")
     assert status == 0, err
     (line,) = lines(out)

@@ -11,11 +11,14 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 from streamlit.testing.v1 import AppTest
 
-from app import compare_chart, compare_groups, compare_panel, compare_texts, flatness, texts
-from app.compare_chart import DEVIATION, EACH, MINMAX
-from app.compare_groups import Group
-from app.identity import COOKIE
-from ssam.spec import RaceSpec, parse_spec
+from app.compare import charts, text, view
+from app.compare import groups as compare_groups
+from app.compare.charts import DEVIATION, EACH, MINMAX
+from app.compare.groups import Group
+from app.flatness import query
+from app.shell.identity import COOKIE
+from app.ui import texts
+from ssam.experiment import RaceSpec, parse_spec
 from ssam.stats.paired import sentence
 from ssam.store import Store
 from tests import fake_class, fake_flatness, fake_lab
@@ -75,7 +78,7 @@ def test_a_seed_counts_once_and_only_what_has_finished(kept: Store) -> None:
     assert list(groups) == ["SGD", "SAM", "SSAM-F", "SSAM-D"]
     sam = groups["SAM"]
     assert [member.run.id for member in sam.members] == [*ids, going, queued]
-    assert (len(sam.finished), sam.repeated, compare_texts.seeds(sam)) == (2, 1, "2, 2 under way")
+    assert (len(sam.finished), sam.repeated, text.seeds(sam)) == (2, 1, "2, 2 under way")
     assert sam.accuracies == {
         seed: pytest.approx(100 * fake_class.accuracy("sam", seed, LAST, LAST)) for seed in (0, 1)
     }
@@ -93,9 +96,9 @@ def test_all_lanes_that_are_shown_are_one_family(kept: Store) -> None:
     assert list(three) == [group.key for group in every[1:]]
     assert {found.comparisons for found in three.values()} == {3}
     assert alone[every[1].key].adjusted == three[every[1].key].p
-    rows = compare_texts.accuracy_rows(every, sgd)
+    rows = text.accuracy_rows(every, sgd)
     assert [row["Verdict"] for row in rows] == ["–", *(found.verdict for found in three.values())]
-    said = compare_texts.summary(every, sgd)
+    said = text.summary(every, sgd)
     for group in every[1:]:
         assert sentence(f"**{texts.plain(group.title)}**", "**SGD**", three[group.key]) in said
 
@@ -111,8 +114,8 @@ def test_titles_say_what_sets_lanes_apart(kept: Store) -> None:
 
 def test_sharpness_is_shown_by_estimator_and_setting(store: Store) -> None:
     run = fake_lab.race(store, "ada")
-    fake_flatness.measure(store, run, flatness.default("sharpness"), "ada")
-    rows = compare_texts.sharpness_rows(list(grouped(store, [run.id]).values()))
+    fake_flatness.measure(store, run, query.default("sharpness"), "ada")
+    rows = text.sharpness_rows(list(grouped(store, [run.id]).values()))
     analysis = store.analyses(run.id)[0]
     assert len(rows) == len(analysis.result["rows"])
     assert {row["Seeds"] for row in rows} == {"1"}
@@ -124,23 +127,23 @@ def test_sharpness_is_shown_by_estimator_and_setting(store: Store) -> None:
 
 def test_smoothing_is_the_mean_of_the_last_points() -> None:
     values = [random.Random(3).random() for _ in range(20)]
-    assert compare_chart.smoothed(values, 1) == pytest.approx(values)
-    for at, value in enumerate(compare_chart.smoothed(values, 5)):
+    assert charts.smoothed(values, 1) == pytest.approx(values)
+    for at, value in enumerate(charts.smoothed(values, 5)):
         window = values[max(0, at - 4) : at + 1]
         assert value == pytest.approx(sum(window) / len(window))
 
 
 def test_a_band_is_what_it_says() -> None:
     curves = [{1.0: (10.0, 1.0), 2.0: (20.0, 3.0)}, {1.0: (14.0, 5.0), 2.0: (22.0, 3.0), 3.0: (30.0, 9.0)}]
-    assert compare_chart.band(curves, MINMAX) == [(12.0, 3.0, 1.0, 5.0), (21.0, 3.0, 3.0, 3.0)]
+    assert charts.band(curves, MINMAX) == [(12.0, 3.0, 1.0, 5.0), (21.0, 3.0, 3.0, 3.0)]
     half = statistics.stdev([1.0, 5.0])
-    assert compare_chart.band(curves, DEVIATION)[0] == (12.0, 3.0, 3.0 - half, 3.0 + half)
+    assert charts.band(curves, DEVIATION)[0] == (12.0, 3.0, 3.0 - half, 3.0 + half)
 
 
 def test_the_heights_stay_whatever_is_chosen(kept: Store) -> None:
     every = list(grouped(kept, [finished(kept, seed) for seed in range(3)]).values())
     drawn = [
-        compare_chart.figure(every, shown, every[0], x, "test_accuracy", smooth, kind)
+        charts.figure(every, shown, every[0], x, "test_accuracy", smooth, kind)
         for shown, x, smooth, kind in (
             (every, "epoch", 1, MINMAX),
             (every[2:3], "seconds", 5, DEVIATION),
@@ -226,7 +229,7 @@ def test_a_bad_address_is_one_line(store: Store, words: dict[str, str], says: st
 
 def test_an_analysis_and_a_deleted_race_are_not_here(store: Store) -> None:
     run = fake_lab.race(store, owner(ALICE))
-    fake_flatness.measure(store, run, flatness.default("sharpness"), owner(ALICE))
+    fake_flatness.measure(store, run, query.default("sharpness"), owner(ALICE))
     gone = finished(store, 0, who=owner(ALICE))
     store.discard(gone)
     assert store.records([gone, store.analyses(run.id)[0].id]) == []
@@ -236,7 +239,7 @@ def test_an_analysis_and_a_deleted_race_are_not_here(store: Store) -> None:
 
 def test_the_file_holds_the_numbers_of_the_table(kept: Store) -> None:
     every = list(grouped(kept, [finished(kept, seed) for seed in range(4)]).values())
-    told = pandas.read_csv(io.StringIO(compare_panel.csv(every, every[0]))).set_index("lane")
+    told = pandas.read_csv(io.StringIO(view.csv(every, every[0]))).set_index("lane")
     found = compare_groups.against(every, every[0])[every[1].key]
     assert told.loc["SAM", "test_accuracy_percent_mean"] == pytest.approx(
         statistics.fmean(every[1].accuracies.values())

@@ -9,10 +9,13 @@ from hypothesis import strategies as some
 from pydantic import ValidationError
 from streamlit.testing.v1 import AppTest
 
-from app import controls, data_settings, lane_controls, rho_controls, texts, theme
-from app.server import Lab
-from ssam.spec import METHODS, MODELS, LaneSpec, RaceSpec, parse_spec, preset
-from ssam.spec.race import MAX_LANES, SETTINGS
+from app.race import form, lane_form, rho_controls
+from app.shell import data_settings
+from app.shell.services import Lab
+from app.ui import texts, theme
+from ssam.catalogue import METHODS, MODELS
+from ssam.experiment import LaneSpec, RaceSpec, parse_spec, preset
+from ssam.experiment.race import MAX_LANES, SETTINGS
 from ssam.store import Store
 from tests.race_page import page, start
 
@@ -34,7 +37,7 @@ VALUES = {
 def lanes(draw: some.DrawFn) -> LaneSpec:
     """Any valid lane, each of its settings set half of the time."""
     method = METHODS[draw(some.sampled_from(list(METHODS)))]
-    can = lane_controls.settings(method)
+    can = lane_form.settings(method)
     values = {name: draw(values) for name, values in VALUES.items() if name in can and draw(some.booleans())}
     if values.get("score") == "fisher-per-cost":
         values["granularity"] = "block"
@@ -61,17 +64,17 @@ races = some.builds(
 def test_the_controls_say_any_race_exactly(spec: RaceSpec) -> None:
     with pytest.MonkeyPatch.context() as monkeypatch:
         state: dict[str, Any] = {}
-        for module in (controls, data_settings, lane_controls, rho_controls):
+        for module in (form, data_settings, lane_form, rho_controls):
             monkeypatch.setattr(module, "st", SimpleNamespace(session_state=state))
-        controls.fill(parse_spec({"lanes": "sgd,sam:rho=3,ssam:region=from-5:granularity=n-of-9:direction=last"}))
-        controls.fill(spec)
-        assert controls.read(NO_LAB) == spec
-        assert parse_spec(controls.read(NO_LAB).to_strings()) == spec, "and so does the address"
+        form.fill(parse_spec({"lanes": "sgd,sam:rho=3,ssam:region=from-5:granularity=n-of-9:direction=last"}))
+        form.fill(spec)
+        assert form.read(NO_LAB) == spec
+        assert parse_spec(form.read(NO_LAB).to_strings()) == spec, "and so does the address"
         picked = [option for option in state["lanes"] if option in METHODS]
         sayable = {lane.method for lane in spec.lanes}
         assert sorted(picked) == sorted(sayable), "one lane of every method has the method's controls"
         for method in METHODS.keys() - sayable:
-            assert lane_controls.read(method) == LaneSpec(method=method), "nothing is left of earlier settings"
+            assert lane_form.read(method) == LaneSpec(method=method), "nothing is left of earlier settings"
 
 
 @given(spec=races)
@@ -90,7 +93,7 @@ def test_a_method_is_offered_what_its_lanes_may_have_and_nothing_else(method: st
         except ValidationError:
             continue
         allowed.add(name)
-    offered = set(lane_controls.settings(METHODS[method]))
+    offered = set(lane_form.settings(METHODS[method]))
     assert offered == allowed if METHODS[method].perturbs else not offered
 
 
@@ -134,7 +137,7 @@ def test_only_what_a_method_can_have_is_drawn(store: Store) -> None:
         assert drawn(app, method.name) <= {"rho", "sparsity"}, "the rest is folded away"
     opened(app)
     for method in METHODS.values():
-        assert drawn(app, method.name) == set(lane_controls.settings(method))
+        assert drawn(app, method.name) == set(lane_form.settings(method))
     assert said(app) == ["SAM: everywhere", "SSAM-F: everywhere", "SSAM-D: everywhere", "SSAM: everywhere"]
 
 

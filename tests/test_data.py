@@ -17,9 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchvision import datasets
 
+from ssam.catalogue import DATASETS
 from ssam.data import Batches, Dataset, augment, load_dataset, sampling
-from ssam.data.memory import MemoryImages
-from ssam.spec import DATASETS, RaceSpec, parse_spec
+from ssam.data.in_memory import MemoryImages
+from ssam.experiment import RaceSpec, parse_spec
 
 CPU = torch.device("cpu")
 

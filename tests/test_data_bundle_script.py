@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ssam.spec import ASSETS
+from ssam.experiment import ASSETS
 
 SCRIPT = ASSETS / "make_fashion_mnist_10k.py"
 

@@ -18,9 +18,9 @@ from PIL import Image
 from ssam.data import Dataset, load_dataset, own_images, streaming
 from ssam.data.images import decode
 from ssam.data.streaming import StreamedImages
+from ssam.experiment import RaceSpec, parse_spec
 from ssam.imagefolder import members
 from ssam.imagefolder.members import Members
-from ssam.spec import RaceSpec, parse_spec
 
 
 def quiet(message: str, fraction: float | None) -> None:

@@ -4,9 +4,9 @@ import argparse
 
 import pytest
 
-from app import links
+from app.shell import share_link
 from ssam.cli import race
-from ssam.spec import laid_over, left_behind, parse_spec, preset, presets
+from ssam.experiment import laid_over, left_behind, parse_spec, preset, presets
 from ssam.store import Store
 from tests.test_app import page, start
 
@@ -109,7 +109,7 @@ def test_an_address_that_names_another_data_set_says_what_ended(store: Store) ->
     assert "40%" in said
     assert "4,000" in said
     assert app.number_input(key="label_noise").value == 0.0
-    assert links.read_settings({"preset": "noisy-labels", "dataset": "mnist"}).label_noise == 0.0
+    assert share_link.read_settings({"preset": "noisy-labels", "dataset": "mnist"}).label_noise == 0.0
     assert not page(preset="noisy-labels", dataset="mnist", label_noise="0.4", train_size="4000").warning
 
 

@@ -45,7 +45,7 @@ def test_pictures_and_files_that_the_readme_names_are_there():
 
 
 def test_the_readmes_lanes_are_lanes():
-    from ssam.spec import parse_spec
+    from ssam.experiment import parse_spec
 
     commands = re.findall(r"-m ssam race (.*)", (ROOT / "README.md").read_text(encoding="utf-8"))
     assert len(commands) >= 3
@@ -137,10 +137,10 @@ def test_a_lane_and_its_seeds_have_one_accuracy_in_all_files():
 
 
 def test_the_studys_table_is_what_the_study_found():
-    from app import frontier_sources
+    from app.ui import tradeoff_sources
     from tests.measure.study import precise
 
-    task = next(task for task in frontier_sources.study().tasks if task.key == "noisy-labels")
+    task = next(task for task in tradeoff_sources.study().tasks if task.key == "noisy-labels")
     found = {
         (
             precise(point),

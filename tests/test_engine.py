@@ -16,9 +16,9 @@ from ssam.engine.lockstep import run_in_lockstep
 from ssam.engine.mask_source import FISHER_DRAW, MASK_DRAW
 from ssam.engine.plan import touched_stages
 from ssam.engine.schedule import derived_seed, learning_rate
+from ssam.experiment.events import PHASES, STEP_PHASES, EpochEvent, LaneEnded, MaskEvent, Result, Started, StepEvent
 from ssam.masks import fisher_scores, overlap
 from ssam.models import stage_shares
-from ssam.spec.events import PHASES, STEP_PHASES, EpochEvent, LaneEnded, MaskEvent, Result, Started, StepEvent
 from ssam.stats.typical import typical
 from tests.small_races import STEPS, losses, of, parts, run, small
 

@@ -2,8 +2,9 @@
 
 import pytest
 
-from ssam.spec import MODELS, LaneSpec, RaceSpec, parse_spec
-from ssam.spec.estimate import Rate, default_rate, estimate_seconds
+from ssam.catalogue import MODELS
+from ssam.experiment import LaneSpec, RaceSpec, parse_spec
+from ssam.planning.estimate import Rate, default_rate, estimate_seconds
 
 CNN8 = MODELS["cnn8"].mmacs / 1e3  # GMAC of a forward pass of one image of Fashion-MNIST
 RATE = Rate(gmacs=10.0, measured=True)

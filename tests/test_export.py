@@ -17,10 +17,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from ssam.experiment import RaceSpec, parse_spec, preset, presets
+from ssam.experiment.events import Snapshot
 from ssam.export import (
     ALL,
     KINDS,
     Source,
+    bundle,
     check_kinds,
     download,
     figures,
@@ -29,15 +32,12 @@ from ssam.export import (
     report,
     spec_json,
     spec_of,
-    take,
     tensorboard,
     write,
 )
-from ssam.spec import RaceSpec, parse_spec, preset, presets
-from ssam.spec.events import Snapshot
-from ssam.spec.styles import lane_styles
 from ssam.store import Store
-from ssam.store.labels import Labels
+from ssam.store.annotations import Labels
+from ssam.styles import lane_styles
 from tests import fake_lab
 
 WEIGHTS = {"stages.stem.weight": np.arange(6, dtype=np.float32).reshape(2, 3).T, "stages.norm.count": np.array(7)}
@@ -412,7 +412,7 @@ def test_a_download_is_one_page_or_a_zip(source: Source, store: Store, monkeypat
     assert sum(name.startswith("tensorboard/") for name in names) == 5
     with zipfile.ZipFile(io.BytesIO(download(bare(store), ["csv", "masks"]))) as archive:
         assert archive.read("missing.txt").decode() == "masks: no mask of this race is kept to the bit\n"
-    monkeypatch.setattr(take, "MOST_BYTES", 100)
+    monkeypatch.setattr(bundle, "MOST_BYTES", 100)
     with pytest.raises(ValueError, match="too much for a browser"):
         download(source, ["csv"])
     assert "weights" not in on_offer(source)

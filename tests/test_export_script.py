@@ -14,8 +14,8 @@ import torch
 from PIL import Image
 
 from ssam.engine import Race, mask_source
+from ssam.experiment import parse_spec
 from ssam.export import Source, script, script_steps
-from ssam.spec import parse_spec
 from ssam.store import Run, Store
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -12,20 +12,14 @@ import pytest
 from playwright.sync_api import Browser, expect
 from streamlit.testing.v1 import AppTest
 
-from app import (
-    figure_texts,
-    flatness,
-    flatness_charts,
-    flatness_correlation,
-    flatness_maps,
-    flatness_panel,
-    flatness_texts,
-    theme,
-)
-from app.flatness_correlation import Correlation, comparable, correlate, spearman
-from app.identity import COOKIE
-from ssam.spec import parse_spec
-from ssam.spec.analysis import AnalysisSpec, parse_analysis
+from app.flatness import charts as flatness_charts
+from app.flatness import correlation, maps, query, view
+from app.flatness import text as flatness_text
+from app.flatness.correlation import Correlation, comparable, correlate, spearman
+from app.shell.identity import COOKIE
+from app.ui import alt_text, theme
+from ssam.experiment import parse_spec
+from ssam.experiment.analysis import AnalysisSpec, parse_analysis
 from ssam.store import Run, Store
 from tests import fake_flatness
 from tests.browser import Watched, app_server
@@ -102,18 +96,18 @@ def test_the_interval_is_a_resampling_of_pairs() -> None:
     ],
 )
 def test_a_verdict_is_given_only_where_there_is_one(found: Correlation, said: str) -> None:
-    assert flatness_texts.verdict(found) == said
+    assert flatness_text.verdict(found) == said
 
 
 def test_only_ends_of_finished_races_measured_alike_are_compared(store: Store) -> None:
     first, second, stopped = race(store), race(store, 1), race(store, 2, state="stopped")
-    usual = flatness.default("sharpness")
+    usual = query.default("sharpness")
     for run in (first, second, stopped):
         measure(store, run, usual)
     measure(store, first, usual.model_copy(update={"rho": 0.5}))
     measure(store, first, usual.model_copy(update={"epochs": (0, 1)}))
     measure(store, first, usual.model_copy(update={"seed": 1}), state="failed")
-    points = flatness_correlation.points((run, store.analyses(run.id)) for run in store.runs())
+    points = correlation.points((run, store.analyses(run.id)) for run in store.runs())
     gaps = comparable(points, "ascent_gap")
     assert sorted((point.run, point.lane) for point in gaps) == sorted(
         (run.id, lane) for run in (first, second) for lane in range(4)
@@ -128,7 +122,7 @@ def test_only_ends_of_finished_races_measured_alike_are_compared(store: Store) -
 
 
 def figures(store: Store, kind: str, **changed: object) -> tuple[Run, dict[str, np.ndarray]]:
-    run = measure(store, race(store), flatness.default(kind).model_copy(update=changed))
+    run = measure(store, race(store), query.default(kind).model_copy(update=changed))
     return run, store.found_arrays(run.id)
 
 
@@ -136,7 +130,7 @@ def figures(store: Store, kind: str, **changed: object) -> tuple[Run, dict[str, 
 @pytest.mark.parametrize("deep", [False, True])
 def test_surfaces_share_axes_and_colours(store: Store, what: str, deep: bool) -> None:
     run, arrays = figures(store, "surface")
-    drawn = flatness_maps.surfaces(run, arrays, what, deep)
+    drawn = maps.surfaces(run, arrays, what, deep)
     assert len(drawn) == 4
     low, high = ("cmin", "cmax") if deep else ("zmin", "zmax")
     assert len({(figure["data"][0][low], figure["data"][0][high]) for figure in drawn}) == 1
@@ -153,18 +147,18 @@ def test_a_coarse_surface_is_drawn_as_far_as_it_is_complete() -> None:
     ticks, values = np.linspace(-1, 1, 21), np.full((21, 21), np.nan)
     values[::4, ::4] = 1.0
     values[2, 2] = 1.0
-    xs, ys, part = flatness_maps.finest(ticks, ticks, values)
+    xs, ys, part = maps.finest(ticks, ticks, values)
     assert (part.shape, xs[0], ys[-1]) == ((6, 6), -1, 1)
     values[:] = 2.0
-    assert flatness_maps.finest(ticks, ticks, values)[2].shape == (21, 21)
+    assert maps.finest(ticks, ticks, values)[2].shape == (21, 21)
     values[3, 3] = np.inf
     values[0, 0] = np.nan
-    assert flatness_maps.finest(ticks, ticks, values)[2].shape == (21, 21), "a loss that is none stays a gap"
+    assert maps.finest(ticks, ticks, values)[2].shape == (21, 21), "a loss that is none stays a gap"
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.05, 8.8), (2.3001, 2.3009)])
 def test_the_colour_bar_tells_its_places_apart(low: float, high: float) -> None:
-    _, said = flatness_maps.Colours(np.log10(low), np.log10(high), "loss").ticks()
+    _, said = maps.Colours(np.log10(low), np.log10(high), "loss").ticks()
     assert len(set(said)) == 5
     assert float(said[-1]) == pytest.approx(high, rel=0.01)
 
@@ -172,13 +166,13 @@ def test_the_colour_bar_tells_its_places_apart(low: float, high: float) -> None:
 def test_nothing_is_drawn_of_an_empty_surface(store: Store) -> None:
     run, arrays = figures(store, "surface")
     empty = {name: np.full_like(array, np.nan) if "/" in name else array for name, array in arrays.items()}
-    assert flatness_maps.surfaces(run, empty, "loss", False) == []
-    assert flatness_maps.colour_bar(empty, "loss") is None
+    assert maps.surfaces(run, empty, "loss", False) == []
+    assert maps.colour_bar(empty, "loss") is None
 
 
 def test_the_common_plane_shows_where_each_lane_went(store: Store) -> None:
     run, arrays = figures(store, "surface", plane="lanes")
-    figure = flatness_maps.common_plane(run, arrays, "loss")
+    figure = maps.common_plane(run, arrays, "loss")
     assert figure
     paths = [trace for trace in figure["data"] if trace.get("mode") == "lines+markers"]
     styles = theme.lane_styles(run.spec)
@@ -229,10 +223,10 @@ def test_a_masked_gap_is_told_of_masked_lanes_only(store: Store) -> None:
         0: "SGD: no mask",
         1: "SAM: no mask",
     }
-    assert "SGD no mask" in figure_texts.summary(masked)
-    table = figure_texts.table(masked)
+    assert "SGD no mask" in alt_text.summary(masked)
+    table = alt_text.table(masked)
     assert [list(row.values())[1] for row in table if "SGD" in row.values()] == ["no mask"]
-    assert "no mask in SGD, SAM" in flatness_texts.summary(run, {})
+    assert "no mask in SGD, SAM" in flatness_text.summary(run, {})
 
 
 def test_every_lane_has_a_bar_or_a_reason(store: Store) -> None:
@@ -253,25 +247,25 @@ def test_every_lane_has_a_bar_or_a_reason(store: Store) -> None:
 @pytest.mark.parametrize("kind", MEASURED)
 def test_every_result_is_told_in_words(store: Store, kind: str) -> None:
     run, arrays = figures(store, kind)
-    words = flatness_texts.summary(run, arrays)
+    words = flatness_text.summary(run, arrays)
     for title in theme.lane_titles(run.spec):
         assert title in words
     assert "nan" not in words
-    assert flatness_texts.caveats(run).startswith(f"{run.analysis.images:,} training images, float32")
+    assert flatness_text.caveats(run).startswith(f"{run.analysis.images:,} training images, float32")
 
 
 def test_words_carry_the_numbers(store: Store) -> None:
     run, _ = figures(store, "curvature")
-    assert flatness_texts.summary(run, {}).startswith("SGD, epoch 2: λ₁ 40, λ₁/λ₅ 3, trace 360 ± 13.3.")
+    assert flatness_text.summary(run, {}).startswith("SGD, epoch 2: λ₁ 40, λ₁/λ₅ 3, trace 360 ± 13.3.")
 
 
 def test_the_files_hold_what_was_found(store: Store) -> None:
     run, _ = figures(store, "curvature")
-    lines = list(csv.DictReader(io.StringIO(flatness_panel.table_csv(run))))
+    lines = list(csv.DictReader(io.StringIO(view.table_csv(run))))
     assert [line["lane"] for line in lines] == list(SPEC.lane_names)
     assert float(lines[0]["eigenvalue_1"]) == pytest.approx(40)
     run, arrays = figures(store, "profile")
-    with np.load(io.BytesIO(flatness_panel.npz(arrays)), allow_pickle=False) as file:
+    with np.load(io.BytesIO(view.npz(arrays)), allow_pickle=False) as file:
         assert np.array_equal(file["loss_3"], arrays["loss/3"])
 
 
@@ -296,7 +290,7 @@ def test_without_a_race_the_page_says_what_to_do(store: Store) -> None:
 def test_what_has_been_measured_is_there_at_once(store: Store, kind: str) -> None:
     run = race(store)
     for each in MEASURED:
-        measure(store, run, flatness.default(each))
+        measure(store, run, query.default(each))
     app = page(run=run.id, kind=kind)
     assert not app.warning
     assert plots(app)
@@ -318,12 +312,12 @@ def test_an_address_is_a_measurement(store: Store, address: dict[str, str]) -> N
     run = race(store)
     app = page(run=run.id, **address)
     assert not app.warning
-    values: dict[str, object] = {**flatness.DEFAULTS[address["kind"]], **address}
+    values: dict[str, object] = {**query.DEFAULTS[address["kind"]], **address}
     if "epochs" in address:
         values["epochs"] = address["epochs"].split(",")
     expected = parse_analysis(values)
-    assert flatness.of(run.id, expected.kind, expected) == {"run": run.id, **address}
-    assert any(caption.value.startswith(f"With {flatness.describe(expected)}.") for caption in app.caption)
+    assert query.of(run.id, expected.kind, expected) == {"run": run.id, **address}
+    assert any(caption.value.startswith(f"With {query.describe(expected)}.") for caption in app.caption)
     assert {name: "".join(value) for name, value in app.query_params.items()} == {"run": run.id, **address}
 
 
@@ -348,7 +342,7 @@ def test_a_bad_address_gives_one_line_and_the_defaults(store: Store, address: di
 
 
 def test_an_analysis_is_no_race(store: Store) -> None:
-    run = measure(store, race(store), flatness.default("surface"))
+    run = measure(store, race(store), query.default("surface"))
     assert "There is no race" in page(run=run.id).warning[0].value
 
 
@@ -379,7 +373,7 @@ def test_what_cannot_be_measured_is_said_in_one_line(store: Store) -> None:
 
 def test_a_failed_one_says_why_and_can_be_tried_again(store: Store) -> None:
     run = race(store)
-    made = measure(store, run, flatness.default("spectrum"), state="failed")
+    made = measure(store, run, query.default("spectrum"), state="failed")
     assert made.state == "failed"
     app = page(run=run.id, kind="spectrum")
     assert "made up" in app.error[0].value
@@ -388,7 +382,7 @@ def test_a_failed_one_says_why_and_can_be_tried_again(store: Store) -> None:
 
 def test_a_coarse_one_is_drawn_while_it_runs(store: Store) -> None:
     run = race(store)
-    measure(store, run, flatness.default("surface"), done=0.1, state="running")
+    measure(store, run, query.default("surface"), done=0.1, state="running")
     app = page(run=run.id)
     assert np.array(plots(app)[0]["data"][0]["z"]).shape == (6, 6)
     assert app.button(key="flat_stop").label == "Stop"
@@ -397,7 +391,7 @@ def test_a_coarse_one_is_drawn_while_it_runs(store: Store) -> None:
 
 def test_an_earlier_checkpoints_result_is_called_one(store: Store) -> None:
     run = race(store)
-    measure(store, run, flatness.default("profile"))
+    measure(store, run, query.default("profile"))
     store.checkpointed(run.id)
     app = page(run=run.id, kind="profile")
     assert "earlier checkpoint" in app.info[0].value
@@ -413,7 +407,7 @@ def test_an_emptied_setting_is_named(store: Store) -> None:
 
 def test_a_shared_link_shows_somebody_elses_race(store: Store) -> None:
     run = race(store)
-    measure(store, run, flatness.default("sharpness"))
+    measure(store, run, query.default("sharpness"))
     app = page(BOB, run=run.id, kind="sharpness")
     assert plots(app)
     assert any("Somebody else's race" in caption.value for caption in app.caption)
@@ -437,7 +431,7 @@ def test_a_finished_race_leads_here(store: Store) -> None:
 
 
 def test_the_pages_modules_import_neither_torch_nor_scipy() -> None:
-    names = "app.flatness_better, app.flatness_maps, app.flatness_panel"
+    names = "app.flatness.query.versus_accuracy, app.flatness.query.maps, app.flatness.query.view"
     check = f"import {names}, sys; sys.exit('torch' in sys.modules or 'scipy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], cwd=ROOT, check=False).returncode == 0
 
@@ -448,7 +442,7 @@ def test_every_tab_draws_its_charts_in_a_browser(tmp_path: Path, browser: Browse
     store = Store(tmp_path, f"sqlite:///{tmp_path / 'ssam.db'}")
     run = race(store)
     for kind in MEASURED:
-        measure(store, run, flatness.default(kind))
+        measure(store, run, query.default(kind))
     try:
         with app_server(tmp_path, races=False) as address:
             watched = Watched(browser)

@@ -12,11 +12,13 @@ import pytest
 from playwright.sync_api import Browser, expect
 from streamlit.testing.v1 import AppTest
 
-from app import frontier_chart, frontier_sources, frontier_texts, legend, theme
-from app.frontier import Point, Task, Trial, drawable, efficient
-from app.identity import COOKIE
-from ssam.spec import LaneSpec, RaceSpec, parse_spec, preset
-from ssam.spec.events import LaneResult, Result
+from app.frontier import charts
+from app.frontier import text as frontier_text
+from app.shell.identity import COOKIE
+from app.ui import legend, theme, tradeoff_sources
+from app.ui.tradeoff import Point, Task, Trial, drawable, efficient
+from ssam.experiment import LaneSpec, RaceSpec, parse_spec, preset
+from ssam.experiment.events import LaneResult, Result
 from ssam.stats.paired import compare, sentence
 from ssam.store import Store
 from tests.browser import Watched, app_server
@@ -77,7 +79,7 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def task(file: Path) -> Task:
-    found = frontier_sources.study(file)
+    found = tradeoff_sources.study(file)
     assert found
     return found.tasks[0]
 
@@ -119,7 +121,7 @@ def test_gains_are_paired_by_seed(tmp_path: Path) -> None:
         row(FREE, 11, 0.81, 1.0),
         *(found for found in rows() if found["phase"] == "final" and found["lane"] != FREE),
     ]
-    study = frontier_sources.study(write(tmp_path / "study.json", alone))
+    study = tradeoff_sources.study(write(tmp_path / "study.json", alone))
     assert study
     free = point(study.tasks[0], "ssam-f")
     assert free.gain == pytest.approx(15.0), "over SGD's 66 % of that seed, not over its mean of 68 %"
@@ -132,7 +134,7 @@ def test_no_share_is_told_of_a_gain_that_sam_does_not_have(tmp_path: Path) -> No
     unsure = [row("sgd", seed, 0.8, 1) for seed in range(3)]
     unsure += [row("sam", seed, accuracy, 2) for seed, accuracy in enumerate((0.84, 0.79, 0.83))]
     for number, found in enumerate((few, lost, unsure)):
-        study = frontier_sources.study(write(tmp_path / f"{number}.json", found))
+        study = tradeoff_sources.study(write(tmp_path / f"{number}.json", found))
         assert study
         assert all(point.share is None for point in study.tasks[0].points)
         assert point(study.tasks[0], "sam").gain is not None
@@ -146,7 +148,7 @@ def test_a_share_of_searched_lanes_rests_on_the_gain_that_the_final_has_shown(ta
 
 def test_the_others_are_measured_against_sam_at_its_best_radius(tmp_path: Path) -> None:
     found = [row(f"sam:rho={rho}", 0, accuracy, 2.0) for rho, accuracy in ((0.1, 0.81), (0.2, 0.79), (0.3, 0.77))]
-    study = frontier_sources.study(write(tmp_path / "study.json", [row("sgd", 0, 0.7, 1.0), *found]))
+    study = tradeoff_sources.study(write(tmp_path / "study.json", [row("sgd", 0, 0.7, 1.0), *found]))
     assert study
     task = study.tasks[0]
     assert task.sam
@@ -158,14 +160,14 @@ def test_what_is_not_known_is_neither_drawn_nor_lost(task: Task) -> None:
     failed = point(task, "sam:rho=9.0:direction=momentum")
     assert (failed.mean, failed.ratio, failed.diverged) == (None, None, 1)
     assert not drawable(failed)
-    assert len(frontier_texts.table(task)) == len(task.points)
+    assert len(frontier_text.table(task)) == len(task.points)
     assert task.points[-1] is failed
 
 
 def test_a_study_that_has_grown_is_read_again(file: Path) -> None:
-    before = frontier_sources.study(file)
+    before = tradeoff_sources.study(file)
     write(file, [*rows(), row("ssam:rho=0.2", 10, 0.8, 2.0)])
-    after = frontier_sources.study(file)
+    after = tradeoff_sources.study(file)
     assert before
     assert after
     assert after.trials == before.trials + 1
@@ -214,7 +216,7 @@ def test_own_races_are_drawn_where_the_settings_are_equal(store: Store, task: Ta
     race(store, parse_spec({**LESSON, "rho": "0.3", "lanes": "sgd,ssam-f:rho=0.2:sparsity=0.5", "seed": "2"}))
     race(store, parse_spec({**LESSON, "epochs": "3"}))
     race(store, lesson.model_copy(update={"seed": 9}), state="stopped")
-    known, other = frontier_sources.with_own([task], store.runs())
+    known, other = tradeoff_sources.with_own([task], store.runs())
     own = [point for point in known.points if point.source == "own"]
     assert sorted(point.lane.method for point in own) == ["sgd", "ssam-f"]
     for lane in own:
@@ -234,20 +236,20 @@ def test_a_race_without_sgd_has_no_cost_and_no_place(store: Store) -> None:
         writer.add(started(spec, 20))
         writer.add(Result("cpu", (LaneResult("sam", "sam", 0.0, 0.1, 0.8, 0.6, 12.3, None, 2.0, False),)))
     store.move(run_id, ("queued",), "finished")
-    assert frontier_sources.with_own([], store.runs()) == []
+    assert tradeoff_sources.with_own([], store.runs()) == []
 
 
 def test_times_of_a_shared_machine_do_not_count_where_there_are_others(store: Store) -> None:
     spec = parse_spec({**LESSON, "lanes": "sgd,sam"})
     race(store, spec, ratio=5.0, shared=True)
-    (before,) = frontier_sources.with_own([], store.runs())
+    (before,) = tradeoff_sources.with_own([], store.runs())
     sam = point(before, "mine:cpu:sam")
     assert (sam.shared, sam.ratio) == (True, 5.0)
-    assert frontier_chart._symbol("square", sam) == "square-open"
-    assert "not to be trusted" in frontier_texts.hover(sam)
+    assert charts._symbol("square", sam) == "square-open"
+    assert "not to be trusted" in frontier_text.hover(sam)
     race(store, spec.model_copy(update={"seed": 1}), ratio=2.0)
     race(store, spec, ratio=1.9)
-    (after,) = frontier_sources.with_own([], store.runs())
+    (after,) = tradeoff_sources.with_own([], store.runs())
     sam = point(after, "mine:cpu:sam")
     assert (sam.shared, sam.ratio, len(sam.trials)) == (False, 1.95, 2)
 
@@ -256,7 +258,7 @@ def test_times_of_a_shared_machine_do_not_count_where_there_are_others(store: St
 
 
 def test_each_method_keeps_its_colour_and_marker(task: Task) -> None:
-    traces = [trace for trace in frontier_chart.figure(task, task.points, None)["data"] if "customdata" in trace]
+    traces = [trace for trace in charts.figure(task, task.points, None)["data"] if "customdata" in trace]
     drawn = [key for trace in traces for key in trace["customdata"]]
     assert sorted(drawn) == sorted(point.key for point in task.points if drawable(point))
     methods = {point.key: point.lane.method for point in task.points}
@@ -270,7 +272,7 @@ def test_each_method_keeps_its_colour_and_marker(task: Task) -> None:
 
 
 def test_whiskers_are_drawn_for_two_seeds_or_more(task: Task) -> None:
-    traces = [trace for trace in frontier_chart.figure(task, task.points, None)["data"] if "customdata" in trace]
+    traces = [trace for trace in charts.figure(task, task.points, None)["data"] if "customdata" in trace]
     whiskers = {
         key: long for trace in traces for key, long in zip(trace["customdata"], trace["error_y"]["array"], strict=True)
     }
@@ -279,21 +281,21 @@ def test_whiskers_are_drawn_for_two_seeds_or_more(task: Task) -> None:
 
 
 def test_sgd_and_sam_are_level_lines_and_failures_do_not_flatten_the_rest(task: Task) -> None:
-    layout = frontier_chart.figure(task, task.points, None)["layout"]
+    layout = charts.figure(task, task.points, None)["layout"]
     assert [shape["y0"] for shape in layout["shapes"] if shape.get("xref") == "paper"] == pytest.approx([68.0, 80.0])
     assert any("SGD<br>68.0 %" in note["text"] for note in layout["annotations"])
     low, high = layout["yaxis"]["range"]
     assert 50 < low < 66
     assert 82 < high < 90
-    assert frontier_chart.hidden(task, task.points) == 1
+    assert charts.hidden(task, task.points) == 1
     close = [point for point in task.points if point.ratio is not None and point.ratio < 1.1]
-    left, right = frontier_chart.figure(task, close, None)["layout"]["xaxis"]["range"]
+    left, right = charts.figure(task, close, None)["layout"]["xaxis"]["range"]
     assert (left < 1, 1.05 < right < 1.2) == (True, True), "the chart comes closer where only cheap lanes are shown"
 
 
 def test_a_figure_of_nothing_is_a_figure(task: Task) -> None:
-    assert frontier_chart.figure(task, [], None)["layout"]
-    assert frontier_chart.hidden(task, []) == 0
+    assert charts.figure(task, [], None)["layout"]
+    assert charts.hidden(task, []) == 0
 
 
 # Words
@@ -311,11 +313,11 @@ def test_a_figure_of_nothing_is_a_figure(task: Task) -> None:
     ],
 )  # fmt: skip
 def test_a_lane_in_words(lane: str, sparsity: float, expected: str) -> None:
-    assert frontier_texts.words(LaneSpec.parse(lane), sparsity) == expected
+    assert frontier_text.words(LaneSpec.parse(lane), sparsity) == expected
 
 
 def test_the_late_half_is_told_with_its_numbers(task: Task) -> None:
-    text = frontier_texts.late_half(task)
+    text = frontier_text.late_half(task)
     assert text.startswith("**A counter-example")
     assert "1.15 SGD steps" in text
     assert "+1.0 at rho 0.5 (finalist, 3 seeds), where SAM has +12.0" in text
@@ -329,9 +331,9 @@ def test_the_late_half_is_told_with_its_numbers(task: Task) -> None:
 
 def test_the_late_half_is_no_counter_example_where_it_helps(tmp_path: Path) -> None:
     def told(name: str, found: list[dict]) -> str:
-        study = frontier_sources.study(write(tmp_path / name, found))
+        study = tradeoff_sources.study(write(tmp_path / name, found))
         assert study
-        return frontier_texts.late_half(study.tasks[0])
+        return frontier_text.late_half(study.tasks[0])
 
     good = [found | {"accuracy": 0.8} if found["lane"] == LATE else found for found in rows()]
     assert told("good.json", good).startswith("**The late half")
@@ -342,9 +344,9 @@ def test_the_late_half_is_no_counter_example_where_it_helps(tmp_path: Path) -> N
 
 
 def test_what_was_tried_is_told_with_its_failures(file: Path) -> None:
-    study = frontier_sources.study(file)
+    study = tradeoff_sources.study(file)
     assert study
-    text = frontier_texts.tried(study, study.tasks[0])
+    text = frontier_text.tried(study, study.tasks[0])
     assert f"{len(rows())} trainings (1 of them diverged), seeds 0, 10, 11, 12" in text
     assert "raced again on seeds that the search had not seen" in text
     assert "A made-up CPU, 2 cores; Python 3.11.7; torch 2.14.1" in text
@@ -352,14 +354,14 @@ def test_what_was_tried_is_told_with_its_failures(file: Path) -> None:
 
 
 def test_the_chart_is_told_to_those_who_do_not_see_it(task: Task) -> None:
-    costs = [cost for cost, _, _ in frontier_texts.on_the_line(task.points)]
+    costs = [cost for cost, _, _ in frontier_text.on_the_line(task.points)]
     assert costs == ["1.00", "1.03"], "SGD and the free direction: SAM is as good and dearer"
-    text = frontier_texts.summary(task, task.points).replace("\u00a0", " ")
+    text = frontier_text.summary(task, task.points).replace("\u00a0", " ")
     assert text.endswith("SGD 68.0 ± 2.0 % at 1.00, SSAM-F 50 % ρ 1.4 momentum 80.0 ± 1.7 % at 1.03.")
 
 
 def test_the_csv_has_every_point(task: Task) -> None:
-    lines = list(csv.DictReader(io.StringIO(frontier_texts.as_csv(task))))
+    lines = list(csv.DictReader(io.StringIO(frontier_text.as_csv(task))))
     assert len(lines) == len(task.points)
     assert LaneSpec.parse(lines[0]["Setting"]) == task.points[0].lane
     assert float(lines[0]["Accuracy"]) == pytest.approx(task.points[0].mean)
@@ -369,7 +371,7 @@ def test_the_csv_has_every_point(task: Task) -> None:
 
 
 def page(file: Path | None, monkeypatch: pytest.MonkeyPatch) -> AppTest:
-    monkeypatch.setattr(frontier_sources, "STUDY", file or Path("nowhere.json"))
+    monkeypatch.setattr(tradeoff_sources, "STUDY", file or Path("nowhere.json"))
     app = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=SECONDS)
     app.session_state[SESSION] = ALICE
     app.run()
@@ -459,7 +461,7 @@ def test_own_races_have_tasks_of_their_own_and_are_opened_again(
 def test_coming_back_from_the_frontier_finds_the_race_as_it_was(
     store: Store, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(frontier_sources, "STUDY", file)
+    monkeypatch.setattr(tradeoff_sources, "STUDY", file)
     app = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=SECONDS).run()
     app.number_input(key="epochs").set_value(7).run()
     app.button(key="start_race").click().run()
@@ -474,13 +476,13 @@ def test_coming_back_from_the_frontier_finds_the_race_as_it_was(
 
 
 def test_the_pages_modules_never_import_torch() -> None:
-    check = "import app.frontier_card, app.frontier_chart, app.frontier_sources, sys; sys.exit('torch' in sys.modules)"
+    check = "import app.ui.tradeoff.point_card, app.ui.tradeoff.charts, app.ui.tradeoff_sources, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], cwd=ROOT, check=False).returncode == 0
 
 
 def test_the_chart_waits_until_pandas_is_whole() -> None:
     """Plotly looks into a pandas that another thread is still importing; who imports it waits for that thread."""
-    check = "import app.frontier_chart, sys; sys.exit(not hasattr(sys.modules.get('pandas'), 'Series'))"
+    check = "import app.ui.tradeoff.charts, sys; sys.exit(not hasattr(sys.modules.get('pandas'), 'Series'))"
     assert subprocess.run([sys.executable, "-c", check], cwd=ROOT, check=False).returncode == 0
 
 

@@ -12,10 +12,10 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 
-from app import asgi, identity
-from app.server import Lab
+from app.shell import identity, middleware
+from app.shell.services import Lab
+from ssam.experiment import preset
 from ssam.jobs.client import Client
-from ssam.spec import preset
 from ssam.store import Person, Store
 from tests.people import ALICE, BOB, open_page, owner
 from tests.race_page import two_classes
@@ -269,7 +269,7 @@ def test_a_teacher_list_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch)
 def web() -> Starlette:
     return Starlette(
         routes=[Route("/", lambda request: HTMLResponse("page")), Route("/data", lambda request: JSONResponse({}))],
-        middleware=asgi.MIDDLEWARE,
+        middleware=middleware.MIDDLEWARE,
     )
 
 
@@ -299,14 +299,14 @@ def test_pages_and_data_carry_the_headers(web: Starlette) -> None:
 def test_health_tells_whether_races_can_be_read_and_nothing_else(
     store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    probe = TestClient(Starlette(routes=asgi.ROUTES))
+    probe = TestClient(Starlette(routes=middleware.ROUTES))
     answer = probe.get("/health")
     assert (answer.status_code, answer.json()) == (200, {"status": "ok", "runner": False})
 
     def broken() -> Lab:
         raise ValueError("postgresql://ssam:secret@db.example/ssam cannot be reached")
 
-    monkeypatch.setattr(asgi.server, "lab", broken)
+    monkeypatch.setattr(middleware.server, "lab", broken)
     answer = probe.get("/health")
     assert (answer.status_code, answer.json()) == (503, {"status": "the run store cannot be read"})
     assert "secret" not in caplog.text
@@ -359,12 +359,12 @@ def told(app: AppTest) -> str:
 
 
 def test_the_database_password_is_never_shown(store: Store) -> None:
-    from app import system
+    from app.system import data
 
     class Told:
         url = "postgresql+psycopg://ssam:geheim@db.example/ssam"
 
-    text = str(system.versions(replace(Lab(store, Client(store)), store=Told())))
+    text = str(data.versions(replace(Lab(store, Client(store)), store=Told())))
     assert "PostgreSQL" in text
     assert "geheim" not in text
     assert "db.example" not in text

@@ -20,7 +20,7 @@ from ssam.jobs import processes
 from ssam.jobs.client import Client, runner_file
 from ssam.jobs.limits import read_limits
 from ssam.jobs.queue import ATTEMPTS
-from ssam.jobs.sweeper import Sweeper
+from ssam.jobs.sweep_driver import Sweeper
 from ssam.store import Person, Store
 from tests.counts import statements
 from tests.fake_race import BAD_INPUT, BUG, DEAF, ENDLESS, KILLED, LONG, SHORT, STEPS
@@ -458,5 +458,5 @@ def test_a_process_is_killed_with_its_group() -> None:
 
 
 def test_the_client_never_imports_torch() -> None:
-    code = "import sys, ssam.store, ssam.jobs.client, ssam.spec.estimate; assert not {'torch', 'pandas'} & set(sys.modules)"
+    code = "import sys, ssam.store, ssam.jobs.client, ssam.planning.estimate; assert not {'torch', 'pandas'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=PROJECT)

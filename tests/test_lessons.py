@@ -10,13 +10,15 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from streamlit.testing.v1 import AppTest
 
-from app import lessons as reader
-from app import lessons_evidence, lessons_words, live, recorded, start
-from app.address import STALE_SECONDS
-from app.lessons import Prediction
+from app.lessons import query as reader
+from app.lessons import text as lessons_text
+from app.lessons.query import Prediction
+from app.race import start_button
+from app.shell.url_state import STALE_SECONDS
+from app.ui import evidence, live_panel, recorded
+from app.ui.lesson_content import FOLDER, Claim, Lesson, lessons, read, readable
+from ssam.experiment import ASSETS, parse_spec, preset
 from ssam.jobs.client import Client
-from ssam.spec import ASSETS, parse_spec, preset
-from ssam.spec.lessons import FOLDER, Claim, Lesson, lessons, read, readable
 from ssam.stats.paired import compare
 from ssam.store import Store
 from tests import fake_lab
@@ -84,11 +86,11 @@ def test_seven_lessons_in_order() -> None:
 
 @pytest.mark.parametrize(("lesson", "claim"), CLAIMS)
 def test_no_lesson_claims_what_the_data_does_not_say(lesson: Lesson, claim: Claim) -> None:
-    measured = lessons_evidence.of_claim(claim, lesson)
-    finding = lessons_evidence.find(claim, measured)
+    measured = evidence.of_claim(claim, lesson)
+    finding = evidence.find(claim, measured)
     assert finding, "nothing has been measured that backs this"
     assert claim.evidence == "bench" or len(finding.values) >= 5
-    assert finding.holds == (claim.expected == "holds"), lessons_words.per_seed(claim, finding)
+    assert finding.holds == (claim.expected == "holds"), lessons_text.per_seed(claim, finding)
 
 
 def _by_size(value: float, low: float, high: float) -> str:
@@ -106,7 +108,7 @@ def _each(rows: dict, of: Callable[[dict], str]) -> str:
 
 
 def _raced(name: str) -> dict:
-    return lessons_evidence.rows(lessons_evidence.races(name))
+    return evidence.rows(evidence.races(name))
 
 
 EARLY, LATE = "sam:rho=0.1:norm=masked:region=early", "sam:rho=0.5:norm=masked:region=late"
@@ -153,8 +155,8 @@ def _over_sgd(lanes: dict) -> float:
 
 # What the data say, and which choice each thing that they could say would make the right one. So exactly one is right.
 ANSWERS = {
-    ("flat-minima", 1): (lambda: _each(lessons_evidence.flatness(), _curvature), {"high": 1, "low": 2, "between": 3}),
-    ("flat-minima", 2): (lambda: _each(lessons_evidence.flatness(), _closer), {"sgd": 1, "sam": 2}),
+    ("flat-minima", 1): (lambda: _each(evidence.flatness(), _curvature), {"high": 1, "low": 2, "between": 3}),
+    ("flat-minima", 2): (lambda: _each(evidence.flatness(), _closer), {"sgd": 1, "sam": 2}),
     ("noisy-labels", 1): (lambda: _each(_raced("noisy-labels"), _course), {"between": 1, "low": 1, "high": 2, "stays low": 3}),
     ("noisy-labels", 2): (lambda: _each(_raced("noisy-labels"), _losses), {"low": 1, "high": 2, "between": 3}),
     ("sparsity", 1): (lambda: _by_size(_mean(_raced("sparsity-dial"), _share), 0.25, 0.75), {"between": 1, "high": 2, "low": 3}),
@@ -167,7 +169,7 @@ ANSWERS = {
     ("where", 2): (lambda: _each(_raced("where"), _dearer), {"low": 1, "high": 2, "between": 3}),
     ("cost", 1): (lambda: _each(_raced("where"), _dearer), {"between": 1, "high": 2, "low": 3}),
     ("cost", 2): (
-        lambda: _by_size(lessons_evidence.bench()[""]["ssam-f:ascent_batch=32"]["ratio_to_sgd"] or 0, 1.15, 1.35),
+        lambda: _by_size(evidence.bench()[""]["ssam-f:ascent_batch=32"]["ratio_to_sgd"] or 0, 1.15, 1.35),
         {"low": 1, "between": 2, "high": 3},
     ),
     ("clean-labels", 1): (lambda: _by_size(_mean(_raced("clean-labels"), _over_sgd), -2, 2), {"high": 1, "between": 2, "low": 3}),
@@ -336,12 +338,10 @@ def recorded_as(folder: Path, *seeds: list[dict]) -> Path:
 
 def test_a_fall_is_measured_on_the_same_images(tmp_path: Path) -> None:
     """The last evaluation is on other images than those before: it may be above the best of them."""
-    for name in lessons_evidence.raced():
-        for lanes in lessons_evidence.rows(lessons_evidence.races(name)).values():
+    for name in evidence.raced():
+        for lanes in evidence.rows(evidence.races(name)).values():
             assert all((values["fall"] or 0.0) >= 0.0 for values in lanes.values())
-    rows = lessons_evidence.of_claim(
-        claim(), KNOWN["noisy-labels"], recorded_as(tmp_path, [lane("sgd", 0.5, 0.7, 0.65, 0.9)])
-    )
+    rows = evidence.of_claim(claim(), KNOWN["noisy-labels"], recorded_as(tmp_path, [lane("sgd", 0.5, 0.7, 0.65, 0.9)]))
     assert rows["0"]["sgd"]["fall"] == pytest.approx(5)
 
 
@@ -353,8 +353,8 @@ def claim(**changed: object) -> Claim:
 def test_a_claim_is_held_against_every_seed_and_the_mean(tmp_path: Path) -> None:
     one = [lane("sgd", 0.5, 0.7, 0.6, 0.6), lane("sam", 0.5, 0.8, 0.8)]
     other = [lane("sgd", 0.5, 0.7, 0.7, 0.7), lane("sam", 0.5, 0.7, 0.7)]
-    rows = lessons_evidence.of_claim(claim(), KNOWN["noisy-labels"], recorded_as(tmp_path, one, other))
-    each, mean = (lessons_evidence.find(claim(seeds=seeds), rows) for seeds in ("all", "mean"))
+    rows = evidence.of_claim(claim(), KNOWN["noisy-labels"], recorded_as(tmp_path, one, other))
+    each, mean = (evidence.find(claim(seeds=seeds), rows) for seeds in ("all", "mean"))
     assert each
     assert mean
     assert each.values == {"0": pytest.approx(20), "1": pytest.approx(0)}
@@ -362,27 +362,27 @@ def test_a_claim_is_held_against_every_seed_and_the_mean(tmp_path: Path) -> None
     assert (each.holds, mean.holds) == (False, True)
     assert each.mean == pytest.approx(10)
     assert each.deviation == pytest.approx(14.142, abs=1e-3)
-    assert lessons_words.verdict(claim(), each) == "Fails: holds on 1 of 2 seeds only"
-    assert lessons_words.per_seed(claim(), each) == "mean +10.0 ± 14.1; seed 0: +20.0, seed 1: 0.0 (not)"
-    said = lessons_words.held_against(claim(at_least=0), KNOWN["noisy-labels"])
+    assert lessons_text.verdict(claim(), each) == "Fails: holds on 1 of 2 seeds only"
+    assert lessons_text.per_seed(claim(), each) == "mean +10.0 ± 14.1; seed 0: +20.0, seed 1: 0.0 (not)"
+    said = lessons_text.held_against(claim(at_least=0), KNOWN["noisy-labels"])
     assert said == "SAM − SGD, test accuracy: at least 0.0 points on every seed"
-    fall = lessons_evidence.find(claim(lane="sgd", minus=None, value="fall"), rows)
+    fall = evidence.find(claim(lane="sgd", minus=None, value="fall"), rows)
     assert fall
     assert fall.values == {"0": pytest.approx(10), "1": pytest.approx(0)}
-    ratio = lessons_evidence.find(claim(minus=None, over="sgd", at_least=None, at_most=1.2), rows)
+    ratio = evidence.find(claim(minus=None, over="sgd", at_least=None, at_most=1.2), rows)
     assert ratio
     assert ratio.held == {"0": False, "1": True}
 
 
 def test_a_diverged_seed_does_not_hold(tmp_path: Path) -> None:
     seeds = [lane("sgd", 0.5, 0.6), lane("sam", 0.5, None)]
-    rows = lessons_evidence.of_claim(claim(), KNOWN["noisy-labels"], recorded_as(tmp_path, seeds))
+    rows = evidence.of_claim(claim(), KNOWN["noisy-labels"], recorded_as(tmp_path, seeds))
     for asked in ("all", "mean"):
-        finding = lessons_evidence.find(claim(seeds=asked), rows)
+        finding = evidence.find(claim(seeds=asked), rows)
         assert finding
         assert not finding.holds
         assert finding.values == {"0": None}
-        assert "diverged" in lessons_words.per_seed(claim(seeds=asked), finding)
+        assert "diverged" in lessons_text.per_seed(claim(seeds=asked), finding)
 
 
 def test_what_was_raced_with_other_settings_is_no_evidence(tmp_path: Path) -> None:
@@ -390,9 +390,9 @@ def test_what_was_raced_with_other_settings_is_no_evidence(tmp_path: Path) -> No
     record = json.loads((folder / "lessons.json").read_text())
     record["races"]["noisy-labels"]["settings"]["epochs"] = "3"
     (folder / "lessons.json").write_text(json.dumps(record))
-    assert lessons_evidence.races("noisy-labels", folder / "lessons.json") is None
-    assert lessons_evidence.find(claim(), {}) is None
-    assert lessons_evidence.races("noisy-labels", tmp_path / "nothing.json") is None
+    assert evidence.races("noisy-labels", folder / "lessons.json") is None
+    assert evidence.find(claim(), {}) is None
+    assert evidence.races("noisy-labels", tmp_path / "nothing.json") is None
 
 
 # The page
@@ -477,7 +477,7 @@ def test_before_a_prediction_there_are_the_setting_and_start_and_no_answer(
 ) -> None:
     shown: list[object] = []
     monkeypatch.setattr(recorded, "draw", lambda *args: shown.append(args))
-    monkeypatch.setattr(live, "draw", lambda *args: shown.append(args))
+    monkeypatch.setattr(live_panel, "draw", lambda *args: shown.append(args))
     lesson = KNOWN[name]
     monkeypatch.setattr(fake_lab, "ACCURACIES", (*fake_lab.ACCURACIES,) * 2)
     run = fake_lab.race(store, owner(BOB), lesson.spec.model_copy(update={"seed": 9}))
@@ -491,8 +491,8 @@ def test_before_a_prediction_there_are_the_setting_and_start_and_no_answer(
         assert not app.dataframe
         assert not app.get("plotly_chart")
     said = says(app)
-    assert start.describe_without_seed(lesson.spec) in said
-    assert start.describe_lanes(lesson.spec) in said
+    assert start_button.describe_without_seed(lesson.spec) in said
+    assert start_button.describe_lanes(lesson.spec) in said
     click(app, "lesson_run")
     assert store.runs()[0].owner == owner(ALICE)
     assert shown == [], "it is trained, and shown after the prediction"
@@ -579,13 +579,13 @@ def test_a_race_that_cannot_start_says_why(store: Store, monkeypatch: pytest.Mon
 def test_lanes_of_claims_are_compared_by_the_rule_of_all_pages() -> None:
     """Two claims about the same lanes, either way round, are one comparison."""
     lesson = KNOWN["noisy-labels"]
-    found = lessons_evidence.comparisons(lesson)
+    found = evidence.comparisons(lesson)
     assert len(found) == 2
-    rows = lessons_evidence.of_claim(lesson.claims[0], lesson)
+    rows = evidence.of_claim(lesson.claims[0], lesson)
     accuracies = {lane: {int(s): row[lane]["test_accuracy"] for s, row in rows.items()} for lane in ("sam", "sgd")}
     for claim, compared in found.items():
         assert compared == compare(accuracies[claim.lane], accuracies[claim.minus])
-        assert compared.verdict in lessons_words.compared(claim, lesson, compared)
+        assert compared.verdict in lessons_text.compared(claim, lesson, compared)
     assert {compared.verdict for compared in found.values()} == {"better", "worse"}
 
 
@@ -611,7 +611,7 @@ def test_a_race_of_a_class_has_its_code(store: Store) -> None:
 
 
 def test_without_evidence_the_page_says_so(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lessons_evidence, "races", lambda *_: None)
+    monkeypatch.setattr(evidence, "races", lambda *_: None)
     said = says(skipped(lesson="noisy-labels", step="reveal"))
     assert "have not been measured yet" in said
     assert "Not measured yet." in said

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from app import controls, links
-from app.links import Link
-from ssam.spec import RaceSpec, parse_spec, preset
+from app.race import form
+from app.shell import share_link
+from app.shell.share_link import Link
+from ssam.experiment import RaceSpec, parse_spec, preset
 from tests.hostile import quick, refused
 
 SETTINGS = some.sampled_from(
@@ -19,13 +20,13 @@ SETTINGS = some.sampled_from(
 )
 LINKS = some.builds(
     Link,
-    page=some.sampled_from(list(links.PAGES)),
+    page=some.sampled_from(list(share_link.PAGES)),
     class_code=some.sampled_from(["MAY-7KQ", "ABCD", "0123456789AB"]),
     own_seed=some.booleans(),
-    hidden=some.sets(some.sampled_from(list(links.GROUPS))).map(lambda chosen: tuple(name for name in links.GROUPS if name in chosen)),
+    hidden=some.sets(some.sampled_from(list(share_link.GROUPS))).map(lambda chosen: tuple(name for name in share_link.GROUPS if name in chosen)),
     projector=some.booleans(),
     lesson=some.just("noisy-labels"),
-    step=some.none() | some.sampled_from(links.STEPS),
+    step=some.none() | some.sampled_from(share_link.STEPS),
     settings=SETTINGS,
 )  # fmt: skip
 
@@ -33,9 +34,9 @@ LINKS = some.builds(
 @given(LINKS)
 @quick
 def test_what_is_built_is_read_back(link: Link) -> None:
-    assert links.parse(links.words(link), link.page) == link
-    common, rest = links.split(links.words(link))
-    assert common == links.class_words(link)
+    assert share_link.parse(share_link.words(link), link.page) == link
+    common, rest = share_link.split(share_link.words(link))
+    assert common == share_link.class_words(link)
     assert not set(rest) & {"class", "hide", "view"}
 
 
@@ -61,28 +62,28 @@ def test_what_is_built_is_read_back(link: Link) -> None:
 )
 def test_bad_words_are_refused_in_one_line(said: dict[str, str], why: str) -> None:
     with pytest.raises(ValueError, match=r"^[^\n]+$") as error:
-        links.parse(said)
+        share_link.parse(said)
     assert why in str(error.value)
     refused(error.value)
 
 
-@given(some.dictionaries(some.sampled_from([*links.WORDS, "run", "x"]), some.text(max_size=20), max_size=4))
+@given(some.dictionaries(some.sampled_from([*share_link.WORDS, "run", "x"]), some.text(max_size=20), max_size=4))
 @quick
 def test_any_words_are_a_link_or_one_line(said: dict[str, str]) -> None:
     try:
-        links.parse(said)
+        share_link.parse(said)
     except ValueError as error:
         refused(error)
 
 
 def test_a_code_is_one_whatever_its_case() -> None:
-    assert links.parse({"class": " may-7kq "}).class_code == "MAY-7KQ"
+    assert share_link.parse({"class": " may-7kq "}).class_code == "MAY-7KQ"
 
 
 def test_every_word_has_its_line_and_every_group_is_one_of_the_form() -> None:
     link = Link("lessons", "MAY-7KQ", True, ("more",), True, "flat", "watch", (("preset", "quick"),))
-    assert set(links.words(link)) == set(links.WORDS)
-    assert set(links.GROUPS) == {"sidebar", *controls.GROUPS}
+    assert set(share_link.words(link)) == set(share_link.WORDS)
+    assert set(share_link.GROUPS) == {"sidebar", *form.GROUPS}
 
 
 def test_an_address_has_the_host_and_folder_of_the_page_it_is_made_on() -> None:
@@ -94,10 +95,12 @@ def test_an_address_has_the_host_and_folder_of_the_page_it_is_made_on() -> None:
         "https://lab.example.org/lab/": "https://lab.example.org/lab/wall?class=MAY-7KQ",
         "https://lab.example.org/firewall/teach": "https://lab.example.org/firewall/wall?class=MAY-7KQ",
     }.items():
-        assert links.build(link, here) == expected
+        assert share_link.build(link, here) == expected
 
 
 def test_the_race_of_a_link() -> None:
-    assert links.read_settings({"preset": "quick", "epochs": "2"}) == parse_spec({"epochs": 2}, preset("quick").spec)
-    assert links.read_settings({}) == preset("noisy-labels").spec
-    assert links.read_settings({"dataset": "fashion-mnist-10k"}) == RaceSpec()
+    assert share_link.read_settings({"preset": "quick", "epochs": "2"}) == parse_spec(
+        {"epochs": 2}, preset("quick").spec
+    )
+    assert share_link.read_settings({}) == preset("noisy-labels").spec
+    assert share_link.read_settings({"dataset": "fashion-mnist-10k"}) == RaceSpec()

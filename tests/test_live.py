@@ -10,14 +10,14 @@ import pytest
 from playwright.sync_api import Browser, expect
 from torch import Tensor
 
-from app import panel
-from app.lane_steps import lane_steps, strip
+from app.ui import live_payload as panel
+from app.ui.step_plan import lane_steps, strip
 from ssam.engine.plan import choose_plan
+from ssam.experiment import RaceSpec, parse_spec
+from ssam.experiment.events import EpochEvent, Event, LaneEnded, Layer, MaskEvent, Stage, Started
 from ssam.masks import group_mask
 from ssam.models import StagedModel, build_model, parameters_in, stage_shares
-from ssam.spec import RaceSpec, parse_spec
-from ssam.spec.cost import Plan
-from ssam.spec.events import EpochEvent, Event, LaneEnded, Layer, MaskEvent, Stage, Started
+from ssam.planning.cost import Plan
 from ssam.store import Store
 from tests.browser import LIVE, Watched, app_server
 from tests.components import data_of

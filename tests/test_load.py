@@ -8,10 +8,10 @@ from types import SimpleNamespace
 import pytest
 from streamlit.proto.BackMsg_pb2 import BackMsg
 
-from app import live, panel
-from app.server import Lab as Page
+from app.shell.services import Lab as Page
+from app.ui import live_panel, live_payload
+from ssam.experiment import RaceSpec
 from ssam.jobs.client import Client
-from ssam.spec import RaceSpec
 from ssam.store import Store
 from tests.browser import Watched, app_server, chromium
 from tests.counts import statements
@@ -96,13 +96,13 @@ def test_a_tick_that_is_never_answered_counts() -> None:
 
 def test_all_who_watch_share_one_look(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = SimpleNamespace(now=100.0)
-    monkeypatch.setattr(live, "time", SimpleNamespace(monotonic=lambda: clock.now))
-    run_id, page, looks = store.create_run(RaceSpec(), "a"), Page(store, Client(store)), live.Looks()
+    monkeypatch.setattr(live_panel, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    run_id, page, looks = store.create_run(RaceSpec(), "a"), Page(store, Client(store)), live_panel.Looks()
     with statements() as sent:
         first = looks.look(page, run_id, fresh=False)
     assert first is not None
     assert len(sent) <= LOOK_STATEMENTS
-    tick = live.pace(first.run, first.window)
+    tick = live_panel.pace(first.run, first.window)
     assert tick is not None
     clock.now += 0.4 * tick
     with statements() as sent:
@@ -121,11 +121,11 @@ def test_all_who_watch_share_one_look(store: Store, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_long_race_is_told_by_some_of_its_evaluations() -> None:
-    rows = [dict.fromkeys(panel.EVALUATED, at) for at in range(1000)]
+    rows = [dict.fromkeys(live_payload.EVALUATED, at) for at in range(1000)]
     for count in (1, 2, 150, 151, 1000):
-        steps = panel._evaluations(rows[:count])["step"]
-        assert len(steps) <= panel.EVALUATIONS + 2
+        steps = live_payload._evaluations(rows[:count])["step"]
+        assert len(steps) <= live_payload.EVALUATIONS + 2
         assert (steps[0], steps[-1]) == (0, count - 1)
         assert steps == sorted(set(steps))
-    before, after = (panel._evaluations(rows[:count])["step"][:-2] for count in (300, 400))
+    before, after = (live_payload._evaluations(rows[:count])["step"][:-2] for count in (300, 400))
     assert {step for step in after if step < before[-1]} <= set(before)  # a drawn point does not move

@@ -17,11 +17,15 @@ import pytest
 from playwright.sync_api import Browser, expect
 from streamlit.testing.v1 import AppTest
 
-from app import masks_charts, masks_data, masks_fisher, masks_maths, masks_panel, masks_texts, masks_views, theme
-from app.identity import COOKIE
-from app.masks_data import Lane
-from ssam.spec import parse_spec
-from ssam.spec.analysis import AnalysisSpec
+from app.masks import charts as masks_charts
+from app.masks import data, fisher, overlap, views
+from app.masks import panel as masks_panel
+from app.masks import text as masks_text
+from app.masks.data import Lane
+from app.shell.identity import COOKIE
+from app.ui import theme
+from ssam.experiment import parse_spec
+from ssam.experiment.analysis import AnalysisSpec
 from ssam.store import Run, Store
 from tests import fake_masks
 from tests.browser import Watched, app_server
@@ -42,7 +46,7 @@ def race(store: Store, token: str = ALICE, lanes: str = "sgd,sam,ssam-f,ssam-d",
 def lanes(store: Store, run: Run) -> list[Lane]:
     window = store.window(run.id)
     assert window
-    return masks_data.lanes(store, run, window, masks_data.masked_lanes(run.spec))
+    return data.lanes(store, run, window, data.masked_lanes(run.spec))
 
 
 # What is counted, against its slow definition
@@ -54,16 +58,16 @@ def test_overlap_is_intersection_over_union() -> None:
         a, b = draws.random(size) < 0.3, draws.random(size) < 0.6
         both, either = sum(map(min, a, b)), sum(map(max, a, b))
         expected = both / either if either else 1.0
-        assert masks_maths.iou(np.packbits(a), np.packbits(b)) == pytest.approx(expected)
+        assert overlap.iou(np.packbits(a), np.packbits(b)) == pytest.approx(expected)
     nothing = np.packbits(np.zeros(9, dtype=bool))
-    assert masks_maths.iou(nothing, nothing) == 1.0
+    assert overlap.iou(nothing, nothing) == 1.0
 
 
 @pytest.mark.parametrize(("first", "second"), [(0.5, 0.5), (0.2, 0.7), (1.0, 0.3), (0.0, 0.4)])
 def test_chance_is_what_random_masks_overlap(first: float, second: float) -> None:
     draws = np.random.default_rng(1)
     a, b = draws.random(200_000) < first, draws.random(200_000) < second
-    assert masks_maths.chance(first, second) == pytest.approx((a & b).sum() / (a | b).sum(), abs=0.005)
+    assert overlap.chance(first, second) == pytest.approx((a & b).sum() / (a | b).sum(), abs=0.005)
 
 
 def test_chance_within_layers_knows_their_densities() -> None:
@@ -74,9 +78,9 @@ def test_chance_within_layers_knows_their_densities() -> None:
         for shares in (first, second)
     )
     expected = (a & b).sum() / (a | b).sum()
-    assert masks_maths.chance_by_layer(first, second, each) == pytest.approx(expected, abs=0.005)
-    assert masks_maths.chance_by_layer([0.5, 0.5], [0.5, 0.5], each) == pytest.approx(1 / 3)
-    assert masks_maths.chance_by_layer([0.0], [0.0], [9]) == 1.0, "two empty masks overlap fully, as they do in fact"
+    assert overlap.chance_by_layer(first, second, each) == pytest.approx(expected, abs=0.005)
+    assert overlap.chance_by_layer([0.5, 0.5], [0.5, 0.5], each) == pytest.approx(1 / 3)
+    assert overlap.chance_by_layer([0.0], [0.0], [9]) == 1.0, "two empty masks overlap fully, as they do in fact"
 
 
 @pytest.mark.parametrize(("size", "total", "on"), [(3, 8, 4), (5, 9, 2), (1, 6, 3), (6, 6, 3)])
@@ -84,19 +88,19 @@ def test_the_spread_of_a_layer_is_the_hypergeometric_one(size: int, total: int, 
     """Against every mask that there is."""
     shares = [sum(place < size for place in chosen) / size for chosen in itertools.combinations(range(total), on)]
     density = on / total
-    found = masks_maths.spread(size, total) * math.sqrt(density * (1 - density))
+    found = overlap.spread(size, total) * math.sqrt(density * (1 - density))
     assert found == pytest.approx(float(np.std(shares)))
 
 
 def test_counts_are_sums_of_masks() -> None:
     masks_ = [mask(F, number) for number in range(6)]
-    found = masks_maths.counts([np.packbits(one) for one in masks_], SIZES[0], SIZES[1] + 3)
+    found = overlap.counts([np.packbits(one) for one in masks_], SIZES[0], SIZES[1] + 3)
     assert found.tolist() == np.sum(masks_, axis=0)[SIZES[0] : SIZES[0] + SIZES[1] + 3].tolist()
 
 
 def test_how_often_by_chance_is_the_binomial_distribution() -> None:
     binomial = [math.comb(7, k) * 0.3**k * 0.7 ** (7 - k) for k in range(8)]
-    assert masks_maths.by_chance([0.3] * 7) == pytest.approx(binomial)
+    assert overlap.by_chance([0.3] * 7) == pytest.approx(binomial)
 
 
 def test_how_often_by_chance_with_unequal_densities() -> None:
@@ -104,15 +108,15 @@ def test_how_often_by_chance_with_unequal_densities() -> None:
     densities, slow = (0.1, 0.5, 0.9, 0.3), np.zeros(5)
     for outcome in itertools.product((0, 1), repeat=4):
         slow[sum(outcome)] += math.prod(d if on else 1 - d for d, on in zip(densities, outcome, strict=True))
-    assert masks_maths.by_chance(densities) == pytest.approx(slow)
+    assert overlap.by_chance(densities) == pytest.approx(slow)
 
 
 def test_pooling_keeps_the_mean_of_patches() -> None:
     values = np.random.default_rng(0).random((10, 7))
-    pooled = masks_maths.pooled(values, 5)
+    pooled = overlap.pooled(values, 5)
     assert pooled.shape == (5, 5)
     assert pooled[0, 0] == pytest.approx(values[:2, :1].mean())
-    assert masks_maths.pooled(values, 10) is values
+    assert overlap.pooled(values, 10) is values
 
 
 # What is read
@@ -129,18 +133,18 @@ def test_densities_of_every_mask_are_read(store: Store) -> None:
 
 def test_lanes_between_them(store: Store) -> None:
     run = race(store)
-    (pair,) = masks_data.pairs(store, run.id, lanes(store, run), TOLD)
+    (pair,) = data.pairs(store, run.id, lanes(store, run), TOLD)
     assert pair.epochs == [0, 1, 2, 3, 4]
     for number, found in enumerate(pair.iou):
         a, b = mask(F, number), mask(D, number)
         assert found == pytest.approx((a & b).sum() / (a | b).sum())
-    assert pair.chance[2] == pytest.approx(masks_maths.chance(mask(F, 2).mean(), mask(D, 2).mean()))
+    assert pair.chance[2] == pytest.approx(overlap.chance(mask(F, 2).mean(), mask(D, 2).mean()))
     assert pair.by_layer[2] > pair.chance[2], "both like the same layer"
 
 
 def test_overlap_with_the_first_mask(store: Store) -> None:
     run = race(store)
-    first = masks_data.since_first(store, run.id, lanes(store, run)[0], TOLD)
+    first = data.since_first(store, run.id, lanes(store, run)[0], TOLD)
     a, b = mask(F, 0), mask(F, 4)
     assert first[0.0] == 1
     assert first[4.0] == pytest.approx((a & b).sum() / (a | b).sum())
@@ -148,7 +152,7 @@ def test_overlap_with_the_first_mask(store: Store) -> None:
 
 def test_how_often_each_weight_of_a_layer(store: Store) -> None:
     run = race(store)
-    found = masks_data.often(store, run.id, lanes(store, run)[1], TOLD, "head.linear.weight")
+    found = data.often(store, run.id, lanes(store, run)[1], TOLD, "head.linear.weight")
     assert found
     slow = sum(fake_masks.by_layer(mask(D, number))["head.linear.weight"].astype(int) for number in range(5))
     assert np.array_equal(found.counts, slow)
@@ -157,22 +161,22 @@ def test_how_often_each_weight_of_a_layer(store: Store) -> None:
 
 
 def test_of_many_masks_some_are_looked_at_and_the_newest(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(masks_data, "MOST", 20)
+    monkeypatch.setattr(data, "MOST", 20)
     run = race(store, masks=50, lanes="ssam-f", bits=False)
     (lane,) = lanes(store, run)
     assert len(lane.refreshes) == 50
     assert [refresh.epoch for refresh in lane.some] == [*range(0, 50, 4), 49]
-    assert masks_data.at(lane, 9.5) == 2
-    assert masks_data.at(lane, None) == len(lane.some) - 1
+    assert data.at(lane, 9.5) == 2
+    assert data.at(lane, None) == len(lane.some) - 1
 
 
 def test_an_old_race_has_no_exact_masks(store: Store) -> None:
     run = race(store, bits=False)
     shown = lanes(store, run)
-    assert masks_data.pairs(store, run.id, shown, TOLD) == []
-    assert masks_data.since_first(store, run.id, shown[0], TOLD) == {}
-    assert masks_data.often(store, run.id, shown[0], TOLD, LAYERS[0].name) is None
-    assert not masks_data.has_bits(store, run.id, shown[0], TOLD)
+    assert data.pairs(store, run.id, shown, TOLD) == []
+    assert data.since_first(store, run.id, shown[0], TOLD) == {}
+    assert data.often(store, run.id, shown[0], TOLD, LAYERS[0].name) is None
+    assert not data.has_bits(store, run.id, shown[0], TOLD)
 
 
 # What the browser is told
@@ -213,9 +217,7 @@ def test_a_picture_that_is_gone_is_said_to_be(store: Store) -> None:
 
 def test_how_often_is_one_picture_a_lane(store: Store) -> None:
     run = race(store)
-    found = [
-        one for lane in lanes(store, run) if (one := masks_data.often(store, run.id, lane, TOLD, "head.linear.weight"))
-    ]
+    found = [one for lane in lanes(store, run) if (one := data.often(store, run.id, lane, TOLD, "head.linear.weight"))]
     told = masks_panel.often(run.id, "head.linear.weight", found)
     assert np.array_equal(unpacked(told["lanes"][0])[0], np.round(255 * found[0].counts / 5))
     assert told["lanes"][0]["words"][1] == "5 masks"
@@ -230,8 +232,8 @@ def test_charts_of_training_carry_chance(store: Store) -> None:
     measured, chance = masks_charts.overlap(shown)["data"][:2]
     assert measured["y"] == [refresh.overlap for refresh in shown[0].refreshes[1:]]
     assert chance["line"]["dash"] == "dot"
-    assert chance["y"][0] == pytest.approx(masks_maths.chance(mask(F, 0).mean(), mask(F, 1).mean()))
-    between = masks_charts.between(masks_data.pairs(store, run.id, shown, TOLD))["data"]
+    assert chance["y"][0] == pytest.approx(overlap.chance(mask(F, 0).mean(), mask(F, 1).mean()))
+    between = masks_charts.between(data.pairs(store, run.id, shown, TOLD))["data"]
     assert [trace["line"]["dash"] for trace in between] == ["solid", "dash", "dot"]
     assert between[0]["name"] == "SSAM-F and SSAM-D"
     assert masks_charts.changed(shown)["data"][1]["line"]["color"] == theme.METHOD_STYLES["ssam-d"].color
@@ -239,7 +241,7 @@ def test_charts_of_training_carry_chance(store: Store) -> None:
 
 def test_a_histogram_counts_every_weight_and_is_not_too_fine(store: Store) -> None:
     run = race(store, masks=40, lanes="sgd,ssam-f")
-    found = masks_data.often(store, run.id, lanes(store, run)[0], TOLD, LAYERS[0].name)
+    found = data.often(store, run.id, lanes(store, run)[0], TOLD, LAYERS[0].name)
     assert found
     bars, chance = masks_charts.histogram(run.spec, found)["data"]
     assert len(bars["y"]) == masks_charts.BARS
@@ -248,29 +250,29 @@ def test_a_histogram_counts_every_weight_and_is_not_too_fine(store: Store) -> No
 
 def test_layers_beside_chance_are_named() -> None:
     big = [{"name": name, "shape": [100, 100]} for name in ("a", "b", "c")]
-    assert masks_texts.odd_layers(0.5, {"a": 0.6, "b": 0.5, "c": 0.4}, big) == (["a"], ["c"])
-    assert masks_texts.odd_layers(0.5, {"a": 0.505, "b": 0.5, "c": 0.495}, big) == ([], []), "within 2 sd of 0.0041"
+    assert masks_text.odd_layers(0.5, {"a": 0.6, "b": 0.5, "c": 0.4}, big) == (["a"], ["c"])
+    assert masks_text.odd_layers(0.5, {"a": 0.505, "b": 0.5, "c": 0.495}, big) == ([], []), "within 2 sd of 0.0041"
 
 
 def test_words_carry_the_numbers(store: Store) -> None:
     run = race(store)
     shown = lanes(store, run)
-    pairs = masks_data.pairs(store, run.id, shown, TOLD)
-    first = {lane.name: masks_data.since_first(store, run.id, lane, TOLD) for lane in shown}
-    words = masks_texts.training(shown, pairs, first)
+    pairs = data.pairs(store, run.id, shown, TOLD)
+    first = {lane.name: data.since_first(store, run.id, lane, TOLD) for lane in shown}
+    words = masks_text.training(shown, pairs, first)
     assert f"overlap {pairs[0].iou[-1]:.3f}; by chance {pairs[0].chance[-1]:.3f}" in words
-    assert f"{100 * mask(F, 4).mean():.1f} % of all weights" in masks_texts.network(shown, TOLD)
-    assert "More than chance: stem.conv.weight" in masks_texts.network(shown, TOLD)
+    assert f"{100 * mask(F, 4).mean():.1f} % of all weights" in masks_text.network(shown, TOLD)
+    assert "More than chance: stem.conv.weight" in masks_text.network(shown, TOLD)
 
 
 def test_the_files_hold_the_masks(store: Store) -> None:
     run = race(store)
     shown = lanes(store, run)
-    lines = list(csv.DictReader(io.StringIO(masks_views.table_csv(shown))))
+    lines = list(csv.DictReader(io.StringIO(views.table_csv(shown))))
     assert len(lines) == 10
     assert lines[0]["changed"] == ""
     assert float(lines[-1]["density of stem.norm.weight"]) == pytest.approx(mask(D, 4)[SIZES[0] :][: SIZES[1]].mean())
-    with np.load(io.BytesIO(masks_views.npz(store, run.id, shown[0], TOLD)), allow_pickle=False) as file:
+    with np.load(io.BytesIO(views.npz(store, run.id, shown[0], TOLD)), allow_pickle=False) as file:
         assert file["steps"].tolist() == [1, 11, 21, 31, 41]
         assert np.array_equal(file["stem.conv.weight"][3], fake_masks.by_layer(mask(F, 3))["stem.conv.weight"])
 
@@ -400,7 +402,7 @@ def test_an_analysis_is_no_race(store: Store) -> None:
 def test_a_race_without_masks_says_so(store: Store) -> None:
     run = race(store, lanes="sgd,sam")
     app = page(run=run.id)
-    assert any(text.value == masks_texts.NO_MASKS for text in app.markdown)
+    assert any(text.value == masks_text.NO_MASKS for text in app.markdown)
     assert "Nothing to look at yet" in page().markdown[0].value, "one's own without masks are not offered"
 
 
@@ -412,7 +414,7 @@ def test_an_old_race_says_why_something_is_missing(store: Store, view: str) -> N
     assert not any(button.proto.label.endswith("(npz)") for button in app.get("download_button"))
 
 
-@pytest.mark.parametrize(("state", "said"), [("running", masks_texts.WAITS), ("failed", masks_texts.NO_MASK_MADE)])
+@pytest.mark.parametrize(("state", "said"), [("running", masks_text.WAITS), ("failed", masks_text.NO_MASK_MADE)])
 def test_a_race_without_a_first_mask_yet(store: Store, state: str, said: str) -> None:
     run = race(store, masks=0, state=state)
     assert any(text.value == said for text in page(run=run.id).markdown)
@@ -422,7 +424,7 @@ def test_a_running_race_shows_what_it_has(store: Store) -> None:
     run = race(store, masks=3, state="running")
     app = page(run=run.id, view="training")
     assert len(plots(app)[0]["data"][0]["x"]) == 2
-    assert page(run=run.id, view="fisher").info[0].value == masks_texts.LATER
+    assert page(run=run.id, view="fisher").info[0].value == masks_text.LATER
 
 
 def test_lanes_are_chosen_and_one_is_needed(store: Store) -> None:
@@ -432,7 +434,7 @@ def test_lanes_are_chosen_and_one_is_needed(store: Store) -> None:
     assert [trace["name"] for trace in plots(app)[0]["data"]] == ["SSAM-D"]
     assert address_of(app)["lanes"] == "ssam-d"
     app.get("button_group")[1].set_value([]).run()
-    assert any(text.value == masks_texts.NO_LANE for text in app.markdown)
+    assert any(text.value == masks_text.NO_LANE for text in app.markdown)
 
 
 def test_another_race_starts_afresh(store: Store) -> None:
@@ -450,7 +452,7 @@ def test_measure_queues_the_fisher_information(store: Store) -> None:
     app.button(key="masks_measure").click().run()
     assert not app.exception
     (made,) = store.analyses(run.id)
-    assert made.analysis == AnalysisSpec(kind="fisher") == masks_fisher.ANALYSIS
+    assert made.analysis == AnalysisSpec(kind="fisher") == fisher.ANALYSIS
     assert not any(button.key == "masks_measure" for button in app.button)
     app.button(key="masks_stop").click().run()
     assert store.analyses(run.id)[0].state == "stopped"
@@ -503,7 +505,9 @@ def test_a_race_with_masks_leads_here(store: Store, lanes: str, there: bool) -> 
 
 
 def test_the_pages_modules_import_neither_torch_nor_scipy() -> None:
-    check = "import app.masks, app.masks_views, sys; sys.exit('torch' in sys.modules or 'scipy' in sys.modules)"
+    check = (
+        "import app.masks.query, app.masks.query.views, sys; sys.exit('torch' in sys.modules or 'scipy' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", check], cwd=ROOT, check=False).returncode == 0
 
 

@@ -15,13 +15,18 @@ import torch
 from playwright.sync_api import Browser, expect
 from streamlit.testing.v1 import AppTest
 
-from app import address, methods, methods_index, methods_measured, methods_table, methods_texts, theme
+from app.methods import index, measured, view
+from app.methods import table as methods_table
+from app.methods import text as methods_text
+from app.methods.cards import FOLDER, GROUPS, SECTIONS, Card, cards, citations, read
+from app.methods.source_excerpt import excerpt
+from app.shell import url_state
+from app.ui import theme
+from ssam.catalogue import METHODS
 from ssam.data import load_dataset
 from ssam.engine.lane import Lane
+from ssam.experiment import RaceSpec, parse_spec
 from ssam.models import build_model, stage_shares
-from ssam.spec import METHODS, RaceSpec, parse_spec
-from ssam.spec.cards import FOLDER, GROUPS, SECTIONS, Card, cards, citations, read
-from ssam.spec.excerpt import excerpt
 from ssam.store import Store
 from tests.browser import Watched, app_server
 from tests.patience import SECONDS
@@ -179,7 +184,7 @@ def test_code_that_is_not_there_is_told_in_one_line(reference: str, said: str) -
 
 def test_showing_code_never_imports_torch() -> None:
     check = (
-        "import sys; from app import methods; from ssam.spec.cards import cards; from ssam.spec.excerpt import excerpt; "
+        "import sys; from app import methods; from app.methods.view.cards import cards; from app.methods.view.source_excerpt import excerpt; "
         "[excerpt(reference) for card in cards().values() for reference in card.code]; sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", check], cwd=ROOT, check=False).returncode == 0
@@ -260,15 +265,15 @@ def test_numbers_are_those_of_the_files() -> None:
 
     card = CARDS["sam"]
     sam, sgd = rows(str(card.lanes[0])), rows("sgd")
-    found = methods_measured.lesson(card.lanes, methods_measured.everything(), methods_texts.NOISE)
+    found = measured.lesson(card.lanes, measured.everything(), methods_text.NOISE)
     assert found
     assert [trial.seed for trial in found.point.trials] == sorted(sam)
     gains = [100 * (sam[seed]["accuracy"] - sgd[seed]["accuracy"]) for seed in sorted(sam)]
     assert found.gains == pytest.approx(gains)
-    told = methods_texts.gain(card, found)
+    told = methods_text.gain(card, found)
     assert told == f"{statistics.fmean(gains):+.1f} ± {statistics.stdev(gains):.1f}"
-    assert methods_texts.ratio(found) == f"{statistics.median(row['step_ratio'] for row in sam.values()):.2f}"
-    assert methods_texts.seeds(found).startswith(f"{len(sam)} (")
+    assert methods_text.ratio(found) == f"{statistics.median(row['step_ratio'] for row in sam.values()):.2f}"
+    assert methods_text.seeds(found).startswith(f"{len(sam)} (")
 
 
 def test_a_lane_of_the_lessons_counts_with_its_own_seeds() -> None:
@@ -276,7 +281,7 @@ def test_a_lane_of_the_lessons_counts_with_its_own_seeds() -> None:
     seeds = record["races"]["noisy-labels"]["seeds"]
     lanes = {seed: {lane["name"]: lane["test_accuracy"] for lane in run["lanes"]} for seed, run in seeds.items()}
     gains = [100 * (run["ssam-d"] - run["sgd"]) for run in lanes.values()]
-    found = methods_measured.lesson(CARDS["ssam-d"].lanes, methods_measured.everything(), methods_texts.NOISE)
+    found = measured.lesson(CARDS["ssam-d"].lanes, measured.everything(), methods_text.NOISE)
     assert found
     assert found.gains == pytest.approx(gains)
     assert [trial.seed for trial in found.point.trials] == [int(seed) for seed in lanes]
@@ -284,57 +289,57 @@ def test_a_lane_of_the_lessons_counts_with_its_own_seeds() -> None:
 
 def test_a_lane_of_several_lessons_has_one_number() -> None:
     """The same lane on the same seeds is one row, whichever of the races it is read from."""
-    points = [one.point for one in methods_measured.everything() if one.point.source == "final"]
+    points = [one.point for one in measured.everything() if one.point.source == "final"]
     keys = [
         (str(one.point.lane), one.task, tuple(trial.seed for trial in one.point.trials))
-        for one in methods_measured.everything()
+        for one in measured.everything()
     ]
     assert points
     assert len(set(keys)) == len(keys)
 
 
 def test_no_table_mixes_what_was_searched_with_what_was_raced_on_other_seeds() -> None:
-    found = methods_measured.everything()
-    rows = methods_texts.compared(list(CARDS.values()), found)
-    searched = methods_texts.only_searched(list(CARDS.values()), found)
+    found = measured.everything()
+    rows = methods_text.compared(list(CARDS.values()), found)
+    searched = methods_text.only_searched(list(CARDS.values()), found)
     assert not any("searched" in row["Seeds"] for row in rows)
     assert all("searched" in row["Seeds"] for row in searched)
-    without = {row["Method"] for row in rows if row[methods_texts.NOISY] == methods_texts.ONLY_SEARCHED}
+    without = {row["Method"] for row in rows if row[methods_text.NOISY] == methods_text.ONLY_SEARCHED}
     assert without == {row["Method"] for row in searched} != set()
 
 
 def test_a_search_does_not_count_where_a_lane_was_raced_on_fresh_seeds() -> None:
-    found = methods_measured.of(CARDS["sam"].lanes, methods_measured.everything())
+    found = measured.of(CARDS["sam"].lanes, measured.everything())
     assert {one.point.source for one in found} == {"final"}
-    hints = methods_measured.of(CARDS["n-of-m"].lanes, methods_measured.everything())
+    hints = measured.of(CARDS["n-of-m"].lanes, measured.everything())
     assert {one.point.source for one in hints} == {"search"}
-    assert all("searched" in methods_texts.seeds(one) for one in hints)
+    assert all("searched" in methods_text.seeds(one) for one in hints)
 
 
 @pytest.mark.parametrize("card", [card for card in CARDS.values() if card.lanes], ids=lambda card: card.name)
 def test_a_card_that_can_be_raced_was_measured_and_is_as_exact_as_it_ran(card: Card) -> None:
-    found = methods_measured.of(card.lanes[:1], methods_measured.everything())
+    found = measured.of(card.lanes[:1], measured.everything())
     assert found
     assert {one.point.exact for one in found} == {card.exact}
 
 
 def test_without_measurements_a_card_says_so(tmp_path: Path) -> None:
-    assert methods_measured.everything(tmp_path) == []
-    for row in methods_texts.compared(list(CARDS.values()), []):
-        assert row["Step ÷ SGD"] == methods_texts.NOT_MEASURED
+    assert measured.everything(tmp_path) == []
+    for row in methods_text.compared(list(CARDS.values()), []):
+        assert row["Step ÷ SGD"] == methods_text.NOT_MEASURED
         assert row["Seeds"] == row["Measured as"] == "–"
 
 
 def test_the_comparison_has_every_card_and_hides_no_loss() -> None:
-    rows = methods_texts.compared(list(CARDS.values()), methods_measured.everything())
+    rows = methods_text.compared(list(CARDS.values()), measured.everything())
     assert [row["Method"] for row in rows] == [card.title for card in CARDS.values()]
     by_title = {row["Method"]: row for row in rows}
-    assert by_title["ASAM"]["Step ÷ SGD"] == methods_texts.NOT_MEASURED
+    assert by_title["ASAM"]["Step ÷ SGD"] == methods_text.NOT_MEASURED
     assert by_title["ASAM"]["Steps"] == "package only"
     assert by_title["Last gradient"]["Memory kept"] == "1"
     assert by_title["Momentum direction"]["Steps"] == "approximate"
-    assert any(row[methods_texts.CLEAN].startswith("−") for row in rows)
-    late = methods_measured.of(CARDS["momentum"].lanes[-1:], methods_measured.everything())
+    assert any(row[methods_text.CLEAN].startswith("−") for row in rows)
+    late = measured.of(CARDS["momentum"].lanes[-1:], measured.everything())
     assert late
     assert all(statistics.fmean(one.gains) < 0 for one in late), "the lane that is worse than SGD stays on its card"
 
@@ -415,12 +420,12 @@ def test_a_card_without_a_lane_cannot_be_raced(store: Store) -> None:
 
 @pytest.mark.parametrize("card", CARDS.values(), ids=lambda card: card.name)
 def test_racing_a_card_puts_sgd_beside_it(card: Card) -> None:
-    spec = methods.race(card)
+    spec = view.race(card)
     if spec is None:
         assert card.group == "package"
         return
     assert spec == RaceSpec.model_validate(spec.model_dump()), "as valid as a race that the form made"
-    assert parse_spec(address.of(spec)) == spec
+    assert parse_spec(url_state.of(spec)) == spec
     assert [lane.method for lane in spec.lanes] == ["sgd", "sam" if card.name == "sgd" else card.method]
 
 
@@ -428,13 +433,13 @@ def test_the_button_opens_the_race_page_with_these_lanes(store: Store) -> None:
     app = page(method="ssam-d")
     app.button(key="methods_race").click().run()
     assert not app.exception
-    spec = methods.race(CARDS["ssam-d"])
+    spec = view.race(CARDS["ssam-d"])
     assert spec
     assert parse_spec(dict(app.query_params)) == spec
 
 
 def test_the_index_has_each_methods_colour_and_marker() -> None:
-    items = [item for group in methods_index.groups(CARDS.values()) for item in group["cards"]]
+    items = [item for group in index.groups(CARDS.values()) for item in group["cards"]]
     assert [item["name"] for item in items] == list(CARDS)
     for item in items:
         assert item["color"] == theme.METHOD_STYLES[CARDS[item["name"]].method].color

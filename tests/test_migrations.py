@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from sqlalchemy import MetaData, create_engine, event, inspect, select, text
 
-from ssam.spec import RaceSpec, parse_spec
-from ssam.spec.sweep import parse_sweep
+from ssam.experiment import RaceSpec, parse_spec
+from ssam.experiment.sweep import parse_sweep
 from ssam.store import Store, migrations
 from ssam.store.database import open_database
 from tests.old_database import engine_of, write_old_database

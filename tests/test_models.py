@@ -5,8 +5,8 @@ import torch
 from torch.func import functional_call, grad, vmap
 from torch.nn import functional as F
 
+from ssam.catalogue import MODELS
 from ssam.models import StagedModel, build_model, forward_macs, stage_macs
-from ssam.spec import MODELS
 
 SMALL = ("cnn8", "resnet20", "vit-tiny")
 EVERY = tuple(MODELS)

@@ -13,11 +13,14 @@ import pandas
 import pytest
 from matplotlib.figure import Figure
 
-from app import compare_groups, compare_texts, frontier_sources, history, panel
+from app.compare import groups as compare_groups
+from app.compare import text as compare_text
+from app.ui import live_payload, run_history, tradeoff_sources
 from ssam.cli import race as command
+from ssam.experiment import RaceSpec, parse_spec
+from ssam.experiment.events import FEWEST_PAIRS, SETTLING_STEPS, LaneEnded, LaneResult, Result
 from ssam.export import Source, figures, report, tensorboard, write
-from ssam.spec import RaceSpec, heights, parse_spec
-from ssam.spec.events import FEWEST_PAIRS, SETTLING_STEPS, LaneEnded, LaneResult, Result
+from ssam.stats import heights
 from ssam.stats.proportion import wilson
 from ssam.stats.typical import typical
 from ssam.store import Run, Store
@@ -140,7 +143,7 @@ def of_report(source: Source) -> list[dict[str, str]]:
 def test_the_page_shows_what_the_command_prints(store: Store, run: Run, truth: list[dict]) -> None:
     window = store.window(run.id)
     assert window
-    for lane, end in zip(panel.race(run, window, "")["lanes"], truth, strict=True):
+    for lane, end in zip(live_payload.race(run, window, "")["lanes"], truth, strict=True):
         assert lane["stepMs"] == end["step_ms_median"]
         assert lane["ratio"] == end["step_ratio_to_sgd"]
         assert lane["seconds"] == end["seconds"]
@@ -154,9 +157,9 @@ def test_the_page_shows_what_the_command_prints(store: Store, run: Run, truth: l
 
 def test_the_table_below_the_race_says_the_same(run: Run, truth: list[dict], monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[list[dict]] = []
-    monkeypatch.setattr(history.st, "dataframe", lambda rows, **_: shown.append(rows))
-    monkeypatch.setattr(history.st, "caption", lambda text: shown.append([{"caption": text}]))
-    history.result(run)
+    monkeypatch.setattr(run_history.st, "dataframe", lambda rows, **_: shown.append(rows))
+    monkeypatch.setattr(run_history.st, "caption", lambda text: shown.append([{"caption": text}]))
+    run_history.result(run)
     for row, end in zip(shown[0], truth, strict=True):
         assert (row["ms a step"], row["× SGD"]) == (end["step_ms_median"], end["step_ratio_to_sgd"])
         expected = "diverged" if end["diverged"] else f"{100 * end['test_accuracy']:.1f} %"
@@ -205,8 +208,8 @@ def test_csv_says_the_same(source: Source, truth: list[dict], tmp_path: Path) ->
 def test_compare_and_frontier_say_the_same(store: Store, run: Run, truth: list[dict]) -> None:
     groups = compare_groups.groups(store.records([run.id]))
     by_lane = {str(group.lane): group for group in groups}
-    rows = {row["lane"]: row for row in compare_texts.table(groups, None)}
-    points = {point.lane.rho: point for task in frontier_sources.with_own([], [run]) for point in task.points}
+    rows = {row["lane"]: row for row in compare_text.table(groups, None)}
+    points = {point.lane.rho: point for task in tradeoff_sources.with_own([], [run]) for point in task.points}
     for end, lane in zip(truth, SPEC.lanes, strict=True):
         group, point = by_lane[str(lane)], points[lane.rho]
         if end["diverged"]:
@@ -288,7 +291,7 @@ def test_a_lane_that_diverged_does_not_flatten_the_figures(source: Source) -> No
 def test_nor_the_live_charts(store: Store, run: Run) -> None:
     window = store.window(run.id)
     assert window
-    tops = panel.race(run, window, "")["heights"]
+    tops = live_payload.race(run, window, "")["heights"]
     assert 2.3 < tops["loss"] < 5
     assert "grad_norm" not in tops  # nobody left the others there
 

@@ -12,9 +12,11 @@ import pytest
 from PIL import Image, ImageDraw
 from streamlit.testing.v1 import AppTest
 
-from app import panel
+from app.ui import live_payload
 from ssam.cli import race as command
 from ssam.data.images import decode
+from ssam.experiment import RaceSpec, parse_spec
+from ssam.experiment.sweep import parse_sweep
 from ssam.export import Source, report, spec_of, write
 from ssam.imagefolder import picture
 from ssam.imagefolder import preview as previews
@@ -22,8 +24,6 @@ from ssam.imagefolder.contents import natural_size, size_of
 from ssam.imagefolder.layout import scan
 from ssam.imagefolder.members import Members
 from ssam.jobs.client import Client
-from ssam.spec import RaceSpec, parse_spec
-from ssam.spec.sweep import parse_sweep
 from ssam.store import Person, Run, Store
 from ssam.store.places import without_folders
 from tests.fake_race import started, step
@@ -115,7 +115,9 @@ def test_pictures_are_opened_in_a_process_of_their_own(store: Store, monkeypatch
 
 
 def test_the_page_needs_no_torch() -> None:
-    check = "import app.own_images, ssam.store, sys; sys.exit('torch' in sys.modules or 'torchvision' in sys.modules)"
+    check = (
+        "import app.race.own_images, ssam.store, sys; sys.exit('torch' in sys.modules or 'torchvision' in sys.modules)"
+    )
     root = Path(__file__).resolve().parents[1]
     assert subprocess.run([sys.executable, "-c", check], cwd=root, check=False).returncode == 0
 
@@ -282,6 +284,6 @@ def test_the_notes_stand_in_every_export(store: Store, raced: Run, tmp_path: Pat
 
 
 def test_the_live_panel_tells_what_the_numbers_stand_on(store: Store, raced: Run) -> None:
-    told = panel.race(raced, store.window(raced.id), "")["notes"]
+    told = live_payload.race(raced, store.window(raced.id), "")["notes"]
     assert [note for note in told if "stands on 4 images" in note]
     assert [note for note in told if f"{raced.started_info['train_size']:,}" in note]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ssam.spec import RaceSpec
+from ssam.experiment import RaceSpec
 from ssam.store import Store
 from tests.fake_race import LONG, STEPS
 from tests.fake_runner import TORCH, Site

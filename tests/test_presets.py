@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from ssam.engine import Race
-from ssam.spec import ASSETS, RaceSpec, parse_spec, preset
-from ssam.spec.events import EpochEvent, Event, MaskEvent, Started, StepEvent
-from ssam.store import recording
+from ssam.experiment import ASSETS, RaceSpec, parse_spec, preset
+from ssam.experiment.events import EpochEvent, Event, MaskEvent, Started, StepEvent
+from ssam.store import race_file
 
 SPARSE = ("ssam-f", "ssam-d")
 LEAD = 0.06  # over SGD, of accuracy, on all test images
@@ -68,7 +68,7 @@ def test_a_short_race_with_noisy_labels_shows_the_effect(tmp_path):
 @pytest.mark.slow
 def test_the_code_gives_what_was_recorded(tmp_path):
     """The first steps of each lane, before the rounding of another machine has grown."""
-    recorded = recording.load(ASSETS / "recorded" / "noisy-labels.json.gz")
+    recorded = race_file.load(ASSETS / "recorded" / "noisy-labels.json.gz")
     spec = preset("noisy-labels").spec
     told = first_steps(spec, tmp_path, 4 * len(spec.lanes))
     for lane in recorded.window.lanes:

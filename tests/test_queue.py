@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssam.jobs import disk, outlook
+from ssam.experiment import LaneSpec, RaceSpec
+from ssam.experiment.events import Result
+from ssam.jobs import disk, queue_forecast
 from ssam.jobs.client import Client
+from ssam.jobs.hardware import DeviceInfo, describe, write_machine
 from ssam.jobs.limits import Limits, read_limits
-from ssam.jobs.machine import DeviceInfo, describe, write_machine
 from ssam.jobs.queue import after_death, forecast, pick, settled, suiting
-from ssam.spec import LaneSpec, RaceSpec
-from ssam.spec.events import Result
 from ssam.store import Job, Person, Store
 from tests.counts import statements
 from tests.fake_race import started, step
@@ -319,7 +319,7 @@ def test_a_class_can_ask_all_the_time(client: Client, monkeypatch: pytest.Monkey
     running(client.store, race(9))
     ids = [client.submit(race(seed), f"{seed}", Person(f"p{seed % 30}")).run_id for seed in range(100, 250)]
     clock = [100.0]
-    monkeypatch.setattr(outlook, "time", SimpleNamespace(monotonic=lambda: clock[0], time=time.time))
+    monkeypatch.setattr(queue_forecast, "time", SimpleNamespace(monotonic=lambda: clock[0], time=time.time))
     client = Client(client.store)
     with statements() as first:
         client.forecast(ids[0])
@@ -327,7 +327,7 @@ def test_a_class_can_ask_all_the_time(client: Client, monkeypatch: pytest.Monkey
         assert sorted(client.forecast(run_id).position for run_id in ids) == list(range(1, 151))
     assert len(first) < 20, "not one for each race"
     assert rest == [], "within a second all are told the same"
-    clock[0] += outlook.FORECAST_SECONDS
+    clock[0] += queue_forecast.FORECAST_SECONDS
     with statements() as again:
         client.forecast(ids[0])
     assert again

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from app import measured, panel, recorded
-from ssam.spec import ASSETS, METHODS
+from app.ui import live_payload, measured, recorded
+from ssam.catalogue import METHODS
+from ssam.experiment import ASSETS
 from ssam.store import LaneWindow
 from tests.browser import Watched
 from tests.measure import radius
@@ -57,7 +58,7 @@ def test_a_masks_share_is_that_of_its_weights_only_at_random() -> None:
 @pytest.mark.parametrize("name", recorded.names())
 def test_the_panel_tells_each_lanes_rho_and_length(name: str) -> None:
     recording = recorded.read(name)
-    told = panel.race(recording.run, recording.window, "")["lanes"]
+    told = live_payload.race(recording.run, recording.window, "")["lanes"]
     known = {row["lane"]: row for row in RECORD["races"][name]["lanes"]}
     for lane in told:
         if row := known.get(lane["name"]):

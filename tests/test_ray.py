@@ -6,10 +6,10 @@ import sys
 
 import pytest
 
+from ssam.experiment import parse_spec
+from ssam.experiment.events import EpochEvent
 from ssam.jobs import ray_engine
 from ssam.jobs.client import Client
-from ssam.spec import parse_spec
-from ssam.spec.events import EpochEvent
 from ssam.store import Person, Store
 from tests.fake_race import BAD_INPUT, BUG, ENDLESS, LONG, STEPS
 from tests.patience import SECONDS, wait_until

@@ -8,13 +8,15 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from streamlit.testing.v1 import AppTest
 
-from app import links, recorded, seeing, start, texts
-from ssam.spec import RaceSpec, parse_spec, presets
-from ssam.spec.events import LaneEnded
-from ssam.spec.lessons import lessons
-from ssam.spec.presets import Preset
+from app.race import start_button
+from app.shell import share_link
+from app.ui import about_charts, recorded, texts
+from app.ui.lesson_content import lessons
+from ssam.experiment import RaceSpec, parse_spec, presets
+from ssam.experiment.events import LaneEnded
+from ssam.experiment.presets import Preset
 from ssam.store import Store
-from ssam.store.recording import DIGITS, load, save
+from ssam.store.race_file import DIGITS, load, save
 from tests import fake_lab
 from tests.browser import LIVE, Watched
 from tests.fake_race import FakeRace
@@ -268,7 +270,7 @@ def says(app: AppTest) -> str:
 def test_no_setting_plays_another_race_unasked(store: Store, drawn: list, settings: dict[str, str]) -> None:
     app = page(**settings)
     assert not app.exception
-    spec = links.read_settings(settings)
+    spec = share_link.read_settings(settings)
     if name := recorded.of(spec):
         assert drawn == [(name,)]
         assert texts.RECORDED in says(app)
@@ -277,8 +279,8 @@ def test_no_setting_plays_another_race_unasked(store: Store, drawn: list, settin
     said = says(app)
     assert texts.NOT_RECORDED in said
     assert texts.RECORDED not in said
-    assert start.describe(spec) in said
-    assert start.describe_lanes(spec) in said
+    assert start_button.describe(spec) in said
+    assert start_button.describe_lanes(spec) in said
     assert not [word for word in VERDICTS if word in said]
     other = recorded.nearest(spec)
     assert presets()[other].title in app.button(key="watch_other").label
@@ -294,8 +296,8 @@ def test_a_class_is_shown_the_setting_and_start_only(store: Store, drawn: list, 
     assert not app.exception
     said, spec = says(app), presets()[name].spec
     assert drawn == []
-    assert start.describe_without_seed(spec) in said
-    assert start.describe_lanes(spec) in said
+    assert start_button.describe_without_seed(spec) in said
+    assert start_button.describe_lanes(spec) in said
     assert not [word for word in (*VERDICTS, texts.RECORDED, texts.NOT_RECORDED) if word in said]
     assert not app.button(key="start_race").disabled
     assert "watch_other" not in [button.key for button in app.button]
@@ -339,11 +341,11 @@ def test_the_page_says_so_where_the_shown_race_is_not_the_one_in_the_form(store:
 
 def test_what_such_races_show_is_said_of_a_finished_one_and_of_no_other() -> None:
     noisy, clean = presets()["noisy-labels"].spec, presets()["clean-labels"].spec
-    numbers = seeing.MEASURED["noisy-labels"]
+    numbers = about_charts.MEASURED["noisy-labels"]
     assert numbers
-    assert numbers in seeing.seeing(noisy.model_copy(update={"seed": 9}), True)["accuracy"]
+    assert numbers in about_charts.seeing(noisy.model_copy(update={"seed": 9}), True)["accuracy"]
     for spec, finished in ((noisy, False), (clean, True), (parse_spec({"rho": 0.4}, noisy), True)):
-        told = seeing.seeing(spec, finished)
+        told = about_charts.seeing(spec, finished)
         assert numbers not in told["accuracy"]
         assert any("memoris" in text for text in (*told["accuracy"], *told["steps"])) == bool(
             finished and spec.label_noise

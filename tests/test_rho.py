@@ -3,8 +3,8 @@
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import rho_controls
-from ssam.spec import LaneSpec, preset, presets
+from app.race import rho_controls
+from ssam.experiment import LaneSpec, preset, presets
 from ssam.store import Store
 from tests.test_app import page, start
 

@@ -7,13 +7,14 @@ import pytest
 from playwright.sync_api import Browser, expect
 from streamlit.testing.v1 import AppTest
 
-from app import runs, runs_diff, runs_panel
-from app.identity import COOKIE
+from app.runs import query, view
+from app.shell.identity import COOKIE
+from app.ui import spec_diff
+from ssam.experiment import RaceSpec, parse_spec
 from ssam.jobs import disk
 from ssam.jobs.client import Client
-from ssam.spec import RaceSpec, parse_spec
-from ssam.store import Person, Run, Store, backup, labels
-from ssam.store.labels import Labels, parse_labels
+from ssam.store import Person, Run, Store, annotations, backup
+from ssam.store.annotations import Labels, parse_labels
 from ssam.store.search import PAGE, Wanted
 from ssam.store.views import LaneCourse
 from tests import fake_class, fake_lab
@@ -200,7 +201,7 @@ def test_what_was_deleted_a_day_ago_goes_and_all_of_it_where_the_disk_is_full(
     assert [store.run(run_id, deleted=True) is not None for run_id in (old, new, stays)] == [False, True, True]
     assert disk.make_room(store, 0.0015).used == 1_000_000
     assert [store.run(run_id, deleted=True) is not None for run_id in (new, stays)] == [False, True]
-    assert labels.UNDO_SECONDS == 24 * 3600
+    assert annotations.UNDO_SECONDS == 24 * 3600
 
 
 # The page
@@ -224,21 +225,21 @@ def test_a_line_says_what_was_raced_and_how_it_went(store: Store) -> None:
     run = fake_lab.race(store, owner(ALICE))
     store.label(run.id, Labels("<b>Mine</b>", ("demo",), "n" * 200))
     (listed,) = store.search(Wanted(), owner(ALICE)).listed
-    told = runs_panel.row(listed, Person(owner(ALICE)))
+    told = view.row(listed, Person(owner(ALICE)))
     assert told["title"] == "<b>Mine</b>"
     assert told["best"] == ["81.0 %", "SSAM-F"]
     assert "\\" not in told["detail"]
     assert told["words"].startswith("Test accuracy: SGD from 69 to 61 %, SAM from 80 to 80 %")
-    assert len(told["note"]) == runs_panel.EXCERPT
+    assert len(told["note"]) == view.EXCERPT
     assert len(told["curves"]) == len(run.spec.lanes)
     assert "somebody else" not in told["says"]
 
 
 def test_small_curves_break_where_a_value_is_missing() -> None:
     course = LaneCourse("finished", (1.0, 2.0, 3.0, 4.0), (0.5, None, 0.7, 0.9), 0.9)
-    drawn = runs_panel.curves((course,), ["#123456"])
+    drawn = view.curves((course,), ["#123456"])
     assert [line["points"] for line in drawn] == ["31.5,35.0", "88.5,19.0 117.0,3.0"]
-    assert runs_panel.curves((LaneCourse("waiting", (), (), None),), ["#123456"]) == []
+    assert view.curves((LaneCourse("waiting", (), (), None),), ["#123456"]) == []
 
 
 def test_settings_that_differ_are_set_side_by_side() -> None:
@@ -246,12 +247,12 @@ def test_settings_that_differ_are_set_side_by_side() -> None:
         parse_spec({"rho": 0.1, "lanes": "sgd,sam"}),
         parse_spec({"rho": 0.2, "train_size": 500, "lanes": "sgd"}),
     )
-    assert runs_diff.table([one, other], ["A", "B"]) == [
+    assert spec_diff.table([one, other], ["A", "B"]) == [
         {"Setting": "Lanes", "A": "SGD, SAM", "B": "SGD"},
         {"Setting": "Rho", "A": "0.1", "B": "0.2"},
         {"Setting": "Training size", "A": "–", "B": "500"},
     ]
-    assert runs_diff.table([one, one], ["A", "B"]) == []
+    assert spec_diff.table([one, one], ["A", "B"]) == []
 
 
 def test_races_are_searched_labelled_deleted_and_had_back(store: Store) -> None:
@@ -294,7 +295,7 @@ def test_others_races_are_not_listed_but_found_by_their_link(store: Store) -> No
     assert store.run(run_id), "a stranger deletes nothing"
     assert "belongs to somebody else" in app.toast[0].value
     app.text_input(key="runs_text").set_value("").run()
-    forged = page(show=runs.EVERYBODYS)  # only a teacher's page offers it
+    forged = page(show=query.EVERYBODYS)  # only a teacher's page offers it
     assert not any("1 race." in caption.value for caption in forged.caption)
 
 

@@ -28,16 +28,17 @@ from PIL import Image
 from playwright.sync_api import Browser
 from streamlit.testing.v1 import AppTest
 
-from app import address, texts
+from app.shell import url_state
+from app.ui import texts
 from ssam.data.images import decode, decode_all
+from ssam.experiment import LaneSpec, RaceSpec, parse_spec, presets
+from ssam.experiment.race import MAX_LANES
 from ssam.imagefolder import picture
 from ssam.imagefolder import upload as uploads
 from ssam.imagefolder.archive import UPLOAD
 from ssam.imagefolder.layout import scan
 from ssam.imagefolder.members import Members
 from ssam.imagefolder.skipped import Skipped, sentences
-from ssam.spec import LaneSpec, RaceSpec, parse_spec, presets
-from ssam.spec.race import MAX_LANES
 from ssam.store import Store
 from tests.browser import ROOT, Watched, app_server
 from tests.hostile import quick, refused
@@ -401,8 +402,8 @@ def test_a_text_of_many_lanes_is_not_read_to_its_end(monkeypatch: pytest.MonkeyP
 )
 def test_any_address_is_a_race_and_perhaps_a_line(store: Store, query: dict[str, str]) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(address, "st", SimpleNamespace(query_params=query, session_state={}))
-        spec, run, problem = address.read(store)
+        patch.setattr(url_state, "st", SimpleNamespace(query_params=query, session_state={}))
+        spec, run, problem = url_state.read(store)
     assert isinstance(spec, RaceSpec)
     assert run is None
     if problem:

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import seeds
+from app.race import seeds
+from ssam.experiment import RaceSpec, parse_spec
 from ssam.jobs.client import Client
-from ssam.spec import RaceSpec, parse_spec
 from ssam.store import Person, Store
 from tests import fake_class
 from tests.patience import SECONDS

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ssam.spec import DATASETS, METHODS, MODELS, LaneSpec, RaceSpec, parse_spec, preset, presets
-from ssam.spec.cost import first_pass_shares, predicted_ratio
+from ssam.catalogue import DATASETS, METHODS, MODELS
+from ssam.experiment import LaneSpec, RaceSpec, parse_spec, preset, presets
+from ssam.planning.cost import first_pass_shares, predicted_ratio
 
 
 @pytest.mark.parametrize(

@@ -195,10 +195,12 @@ def test_a_front_is_what_nothing_beats_in_both(items: list[tuple[int, int]]) -> 
 
 def test_every_page_gives_the_same_verdict_on_the_same_seeds() -> None:
     """The two cases in which Student's t and the sign test, each on its page, contradicted each other."""
-    from app import compare_texts, frontier, wall_told
-    from ssam.store import scores
+    from app.compare import text
+    from app.ui import tradeoff
+    from app.wall import payload
+    from ssam.store import sweep_scores
 
-    rooms = (compare_texts.sentence, wall_told.sentence, scores.compare, frontier.compare)
+    rooms = (text.sentence, payload.sentence, sweep_scores.compare, tradeoff.compare)
     assert {room.__module__ for room in rooms} == {"ssam.stats.paired"}
     clear = compare(seeds([80, 81, 79.5, 80.5, 81.2]), seeds([69, 68, 70, 69.5, 66]))
     assert clear.verdict == "better"

@@ -11,8 +11,8 @@ import ssam
 from ssam.engine import steps
 from ssam.engine.plan import choose_plan, touched_stages
 from ssam.engine.timing import PhaseTimer
+from ssam.experiment import LaneSpec, parse_spec
 from ssam.models import StagedModel, build_model, parameters_in, stage_macs, stage_shares
-from ssam.spec import LaneSpec, parse_spec
 from tests import twins
 
 CPU = torch.device("cpu")

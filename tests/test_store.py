@@ -18,9 +18,10 @@ import pytest
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateTable
 
-from ssam.spec import MODELS, LaneSpec, RaceSpec, parse_spec
-from ssam.spec.analysis import Moment
-from ssam.spec.events import EpochEvent, LaneEnded, LaneResult, Layer, MaskEvent, Preparing, Result, Snapshot
+from ssam.catalogue import MODELS
+from ssam.experiment import LaneSpec, RaceSpec, parse_spec
+from ssam.experiment.analysis import Moment
+from ssam.experiment.events import EpochEvent, LaneEnded, LaneResult, Layer, MaskEvent, Preparing, Result, Snapshot
 from ssam.store import Store, reader
 from ssam.store import writer as writing
 from ssam.store.arrays import load_arrays, snapshot_file

@@ -15,9 +15,9 @@ from playwright.sync_api import Browser, Page, expect
 from streamlit.testing.v1 import AppTest
 from torch import Tensor
 
-from app import surface
-from app.surface import Toy
-from app.surface_texts import METHODS, PHASES, PRESETS, SURFACES
+from app.surface import query
+from app.surface.query import Toy
+from app.surface.text import METHODS, PHASES, PRESETS, SURFACES
 from ssam.optim import SAM
 from tests.browser import ROOT, Watched, wait_until
 from tests.components import data_of
@@ -31,7 +31,7 @@ STEPS = 220
 
 
 def number(name: str) -> st.SearchStrategy:
-    low, high = surface.NUMBERS[name]
+    low, high = query.NUMBERS[name]
     return (
         st.integers(low, high) if isinstance(low, int) else st.floats(low, high).map(lambda value: float(f"{value:g}"))
     )
@@ -42,28 +42,28 @@ TOYS = st.builds(
     methods=st.sets(st.sampled_from(list(METHODS)), min_size=1).map(
         lambda chosen: tuple(m for m in METHODS if m in chosen)
     ),
-    **{name: st.sampled_from(choices) for name, choices in surface.CHOICES.items()},
-    **{name: number(name) for name in surface.NUMBERS},
+    **{name: st.sampled_from(choices) for name, choices in query.CHOICES.items()},
+    **{name: number(name) for name in query.NUMBERS},
 )
 
 
 @settings(max_examples=200, deadline=None)
 @given(TOYS)
 def test_an_address_is_read_back(toy: Toy) -> None:
-    words = surface.words(toy)
+    words = query.words(toy)
     assert words
     assert all(isinstance(value, str) for value in words.values())
-    assert surface.read(words) == toy
+    assert query.read(words) == toy
 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_is_one_word(name: str) -> None:
-    toy = surface.presets()[name]
-    assert surface.words(toy) == {"preset": name}
-    assert surface.read({"preset": name}) == toy
-    assert surface.read({"preset": name, "rho": "0.11"}) == replace(toy, rho=0.11)
+    toy = query.presets()[name]
+    assert query.words(toy) == {"preset": name}
+    assert query.read({"preset": name}) == toy
+    assert query.read({"preset": name, "rho": "0.11"}) == replace(toy, rho=0.11)
     told = {key: ",".join(value) if isinstance(value, tuple) else str(value) for key, value in asdict(toy).items()}
-    assert surface.read(told) == toy, "as the browser tells it"
+    assert query.read(told) == toy, "as the browser tells it"
 
 
 BAD = [
@@ -89,7 +89,7 @@ BAD = [
 @pytest.mark.parametrize(("address", "said"), BAD)
 def test_a_bad_word_gives_one_line(address: dict[str, str], said: str) -> None:
     with pytest.raises(ValueError, match=re.escape(said)) as caught:
-        surface.read(address)
+        query.read(address)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 160
 
@@ -237,7 +237,7 @@ class Twin:
 @pytest.mark.parametrize("name", SURFACES)
 def test_every_step_is_that_of_torch(maths: Page, name: str, momentum: float) -> None:
     """Step by step from the browser's own state: SAM's bouncing would blow rounding up, 10⁷ times in 70 steps."""
-    toy = replace(surface.base_of(name), lr=GENTLE[name], momentum=momentum, rho=0.15, noise=0.4, noisy="all", seed=7)
+    toy = replace(query.base_of(name), lr=GENTLE[name], momentum=momentum, rho=0.15, noise=0.4, noisy="all", seed=7)
     noise = maths.evaluate("(steps) => Array.from({ length: steps }, (_, step) => maths.normals(7, step))", STEPS)
     toys = {(method, mask): replace(toy, mask=mask) for method in METHODS for mask in ("x", "y")}
     del toys["sgd", "y"], toys["sam", "y"], toys["noise", "y"]  # nothing to them
@@ -330,7 +330,7 @@ def test_two_halves_are_a_step_and_too_large_a_rate_is_noticed(maths: Page) -> N
     })"""
     for one, two in maths.evaluate(script, asdict(Toy())):
         assert one == two
-    thrown = course(maths, "sgd", replace(surface.base_of("bowl"), lr=0.3), 60)
+    thrown = course(maths, "sgd", replace(query.base_of("bowl"), lr=0.3), 60)
     assert thrown[-1]["diverged"]
     assert all(math.isfinite(value) for row in thrown for value in row["w"])
 
@@ -375,7 +375,7 @@ def wrong_axis(maths: Page, toy: Toy) -> None:
 
 
 def no_momentum(maths: Page, toy: Toy) -> None:
-    assert toy == replace(surface.presets()["sharp-valley"], momentum=0.0, methods=toy.methods)
+    assert toy == replace(query.presets()["sharp-valley"], momentum=0.0, methods=toy.methods)
     assert {method: found["at"] for method, found in ends(maths, toy).items() if method != "noise"} == {
         "sgd": ["sharp"],
         "sam": ["sharp"],
@@ -451,7 +451,7 @@ def milestones(maths: Page, method: str, toy: Toy) -> list[str]:
 @pytest.mark.browser
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_does_what_it_says(maths: Page, name: str) -> None:
-    CLAIMS[name](maths, surface.presets()[name])
+    CLAIMS[name](maths, query.presets()[name])
 
 
 @pytest.mark.browser

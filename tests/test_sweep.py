@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ssam.spec import RaceSpec, parse_spec
-from ssam.spec.sweep import MAX_RACES, SweepSpec, Vary, parse_sweep, read
+from ssam.experiment import RaceSpec, parse_spec
+from ssam.experiment.sweep import MAX_RACES, SweepSpec, Vary, parse_sweep, read
 
 BASE = RaceSpec()
 ONE = parse_spec({"lanes": "ssam-f:sparsity=0.8"})

@@ -8,17 +8,17 @@ import pytest
 from playwright.sync_api import Browser, expect
 from streamlit.testing.v1 import AppTest
 
-from app import sweep, sweep_charts, sweep_texts
-from app.identity import COOKIE
+from app.shell.identity import COOKIE
+from app.sweeps import charts, query, text
 from ssam.cli import sweep as command
-from ssam.spec import RaceSpec, parse_spec
-from ssam.spec.choosing import VALIDATION, new_sweep
-from ssam.spec.styles import luminance
-from ssam.spec.sweep import SweepSpec, parse_sweep
+from ssam.experiment import RaceSpec, parse_spec
+from ssam.experiment.choosing import VALIDATION, new_sweep
+from ssam.experiment.sweep import SweepSpec, parse_sweep
 from ssam.stats.paired import compare, family, sentence
 from ssam.store import Person, Store, Trial
-from ssam.store.scores import Fresh, fresh, front, points, ranked
+from ssam.store.sweep_scores import Fresh, fresh, front, points, ranked
 from ssam.store.sweeps import STANDARD
+from ssam.styles import luminance
 from tests import fake_sweep
 from tests.browser import Watched, app_server
 from tests.components import every
@@ -169,7 +169,7 @@ def test_the_test_accuracy_of_the_chosen_settings_alone_is_shown_and_only_at_the
     best = ranked(GRID, trials)[0]
     assert best.test is not None
     assert best.gap == pytest.approx(0.02)
-    shown = sweep_charts.percent(best.test)
+    shown = charts.percent(best.test)
     assert shown not in text_of(page(sweep=sweep_id)), "the search is not over"
     store.sweeps.move(sweep_id, ("running",), "finished")
     app = page(sweep=sweep_id)
@@ -239,44 +239,44 @@ def test_every_figure_has_its_sentence_and_its_table(store: Store, spec: SweepSp
     sweep_id = fake_sweep.fill(store, owner(ALICE), spec, 24)
     known = points(spec, store.sweeps.trials(sweep_id))
     best = ranked(spec, store.sweeps.trials(sweep_id))[0]
-    for name in sweep.FIGURES:
+    for name in query.FIGURES:
         if name == "front" and not spec.cost:
             continue
         app = page(sweep=sweep_id, figure=name)
         drawn = figures(app)
         assert len(drawn) == (len(spec.vary) if name == "slice" else 1), name
         assert len(app.table) == len(drawn), name
-    pair = sweep_charts.map_fields(spec)
+    pair = charts.map_fields(spec)
     assert pair is not None
     assert [vary.setting for vary in pair] == ["rho", "sparsity"]
-    for shown in (sweep_charts.heatmap(spec, known, *pair), sweep_charts.parallel(spec, known)):
-        assert sweep_charts.settings(best.values) in shown.words
-        assert shown.rows[0]["Validation accuracy"] == sweep_charts.percent(best.score)
+    for shown in (charts.heatmap(spec, known, *pair), charts.parallel(spec, known)):
+        assert charts.settings(best.values) in shown.words
+        assert shown.rows[0]["Validation accuracy"] == charts.percent(best.score)
 
 
 def test_cells_of_the_map_are_means_over_what_else_varies() -> None:
     spec = parse_sweep({"base": BASE, "vary": ["lane1.rho=0.1,0.2", "lane1.sparsity=0.5,0.8", "epochs=1,2"]})
     made = [Trial(number, 0, values, state="done", score=0.1 * number) for number, values in enumerate(spec.points)]
     known = points(spec, made[:-1])  # the last one has not come to an end
-    pair = sweep_charts.map_fields(spec)
+    pair = charts.map_fields(spec)
     assert pair
-    (trace,) = sweep_charts.heatmap(spec, known, *pair).figure["data"]
+    (trace,) = charts.heatmap(spec, known, *pair).figure["data"]
     assert (trace["x"], trace["y"]) == (["0.1", "0.2"], ["50 %", "80 %"])
     assert trace["z"] == [[pytest.approx(5.0), pytest.approx(45.0)], [pytest.approx(25.0), pytest.approx(60.0)]]
 
 
 def test_the_numbers_in_the_cells_can_be_read_on_every_colour() -> None:
-    for _, color in sweep_charts.CELL_SCALE:
-        light, dark = luminance(color), luminance(sweep_charts.INK)
+    for _, color in charts.CELL_SCALE:
+        light, dark = luminance(color), luminance(charts.INK)
         assert (light + 0.05) / (dark + 0.05) >= 4.5, color
 
 
 def test_figures_of_a_sweep_without_an_end_are_drawn_and_say_so(store: Store) -> None:
     sweep_id = store.sweeps.create(SEARCH, "new", owner(ALICE))
-    for name in sweep.FIGURES:
+    for name in query.FIGURES:
         app = page(sweep=sweep_id, figure=name)
         assert not app.exception
-    assert sweep_charts.parallel(SEARCH, []).words.endswith("No race has come to an end yet.")
+    assert charts.parallel(SEARCH, []).words.endswith("No race has come to an end yet.")
 
 
 # What is said
@@ -305,7 +305,7 @@ def test_a_finding_follows_from_the_paired_comparison(
 ) -> None:
     found = fresh_seeds(own, begun)
     assert found.is_finding == finding == (found.compared.verdict == "better")
-    said = sweep_texts.fresh(found)
+    said = text.fresh(found)
     assert ("finding" in said) == finding
     assert sentence("The chosen setting", "the starting point", found.compared) in said
     assert "90.0 %" in said
@@ -314,7 +314,7 @@ def test_a_finding_follows_from_the_paired_comparison(
 def test_a_race_that_was_lost_forbids_a_finding() -> None:
     found = fresh_seeds(scores(0.80, 0.81, 0.83), scores(0.70, 0.71, 0.72), lost=1)
     assert not found.is_finding
-    assert "**A finding" not in sweep_texts.fresh(found)
+    assert "**A finding" not in text.fresh(found)
 
 
 def test_settings_that_were_confirmed_together_are_one_family() -> None:
@@ -395,7 +395,7 @@ def test_in_a_browser_a_running_sweep_is_watched(tmp_path: Path, browser: Browse
 
 
 def test_the_page_never_imports_optuna() -> None:
-    check = "import app.sweep_panel, app.sweep_form, ssam.jobs.client; import sys; sys.exit('optuna' in sys.modules)"
+    check = "import app.sweeps.view, app.sweeps.form, ssam.jobs.client; import sys; sys.exit('optuna' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], cwd=ROOT, check=False).returncode == 0
 
 
@@ -436,16 +436,16 @@ def test_every_table_of_settings_lists_what_diverged(store: Store, two_rates: st
     found = store.sweeps.get(two_rates)
     assert found
     known = points(found.spec, store.sweeps.trials(two_rates))
-    pair = sweep_charts.map_fields(found.spec)
+    pair = charts.map_fields(found.spec)
     assert pair
-    heatmap = sweep_charts.heatmap(found.spec, known, *pair)
+    heatmap = charts.heatmap(found.spec, known, *pair)
     for shown, count in (
         (heatmap, 2),
-        (sweep_charts.parallel(found.spec, known), 2),
-        (sweep_charts.slices(found.spec, known)[0], 1),
+        (charts.parallel(found.spec, known), 2),
+        (charts.slices(found.spec, known)[0], 1),
     ):
         assert sum("diverged" in row.values() for row in shown.rows) == count
         assert len(shown.rows) - count >= 1
     assert heatmap.figure["data"][1]["text"] == ["diverged", "diverged"]
-    crosses = sweep_charts.slices(found.spec, known)[0].figure["data"][1]
+    crosses = charts.slices(found.spec, known)[0].figure["data"][1]
     assert crosses["x"] == [100, 100]

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from ssam.jobs.search import Search
+from ssam.experiment import RaceSpec, parse_spec
+from ssam.experiment.choosing import VALIDATION
+from ssam.experiment.sweep import SweepSpec, parse_sweep
+from ssam.jobs.optuna_search import Search
 from ssam.jobs.sweep_client import MOST_AT_ONCE
-from ssam.spec import RaceSpec, parse_spec
-from ssam.spec.choosing import VALIDATION
-from ssam.spec.sweep import SweepSpec, parse_sweep
 from ssam.store import Person, Trial
-from ssam.store.scores import chosen, fresh, front, points, ranked
+from ssam.store.sweep_scores import chosen, fresh, front, points, ranked
 from ssam.store.sweeps import STANDARD, tag
 from ssam.store.views import ENDED
 from tests.fake_runner import SWEPT, TORCH, SweepLab

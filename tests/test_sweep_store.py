@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from ssam.experiment import parse_spec
+from ssam.experiment.events import LaneEnded
+from ssam.experiment.sweep import parse_sweep
 from ssam.jobs.queue import pick
-from ssam.spec import parse_spec
-from ssam.spec.events import LaneEnded
-from ssam.spec.sweep import parse_sweep
 from ssam.store import Job, Store, Trial, backup
-from ssam.store.scores import points, ranked
+from ssam.store.sweep_scores import points, ranked
 from ssam.store.sweeps import Ending, tag
 from tests.fake_race import evaluation, started, step
 

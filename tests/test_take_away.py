@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from app.identity import COOKIE
-from ssam.spec.events import Snapshot
+from app.shell.identity import COOKIE
+from ssam.experiment.events import Snapshot
 from ssam.store import Run, Store
-from ssam.store.labels import Labels
+from ssam.store.annotations import Labels
 from tests import fake_lab
 from tests.browser import LIVE, Watched, app_server
 from tests.people import ALICE, owner

@@ -14,9 +14,9 @@ from ssam import cli
 from ssam.data import load_dataset, sampling
 from ssam.data.validation import held_out
 from ssam.engine import Race
-from ssam.spec import RaceSpec, parse_spec
-from ssam.spec.estimate import Rate, estimate_seconds
-from ssam.spec.events import EpochEvent, Result, Started, StepEvent
+from ssam.experiment import RaceSpec, parse_spec
+from ssam.experiment.events import EpochEvent, Result, Started, StepEvent
+from ssam.planning.estimate import Rate, estimate_seconds
 from tests.test_data import batches_of, rows_of, spec_of, toy
 
 SMALL = {"train_size": 320, "batch_size": 32, "epochs": 2, "lanes": "sgd,ssam-f", "fisher_samples": 16, "seed": 4}
@@ -194,8 +194,8 @@ def test_a_race_tells_loss_and_accuracy_on_what_it_holds_out(raced, tmp_path: Pa
 
 def test_the_accuracy_is_that_of_the_noisy_labels_in_evaluation_mode(tmp_path: Path) -> None:
     """Against a plain forward pass of the weights that the race kept."""
+    from ssam.experiment.events import Snapshot
     from ssam.models import build_model
-    from ssam.spec.events import Snapshot
 
     spec = parse_spec({**NOISY, "lanes": "sgd", "snapshot_interval": 1})
     events = list(Race(spec, home=tmp_path, threads=1).events())

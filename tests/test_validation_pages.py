@@ -11,13 +11,16 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
-from app import compare_chart, compare_groups, panel, start
-from app.identity import COOKIE
+from app.compare import charts
+from app.compare import groups as compare_groups
+from app.race import start_button
+from app.shell.identity import COOKIE
+from app.ui import live_payload
+from ssam.experiment import RaceSpec, parse_spec
+from ssam.experiment.events import EpochEvent
 from ssam.export import Source, report
-from ssam.spec import RaceSpec, parse_spec
-from ssam.spec.events import EpochEvent
 from ssam.store import Run, Store, Writer
-from ssam.store.recording import load, save
+from ssam.store.race_file import load, save
 from tests import fake_lab
 from tests.browser import Watched, app_server, chromium
 from tests.people import ALICE, open_page, owner
@@ -52,7 +55,7 @@ def kept(tmp_path: Path):
 def told(store: Store, run: Run) -> dict:
     window = store.window(run.id)
     assert window
-    return panel.race(run, window, "")
+    return live_payload.race(run, window, "")
 
 
 def unpacked(column: str) -> list[float]:
@@ -74,13 +77,13 @@ def test_compare_draws_it_in_percent(kept: Store) -> None:
     runs = [raced(kept, SPLIT.model_copy(update={"seed": seed})) for seed in (0, 1)]
     groups = compare_groups.groups(kept.records([run.id for run in runs]))
     assert [len(group.members) for group in groups] == [2, 2]
-    drawn = compare_chart.points(groups[1].members[0], "epoch", "validation_accuracy")
-    tested = compare_chart.points(groups[1].members[0], "epoch", "test_accuracy")
+    drawn = charts.points(groups[1].members[0], "epoch", "validation_accuracy")
+    tested = charts.points(groups[1].members[0], "epoch", "test_accuracy")
     assert {at: value for at, (_, value) in drawn.items()} == pytest.approx(
         {at: value - 10 for at, (_, value) in tested.items()}
     )
     whole = compare_groups.groups(kept.records([raced(kept, WHOLE).id]))
-    assert compare_chart.points(whole[1].members[0], "epoch", "validation_accuracy") == {}
+    assert charts.points(whole[1].members[0], "epoch", "validation_accuracy") == {}
     assert {group.key for group in whole} & {group.key for group in groups} == set(), "trained on other images"
 
 
@@ -119,7 +122,7 @@ def test_the_form_says_how_many_images_are_held_out(store: Store) -> None:
     app = open_page(train_size="1000", validation="0.2")
     assert app.number_input(key="validation").value == 0.2
     assert "800 images and holds out 200" in captions(app)
-    assert "held out" in start.describe(SPLIT)
+    assert "held out" in start_button.describe(SPLIT)
     app.number_input(key="validation").set_value(0.0).run()
     assert "holds out" not in captions(app)
     assert "validation" not in app.query_params

@@ -12,12 +12,12 @@ from hypothesis import strategies as some
 from scipy import stats
 from streamlit.testing.v1 import AppTest
 
-from app import wall, wall_told
-from app.server import Lab
-from app.wall import Walls
-from app.wall_told import Group
+from app.shell.services import Lab
+from app.wall import data, payload
+from app.wall.data import Walls
+from app.wall.payload import Group
+from ssam.experiment import parse_spec, preset
 from ssam.jobs.client import Client
-from ssam.spec import parse_spec, preset
 from ssam.stats.paired import compare, family, sentence
 from ssam.store import Person, Store
 from tests import fake_class
@@ -36,16 +36,16 @@ VALUES = some.lists(some.integers(-50, 50).map(float), min_size=1, max_size=12)
 @given(VALUES)
 @quick
 def test_quartiles_are_numpys(values: list[float]) -> None:
-    assert wall_told.quartiles(values) == pytest.approx(tuple(np.quantile(values, [0.25, 0.5, 0.75])), abs=1e-9)
+    assert payload.quartiles(values) == pytest.approx(tuple(np.quantile(values, [0.25, 0.5, 0.75])), abs=1e-9)
 
 
 @given(some.lists(some.dictionaries(some.integers(1, 6).map(float), some.integers(0, 100).map(float)), max_size=8))
 @quick
 def test_a_band_is_the_quartiles_at_each_epoch(curves: list[dict[float, float]]) -> None:
-    rows = {row[0]: row[1:] for row in wall_told.band(curves)}
+    rows = {row[0]: row[1:] for row in payload.band(curves)}
     for epoch in range(1, 7):
         reached = [curve[epoch] for curve in curves if epoch in curve]
-        assert (epoch in rows) == (len(reached) >= wall_told.FEWEST_DRAWN)
+        assert (epoch in rows) == (len(reached) >= payload.FEWEST_DRAWN)
         if epoch in rows:
             assert rows[epoch] == pytest.approx((len(reached), *np.quantile(reached, [0.25, 0.5, 0.75])))
 
@@ -78,7 +78,7 @@ def test_a_seed_counts_once_the_finished_one_first(store: Store) -> None:
 
 
 def test_stopped_and_diverged_ones_are_named_and_not_counted(store: Store) -> None:
-    from ssam.spec.events import LaneEnded
+    from ssam.experiment.events import LaneEnded
 
     fake_class.furnish(store, 3)
     stopped = fake_class.begin(store, "zoe", 10)
@@ -88,9 +88,9 @@ def test_stopped_and_diverged_ones_are_named_and_not_counted(store: Store) -> No
     with store.writer(diverged) as writer:
         writer.add(LaneEnded("sam", 5, "diverged"))
     (group,) = look(store)
-    assert wall_told.counts(group) == "5 seeds · 3 finished · 1 under way · 1 stopped or failed, not counted"
-    assert wall_told.row(group, 1, None)[:2] == ["SAM", "3 (1 diverged)"]
-    assert wall_told.row(group, 0, None)[:2] == ["SGD", "3"]
+    assert payload.counts(group) == "5 seeds · 3 finished · 1 under way · 1 stopped or failed, not counted"
+    assert payload.row(group, 1, None)[:2] == ["SAM", "3 (1 diverged)"]
+    assert payload.row(group, 0, None)[:2] == ["SGD", "3"]
 
 
 def test_the_table_is_that_of_the_results(store: Store) -> None:
@@ -103,19 +103,19 @@ def test_the_table_is_that_of_the_results(store: Store) -> None:
     low, middle, high = np.quantile(sam, [0.25, 0.5, 0.75])
     compared = family([compare(group.results(lane), group.results(0)) for lane in (1, 2, 3)])
     leads = [a - b for a, b in zip(sam, sgd, strict=True)]
-    assert wall_told.comparisons(group) == dict(zip((1, 2, 3), compared, strict=True))
+    assert payload.comparisons(group) == dict(zip((1, 2, 3), compared, strict=True))
     exact = stats.ttest_1samp(leads, 0).confidence_interval(0.95)
-    assert wall_told.row(group, 1, compared[0]) == [
+    assert payload.row(group, 1, compared[0]) == [
         "SAM",
         "8",
         f"{middle:.1f} %",
         f"{low:.1f} to {high:.1f} %",
-        wall_told.signed(float(np.mean(leads))),
-        f"{wall_told.signed(exact.low)} to {wall_told.signed(exact.high)}",
+        payload.signed(float(np.mean(leads))),
+        f"{payload.signed(exact.low)} to {payload.signed(exact.high)}",
     ]
-    assert wall_told.row(group, 0, None)[4:] == ["–", "–"]
-    told = wall_told.group(group)
-    assert told["verdicts"] == [wall_told.verdict(group, lane, found) for lane, found in enumerate(compared, 1)]
+    assert payload.row(group, 0, None)[4:] == ["–", "–"]
+    told = payload.group(group)
+    assert told["verdicts"] == [payload.verdict(group, lane, found) for lane, found in enumerate(compared, 1)]
     assert told["verdicts"][0] == f"{sentence('SAM', 'SGD', compared[0])} Ahead on 8 of 8 seeds."
     assert told["lanes"][1]["differences"]["mean"] == pytest.approx(np.mean(leads))
 
@@ -123,9 +123,9 @@ def test_the_table_is_that_of_the_results(store: Store) -> None:
 def test_too_few_seeds_are_said_to_be_too_few(store: Store) -> None:
     fake_class.furnish(store, 2)
     (group,) = look(store)
-    assert {found.verdict for found in wall_told.comparisons(group).values()} == {"too few pairs"}
-    assert all("2 of at least 3" in said for said in wall_told.group(group)["verdicts"])
-    assert wall_told.group(group)["lanes"][1]["differences"]["low"] is None
+    assert {found.verdict for found in payload.comparisons(group).values()} == {"too few pairs"}
+    assert all("2 of at least 3" in said for said in payload.group(group)["verdicts"])
+    assert payload.group(group)["lanes"][1]["differences"]["low"] is None
 
 
 def test_my_run_becomes_one_of_many(store: Store) -> None:
@@ -133,14 +133,14 @@ def test_my_run_becomes_one_of_many(store: Store) -> None:
     (group,) = look(store)
     leads = group.differences(1)
     place = sorted(leads.values(), reverse=True).index(leads[0]) + 1
-    (mine,) = wall_told.mine(group, Person("me"))
-    said = wall_told.my_words(group, [mine])
+    (mine,) = payload.mine(group, Person("me"))
+    said = payload.my_words(group, [mine])
     assert said[0] == (
-        f"Seed 0: your SAM − SGD difference is {wall_told.signed(leads[0])}, the class's median is "
-        f"{wall_told.signed(float(np.median(list(leads.values()))))}, yours is the {wall_told.place_of(place)} of 12."
+        f"Seed 0: your SAM − SGD difference is {payload.signed(leads[0])}, the class's median is "
+        f"{payload.signed(float(np.median(list(leads.values()))))}, yours is the {payload.place_of(place)} of 12."
     )
     assert len(said) == 3
-    assert wall_told.mine(group, Person("stranger")) == []
+    assert payload.mine(group, Person("stranger")) == []
 
 
 def floats(text: str) -> Sequence[float]:
@@ -154,7 +154,7 @@ def test_every_seed_has_its_line(store: Store) -> None:
     part = fake_class.begin(store, "zoe", 20)
     fake_class.advance(store, part, range(1, 6))
     fake_class.begin(store, "yan", 21)
-    told = wall_told.group(look(store)[0])
+    told = payload.group(look(store)[0])
     assert told["seeds"] == [0, 1, 2, 3, 20, 21]
     sam = told["lanes"][1]
     assert sam["lengths"] == [15, 15, 15, 15, 5, 0]
@@ -172,11 +172,11 @@ def test_long_races_are_thinned_to_their_end(store: Store) -> None:
     long = SPEC.model_copy(update={"epochs": 200})
     for seed in range(3):
         fake_class.finish(store, "zoe", seed, spec=long)
-    told = next(wall_told.group(group) for group in look(store) if group.spec.epochs == 200)
+    told = next(payload.group(group) for group in look(store) if group.spec.epochs == 200)
     lane = told["lanes"][1]
-    assert max(lane["lengths"]) <= wall_told.POINTS + 1
+    assert max(lane["lengths"]) <= payload.POINTS + 1
     assert floats(lane["x"])[lane["lengths"][0] - 1] == 200
-    assert len(lane["band"]["x"]) <= wall_told.POINTS + 1
+    assert len(lane["band"]["x"]) <= payload.POINTS + 1
 
 
 # For all who watch, once
@@ -186,7 +186,7 @@ def test_all_who_watch_share_one_wall_and_ended_races_are_read_once(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock, asked = SimpleNamespace(now=100.0), []
-    monkeypatch.setattr(wall, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    monkeypatch.setattr(data, "time", SimpleNamespace(monotonic=lambda: clock.now))
     read = Store.class_courses
     monkeypatch.setattr(Store, "class_courses", lambda self, keys: asked.append(len(keys)) or read(self, keys))
     fake_class.furnish(store, 5)
@@ -195,19 +195,19 @@ def test_all_who_watch_share_one_wall_and_ended_races_are_read_once(
     first = walls.look(store, CODE)
     assert all(walls.look(store, CODE) is first for _ in range(30))
     assert first.told(first.groups[0]) is first.told(first.groups[0])
-    clock.now += 0.6 * wall.PACE
+    clock.now += 0.6 * data.PACE
     assert walls.look(store, CODE) is not first
     assert asked == [6, 1]
     fake_class.advance(store, under_way, range(1, 16))
-    clock.now += wall.PACE
+    clock.now += data.PACE
     (group,) = walls.look(store, CODE).groups
     assert group.entries[-1].lanes[0].result is not None
-    clock.now += wall.PACE
+    clock.now += data.PACE
     walls.look(store, CODE)
     assert asked == [6, 1, 1, 0]
-    for number in range(wall.KEPT + 5):
+    for number in range(data.KEPT + 5):
         walls.look(store, f"CLASS-{number}")
-    assert len(walls._newest) == len(walls._ended) == wall.KEPT
+    assert len(walls._newest) == len(walls._ended) == data.KEPT
 
 
 # Privacy
@@ -222,11 +222,11 @@ def test_the_others_learn_neither_whose_a_race_is_nor_its_address(store: Store) 
     sent = json.dumps(data_of(app, "wall"), ensure_ascii=False)
     for secret in [*ids, mine, owner(ALICE), "student"]:
         assert secret not in sent
-        assert secret not in json.dumps(wall_told.group(group))
+        assert secret not in json.dumps(payload.group(group))
     assert '"mine": [4]' in sent
     assert "Seed 50: your SAM" in sent
-    images = wall.grouped([store.class_races(CODE)[0].__class__(1, "id", "anna", zipped, "queued", None)], {})
-    assert "anna" not in wall_told.title(images[0])
+    images = data.grouped([store.class_races(CODE)[0].__class__(1, "id", "anna", zipped, "queued", None)], {})
+    assert "anna" not in payload.title(images[0])
 
 
 def test_a_stranger_is_told_the_same_but_for_what_is_their_own(store: Store) -> None:
@@ -299,4 +299,4 @@ def test_the_lab_counts_races_of_a_class(store: Store) -> None:
 
 
 def test_numbers_are_written_as_people_write_them() -> None:
-    assert [wall_told.signed(value) for value in (3.14, -3.14, 0.04, -0.04)] == ["+3.1", "−3.1", "0.0", "0.0"]
+    assert [payload.signed(value) for value in (3.14, -3.14, 0.04, -0.04)] == ["+3.1", "−3.1", "0.0", "0.0"]

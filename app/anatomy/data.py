@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ssam.spec import ASSETS, RaceSpec, preset
+from ssam.experiment import ASSETS, RaceSpec, preset
 from ssam.store import Run, Store
 
 RECORDED = ASSETS / "recorded" / "anatomy.json"

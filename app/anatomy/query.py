@@ -2,10 +2,14 @@
 
 import streamlit as st
 
-from app import address, anatomy_panel, anatomy_texts, flatness, history, measuring, texts
-from app.anatomy_data import Anatomy
-from app.server import Lab
-from ssam.spec.analysis import AnalysisSpec
+from app.anatomy import text as anatomy_text
+from app.anatomy import view as anatomy_view
+from app.anatomy.data import Anatomy
+from app.flatness import query
+from app.shell import analysis_job, url_state
+from app.shell.services import Lab
+from app.ui import run_history, texts
+from ssam.experiment.analysis import AnalysisSpec
 from ssam.store import Person, Run, Store
 from ssam.store.views import ALIVE
 
@@ -25,7 +29,7 @@ def go(store: Store) -> str:
         problems.append(f"{unknown[0][:40]!r} is no setting here; allowed: {', '.join(SETTINGS)}.")
     if asked:
         run_id = asked.get("run", RECORDED)
-        race = None if run_id == RECORDED else flatness.race_of(store, run_id)
+        race = None if run_id == RECORDED else query.race_of(store, run_id)
         if race is None and run_id != RECORDED:
             problems.append(f"There is no race {run_id[:40]!r} here.")
         st.session_state["anatomy_run"] = race.id if race else RECORDED
@@ -67,12 +71,12 @@ def write() -> None:
     if run_id != RECORDED and epoch != NEWEST:
         where["epoch"] = str(epoch)
     where |= {name: value for name in PLACES if (value := st.session_state.get(f"anatomy_{name}"))}
-    address.put(where, PAGE)
+    url_state.put(where, PAGE)
 
 
 def seen() -> None:
     """The reader has stopped at another lane, layer or phase in the browser."""
-    view = anatomy_panel.view()
+    view = anatomy_view.view()
     if view.get("run") == st.session_state.get("anatomy_run"):
         for name in PLACES:
             st.session_state[f"anatomy_{name}"] = view[name]
@@ -85,12 +89,12 @@ def choose_race(lab: Lab, person: Person) -> Run | None:
     """None: the step that comes with the lab."""
     shown = st.session_state["anatomy_run"]
     found = [run for run in lab.store.runs(RUNS, person.owner) if run.checkpointed or lab.store.snapshots(run.id)]
-    if shown not in (RECORDED, *(run.id for run in found)) and (run := flatness.race_of(lab.store, shown)):
+    if shown not in (RECORDED, *(run.id for run in found)) and (run := query.race_of(lab.store, shown)):
         found = [run, *found]
     known = {run.id: run for run in found}
     if shown not in (RECORDED, *known):
         st.session_state["anatomy_run"] = RECORDED
-    labels = {RECORDED: "Recorded: the race “Noisy labels”", **history.labels(found)}
+    labels = {RECORDED: "Recorded: the race “Noisy labels”", **run_history.labels(found)}
     chosen = st.selectbox(
         "A step of",
         list(labels),
@@ -138,7 +142,7 @@ def button(lab: Lab, race: Run, analysis: AnalysisSpec) -> None:
         key="anatomy_measure",
         type="primary",
         icon=":material/footprint:",
-        on_click=measuring.submit,
+        on_click=analysis_job.submit,
         args=(lab, race.id, lambda: analysis, PAGE),
     )
 
@@ -148,6 +152,6 @@ def show(anatomy: Anatomy, run_id: str) -> None:
     if problem := check(anatomy):
         st.warning(texts.plain(problem))
     at = {**st.session_state["anatomy_at"], "moves": st.session_state["anatomy_moves"]}
-    anatomy_panel.draw(anatomy_panel.told(anatomy, run_id, at), seen)
+    anatomy_view.draw(anatomy_view.told(anatomy, run_id, at), seen)
     with st.expander("In words", key="anatomy_words"), st.container(width=860):
-        st.markdown(anatomy_texts.words(anatomy))
+        st.markdown(anatomy_text.words(anatomy))

@@ -4,9 +4,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from app import theme
-from app.anatomy_data import Anatomy
-from ssam.spec import LaneSpec
+from app.anatomy.data import Anatomy
+from app.ui import theme
+from ssam.experiment import LaneSpec
 
 Row = dict[str, Any]
 Phase = dict[str, Any]  # key, title, the parts of a step's time that it falls into, the picture shown, said, numbers

@@ -6,8 +6,9 @@ from typing import Any
 
 import streamlit as st
 
-from app import anatomy_texts, component, panel, theme
-from app.anatomy_data import Anatomy
+from app.anatomy import text
+from app.anatomy.data import Anatomy
+from app.ui import component, live_payload, theme
 
 KEY = "anatomy_panel"
 PICTURES = ("gradient", "mask", "epsilon", "second", "update")
@@ -23,10 +24,10 @@ def told(anatomy: Anatomy, run_id: str, at: dict[str, Any]) -> dict[str, Any]:
         "run": run_id,
         "at": at,
         "layers": anatomy.about["layers"],
-        "parts": panel.PHASES,
+        "parts": live_payload.PHASES,
         "lanes": [_lane(anatomy, place) for place in anatomy.steps],
-        "table": anatomy_texts.table(anatomy),
-        "notes": anatomy_texts.notes(anatomy),
+        "table": text.table(anatomy),
+        "notes": text.notes(anatomy),
         "source": anatomy.source,
     }
 
@@ -39,7 +40,7 @@ def _lane(anatomy: Anatomy, place: int) -> dict[str, Any]:
         "color": style.color,
         "dash": style.dash,
         "symbol": style.symbol,
-        "phases": anatomy_texts.phases(anatomy, place),
+        "phases": text.phases(anatomy, place),
         "ms": anatomy.phase_ms[place],
         "losses": {name: step.get(name) for name in ("loss", "loss_perturbed", "loss_after")},
         "lengths": {name: step.get(name) for name in LENGTHS},

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from app.compare_groups import Group, Member
-from app.flatness_charts import FAINT, Figure, _faded
-from ssam.spec.heights import top
-from ssam.store.comparing import Evaluation
+from app.compare.groups import Group, Member
+from app.flatness.charts import FAINT, Figure, _faded
+from ssam.stats.heights import top
+from ssam.store.compare_queries import Evaluation
 
 X = {"epoch": "Epoch", "gradients": "Gradients", "seconds": "Seconds"}
 AXES = {"epoch": "epoch", "gradients": "gradients (forward + backward passes)", "seconds": "seconds of own compute"}

@@ -8,16 +8,17 @@ import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from app import runs_diff, theme
-from app.flatness_correlation import measured
-from app.texts import LABELS
-from app.theme import Style
-from ssam.spec import METHODS, LaneSpec, RaceSpec
-from ssam.spec.styles import styles
+from app.flatness.correlation import measured
+from app.ui import spec_diff, theme
+from app.ui.texts import LABELS
+from app.ui.theme import Style
+from ssam.catalogue import METHODS
+from ssam.experiment import LaneSpec, RaceSpec
 from ssam.stats.paired import Paired, compare, family
-from ssam.store.comparing import LaneRecord, RaceRecord
+from ssam.store.compare_queries import LaneRecord, RaceRecord
 from ssam.store.outcome import Outcome, outcomes
 from ssam.store.views import ENDED, Run
+from ssam.styles import styles
 
 PER_LANE = ("rho", "sparsity", "norm")  # of a race, but each lane may have its own
 MASKED = ("mask_interval", "fisher_samples", "fisher_batch")  # settings of a race that only a mask hangs on
@@ -194,7 +195,7 @@ def _titles(firsts: Sequence[Member]) -> list[str]:
         same = [name for name in PER_LANE if len({getattr(other, name) for other in alike}) == 1]
         said.append(theme.lane_title(lane.model_copy(update=dict.fromkeys(same))))
     apart = [
-        name for name in runs_diff.differing([race for race, _ in pairs]) if name not in ("lanes", "seed", *MASKED)
+        name for name in spec_diff.differing([race for race, _ in pairs]) if name not in ("lanes", "seed", *MASKED)
     ]
     masked = [
         name for name in MASKED if len({getattr(race, name) for race, lane in pairs if METHODS[lane.method].sparse}) > 1
@@ -204,7 +205,7 @@ def _titles(firsts: Sequence[Member]) -> list[str]:
         names = [*apart, *(masked if METHODS[lane.method].sparse else ())]
         # What is off (no wrong labels, all images) goes without saying.
         own = [name for name in names if getattr(race, name) not in (None, 0)]
-        more = [f"{LABELS.get(name, name).lower()} {runs_diff.value(race, name)}" for name in own]
+        more = [f"{LABELS.get(name, name).lower()} {spec_diff.value(race, name)}" for name in own]
         titles.append(", ".join([title, *more]))
     return [  # two that still read the same differ in the budget that other lanes give them
         f"{title} ({number})" if titles.count(title) > 1 else title for number, title in enumerate(titles, 1)

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from app import address, classroom, history, links
-from app.compare_chart import BANDS, MINMAX, SHOWN, SMOOTH, X
-from app.compare_groups import Group
-from app.seeds import COMPARED as MOST
-from app.server import Lab
+from app.compare.charts import BANDS, MINMAX, SHOWN, SMOOTH, X
+from app.compare.groups import Group
+from app.race.seeds import COMPARED as MOST
+from app.shell import classroom, share_link, url_state
+from app.shell.services import Lab
+from app.ui import run_history
 from ssam.store import Person, Run
 
 PAGE = "compare"
@@ -35,7 +36,7 @@ def go(lab: Lab) -> str:
     state.setdefault("cmp_runs", [])
     state.setdefault("cmp_lanes", [])
     state.setdefault("cmp_baseline", None)
-    asked = links.split(dict(st.query_params))[1]
+    asked = share_link.split(dict(st.query_params))[1]
     if not asked:
         return ""
     try:
@@ -74,7 +75,7 @@ def write(baseline: Group | None) -> None:
     said = {"runs": ",".join(state["cmp_runs"]), "lanes": ",".join(state["cmp_lanes"])}
     said["baseline"] = baseline.key if baseline else ""
     said |= {name: state[f"cmp_{name}"] for name in DEFAULTS if state[f"cmp_{name}"] != DEFAULTS[name]}
-    address.put({name: value for name, value in said.items() if value} | classroom.words(), PAGE)
+    url_state.put({name: value for name, value in said.items() if value} | classroom.words(), PAGE)
 
 
 def offered(lab: Lab, person: Person) -> dict[str, Run]:
@@ -82,7 +83,7 @@ def offered(lab: Lab, person: Person) -> dict[str, Run]:
     own = {run.id: run for run in lab.store.runs(OFFERED, person.owner)}
     more = [
         run_id
-        for run_id in (*st.session_state["cmp_runs"], *st.session_state.get(history.OPENED, []))
+        for run_id in (*st.session_state["cmp_runs"], *st.session_state.get(run_history.OPENED, []))
         if run_id not in own
     ]
     return own | {run_id: run for run_id, run in lab.store.some_runs(more).items() if run.analysis is None}

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from statistics import fmean, stdev
 from typing import Any
 
-from app import texts
-from app.compare_chart import DEVIATION, EACH, MINMAX
-from app.compare_groups import Group, against, sharpness, spread
-from app.flatness_texts import ESTIMATORS
+from app.compare.charts import DEVIATION, EACH, MINMAX
+from app.compare.groups import Group, against, sharpness, spread
+from app.flatness.text import ESTIMATORS
+from app.ui import texts
 from ssam.stats import proportion
 from ssam.stats.paired import EXPLAINED, Paired, points, sentence
 

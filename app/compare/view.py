@@ -5,17 +5,18 @@ from functools import partial
 
 import streamlit as st
 
-from app import compare, compare_chart, compare_texts, figure_texts, history, legend, plot, texts
-from app.compare_groups import Group
-from app.server import Lab
+from app.compare import charts, query, text
+from app.compare.groups import Group
+from app.shell.services import Lab
+from app.ui import alt_text, legend, plot, run_history, texts
 from ssam.store import Person
 
 
 def races(lab: Lab, person: Person) -> None:
     """Which races."""
-    offered = compare.offered(lab, person)
+    offered = query.offered(lab, person)
     st.session_state["cmp_runs"] = [run_id for run_id in st.session_state["cmp_runs"] if run_id in offered]
-    titles = history.labels(list(offered.values()))
+    titles = run_history.labels(list(offered.values()))
     count = len(st.session_state["cmp_runs"])
     with st.expander(f"Races: {count}", key="cmp_races", expanded=not count):
         st.multiselect(
@@ -23,7 +24,7 @@ def races(lab: Lab, person: Person) -> None:
             list(offered),
             key="cmp_runs",
             format_func=lambda run_id: titles.get(run_id, run_id),
-            max_selections=compare.MOST,
+            max_selections=query.MOST,
             placeholder="Choose races",
             label_visibility="collapsed",
             persist_state="session",
@@ -53,17 +54,17 @@ def controls(every: Sequence[Group], baseline: Group | None) -> None:
             persist_state="session",
         )
         _select("Curve", "show", _curves(every), 180)
-        _select("Along", "x", compare_chart.X, 140)
-        _select("Smoothing", "smooth", {str(last): title for last, title in compare_chart.SMOOTH.items()}, 190)
+        _select("Along", "x", charts.X, 140)
+        _select("Smoothing", "smooth", {str(last): title for last, title in charts.SMOOTH.items()}, 190)
         if any(len(group.members) > 1 for group in every):
-            _select("Seeds", "band", compare_chart.BANDS, 190)
+            _select("Seeds", "band", charts.BANDS, 190)
 
 
 def _curves(every: Sequence[Group]) -> dict[str, str]:
     """What there is to draw: validation accuracy only where a race holds images out, or where an address asks for it."""
     split = any(member.run.spec.validation for group in every for member in group.members)
     wanted = split or st.session_state["cmp_show"] == "validation_accuracy"
-    return {name: title for name, title in compare_chart.SHOWN.items() if wanted or name != "validation_accuracy"}
+    return {name: title for name, title in charts.SHOWN.items() if wanted or name != "validation_accuracy"}
 
 
 def _select(label: str, name: str, titles: dict[str, str], width: int) -> None:
@@ -81,7 +82,7 @@ def curves(every: Sequence[Group], shown: Sequence[Group], baseline: Group | Non
     """The chart, in words and as a table too."""
     state = st.session_state
     smooth, kind = int(state["cmp_smooth"]), state["cmp_band"]
-    figure = compare_chart.figure(every, shown, baseline, state["cmp_x"], state["cmp_show"], smooth, kind)
+    figure = charts.figure(every, shown, baseline, state["cmp_x"], state["cmp_show"], smooth, kind)
     drawn = [group for group in every if group in shown or group is baseline]
     legend.draw(
         [(legend.glyph(group.style), group.style.color, _named(group, baseline)) for group in drawn], "cmp_legend"
@@ -90,11 +91,11 @@ def curves(every: Sequence[Group], shown: Sequence[Group], baseline: Group | Non
         st.caption("No curve yet: nothing has been evaluated.")
         return
     with st.container(key="cmp_chart"):
-        plot.draw(figure, "cmp_plot", figure_texts.summary(figure), "compare")
-    if said := compare_texts.caption(kind, smooth, any(len(group.finished) > 1 for group in drawn)):
+        plot.draw(figure, "cmp_plot", alt_text.summary(figure), "compare")
+    if said := text.caption(kind, smooth, any(len(group.finished) > 1 for group in drawn)):
         st.caption(said)
     with st.expander("As a table", key="cmp_table"):
-        st.table(figure_texts.table(figure), border="horizontal", hide_index=True)
+        st.table(alt_text.table(figure), border="horizontal", hide_index=True)
 
 
 def _named(group: Group, baseline: Group | None) -> str:
@@ -107,14 +108,14 @@ def tables(every: Sequence[Group], shown: Sequence[Group], baseline: Group | Non
     """What came of it: accuracy and differences; cost; sharpness where it was measured."""
     rows = [group for group in every if group in shown or group is baseline]
     st.markdown("### What the seeds tell")
-    st.markdown(compare_texts.summary(rows, baseline))
-    st.table(compare_texts.accuracy_rows(rows, baseline), border="horizontal", hide_index=True)
+    st.markdown(text.summary(rows, baseline))
+    st.table(text.accuracy_rows(rows, baseline), border="horizontal", hide_index=True)
     st.markdown("### What it cost")
-    st.table(compare_texts.cost_rows(rows), border="horizontal", hide_index=True)
-    if sharp := compare_texts.sharpness_rows(rows):
+    st.table(text.cost_rows(rows), border="horizontal", hide_index=True)
+    if sharp := text.sharpness_rows(rows):
         with st.expander("Sharpness, as it was measured", key="cmp_sharpness"):
             st.table(sharp, border="horizontal", hide_index=True)
-    if said := compare_texts.notes(rows):
+    if said := text.notes(rows):
         st.caption(said)
     st.download_button(
         "CSV",
@@ -131,7 +132,7 @@ def csv(rows: Sequence[Group], baseline: Group | None) -> str:
     """All numbers, a line for each lane."""
     from pandas import DataFrame
 
-    return str(DataFrame(compare_texts.table(rows, baseline)).to_csv(index=False))
+    return str(DataFrame(text.table(rows, baseline)).to_csv(index=False))
 
 
 def notice() -> None:

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import pandas  # noqa: F401  Plotly takes it as it finds it, half imported too, while another visitor's first page imports it
 
-from app import theme
-from app.figure_texts import GAP
-from app.flatness_correlation import Point
-from app.flatness_texts import ESTIMATORS, NO_MASK, drawable, maskless, newest, number
-from app.legend import glyph
-from app.theme import Style
-from ssam.spec import METHODS, RaceSpec
+from app.flatness.correlation import Point
+from app.flatness.text import ESTIMATORS, NO_MASK, drawable, maskless, newest, number
+from app.ui import theme
+from app.ui.alt_text import GAP
+from app.ui.legend import glyph
+from app.ui.theme import Style
+from ssam.catalogue import METHODS
+from ssam.experiment import RaceSpec
 from ssam.store import Run, Window
 
 Figure = dict[str, Any]

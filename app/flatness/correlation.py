@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from app import start
-from ssam.spec import RaceSpec
+from app.race import start_button
+from ssam.experiment import RaceSpec
 from ssam.store import Run
 
 DRAWS = 2000  # resamples behind an interval
@@ -35,7 +35,7 @@ class Point:
     @property
     def task(self) -> str:
         """What was raced, but for the lanes and the seed."""
-        return start.describe(self.spec).rsplit(" · ", 1)[0]
+        return start_button.describe(self.spec).rsplit(" · ", 1)[0]
 
 
 class Correlation(NamedTuple):

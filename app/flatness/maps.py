@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from app import theme
-from app.flatness_charts import FAINT, Arrays, Figure, lane_title, lanes_of, layout_of
-from app.flatness_texts import newest, number
+from app.flatness.charts import FAINT, Arrays, Figure, lane_title, lanes_of, layout_of
+from app.flatness.text import newest, number
+from app.ui import theme
 from ssam.store import Run
 
 SCALE = "Cividis"  # told apart with any colour vision

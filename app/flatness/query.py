@@ -4,15 +4,18 @@ from typing import Any
 
 import streamlit as st
 
-from app import address, flatness_texts, history, start
-from app.server import Lab
-from ssam.spec.analysis import AnalysisSpec, parse_analysis
+from app.flatness import text
+from app.race import start_button
+from app.shell import url_state
+from app.shell.services import Lab
+from app.ui import run_history
+from ssam.experiment.analysis import AnalysisSpec, parse_analysis
 from ssam.store import Person, Run, Store
 
 PAGE, PREFIX = "flatness", "flat"  # of its address, and of its keys
 RUNS = 60  # own races to choose from, the newest
 BETTER = "better"
-KINDS = {kind: start.ANALYSES[kind] for kind in ("surface", "profile", "curvature", "spectrum", "sharpness")} | {
+KINDS = {kind: start_button.ANALYSES[kind] for kind in ("surface", "profile", "curvature", "spectrum", "sharpness")} | {
     BETTER: "Flatter, better?"
 }
 COMMON = ("images", "batchnorm", "seed", "epochs")
@@ -147,7 +150,7 @@ def of(run_id: str | None, kind: str, analysis: AnalysisSpec | None) -> dict[str
 
 
 def write(run_id: str | None, kind: str, analysis: AnalysisSpec | None) -> None:
-    address.put(of(run_id, kind, analysis), PAGE)
+    url_state.put(of(run_id, kind, analysis), PAGE)
 
 
 # The form
@@ -176,7 +179,7 @@ def choose_race(found: list[Run]) -> Run:
         "Race",
         list(known),
         key="flat_run",
-        format_func=history.labels(found).__getitem__,
+        format_func=run_history.labels(found).__getitem__,
         width=640,
         persist_state="session",
     )
@@ -251,7 +254,7 @@ def _epochs(kind: str, epochs: list[int]) -> None:
             persist_state="session",
         )
     if not epochs:
-        st.caption(flatness_texts.NO_SNAPSHOTS)
+        st.caption(text.NO_SNAPSHOTS)
 
 
 def describe(analysis: AnalysisSpec) -> str:

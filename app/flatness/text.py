@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from app import theme
-from app.flatness_correlation import ENOUGH, Correlation
-from ssam.spec import METHODS, RaceSpec
+from app.flatness.correlation import ENOUGH, Correlation
+from app.ui import theme
+from ssam.catalogue import METHODS
+from ssam.experiment import RaceSpec
 from ssam.store import Run
 
 EMPTY = """

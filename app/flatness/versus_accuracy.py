@@ -4,24 +4,25 @@ from collections import Counter
 
 import streamlit as st
 
-from app import flatness, flatness_charts, flatness_correlation, flatness_texts, legend
-from app.flatness_correlation import Point
-from app.flatness_panel import grid
-from app.server import Lab
+from app.flatness import charts, correlation, query, text
+from app.flatness.correlation import Point
+from app.flatness.view import grid
+from app.shell.services import Lab
+from app.ui import legend
 from ssam.store import Person
 
 ALL = ""  # tasks
 
 
 def page(lab: Lab, person: Person) -> None:
-    races = lab.store.runs(flatness.RUNS, person.owner)
-    points = flatness_correlation.points((race, lab.store.analyses(race.id)) for race in races)
+    races = lab.store.runs(query.RUNS, person.owner)
+    points = correlation.points((race, lab.store.analyses(race.id)) for race in races)
     if not points:
-        st.markdown(flatness_texts.NOTHING_MEASURED)
+        st.markdown(text.NOTHING_MEASURED)
     else:
         _drawn(points)
     with st.container(width=860):
-        st.markdown("**Found before, in the literature**" + flatness_texts.LITERATURE)
+        st.markdown("**Found before, in the literature**" + text.LITERATURE)
 
 
 def _drawn(points: list[Point]) -> None:
@@ -39,15 +40,15 @@ def _drawn(points: list[Point]) -> None:
     legend.draw(legend.methods({point.spec.lanes[point.lane].method for point in shown}), "flat_methods")
     st.caption("Final test accuracy against sharpness. Left is flatter.")
     figures, lines = [], []
-    for estimator, (title, _) in flatness_texts.ESTIMATORS.items():
-        if own := flatness_correlation.comparable(shown, estimator):
-            found = flatness_correlation.correlate((point.value for point in own), (point.accuracy for point in own))
-            figures.append(flatness_charts.scatter(own, title))
+    for estimator, (title, _) in text.ESTIMATORS.items():
+        if own := correlation.comparable(shown, estimator):
+            found = correlation.correlate((point.value for point in own), (point.accuracy for point in own))
+            figures.append(charts.scatter(own, title))
             lines.append(
                 {
                     "Estimator": title,
-                    "Correlation with accuracy": flatness_texts.correlation(found),
-                    "What that says": flatness_texts.verdict(found),
+                    "Correlation with accuracy": text.correlation(found),
+                    "What that says": text.verdict(found),
                     "Measured with": own[0].setting,
                 }
             )

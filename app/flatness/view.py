@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from app import figure_texts, flatness, flatness_charts, flatness_maps, flatness_texts, legend, measuring, texts
-from app.flatness_charts import Arrays, Figure
-from app.plot import CONFIG
-from app.server import Lab
-from ssam.spec.analysis import AnalysisSpec
+from app.flatness import charts, maps, query, text
+from app.flatness.charts import Arrays, Figure
+from app.shell import analysis_job
+from app.shell.services import Lab
+from app.ui import alt_text, legend, texts
+from app.ui.plot import CONFIG
+from ssam.experiment.analysis import AnalysisSpec
 from ssam.store import Person, Run
 
 ROW = 4  # charts side by side
@@ -26,7 +28,7 @@ def button(lab: Lab, race: Run, analysis: AnalysisSpec | None, run: Run | None) 
         key="flat_measure",
         type="primary",
         icon=":material/straighten:",
-        disabled=analysis is None or measuring.is_there(race, run),
+        disabled=analysis is None or analysis_job.is_there(race, run),
         on_click=_measure,
         args=(lab, race.id),
     )
@@ -34,12 +36,12 @@ def button(lab: Lab, race: Run, analysis: AnalysisSpec | None, run: Run | None) 
 
 def _measure(lab: Lab, race_id: str) -> None:
     """Submits what the controls show now."""
-    measuring.submit(lab, race_id, lambda: flatness.read(st.session_state["flat_kind"]), flatness.PREFIX)
+    analysis_job.submit(lab, race_id, lambda: query.read(st.session_state["flat_kind"]), query.PREFIX)
 
 
 def shown(lab: Lab, race: Run, run: Run, person: Person) -> None:
     """A measurement: how far it is, and what it has found so far."""
-    measuring.shown(lab, race, run, person, flatness.PREFIX, partial(result, lab, race))
+    analysis_job.shown(lab, race, run, person, query.PREFIX, partial(result, lab, race))
 
 
 def result(lab: Lab, race: Run, run: Run) -> None:
@@ -47,23 +49,23 @@ def result(lab: Lab, race: Run, run: Run) -> None:
     if run.analysis is None or not run.result or not run.result["rows"]:
         return
     arrays = lab.store.found_arrays(run.id)
-    words = flatness_texts.summary(run, arrays)
+    words = text.summary(run, arrays)
     kind = run.analysis.kind
     if kind == "surface":
         _surfaces(run, arrays, words)
     elif kind == "spectrum":
-        grid(flatness_charts.spectra(run, arrays), kind, words)
+        grid(charts.spectra(run, arrays), kind, words)
     else:
         legend.draw(legend.lanes(run.spec), "flat_legend")
         if kind == "profile":
-            grid([flatness_charts.profile(run, arrays, what) for what in WHAT], kind, words)
+            grid([charts.profile(run, arrays, what) for what in WHAT], kind, words)
         elif kind == "curvature":
-            figures = flatness_charts.curvature(run, lab.store.window(race.id))
+            figures = charts.curvature(run, lab.store.window(race.id))
             grid(figures, kind, words, row=2 if len(figures) == 4 else 3)
         else:
-            st.caption(flatness_texts.LOWER)
-            grid(flatness_charts.sharpness(run), kind, words, row=3)
-    st.caption(flatness_texts.caveats(run))
+            st.caption(text.LOWER)
+            grid(charts.sharpness(run), kind, words, row=3)
+    st.caption(text.caveats(run))
     _files(run, arrays)
     with st.expander("In words", key="flat_words"):
         st.markdown(words)
@@ -87,7 +89,7 @@ def _surfaces(run: Run, arrays: Arrays, words: str) -> None:
     what = what or "loss"
     if common:
         legend.draw(legend.lanes(run.spec), "flat_legend")
-        figure = flatness_maps.common_plane(run, arrays, what)
+        figure = maps.common_plane(run, arrays, what)
         with st.container(width=560):
             grid([figure] if figure else [], "common", words)
             _bar(run, arrays, what)
@@ -97,8 +99,8 @@ def _surfaces(run: Run, arrays: Arrays, words: str) -> None:
                 f"The plane: {plane['kind']}; at least {100 * plane['in_plane']:.0f} % of a lane's place lies in it. {plane['unit']}"
             )
         return
-    config = flatness_maps.CONFIG_3D if deep else CONFIG
-    figures = flatness_maps.surfaces(run, arrays, what, deep)
+    config = maps.CONFIG_3D if deep else CONFIG
+    figures = maps.surfaces(run, arrays, what, deep)
     grid(figures, f"surface{'_3d' * deep}", words, config=config)
     if figures:
         with st.container(width=520):
@@ -106,7 +108,7 @@ def _surfaces(run: Run, arrays: Arrays, words: str) -> None:
 
 
 def _bar(run: Run, arrays: Arrays, what: str) -> None:
-    figure = flatness_maps.colour_bar(arrays, what)
+    figure = maps.colour_bar(arrays, what)
     if figure:
         ends = figure["layout"]["xaxis"]["ticktext"]
         said = f"The colours go from {ends[0]} to {ends[-1]}; the darker, the better."
@@ -121,13 +123,13 @@ def grid(figures: Sequence[Figure], key: str, words: str, row: int = ROW, config
             columns = st.columns(wide, gap="small")
             for place, figure in enumerate(figures[begin : begin + wide], begin):
                 with columns[place - begin], st.container(key=f"flat_chart_{key}_{place}"):
-                    said = figure_texts.summary(figure) or words
+                    said = alt_text.summary(figure) or words
                     st.plotly_chart(figure, key=f"flat_plot_{key}_{place}", config=config, alt=said)
         if figures:
             with st.expander("As a table" if len(figures) == 1 else "As tables", key=f"flat_tables_{key}"):
                 for figure in figures:
-                    st.caption(texts.plain(figure_texts.title(figure)))
-                    st.table(figure_texts.table(figure), border="horizontal", hide_index=True)
+                    st.caption(texts.plain(alt_text.title(figure)))
+                    st.table(alt_text.table(figure), border="horizontal", hide_index=True)
 
 
 def _files(run: Run, arrays: Arrays) -> None:

@@ -5,9 +5,10 @@ from typing import Any
 
 import pandas  # noqa: F401  Plotly takes it as it finds it, half imported too, while another visitor's first page imports it
 
-from app import frontier_texts, theme
-from app.frontier import Point, Source, Task, drawable, efficient
-from ssam.spec import METHODS
+from app.frontier import text
+from app.ui import theme
+from app.ui.tradeoff import Point, Source, Task, drawable, efficient
+from ssam.catalogue import METHODS
 
 NEUTRAL = "#8b93a1"  # to be seen on both backgrounds
 FAINT = "rgba(139, 147, 161, 0.22)"
@@ -94,7 +95,7 @@ def _trace(points: Sequence[Point], source: Source, method: str) -> dict[str, An
         "x": [point.ratio for point in points],
         "y": [point.mean for point in points],
         "customdata": [point.key for point in points],
-        "hovertext": [frontier_texts.hover(point) for point in points],
+        "hovertext": [text.hover(point) for point in points],
         "hoverinfo": "text",
         "marker": {
             "color": style.color,

@@ -2,8 +2,10 @@
 
 import streamlit as st
 
-from app import address, frontier_texts, texts, theme
-from app.frontier import Point, Task
+from app.frontier import text
+from app.shell import url_state
+from app.ui import texts, theme
+from app.ui.tradeoff import Point, Task
 
 RACE = "../pages/race.py"
 
@@ -12,10 +14,10 @@ def card(task: Task, point: Point) -> None:
     """One point: what it does, its numbers, its seeds, its race."""
     with st.container(border=True, key="frontier_card"):
         st.subheader(theme.lane_title(point.lane), anchor=False)
-        st.caption(frontier_texts.seeds(point) + (f", on {point.place}" if point.place else ""))
-        st.markdown(frontier_texts.words(point.lane, point.sparsity))
-        st.table(frontier_texts.facts(point), border="horizontal", hide_index=True, hide_header=True)
-        where = {"run": point.run} if point.run else address.of(task.race(point))
+        st.caption(text.seeds(point) + (f", on {point.place}" if point.place else ""))
+        st.markdown(text.words(point.lane, point.sparsity))
+        st.table(text.facts(point), border="horizontal", hide_index=True, hide_header=True)
+        where = {"run": point.run} if point.run else url_state.of(task.race(point))
         label = "Open this race" if point.run else f"Race SGD, SAM and this, seed {point.trials[0].seed}"
         if not point.run and task.spec.data:
             st.caption(f"It needs the images {texts.plain(task.spec.data)}: upload them on the race page.")
@@ -31,10 +33,10 @@ def table(task: Task) -> None:
     }
     columns = {name: number(format=form) for form, names in formats.items() for name in names}
     columns |= {name: percent for name in ("Of SAM's gain", "Not perturbed")}
-    st.dataframe(frontier_texts.table(task), hide_index=True, placeholder="–", column_config=columns)
+    st.dataframe(text.table(task), hide_index=True, placeholder="–", column_config=columns)
     st.download_button(
         "CSV",
-        frontier_texts.as_csv(task),
+        text.as_csv(task),
         f"frontier-{task.key}.csv",
         "text/csv",
         key="frontier_csv",

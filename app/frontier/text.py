@@ -5,11 +5,12 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
-from app import theme
-from app.frontier import Point, Source, Task, efficient
-from app.frontier_sources import Study
-from ssam.spec import METHODS, LaneSpec
-from ssam.spec.cost import FREE_DIRECTIONS
+from app.ui import theme
+from app.ui.tradeoff import Point, Source, Task, efficient
+from app.ui.tradeoff_sources import Study
+from ssam.catalogue import METHODS
+from ssam.experiment import LaneSpec
+from ssam.planning.cost import FREE_DIRECTIONS
 from ssam.stats.paired import compare, sentence
 
 SCORES = {
@@ -83,7 +84,7 @@ def _what(lane: LaneSpec, density: float) -> str:
 def score(point: Point) -> str:
     """Mean ± standard deviation.
 
-    >>> from app.frontier import Trial
+    >>> from app.ui.tradeoff import Trial
     >>> score(Point(LaneSpec(method="sam"), "final", (Trial(0, 80.0, 2.0, 2.0), Trial(1, 81.0, 2.0, 2.0)), 0, "", 2, True))
     '80.5 ± 0.7 %'
     """

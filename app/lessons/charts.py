@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas  # noqa: F401  Plotly takes it as it finds it, half imported too, while another visitor's first page imports it
 
-from app import theme
-from ssam.spec import RaceSpec
+from app.ui import theme
+from ssam.experiment import RaceSpec
 
 HEIGHT = 340
 FAINT = "rgba(139, 147, 161, 0.22)"

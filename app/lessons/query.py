@@ -6,9 +6,9 @@ from pathlib import Path
 
 import streamlit as st
 
-from app import address, classroom, links
-from ssam.spec import RaceSpec
-from ssam.spec.lessons import FOLDER, STEPS, Lesson, readable
+from app.shell import classroom, share_link, url_state
+from app.ui.lesson_content import FOLDER, STEPS, Lesson, readable
+from ssam.experiment import RaceSpec
 from ssam.store import Store
 
 PAGE = "lessons"
@@ -37,7 +37,7 @@ SKIPPED = Prediction(0, 0)  # stands for one that was not made: no choice, no po
 def arrive(store: Store, known: dict[str, Lesson]) -> None:
     """Takes the lesson, the step and the race out of the address, and what it says of a class; keeps one line about what could not
     be read. The address of a reveal asks for a prediction first, as its button does."""
-    common, words = links.split(dict(st.query_params))
+    common, words = share_link.split(dict(st.query_params))
     problem = classroom.take(common)
     st.session_state["lesson"] = st.session_state["lesson_asked"] = None
     try:
@@ -83,7 +83,7 @@ def write() -> None:
         said = {"lesson": name, "step": step(name)}
         if own := runs(name):
             said["run"] = own[-1]
-    address.put(said | classroom.words(), PAGE)
+    url_state.put(said | classroom.words(), PAGE)
 
 
 def is_of(lesson: Lesson, spec: RaceSpec) -> bool:

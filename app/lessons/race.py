@@ -4,10 +4,13 @@ import secrets
 
 import streamlit as st
 
-from app import classroom, history, identity, lessons, lessons_evidence, live, recorded, start, steer, texts
-from app.server import Lab
-from ssam.spec import RaceSpec, parse_spec
-from ssam.spec.lessons import Lesson
+from app.lessons import query
+from app.race import start_button
+from app.shell import classroom, identity, run_controls
+from app.shell.services import Lab
+from app.ui import evidence, live_panel, recorded, run_history, texts
+from app.ui.lesson_content import Lesson
+from ssam.experiment import RaceSpec, parse_spec
 from ssam.store import Person, Run
 from ssam.store.views import ENDED
 
@@ -34,10 +37,10 @@ def draw(lab: Lab, person: Person, lesson: Lesson) -> None:
             shown = "own" if run else "recorded"
     st.caption(_said(lab, lesson, run))
     if run and shown == "own":
-        found = live.look(lab, run.id, fresh=True)
-        pace = live.pace(found.run, found.window) if found else None
+        found = live_panel.look(lab, run.id, fresh=True)
+        pace = live_panel.pace(found.run, found.window) if found else None
         st.fragment(_race, run_every=pace)(lab, person, lesson.name, run.id, pace)
-        history.result(run)
+        run_history.result(run)
     elif recording:
         recorded.draw(recording)
     else:
@@ -56,43 +59,43 @@ def start_blind(lab: Lab, person: Person, lesson: Lesson) -> None:
 
 def _race(lab: Lab, person: Person, name: str, run_id: str, pace: float | None) -> None:
     """The learner's race; runs again on its own every ``pace`` seconds."""
-    look = live.look(lab, run_id)
-    if look is None or lessons.runs(name)[-1:] != [run_id]:
+    look = live_panel.look(lab, run_id)
+    if look is None or query.runs(name)[-1:] != [run_id]:
         st.rerun()
     with st.container(key="lesson_head", horizontal=True, vertical_alignment="center", gap="small"):
         whose = "Your race" if look.run.owner == person.owner else "Somebody else's race"
         st.markdown(f"**{whose}** · seed {look.run.spec.seed}", width="stretch")
         if person.may_steer(look.run):
-            steer.steering(lab, look.run)
-    live.draw(lab.store, look)
-    history.log(lab, look.run, person)
-    if live.pace(look.run, look.window) != pace:
+            run_controls.steering(lab, look.run)
+    live_panel.draw(lab.store, look)
+    run_history.log(lab, look.run, person)
+    if live_panel.pace(look.run, look.window) != pace:
         st.rerun()
 
 
 def newest(lab: Lab, lesson: Lesson) -> Run | None:
     """The learner's newest race of a lesson that is still there."""
-    for run_id in reversed(lessons.runs(lesson.name)):
+    for run_id in reversed(query.runs(lesson.name)):
         if run := lab.store.run(run_id):
             return run
-        lessons.forget(lesson.name, run_id)
+        query.forget(lesson.name, run_id)
     return None
 
 
-def own(lab: Lab, lesson: Lesson) -> lessons_evidence.Rows:
+def own(lab: Lab, lesson: Lesson) -> evidence.Rows:
     """What the learner's finished races of a lesson say, by seed."""
-    found: lessons_evidence.Rows = {}
-    for run_id in lessons.runs(lesson.name):
-        run, window = lab.store.run(run_id), lab.store.window(run_id, live.POINTS)
+    found: evidence.Rows = {}
+    for run_id in query.runs(lesson.name):
+        run, window = lab.store.run(run_id), lab.store.window(run_id, live_panel.POINTS)
         if run and window:
-            found |= lessons_evidence.own(run, window)
+            found |= evidence.own(run, window)
     return found
 
 
 def unseen(lab: Lab, lesson: Lesson) -> int:
     """The lowest seed that was neither measured nor raced here by the learner."""
-    taken = set(lessons_evidence.rows(lessons_evidence.races(lesson.preset)))
-    runs = (lab.store.run(run_id) for run_id in lessons.runs(lesson.name))
+    taken = set(evidence.rows(evidence.races(lesson.preset)))
+    runs = (lab.store.run(run_id) for run_id in query.runs(lesson.name))
     taken |= {str(run.spec.seed) for run in runs if run} | {"0"}  # the recorded one
     return next(seed for seed in range(len(taken) + 1) if str(seed) not in taken)
 
@@ -122,13 +125,13 @@ def _button(lab: Lab, person: Person, lesson: Lesson, run: Run | None) -> None:
 
 
 def _said(lab: Lab, lesson: Lesson, run: Run | None) -> str:
-    cost = start.cost(lab, lesson.spec)
+    cost = start_button.cost(lab, lesson.spec)
     reused = (
         " This very race has been run before: here it is."
         if run and run.id == st.session_state.get("lesson_reused")
         else ""
     )
-    what = f"{start.describe_without_seed(lesson.spec)}: {start.describe_lanes(lesson.spec)}"
+    what = f"{start_button.describe_without_seed(lesson.spec)}: {start_button.describe_lanes(lesson.spec)}"
     return f"{what}. {cost}{reused}"
 
 
@@ -143,8 +146,8 @@ def submit(lab: Lab, lesson: Lesson, seed: int | None = None) -> None:
     except (ValueError, RuntimeError) as error:  # a limit is reached, or no runner comes up
         st.session_state["lesson_notice"] = f"Not started: {error}."
         return
-    lessons.remember(lesson.name, submitted.run_id)
-    lessons.go(lesson.name, "watch")
+    query.remember(lesson.name, submitted.run_id)
+    query.go(lesson.name, "watch")
     st.session_state["lesson_reused"] = submitted.run_id if submitted.reused else None
     st.session_state["lesson_request"] = secrets.token_urlsafe(16)
     st.session_state["lesson_notice"] = None

@@ -4,30 +4,22 @@ from typing import Any
 
 import streamlit as st
 
-from app import (
-    figure_texts,
-    lessons,
-    lessons_chart,
-    lessons_evidence,
-    lessons_race,
-    lessons_views,
-    lessons_words,
-    recorded,
-    start,
-    texts,
-)
-from app.lessons_evidence import Rows
-from app.measured import lengths
-from app.server import Lab
-from ssam.spec import preset
-from ssam.spec.lessons import Claim, Lesson
+from app.lessons import charts, query, text, views
+from app.lessons import race as lessons_race
+from app.race import start_button
+from app.shell.services import Lab
+from app.ui import alt_text, evidence, recorded, texts
+from app.ui.evidence import Rows
+from app.ui.lesson_content import Claim, Lesson
+from app.ui.measured import lengths
+from ssam.experiment import preset
 from ssam.stats.paired import Paired
 
 
 def draw(lab: Lab, lesson: Lesson) -> None:
     _answers(lesson)
     st.markdown(lesson.sections["reveal"])
-    lessons_views.links(lesson, "reveal")
+    views.links(lesson, "reveal")
     st.markdown("### The numbers")
     _evidence(lesson)
     st.markdown("### What is claimed")
@@ -42,28 +34,28 @@ def draw(lab: Lab, lesson: Lesson) -> None:
             args=(lab, lesson, seed),
         )
         then = "" if any(claim.evidence == "races" for claim in lesson.claims) else ", once you measure your race"
-        st.caption(f"Every claim can fail on your seed{then}. {start.cost(lab, lesson.spec)}", width="content")
-    compared = lessons_evidence.comparisons(lesson)
+        st.caption(f"Every claim can fail on your seed{then}. {start_button.cost(lab, lesson.spec)}", width="content")
+    compared = evidence.comparisons(lesson)
     for place, claim in enumerate(lesson.claims, 1):
         _claim(lesson, claim, place, mine, compared.get(claim))
     st.markdown("### Sources")
     st.markdown("\n".join(f"- [{texts.plain(source.title)}]({source.address})" for source in lesson.sources))
-    lessons_views.forward("Try next", lesson, "next")
+    views.forward("Try next", lesson, "next")
 
 
 def _answers(lesson: Lesson) -> None:
-    made = lessons.predictions(lesson.name)
+    made = query.predictions(lesson.name)
     for place, question in enumerate(lesson.questions, 1):
         with st.container(border=True, key=f"answer_{place}", gap="xsmall"):
-            st.markdown(f"**{lessons_views.numbered(lesson, place)}{question.prompt}**")
+            st.markdown(f"**{views.numbered(lesson, place)}{question.prompt}**")
             prediction = made[place - 1]
-            if prediction == lessons.SKIPPED:
+            if prediction == query.SKIPPED:
                 st.markdown("Skipped.")
             else:
                 won = prediction.points(question.answer)
                 mark = ":material/check: **Right**" if won > 0 else ":material/close: **Incorrect**"
                 said = "" if won > 0 else f" You answered: *{question.choices[prediction.choice - 1]}*"
-                st.markdown(f"{mark}, {lessons_views.signed(won)} point{'s' * (abs(won) != 1)}.{said}")
+                st.markdown(f"{mark}, {views.signed(won)} point{'s' * (abs(won) != 1)}.{said}")
             st.markdown(f"*{question.choices[question.answer - 1]}.* {question.why}")
 
 
@@ -71,38 +63,38 @@ def _evidence(lesson: Lesson) -> None:
     """The tables, and the curves where there are some, of all kinds of evidence that the claims have."""
     kinds = {claim.evidence for claim in lesson.claims}
     if "races" in kinds:
-        race = lessons_evidence.races(lesson.preset)
+        race = evidence.races(lesson.preset)
         if race is None:
             st.info(f"The races of *{preset(lesson.preset).title}* have not been measured yet.")
         else:
             _races(lesson, race)
-    if "flatness" in kinds and (rows := lessons_evidence.flatness()):
-        st.table(lessons_words.flatness(rows), border="horizontal", hide_index=True)
+    if "flatness" in kinds and (rows := evidence.flatness()):
+        st.table(text.flatness(rows), border="horizontal", hide_index=True)
         st.caption(f"At the last weights, seeds {', '.join(rows)}; ± is the standard deviation over the seeds.")
-    if "bench" in kinds and (rows := lessons_evidence.bench()):
+    if "bench" in kinds and (rows := evidence.bench()):
         names = [claim.lane for claim in lesson.claims if claim.evidence == "bench"]
-        st.table(lessons_words.bench(rows, names), border="horizontal", hide_index=True)
+        st.table(text.bench(rows, names), border="horizontal", hide_index=True)
         st.caption("The cost of a step in SGD steps: counted in operations, and measured (`make bench`).")
 
 
 def _races(lesson: Lesson, race: dict[str, Any]) -> None:
-    figure = lessons_chart.figure(race, lesson.spec)
+    figure = charts.figure(race, lesson.spec)
     st.plotly_chart(
         figure,
         key="lesson_chart",
         config={"displayModeBar": False},
-        alt=f"Test accuracy. {figure_texts.summary(figure)}",
+        alt=f"Test accuracy. {alt_text.summary(figure)}",
     )
     st.caption(
         "Test accuracy, mean of the seeds; the band reaches from the lowest seed to the highest. The last epoch is measured on all test images, the others on a part of them."
     )
-    rows = lessons_evidence.rows(race)
-    st.table(lessons_words.races(race, rows, lesson.spec), border="horizontal", hide_index=True)
+    rows = evidence.rows(race)
+    st.table(text.races(race, rows, lesson.spec), border="horizontal", hide_index=True)
     if (recording := recorded.of(lesson.spec)) and (said := lengths(recording)):
         st.caption(said)
     machine = race["machine"]
     st.caption(
-        f"Seeds {', '.join(rows)}; ± is the standard deviation over them. Last epoch: {lessons_evidence.tested(race)}. "
+        f"Seeds {', '.join(rows)}; ± is the standard deviation over them. Last epoch: {evidence.tested(race)}. "
         f"Best − last: evaluations during the race, on one part of the test images. {machine['cpu']}, PyTorch {machine['torch']}, {race['date']}, by `{race['command']}`."
     )
 
@@ -110,7 +102,7 @@ def _races(lesson: Lesson, race: dict[str, Any]) -> None:
 def _claim(lesson: Lesson, claim: Claim, place: int, mine: Rows, compared: Paired | None) -> None:
     """One claim: the sentence, what it means in numbers, how it fared, what the seeds say of its two lanes, and how to make it
     fail."""
-    finding = lessons_evidence.find(claim, lessons_evidence.of_claim(claim, lesson))
+    finding = evidence.find(claim, evidence.of_claim(claim, lesson))
     with st.container(border=True, key=f"claim_{place}", gap="xsmall"):
         believed = "Often believed: " if claim.expected == "fails" else ""
         st.markdown(f"{believed}**{claim.text}**")
@@ -118,16 +110,14 @@ def _claim(lesson: Lesson, claim: Claim, place: int, mine: Rows, compared: Paire
             st.markdown("Not measured yet.")
         else:
             icon = ":material/check:" if finding.holds else ":material/close:"
-            st.markdown(
-                f"{icon} **{lessons_words.verdict(claim, finding)}** · {lessons_words.per_seed(claim, finding)}"
-            )
+            st.markdown(f"{icon} **{text.verdict(claim, finding)}** · {text.per_seed(claim, finding)}")
             if compared:
-                st.markdown(lessons_words.compared(claim, lesson, compared))
-        st.caption(lessons_words.held_against(claim, lesson))
+                st.markdown(text.compared(claim, lesson, compared))
+        st.caption(text.held_against(claim, lesson))
         if claim.evidence == "races" and claim.preset in (None, lesson.preset):
-            if own := lessons_evidence.find(claim, mine):
+            if own := evidence.find(claim, mine):
                 held = "as claimed" if all(own.held.values()) else "not as claimed"
-                st.markdown(f"Your own: {lessons_words.of_seeds(claim, own)}, {held}.")
+                st.markdown(f"Your own: {text.of_seeds(claim, own)}, {held}.")
         else:
             _elsewhere(lesson, claim)
 
@@ -152,5 +142,5 @@ def _elsewhere(lesson: Lesson, claim: Claim) -> None:
 
 
 def _flatness_of(lesson: Lesson) -> dict[str, str]:
-    own = lessons.runs(lesson.name)
+    own = query.runs(lesson.name)
     return {"run": own[-1]} if own else {}

@@ -4,10 +4,10 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from app import theme
-from app.lessons_evidence import Finding, Rows
-from ssam.spec import LaneSpec, RaceSpec, preset
-from ssam.spec.lessons import FLATNESS, Claim, Lesson
+from app.ui import theme
+from app.ui.evidence import Finding, Rows
+from app.ui.lesson_content import FLATNESS, Claim, Lesson
+from ssam.experiment import LaneSpec, RaceSpec, preset
 from ssam.stats.paired import Paired, sentence
 
 VALUES = {
@@ -47,7 +47,7 @@ def lane_title(claim: Claim, lesson: Lesson, lane: str) -> str:
 def held_against(claim: Claim, lesson: Lesson) -> str:
     """What is computed, and what it must be.
 
-    >>> from ssam.spec.lessons import lessons
+    >>> from app.ui.lesson_content import lessons
     >>> lesson = lessons()["noisy-labels"]
     >>> held_against(lesson.claims[3], lesson)
     'SAM − SGD, test accuracy: at least +5.0 points on every seed'
@@ -94,7 +94,7 @@ def _bare(claim: Claim, deviation: float) -> str:
 def verdict(claim: Claim, finding: Finding) -> str:
     """How the claim fared, in a few words.
 
-    >>> from ssam.spec.lessons import Claim
+    >>> from app.ui.lesson_content import Claim
     >>> claim = Claim(text="x", lane="sgd", value="fall", at_least=3, seeds="all")
     >>> verdict(claim, Finding({"0": 5.0, "1": 2.0}, {"0": True, "1": False}, 3.5, 2.1, False))
     'Fails: holds on 1 of 2 seeds only'

@@ -4,9 +4,9 @@ from functools import partial
 
 import streamlit as st
 
-from app import lessons, lessons_race
-from app.server import Lab
-from ssam.spec.lessons import SECTIONS, STEPS, Lesson, Link, Question
+from app.lessons import query, race
+from app.shell.services import Lab
+from app.ui.lesson_content import SECTIONS, STEPS, Lesson, Link, Question
 from ssam.store import Person
 
 ICONS = {"surface": "show_chart", "anatomy": "footprint", "masks": "grid_on", "flatness": "landscape", "frontier": "scatter_plot", "methods": "functions", "race": "flag"}  # fmt: skip
@@ -19,7 +19,7 @@ def overview(known: dict[str, Lesson]) -> None:
     st.markdown(
         "In each lesson you **predict** and stake points, **watch** a race, recorded or your own, and see what the numbers **reveal**. Any order will do."
     )
-    total, asked, skipped = lessons.score(known)
+    total, asked, skipped = query.score(known)
     if asked:
         without = f", {skipped} of them skipped" if skipped else ""
         st.caption(
@@ -36,24 +36,24 @@ def overview(known: dict[str, Lesson]) -> None:
 
 
 def _progress(lesson: Lesson) -> str:
-    if lessons.has_seen(lesson.name):
+    if query.has_seen(lesson.name):
         return " · seen"
-    made = lessons.predictions(lesson.name)
-    return "" if not made else " · skipped" if lessons.SKIPPED in made else " · predicted"
+    made = query.predictions(lesson.name)
+    return "" if not made else " · skipped" if query.SKIPPED in made else " · predicted"
 
 
 def head(lesson: Lesson, known: dict[str, Lesson]) -> None:
     """Where one is: among the lessons, and in this one."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.page_link("../pages/lessons.py", label="All lessons", icon=":material/arrow_back:")
-        total, asked, _ = lessons.score(known)
+        total, asked, _ = query.score(known)
         counted = f" · {signed(total)} point{'s' * (abs(total) != 1)}" if asked else ""
         st.caption(
             f"Lesson {list(known).index(lesson.name) + 1} of {len(known)} · {lesson.minutes} min{counted}",
             width="content",
         )
     st.markdown(f"## {lesson.title}")
-    st.session_state["lesson_step"] = lessons.step(lesson.name)
+    st.session_state["lesson_step"] = query.step(lesson.name)
     st.segmented_control(
         "Step of the lesson",
         STEPS,
@@ -61,7 +61,7 @@ def head(lesson: Lesson, known: dict[str, Lesson]) -> None:
         required=True,
         format_func=lambda step: f"{STEPS.index(step) + 1} {SECTIONS[step]}",
         label_visibility="collapsed",
-        on_change=lambda: lessons.go(lesson.name, st.session_state["lesson_step"]),
+        on_change=lambda: query.go(lesson.name, st.session_state["lesson_step"]),
     )
 
 
@@ -71,7 +71,7 @@ def gate(lesson: Lesson) -> None:
         st.markdown("What comes of the race is shown after your prediction.")
         with st.container(horizontal=True, gap="small"):
             st.button(
-                "Predict first", key="predict_first", type="primary", on_click=lessons.go, args=(lesson.name, "predict")
+                "Predict first", key="predict_first", type="primary", on_click=query.go, args=(lesson.name, "predict")
             )
             _skip(lesson)
 
@@ -82,7 +82,7 @@ def _skip(lesson: Lesson) -> None:
             "Skip the prediction",
             key="skip_prediction",
             help="Counts as a prediction, without points.",
-            on_click=lessons.skip,
+            on_click=query.skip,
             args=(lesson,),
         )
 
@@ -91,7 +91,7 @@ def predict(lesson: Lesson) -> None:
     with st.container(width=COLUMN):
         st.markdown(lesson.sections["predict"])
         links(lesson, "predict")
-        if made := lessons.predictions(lesson.name):
+        if made := query.predictions(lesson.name):
             for place, (question, prediction) in enumerate(zip(lesson.questions, made, strict=True), 1):
                 st.markdown(f"**{numbered(lesson, place)}{question.prompt}**\n\n{answered(question, prediction)}")
             forward("Watch", lesson, "watch")
@@ -99,13 +99,13 @@ def predict(lesson: Lesson) -> None:
             _form(lesson)
 
 
-def answered(question: Question, prediction: lessons.Prediction) -> str:
+def answered(question: Question, prediction: query.Prediction) -> str:
     """What was predicted.
 
     >>> answered(Question(prompt="Which?", choices=("One", "Two"), answer=1, why="x"), lessons.SKIPPED)
     'Skipped.'
     """
-    if prediction == lessons.SKIPPED:
+    if prediction == query.SKIPPED:
         return "Skipped."
     points = f"{prediction.stake} point{'s' * (prediction.stake > 1)} at stake"
     return f"You answered: *{question.choices[prediction.choice - 1]}* ({points})"
@@ -120,8 +120,8 @@ def _form(lesson: Lesson) -> None:
                 format_func=partial(_choice, question),
             )  # fmt: skip
             st.radio(
-                "How sure are you? (points at stake)", list(lessons.STAKES), key=f"stake_{lesson.name}_{place}", horizontal=True,
-                format_func=lessons.STAKES.__getitem__,
+                "How sure are you? (points at stake)", list(query.STAKES), key=f"stake_{lesson.name}_{place}", horizontal=True,
+                format_func=query.STAKES.__getitem__,
             )  # fmt: skip
         st.caption(
             "You win the points if you are right, and lose them if not. They count for this session only, and nobody else sees them."
@@ -129,7 +129,7 @@ def _form(lesson: Lesson) -> None:
         if st.session_state.get("lesson_missing") == lesson.name:
             st.error("Choose an answer first, to each question.")
         st.form_submit_button(
-            "Lock in and watch", key="lesson_commit", type="primary", on_click=lessons.commit, args=(lesson,)
+            "Lock in and watch", key="lesson_commit", type="primary", on_click=query.commit, args=(lesson,)
         )
     if not st.session_state["lesson_asked"]:  # else the gate above has the button
         _skip(lesson)
@@ -141,13 +141,13 @@ def _choice(question: Question, place: int) -> str:
 
 def watch(lab: Lab, person: Person, lesson: Lesson) -> None:
     """The race; before a prediction its setting and Start only."""
-    if not lessons.predictions(lesson.name):
-        lessons_race.start_blind(lab, person, lesson)
+    if not query.predictions(lesson.name):
+        race.start_blind(lab, person, lesson)
         return
     with st.container(width=COLUMN):
         st.markdown(lesson.sections["watch"])
         links(lesson, "watch")
-    lessons_race.draw(lab, person, lesson)
+    race.draw(lab, person, lesson)
     forward("Reveal", lesson, "reveal")
 
 
@@ -155,7 +155,7 @@ def try_next(lesson: Lesson, known: dict[str, Lesson]) -> None:
     with st.container(width=COLUMN):
         st.markdown(lesson.sections["next"])
         links(lesson, "next")
-    before, after = lessons.neighbours(lesson.name, known)
+    before, after = query.neighbours(lesson.name, known)
     st.space("small")
     with st.container(horizontal=True, gap="small", key="lesson_neighbours"):
         if before:
@@ -194,9 +194,7 @@ def forward(label: str, lesson: Lesson, step: str) -> None:
     if st.session_state.get("lesson_asked"):
         return
     with st.container(key="lesson_next"):
-        st.button(
-            label, key=f"to_{step}", icon=":material/arrow_forward:", on_click=lessons.go, args=(lesson.name, step)
-        )
+        st.button(label, key=f"to_{step}", icon=":material/arrow_forward:", on_click=query.go, args=(lesson.name, step))
 
 
 def numbered(lesson: Lesson, place: int) -> str:

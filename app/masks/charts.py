@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pandas  # noqa: F401  Plotly takes it as it finds it, half imported too, while another visitor's first page imports it
 
-from app import masks_maths, theme
-from app.flatness_charts import NEUTRAL, Figure, gap, lane_title, layout_of
-from app.flatness_texts import NO_MASK
-from app.masks_data import Lane, Often, Pair
-from app.masks_texts import SHORT, Rows
-from ssam.spec import RaceSpec
+from app.flatness.charts import NEUTRAL, Figure, gap, lane_title, layout_of
+from app.flatness.text import NO_MASK
+from app.masks import overlap as masks_overlap
+from app.masks.data import Lane, Often, Pair
+from app.masks.text import SHORT, Rows
+from app.ui import theme
+from ssam.experiment import RaceSpec
 
 PAIRS = 6  # pairs of lanes in one chart
 BARS = 24  # of a histogram, at most
@@ -45,7 +46,7 @@ def overlap(lanes: Sequence[Lane]) -> Figure:
     traces = []
     for lane in lanes:
         later = [(a, b) for a, b in zip(lane.refreshes, lane.refreshes[1:], strict=False) if b.overlap is not None]
-        expected = [(b.epoch, masks_maths.chance(a.density, b.density)) for a, b in later]
+        expected = [(b.epoch, masks_overlap.chance(a.density, b.density)) for a, b in later]
         traces += [_line(lane, [(b.epoch, b.overlap) for _, b in later]), _dotted(lane, expected)]
     return _lines(traces, "Overlap with the mask before", IOU)
 
@@ -56,7 +57,9 @@ def from_first(lanes: Sequence[Lane], found: dict[str, dict[float, float]]) -> F
     for lane in lanes:
         if points := found[lane.name]:
             begin = lane.refreshes[0].density
-            expected = [(one.epoch, masks_maths.chance(begin, one.density)) for one in lane.some if one.epoch in points]
+            expected = [
+                (one.epoch, masks_overlap.chance(begin, one.density)) for one in lane.some if one.epoch in points
+            ]
             traces += [_line(lane, list(points.items())), _dotted(lane, expected)]
     return _lines(traces, "Overlap with the first mask", IOU)
 

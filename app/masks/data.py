@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from app import masks_maths, theme
-from app.theme import Style
-from ssam.spec import METHODS, RaceSpec
+from app.masks import overlap as masks_overlap
+from app.ui import theme
+from app.ui.theme import Style
+from ssam.catalogue import METHODS
+from ssam.experiment import RaceSpec
 from ssam.store import Heatmap, Run, Store, Window
 
 Layers = Sequence[dict[str, Any]]  # name, stage and shape of each
@@ -135,9 +137,9 @@ def often(store: Store, run_id: str, lane: Lane, layers: Layers, layer: str) -> 
     names, each = [known["name"] for known in layers], sizes(layers)
     place = names.index(layer)
     shape = tuple(layers[place]["shape"])
-    found = masks_maths.counts(list(masks.values()), sum(each[:place]), each[place]).reshape(shape)
+    found = masks_overlap.counts(list(masks.values()), sum(each[:place]), each[place]).reshape(shape)
     used = [refresh.densities.get(layer, 0.0) for refresh in lane.some if refresh.epoch in masks]
-    return Often(lane, found, masks_maths.by_chance(used))
+    return Often(lane, found, masks_overlap.by_chance(used))
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,9 +202,9 @@ def _pair(
         first,
         second,
         epochs,
-        [masks_maths.iou(a[epoch], b[epoch]) for epoch in epochs],
-        [masks_maths.chance(a, b) for a, b in densities],
-        [masks_maths.chance_by_layer(a, b, each) for a, b in of_layers],
+        [masks_overlap.iou(a[epoch], b[epoch]) for epoch in epochs],
+        [masks_overlap.chance(a, b) for a, b in densities],
+        [masks_overlap.chance_by_layer(a, b, each) for a, b in of_layers],
     )
 
 
@@ -210,4 +212,4 @@ def since_first(store: Store, run_id: str, lane: Lane, layers: Layers) -> dict[f
     """The overlap of each mask with the lane's first one, by epoch; empty where they are not kept to the bit."""
     masks = packed(store, run_id, lane, layers)
     first = next(iter(masks.values()), None)
-    return {} if first is None else {epoch: masks_maths.iou(first, mask) for epoch, mask in masks.items()}
+    return {} if first is None else {epoch: masks_overlap.iou(first, mask) for epoch, mask in masks.items()}

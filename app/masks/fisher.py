@@ -4,9 +4,14 @@ from functools import partial
 
 import streamlit as st
 
-from app import flatness_panel, flatness_texts, legend, masks_charts, masks_texts, measuring
-from app.server import Lab
-from ssam.spec.analysis import AnalysisSpec
+from app.flatness import text as flatness_text
+from app.flatness import view
+from app.masks import charts
+from app.masks import text as masks_text
+from app.shell import analysis_job
+from app.shell.services import Lab
+from app.ui import legend
+from ssam.experiment.analysis import AnalysisSpec
 from ssam.store import Person, Run
 from ssam.store.views import ALIVE
 
@@ -16,24 +21,26 @@ ANALYSIS = AnalysisSpec(kind="fisher")
 def section(lab: Lab, race: Run, person: Person) -> None:
     """The button, the progress, the result."""
     if race.state in (*ALIVE, "queued"):
-        st.info(masks_texts.LATER)
+        st.info(masks_text.LATER)
         return
-    run = measuring.known(lab, race, ANALYSIS)
-    if not measuring.is_there(race, run):
+    run = analysis_job.known(lab, race, ANALYSIS)
+    if not analysis_job.is_there(race, run):
         with st.container(horizontal=True, vertical_alignment="center", key="masks_fisher_bar"):
             st.button(
                 "Measure the exact Fisher information",
                 key="masks_measure",
                 type="primary",
                 icon=":material/straighten:",
-                on_click=measuring.submit,
+                on_click=analysis_job.submit,
                 args=(lab, race.id, lambda: ANALYSIS, "masks"),
             )
-            st.caption(f"On {ANALYSIS.images:,} training images, of every lane. {measuring.cost(lab, race, ANALYSIS)}")
+            st.caption(
+                f"On {ANALYSIS.images:,} training images, of every lane. {analysis_job.cost(lab, race, ANALYSIS)}"
+            )
     if run is None:
-        st.markdown(masks_texts.NOT_MEASURED)
+        st.markdown(masks_text.NOT_MEASURED)
     else:
-        measuring.shown(lab, race, run, person, "masks", result)
+        analysis_job.shown(lab, race, run, person, "masks", result)
 
 
 def result(run: Run) -> None:
@@ -44,16 +51,16 @@ def result(run: Run) -> None:
     )
     if not stages:
         return
-    words = masks_texts.fisher(run, stages, patterns, overlaps)
+    words = masks_text.fisher(run, stages, patterns, overlaps)
     lanes = legend.lanes(run.spec, sorted({row["lane"] for row in stages}))
-    legend.draw([*lanes, *masks_charts.GREYS], "masks_fisher_legend")
-    flatness_panel.grid(masks_charts.fisher_stages(run.spec, stages), "fisher_stages", words, row=2)
-    figures = [masks_charts.fisher_patterns(run.spec, patterns)]
+    legend.draw([*lanes, *charts.GREYS], "masks_fisher_legend")
+    view.grid(charts.fisher_stages(run.spec, stages), "fisher_stages", words, row=2)
+    figures = [charts.fisher_patterns(run.spec, patterns)]
     if overlaps:
-        figures.append(masks_charts.fisher_overlaps(run.spec, overlaps))
-    flatness_panel.grid(figures, "fisher_masks", words, row=2)
-    st.caption(masks_texts.MARKS)
-    st.caption(flatness_texts.caveats(run))
+        figures.append(charts.fisher_overlaps(run.spec, overlaps))
+    view.grid(figures, "fisher_masks", words, row=2)
+    st.caption(masks_text.MARKS)
+    st.caption(flatness_text.caveats(run))
     st.download_button(
         "CSV",
         partial(table_csv, run),

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from app import component, masks_data, masks_maths
-from app.masks_data import Lane, Often
+from app.masks import data as masks_data
+from app.masks import overlap
+from app.masks.data import Lane, Often
+from app.ui import component
 from ssam.store import Store, Window
 
 KEY = "masks_panel"
@@ -23,7 +25,7 @@ def network(store: Store, window: Window, shown: Sequence[Lane], layer: str, epo
     """Everything that is played: of every lane the density of each layer and the pictures of one layer, refresh by refresh."""
     epochs = masks_data.moments(shown)
     sizes = masks_data.sizes(window.layers)
-    shares = [masks_maths.spread(size, sum(sizes)) for size in sizes]
+    shares = [overlap.spread(size, sum(sizes)) for size in sizes]
     return {
         "run": window.run_id,
         "kind": "network",
@@ -44,7 +46,7 @@ def often(run_id: str, layer: str, found: Sequence[Often]) -> dict[str, Any]:
     for one in found:
         counts = one.counts
         matrix = counts.reshape(counts.shape[0] if counts.ndim > 1 else 1, -1) / one.masks
-        picture = np.round(255 * masks_maths.pooled(matrix, OFTEN)).astype(np.uint8)
+        picture = np.round(255 * overlap.pooled(matrix, OFTEN)).astype(np.uint8)
         words = f"never {_percent(one.shares[0])} · always {_percent(one.shares[-1])}"
         lanes.append(
             {

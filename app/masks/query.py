@@ -2,8 +2,11 @@
 
 import streamlit as st
 
-from app import address, flatness, history, live, masks_data, masks_panel, theme
-from app.server import Lab
+from app.flatness import query
+from app.masks import data, panel
+from app.shell import url_state
+from app.shell.services import Lab
+from app.ui import live_panel, run_history, theme
 from ssam.store import Person, Run, Store, Window
 
 PAGE = "masks"
@@ -19,13 +22,13 @@ def go(store: Store) -> str:
     if unknown := [name for name in asked if name not in SETTINGS]:
         problems.append(f"{unknown[0][:40]!r} is no setting here; allowed: {', '.join(SETTINGS)}.")
     if run_id := asked.get("run"):
-        race = flatness.race_of(store, run_id)
+        race = query.race_of(store, run_id)
         if race is None:
             problems.append(f"There is no race {run_id[:40]!r} here.")
         _show(race)
     elif not st.session_state.get("masks_run"):
-        race = flatness.race_of(store, st.session_state.get("run") or "")  # the one that the race page shows
-        _show(race if race and masks_data.masked_lanes(race.spec) else None)
+        race = query.race_of(store, st.session_state.get("run") or "")  # the one that the race page shows
+        _show(race if race and data.masked_lanes(race.spec) else None)
     view = asked.get("view", st.session_state["masks_view"])
     if view not in VIEWS:
         problems.append(f"view {view[:40]!r} must be one of {', '.join(VIEWS)}.")
@@ -53,7 +56,7 @@ def _fill(race: Run, asked: dict[str, str]) -> list[str]:
         else:
             problems.append(f"layer {layer[:40]!r} is none of this race's.")
     if lanes := asked.get("lanes"):
-        known, wanted = masks_data.masked_lanes(race.spec), lanes.split(",")
+        known, wanted = data.masked_lanes(race.spec), lanes.split(",")
         if set(wanted) <= set(known):
             st.session_state["masks_lanes"] = wanted
         else:
@@ -69,13 +72,13 @@ def _fill(race: Run, asked: dict[str, str]) -> list[str]:
 def write(race: Run, window: Window | None, lanes: list[str], layer: str | None) -> None:
     """Puts what is shown into the address; what is the default is left out."""
     where = {"run": race.id, "view": st.session_state["masks_view"]}
-    if layer and window and layer != live.telling(window):
+    if layer and window and layer != live_panel.telling(window):
         where["layer"] = layer
-    if lanes != masks_data.masked_lanes(race.spec):
+    if lanes != data.masked_lanes(race.spec):
         where["lanes"] = ",".join(lanes)
     if (epoch := st.session_state.get("masks_epoch")) is not None:
         where["epoch"] = f"{epoch:g}"
-    address.put(where, PAGE)
+    url_state.put(where, PAGE)
 
 
 # The choices
@@ -83,9 +86,9 @@ def write(race: Run, window: Window | None, lanes: list[str], layer: str | None)
 
 def races(lab: Lab, person: Person) -> list[Run]:
     """The own races with masks, and the one that the address names."""
-    own = [run for run in lab.store.runs(RUNS, person.owner) if run.started_info and masks_data.masked_lanes(run.spec)]
+    own = [run for run in lab.store.runs(RUNS, person.owner) if run.started_info and data.masked_lanes(run.spec)]
     shown = st.session_state.get("masks_run")
-    if shown and shown not in {run.id for run in own} and (run := flatness.race_of(lab.store, shown)):
+    if shown and shown not in {run.id for run in own} and (run := query.race_of(lab.store, shown)):
         return [run, *own]
     return own
 
@@ -98,7 +101,7 @@ def choose_race(found: list[Run]) -> Run:
         "Race",
         list(known),
         key="masks_run",
-        format_func=history.labels(found).__getitem__,
+        format_func=run_history.labels(found).__getitem__,
         on_change=lambda: _show(known[st.session_state["masks_run"]]),
         width=640,
         persist_state="session",
@@ -122,7 +125,7 @@ def choose_view() -> str:
 
 def choose_lanes(race: Run) -> list[str]:
     """Those of the lanes with masks that are shown, in the order of the race; not asked where there is only one."""
-    known = masks_data.masked_lanes(race.spec)
+    known = data.masked_lanes(race.spec)
     titles = dict(zip(race.spec.lane_names, theme.lane_titles(race.spec), strict=True))
     kept = [name for name in known if name in st.session_state.get("masks_lanes", known)]
     st.session_state["masks_lanes"] = kept
@@ -144,7 +147,7 @@ def choose_layer(window: Window) -> str:
     """The layer whose masks are shown; one that tells something at first."""
     shapes = {layer["name"]: layer["shape"] for layer in window.layers}
     if st.session_state.get("masks_layer") not in shapes:
-        st.session_state["masks_layer"] = live.telling(window)
+        st.session_state["masks_layer"] = live_panel.telling(window)
     return str(
         st.selectbox(
             "Layer",
@@ -160,6 +163,6 @@ def choose_layer(window: Window) -> str:
 
 def seen() -> None:
     """The reader has chosen a layer or stopped at an epoch in the browser."""
-    view = masks_panel.view()
+    view = panel.view()
     if view.get("run") == st.session_state.get("masks_run"):
         st.session_state["masks_layer"], st.session_state["masks_epoch"] = view["layer"], view["epoch"]

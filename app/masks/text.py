@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from app import masks_maths, theme
-from app.masks_data import Lane, Layers, Often, Pair, sizes
-from ssam.spec import RaceSpec
+from app.masks import overlap
+from app.masks.data import Lane, Layers, Often, Pair, sizes
+from app.ui import theme
+from ssam.experiment import RaceSpec
 from ssam.store import Run
 
 Rows = Sequence[dict[str, Any]]
@@ -102,7 +103,7 @@ def odd_layers(density: float, densities: dict[str, float], layers: Layers) -> t
     more: list[str] = []
     less: list[str] = []
     for layer, size in sorted(zip(layers, sizes(layers), strict=True), key=lambda pair: -pair[1]):
-        twice = 2 * masks_maths.spread(size, total) * (density * (1 - density)) ** 0.5
+        twice = 2 * overlap.spread(size, total) * (density * (1 - density)) ** 0.5
         beyond = densities.get(layer["name"], 0.0) - density
         if abs(beyond) > twice + 1e-9:
             (more if beyond > 0 else less).append(layer["name"])
@@ -129,7 +130,7 @@ def training(lanes: Sequence[Lane], pairs: Sequence[Pair], first: dict[str, dict
         ]
         if first[lane.name]:
             words.append(f"with the first mask {list(first[lane.name].values())[-1]:.2f}")
-        by_chance = masks_maths.chance(lane.refreshes[0].density, later[-1].density)
+        by_chance = overlap.chance(lane.refreshes[0].density, later[-1].density)
         said.append(f"{', '.join(words)}; by chance {by_chance:.2f}.")
     for pair in pairs:
         said.append(

@@ -8,10 +8,11 @@ from functools import partial
 import numpy as np
 import streamlit as st
 
-from app import legend, masks, masks_charts, masks_data, masks_fisher, masks_panel, masks_texts
-from app.flatness_panel import grid
-from app.masks_data import Lane, Layers
-from app.server import Lab
+from app.flatness.view import grid
+from app.masks import charts, data, fisher, panel, query, text
+from app.masks.data import Lane, Layers
+from app.shell.services import Lab
+from app.ui import legend
 from ssam.store import Person, Run, Store, Window
 from ssam.store.views import ENDED
 
@@ -19,12 +20,12 @@ from ssam.store.views import ENDED
 def view(lab: Lab, race: Run, window: Window, kind: str, names: Sequence[str], layer: str, person: Person) -> None:
     """One view of the lanes ``names``."""
     if kind == "fisher":
-        masks_fisher.section(lab, race, person)
+        fisher.section(lab, race, person)
         return
-    lanes = masks_data.lanes(lab.store, race, window, names)
+    lanes = data.lanes(lab.store, race, window, names)
     if not lanes:
-        waits = masks_texts.NO_MASK_MADE if race.state in ENDED else masks_texts.WAITS
-        st.markdown(waits if names else masks_texts.NO_LANE)
+        waits = text.NO_MASK_MADE if race.state in ENDED else text.WAITS
+        st.markdown(waits if names else text.NO_LANE)
         return
     if kind == "network":
         _network(lab.store, window, lanes, layer)
@@ -38,42 +39,40 @@ def view(lab: Lab, race: Run, window: Window, kind: str, names: Sequence[str], l
 
 
 def _network(store: Store, window: Window, lanes: Sequence[Lane], layer: str) -> None:
-    masks_panel.draw(masks_panel.network(store, window, lanes, layer, st.session_state.get("masks_epoch")), masks.seen)
-    _words(masks_texts.network(lanes, window.layers))
+    panel.draw(panel.network(store, window, lanes, layer, st.session_state.get("masks_epoch")), query.seen)
+    _words(text.network(lanes, window.layers))
 
 
 def _training(store: Store, race: Run, window: Window, lanes: Sequence[Lane]) -> None:
     layers = window.layers
-    first = {lane.name: masks_data.since_first(store, race.id, lane, layers) for lane in lanes}
-    pairs = masks_data.pairs(store, race.id, lanes, layers)
-    words = masks_texts.training(lanes, pairs, first)
+    first = {lane.name: data.since_first(store, race.id, lane, layers) for lane in lanes}
+    pairs = data.pairs(store, race.id, lanes, layers)
+    words = text.training(lanes, pairs, first)
     legend.draw(legend.lanes(race.spec, [lane.place for lane in lanes]), "masks_legend")
-    st.caption(masks_texts.DOTTED)
-    figures = [masks_charts.changed(lanes), masks_charts.overlap(lanes)]
+    st.caption(text.DOTTED)
+    figures = [charts.changed(lanes), charts.overlap(lanes)]
     if any(first.values()):
-        figures.append(masks_charts.from_first(lanes, first))
+        figures.append(charts.from_first(lanes, first))
     if pairs:
-        figures.append(masks_charts.between(pairs))
+        figures.append(charts.between(pairs))
     grid(figures, "masks_training", words, row=2)
     if not any(first.values()):
-        st.info(masks_texts.NO_OVERLAPS)
-    if len(pairs) > masks_charts.PAIRS:
+        st.info(text.NO_OVERLAPS)
+    if len(pairs) > charts.PAIRS:
         st.caption(
-            f"The chart holds the first {masks_charts.PAIRS} of {len(pairs)} pairs of lanes; all are under *In words*."
+            f"The chart holds the first {charts.PAIRS} of {len(pairs)} pairs of lanes; all are under *In words*."
         )
     _words(words)
 
 
 def _often(store: Store, race: Run, window: Window, lanes: Sequence[Lane], layer: str) -> None:
-    found = [one for lane in lanes if (one := masks_data.often(store, race.id, lane, window.layers, layer))]
+    found = [one for lane in lanes if (one := data.often(store, race.id, lane, window.layers, layer))]
     if not found:
-        st.info(masks_texts.NO_BITS)
+        st.info(text.NO_BITS)
         return
-    words = masks_texts.often(found)
-    masks_panel.draw(masks_panel.often(race.id, layer, found), masks.seen)
-    grid(
-        [masks_charts.histogram(race.spec, one) for one in found], "masks_often", words, row=3 if len(found) > 2 else 2
-    )
+    words = text.often(found)
+    panel.draw(panel.often(race.id, layer, found), query.seen)
+    grid([charts.histogram(race.spec, one) for one in found], "masks_often", words, row=3 if len(found) > 2 else 2)
     _words(words)
 
 
@@ -103,7 +102,7 @@ def _files(store: Store, race: Run, layers: Layers, lanes: Sequence[Lane]) -> No
             on_click="ignore",
         )
         for lane in lanes:
-            if masks_data.has_bits(store, race.id, lane, layers):
+            if data.has_bits(store, race.id, lane, layers):
                 st.download_button(
                     f"{lane.title} (npz)",
                     partial(npz, store, race.id, lane, layers),
@@ -138,11 +137,11 @@ def table_csv(lanes: Sequence[Lane]) -> str:
 
 def npz(store: Store, run_id: str, lane: Lane, layers: Layers) -> bytes:
     """The exact masks of a lane as a file for numpy: ``steps``, ``epochs``, and of each layer a bool array (masks, *its shape)."""
-    kept = masks_data.packed(store, run_id, lane, layers)
+    kept = data.packed(store, run_id, lane, layers)
     steps = [refresh.step for refresh in lane.some if refresh.epoch in kept]
     arrays: dict[str, np.ndarray] = {"steps": np.array(steps), "epochs": np.array(list(kept))}
     begin = 0
-    for layer, size in zip(layers, masks_data.sizes(layers), strict=True):
+    for layer, size in zip(layers, data.sizes(layers), strict=True):
         bits = [np.unpackbits(mask, count=begin + size)[begin:] for mask in kept.values()]
         arrays[layer["name"]] = np.array(bits, dtype=bool).reshape(len(bits), *layer["shape"])
         begin += size

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ssam.spec.catalogue import METHODS
-from ssam.spec.cost import plan_for
-from ssam.spec.presets import ASSETS
-from ssam.spec.race import LaneSpec, RaceSpec
+from ssam.catalogue import METHODS
+from ssam.experiment.presets import ASSETS
+from ssam.experiment.race import LaneSpec, RaceSpec
+from ssam.planning.cost import plan_for
 
 FOLDER = ASSETS / "methods"
 SECTIONS = ("What it does", "What it costs", "What it keeps", "Caveats")

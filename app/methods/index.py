@@ -5,8 +5,8 @@ from typing import Any
 
 import streamlit as st
 
-from app import legend, theme
-from ssam.spec.cards import GROUPS, Card
+from app.methods.cards import GROUPS, Card
+from app.ui import legend, theme
 
 KEY = "methods_index"
 

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from app import frontier_sources, lessons_evidence, start
-from app.frontier import Point, Row, Task, Trial, points_of
-from app.frontier_sources import LANE_SETTINGS, whole
-from ssam.spec import ASSETS, LaneSpec, RaceSpec, preset
+from app.race import start_button
+from app.ui import evidence, tradeoff_sources
+from app.ui.tradeoff import Point, Row, Task, Trial, points_of
+from app.ui.tradeoff_sources import LANE_SETTINGS, whole
+from ssam.experiment import ASSETS, LaneSpec, RaceSpec, preset
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Measured:
 
 def everything(folder: Path = ASSETS / "measured") -> list[Measured]:
     """All that was measured, the study's finalists before what was only searched."""
-    found = frontier_sources.study(folder / "study.json")
+    found = tradeoff_sources.study(folder / "study.json")
     tasks = found.tasks if found else ()
     studied = [Measured(task.spec, task.title, point) for task in tasks for point in task.points]
     raced = _races(folder / "lessons.json", tasks)
@@ -58,10 +59,10 @@ def lesson(lanes: Sequence[LaneSpec], found: Sequence[Measured], label_noise: fl
 def _races(file: Path, tasks: Sequence[Task]) -> list[Measured]:
     """The lessons' races by what they have in common. A lane that several of them have counts with the first."""
     found: dict[str, tuple[RaceSpec, list[Row]]] = {}
-    for name in lessons_evidence.raced(file):
+    for name in evidence.raced(file):
         spec = preset(name).spec
         rows = found.setdefault(json.dumps(_setting(spec), sort_keys=True, default=str), (spec, []))[1]
-        record = lessons_evidence.races(name, file) or {"seeds": {}}
+        record = evidence.races(name, file) or {"seeds": {}}
         for seed, run in record["seeds"].items():
             sgd = next(result["seconds"] for result in run["lanes"] if result["method"] == "sgd")
             for lane, result in zip(spec.lanes, run["lanes"], strict=True):
@@ -72,7 +73,7 @@ def _races(file: Path, tasks: Sequence[Task]) -> list[Measured]:
     measured = []
     for spec, rows in found.values():
         alike = (task.title for task in tasks if _setting(task.spec) == _setting(spec))
-        title = next(alike, start.describe(spec).rpartition(" · seed")[0])
+        title = next(alike, start_button.describe(spec).rpartition(" · seed")[0])
         measured += [Measured(spec, title, point) for point in points_of(rows)]
     return measured
 

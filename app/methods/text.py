@@ -5,11 +5,12 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app import theme
-from app.frontier_texts import score, signed
-from app.methods_measured import Measured, lesson, of
-from ssam.spec import METHODS, LaneSpec, preset
-from ssam.spec.cards import Card, Memory
+from app.frontier.text import score, signed
+from app.methods.cards import Card, Memory
+from app.methods.measured import Measured, lesson, of
+from app.ui import theme
+from ssam.catalogue import METHODS
+from ssam.experiment import LaneSpec, preset
 
 NOT_MEASURED = "not measured"
 ONLY_SEARCHED = "searched only"
@@ -30,7 +31,7 @@ SEARCHED = "*Searched* lanes were tried on few seeds, with the radius chosen on 
 def passes(card: Card) -> str:
     """Forward+backward passes of a step.
 
-    >>> from ssam.spec.cards import cards
+    >>> from app.methods.view.cards import cards
     >>> passes(cards()["sub-batch"])
     '2, the first of 32 images'
     """
@@ -161,8 +162,8 @@ def ratio(one: Measured | None) -> str:
 def seeds(one: Measured) -> str:
     """How many seeds, and which.
 
-    >>> from app.frontier import Point, Trial
-    >>> from ssam.spec import RaceSpec
+    >>> from app.ui.tradeoff import Point, Trial
+    >>> from ssam.experiment import RaceSpec
     >>> trials = tuple(Trial(seed, 80.0, 2.0, 2.0) for seed in (10, 11, 12))
     >>> seeds(Measured(RaceSpec(), "", Point(LaneSpec(method="sam"), "search", trials, 0.0, "", 2.0, True)))
     '3 (10–12), searched'

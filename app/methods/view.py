@@ -4,11 +4,15 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
-from app import address, frontier_sources, legend, methods_index, methods_table, methods_texts, theme
-from app.methods_measured import Measured, of
-from ssam.spec import METHODS, LaneSpec, RaceSpec, preset
-from ssam.spec.cards import Card, citations
-from ssam.spec.excerpt import excerpt
+from app.methods import index, table
+from app.methods import text as methods_text
+from app.methods.cards import Card, citations
+from app.methods.measured import Measured, of
+from app.methods.source_excerpt import excerpt
+from app.shell import url_state
+from app.ui import legend, theme, tradeoff_sources
+from ssam.catalogue import METHODS
+from ssam.experiment import LaneSpec, RaceSpec, preset
 
 PAGE = "methods"
 VIEWS = {"cards": "Cards", "compare": "Compare"}
@@ -36,12 +40,12 @@ def write() -> None:
     where = {"method": st.session_state["methods_method"]}
     if st.session_state["methods_view"] != "cards":
         where["view"] = st.session_state["methods_view"]
-    address.put(where, PAGE)
+    url_state.put(where, PAGE)
 
 
 def chosen() -> None:
     """The reader has chosen a card in the index."""
-    st.session_state["methods_method"], st.session_state["methods_notice"] = methods_index.choice(), ""
+    st.session_state["methods_method"], st.session_state["methods_notice"] = index.choice(), ""
 
 
 def race(card: Card) -> RaceSpec | None:
@@ -67,13 +71,13 @@ def draw(card: Card, found: Sequence[Measured]) -> None:
 def _words(card: Card) -> None:
     st.latex(card.equation)
     _links(card)
-    st.table([*methods_texts.facts(card), _drawn(card)], border="horizontal", hide_index=True, hide_header=True)
+    st.table([*methods_text.facts(card), _drawn(card)], border="horizontal", hide_index=True, hide_header=True)
     for heading, text in card.sections.items():
         st.markdown(f"#### {heading}\n\n{text}")
     source = f"[{card.source}](https://arxiv.org/abs/{card.arxiv})" if card.arxiv else card.source
     st.markdown(f"#### Source\n\n{source}")
     with st.expander("BibTeX"):
-        st.code(methods_texts.bibtex(card, citations()), language="latex", wrap_lines=True)
+        st.code(methods_text.bibtex(card, citations()), language="latex", wrap_lines=True)
 
 
 def _drawn(card: Card) -> tuple[str, str]:
@@ -86,7 +90,7 @@ def _links(card: Card) -> None:
         if spec := race(card):
             label = "Race it beside SAM" if card.method == "sgd" else "Race it beside SGD"
             if st.button(label, key="methods_race", type="primary", icon=":material/flag:"):
-                st.switch_page("../pages/race.py", query_params=address.of(spec))
+                st.switch_page("../pages/race.py", query_params=url_state.of(spec))
         st.page_link("../pages/surface.py", label="Toy surface", icon=":material/show_chart:")
         st.page_link("../pages/anatomy.py", label="Anatomy of a step", icon=":material/footprint:")
 
@@ -103,24 +107,24 @@ def _code(card: Card) -> None:
 def _measured(card: Card, found: Sequence[Measured]) -> None:
     """The numbers of the lane that is raced; those of the others on demand. What was only searched has a table of its own."""
     st.markdown("#### Measured")
-    sound = [one for one in found if not methods_texts.is_searched(one)]
-    first = methods_texts.measured(card, card.lanes[:1], sound)
-    others = methods_texts.measured(card, card.lanes[1:], sound)
-    kept = [one for one in of(card.lanes, found) if methods_texts.is_searched(one)]
-    searched = methods_texts.measured(card, card.lanes, kept)
+    sound = [one for one in found if not methods_text.is_searched(one)]
+    first = methods_text.measured(card, card.lanes[:1], sound)
+    others = methods_text.measured(card, card.lanes[1:], sound)
+    kept = [one for one in of(card.lanes, found) if methods_text.is_searched(one)]
+    searched = methods_text.measured(card, card.lanes, kept)
     if not first and not searched:
         st.markdown("Not measured here.")
         return
     told = f"Measured of {card.title}"
     if first:
         st.caption(f"As the lane {first[0]['Lane']}")
-        methods_table.draw([_without(row, "Lane") for row in first], told, key="methods_measured")
+        table.draw([_without(row, "Lane") for row in first], told, key="methods_measured")
     if others:
         with st.expander("With other settings"):
-            methods_table.draw(others, f"{told}, with other settings", key="methods_others")
+            table.draw(others, f"{told}, with other settings", key="methods_others")
     if searched:
         with st.expander("Searched only", expanded=not first):
-            methods_table.draw(searched, f"{told}, searched only", key="methods_searched")
+            table.draw(searched, f"{told}, searched only", key="methods_searched")
     _notes(bool(searched))
 
 
@@ -130,22 +134,22 @@ def _without(row: dict[str, str], column: str) -> dict[str, str]:
 
 def compare(cards: Sequence[Card], found: Sequence[Measured]) -> None:
     """All cards in one table."""
-    rows = methods_texts.compared(cards, found)
+    rows = methods_text.compared(cards, found)
     styles = [theme.METHOD_STYLES[card.method] for card in cards]
     marks = [(legend.glyph(style), style.color) for style in styles]
-    methods_table.draw(rows, methods_texts.table_summary(rows), "methods_compared", marks)
+    table.draw(rows, methods_text.table_summary(rows), "methods_compared", marks)
     with st.container(width=860):
-        st.markdown(methods_texts.COMPARE)
-    searched = methods_texts.only_searched(cards, found)
+        st.markdown(methods_text.COMPARE)
+    searched = methods_text.only_searched(cards, found)
     if searched:
         st.markdown("#### Searched only")
-        methods_table.draw(searched, "Methods that were searched only", key="methods_compared_searched")
+        table.draw(searched, "Methods that were searched only", key="methods_compared_searched")
     with st.container(width=860):
         _notes(bool(searched))
 
 
 def _notes(searched: bool) -> None:
-    words = [methods_texts.SEARCHED] * searched
-    if study := frontier_sources.study():
-        words.append(methods_texts.machine(study.facts))
+    words = [methods_text.SEARCHED] * searched
+    if study := tradeoff_sources.study():
+        words.append(methods_text.machine(study.facts))
     st.caption(" ".join(words))

@@ -4,12 +4,14 @@ from functools import partial
 
 import streamlit as st
 
-from app import controls, links, texts
-from app.links import Link
-from app.server import Lab
+from app.race import form
+from app.shell import share_link
+from app.shell.services import Lab
+from app.shell.share_link import Link
+from app.ui import texts
 from ssam.export import KINDS, Source, download, file_name, on_offer, spec_of
 from ssam.store import Person, Run
-from ssam.store.labels import Labels
+from ssam.store.annotations import Labels
 from ssam.store.views import ENDED
 
 WIDTH = 400  # pixels
@@ -28,7 +30,7 @@ def _choice(lab: Lab, run: Run, person: Person) -> None:
     # Others may have what they see: not what its owner wrote on it, nor weights, which may know the owner's images.
     mine = person.may_steer(run)
     labels = lab.store.labels(run.id) if mine else Labels()
-    source = Source(lab.store, run, links.build(Link(), st.context.url or ""), labels)
+    source = Source(lab.store, run, share_link.build(Link(), st.context.url or ""), labels)
     kinds = [kind for kind in on_offer(source) if mine or kind != "weights"]
     chosen = st.pills(
         "What",
@@ -79,7 +81,7 @@ def _read() -> None:
     except ValueError as error:
         st.session_state["race_file_problem"] = f"Not opened: {texts.labelled(str(error))}."
         return
-    controls.fill(spec)
+    form.fill(spec)
     st.session_state["run"] = None
     st.session_state["notice"] = None
     st.toast("The settings of the file are in the form. Start race runs it.", icon=":material/check:")

@@ -4,10 +4,13 @@ from collections.abc import Callable, Collection
 
 import streamlit as st
 
-from app import classroom, data_settings, lane_controls, own_images, rho_controls, texts
-from app.lane_controls import NARROW, PAIRED
-from app.server import Lab
-from ssam.spec import DATASETS, METHODS, MODELS, RaceSpec, parse_spec, preset, presets
+from app.race import lane_form, own_images, rho_controls
+from app.race.lane_form import NARROW, PAIRED
+from app.shell import classroom, data_settings
+from app.shell.services import Lab
+from app.ui import texts
+from ssam.catalogue import DATASETS, METHODS, MODELS
+from ssam.experiment import RaceSpec, parse_spec, preset, presets
 
 CUSTOM = "custom"
 PLAIN = tuple(name for name in RaceSpec.model_fields if name != "lanes")
@@ -19,7 +22,7 @@ def fill(spec: RaceSpec) -> None:
     """Sets every control to the spec."""
     for name in PLAIN:
         st.session_state[name] = getattr(spec, name)
-    lane_controls.fill(spec.lanes)
+    lane_form.fill(spec.lanes)
     data_settings.begin()
     rho_controls.begin()
 
@@ -35,7 +38,7 @@ def read(lab: Lab) -> RaceSpec:
         del values["seconds"]
     if not (chosen := st.session_state["lanes"]):
         raise ValueError("Choose at least one lane.")
-    lanes = ",".join(str(lane_controls.read(option)) for option in chosen)
+    lanes = ",".join(str(lane_form.read(option)) for option in chosen)
     empty = {name: "" for name, value in values.items() if value is None and name not in OPTIONAL}
     try:
         spec = parse_spec({**values, **empty, "lanes": lanes})
@@ -64,7 +67,7 @@ def form(lab: Lab, hidden: Collection[str] = ()) -> tuple[RaceSpec | None, str]:
 
 def _hold() -> None:
     """What has no control any more would be forgotten, unless it is set."""
-    kept = {f"{name}_{method}" for name in lane_controls.KEPT for method in METHODS} | {*PLAIN, "lanes"}
+    kept = {f"{name}_{method}" for name in lane_form.KEPT for method in METHODS} | {*PLAIN, "lanes"}
     for name in kept & set(st.session_state):
         st.session_state[name] = st.session_state[name]
 
@@ -130,7 +133,7 @@ def _numbers(lab: Lab) -> None:
 
 def _per_lane(lab: Lab) -> None:
     with st.expander("Per lane", key="per_lane", on_change="rerun") as per_lane:
-        lane_controls.form(st.session_state["lanes"], seen=bool(per_lane.open))
+        lane_form.form(st.session_state["lanes"], seen=bool(per_lane.open))
 
 
 def _folded_more(lab: Lab) -> None:

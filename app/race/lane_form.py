@@ -10,10 +10,10 @@ from typing import Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from app import texts
-from ssam.spec import METHODS, LaneSpec
-from ssam.spec.catalogue import Method
-from ssam.spec.race import SETTINGS
+from app.ui import texts
+from ssam.catalogue import METHODS, Method
+from ssam.experiment import LaneSpec
+from ssam.experiment.race import SETTINGS
 
 PAIRED, NARROW = 105, 76  # pixels: two or three fields side by side in the sidebar
 STAGE, GROUP = 1, 4  # what these stand for where they are empty

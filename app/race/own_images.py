@@ -2,11 +2,13 @@
 
 import streamlit as st
 
-from app import identity, texts
-from app.server import Lab
+from app.shell import identity
+from app.shell.services import Lab
+from app.ui import texts
+from ssam.catalogue import MODELS
+from ssam.experiment import RaceSpec
 from ssam.imagefolder.contents import natural_size, resized
 from ssam.imagefolder.preview import Preview
-from ssam.spec import MODELS, RaceSpec
 from ssam.store.views import ENDED
 
 USUAL = natural_size(10_000)  # the input of own images where none is asked for

@@ -9,8 +9,10 @@ from collections.abc import Sequence
 import streamlit as st
 from pydantic import ValidationError
 
-from app import lane_controls, texts, theme
-from ssam.spec import METHODS, LaneSpec, presets
+from app.race import lane_form
+from app.ui import texts, theme
+from ssam.catalogue import METHODS
+from ssam.experiment import LaneSpec, presets
 
 _OWN, _BASE = "_own_rhos", "_own_rhos_base"  # the lanes' own values, and the rho of the race that they belong to
 
@@ -111,7 +113,7 @@ def _with_rho(lane: LaneSpec, rho: float) -> LaneSpec:
 
 
 def _set(lanes: Lanes) -> None:
-    lane_controls.fill(lanes)
+    lane_form.fill(lanes)
     st.session_state[_OWN], st.session_state[_BASE] = _own(lanes), st.session_state["rho"]
 
 
@@ -145,7 +147,7 @@ def _lanes() -> list[LaneSpec]:
     found = []
     for option in st.session_state["lanes"]:
         try:
-            found.append(lane_controls.read(option))
+            found.append(lane_form.read(option))
         except ValueError:
             continue
     return found

@@ -7,9 +7,10 @@ import secrets
 
 import streamlit as st
 
-from app import classroom, identity, texts
-from app.server import Lab
-from ssam.spec import RaceSpec
+from app.shell import classroom, identity
+from app.shell.services import Lab
+from app.ui import texts
+from ssam.experiment import RaceSpec
 from ssam.stats.paired import FEWEST
 from ssam.store import Person, Run
 from ssam.store.views import ENDED

@@ -5,10 +5,13 @@ from typing import Literal
 
 import streamlit as st
 
-from app import classroom, controls, identity, seeds, texts
-from app.server import Lab
-from ssam.spec import DATASETS, METHODS, MODELS, LaneSpec, RaceSpec
-from ssam.spec.estimate import estimate_seconds
+from app.race import form, seeds
+from app.shell import classroom, identity
+from app.shell.services import Lab
+from app.ui import texts
+from ssam.catalogue import DATASETS, METHODS, MODELS
+from ssam.experiment import LaneSpec, RaceSpec
+from ssam.planning.estimate import estimate_seconds
 from ssam.store import Person, Run
 from ssam.store.views import ENDED
 
@@ -116,7 +119,7 @@ def cost(lab: Lab, spec: RaceSpec) -> str:
 def _start(lab: Lab) -> None:
     """Submits what the controls show now. A second click finds the race of the first one under way."""
     try:
-        spec = controls.read(lab)
+        spec = form.read(lab)
     except ValueError:  # the page says what is wrong
         return
     if (count := seeds.wanted()) > 1:

@@ -4,11 +4,14 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from app import compare, runs, runs_diff, start, texts
-from app.server import Lab
-from ssam.spec import DATASETS, METHODS, MODELS
+from app.compare import query as compare_query
+from app.race import start_button
+from app.runs import query as runs_query
+from app.shell.services import Lab
+from app.ui import spec_diff, texts
+from ssam.catalogue import DATASETS, METHODS, MODELS
 from ssam.store import Run
-from ssam.store.labels import NAME, NOTE, TAG, TAGS
+from ssam.store.annotations import NAME, NOTE, TAG, TAGS
 from ssam.store.search import Wanted
 
 SIDES = 6  # races whose settings are set side by side, at most
@@ -28,7 +31,7 @@ def title(name: str, value: str) -> str:
 
 def bar(lab: Lab, deleted: bool) -> None:
     """How many are chosen, and the buttons; where none is, what choosing is good for."""
-    chosen = runs.chosen()
+    chosen = runs_query.chosen()
     with st.container(key="runs_actions", horizontal=True, vertical_alignment="center", gap="small"):
         if not chosen:
             st.caption(
@@ -37,16 +40,16 @@ def bar(lab: Lab, deleted: bool) -> None:
             return
         st.markdown(f"**{len(chosen)} chosen**", width="content")
         if deleted:
-            _button("Restore", "runs_restore", "restore_from_trash", runs.restore, lab, chosen)
+            _button("Restore", "runs_restore", "restore_from_trash", runs_query.restore, lab, chosen)
         else:
             if st.button("Compare", key="runs_compare", icon=":material/compare_arrows:"):
-                st.switch_page("../pages/compare.py", query_params={"runs": ",".join(chosen[: compare.MOST])})
+                st.switch_page("../pages/compare.py", query_params={"runs": ",".join(chosen[: compare_query.MOST])})
             with st.popover("Label", key="runs_label", icon=":material/sell:"):
                 _form(lab, chosen)
-            _button("Delete", "runs_delete", "delete", runs.delete, lab, chosen)
+            _button("Delete", "runs_delete", "delete", runs_query.delete, lab, chosen)
         if len(chosen) > 1:
             st.toggle("How they differ", key="runs_differ")
-        st.button("Clear", key="runs_clear", type="tertiary", on_click=runs.choose, args=([],))
+        st.button("Clear", key="runs_clear", type="tertiary", on_click=runs_query.choose, args=([],))
 
 
 def _button(label: str, key: str, icon: str, action: object, lab: Lab, chosen: list[str]) -> None:
@@ -59,7 +62,7 @@ def _form(lab: Lab, chosen: Sequence[str]) -> None:
         with st.form("runs_tag_form", border=False, clear_on_submit=True):
             st.text_input("Tags for all of them", key="runs_more_tags", max_chars=TAGS * TAG, placeholder="rho demo")
             st.form_submit_button(
-                "Add", on_click=lambda: runs.add_tags(lab, list(chosen), st.session_state["runs_more_tags"])
+                "Add", on_click=lambda: runs_query.add_tags(lab, list(chosen), st.session_state["runs_more_tags"])
             )
         return
     (run_id,) = chosen
@@ -69,7 +72,7 @@ def _form(lab: Lab, chosen: Sequence[str]) -> None:
         tags = " ".join(written.tags)
         st.text_input("Tags", tags, key=f"runs_tags_{run_id}", max_chars=TAGS * TAG, placeholder="rho demo")
         st.text_area("Note", written.note, key=f"runs_note_{run_id}", max_chars=NOTE)
-        st.form_submit_button("Save", on_click=runs.label, args=(lab, run_id))
+        st.form_submit_button("Save", on_click=runs_query.label, args=(lab, run_id))
 
 
 def undo(lab: Lab) -> None:
@@ -81,20 +84,20 @@ def undo(lab: Lab) -> None:
     with st.container(key="runs_undo_bar", horizontal=True, vertical_alignment="center"):
         many = f"{len(gone)} races" if len(gone) > 1 else "One race"
         st.info(f"{many} deleted. For a day, or until the disk is full, it can be undone.", icon=":material/delete:")
-        st.button("Undo", key="runs_undo_now", on_click=runs.restore, args=(lab, gone))
+        st.button("Undo", key="runs_undo_now", on_click=runs_query.restore, args=(lab, gone))
 
 
 def differences(lab: Lab) -> None:
     """The settings of the chosen races side by side, where asked for."""
-    chosen = runs.chosen()
+    chosen = runs_query.chosen()
     if len(chosen) < 2 or not st.session_state.get("runs_differ"):
         return
     known = lab.store.search(Wanted(), ids=chosen[:SIDES]).listed
     titles = [
-        f"{letter}: {texts.plain(one.labels.name) or start.describe(one.run.spec)}"
+        f"{letter}: {texts.plain(one.labels.name) or start_button.describe(one.run.spec)}"
         for letter, one in zip("ABCDEF", known, strict=False)
     ]
-    rows = runs_diff.table([one.run.spec for one in known], titles)
+    rows = spec_diff.table([one.run.spec for one in known], titles)
     if rows:
         st.table(rows, border="horizontal", hide_index=True)
     else:

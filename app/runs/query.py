@@ -10,11 +10,12 @@ from typing import get_args
 
 import streamlit as st
 
-from app import address, classroom, history, identity, links
-from app.server import Lab
-from ssam.spec import DATASETS, METHODS, MODELS
+from app.shell import classroom, identity, share_link, url_state
+from app.shell.services import Lab
+from app.ui import run_history
+from ssam.catalogue import DATASETS, METHODS, MODELS
 from ssam.store import Person
-from ssam.store.labels import Labels
+from ssam.store.annotations import Labels
 from ssam.store.search import QUERY, SORTS, Found, Sort, Wanted
 from ssam.store.views import State
 
@@ -39,7 +40,7 @@ def go(person: Person) -> str:
         st.session_state.setdefault(f"runs_{name}", default)
     for name in FILTERS:
         st.session_state.setdefault(f"runs_{name}", None)
-    asked = links.split(dict(st.query_params))[1]
+    asked = share_link.split(dict(st.query_params))[1]
     try:
         known = parse(asked)
     except ValueError as error:
@@ -74,7 +75,7 @@ def write() -> None:
     """Puts what is wanted into the address bar, with what belongs to the class."""
     said = {name: st.session_state[f"runs_{name}"] for name in (*DEFAULTS, *FILTERS)}
     changed = {name: value for name, value in said.items() if value and value != DEFAULTS.get(name)}
-    address.put(changed | classroom.words(), PAGE)
+    url_state.put(changed | classroom.words(), PAGE)
 
 
 def find(lab: Lab, person: Person) -> Found:
@@ -90,7 +91,7 @@ def find(lab: Lab, person: Person) -> Found:
         return lab.store.search(Wanted(), ids=[by_id[1]])
     show = state["runs_show"]
     if show == SHARED:
-        return lab.store.search(wanted, ids=state.get(history.OPENED, []))
+        return lab.store.search(wanted, ids=state.get(run_history.OPENED, []))
     owner = None if show == EVERYBODYS and person.teacher else person.owner
     return lab.store.search(wanted, owner, deleted=show == DELETED)
 

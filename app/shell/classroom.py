@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 import streamlit as st
 
-from app import identity, links, presenter
-from app.links import Link
-from app.server import Lab
+from app.shell import identity, projector, share_link
+from app.shell.services import Lab
+from app.shell.share_link import Link
 
 BAR = "class_bar"
 
@@ -20,7 +20,7 @@ def take(said: Mapping[str, str]) -> str:
     if not said:
         return ""
     try:
-        link = links.parse(said)
+        link = share_link.parse(said)
     except ValueError as error:
         return f"In the address: {error}."
     st.session_state["class_code"], st.session_state["own_seed"] = link.class_code, link.own_seed
@@ -46,13 +46,13 @@ def presenting() -> bool:
 def hidden() -> frozenset[str]:
     """The groups of the form that are not drawn. On a projector the whole form is not: its settings stay."""
     chosen = frozenset(st.session_state.get("hidden", ()))
-    return frozenset(links.GROUPS) if presenting() or "sidebar" in chosen else chosen
+    return frozenset(share_link.GROUPS) if presenting() or "sidebar" in chosen else chosen
 
 
 def words() -> dict[str, str]:
     """What belongs into every address of this session."""
     asked = tuple(st.session_state.get("hidden", ()))
-    return links.class_words(Link("race", code(), own_seed(), asked, presenting()))
+    return share_link.class_words(Link("race", code(), own_seed(), asked, presenting()))
 
 
 def shortcut(key: str) -> str | None:
@@ -76,7 +76,7 @@ def bar(lab: Lab, switch: bool = True, on_wall: bool = False) -> None:
                 )
             st.button("Leave", key="leave_class", type="tertiary", on_click=leave, help="Races stay on the wall.")
         st.space("stretch")
-        st.toggle("Projector", key="projector", help=presenter.HELP, persist_state="session")
+        st.toggle("Projector", key="projector", help=projector.HELP, persist_state="session")
 
 
 def leave() -> None:
@@ -88,7 +88,7 @@ def leave() -> None:
 def join(typed: str) -> str:
     """Into the class of a code that somebody typed; returns one line where it is none."""
     try:
-        known = links.parse({"class": typed}).class_code
+        known = share_link.parse({"class": typed}).class_code
     except ValueError as error:
         return f"{error}."
     st.session_state["class_code"] = known

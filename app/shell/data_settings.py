@@ -5,9 +5,10 @@ from typing import Any
 
 import streamlit as st
 
-from app import texts
-from ssam.spec import DATASETS, RaceSpec, left_behind, preset
-from ssam.spec.race import DATA_SETTINGS
+from app.ui import texts
+from ssam.catalogue import DATASETS
+from ssam.experiment import RaceSpec, left_behind, preset
+from ssam.experiment.race import DATA_SETTINGS
 
 NAMES = tuple(name for name in DATA_SETTINGS if name != "data")  # an upload is chosen again by itself
 DEFAULTS = {name: RaceSpec.model_fields[name].default for name in NAMES}

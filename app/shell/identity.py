@@ -9,8 +9,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from app import texts
-from app.server import Lab
+from app.shell.services import Lab
+from app.ui import texts
 from ssam.store import Person
 
 COOKIE = "ssam_owner"

@@ -14,8 +14,8 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app import identity, server
-from app.identity import COOKIE, TOKEN
+from app.shell import identity, services
+from app.shell.identity import COOKIE, TOKEN
 
 YEAR = 365 * 24 * 3600  # seconds that a browser keeps its cookie after the last visit
 HEADERS = {
@@ -70,7 +70,7 @@ def prepare() -> None:
     """Opens what every page needs. Ends the program with one line where a setting or the run database is bad."""
     try:
         identity.teachers()
-        server.lab()
+        services.lab()
     except ValueError as error:
         sys.exit(f"SSAM Lab does not start: {error}")
 
@@ -78,7 +78,7 @@ def prepare() -> None:
 def health(request: Request) -> JSONResponse:
     """200 while the run store can be read. That no runner lives is said, but is no failure: the next page starts one."""
     try:
-        lab = server.lab()
+        lab = services.lab()
         lab.store.jobs()
         return JSONResponse({"status": "ok", "runner": lab.client.runner_alive()})
     except (SQLAlchemyError, OSError, ValueError) as error:

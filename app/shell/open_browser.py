@@ -1,4 +1,4 @@
-"""Opens the page in a browser once the server answers: ``python -m app.browse ADDRESS``.
+"""Opens the page in a browser once the server answers: ``python -m app.shell.open_browser ADDRESS``.
 
 Streamlit would do it by itself outside of headless mode, but then it also lays an advertisement over the page.
 """

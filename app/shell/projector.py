@@ -3,7 +3,7 @@ buttons; the rest is ``static/presenter.js``."""
 
 import json
 
-from app import component
+from app.ui import component
 
 HELP = "Large type and few numbers, for a room. The keys of who presents are shown by the key ?"
 KEYS = [

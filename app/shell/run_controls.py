@@ -4,8 +4,11 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from app import classroom, identity, masks_data, seeds, start, take_away, texts
-from app.server import Lab
+from app.masks import data
+from app.race import export_menu, seeds, start_button
+from app.shell import classroom, identity
+from app.shell.services import Lab
+from app.ui import texts
 from ssam.store import Person, Run
 from ssam.store.views import ALIVE, ENDED
 
@@ -14,15 +17,15 @@ def head(lab: Lab, run: Run, person: Person) -> None:
     """What is raced, and the buttons."""
     mine = person.may_steer(run)
     with st.container(key="race_head", horizontal=True, vertical_alignment="center"):
-        st.markdown(f"## {start.describe(run.spec)}", width="stretch")
-        take_away.control(lab, run, person)
+        st.markdown(f"## {start_button.describe(run.spec)}", width="stretch")
+        export_menu.control(lab, run, person)
         if mine:
             steering(lab, run)
         if run.state in ENDED or not mine:
             st.button("New race", key="new_race", icon=":material/add:", on_click=leave)
     with st.container(key="race_links", horizontal=True, gap="small"):
         here = {"run": run.id}
-        if run.started_info and masks_data.masked_lanes(run.spec):
+        if run.started_info and data.masked_lanes(run.spec):
             st.page_link("../pages/masks.py", label="Masks", icon=":material/grid_on:", query_params=here)
         if run.state == "finished":
             st.page_link("../pages/flatness.py", label="Flatness", icon=":material/landscape:", query_params=here)

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlencode, urlsplit
 
-from ssam.spec import RaceSpec, laid_over, parse_spec, preset, presets
-from ssam.spec.class_code import class_code
-from ssam.spec.lessons import STEPS
+from app.ui.lesson_content import STEPS
+from ssam.experiment import RaceSpec, laid_over, parse_spec, preset, presets
+from ssam.experiment.class_code import class_code
 
 OWN = "own"  # as a seed: the server gives everybody of the class another one
 PROJECTOR = "projector"

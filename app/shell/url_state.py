@@ -4,8 +4,8 @@ import time
 
 import streamlit as st
 
-from app import classroom, data_settings, links
-from ssam.spec import RaceSpec, laid_over, parse_spec, preset, presets
+from app.shell import classroom, data_settings, share_link
+from ssam.experiment import RaceSpec, laid_over, parse_spec, preset, presets
 from ssam.store import Store
 
 STALE_SECONDS = 3.0  # after we wrote an address, the one before it may still be on its way
@@ -44,9 +44,9 @@ def read(store: Store) -> tuple[RaceSpec, str | None, str | None]:
     means what the reader had before going to another page, the run's own, or the default preset. Garbage gives the
     default preset. What it says of a class and the view is kept for the session.
     """
-    common, settings = links.split(dict(st.query_params))
+    common, settings = share_link.split(dict(st.query_params))
     misread = classroom.take(common)
-    settings = settings or links.split(st.session_state.pop(_LEFT, {}))[1]
+    settings = settings or share_link.split(st.session_state.pop(_LEFT, {}))[1]
     run_id = settings.pop("run", None)
     name = settings.pop("preset", None)
     run = store.run(run_id) if run_id else None

@@ -7,8 +7,9 @@ from typing import Any
 
 import streamlit as st
 
-from app import address, surface_panel
-from app.surface_texts import METHODS, PACES, PRESETS, SURFACES, VIEWS
+from app.shell import url_state
+from app.surface import view as surface_view
+from app.surface.text import METHODS, PACES, PRESETS, SURFACES, VIEWS
 
 PAGE = "surface"
 
@@ -137,7 +138,7 @@ def go() -> str:
 def seen() -> None:
     """The reader has changed something in the browser."""
     try:
-        st.session_state["surface_toy"] = read(surface_panel.view())
+        st.session_state["surface_toy"] = read(surface_view.view())
     except ValueError as error:
         st.session_state["surface_notice"] = f"Not understood: {error}."
 
@@ -146,8 +147,8 @@ def show() -> None:
     """Draws the panel, from where the address last set it: from there on the browser knows better."""
     at = {"move": st.session_state["surface_moves"], **asdict(st.session_state["surface_at"])}
     known = {name: asdict(toy) for name, toy in presets().items()}
-    surface_panel.draw(at, known, NUMBERS, seen)
+    surface_view.draw(at, known, NUMBERS, seen)
 
 
 def write() -> None:
-    address.put(words(st.session_state["surface_toy"]), PAGE)
+    url_state.put(words(st.session_state["surface_toy"]), PAGE)

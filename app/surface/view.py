@@ -7,8 +7,8 @@ from typing import Any
 
 import streamlit as st
 
-from app import component, theme
-from app.surface_texts import LABELS, METHODS, PACES, PHASES, PRESETS, SURFACES, VIEWS
+from app.surface.text import LABELS, METHODS, PACES, PHASES, PRESETS, SURFACES, VIEWS
+from app.ui import component, theme
 
 KEY = "surface_panel"
 STYLES = {  # SGD with noise is SGD in another shade, with a dash and an open marker

@@ -4,9 +4,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from app import sweep
-from ssam.spec.sweep import SweepSpec, Value, Vary
-from ssam.store.scores import Point
+from app.sweeps import query
+from ssam.experiment.sweep import SweepSpec, Value, Vary
+from ssam.store.sweep_scores import Point
 
 DONE = "#2471e0"  # what has come to an end
 NEUTRAL = "#8b93a1"  # to be seen on both backgrounds
@@ -38,12 +38,12 @@ def colorbar() -> dict[str, Any]:
 
 
 def accuracy(spec: SweepSpec) -> dict[str, Any]:
-    return {"title": {"text": sweep.measure(spec)}, "ticksuffix": " %", "gridcolor": FAINT, "zeroline": False}
+    return {"title": {"text": query.measure(spec)}, "ticksuffix": " %", "gridcolor": FAINT, "zeroline": False}
 
 
 def axis(vary: Vary) -> dict[str, Any]:
     return {
-        "title": {"text": sweep.title(vary.field).lower()},
+        "title": {"text": query.title(vary.field).lower()},
         "gridcolor": FAINT,
         "zeroline": False,
         "automargin": True,
@@ -72,7 +72,7 @@ def at(vary: Vary, point: Point) -> Value:
     value = point.values[vary.field]
     if is_share(vary) and not vary.log:
         return 100 * float(value or 0)
-    return value if is_number(vary) else sweep.said(vary.field, value)
+    return value if is_number(vary) else query.said(vary.field, value)
 
 
 def values(spec: SweepSpec, vary: Vary, known: Sequence[Point]) -> list[Value]:
@@ -90,11 +90,11 @@ def places(spec: SweepSpec, vary: Vary, known: Sequence[Point]) -> Any:
         place_of = {value: place * step for place, value in enumerate(known_values)}
         every = -(-len(known_values) // 6)
         return place_of.__getitem__, [
-            (place_of[value], sweep.said(vary.field, value)) for value in known_values[::every]
+            (place_of[value], query.said(vary.field, value)) for value in known_values[::every]
         ]
     measure = math.log if vary.log else float
     low, high = measure(vary.low), measure(vary.high)
-    ends = [(0.0, sweep.said(vary.field, vary.low)), (1.0, sweep.said(vary.field, vary.high))]
+    ends = [(0.0, query.said(vary.field, vary.low)), (1.0, query.said(vary.field, vary.high))]
     return lambda value: (measure(value) - low) / (high - low), ends
 
 

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app import sweep, sweep_lost
-from app import sweep_parts as parts
-from app.sweep_parts import DONE, FAINT, NEUTRAL
-from ssam.spec.sweep import SweepSpec, Value, Vary
+from app.sweeps import chart_parts as parts
+from app.sweeps import diverged, query
+from app.sweeps.chart_parts import DONE, FAINT, NEUTRAL
+from ssam.experiment.sweep import SweepSpec, Value, Vary
 from ssam.store import Trial
-from ssam.store.scores import Point, front
+from ssam.store.sweep_scores import Point, front
 
 CELL_SCALE = ((0.0, "#8c8a78"), (0.5, "#c5b35f"), (1.0, "#fee838"))  # its upper half: INK is read on all of it
 INK = "#14171f"
@@ -21,8 +21,8 @@ ROWS = 13  # of a table
 STATE_COLORS = {
     "done": DONE,
     "pruned": "#c07f00",
-    "diverged": sweep_lost.COLOR,
-    "failed": sweep_lost.COLOR,
+    "diverged": diverged.COLOR,
+    "failed": diverged.COLOR,
     "open": NEUTRAL,
 }
 STATE_TITLES = {
@@ -53,7 +53,7 @@ def settings(values: dict[str, Value]) -> str:
     >>> settings({"lane1.rho": 0.2, "lane1.sparsity": 0.8})
     'rho 0.2, sparsity 80 %'
     """
-    return ", ".join(f"{sweep.title(field).lower()} {sweep.said(field, value)}" for field, value in values.items())
+    return ", ".join(f"{query.title(field).lower()} {query.said(field, value)}" for field, value in values.items())
 
 
 def ended(known: Sequence[Point]) -> list[Point]:
@@ -75,33 +75,33 @@ def heatmap(spec: SweepSpec, known: Sequence[Point], across: Vary, up: Vary) -> 
     too a cell is the mean over them."""
     done = ended(known)
     rows = [_row(spec, point) for point in sorted(done, key=lambda point: -(point.score or 0))]
-    names = f"{sweep.title(across.field)} and {sweep.title(up.field).lower()}"
+    names = f"{query.title(across.field)} and {query.title(up.field).lower()}"
     words = f"{_measure(spec)} by {names.lower()}. {_best_said(done)}"
     columns, lines = (parts.values(spec, vary, known) for vary in (across, up))
     if max(len(columns), len(lines)) > CELLS:
-        return Shown(_scatter_map(done, across, up), words, sweep_lost.with_rows(rows[:ROWS], known))
+        return Shown(_scatter_map(done, across, up), words, diverged.with_rows(rows[:ROWS], known))
     cells: dict[tuple[Value, Value], list[float]] = {}
     for point in done:
         cells.setdefault((point.values[across.field], point.values[up.field]), []).append(point.score or 0.0)
     mean = [[_mean(cells.get((x, y))) for x in columns] for y in lines]
     trace = {
         "type": "heatmap",
-        "x": [sweep.said(across.field, value) for value in columns],
-        "y": [sweep.said(up.field, value) for value in lines],
+        "x": [query.said(across.field, value) for value in columns],
+        "y": [query.said(up.field, value) for value in lines],
         "z": mean,
         "text": [["" if value is None else f"{value:.1f}" for value in row] for row in mean],
         "texttemplate": "%{text}",
         "textfont": {"color": INK},
-        "hovertemplate": f"{sweep.title(across.field)} %{{x}}<br>{sweep.title(up.field)} %{{y}}<br>%{{z:.2f}} %<extra></extra>",
+        "hovertemplate": f"{query.title(across.field)} %{{x}}<br>{query.title(up.field)} %{{y}}<br>%{{z:.2f}} %<extra></extra>",
         "colorscale": CELL_SCALE,
         "colorbar": parts.colorbar(),
         "xgap": 2,
         "ygap": 2,
     }
     layout = {"xaxis": {**parts.axis(across), "type": "category"}, "yaxis": {**parts.axis(up), "type": "category"}}
-    lost = {(point.values[across.field], point.values[up.field]) for point in sweep_lost.of(known)} - set(cells)
-    traces = [trace, *([sweep_lost.cells(across, up, sorted(lost, key=str))] if lost else [])]
-    return Shown(parts.figure(traces, layout), words, sweep_lost.with_rows(rows[:ROWS], known))
+    lost = {(point.values[across.field], point.values[up.field]) for point in diverged.of(known)} - set(cells)
+    traces = [trace, *([diverged.cells(across, up, sorted(lost, key=str))] if lost else [])]
+    return Shown(parts.figure(traces, layout), words, diverged.with_rows(rows[:ROWS], known))
 
 
 def _scatter_map(done: Sequence[Point], across: Vary, up: Vary) -> dict[str, Any]:
@@ -127,20 +127,20 @@ def slices(spec: SweepSpec, known: Sequence[Point]) -> list[Shown]:
         errors = [100 * (point.spread or 0) for point in done]
         if any(errors):
             trace["error_y"] = {"array": errors, "color": FAINT, "thickness": 1.5, "width": 3}
-        lost = [parts.at(vary, point) for point in sweep_lost.of(known)]
+        lost = [parts.at(vary, point) for point in diverged.of(known)]
         layout = {"xaxis": {**parts.axis(vary), **parts.scale(vary)}, "yaxis": parts.accuracy(spec)}
         best = max(done, key=lambda point: point.score or 0.0, default=None)
         where = (
-            f"Best at {sweep.said(vary.field, best.values[vary.field])}: {percent(best.score)}."
+            f"Best at {query.said(vary.field, best.values[vary.field])}: {percent(best.score)}."
             if best
             else "Nothing yet."
         )
         rows = [
-            {sweep.title(vary.field): sweep.said(vary.field, value), **cells} for value, cells in _by_value(vary, done)
+            {query.title(vary.field): query.said(vary.field, value), **cells} for value, cells in _by_value(vary, done)
         ]
-        words = f"{_measure(spec)} by {sweep.title(vary.field).lower()}, {len(done)} setting{'s' * (len(done) != 1)}. {where}"
-        traces = [trace, *([sweep_lost.crosses(lost, min(heights))] if lost else [])] if done else []
-        rows = rows[:ROWS] + sweep_lost.values(vary, known)
+        words = f"{_measure(spec)} by {query.title(vary.field).lower()}, {len(done)} setting{'s' * (len(done) != 1)}. {where}"
+        traces = [trace, *([diverged.crosses(lost, min(heights))] if lost else [])] if done else []
+        rows = rows[:ROWS] + diverged.values(vary, known)
         shown.append(Shown(parts.figure(traces, layout, 300), words, rows))
     return shown
 
@@ -163,7 +163,7 @@ def parallel(spec: SweepSpec, known: Sequence[Point]) -> Shown:
     scores = [point.score or 0.0 for point in done]
     low, high = (min(scores), max(scores)) if scores else (0.0, 1.0)
     places = {vary.field: parts.places(spec, vary, known) for vary in spec.vary}
-    titles = [*(sweep.title(vary.field) for vary in spec.vary), _measure(spec)]
+    titles = [*(query.title(vary.field) for vary in spec.vary), _measure(spec)]
     bands: dict[int, list[Point]] = {}
     for rank, point in enumerate(done):
         bands.setdefault(rank * BANDS // max(1, len(done)), []).append(point)
@@ -208,7 +208,7 @@ def parallel(spec: SweepSpec, known: Sequence[Point]) -> Shown:
     }
     rows = [_row(spec, point) for point in done[::-1]]
     words = f"{len(done)} combination{'s' * (len(done) != 1)}, each a line through its settings. {_best_said(done)}"
-    return Shown(parts.figure(traces, layout), words, sweep_lost.with_rows(rows[:ROWS], known))
+    return Shown(parts.figure(traces, layout), words, diverged.with_rows(rows[:ROWS], known))
 
 
 def importance(spec: SweepSpec, shares: dict[str, float]) -> Shown:
@@ -218,7 +218,7 @@ def importance(spec: SweepSpec, shares: dict[str, float]) -> Shown:
         "type": "bar",
         "orientation": "h",
         "x": [100 * share for _, share in ordered],
-        "y": [f"{sweep.title(field)}, {100 * share:.0f} %" for field, share in ordered],
+        "y": [f"{query.title(field)}, {100 * share:.0f} %" for field, share in ordered],
         "marker": {"color": STATE_COLORS["done"]},
         "hoverinfo": "skip",
     }
@@ -231,7 +231,7 @@ def importance(spec: SweepSpec, shares: dict[str, float]) -> Shown:
         },
         "yaxis": {"automargin": True},
     }
-    rows = [{"Setting": sweep.title(field), "Importance": f"{100 * share:.0f} %"} for field, share in ordered[::-1]]
+    rows = [{"Setting": query.title(field), "Importance": f"{100 * share:.0f} %"} for field, share in ordered[::-1]]
     said = ", ".join(f"{row['Setting'].lower()} {row['Importance']}" for row in rows)
     return Shown(parts.figure([trace], layout, 110 + 46 * len(ordered)), f"Importance: {said}.", rows)
 
@@ -310,7 +310,7 @@ def trade_off(spec: SweepSpec, known: Sequence[Point]) -> Shown:
 
 
 def _measure(spec: SweepSpec) -> str:
-    return sweep.measure(spec).capitalize()
+    return query.measure(spec).capitalize()
 
 
 def _score(spec: SweepSpec, trial: Trial) -> str:
@@ -340,6 +340,6 @@ def _best_said(done: Sequence[Point]) -> str:
 
 
 def _row(spec: SweepSpec, point: Point) -> dict[str, str]:
-    said = {sweep.title(field): sweep.said(field, value) for field, value in point.values.items()}
+    said = {query.title(field): query.said(field, value) for field, value in point.values.items()}
     spread = "" if point.spread is None else f" ± {100 * point.spread:.1f}"
     return {**said, _measure(spec): percent(point.score).replace(" %", f"{spread} %")}

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from app import sweep
-from ssam.spec.sweep import Value, Vary
-from ssam.store.scores import Point
+from app.sweeps import query
+from ssam.experiment.sweep import Value, Vary
+from ssam.store.sweep_scores import Point
 
 COLOR = "#b0413e"
 
@@ -18,14 +18,14 @@ def with_rows(rows: list[dict[str, str]], known: Sequence[Point]) -> list[dict[s
     """The rows, whose last column is the accuracy, and one for each setting that diverged."""
     column = list(rows[0])[-1] if rows else "Accuracy"
     return rows + [
-        {sweep.title(field): sweep.said(field, value) for field, value in point.values.items()} | {column: "diverged"}
+        {query.title(field): query.said(field, value) for field, value in point.values.items()} | {column: "diverged"}
         for point in of(known)
     ]
 
 
 def cells(across: Vary, up: Vary, lost: Sequence[tuple[Value, Value]]) -> dict[str, Any]:
     """Settings that diverged have no colour, but their place."""
-    xs, ys = [sweep.said(across.field, x) for x, _ in lost], [sweep.said(up.field, y) for _, y in lost]
+    xs, ys = [query.said(across.field, x) for x, _ in lost], [query.said(up.field, y) for _, y in lost]
     return {"type": "scatter", "mode": "text", "x": xs, "y": ys, "text": ["diverged"] * len(lost), "hoverinfo": "skip"}
 
 
@@ -40,10 +40,10 @@ def values(vary: Vary, known: Sequence[Point]) -> list[dict[str, str]]:
     """Of the values with which nothing came to an end, and something diverged: how many settings."""
     kept = {point.values[vary.field] for point in known if point.state == "done"}
     lost = [point.values[vary.field] for point in of(known) if point.values[vary.field] not in kept]
-    name = sweep.title(vary.field)
+    name = query.title(vary.field)
     return [
         {
-            name: sweep.said(vary.field, value),
+            name: query.said(vary.field, value),
             "Settings": str(lost.count(value)),
             "Mean": "diverged",
             "Best": "diverged",

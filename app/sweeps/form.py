@@ -4,12 +4,15 @@ import secrets
 
 import streamlit as st
 
-from app import identity, start, sweep, texts, theme
-from app.server import Lab
-from ssam.spec import DATASETS
-from ssam.spec.choosing import chosen_by
-from ssam.spec.estimate import estimate_seconds
-from ssam.spec.sweep import MAX_FIELDS, SweepSpec
+from app.race import start_button
+from app.shell import identity
+from app.shell.services import Lab
+from app.sweeps import query
+from app.ui import texts, theme
+from ssam.catalogue import DATASETS
+from ssam.experiment.choosing import chosen_by
+from ssam.experiment.sweep import MAX_FIELDS, SweepSpec
+from ssam.planning.estimate import estimate_seconds
 
 NARROW = 130  # pixels
 HELP = {
@@ -29,10 +32,10 @@ HELP = {
 
 def form(lab: Lab) -> SweepSpec | None:
     """Draws it, and the button; returns what it says, None where that is no sweep."""
-    base = sweep.race()
-    lane = sweep.lane_said(base, st.session_state["sweep_lane"])
+    base = query.race()
+    lane = query.lane_said(base, st.session_state["sweep_lane"])
     st.caption(
-        f"The race: {start.describe(base)}. The lane: {lane}. They are those of the race page; change them there."
+        f"The race: {start_button.describe(base)}. The lane: {lane}. They are those of the race page; change them there."
     )
     with st.container(horizontal=True, gap="small", vertical_alignment="bottom"):
         titles = theme.lane_titles(base)
@@ -46,16 +49,16 @@ def form(lab: Lab) -> SweepSpec | None:
             help="The method that is raced, alone. What counts is its validation accuracy at the end.",
             persist_state="session",
         )
-        _choice("How", sweep.METHOD_TITLES, "method", 230)
-        offered = sweep.fields(base.lanes[st.session_state["sweep_lane"]])
+        _choice("How", query.METHOD_TITLES, "method", 230)
+        offered = query.fields(base.lanes[st.session_state["sweep_lane"]])
         if st.session_state["sweep_fields"] is None:
-            st.session_state["sweep_fields"] = sweep.first_fields(base.lanes[st.session_state["sweep_lane"]])
+            st.session_state["sweep_fields"] = query.first_fields(base.lanes[st.session_state["sweep_lane"]])
         extra = [field for field in st.session_state["sweep_fields"] if field not in offered]
         st.multiselect(
             "Vary",
             [*offered, *extra],
             key="sweep_fields",
-            format_func=sweep.title,
+            format_func=query.title,
             max_selections=MAX_FIELDS,
             width=380,
             persist_state="session",
@@ -64,17 +67,17 @@ def form(lab: Lab) -> SweepSpec | None:
     with st.container(horizontal=True, gap="small", key="sweep_vary"):
         for field in st.session_state["sweep_fields"]:
             key = f"sweep_vary_{field}_{method}"
-            st.session_state.setdefault(key, sweep.first(field))
+            st.session_state.setdefault(key, query.first(field))
             st.text_input(
-                sweep.title(field), key=key, max_chars=200, width=230, help=HELP["vary"], persist_state="session"
+                query.title(field), key=key, max_chars=200, width=230, help=HELP["vary"], persist_state="session"
             )
     with st.container(horizontal=True, gap="small", vertical_alignment="bottom"):
         _number("Races", "races", 1)
         _number("Minutes", "minutes", 1.0)
         _number("Gradients", "gradients", 10_000)
         _number("Seeds each", "seeds", 1)
-        _choice("What counts", sweep.COSTS, "cost", 220)
-        _choice("Pruning", sweep.PRUNINGS, "pruning", 130)
+        _choice("What counts", query.COSTS, "cost", 220)
+        _choice("Pruning", query.PRUNINGS, "pruning", 130)
     spec = _button(lab)
     if spec is not None:
         st.caption(f"{chosen_by(spec)}{_images(lab, spec)} The test set takes no part in the choice.")
@@ -94,7 +97,7 @@ def _images(lab: Lab, spec: SweepSpec) -> str:
 def _button(lab: Lab) -> SweepSpec | None:
     spec, problem = None, ""
     try:
-        spec = sweep.read()
+        spec = query.read()
     except ValueError as error:
         problem = str(error)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
@@ -137,7 +140,7 @@ def _start(lab: Lab) -> None:
     """Begins the sweep that the controls show; one, however often the button is pressed."""
     request = st.session_state.setdefault("sweep_request", secrets.token_urlsafe(16))
     try:
-        st.session_state["sweep_shown"] = lab.client.sweeps.start(sweep.read(), request, identity.person(lab))
+        st.session_state["sweep_shown"] = lab.client.sweeps.start(query.read(), request, identity.person(lab))
     except (ValueError, RuntimeError) as error:
         st.session_state["sweep_notice"] = f"Not started: {error}."
         return
@@ -148,9 +151,9 @@ def _start(lab: Lab) -> None:
 
 def _other_lane() -> None:
     """What the new lane does not have is no longer varied."""
-    lane = sweep.race().lanes[st.session_state["sweep_lane"]]
-    kept = [field for field in st.session_state["sweep_fields"] or [] if field in sweep.fields(lane)]
-    st.session_state["sweep_fields"] = kept or sweep.first_fields(lane)
+    lane = query.race().lanes[st.session_state["sweep_lane"]]
+    kept = [field for field in st.session_state["sweep_fields"] or [] if field in query.fields(lane)]
+    st.session_state["sweep_fields"] = kept or query.first_fields(lane)
 
 
 def _choice(label: str, choices: dict[str, str], name: str, width: int) -> None:

@@ -4,12 +4,14 @@ import math
 
 import streamlit as st
 
-from app import address, classroom, data_settings, links, texts
-from ssam.spec import METHODS, LaneSpec, RaceSpec
-from ssam.spec.choosing import new_sweep
-from ssam.spec.race import SETTINGS
-from ssam.spec.sweep import LANE_FIELD, SweepSpec, Value, Vary
-from ssam.spec.sweep import read as read_field
+from app.shell import classroom, data_settings, share_link, url_state
+from app.ui import texts
+from ssam.catalogue import METHODS
+from ssam.experiment import LaneSpec, RaceSpec
+from ssam.experiment.choosing import new_sweep
+from ssam.experiment.race import SETTINGS
+from ssam.experiment.sweep import LANE_FIELD, SweepSpec, Value, Vary
+from ssam.experiment.sweep import read as read_field
 
 PAGE = "sweeps"
 GRID, TPE = "grid", "tpe"
@@ -64,7 +66,7 @@ def race() -> RaceSpec:
     if (kept := st.session_state.get("sweep_base")) is not None:
         known: RaceSpec = kept
         return known
-    return links.read_settings({})
+    return share_link.read_settings({})
 
 
 def fields(lane: LaneSpec) -> list[str]:
@@ -167,20 +169,20 @@ def go() -> str:
     """Sets the controls to the address where it says anything; returns one line about what was not understood."""
     for name, value in DEFAULTS.items():
         st.session_state.setdefault(f"sweep_{name}", value)
-    asked = links.split(dict(st.query_params))[1]
+    asked = share_link.split(dict(st.query_params))[1]
     problem = ""
     st.session_state["sweep_shown"] = asked.pop("sweep", st.session_state.get("sweep_shown"))
     if (figure := asked.pop("figure", None)) in FIGURES:
         st.session_state["sweep_figure"] = figure
     form = {name: asked.pop(name) for name in ("vary", *DEFAULTS) if name in asked and name != "fields"}
-    left = {name: value for name, value in links.split(address.left())[1].items() if name != "run"}
+    left = {name: value for name, value in share_link.split(url_state.left())[1].items() if name != "run"}
     try:
-        st.session_state["sweep_base"] = links.read_settings(asked or left)
+        st.session_state["sweep_base"] = share_link.read_settings(asked or left)
         problem = data_settings.ended(asked or left)
         _fill(form)
     except ValueError as error:
         problem = f"In the address: {error}."
-        st.session_state["sweep_base"] = links.read_settings({})
+        st.session_state["sweep_base"] = share_link.read_settings({})
         _fill({})
     return problem
 
@@ -214,7 +216,7 @@ def write(spec: SweepSpec | None) -> None:
     """Puts the form, what it is about and what is shown into the address."""
     words = {}
     if spec is not None:
-        words = address.of(race())
+        words = url_state.of(race())
         words["lane"] = str(st.session_state["sweep_lane"])
         words["vary"] = ";".join(str(vary) for vary in spec.vary)
         for name in ("method", "pruning", "cost", *NUMBERS):
@@ -225,7 +227,7 @@ def write(spec: SweepSpec | None) -> None:
         words["sweep"] = shown
     if (figure := st.session_state.get("sweep_figure")) not in (None, "map"):
         words["figure"] = figure
-    address.put(words | classroom.words(), PAGE)
+    url_state.put(words | classroom.words(), PAGE)
 
 
 def read() -> SweepSpec:

@@ -4,12 +4,12 @@ import statistics
 from collections import Counter
 from collections.abc import Sequence
 
-from app import texts
-from app.sweep_charts import STATE_TITLES, percent, settings
+from app.sweeps.charts import STATE_TITLES, percent, settings
+from app.ui import texts
 from ssam.stats import proportion
 from ssam.stats.paired import EXPLAINED, sentence
 from ssam.store import Sweep, Trial
-from ssam.store.scores import Fresh, chosen, points, ranked
+from ssam.store.sweep_scores import Fresh, chosen, points, ranked
 from ssam.store.sweeps import Spent
 
 EMPTY = "A sweep races one method again and again with other settings, in the background: races that somebody starts by hand go first."

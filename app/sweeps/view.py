@@ -5,14 +5,18 @@ from collections.abc import Callable, Sequence
 
 import streamlit as st
 
-from app import identity, links, plot, start, sweep, sweep_charts, sweep_texts, texts
-from app.links import Link
-from app.server import Lab
-from app.sweep_charts import Shown
-from ssam.spec.choosing import chosen_by
+from app.race import start_button
+from app.shell import identity, share_link
+from app.shell.services import Lab
+from app.shell.share_link import Link
+from app.sweeps import charts, query
+from app.sweeps import text as sweeps_text
+from app.sweeps.charts import Shown
+from app.ui import plot, texts
+from ssam.experiment.choosing import chosen_by
 from ssam.store import Person, Sweep, Trial
 from ssam.store.outcome import score_size
-from ssam.store.scores import Point, fresh, points, ranked
+from ssam.store.sweep_scores import Point, fresh, points, ranked
 from ssam.store.sweeps import STANDARD
 
 PACE = 0.8  # seconds between two looks at one that is under way
@@ -28,20 +32,20 @@ def pace(found: Sweep, trials: Sequence[Trial]) -> float | None:
 
 def draw(lab: Lab, found: Sweep, trials: list[Trial], person: Person) -> None:
     mine = person.teacher or person.owner == found.owner
-    lane = sweep.lane_said(found.spec.base, found.spec.lane - 1)
-    st.caption(f"{start.describe(found.spec.base)}. Began with {lane}. {chosen_by(found.spec)}")
+    lane = query.lane_said(found.spec.base, found.spec.lane - 1)
+    st.caption(f"{start_button.describe(found.spec.base)}. Began with {lane}. {chosen_by(found.spec)}")
     _head(lab, found, trials, mine)
     known = points(found.spec, trials)
     best = next(iter(ranked(found.spec, trials)), None)
     with st.container(key="sweep_best", horizontal=True, vertical_alignment="center", gap="small"):
-        st.markdown(sweep_texts.best(found, trials), width="content")
+        st.markdown(sweeps_text.best(found, trials), width="content")
         if best and (run := best.trials[0].run):
             st.page_link("../pages/race.py", label="Open its race", icon=":material/flag:", query_params={"run": run})
     if best and (run := best.trials[0].run) and (race := lab.store.run(run)):
-        st.caption(sweep_texts.sureness(best.score, score_size(race)))
+        st.caption(sweeps_text.sureness(best.score, score_size(race)))
     for told in fresh(trials):
         (st.success if told.is_finding else st.info)(
-            sweep_texts.fresh(told, sweep.measure(found.spec)),
+            sweeps_text.fresh(told, query.measure(found.spec)),
             icon=":material/verified:" if told.is_finding else ":material/casino:",
         )
     if mine and best:
@@ -53,7 +57,7 @@ def draw(lab: Lab, found: Sweep, trials: list[Trial], person: Person) -> None:
 def _head(lab: Lab, found: Sweep, trials: list[Trial], mine: bool) -> None:
     steer = lab.client.sweeps
     with st.container(key="sweep_head", horizontal=True, vertical_alignment="center", gap="small"):
-        st.markdown(f"**{sweep_texts.STATES[found.state]}**", width="content")
+        st.markdown(f"**{sweeps_text.STATES[found.state]}**", width="content")
         if mine and found.state == "running":
             _button("Pause", "sweep_pause", "pause", lab, found, steer.pause)
         if mine and found.state in ("paused", "stopped"):
@@ -67,8 +71,8 @@ def _head(lab: Lab, found: Sweep, trials: list[Trial], mine: bool) -> None:
             with st.popover("Delete", key="sweep_delete", icon=":material/delete:"):
                 st.markdown("Forgets the sweep. Its races stay.")
                 _button("Delete it", "sweep_delete_now", "delete", lab, found, _delete(lab))
-    share, said = sweep_texts.progress(found, trials, lab.store.sweeps.spent(found.id))
-    rest = sweep_texts.left(found, trials, time.time())
+    share, said = sweeps_text.progress(found, trials, lab.store.sweeps.spent(found.id))
+    rest = sweeps_text.left(found, trials, time.time())
     st.progress(share, " · ".join(filter(None, [said, rest])))
     if found.message:
         st.error(texts.plain(found.message))
@@ -142,10 +146,10 @@ def _fresh(lab: Lab, found: Sweep) -> None:
 def _figure(found: Sweep, known: list[Point], trials: list[Trial]) -> None:
     """The chosen figure; in words and as a table too."""
     spec = found.spec
-    pair = sweep_charts.map_fields(spec)
+    pair = charts.map_fields(spec)
     offered = [
         name
-        for name in sweep.FIGURES
+        for name in query.FIGURES
         if (name != "map" or pair) and (name != "front" or spec.cost) and (name != "importance" or len(spec.vary) > 1)
     ]
     if not pair:  # a single setting: accuracy against it says more than lines through one axis
@@ -157,27 +161,27 @@ def _figure(found: Sweep, known: list[Point], trials: list[Trial]) -> None:
         offered,
         key="sweep_figure",
         required=True,
-        format_func=sweep.FIGURES.__getitem__,
+        format_func=query.FIGURES.__getitem__,
         label_visibility="collapsed",
         persist_state="session",
     )
     if name == "map" and pair:
-        shown = [sweep_charts.heatmap(spec, known, *pair)]
+        shown = [charts.heatmap(spec, known, *pair)]
     elif name == "slice":
-        shown = sweep_charts.slices(spec, known)
+        shown = charts.slices(spec, known)
     elif name == "parallel":
-        shown = [sweep_charts.parallel(spec, known)]
+        shown = [charts.parallel(spec, known)]
     elif name == "front":
-        shown = [sweep_charts.trade_off(spec, known)]
+        shown = [charts.trade_off(spec, known)]
     elif name == "timeline":
-        shown = [sweep_charts.timeline(spec, trials, found.created, time.time())]
+        shown = [charts.timeline(spec, trials, found.created, time.time())]
     elif not found.importance:
         st.caption(
             "Not known yet: it takes at least six settings that have come to an end, and differ in their accuracy."
         )
         return
     else:
-        shown = [sweep_charts.importance(spec, found.importance)]
+        shown = [charts.importance(spec, found.importance)]
     _charts(str(name), shown)
 
 
@@ -200,18 +204,18 @@ def _charts(name: str, shown: list[Shown]) -> None:
 def _table(found: Sweep, trials: list[Trial]) -> None:
     """Every race, with the way to it."""
     with st.expander(f"All {len(trials)} races", key="sweep_trials"):
-        here = links.build(Link(), st.context.url or "")
+        here = share_link.build(Link(), st.context.url or "")
         st.dataframe(
             [
                 {
-                    **{sweep.title(field): sweep.said(field, value) for field, value in trial.values.items()},
+                    **{query.title(field): query.said(field, value) for field, value in trial.values.items()},
                     "Seed": trial.seed,
                     "Part": "search"
                     if not trial.fresh
                     else "fresh, as begun"
                     if trial.number == STANDARD
                     else "fresh, best",
-                    "State": sweep_charts.STATE_TITLES[trial.state],
+                    "State": charts.STATE_TITLES[trial.state],
                     **_accuracies(found, trial),
                     "Race": f"{here}?run={trial.run}" if trial.run else None,
                 }
@@ -235,5 +239,5 @@ def _accuracies(found: Sweep, trial: Trial) -> dict[str, float | None]:
 
 def labels(found: Sequence[Sweep]) -> dict[str, str]:
     """What each is about, with its state; with its id where two would read the same."""
-    said = {one.id: f"{sweep.describe(one.spec)} · {sweep_texts.STATES[one.state].lower()}" for one in found}
+    said = {one.id: f"{query.describe(one.spec)} · {sweeps_text.STATES[one.state].lower()}" for one in found}
     return {one: f"{text} · {one[:6]}" if list(said.values()).count(text) > 1 else text for one, text in said.items()}

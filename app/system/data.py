@@ -6,8 +6,9 @@ from importlib.metadata import PackageNotFoundError, version
 
 import psutil  # type: ignore[import-untyped]
 
-from app import start, texts
-from app.server import Lab
+from app.race import start_button
+from app.shell.services import Lab
+from app.ui import texts
 from ssam.store import Person, Run
 from ssam.store.schema import SCHEMA_VERSION
 from ssam.store.views import ALIVE
@@ -66,7 +67,7 @@ def queue(lab: Lab, person: Person) -> list[dict[str, str]]:
     return [
         {
             "Place": said,
-            "Race": start.title(run),
+            "Race": start_button.title(run),
             "Whose": "yours" if run.owner == person.owner else run.owner[:6],
         }
         for _, run, said in sorted(rows, key=lambda row: row[0])

@@ -2,11 +2,12 @@
 
 import streamlit as st
 
-from app import address, links, texts
-from app.links import Link
-from ssam.spec import presets
-from ssam.spec.class_code import new_class_code
-from ssam.spec.lessons import SECTIONS, STEPS, readable
+from app.shell import share_link, url_state
+from app.shell.share_link import Link
+from app.ui import texts
+from app.ui.lesson_content import SECTIONS, STEPS, readable
+from ssam.experiment import presets
+from ssam.experiment.class_code import new_class_code
 
 HERE = "the race page as I left it"
 PAGES = {"race": "Race", "lessons": "Lesson", "wall": "Class wall"}
@@ -24,8 +25,8 @@ def form() -> None:
         st.error(texts.plain(f"{error}."))
         return
     here = st.context.url or ""
-    st.code(links.build(link, here), language=None, wrap_lines=True)
-    st.link_button("Open it", links.build(link, here), icon=":material/open_in_new:", key="open_link")
+    st.code(share_link.build(link, here), language=None, wrap_lines=True)
+    st.link_button("Open it", share_link.build(link, here), icon=":material/open_in_new:", key="open_link")
 
 
 def chosen(page: str) -> Link:
@@ -43,10 +44,10 @@ def chosen(page: str) -> Link:
             key="link_own_seed",
             help="The server gives each race of the class the lowest seed that is still free: thirty seeds, not one race thirty times.",
         ):
-            said["seed"] = links.OWN
+            said["seed"] = share_link.OWN
     if st.toggle("Projector", key="link_projector", help="Large type, few numbers, keys for who presents."):
-        said["view"] = links.PROJECTOR
-    return links.parse(said, page)
+        said["view"] = share_link.PROJECTOR
+    return share_link.parse(said, page)
 
 
 def _class() -> None:
@@ -74,9 +75,9 @@ def _race() -> dict[str, str]:
     )
     hidden = st.multiselect(
         "Hide",
-        list(links.GROUPS),
+        list(share_link.GROUPS),
         key="link_hidden",
-        format_func=lambda group: links.GROUPS[group].capitalize(),
+        format_func=lambda group: share_link.GROUPS[group].capitalize(),
         placeholder="nothing",
         help="What is hidden keeps the link's setting. It is out of sight, not forbidden.",
     )
@@ -86,7 +87,7 @@ def _race() -> dict[str, str]:
 
 def left_settings() -> dict[str, str]:
     """The settings that the race page had when the reader left it, without the shown race and the class."""
-    _, settings = links.split(address.left())
+    _, settings = share_link.split(url_state.left())
     return {name: value for name, value in settings.items() if name not in ("run", "data")}
 
 

@@ -1,8 +1,8 @@
 """What the live panel says of what is seen: more of a finished race than of one under way."""
 
-from app import texts
-from app.measured import accuracies, lengths
-from ssam.spec import RaceSpec, preset
+from app.ui import texts
+from app.ui.measured import accuracies, lengths
+from ssam.experiment import RaceSpec, preset
 
 MEASURED = {name: accuracies(name) for name in ("noisy-labels", "clean-labels")}
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import streamlit as st
 
-STATIC = Path(__file__).parent / "static"
+STATIC = Path(__file__).parents[1] / "static"
 PLOTLY = "plotly.min.js"
 
 # Only this is sent with every tick; the rest is a file that the browser keeps.

@@ -10,8 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ssam.spec import ASSETS, parse_spec, preset
-from ssam.spec.lessons import Claim, Lesson
+from app.ui.lesson_content import Claim, Lesson
+from ssam.experiment import ASSETS, parse_spec, preset
 from ssam.stats import proportion
 from ssam.stats.paired import Paired, compare, family
 from ssam.store import Run, Window

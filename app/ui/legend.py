@@ -4,9 +4,10 @@ from collections.abc import Iterable, Sequence
 
 import streamlit as st
 
-from app import theme
-from app.theme import Style
-from ssam.spec import METHODS, RaceSpec
+from app.ui import theme
+from app.ui.theme import Style
+from ssam.catalogue import METHODS
+from ssam.experiment import RaceSpec
 
 GLYPHS = {"circle": "●", "square": "■", "diamond": "◆", "triangle-up": "▲", "triangle-down": "▼"}
 OPEN = {"circle-open": "○", "square-open": "□", "diamond-open": "◇", "triangle-up-open": "△", "triangle-down-open": "▽"}

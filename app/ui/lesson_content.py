@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from ssam.spec.presets import ASSETS, preset
-from ssam.spec.race import Frozen, LaneSpec, RaceSpec, explain, laid_over
+from ssam.experiment.presets import ASSETS, preset
+from ssam.experiment.race import Frozen, LaneSpec, RaceSpec, explain, laid_over
 
 FOLDER = ASSETS / "lessons"
 STEPS = ("predict", "watch", "reveal", "next")

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from app import lane_steps, seeing, texts, theme
-from ssam.spec import METHODS, LaneSpec, RaceSpec
-from ssam.spec.cost import Plan
-from ssam.spec.heights import top
+from app.ui import about_charts, step_plan, texts, theme
+from ssam.catalogue import METHODS
+from ssam.experiment import LaneSpec, RaceSpec
+from ssam.planning.cost import Plan
 from ssam.stats import proportion
+from ssam.stats.heights import top
 from ssam.store import LaneWindow, Run, Window
 from ssam.store.outcome import load_said
 from ssam.store.views import CURVES, ENDED
@@ -61,7 +62,7 @@ def race(run: Run, window: Window, waiting: str) -> dict[str, Any]:
         ],
         "layers": window.layers,
         "phases": PHASES,
-        "texts": seeing.seeing(run.spec, run.state == "finished"),
+        "texts": about_charts.seeing(run.spec, run.state == "finished"),
         "curveTexts": texts.SEEING_CURVE,
     }
 
@@ -71,18 +72,18 @@ def _steps(
 ) -> dict[str, Any]:
     """What a step of the lane does and should cost, with the newest mask; ``known`` is what Started told of the lane, which
     is all there is for races of the time before stages were kept."""
-    steps = lane_steps.lane_steps(spec, lane, info, window.densities)
+    steps = step_plan.lane_steps(spec, lane, info, window.densities)
     plan = steps.plan if steps else None
     if plan is None and known.get("predicted_ratio") is not None:
         plan = Plan(known["plan"], known["predicted_ratio"], known["exact"])
     return {
-        "settings": lane_steps.settings(spec, lane, info, window, plan),
+        "settings": step_plan.settings(spec, lane, info, window, plan),
         "perturbs": METHODS[lane.method].perturbs,
         "rho": spec.lane_rho(lane),
         "radius": window.mean_radius,
         "masked": METHODS[lane.method].sparse or lane.region != "all",
         "counted": plan.predicted_ratio if plan else None,
-        "strip": lane_steps.strip(spec, lane, steps) if steps else None,
+        "strip": step_plan.strip(spec, lane, steps) if steps else None,
     }
 
 

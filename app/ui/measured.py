@@ -4,9 +4,10 @@ import json
 import statistics
 from typing import Any
 
-from app import lessons_evidence
-from ssam.spec import ASSETS, DATASETS, METHODS, LaneSpec, preset
-from ssam.spec.styles import lane_title, lane_titles
+from app.ui import evidence
+from ssam.catalogue import DATASETS, METHODS
+from ssam.experiment import ASSETS, LaneSpec, preset
+from ssam.styles import lane_title, lane_titles
 
 
 def accuracies(name: str) -> str:
@@ -15,10 +16,10 @@ def accuracies(name: str) -> str:
     >>> accuracies("quick")
     ''
     """
-    race = lessons_evidence.races(name)
+    race = evidence.races(name)
     if race is None:
         return ""
-    spec, rows = preset(name).spec, lessons_evidence.rows(race)
+    spec, rows = preset(name).spec, evidence.rows(race)
     lanes = []
     for lane, title in zip(spec.lane_names, lane_titles(spec), strict=True):
         found = [values[lane]["test_accuracy"] for values in rows.values()]
@@ -29,7 +30,7 @@ def accuracies(name: str) -> str:
     return (
         f"Measured on {spec.train_size or DATASETS[spec.dataset].train:,} images of {DATASETS[spec.dataset].title}, "
         f"{labels}, {spec.epochs} epochs, seeds {', '.join(rows)}: "
-        f"{', '.join(lanes)} (mean ± standard deviation, {lessons_evidence.tested(race)})."
+        f"{', '.join(lanes)} (mean ± standard deviation, {evidence.tested(race)})."
     )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from plotly.utils import PlotlyJSONEncoder
 
-from app import component
+from app.ui import component
 
 CONFIG = {"displaylogo": False, "modeBarButtons": [["zoom2d", "pan2d", "resetScale2d", "toImage"]]}
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import streamlit as st
 
-from app import live, panel, runs_diff, texts
-from ssam.spec import ASSETS, RaceSpec, preset, presets
+from app.ui import live_panel, live_payload, spec_diff, texts
+from ssam.experiment import ASSETS, RaceSpec, preset, presets
 from ssam.store import Heatmap
-from ssam.store.recording import Recording, load
+from ssam.store.race_file import Recording, load
 
 FOLDER = ASSETS / "recorded"
 SUFFIX = ".json.gz"
@@ -42,12 +42,12 @@ def nearest(spec: RaceSpec) -> str:
 
 
 def _differing(spec: RaceSpec, name: str) -> set[str]:
-    return set(runs_diff.differing([spec, read(name).run.spec])) - {"device"}
+    return set(spec_diff.differing([spec, read(name).run.spec])) - {"device"}
 
 
 def difference(name: str, spec: RaceSpec) -> str:
     """What sets a recording apart from a race, in one line."""
-    return runs_diff.said(read(name).run.spec.model_copy(update={"device": spec.device}), spec)
+    return spec_diff.said(read(name).run.spec.model_copy(update={"device": spec.device}), spec)
 
 
 def watch(name: str) -> str:
@@ -58,12 +58,12 @@ def watch(name: str) -> str:
 def draw(name: str, label: str = "Recorded race") -> None:
     """Plays a recorded race in the live panel, under this label. One a page, in place of ``live.draw``."""
     recording = read(name)
-    view = st.session_state.get(live.KEY, {}).get("view") or {}
+    view = st.session_state.get(live_panel.KEY, {}).get("view") or {}
     known = [layer["name"] for layer in recording.window.layers]
-    layer = view.get("layer") if view.get("layer") in known else live.telling(recording.window)
+    layer = view.get("layer") if view.get("layer") in known else live_panel.telling(recording.window)
     seconds = sum(lane.seconds for lane in recording.window.lanes)  # of training, one lane after the other
     replay = {"label": label, "about": about(name, recording), "seconds": seconds}
-    live.show(_told(name), {"replay": replay, "heats": _heats(recording, str(layer))})
+    live_panel.show(_told(name), {"replay": replay, "heats": _heats(recording, str(layer))})
 
 
 def offer(spec: RaceSpec) -> None:
@@ -79,7 +79,7 @@ def offer(spec: RaceSpec) -> None:
             f"Watch another race: {title}", key="watch_other", icon=":material/history:", on_click=_ask, args=(spec,)
         )
         st.caption(f"The nearest recorded one. It differs: {apart}.", width="content")
-    live.prepare()
+    live_panel.prepare()
 
 
 def _ask(spec: RaceSpec) -> None:
@@ -106,7 +106,7 @@ def about(name: str, recording: Recording) -> str:
 @lru_cache(maxsize=8)
 def _told(name: str) -> str:
     recording = read(name)
-    told = panel.race(recording.run, recording.window, "")
+    told = live_payload.race(recording.run, recording.window, "")
     return json.dumps(told | {"state": "recorded", "status": {"word": "Recorded race", "detail": ""}, "notes": []})
 
 

@@ -6,9 +6,10 @@ from zoneinfo import ZoneInfo
 
 import streamlit as st
 
-from app import controls, start, texts, theme
-from app.server import Lab
-from ssam.spec import METHODS
+from app.race import form, start_button
+from app.shell.services import Lab
+from app.ui import texts, theme
+from ssam.catalogue import METHODS
 from ssam.stats import proportion
 from ssam.store import Person, Run
 from ssam.store.outcome import outcomes
@@ -76,7 +77,9 @@ def recent(lab: Lab, shown: Run | None, person: Person) -> None:
             st.toggle("Everybody's", key="everybody")
         for run in others:
             with st.container(gap=None):
-                st.button(start.describe(run.spec), key=f"open_{run.id}", type="tertiary", on_click=_open, args=(run,))
+                st.button(
+                    start_button.describe(run.spec), key=f"open_{run.id}", type="tertiary", on_click=_open, args=(run,)
+                )
                 whose = "" if run.owner == person.owner else f" · somebody else's ({run.owner[:6] or 'no owner'})"
                 st.caption(facts(run) + whose)
         st.page_link("../pages/runs.py", label="All runs", icon=":material/history:")
@@ -84,7 +87,7 @@ def recent(lab: Lab, shown: Run | None, person: Person) -> None:
 
 def labels(found: list[Run]) -> dict[str, str]:
     """What is raced and when; with the race's id where two would read the same, as a box tells its options apart by what they say."""
-    labels = {run.id: f"{start.describe(run.spec)} · {when(run)}" for run in found}
+    labels = {run.id: f"{start_button.describe(run.spec)} · {when(run)}" for run in found}
     twice = Counter(labels.values())
     return {run_id: f"{label} · {run_id[:6]}" if twice[label] > 1 else label for run_id, label in labels.items()}
 
@@ -117,4 +120,4 @@ def when(run: Run) -> str:
 
 def _open(run: Run) -> None:
     st.session_state["run"] = run.id
-    controls.fill(run.spec)
+    form.fill(run.spec)

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-from app import theme
-from app.texts import AUGMENTATIONS, CLOCKS, LABELS, NORMS, file_name
-from ssam.spec import DATASETS, MODELS, RaceSpec
+from app.ui import theme
+from app.ui.texts import AUGMENTATIONS, CLOCKS, LABELS, NORMS, file_name
+from ssam.catalogue import DATASETS, MODELS
+from ssam.experiment import RaceSpec
 
 TITLES = {"augment": AUGMENTATIONS, "clock": CLOCKS, "norm": NORMS}
 

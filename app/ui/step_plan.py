@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app import texts
-from ssam.spec import METHODS, LaneSpec, RaceSpec
-from ssam.spec.cost import Plan, Touch, first_pass_shares, is_sub_batch, plan_for
+from app.ui import texts
+from ssam.catalogue import METHODS
+from ssam.experiment import LaneSpec, RaceSpec
+from ssam.planning.cost import Plan, Touch, first_pass_shares, is_sub_batch, plan_for
 from ssam.store import LaneWindow
 
 PLANNED = {"direction": "gradient", "ascent_batch": None, "ascent_interval": 1}  # a plan's words tell of these

@@ -3,9 +3,9 @@
 import re
 from pathlib import Path
 
-from app.measured import eigenvalue_cost
-from ssam.spec import LaneSpec
-from ssam.spec.estimate import HESSIAN_IMAGES, HESSIAN_PRODUCTS
+from app.ui.measured import eigenvalue_cost
+from ssam.experiment import LaneSpec
+from ssam.planning.estimate import HESSIAN_IMAGES, HESSIAN_PRODUCTS
 from ssam.stats.paired import EXPLAINED
 
 WELCOME = "## Watch sharpness-aware training happen"
@@ -42,7 +42,7 @@ All races under one code, one line a seed, with the median and what the seeds ca
 
 def guide() -> str:
     """The teacher's guide, ``docs/teaching.md`` without its title."""
-    text = (Path(__file__).resolve().parents[1] / "docs" / "teaching.md").read_text(encoding="utf-8")
+    text = (Path(__file__).resolve().parents[2] / "docs" / "teaching.md").read_text(encoding="utf-8")
     return text.partition("\n")[2].replace("\n## ", "\n### ")
 
 

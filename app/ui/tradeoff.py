@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from ssam.spec import LaneSpec, RaceSpec
+from ssam.experiment import LaneSpec, RaceSpec
 from ssam.stats import pareto
 from ssam.stats.paired import Paired, compare
 

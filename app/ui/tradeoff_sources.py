@@ -9,9 +9,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from app import start
-from app.frontier import Row, Task, Trial, by_accuracy, drawable, points_of
-from ssam.spec import ASSETS, METHODS, LaneSpec, RaceSpec, parse_spec
+from app.race import start_button
+from app.ui.tradeoff import Row, Task, Trial, by_accuracy, drawable, points_of
+from ssam.catalogue import METHODS
+from ssam.experiment import ASSETS, LaneSpec, RaceSpec, parse_spec
 from ssam.store import Run
 from ssam.store.outcome import outcomes
 
@@ -82,7 +83,7 @@ def with_own(tasks: Sequence[Task], runs: Iterable[Run]) -> list[Task]:
     return known + [
         Task(
             f"mine-{hashlib.sha256(same.encode()).hexdigest()[:8]}",
-            f"My races: {start.describe(specs[same]).rpartition(' · seed')[0]}",
+            f"My races: {start_button.describe(specs[same]).rpartition(' · seed')[0]}",
             specs[same],
             points,
         )

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 
 import streamlit as st
 
-from app import wall_told
-from app.server import Lab
-from app.wall_told import Entry, Group
+from app.shell.services import Lab
+from app.wall import payload
+from app.wall.payload import Entry, Group
 from ssam.store import Store
-from ssam.store.classes import seedless
+from ssam.store.class_queries import seedless
 from ssam.store.views import ALIVE, ENDED, ClassRace, LaneCourse
 
 PACE = 2.0  # seconds between two ticks
@@ -36,7 +36,7 @@ class Wall:
     def told(self, group: Group) -> str:
         """What the panel is told of a group, as JSON; put together for the first who asks."""
         if group.key not in self._told:
-            self._told[group.key] = json.dumps(wall_told.group(group))
+            self._told[group.key] = json.dumps(payload.group(group))
         return self._told[group.key]
 
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 
-from app import component
+from app.ui import component
 
 KEY = "class_wall"
 

@@ -16,11 +16,12 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from ssam.analysis.desk import Desk, LaneWeights, Result
+from ssam.analysis.context import Desk, LaneWeights, Result
 from ssam.analysis.step import Step, Tensors, cosine, masks_of, norm, numbers, take_step
+from ssam.catalogue import METHODS
+from ssam.experiment import LaneSpec
 from ssam.models import StagedModel
 from ssam.optim import SAM
-from ssam.spec import METHODS, LaneSpec
 
 CELLS = 32  # of a picture, each way, at most
 PICTURES = ("gradient", "mask", "epsilon", "second", "update")

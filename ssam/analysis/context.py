@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from ssam.analysis.objective import Objective
+from ssam.experiment import RaceSpec
+from ssam.experiment.analysis import AnalysisSpec
 from ssam.masks import unpacked
 from ssam.models import StagedModel
-from ssam.spec import RaceSpec
-from ssam.spec.analysis import AnalysisSpec
 
 Result = Generator[tuple[float, str], None, None]  # the share done and what has been done
 

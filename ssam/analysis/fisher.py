@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from ssam.analysis.desk import LaneWeights
+from ssam.analysis.context import LaneWeights
+from ssam.catalogue import METHODS
+from ssam.experiment import RaceSpec
 from ssam.masks import density, fisher_scores, group_mask, n_of_m_mask, overlap, random_mask_of, top_k_mask
 from ssam.models import StagedModel, stage_shares
-from ssam.spec import METHODS, RaceSpec
 
 Masks = dict[Tensor, Tensor]
 Rows = list[dict[str, Any]]

@@ -6,7 +6,7 @@ import numpy as np
 from torch import Tensor
 
 from ssam.analysis import landscape
-from ssam.analysis.desk import Desk, LaneWeights, Result
+from ssam.analysis.context import Desk, LaneWeights, Result
 from ssam.analysis.objective import Objective
 
 

@@ -22,15 +22,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ssam.analysis import hessian, maps, sharpness
+from ssam.analysis import hessian, profiles_and_surfaces, sharpness
 from ssam.analysis.anatomy import anatomy
-from ssam.analysis.desk import Desk, LaneWeights, Result
+from ssam.analysis.context import Desk, LaneWeights, Result
 from ssam.analysis.fisher import fisher_rows
 from ssam.analysis.objective import Objective
 from ssam.data import load_dataset
+from ssam.experiment import RaceSpec
+from ssam.experiment.analysis import AnalysisSpec, Found
 from ssam.models import build_model
-from ssam.spec import RaceSpec
-from ssam.spec.analysis import AnalysisSpec, Found
 
 ADAPTIVE = 10  # ρ of the adaptive estimator over SAM's: Kwon et al. 2021 use 0.5 where SAM has 0.05
 EIGENVALUES = 5
@@ -86,8 +86,10 @@ def analyse(
         "sharpness": _sharpness,
         "curvature": _curvature,
         "spectrum": _spectrum,
-        "profile": maps.profile,
-        "surface": maps.own_surfaces if analysis.plane == "random" else maps.common_surface,
+        "profile": profiles_and_surfaces.profile,
+        "surface": profiles_and_surfaces.own_surfaces
+        if analysis.plane == "random"
+        else profiles_and_surfaces.common_surface,
         "fisher": _fisher,
         "anatomy": anatomy,
     }

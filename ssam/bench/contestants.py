@@ -14,9 +14,9 @@ from torch import Tensor
 from ssam.bench.published import PublishedSSAM, backward
 from ssam.data import Batches
 from ssam.engine.lane import Lane
+from ssam.experiment import LaneSpec, RaceSpec
 from ssam.masks import random_mask
 from ssam.models import StagedModel, stage_shares
-from ssam.spec import LaneSpec, RaceSpec
 
 PEERS = "pytorch_optimizer"
 LOOK_EVERY = 5  # LookSAM-5, as most reported (Liu et al. 2022)

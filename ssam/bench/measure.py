@@ -17,8 +17,8 @@ from ssam.bench.throughput import throughput
 from ssam.bench.timing import LEAST_REPEATS, interleave, one_cpu_thread, quartiles, ratios, work_timer
 from ssam.data import Batches
 from ssam.engine.device import device_name, pick_device
+from ssam.experiment import RaceSpec
 from ssam.models import StagedModel
-from ssam.spec import RaceSpec
 
 SMALL = 1_000_000  # parameters; only nets below that are measured beyond their steps
 PATIENCE = 3  # times the seconds wanted

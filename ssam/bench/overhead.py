@@ -22,13 +22,14 @@ from ssam.bench.contestants import sgd_settings
 from ssam.bench.events import Note, Overhead
 from ssam.bench.inputs import bundled_images, network, spec_for
 from ssam.bench.timing import Timer, quartiles
+from ssam.catalogue import METHODS
 from ssam.engine import Race
 from ssam.engine.device import autocast
+from ssam.experiment import LaneSpec, RaceSpec
+from ssam.experiment.events import EpochEvent, StepEvent
 from ssam.masks import random_mask
 from ssam.models import StagedModel
 from ssam.optim import SAM
-from ssam.spec import METHODS, LaneSpec, RaceSpec
-from ssam.spec.events import EpochEvent, StepEvent
 from ssam.store import Store
 
 LANES = ("sgd", "sam", "ssam-f")

@@ -18,9 +18,9 @@ from ssam.bench.published import PublishedImages, PublishedSSAM, endless, publis
 from ssam.bench.timing import Timer, Work, interleave, quartiles, ratios
 from ssam.engine.lane import Lane
 from ssam.engine.mask_source import MaskSource
+from ssam.experiment import LaneSpec, RaceSpec
 from ssam.masks import random_mask
 from ssam.models import build_model, parameters_in, stage_shares
-from ssam.spec import LaneSpec, RaceSpec
 
 EPOCH = 10_240  # images
 STRETCH = 2  # steps

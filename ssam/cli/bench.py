@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from ssam.spec import MODELS
+from ssam.catalogue import MODELS
 
 if TYPE_CHECKING:
     from ssam import bench

@@ -6,7 +6,8 @@ import sys
 from collections.abc import Iterable, Iterator
 from functools import partial
 
-from ssam.spec import DATASETS, METHODS, MODELS, presets
+from ssam.catalogue import DATASETS, METHODS, MODELS
+from ssam.experiment import presets
 
 SHELLS = ("bash", "zsh")
 VALUES: dict[str, Iterable[str]] = {

@@ -9,16 +9,16 @@ from contextlib import closing
 from typing import Any, get_args
 
 from ssam.cli import race
+from ssam.experiment import RaceSpec
+from ssam.experiment.choosing import chosen_by, new_sweep
+from ssam.experiment.sweep import Cost, Method, Pruning, SweepSpec, Values
 from ssam.jobs.client import Client
-from ssam.spec import RaceSpec
-from ssam.spec.choosing import chosen_by, new_sweep
-from ssam.spec.sweep import Cost, Method, Pruning, SweepSpec, Values
 from ssam.stats import proportion
 from ssam.stats.paired import sentence
 from ssam.store import Person, Store, Sweep, Trial
 from ssam.store.outcome import score_size
 from ssam.store.schema import finite
-from ssam.store.scores import Fresh, Point, chosen, fresh, front, points, ranked, unranked
+from ssam.store.sweep_scores import Fresh, Point, chosen, fresh, front, points, ranked, unranked
 
 ME = Person("command-line", teacher=True)  # who may read the home folder may do everything in it
 LOOK_SECONDS = 0.3

@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ssam.data import augment, sampling, validation
-from ssam.data.memory import MemoryImages
-from ssam.spec import RaceSpec
+from ssam.data.in_memory import MemoryImages
+from ssam.experiment import RaceSpec
 
 if TYPE_CHECKING:
     from ssam.data.streaming import StreamedImages

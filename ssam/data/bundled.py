@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
-from ssam.data.memory import MemoryImages
-from ssam.spec import ASSETS
+from ssam.data.in_memory import MemoryImages
+from ssam.experiment import ASSETS
 
 FILE = ASSETS / "fashion-mnist-10k.npz"  # made by assets/make_fashion_mnist_10k.py
 CLASSES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")

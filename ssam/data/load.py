@@ -5,9 +5,9 @@ from pathlib import Path
 
 from ssam.data.batches import Dataset, Progress, Statistics
 from ssam.data.bundled import load_bundled
+from ssam.experiment import RaceSpec
 from ssam.imagefolder.archive import shown
-from ssam.spec import RaceSpec
-from ssam.spec.host import expanded
+from ssam.system import expanded
 
 # Mean and standard deviation per channel of the training pixels scaled to 0–1, as the published recipes use them.
 FASHION = ((0.2860,), (0.3530,))

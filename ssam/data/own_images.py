@@ -8,7 +8,7 @@ import torch
 from ssam.data import sampling
 from ssam.data.batches import CHUNK, Dataset, Images, Progress, Statistics
 from ssam.data.images import check_all, decode_all
-from ssam.data.memory import MemoryImages
+from ssam.data.in_memory import MemoryImages
 from ssam.data.streaming import StreamedImages
 from ssam.imagefolder.contents import Contents, Outcomes, resized
 from ssam.imagefolder.layout import scan

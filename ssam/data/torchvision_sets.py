@@ -12,10 +12,10 @@ import torch
 from filelock import FileLock
 from torchvision import datasets
 
+from ssam.catalogue import DATASETS
 from ssam.data import download
 from ssam.data.batches import Progress
-from ssam.data.memory import MemoryImages
-from ssam.spec import DATASETS
+from ssam.data.in_memory import MemoryImages
 
 SETS = {
     "fashion-mnist": (datasets.FashionMNIST, "FashionMNIST/raw"),

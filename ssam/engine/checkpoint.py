@@ -19,10 +19,10 @@ from ssam.engine.device import random_state, set_random_state
 from ssam.engine.distributed import Ranks
 from ssam.engine.lane import Lane
 from ssam.engine.lockstep import History, Past
+from ssam.experiment import RaceSpec
+from ssam.experiment.events import EpochEvent
 from ssam.masks import packed, unpacked
-from ssam.spec import RaceSpec
-from ssam.spec.cost import Plan
-from ssam.spec.events import EpochEvent
+from ssam.planning.cost import Plan
 
 VERSION = 1  # of the state's layout; another one is refused
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from ssam.spec.host import cpu_name
+from ssam.system import cpu_name
 
 
 def pick_device(wanted: str) -> torch.device:

@@ -22,9 +22,9 @@ import torch.distributed as dist
 from torch import Tensor
 
 from ssam.engine.device import pick_device
+from ssam.experiment import RaceSpec
 from ssam.masks.select import flatten, unflatten
-from ssam.spec import RaceSpec
-from ssam.spec.cost import is_sub_batch
+from ssam.planning.cost import is_sub_batch
 
 Perturbation = Literal["worker", "global"]
 Masks = dict[Tensor, Tensor]

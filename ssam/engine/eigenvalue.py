@@ -11,7 +11,7 @@ from ssam.data import Batches
 from ssam.engine.lane import Lane
 from ssam.engine.schedule import derived_seed
 from ssam.engine.timing import PhaseTimer
-from ssam.spec.estimate import HESSIAN_IMAGES, HESSIAN_PRODUCTS
+from ssam.planning.estimate import HESSIAN_IMAGES, HESSIAN_PRODUCTS
 
 IMAGES_DRAW, START_DRAW = 3, 4  # tell the random streams of one seed apart, together with those of the masks
 

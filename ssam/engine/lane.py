@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ssam.catalogue import METHODS
 from ssam.data import Batches
 from ssam.engine import steps
 from ssam.engine.distributed import ALONE, Ranks
@@ -13,11 +14,11 @@ from ssam.engine.plan import choose_plan
 from ssam.engine.schedule import learning_rate, step_rate
 from ssam.engine.steps import StepRecord
 from ssam.engine.timing import PhaseTimer
+from ssam.experiment import LaneSpec, RaceSpec
+from ssam.experiment.events import MaskEvent
 from ssam.models import StagedModel, parameters_in
 from ssam.optim import SAM
-from ssam.spec import METHODS, LaneSpec, RaceSpec
-from ssam.spec.cost import is_sub_batch
-from ssam.spec.events import MaskEvent
+from ssam.planning.cost import is_sub_batch
 
 
 class Lane:

@@ -14,8 +14,7 @@ from ssam.engine.evaluate import evaluate
 from ssam.engine.lane import Lane
 from ssam.engine.steps import StepRecord
 from ssam.engine.timing import PhaseTimer
-from ssam.spec.estimate import LIVE_TEST_SIZE
-from ssam.spec.events import (
+from ssam.experiment.events import (
     FEWEST_PAIRS,
     SETTLING_STEPS,
     STEP_PHASES,
@@ -27,8 +26,9 @@ from ssam.spec.events import (
     Snapshot,
     StepEvent,
 )
-from ssam.spec.host import cores, load
+from ssam.planning.estimate import LIVE_TEST_SIZE
 from ssam.stats.typical import typical
+from ssam.system import cores, load
 
 UNREAD_STEPS_ON_GPU = 16  # steps whose numbers wait on the device until they are read together
 

@@ -8,6 +8,8 @@ from torch.nn.functional import cross_entropy
 
 from ssam.data import Batches
 from ssam.engine.schedule import derived_seed
+from ssam.experiment import LaneSpec, RaceSpec
+from ssam.experiment.events import MaskEvent
 from ssam.masks import (
     cosine_drop_rate,
     density,
@@ -25,8 +27,6 @@ from ssam.masks import (
     share_changed,
 )
 from ssam.models import StagedModel
-from ssam.spec import LaneSpec, RaceSpec
-from ssam.spec.events import MaskEvent
 
 FISHER_DRAW, MASK_DRAW = 1, 2  # tell the random streams of one seed apart
 MOST_TOLD_BITS = 1_000_000  # weights of a network whose masks are told as they are

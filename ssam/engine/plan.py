@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 
 from torch import Tensor
 
+from ssam.experiment import LaneSpec, RaceSpec
 from ssam.models import StagedModel
-from ssam.spec import LaneSpec, RaceSpec
-from ssam.spec.cost import Plan, Touch, plan_for
+from ssam.planning.cost import Plan, Touch, plan_for
 
 
 def choose_plan(

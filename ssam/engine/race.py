@@ -15,9 +15,9 @@ from ssam.engine import device as devices
 from ssam.engine.distributed import ALONE, Ranks
 from ssam.engine.lane import Lane
 from ssam.engine.lockstep import new_past, run_in_lockstep
+from ssam.experiment import RaceSpec, check_size
+from ssam.experiment.events import Checkpoint, Event, LaneInfo, Layer, Preparing, Stage, Started
 from ssam.models import StagedModel, build_model, stage_shares
-from ssam.spec import RaceSpec, check_size
-from ssam.spec.events import Checkpoint, Event, LaneInfo, Layer, Preparing, Stage, Started
 
 
 class Race:

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from ssam.spec.race import Frozen, explain
+from ssam.experiment.race import Frozen, explain
 
 Kind = Literal["sharpness", "curvature", "spectrum", "profile", "surface", "fisher", "anatomy"]
 
@@ -94,7 +94,7 @@ class Found:
     """What an analysis knows so far; each replaces the one before. ``done`` is the share of the work, 0–1.
 
     ``about`` says what it was measured on and how; ``rows`` are the numbers, one dictionary of plain values each; ``arrays`` what
-    is drawn. What each kind has is said in ``ssam.analysis.work``.
+    is drawn. What each kind has is said in ``ssam.analysis.runner``.
     """
 
     done: float

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from ssam.spec.race import RaceSpec, parse_spec
-from ssam.spec.sweep import SweepSpec, parse_sweep
+from ssam.experiment.race import RaceSpec, parse_spec
+from ssam.experiment.sweep import SweepSpec, parse_sweep
 
 VALIDATION = 0.2  # of the training images that a new sweep holds out where its race holds out none
 

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from ssam.spec.race import RaceSpec, parse_spec
+from ssam.experiment.race import RaceSpec, parse_spec
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 

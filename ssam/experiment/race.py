@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from ssam.spec.catalogue import DATASETS, METHODS, MODELS
+from ssam.catalogue import DATASETS, METHODS, MODELS
 
 DEFAULT_LANES = ("sgd", "sam", "ssam-f", "ssam-d")
 MAX_LANES = 8

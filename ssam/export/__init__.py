@@ -3,9 +3,9 @@
 Never imports torch: the app's server offers all of this. The command line adds weights that only checkpoints hold.
 """
 
+from ssam.export.bundle import ALL, KINDS, check_kinds, download, file_name, on_offer, write
 from ssam.export.source import Source
 from ssam.export.spec_file import spec_json, spec_of
-from ssam.export.take import ALL, KINDS, check_kinds, download, file_name, on_offer, write
 
 __all__ = [
     "ALL",

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ssam.export.source import Source
-from ssam.spec.heights import top
-from ssam.spec.styles import PHASE_COLORS, PHASE_TITLES, Style, lane_styles
+from ssam.stats.heights import top
+from ssam.styles import PHASE_COLORS, PHASE_TITLES, Style, lane_styles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

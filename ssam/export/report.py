@@ -12,14 +12,15 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from ssam.catalogue import DATASETS, METHODS
+from ssam.experiment import RaceSpec
 from ssam.export import figures, script, spec_file
 from ssam.export.report_style import STYLE
 from ssam.export.source import Source
-from ssam.spec import DATASETS, METHODS, RaceSpec
-from ssam.spec.styles import lane_styles
 from ssam.stats import proportion
 from ssam.store.outcome import Outcome, company
 from ssam.store.views import Heatmap, telling
+from ssam.styles import lane_styles
 
 PICTURES = 3  # of the masks of a lane: the first, the one in the middle, the last
 PACKAGES = ("ssam-lab", "torch", "torchvision", "numpy")  # whatever decides numbers

@@ -4,9 +4,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from ssam.catalogue import METHODS
+from ssam.experiment import RaceSpec
 from ssam.export.script_steps import Steps, literal
 from ssam.export.source import Source
-from ssam.spec import METHODS, RaceSpec
 
 DATA_FIELDS = (
     "dataset",
@@ -25,7 +26,7 @@ ALWAYS = {  # what every script imports
     ("ssam.data", "load_dataset"),
     ("ssam.engine.evaluate", "evaluate"),
     ("ssam.models", "build_model"),
-    ("ssam.spec.host", "default_home"),
+    ("ssam.system", "default_home"),
 }
 
 

@@ -3,8 +3,9 @@
 import json
 from typing import Any
 
-from ssam.spec import METHODS, LaneSpec, RaceSpec
-from ssam.spec.cost import is_sub_batch
+from ssam.catalogue import METHODS
+from ssam.experiment import LaneSpec, RaceSpec
+from ssam.planning.cost import is_sub_batch
 
 FISHER_DRAW, MASK_DRAW = 1, 2  # the engine's random streams: ssam/engine/mask_source.py, compared by a test
 

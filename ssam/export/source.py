@@ -9,13 +9,14 @@ from urllib.parse import urlencode
 
 import numpy as np
 
-from ssam.spec import DATASETS, MODELS, RaceSpec
-from ssam.spec.styles import lane_titles
+from ssam.catalogue import DATASETS, MODELS
+from ssam.experiment import RaceSpec
 from ssam.stats.proportion import wilson
 from ssam.store import Run, Store
-from ssam.store.labels import Labels
+from ssam.store.annotations import Labels
 from ssam.store.outcome import Outcome, outcomes
 from ssam.store.views import Window
+from ssam.styles import lane_titles
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ssam.experiment import RaceSpec, parse_spec
 from ssam.export.source import Source
-from ssam.spec import RaceSpec, parse_spec
 
 LAYOUT = 1  # of the file
 SCRIPT_ID = "ssam-race"  # of the element of a report that holds it

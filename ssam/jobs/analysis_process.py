@@ -6,12 +6,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ssam.experiment import RaceSpec
+from ssam.experiment.analysis import AnalysisSpec, Found, Moment
 from ssam.jobs import checkpoints
-from ssam.jobs.desk import Desk
 from ssam.jobs.limits import read_limits
-from ssam.jobs.patience import LetGo, patiently
-from ssam.spec import RaceSpec
-from ssam.spec.analysis import AnalysisSpec, Found, Moment
+from ssam.jobs.retry import LetGo, patiently
+from ssam.jobs.run_handle import Desk
 from ssam.store import Run, Store
 from ssam.store.arrays import load_arrays, snapshot_file
 from ssam.store.views import State
@@ -19,7 +19,7 @@ from ssam.store.views import State
 if TYPE_CHECKING:
     import torch
 
-    from ssam.analysis.desk import LaneWeights
+    from ssam.analysis.context import LaneWeights
 
 LOOK_SECONDS = 0.2  # how often it looks what is wanted
 KEEP_SECONDS = 0.5  # how often it keeps what it has found so far
@@ -41,7 +41,7 @@ def run(
     import torch
 
     from ssam.analysis.anatomy import with_rates
-    from ssam.analysis.work import analyse
+    from ssam.analysis.runner import analyse
     from ssam.engine.device import device_name
 
     torch.set_num_threads(threads)
@@ -116,7 +116,7 @@ class _Pulse:
 
 def _moments(store: Store, parent: str, spec: RaceSpec, analysis: AnalysisSpec) -> "list[LaneWeights]":
     """The weights that the analysis is about, and the path to them where that is drawn. Lanes that diverged have none."""
-    from ssam.analysis.desk import of_checkpoint
+    from ssam.analysis.context import of_checkpoint
 
     race = store.run(parent)
     if race is None or race.started_info is None:
@@ -157,7 +157,7 @@ def _snapshots(store: Store, race: Run, epochs: tuple[int, ...], with_masks: boo
     """The kept weights at these epochs, or all; raises ValueError, one line, where one is not there."""
     import torch
 
-    from ssam.analysis.desk import LaneWeights
+    from ssam.analysis.context import LaneWeights
 
     assert race.started_info is not None
     there, found = store.snapshots(race.id), []

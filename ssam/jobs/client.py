@@ -13,19 +13,19 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from ssam.experiment import RaceSpec
+from ssam.experiment.analysis import AnalysisSpec
+from ssam.experiment.class_code import class_code as parse_code
 from ssam.jobs.checkpoints import NEWEST, OLDER
 from ssam.jobs.disk import Disk, read_disk
+from ssam.jobs.hardware import Machine, read_machine
 from ssam.jobs.limits import read_limits
-from ssam.jobs.machine import Machine, read_machine
-from ssam.jobs.outlook import Outlook
 from ssam.jobs.processes import is_alive
 from ssam.jobs.queue import Forecast
+from ssam.jobs.queue_forecast import Outlook
 from ssam.jobs.sweep_client import SweepClient
-from ssam.spec import RaceSpec
-from ssam.spec.analysis import AnalysisSpec
-from ssam.spec.class_code import class_code as parse_code
 from ssam.store import Job, Person, Run, Store
-from ssam.store.labels import parse_labels
+from ssam.store.annotations import parse_labels
 from ssam.store.places import without_folders
 from ssam.store.views import ALIVE, RESUMABLE
 

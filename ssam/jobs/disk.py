@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ssam.jobs.machine import GB, write_json
+from ssam.jobs.hardware import GB, write_json
 from ssam.store import Store
-from ssam.store.labels import UNDO_SECONDS
+from ssam.store.annotations import UNDO_SECONDS
 from ssam.store.views import ENDED
 
 COUNTED = ("runs", "images", "downloads")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 
-from ssam.spec.host import cores, cpu_name
 from ssam.store.files import write_whole
+from ssam.system import cores, cpu_name
 
 GB = 1e9
 

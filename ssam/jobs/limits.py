@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ssam.spec.host import cores
+from ssam.system import cores
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
-from ssam.spec.sweep import SweepSpec, Values, Vary
-from ssam.store.scores import Point
+from ssam.experiment.sweep import SweepSpec, Values, Vary
+from ssam.store.sweep_scores import Point
 
 STARTUP = 8  # settings that are drawn at random before TPE has something to go by
 PRUNE_AFTER = 4  # races that have come to an end before the median says anything

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from ssam.jobs import analysing
-from ssam.jobs.desk import Desk
+from ssam.experiment import RaceSpec
+from ssam.experiment.events import Checkpoint, Event, LaneEnded, Started
+from ssam.jobs import analysis_process
 from ssam.jobs.limits import Limits, read_limits
-from ssam.jobs.patience import RETRY_SECONDS, LetGo, log, patiently
-from ssam.spec import RaceSpec
-from ssam.spec.events import Checkpoint, Event, LaneEnded, Started
+from ssam.jobs.retry import RETRY_SECONDS, LetGo, log, patiently
+from ssam.jobs.run_handle import Desk
 from ssam.store import Store
 from ssam.store.views import State, Want
 
@@ -64,7 +64,7 @@ def take_part(desk: Desk, home: Path, image_root: Path, threads: int, slot: str,
     try:
         spec = use_slot(run.spec, slot)
         if run.analysis is not None and run.parent is not None:
-            end = End(*analysing.run(desk, spec, run.analysis, run.parent, home, image_root, threads))
+            end = End(*analysis_process.run(desk, spec, run.analysis, run.parent, home, image_root, threads))
         else:
             end = _run(desk, spec, home, image_root, threads, race)
     except Exception as error:  # the boundary of the race: whatever happened becomes the run's state and a line

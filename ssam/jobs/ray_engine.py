@@ -21,15 +21,15 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from ssam.experiment import RaceSpec
+from ssam.experiment.events import Event, Preparing
 from ssam.imagefolder import upload
-from ssam.jobs import child
+from ssam.jobs import race_process
+from ssam.jobs.hardware import DeviceInfo, torch_devices
 from ssam.jobs.limits import read_limits
-from ssam.jobs.machine import DeviceInfo, torch_devices
-from ssam.jobs.patience import log
 from ssam.jobs.ray_node import Batch, NodeRace, SharingNode
-from ssam.spec import RaceSpec
-from ssam.spec.events import Event, Preparing
-from ssam.spec.host import default_home
+from ssam.jobs.retry import log
+from ssam.system import default_home
 
 SILENCE_SECONDS = 30.0  # how long a node may be out of reach before it counts as lost
 RETRY_SECONDS = 0.5
@@ -67,11 +67,11 @@ def read_sharing(environment: Mapping[str, str] = os.environ) -> Sharing:
     return Sharing(int(processes), "global" if perturbation == "global" else "worker")
 
 
-def chosen_engine() -> tuple[child.RaceFactory, Callable[[], list[DeviceInfo]]]:
+def chosen_engine() -> tuple[race_process.RaceFactory, Callable[[], list[DeviceInfo]]]:
     """What makes the races, and what finds the accelerators for them. Raises ValueError, one line, for a bad SSAM_ENGINE, or
     where Ray is wanted but not installed."""
     if cluster_address() is None:
-        return child.engine_race, torch_devices
+        return race_process.engine_race, torch_devices
     try:
         import ray  # noqa: F401
     except ImportError:
@@ -94,9 +94,9 @@ def cluster_devices() -> list[DeviceInfo]:
 
 def cluster_race(
     spec: RaceSpec, home: Path, image_root: Path, threads: int, state: dict[str, Any] | None
-) -> child.Race:
+) -> race_process.Race:
     """The real race, on a node. Imports torch."""
-    return ClusterRace(child.engine_race, spec, image_root, state)
+    return ClusterRace(race_process.engine_race, spec, image_root, state)
 
 
 class ClusterRace:
@@ -107,7 +107,9 @@ class ClusterRace:
     node, where a node is lost.
     """
 
-    def __init__(self, race: child.RaceFactory, spec: RaceSpec, image_root: Path, state: dict[str, Any] | None) -> None:
+    def __init__(
+        self, race: race_process.RaceFactory, spec: RaceSpec, image_root: Path, state: dict[str, Any] | None
+    ) -> None:
         race(spec, default_home(), image_root, 1, state)
         self._race, self._spec, self._image_root, self._state = race, spec, image_root, state
         self._sharing = read_sharing()

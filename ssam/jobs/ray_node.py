@@ -11,11 +11,11 @@ from typing import Any, Literal
 
 from filelock import FileLock
 
-from ssam.jobs import child
-from ssam.spec import RaceSpec
-from ssam.spec.events import Checkpoint, Event
-from ssam.spec.host import default_home
+from ssam.experiment import RaceSpec
+from ssam.experiment.events import Checkpoint, Event
+from ssam.jobs import race_process
 from ssam.store.files import write_whole
+from ssam.system import default_home
 
 BATCH_SECONDS = 0.2  # of a race's time that its events are held back to travel together
 
@@ -49,11 +49,11 @@ class NodeRace:
         device: str,
         state: dict[str, Any] | None,
         images: list[Any],
-        race: child.RaceFactory,
+        race: race_process.RaceFactory,
     ) -> None:
         os.environ["SSAM_DEVICE"] = device
         self._spec, self._threads, self._state, self._images, self._make = spec, threads, state, images, race
-        self._race: child.Race | None = None
+        self._race: race_process.Race | None = None
         self._number, self._batch = -1, Batch([])
 
     def advance(self, number: int, want_checkpoint: bool) -> Batch:
@@ -80,7 +80,7 @@ class NodeRace:
             return Batch(events, error=error)
         return Batch(events, finished=True)
 
-    def _begin(self) -> child.Race:
+    def _begin(self) -> race_process.Race:
         state, self._state = self._state, None  # it is large
         return self._make(self._spec, default_home(), self._image_root(), self._threads, state)
 
@@ -140,7 +140,7 @@ class SharingNode(NodeRace):
 
     def _shared_race(
         self, spec: RaceSpec, home: Path, image_root: Path, threads: int, state: dict[str, Any] | None
-    ) -> child.Race:
+    ) -> race_process.Race:
         from ssam.engine import Race
 
         return Race(spec, home=home, image_root=image_root, threads=threads, state=state, ranks=self._ranks)

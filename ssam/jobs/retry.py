@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from ssam.jobs.desk import Desk
+from ssam.jobs.run_handle import Desk
 from ssam.store.views import Want
 
 RETRY_SECONDS = 1.0

@@ -3,10 +3,10 @@
 import os
 from typing import Any
 
+from ssam.experiment.analysis import Found
+from ssam.experiment.events import Event
 from ssam.jobs import checkpoints
 from ssam.jobs.processes import start_time
-from ssam.spec.analysis import Found
-from ssam.spec.events import Event
 from ssam.store import Run, Store
 from ssam.store.views import ALIVE, State, Want
 

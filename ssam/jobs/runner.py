@@ -16,17 +16,17 @@ from types import FrameType
 from filelock import FileLock, Timeout
 from sqlalchemy.exc import DBAPIError
 
-from ssam.jobs import child, disk, processes, queue
+from ssam.jobs import disk, processes, queue, race_process
 from ssam.jobs.client import runner_file
+from ssam.jobs.hardware import DeviceInfo, Machine, describe, read_machine, torch_devices, write_json, write_machine
 from ssam.jobs.limits import Limits, read_limits
-from ssam.jobs.machine import DeviceInfo, Machine, describe, read_machine, torch_devices, write_json, write_machine
-from ssam.jobs.patience import log, trouble
+from ssam.jobs.process_pool import Worker, Workshop
 from ssam.jobs.ray_engine import chosen_engine
-from ssam.jobs.sweeper import Sweeper
-from ssam.jobs.workers import Worker, Workshop
-from ssam.spec.host import cores
+from ssam.jobs.retry import log, trouble
+from ssam.jobs.sweep_driver import Sweeper
 from ssam.store import Job, Store
 from ssam.store.views import ALIVE
+from ssam.system import cores
 
 LOOK_SECONDS = 0.04  # how often the queue is read
 DISK_SECONDS = 60.0  # how often the disk is looked at
@@ -36,7 +36,15 @@ IDLE_SWEEP_SECONDS = 0.5  # the same while there is none
 RETRY_SECONDS = 1.0  # after the database could not be reached
 HANDOVER_SECONDS = 2.0  # a runner that is leaving still holds the lock for a moment
 LATE_SECONDS = 10.0  # after its time a race that has not stopped by itself is told to
-PRELOAD = ("torch", "torchvision", "ssam.engine", "ssam.data", "ssam.models", "ssam.jobs.child", "ssam.jobs.machine")
+PRELOAD = (
+    "torch",
+    "torchvision",
+    "ssam.engine",
+    "ssam.data",
+    "ssam.models",
+    "ssam.jobs.race_process",
+    "ssam.jobs.hardware",
+)
 
 
 class Runner:
@@ -53,7 +61,7 @@ class Runner:
     def __init__(
         self,
         store: Store,
-        race: child.RaceFactory = child.engine_race,
+        race: race_process.RaceFactory = race_process.engine_race,
         devices: Callable[[], list[DeviceInfo]] = torch_devices,
         preload: Sequence[str] = PRELOAD,
     ) -> None:
@@ -206,7 +214,7 @@ class Runner:
         threads = max(1, (cores() - 1) // machine.slots)
         run_id, store = turn.job.id, self._store
         try:
-            own = self._workshop.start(child.main, run_id, store.home, store.url, threads, turn.slot, self._race)
+            own = self._workshop.start(race_process.main, run_id, store.home, store.url, threads, turn.slot, self._race)
         except (EOFError, OSError) as error:
             message = f"the race process could not be started ({type(error).__name__}: {error}); see runner.log"
             store.move(run_id, ALIVE, "failed", message=message)

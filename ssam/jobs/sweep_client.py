@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from ssam.spec.sweep import MAX_RACES, SweepSpec, parse_sweep
+from ssam.experiment.sweep import MAX_RACES, SweepSpec, parse_sweep
 from ssam.store import Person, Store, Sweep, Trial
-from ssam.store.scores import ranked
+from ssam.store.sweep_scores import ranked
 from ssam.store.sweeps import STANDARD
 
 MOST_AT_ONCE = 3  # sweeps of one owner that are not over

@@ -9,10 +9,10 @@ from dataclasses import replace
 
 from sqlalchemy.exc import DBAPIError
 
+from ssam.experiment.sweep import SweepSpec
 from ssam.jobs.limits import Limits
-from ssam.spec.sweep import SweepSpec
 from ssam.store import Store, Sweep, Trial
-from ssam.store.scores import Point, points
+from ssam.store.sweep_scores import Point, points
 from ssam.store.sweeps import STANDARD
 from ssam.store.views import ALIVE, ENDED
 
@@ -146,7 +146,9 @@ class _Told:
     """A search, and what it has been told of so far."""
 
     def __init__(self, store: Store, sweep: Sweep, trials: list[Trial]) -> None:
-        from ssam.jobs.search import Search  # here: most runners never see a sweep, and Optuna takes half a second
+        from ssam.jobs.optuna_search import (
+            Search,  # here: most runners never see a sweep, and Optuna takes half a second
+        )
 
         self.spec: SweepSpec = sweep.spec
         self._store, self._id = store, sweep.id

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ssam.spec.catalogue import METHODS
-from ssam.spec.race import LaneSpec, RaceSpec
+from ssam.catalogue import METHODS
+from ssam.experiment.race import LaneSpec, RaceSpec
 
 Touch = Literal["nothing", "vectors", "matrices"]  # of a stage: what of it the mask perturbs at most
 FREE_DIRECTIONS = {"momentum": "against the momentum buffer", "last": "along the last descent gradient"}

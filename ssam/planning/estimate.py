@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from ssam.spec.analysis import AnalysisSpec
-from ssam.spec.catalogue import DATASETS, MODELS
-from ssam.spec.race import RaceSpec
+from ssam.catalogue import DATASETS, MODELS
+from ssam.experiment.analysis import AnalysisSpec
+from ssam.experiment.race import RaceSpec
 
 FORWARDS_PER_GRADIENT = 3  # a backward pass costs about two forward passes
 LIVE_TEST_SIZE = 2_000  # test images of an evaluation during the race; the last one takes them all

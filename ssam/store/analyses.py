@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from sqlalchemy import Connection, select, update
 
-from ssam.spec.analysis import Found, Moment
+from ssam.experiment.analysis import Found, Moment
 from ssam.store.arrays import load_arrays, save_arrays
 from ssam.store.files import write_whole
-from ssam.store.listing import views
+from ssam.store.run_list import views
 from ssam.store.schema import finite, runs
 from ssam.store.views import Run
 

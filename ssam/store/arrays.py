@@ -6,7 +6,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from ssam.spec.analysis import Moment
+from ssam.experiment.analysis import Moment
 
 
 def mask_file(folder: Path, lane: int, step: int) -> Path:

@@ -5,8 +5,8 @@ from functools import lru_cache
 
 from sqlalchemy import Connection, func, select
 
-from ssam.spec import RaceSpec
-from ssam.store.labels import KEPT
+from ssam.experiment import RaceSpec
+from ssam.store.annotations import KEPT
 from ssam.store.schema import epochs, lanes, runs
 from ssam.store.views import ClassRace, LaneCourse
 

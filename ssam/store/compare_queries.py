@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, select
 
-from ssam.spec import RaceSpec
-from ssam.store import listing
-from ssam.store.classes import seedless
-from ssam.store.labels import KEPT
+from ssam.experiment import RaceSpec
+from ssam.store import run_list
+from ssam.store.annotations import KEPT
+from ssam.store.class_queries import seedless
 from ssam.store.schema import epochs, lanes, runs
 from ssam.store.views import LaneState, Run
 
@@ -66,9 +66,9 @@ def records(connection: Connection, run_ids: Sequence[str]) -> list[RaceRecord]:
         )
     analyses: dict[str | None, list[Run]] = {}
     about = select(runs).where(runs.c.parent.in_(list(rows))).order_by(runs.c.created.desc(), runs.c.key.desc())
-    for analysis in listing.views(connection, connection.execute(about).all()):
+    for analysis in run_list.views(connection, connection.execute(about).all()):
         analyses.setdefault(analysis.parent, []).append(analysis)
-    views = listing.views(connection, list(rows.values()))
+    views = run_list.views(connection, list(rows.values()))
     return [RaceRecord(run, tuple(found[rows[run.id].key]), tuple(analyses.get(run.id, ()))) for run in views]
 
 
@@ -104,5 +104,5 @@ def siblings(connection: Connection, spec: RaceSpec, owner: str) -> list[Run]:
     alike = runs.c.spec.startswith(begin, autoescape=True)  # what follows may lack settings that came later
     own = (runs.c.owner == owner) & runs.c.analysis.is_(None) & KEPT
     found = connection.execute(select(runs).where(own, alike).order_by(runs.c.created.desc(), runs.c.key.desc())).all()
-    same = [run for run in listing.views(connection, found) if seedless(run.spec) == seedless(spec)]
+    same = [run for run in run_list.views(connection, found) if seedless(run.spec) == seedless(spec)]
     return sorted(same, key=lambda run: run.spec.seed)

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.schema import CreateColumn
 
-from ssam.spec import RaceSpec
+from ssam.experiment import RaceSpec
 from ssam.store import schema
 
 

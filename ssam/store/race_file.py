@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from ssam.spec import RaceSpec
+from ssam.experiment import RaceSpec
 from ssam.store.outcome import settled
 from ssam.store.store import Store
 from ssam.store.views import Heatmap, LaneWindow, Run, Window

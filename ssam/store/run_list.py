@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, Row, func, select, true
 
-from ssam.spec import RaceSpec
-from ssam.spec.analysis import AnalysisSpec
-from ssam.spec.estimate import FORWARDS_PER_GRADIENT, Rate, default_rate, image_gmacs
+from ssam.experiment import RaceSpec
+from ssam.experiment.analysis import AnalysisSpec
+from ssam.planning.estimate import FORWARDS_PER_GRADIENT, Rate, default_rate, image_gmacs
 from ssam.store.places import without_folders
 from ssam.store.reader import lane_progress
 from ssam.store.schema import lanes, runs

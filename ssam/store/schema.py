@@ -30,7 +30,7 @@ from sqlalchemy import (
     select,
 )
 
-from ssam.spec.events import PHASES
+from ssam.experiment.events import PHASES
 from ssam.store.views import CURVES
 
 SCHEMA_VERSION = 6  # a change of the tables needs a step in migrations.py

@@ -15,9 +15,10 @@ from typing import Any, Literal, get_args
 
 from sqlalchemy import Connection, Row, Select, select, true
 
-from ssam.spec import DATASETS, METHODS, MODELS, LaneSpec, RaceSpec, presets
-from ssam.store import classes, listing
-from ssam.store.labels import Labels, of_row
+from ssam.catalogue import DATASETS, METHODS, MODELS
+from ssam.experiment import LaneSpec, RaceSpec, presets
+from ssam.store import class_queries, run_list
+from ssam.store.annotations import Labels, of_row
 from ssam.store.schema import labels, runs
 from ssam.store.views import LaneCourse, Run, State
 
@@ -235,8 +236,8 @@ def _sorted(rows: list[Row], told: dict[int, Facts], sort: Sort) -> list[Row]:
 
 def _listed(connection: Connection, rows: Sequence[Row], told: dict[int, Facts]) -> list[Listed]:
     whole = connection.execute(select(runs).where(runs.c.key.in_([row.key for row in rows]))).all()
-    by_id = {run.id: run for run in listing.views(connection, whole)}
-    courses = classes.courses(connection, [row.key for row in rows])
+    by_id = {run.id: run for run in run_list.views(connection, whole)}
+    courses = class_queries.courses(connection, [row.key for row in rows])
     return [
         Listed(by_id[row.id], of_row(row), tuple(courses.get(row.key, ())), told[row.key].accuracy, row.trained)
         for row in rows

@@ -23,20 +23,21 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
+from ssam.experiment import RaceSpec
+from ssam.experiment.analysis import AnalysisSpec, Found, Moment
 from ssam.imagefolder import upload
 from ssam.imagefolder.preview import Preview
-from ssam.spec import RaceSpec
-from ssam.spec.analysis import AnalysisSpec, Found, Moment
-from ssam.spec.estimate import Rate
-from ssam.spec.host import default_home
-from ssam.store import analyses, classes, comparing, labels, listing, reader, search, step_rows
+from ssam.planning.estimate import Rate
+from ssam.store import analyses, class_queries, compare_queries, reader, run_list, search, step_rows
+from ssam.store import annotations as labels
+from ssam.store.annotations import KEPT, Labels
 from ssam.store.database import default_url, open_database
-from ssam.store.labels import KEPT, Labels
 from ssam.store.places import without_folders
 from ssam.store.schema import new_id, owners, runs
 from ssam.store.sweeps import Sweeps
 from ssam.store.views import ALIVE, ENDED, RESUMABLE, ClassRace, Heatmap, LaneCourse, Run, State, Want, Window
 from ssam.store.writer import Writer
+from ssam.system import default_home
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -155,7 +156,7 @@ class Store:
         """One run, None where there is none of that id. One that was deleted and can be had back is there only for who asks so."""
         with self._engine.connect() as connection:
             rows = connection.execute(select(runs).where(runs.c.id == run_id, true() if deleted else KEPT)).all()
-            return next(iter(listing.views(connection, rows)), None)
+            return next(iter(run_list.views(connection, rows)), None)
 
     def runs(self, limit: int = 50, owner: str | None = None, trials: bool = True, begins: str = "") -> list[Run]:
         """The newest races, newest first: everybody's, or one owner's; with the ``trials`` of sweeps or without them; those whose
@@ -165,13 +166,13 @@ class Store:
         mine &= func.substr(runs.c.id, 1, len(begins)) == begins if begins else true()
         with self._engine.connect() as connection:
             newest = select(runs).where(mine).order_by(runs.c.created.desc(), runs.c.key.desc()).limit(limit)
-            return listing.views(connection, connection.execute(newest).all())
+            return run_list.views(connection, connection.execute(newest).all())
 
     def some_runs(self, run_ids: Sequence[str]) -> dict[str, Run]:
         """Several runs by their ids; those that do not exist are left out."""
         with self._engine.connect() as connection:
             rows = connection.execute(select(runs).where(runs.c.id.in_(run_ids), KEPT)).all()
-            return {run.id: run for run in listing.views(connection, rows)}
+            return {run.id: run for run in run_list.views(connection, rows)}
 
     def twin(self, spec: RaceSpec, class_code: str | None = None) -> Run | None:
         """The newest finished run of just this race, anybody's or within a class; None where it has not been run."""
@@ -180,7 +181,7 @@ class Store:
             same &= runs.c.class_code == class_code
         with self._engine.connect() as connection:
             newest = select(runs).where(same).order_by(runs.c.created.desc(), runs.c.key.desc()).limit(1)
-            return next(iter(listing.views(connection, connection.execute(newest).all())), None)
+            return next(iter(run_list.views(connection, connection.execute(newest).all())), None)
 
     def delete(self, run_id: str) -> bool:
         """Takes a run away with all that was kept of it, its analyses too; False where a process of one is alive, or there is none."""
@@ -358,15 +359,15 @@ class Store:
         with self._engine.connect() as connection:
             return reader.window(connection, run_id, points)
 
-    def records(self, run_ids: Sequence[str]) -> list[comparing.RaceRecord]:
+    def records(self, run_ids: Sequence[str]) -> list[compare_queries.RaceRecord]:
         """Several races with the courses of their lanes and what was measured on them; those that do not exist are left out."""
         with self._engine.connect() as connection:
-            return comparing.records(connection, run_ids)
+            return compare_queries.records(connection, run_ids)
 
     def siblings(self, spec: RaceSpec, owner: str) -> list[Run]:
         """An owner's races with these settings whatever the seed, by seed."""
         with self._engine.connect() as connection:
-            return comparing.siblings(connection, spec, owner)
+            return compare_queries.siblings(connection, spec, owner)
 
     def heatmap(self, run_id: str, lane: str, layer: str, step: int | None = None) -> Heatmap | None:
         """One layer's mask as it was made at ``step`` (default: the newest); None where there is none."""
@@ -389,22 +390,22 @@ class Store:
     def class_races(self, code: str, limit: int = 300) -> list[ClassRace]:
         """The newest races under a class code, the oldest of them first."""
         with self._engine.connect() as connection:
-            return classes.races(connection, code, limit)
+            return class_queries.races(connection, code, limit)
 
     def class_courses(self, keys: Sequence[int]) -> dict[int, list[LaneCourse]]:
         """How the lanes of these races have fared, by the race's ``key``; those that have not begun are left out."""
         with self._engine.connect() as connection:
-            return classes.courses(connection, keys)
+            return class_queries.courses(connection, keys)
 
     def taken_seeds(self, code: str, spec: RaceSpec) -> set[int]:
         """The seeds under a class code with the settings of ``spec``, its own seed aside."""
         with self._engine.connect() as connection:
-            return classes.taken_seeds(connection, code, spec)
+            return class_queries.taken_seeds(connection, code, spec)
 
     def class_count(self, code: str, owner: str) -> int:
         """How many races this owner has under a class code."""
         with self._engine.connect() as connection:
-            return classes.count(connection, code, owner)
+            return class_queries.count(connection, code, owner)
 
     # Analyses
 
@@ -418,7 +419,7 @@ class Store:
         same = (runs.c.digest == digest) & runs.c.analysis.is_not(None) & runs.c.state.not_in(RESUMABLE)
         with self._engine.connect() as connection:
             newest = select(runs).where(same).order_by(runs.c.created.desc(), runs.c.key.desc()).limit(1)
-            return next(iter(listing.views(connection, connection.execute(newest).all())), None)
+            return next(iter(run_list.views(connection, connection.execute(newest).all())), None)
 
     def keep_found(self, run_id: str, found: Found) -> None:
         """Keeps what an analysis knows so far. Raises OSError where there is no room: then everything is as it was."""
@@ -459,7 +460,7 @@ class Store:
         model where it has raced here before; else a guess that says so. Races that shared the machine count only where
         ``shared`` says so."""
         with self._engine.connect() as connection:
-            return listing.rate(connection, self.place, device, model, shared)
+            return run_list.rate(connection, self.place, device, model, shared)
 
     # Uploaded images
 
@@ -497,7 +498,7 @@ class Store:
             rows = connection.execute(
                 select(runs).where(using).order_by(runs.c.created.desc(), runs.c.key.desc())
             ).all()
-            return listing.views(connection, rows)
+            return run_list.views(connection, rows)
 
     def images(self, owner: str | None = None) -> list[str]:
         """The names of the uploads: everybody's, or one owner's."""

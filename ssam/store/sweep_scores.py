@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ssam.spec.sweep import SweepSpec, Values
+from ssam.experiment.sweep import SweepSpec, Values
 from ssam.stats import pareto
 from ssam.stats.paired import Paired, compare, family
 from ssam.store.sweeps import STANDARD, Sweep, Trial, TrialState

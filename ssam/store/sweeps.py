@@ -9,8 +9,8 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, Connection, Engine, Row, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from ssam.spec.sweep import SweepSpec, Values
-from ssam.store import labels
+from ssam.experiment.sweep import SweepSpec, Values
+from ssam.store import annotations
 from ssam.store.places import without_folders
 from ssam.store.schema import epochs, lanes, new_id, runs, sweeps, trials
 from ssam.store.views import State
@@ -168,7 +168,7 @@ class Sweeps:
     def begin(self, sweep_id: str, trial: Trial, run_id: str) -> None:
         """Its race has been queued. The race can be found by its sweep."""
         with self._engine.begin() as connection:
-            labels.write(connection, run_id, labels.Labels(tags=(tag(sweep_id),)))
+            annotations.write(connection, run_id, annotations.Labels(tags=(tag(sweep_id),)))
             connection.execute(update(trials).where(_which(sweep_id, trial)).values(run=run_id))
 
     def close(

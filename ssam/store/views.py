@@ -4,8 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ssam.spec import RaceSpec
-from ssam.spec.analysis import AnalysisSpec
+from ssam.experiment import RaceSpec
+from ssam.experiment.analysis import AnalysisSpec
 
 State = Literal["queued", "starting", "running", "paused", "finished", "stopped", "failed", "interrupted"]
 Want = Literal["run", "pause", "stop"]

@@ -13,8 +13,8 @@ from typing import Any, BinaryIO, Self
 from sqlalchemy import Connection, Engine, Table, bindparam, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from ssam.spec.analysis import Moment
-from ssam.spec.events import (
+from ssam.experiment.analysis import Moment
+from ssam.experiment.events import (
     PHASES,
     EpochEvent,
     Event,

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ssam.spec import ASSETS
+from ssam.experiment import ASSETS
 from tests.drills import damage, deaths, pauses
 from tests.drills.cost import checkpoint_cost
 from tests.drills.drill import perform

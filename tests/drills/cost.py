@@ -6,9 +6,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from ssam.experiment import preset
+from ssam.experiment.events import Checkpoint, StepEvent
 from ssam.jobs import checkpoints
-from ssam.spec import preset
-from ssam.spec.events import Checkpoint, StepEvent
 
 EVERY = 25  # steps of all lanes together
 WANTED = 20

@@ -20,9 +20,9 @@ import numpy as np
 import psutil
 from PIL import Image
 
+from ssam.experiment import RaceSpec, parse_spec
 from ssam.jobs.client import Client, runner_file
 from ssam.jobs.processes import still_runs
-from ssam.spec import RaceSpec, parse_spec
 from ssam.store import Run, Store
 from tests.drills.kept import kept, points
 

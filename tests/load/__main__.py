@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ssam.spec import ASSETS
+from ssam.experiment import ASSETS
 from ssam.store import Store
 from tests.load import measure, wall
 from tests.load.lab import Lab, own_lab, racing

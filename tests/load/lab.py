@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 import psutil
 
+from ssam.experiment import preset
 from ssam.jobs.client import Client
-from ssam.spec import preset
 from ssam.store import Person, Store
 from tests.browser import app_server, end_runner, wait_until
 

@@ -38,9 +38,9 @@ from ssam.analysis import (
 )
 from ssam.data import load_dataset
 from ssam.engine import Race
+from ssam.experiment import ASSETS, parse_spec, preset
+from ssam.experiment.events import Snapshot
 from ssam.models import build_model
-from ssam.spec import ASSETS, parse_spec, preset
-from ssam.spec.events import Snapshot
 from tests.measure.machine import machine
 
 SPEC = parse_spec({"lanes": "sgd", "epochs": 3, "seed": 0, "snapshot_interval": 1}, base=preset("noisy-labels").spec)

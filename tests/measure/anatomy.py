@@ -13,15 +13,15 @@ from typing import Any
 
 import torch
 
-from app import anatomy_data
+from app.anatomy import data
 from ssam.analysis.anatomy import with_rates
-from ssam.analysis.desk import of_checkpoint
-from ssam.analysis.work import analyse
+from ssam.analysis.context import of_checkpoint
+from ssam.analysis.runner import analyse
 from ssam.engine import Race
 from ssam.engine.schedule import step_rate
-from ssam.spec import preset
-from ssam.spec.analysis import AnalysisSpec, Found
-from ssam.spec.events import Checkpoint, Started, StepEvent
+from ssam.experiment import preset
+from ssam.experiment.analysis import AnalysisSpec, Found
+from ssam.experiment.events import Checkpoint, Started, StepEvent
 from ssam.store import Store
 from tests.measure.inside import _rounded
 from tests.measure.machine import machine
@@ -64,9 +64,9 @@ def main() -> None:
         "phase_ms": phase_ms,
         "rows": found.rows,
     }
-    record = _rounded(record) | {"pictures": anatomy_data.packed(found.arrays)}
-    anatomy_data.RECORDED.parent.mkdir(exist_ok=True)
-    anatomy_data.RECORDED.write_text(json.dumps(record, separators=(",", ":")) + "\n", encoding="utf-8")
+    record = _rounded(record) | {"pictures": data.packed(found.arrays)}
+    data.RECORDED.parent.mkdir(exist_ok=True)
+    data.RECORDED.write_text(json.dumps(record, separators=(",", ":")) + "\n", encoding="utf-8")
     shown: dict[str, Any] = {
         name: value for name, value in record.items() if name not in ("rows", "pictures", "about", "spec")
     }

@@ -10,9 +10,9 @@ import tempfile
 from pathlib import Path
 
 from ssam.engine import Race
+from ssam.experiment import ASSETS, parse_spec, preset
+from ssam.experiment.events import Checkpoint, LaneEnded, MaskEvent, StepEvent
 from ssam.jobs import checkpoints
-from ssam.spec import ASSETS, parse_spec, preset
-from ssam.spec.events import Checkpoint, LaneEnded, MaskEvent, StepEvent
 from ssam.store import Store
 from tests.measure.machine import machine
 

@@ -15,13 +15,13 @@ from typing import Any
 
 import torch
 
-from ssam.analysis.desk import LaneWeights, of_checkpoint
-from ssam.analysis.work import analyse
+from ssam.analysis.context import LaneWeights, of_checkpoint
+from ssam.analysis.runner import analyse
 from ssam.engine import Race
-from ssam.spec import ASSETS, RaceSpec, parse_spec, preset
-from ssam.spec.analysis import parse_analysis
-from ssam.spec.events import Checkpoint, LaneEnded, Result, Started
-from ssam.spec.host import default_home
+from ssam.experiment import ASSETS, RaceSpec, parse_spec, preset
+from ssam.experiment.analysis import parse_analysis
+from ssam.experiment.events import Checkpoint, LaneEnded, Result, Started
+from ssam.system import default_home
 from tests.measure.machine import machine
 
 FILE = ASSETS / "measured" / "flatness.json"

@@ -16,9 +16,9 @@ from typing import Any
 from unittest.mock import patch
 
 from ssam.engine import Race, lockstep, mask_source, steps
-from ssam.spec import ASSETS, parse_spec, preset
-from ssam.spec.estimate import HESSIAN_IMAGES, HESSIAN_PRODUCTS
-from ssam.spec.events import EpochEvent, MaskEvent, Result, Snapshot, Started, StepEvent
+from ssam.experiment import ASSETS, parse_spec, preset
+from ssam.experiment.events import EpochEvent, MaskEvent, Result, Snapshot, Started, StepEvent
+from ssam.planning.estimate import HESSIAN_IMAGES, HESSIAN_PRODUCTS
 from ssam.store import Store
 from ssam.store.arrays import save_arrays, save_weights
 from tests.measure.machine import machine

@@ -11,12 +11,13 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from app import frontier_sources, methods_texts
+from app.methods import text
+from app.ui import tradeoff_sources
 from ssam.engine import Race
-from ssam.spec import ASSETS, RaceSpec, parse_spec, preset
-from ssam.spec.host import default_home
+from ssam.experiment import ASSETS, RaceSpec, parse_spec, preset
 from ssam.store import Store, Window
-from ssam.store.recording import save
+from ssam.store.race_file import save
+from ssam.system import default_home
 from tests.measure.machine import machine
 
 FILE = ASSETS / "measured" / "lessons.json"
@@ -95,7 +96,7 @@ def table(record: dict[str, Any]) -> str:
     told = set()
     for name, race in record["races"].items():
         spec, seeds = preset(name).spec, list(race["seeds"].values())
-        for place, lane in enumerate(frontier_sources.whole(spec, lane) for lane in spec.lanes):
+        for place, lane in enumerate(tradeoff_sources.whole(spec, lane) for lane in spec.lanes):
             if (lane, spec.label_noise) in told:
                 continue
             told.add((lane, spec.label_noise))
@@ -105,7 +106,7 @@ def table(record: dict[str, Any]) -> str:
             spread = statistics.stdev(found) if len(found) > 1 else 0.0
             gain = f"{statistics.fmean(over):+.2f} ({min(over):+.2f})".replace("-", "−") if place else "–"
             accuracy = f"{statistics.fmean(found):.2f} ± {spread:.2f}"
-            row = (preset(name).title, methods_texts.title(lane), accuracy, gain, f"{ratio:.2f}")
+            row = (preset(name).title, text.title(lane), accuracy, gain, f"{ratio:.2f}")
             rows.append(f"| {' | '.join(row)} |")
     return "\n".join(rows)
 

@@ -4,7 +4,7 @@ import platform
 import time
 from importlib.metadata import version
 
-from ssam.spec.host import cores, cpu_name
+from ssam.system import cores, cpu_name
 
 
 def machine() -> dict:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page
 
-from ssam.spec import ASSETS, RaceSpec
+from ssam.experiment import ASSETS, RaceSpec
 from ssam.store import Store
 from tests.browser import ROOT, Watched, app_server, chromium, end_runner
 from tests.measure.machine import machine

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser
 
-from ssam.spec import ASSETS
+from ssam.experiment import ASSETS
 from tests.browser import LIVE, Watched, app_server, chromium, end_runner, wait_until
 from tests.measure.machine import machine
 

@@ -6,9 +6,10 @@ Reads assets/recorded and writes assets/measured/radius.json, which the pages qu
 import json
 from typing import Any
 
-from ssam.spec import ASSETS, METHODS, LaneSpec, RaceSpec
+from ssam.catalogue import METHODS
+from ssam.experiment import ASSETS, LaneSpec, RaceSpec
 from ssam.store import LaneWindow
-from ssam.store.recording import Recording, load
+from ssam.store.race_file import Recording, load
 
 FILE = ASSETS / "measured" / "radius.json"
 SUFFIX = ".json.gz"

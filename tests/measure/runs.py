@@ -24,14 +24,15 @@ from pathlib import Path
 
 from sqlalchemy import insert
 
-from app import compare_chart, compare_groups, compare_texts, figure_texts
+from app.compare import charts, groups, text
+from app.ui import alt_text
 from ssam import export
 from ssam.cli.runs import find
-from ssam.spec import ASSETS, RaceSpec, preset
-from ssam.spec.events import LaneResult, Result
+from ssam.experiment import ASSETS, RaceSpec, preset
+from ssam.experiment.events import LaneResult, Result
 from ssam.store import Store
+from ssam.store.annotations import Labels
 from ssam.store.database import open_database
-from ssam.store.labels import Labels
 from ssam.store.schema import epochs, lanes, runs
 from ssam.store.search import Wanted
 from tests import fake_lab
@@ -142,14 +143,14 @@ def command_line(home: Path, url: str) -> dict[str, float]:
 
 def compared(store: Store, ids: list[str]) -> None:
     """What the server does for one look at the page Compare, without Streamlit."""
-    every = compare_groups.groups(store.records(ids))
-    figure = compare_chart.figure(every, every, every[0], "seconds", "test_accuracy", 3, compare_chart.MINMAX)
-    assert figure_texts.summary(figure)
-    assert figure_texts.table(figure)
-    compare_texts.summary(every, every[0])
-    compare_texts.accuracy_rows(every, every[0])
-    compare_texts.cost_rows(every)
-    compare_texts.sharpness_rows(every)
+    every = groups.groups(store.records(ids))
+    figure = charts.figure(every, every, every[0], "seconds", "test_accuracy", 3, charts.MINMAX)
+    assert alt_text.summary(figure)
+    assert alt_text.table(figure)
+    text.summary(every, every[0])
+    text.accuracy_rows(every, every[0])
+    text.cost_rows(every)
+    text.sharpness_rows(every)
 
 
 def taken(act: Callable[[], object]) -> float:

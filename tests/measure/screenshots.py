@@ -13,8 +13,8 @@ from pathlib import Path
 
 from playwright.sync_api import Browser
 
+from ssam.experiment import ASSETS, RaceSpec, parse_spec, preset, presets
 from ssam.jobs.client import Client
-from ssam.spec import ASSETS, RaceSpec, parse_spec, preset, presets
 from ssam.store import Person, Store
 from ssam.store.views import ENDED
 from tests.browser import Watched, app_server, chromium, end_runner, wait_until

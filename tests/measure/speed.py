@@ -16,8 +16,8 @@ import psutil
 
 from ssam.data import load_dataset
 from ssam.engine import Race
+from ssam.experiment import LaneSpec, RaceSpec, parse_spec, preset
 from ssam.export import spec_of
-from ssam.spec import LaneSpec, RaceSpec, parse_spec, preset
 from ssam.store import Person, Store
 from tests.fake_race import ENDLESS, LONG, SHORT, started, step
 from tests.fake_runner import ADA, TORCH, Site

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import scipy
 
-from ssam.spec import ASSETS
+from ssam.experiment import ASSETS
 from ssam.stats.paired import LEVEL, Paired, compare, family
 from tests.measure.machine import machine
 

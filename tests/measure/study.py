@@ -17,11 +17,12 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from app import frontier, frontier_sources, frontier_texts
+from app.frontier import text as frontier_text
+from app.ui import tradeoff, tradeoff_sources
 from ssam.engine import Race
-from ssam.spec import ASSETS, LaneSpec, RaceSpec, parse_spec, preset
-from ssam.spec.events import Result, Started
-from ssam.spec.host import default_home
+from ssam.experiment import ASSETS, LaneSpec, RaceSpec, parse_spec, preset
+from ssam.experiment.events import Result, Started
+from ssam.system import default_home
 from tests.measure.machine import machine
 
 FILE = ASSETS / "measured" / "study.json"
@@ -186,19 +187,19 @@ def add(task: str, base: RaceSpec, new: list[dict]) -> None:
 
 def table(task: str) -> str:
     """The task's points as the Frontier page has them, the most accurate first: a finalist with its final seeds only."""
-    found = frontier_sources.study(FILE)
+    found = tradeoff_sources.study(FILE)
     points = next((known.points for known in found.tasks if known.key == task), ()) if found else ()
     head = "| lane | kind and seeds | test accuracy % | of SAM's gain | not perturbed | step ÷ SGD | whole lane ÷ SGD |"
     lines = [head, "|---|---|---|---|---|---|---|"]
     for point in points:
         share = "–" if point.share is None else f"{point.share:.0%}"
         ratios = ("–" if ratio is None else f"{ratio:.2f}" for ratio in (point.ratio, point.seconds_ratio))
-        facts = (point.lane, frontier_texts.seeds(point), precise(point), share, f"{point.sparsity:.0%}", *ratios)
+        facts = (point.lane, frontier_text.seeds(point), precise(point), share, f"{point.sparsity:.0%}", *ratios)
         lines.append(f"| {' | '.join(map(str, facts))} |")
     return "\n".join(lines)
 
 
-def precise(point: frontier.Point) -> str:
+def precise(point: tradeoff.Point) -> str:
     mean, spread = point.mean, point.deviation
     return "diverged" if mean is None else f"{mean:.2f}" if spread is None else f"{mean:.2f} ± {spread:.2f}"
 

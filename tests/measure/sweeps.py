@@ -14,10 +14,10 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+from ssam.experiment import ASSETS, parse_spec
+from ssam.experiment.choosing import new_sweep
+from ssam.experiment.sweep import SweepSpec
 from ssam.jobs.client import Client
-from ssam.spec import ASSETS, parse_spec
-from ssam.spec.choosing import new_sweep
-from ssam.spec.sweep import SweepSpec
 from ssam.store import Person, Store, Trial
 from tests.browser import app_server, chromium, end_runner
 from tests.measure.machine import machine

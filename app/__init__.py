@@ -1,1 +1,1 @@
-"""The app around the pages: controls, the live component, theme and texts. Never imports torch."""
+"""The app: one package a page, and what they share in ``ui`` and ``shell``. Never imports torch."""

@@ -7,8 +7,8 @@ from streamlit.delta_generator import DeltaGenerator
 
 from app.anatomy import data, query, text
 from app.shell import analysis_job, identity, services, url_state
-from app.shell.services import Lab
 from app.ui import texts
+from app.ui.lab import Lab
 from ssam.store import Person, Run
 from ssam.store.views import ALIVE
 

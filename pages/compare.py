@@ -4,7 +4,7 @@ import streamlit as st
 
 from app.compare import groups, query, text, view
 from app.shell import identity, services, url_state
-from app.shell.services import Lab
+from app.ui.lab import Lab
 
 PACE = 3.0  # seconds between two looks where races are under way
 

@@ -4,8 +4,8 @@ import streamlit as st
 
 from app.flatness import query, text, versus_accuracy, view
 from app.shell import analysis_job, identity, services, url_state
-from app.shell.services import Lab
 from app.ui import texts
+from app.ui.lab import Lab
 from ssam.experiment.analysis import AnalysisSpec
 from ssam.store import Person, Run
 

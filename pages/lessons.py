@@ -4,8 +4,8 @@ import streamlit as st
 
 from app.lessons import query, reveal, views
 from app.shell import classroom, identity, services, url_state
-from app.shell.services import Lab
 from app.ui import texts
+from app.ui.lab import Lab
 from app.ui.lesson_content import Lesson
 from ssam.store import Person
 

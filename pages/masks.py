@@ -2,10 +2,10 @@
 
 import streamlit as st
 
-from app.masks import data, query, text, views
+from app.masks import query, text, views
 from app.shell import identity, services, url_state
-from app.shell.services import Lab
-from app.ui import live_panel, texts
+from app.ui import live_panel, step_plan, texts
+from app.ui.lab import Lab
 from ssam.store import Person, Run
 from ssam.store.views import ENDED
 
@@ -18,13 +18,13 @@ def shown(lab: Lab, race_id: str, kind: str, person: Person) -> None:
     if look is None:
         st.rerun()
     race, window = look.run, look.window
-    if not data.masked_lanes(race.spec):
+    if not step_plan.masked_lanes(race.spec):
         st.markdown(text.NO_MASKS)
         return
     if not window.layers:
         st.markdown(text.WAITS)
         return
-    lanes, layer = data.masked_lanes(race.spec), None
+    lanes, layer = step_plan.masked_lanes(race.spec), None
     if kind != "fisher":
         with st.container(key="masks_choices", horizontal=True, vertical_alignment="center", gap="medium"):
             lanes = query.choose_lanes(race)

@@ -2,10 +2,10 @@
 
 import streamlit as st
 
-from app.race import export_menu, form, seeds, start_button
-from app.shell import classroom, identity, run_controls, services, url_state
-from app.shell.services import Lab
-from app.ui import live_panel, recorded, run_history, spec_diff, texts
+from app.race import export_menu, form, head, recent_runs, seeds, start_button
+from app.shell import classroom, identity, services, url_state
+from app.ui import live_panel, recorded, run_labels, run_result, spec_diff, texts
+from app.ui.lab import Lab
 from ssam.experiment import RaceSpec
 from ssam.store import Person
 
@@ -17,9 +17,9 @@ def race(lab: Lab, person: Person, run_id: str, pace: float | None) -> None:
     look = live_panel.look(lab, run_id)
     if look is None or st.session_state["run"] != run_id:
         st.rerun()
-    run_controls.head(lab, look.run, person)
+    head.head(lab, look.run, person)
     live_panel.draw(lab.store, look)
-    run_history.log(lab, look.run, person)
+    run_result.log(lab, look.run, person)
     if live_panel.pace(look.run, look.window) != pace:
         st.rerun()
 
@@ -30,8 +30,8 @@ def invitation(spec: RaceSpec | None, name: str | None) -> None:
     if name:
         st.markdown(recorded.watch(name))
     elif spec:
-        what = start_button.describe_without_seed(spec) if classroom.own_seed() else start_button.describe(spec)
-        st.markdown(f"**{what}**: {start_button.describe_lanes(spec)}. {texts.NOT_RECORDED * (not classroom.code())}")
+        what = run_labels.describe_without_seed(spec) if classroom.own_seed() else run_labels.describe(spec)
+        st.markdown(f"**{what}**: {run_labels.describe_lanes(spec)}. {texts.NOT_RECORDED * (not classroom.code())}")
 
 
 lab = services.lab()
@@ -67,7 +67,7 @@ if shown and look:
     del look  # it is heavy, and what a page holds stays until its next run
     st.fragment(race, run_every=pace)(lab, person, shown.id, pace)
     with st.container(key="race_result"):
-        run_history.result(shown)
+        run_result.result(shown)
 else:
     name = recorded.of(spec) if spec and not classroom.code() else None
     invitation(spec, name)
@@ -80,7 +80,7 @@ else:
         recorded.offer(spec)
     else:
         live_panel.prepare()
-run_history.recent(lab, shown, person)
+recent_runs.recent(lab, shown, person)
 if "sidebar" not in hidden:
     export_menu.reopen()
 

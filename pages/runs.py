@@ -4,8 +4,8 @@ import streamlit as st
 
 from app.runs import actions, query, view
 from app.shell import identity, services, url_state
-from app.shell.services import Lab
 from app.ui import texts
+from app.ui.lab import Lab
 from ssam.store import Person
 from ssam.store.search import QUERY, Found
 

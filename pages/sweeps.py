@@ -3,9 +3,9 @@
 import streamlit as st
 
 from app.shell import identity, services, url_state
-from app.shell.services import Lab
 from app.sweeps import form, query, text, view
 from app.ui import texts
+from app.ui.lab import Lab
 from ssam.store import Person, Sweep
 
 

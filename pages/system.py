@@ -2,11 +2,10 @@
 
 import streamlit as st
 
-from app.race import start_button
 from app.shell import identity, services, url_state
-from app.shell.services import Lab
 from app.system import data
-from app.ui import run_history, texts
+from app.ui import run_labels, run_result, texts
+from app.ui.lab import Lab
 from ssam.store import Person
 
 SECONDS = 3.0  # between two looks at the load
@@ -50,10 +49,10 @@ def failures(lab: Lab, person: Person) -> None:
     if not found:
         st.caption("None.")
     for run in found:
-        with st.expander(f"{texts.STATES[run.state]}: {start_button.describe(run.spec)}", key=f"failure_{run.id}"):
-            st.caption(run_history.facts(run))
+        with st.expander(f"{texts.STATES[run.state]}: {run_labels.describe(run.spec)}", key=f"failure_{run.id}"):
+            st.caption(run_labels.facts(run))
             st.text(run.message)
-            run_history.log(lab, run, person)
+            run_result.log(lab, run, person)
             st.page_link(RACE, label="Open this race", icon=":material/flag:", query_params={"run": run.id})
 
 

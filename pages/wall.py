@@ -3,8 +3,8 @@
 import streamlit as st
 
 from app.shell import classroom, identity, services, share_link, url_state
-from app.shell.services import Lab
 from app.ui import texts
+from app.ui.lab import Lab
 from app.wall import data, payload, view
 from ssam.store import Person
 

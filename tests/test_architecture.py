@@ -10,23 +10,30 @@ import pytest
 import ssam
 
 ROOT = Path(__file__).resolve().parents[1]
-MAY_IMPORT = {
+SPECIFICATIONS = {"catalogue", "experiment", "planning", "stats"}  # data and arithmetic
+MAY_IMPORT = {  # docs/architecture.md has the same map in words
+    "catalogue": set(),
     "stats": set(),
-    "spec": set(),
+    "system": set(),
     "imagefolder": set(),
-    "store": {"spec", "stats", "imagefolder"},
-    "export": {"spec", "stats", "store"},
-    "jobs": {"spec", "imagefolder", "store", "engine", "analysis"},
-    "engine": {"spec", "optim", "masks", "models", "data", "analysis", "stats"},
-    "analysis": {"spec", "optim", "masks", "models", "data"},
-    "bench": {"spec", "store", "engine", "optim", "masks", "models", "data"},
+    "experiment": {"catalogue"},
+    "styles": {"catalogue", "experiment"},
+    "planning": {"catalogue", "experiment"},
+    "store": {*SPECIFICATIONS, "imagefolder", "system"},
+    "export": {*SPECIFICATIONS, "store", "styles"},
+    "interop": set(),
     "optim": {"interop"},
     "masks": {"interop"},
-    "interop": set(),
     "models": set(),
-    "data": {"spec", "imagefolder"},
+    "data": {*SPECIFICATIONS, "imagefolder", "system"},
+    "analysis": {*SPECIFICATIONS, "optim", "masks", "models", "data"},
+    "engine": {*SPECIFICATIONS, "system", "optim", "masks", "models", "data", "analysis"},
+    "jobs": {*SPECIFICATIONS, "imagefolder", "system", "store", "engine", "analysis"},
+    "bench": {*SPECIFICATIONS, "system", "store", "engine", "optim", "masks", "models", "data"},
 }
-TORCH_FREE = ("stats", "spec", "imagefolder", "store", "export")
+TORCH_FREE = (*sorted(SPECIFICATIONS), "imagefolder", "styles", "system", "store", "export")
+FOR_THE_APP = {*TORCH_FREE, "jobs"}
+SHARED = ("shell", "ui")  # of app/: what pages share
 
 
 def imports(path: Path) -> set[str]:
@@ -41,13 +48,19 @@ def imports(path: Path) -> set[str]:
     return found
 
 
+def files_of(room: str) -> list[Path]:
+    """A room is a folder or a module of ssam/."""
+    place = ROOT / "ssam" / room
+    return list(place.rglob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
+
+
 def rooms(names: set[str]) -> set[str]:
     return {name.split(".")[1] for name in names if name.startswith("ssam.")}
 
 
 @pytest.mark.parametrize("room", MAY_IMPORT)
 def test_rooms_import_only_what_the_map_allows(room):
-    files = list((ROOT / "ssam" / room).rglob("*.py"))
+    files = files_of(room)
     assert files
     for path in files:
         assert rooms(imports(path)) <= MAY_IMPORT[room] | {room}, path
@@ -55,13 +68,17 @@ def test_rooms_import_only_what_the_map_allows(room):
 
 @pytest.mark.parametrize("room", TORCH_FREE)
 def test_torch_free_rooms_never_import_torch(room):
-    for path in (ROOT / "ssam" / room).rglob("*.py"):
+    for path in files_of(room):
         assert not any(name.split(".")[0] in ("torch", "torchvision") for name in imports(path)), path
 
 
 def test_only_the_race_process_touches_the_engine():
     for path in (ROOT / "ssam" / "jobs").rglob("*.py"):
-        if path.name not in ("child.py", "ray_node.py", "analysing.py"):  # what runs in the process that computes
+        if path.name not in (
+            "race_process.py",
+            "ray_node.py",
+            "analysis_process.py",
+        ):  # what runs in the process that computes
             assert not {"engine", "analysis"} & rooms(imports(path)), path
 
 
@@ -69,7 +86,7 @@ def test_only_the_race_process_touches_the_engine():
 def test_the_app_talks_only_to_the_torch_free_rooms(folder):
     for path in (ROOT / folder).rglob("*.py"):
         names = imports(path)
-        assert rooms(names) <= {"spec", "stats", "imagefolder", "store", "jobs", "export"}, path
+        assert rooms(names) <= FOR_THE_APP, path
         assert not any(name.startswith("ssam.jobs.") and not name.startswith("ssam.jobs.client") for name in names), (
             path
         )
@@ -90,6 +107,33 @@ def test_all_is_exactly_what_can_be_used():
         assert getattr(ssam, name).__name__ == name
     with pytest.raises(AttributeError, match="no attribute 'Sam'"):
         _ = ssam.Sam
+
+
+def floors(path: Path) -> set[str]:
+    """The packages of app/ that a file imports from."""
+    return {name.split(".")[1] for name in imports(path) if name.startswith("app.")}
+
+
+def test_page_packages_do_not_know_each_other():
+    packages = [
+        place for place in (ROOT / "app").iterdir() if (place / "__init__.py").exists() or any(place.glob("*.py"))
+    ]
+    assert len(packages) > 10
+    for place in packages:
+        allowed = {place.name, "ui"} | (set() if place.name == "ui" else {"shell"})
+        for path in place.glob("*.py"):
+            assert floors(path) <= allowed, path
+
+
+def test_a_page_calls_its_own_package_and_what_pages_share():
+    pages = {path.stem: path for path in (ROOT / "pages").glob("*.py")}
+    assert len(pages) > 10
+    for name, path in pages.items():
+        assert floors(path) <= {name, *SHARED}, path
+
+
+def test_nothing_lies_flat_in_the_app():
+    assert {path.name for path in (ROOT / "app").glob("*.py")} == {"__init__.py", "main.py"}
 
 
 def test_pages_are_thin():

@@ -11,8 +11,8 @@ from streamlit.testing.v1 import AppTest
 
 from app.race import form, lane_form, rho_controls
 from app.shell import data_settings
-from app.shell.services import Lab
 from app.ui import texts, theme
+from app.ui.lab import Lab
 from ssam.catalogue import METHODS, MODELS
 from ssam.experiment import LaneSpec, RaceSpec, parse_spec, preset
 from ssam.experiment.race import MAX_LANES, SETTINGS

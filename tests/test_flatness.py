@@ -17,7 +17,7 @@ from app.flatness import correlation, maps, query, view
 from app.flatness import text as flatness_text
 from app.flatness.correlation import Correlation, comparable, correlate, spearman
 from app.shell.identity import COOKIE
-from app.ui import alt_text, theme
+from app.ui import alt_text, estimators, theme
 from ssam.experiment import parse_spec
 from ssam.experiment.analysis import AnalysisSpec, parse_analysis
 from ssam.store import Run, Store
@@ -251,7 +251,7 @@ def test_every_result_is_told_in_words(store: Store, kind: str) -> None:
     for title in theme.lane_titles(run.spec):
         assert title in words
     assert "nan" not in words
-    assert flatness_text.caveats(run).startswith(f"{run.analysis.images:,} training images, float32")
+    assert estimators.caveats(run).startswith(f"{run.analysis.images:,} training images, float32")
 
 
 def test_words_carry_the_numbers(store: Store) -> None:

@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 
 from app.shell import identity, middleware
-from app.shell.services import Lab
+from app.ui.lab import Lab
 from ssam.experiment import preset
 from ssam.jobs.client import Client
 from ssam.store import Person, Store

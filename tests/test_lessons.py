@@ -13,9 +13,8 @@ from streamlit.testing.v1 import AppTest
 from app.lessons import query as reader
 from app.lessons import text as lessons_text
 from app.lessons.query import Prediction
-from app.race import start_button
 from app.shell.url_state import STALE_SECONDS
-from app.ui import evidence, live_panel, recorded
+from app.ui import evidence, live_panel, recorded, run_labels
 from app.ui.lesson_content import FOLDER, Claim, Lesson, lessons, read, readable
 from ssam.experiment import ASSETS, parse_spec, preset
 from ssam.jobs.client import Client
@@ -491,8 +490,8 @@ def test_before_a_prediction_there_are_the_setting_and_start_and_no_answer(
         assert not app.dataframe
         assert not app.get("plotly_chart")
     said = says(app)
-    assert start_button.describe_without_seed(lesson.spec) in said
-    assert start_button.describe_lanes(lesson.spec) in said
+    assert run_labels.describe_without_seed(lesson.spec) in said
+    assert run_labels.describe_lanes(lesson.spec) in said
     click(app, "lesson_run")
     assert store.runs()[0].owner == owner(ALICE)
     assert shown == [], "it is trained, and shown after the prediction"

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 from streamlit.proto.BackMsg_pb2 import BackMsg
 
-from app.shell.services import Lab as Page
 from app.ui import live_panel, live_payload
+from app.ui.lab import Lab as Page
 from ssam.experiment import RaceSpec
 from ssam.jobs.client import Client
 from ssam.store import Store

@@ -23,7 +23,7 @@ from app.masks import panel as masks_panel
 from app.masks import text as masks_text
 from app.masks.data import Lane
 from app.shell.identity import COOKIE
-from app.ui import theme
+from app.ui import step_plan, theme
 from ssam.experiment import parse_spec
 from ssam.experiment.analysis import AnalysisSpec
 from ssam.store import Run, Store
@@ -46,7 +46,7 @@ def race(store: Store, token: str = ALICE, lanes: str = "sgd,sam,ssam-f,ssam-d",
 def lanes(store: Store, run: Run) -> list[Lane]:
     window = store.window(run.id)
     assert window
-    return data.lanes(store, run, window, data.masked_lanes(run.spec))
+    return data.lanes(store, run, window, step_plan.masked_lanes(run.spec))
 
 
 # What is counted, against its slow definition

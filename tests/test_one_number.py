@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from app.compare import groups as compare_groups
 from app.compare import text as compare_text
-from app.ui import live_payload, run_history, tradeoff_sources
+from app.ui import live_payload, run_history, run_result, tradeoff_sources
 from ssam.cli import race as command
 from ssam.experiment import RaceSpec, parse_spec
 from ssam.experiment.events import FEWEST_PAIRS, SETTLING_STEPS, LaneEnded, LaneResult, Result
@@ -159,7 +159,7 @@ def test_the_table_below_the_race_says_the_same(run: Run, truth: list[dict], mon
     shown: list[list[dict]] = []
     monkeypatch.setattr(run_history.st, "dataframe", lambda rows, **_: shown.append(rows))
     monkeypatch.setattr(run_history.st, "caption", lambda text: shown.append([{"caption": text}]))
-    run_history.result(run)
+    run_result.result(run)
     for row, end in zip(shown[0], truth, strict=True):
         assert (row["ms a step"], row["× SGD"]) == (end["step_ms_median"], end["step_ratio_to_sgd"])
         expected = "diverged" if end["diverged"] else f"{100 * end['test_accuracy']:.1f} %"

@@ -8,9 +8,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from streamlit.testing.v1 import AppTest
 
-from app.race import start_button
 from app.shell import share_link
-from app.ui import about_charts, recorded, texts
+from app.ui import about_charts, recorded, run_labels, texts
 from app.ui.lesson_content import lessons
 from ssam.experiment import RaceSpec, parse_spec, presets
 from ssam.experiment.events import LaneEnded
@@ -279,8 +278,8 @@ def test_no_setting_plays_another_race_unasked(store: Store, drawn: list, settin
     said = says(app)
     assert texts.NOT_RECORDED in said
     assert texts.RECORDED not in said
-    assert start_button.describe(spec) in said
-    assert start_button.describe_lanes(spec) in said
+    assert run_labels.describe(spec) in said
+    assert run_labels.describe_lanes(spec) in said
     assert not [word for word in VERDICTS if word in said]
     other = recorded.nearest(spec)
     assert presets()[other].title in app.button(key="watch_other").label
@@ -296,8 +295,8 @@ def test_a_class_is_shown_the_setting_and_start_only(store: Store, drawn: list, 
     assert not app.exception
     said, spec = says(app), presets()[name].spec
     assert drawn == []
-    assert start_button.describe_without_seed(spec) in said
-    assert start_button.describe_lanes(spec) in said
+    assert run_labels.describe_without_seed(spec) in said
+    assert run_labels.describe_lanes(spec) in said
     assert not [word for word in (*VERDICTS, texts.RECORDED, texts.NOT_RECORDED) if word in said]
     assert not app.button(key="start_race").disabled
     assert "watch_other" not in [button.key for button in app.button]

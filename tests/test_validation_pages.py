@@ -13,9 +13,8 @@ from playwright.sync_api import expect
 
 from app.compare import charts
 from app.compare import groups as compare_groups
-from app.race import start_button
 from app.shell.identity import COOKIE
-from app.ui import live_payload
+from app.ui import live_payload, run_labels
 from ssam.experiment import RaceSpec, parse_spec
 from ssam.experiment.events import EpochEvent
 from ssam.export import Source, report
@@ -122,7 +121,7 @@ def test_the_form_says_how_many_images_are_held_out(store: Store) -> None:
     app = open_page(train_size="1000", validation="0.2")
     assert app.number_input(key="validation").value == 0.2
     assert "800 images and holds out 200" in captions(app)
-    assert "held out" in start_button.describe(SPLIT)
+    assert "held out" in run_labels.describe(SPLIT)
     app.number_input(key="validation").set_value(0.0).run()
     assert "holds out" not in captions(app)
     assert "validation" not in app.query_params

@@ -12,7 +12,7 @@ from hypothesis import strategies as some
 from scipy import stats
 from streamlit.testing.v1 import AppTest
 
-from app.shell.services import Lab
+from app.ui.lab import Lab
 from app.wall import data, payload
 from app.wall.data import Walls
 from app.wall.payload import Group

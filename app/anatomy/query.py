@@ -5,10 +5,9 @@ import streamlit as st
 from app.anatomy import text as anatomy_text
 from app.anatomy import view as anatomy_view
 from app.anatomy.data import Anatomy
-from app.flatness import query
 from app.shell import analysis_job, url_state
-from app.shell.services import Lab
-from app.ui import run_history, texts
+from app.ui import run_labels, run_picker, texts
+from app.ui.lab import Lab
 from ssam.experiment.analysis import AnalysisSpec
 from ssam.store import Person, Run, Store
 from ssam.store.views import ALIVE
@@ -29,7 +28,7 @@ def go(store: Store) -> str:
         problems.append(f"{unknown[0][:40]!r} is no setting here; allowed: {', '.join(SETTINGS)}.")
     if asked:
         run_id = asked.get("run", RECORDED)
-        race = None if run_id == RECORDED else query.race_of(store, run_id)
+        race = None if run_id == RECORDED else run_picker.race_of(store, run_id)
         if race is None and run_id != RECORDED:
             problems.append(f"There is no race {run_id[:40]!r} here.")
         st.session_state["anatomy_run"] = race.id if race else RECORDED
@@ -89,12 +88,12 @@ def choose_race(lab: Lab, person: Person) -> Run | None:
     """None: the step that comes with the lab."""
     shown = st.session_state["anatomy_run"]
     found = [run for run in lab.store.runs(RUNS, person.owner) if run.checkpointed or lab.store.snapshots(run.id)]
-    if shown not in (RECORDED, *(run.id for run in found)) and (run := query.race_of(lab.store, shown)):
+    if shown not in (RECORDED, *(run.id for run in found)) and (run := run_picker.race_of(lab.store, shown)):
         found = [run, *found]
     known = {run.id: run for run in found}
     if shown not in (RECORDED, *known):
         st.session_state["anatomy_run"] = RECORDED
-    labels = {RECORDED: "Recorded: the race “Noisy labels”", **run_history.labels(found)}
+    labels = {RECORDED: "Recorded: the race “Noisy labels”", **run_labels.labels(found)}
     chosen = st.selectbox(
         "A step of",
         list(labels),

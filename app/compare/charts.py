@@ -6,7 +6,7 @@ from html import escape
 from typing import Any
 
 from app.compare.groups import Group, Member
-from app.flatness.charts import FAINT, Figure, _faded
+from app.ui.chart_base import FAINT, Figure, _faded
 from ssam.stats.heights import top
 from ssam.store.compare_queries import Evaluation
 

@@ -8,8 +8,8 @@ import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from app.flatness.correlation import measured
 from app.ui import spec_diff, theme
+from app.ui.estimators import measured
 from app.ui.texts import LABELS
 from app.ui.theme import Style
 from ssam.catalogue import METHODS

@@ -10,10 +10,10 @@ import streamlit as st
 
 from app.compare.charts import BANDS, MINMAX, SHOWN, SMOOTH, X
 from app.compare.groups import Group
-from app.race.seeds import COMPARED as MOST
 from app.shell import classroom, share_link, url_state
-from app.shell.services import Lab
-from app.ui import run_history
+from app.ui import run_picker
+from app.ui.lab import Lab
+from app.ui.run_picker import COMPARED as MOST
 from ssam.store import Person, Run
 
 PAGE = "compare"
@@ -83,7 +83,7 @@ def offered(lab: Lab, person: Person) -> dict[str, Run]:
     own = {run.id: run for run in lab.store.runs(OFFERED, person.owner)}
     more = [
         run_id
-        for run_id in (*st.session_state["cmp_runs"], *st.session_state.get(run_history.OPENED, []))
+        for run_id in (*st.session_state["cmp_runs"], *st.session_state.get(run_picker.OPENED, []))
         if run_id not in own
     ]
     return own | {run_id: run for run_id, run in lab.store.some_runs(more).items() if run.analysis is None}

@@ -6,8 +6,8 @@ from typing import Any
 
 from app.compare.charts import DEVIATION, EACH, MINMAX
 from app.compare.groups import Group, against, sharpness, spread
-from app.flatness.text import ESTIMATORS
 from app.ui import texts
+from app.ui.estimators import ESTIMATORS
 from ssam.stats import proportion
 from ssam.stats.paired import EXPLAINED, Paired, points, sentence
 

@@ -7,8 +7,8 @@ import streamlit as st
 
 from app.compare import charts, query, text
 from app.compare.groups import Group
-from app.shell.services import Lab
-from app.ui import alt_text, legend, plot, run_history, texts
+from app.ui import alt_text, legend, plot, run_labels, texts
+from app.ui.lab import Lab
 from ssam.store import Person
 
 
@@ -16,7 +16,7 @@ def races(lab: Lab, person: Person) -> None:
     """Which races."""
     offered = query.offered(lab, person)
     st.session_state["cmp_runs"] = [run_id for run_id in st.session_state["cmp_runs"] if run_id in offered]
-    titles = run_history.labels(list(offered.values()))
+    titles = run_labels.labels(list(offered.values()))
     count = len(st.session_state["cmp_runs"])
     with st.expander(f"Races: {count}", key="cmp_races", expanded=not count):
         st.multiselect(

@@ -2,52 +2,22 @@
 
 import math
 from collections.abc import Sequence
-from html import escape
 from typing import Any
 
 import numpy as np
 import pandas  # noqa: F401  Plotly takes it as it finds it, half imported too, while another visitor's first page imports it
 
 from app.flatness.correlation import Point
-from app.flatness.text import ESTIMATORS, NO_MASK, drawable, maskless, newest, number
+from app.flatness.text import maskless, newest
 from app.ui import theme
-from app.ui.alt_text import GAP
-from app.ui.legend import glyph
-from app.ui.theme import Style
+from app.ui.chart_base import NEUTRAL, Arrays, Figure, _faded, _mark, gap, lane_title, layout_of
+from app.ui.estimators import ESTIMATORS, NO_MASK
+from app.ui.formats import drawable, number
 from ssam.catalogue import METHODS
 from ssam.experiment import RaceSpec
 from ssam.store import Run, Window
 
-Figure = dict[str, Any]
-Arrays = dict[str, np.ndarray]
-
 NOT_THERE, NO_NUMBER = "not measured", "not finite"  # why there is no bar
-NEUTRAL = "#8b93a1"  # to be seen on both backgrounds
-FAINT = "rgba(139, 147, 161, 0.22)"
-
-
-def _mark(style: Style) -> str:
-    """A style's marker in its colour, as Plotly's texts have it."""
-    return f'<span style="color: {style.color}">{glyph(style)}</span>'
-
-
-def layout_of(title: str, x: str, height: int, **more: Any) -> dict[str, Any]:
-    axis = {"gridcolor": FAINT, "zeroline": False, "nticks": 6, "exponentformat": "power", "tickfont": {"size": 12}}
-    return {
-        "height": height,
-        "margin": {"l": 50, "r": 12, "t": 34, "b": 48},
-        "title": {"text": title, "font": {"size": 14}, "x": 0, "xref": "container", "xanchor": "left", "pad": {"l": 4}},
-        "showlegend": False,
-        "hovermode": "closest",
-        "dragmode": False,
-        "xaxis": {**axis, "title": {"text": x, "standoff": 6, "font": {"size": 12}}, "showgrid": False},
-        "yaxis": axis,
-        **more,
-    }
-
-
-def lane_title(spec: RaceSpec, lane: int) -> str:
-    return f"{_mark(theme.lane_styles(spec)[lane])} {escape(theme.lane_titles(spec)[lane])}"
 
 
 def lanes_of(run: Run) -> list[int]:
@@ -187,20 +157,6 @@ def _bars(spec: RaceSpec, rows: Sequence[dict[str, Any]], title: str, absent: di
     return {"data": [bars], "layout": layout}
 
 
-def gap(place: float, title: str, why: str) -> dict[str, Any]:
-    """What stands where a bar would: a place left empty reads as a zero."""
-    return {
-        "name": GAP,
-        "x": place,
-        "y": 0,
-        "yanchor": "bottom",
-        "text": why.replace(" ", "<br>"),
-        "hovertext": f"{title}: {why}",
-        "showarrow": False,
-        "font": {"size": 12},
-    }
-
-
 def _errors(rows: Sequence[dict[str, Any]], **more: Any) -> dict[str, Any]:
     """Whiskers of a standard error where there is one."""
     known = any(row.get("error") is not None for row in rows)
@@ -307,8 +263,3 @@ def scatter(points: Sequence[Point], title: str) -> Figure:
 
 def _log_ticks() -> dict[str, Any]:
     return {"tickformat": "~g"}
-
-
-def _faded(color: str, alpha: float) -> str:
-    red, green, blue = (int(color[at : at + 2], 16) for at in (1, 3, 5))
-    return f"rgba({red}, {green}, {blue}, {alpha})"

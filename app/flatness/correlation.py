@@ -7,17 +7,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from app.race import start_button
+from app.ui import run_labels
+from app.ui.estimators import measured
 from ssam.experiment import RaceSpec
 from ssam.store import Run
 
 DRAWS = 2000  # resamples behind an interval
 ENOUGH = 8  # lanes: fewer say nothing
-FIELDS = {
-    "eigenvalues": "largest_eigenvalue",
-    "ratio": "ratio",
-    "trace": "trace",
-}  # of a curvature row: the estimator it is
 
 
 @dataclass(frozen=True)
@@ -35,7 +31,7 @@ class Point:
     @property
     def task(self) -> str:
         """What was raced, but for the lanes and the seed."""
-        return start_button.describe(self.spec).rsplit(" · ", 1)[0]
+        return run_labels.describe(self.spec).rsplit(" · ", 1)[0]
 
 
 class Correlation(NamedTuple):
@@ -66,21 +62,6 @@ def points(races: Iterable[tuple[Run, list[Run]]]) -> list[Point]:
                     point = Point(race.id, lane, race.spec, estimator, setting, value, 100 * accuracies[lane])
                     found.setdefault((race.id, lane, estimator, setting), point)
     return list(found.values())
-
-
-def measured(run: Run) -> Iterable[tuple[str, str, int, float | None]]:
-    """Estimator, setting, lane and value of an analysis of newest weights."""
-    asked = run.analysis
-    if asked is None or asked.epochs or run.state != "finished" or not run.result:
-        return
-    images = f"{asked.images:,} images, BatchNorm {asked.batchnorm}"
-    for row in run.result["rows"]:
-        if asked.kind == "sharpness":
-            yield row["estimator"], f"ρ {row['rho']:g}, {images}", row["lane"], row["value"]
-        elif asked.kind == "curvature":
-            for field, estimator in FIELDS.items():
-                value = row[field][0] if field == "eigenvalues" else row[field]
-                yield estimator, images, row["lane"], value
 
 
 def comparable(points: Iterable[Point], estimator: str) -> list[Point]:

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from app.flatness.charts import FAINT, Arrays, Figure, lane_title, lanes_of, layout_of
-from app.flatness.text import newest, number
+from app.flatness.charts import lanes_of
+from app.flatness.text import newest
 from app.ui import theme
+from app.ui.chart_base import FAINT, Arrays, Figure, lane_title, layout_of
+from app.ui.formats import number
 from ssam.store import Run
 
 SCALE = "Cividis"  # told apart with any colour vision

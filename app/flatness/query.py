@@ -5,17 +5,17 @@ from typing import Any
 import streamlit as st
 
 from app.flatness import text
-from app.race import start_button
 from app.shell import url_state
-from app.shell.services import Lab
-from app.ui import run_history
+from app.ui import run_labels
+from app.ui.lab import Lab
+from app.ui.run_picker import race_of
 from ssam.experiment.analysis import AnalysisSpec, parse_analysis
 from ssam.store import Person, Run, Store
 
 PAGE, PREFIX = "flatness", "flat"  # of its address, and of its keys
 RUNS = 60  # own races to choose from, the newest
 BETTER = "better"
-KINDS = {kind: start_button.ANALYSES[kind] for kind in ("surface", "profile", "curvature", "spectrum", "sharpness")} | {
+KINDS = {kind: run_labels.ANALYSES[kind] for kind in ("surface", "profile", "curvature", "spectrum", "sharpness")} | {
     BETTER: "Flatter, better?"
 }
 COMMON = ("images", "batchnorm", "seed", "epochs")
@@ -156,12 +156,6 @@ def write(run_id: str | None, kind: str, analysis: AnalysisSpec | None) -> None:
 # The form
 
 
-def race_of(store: Store, run_id: str) -> Run | None:
-    """A race by its id; an analysis is none."""
-    run = store.run(run_id)
-    return run if run and run.parent is None else None
-
-
 def races(lab: Lab, person: Person) -> list[Run]:
     """The own races that have weights to look at, and the one that the address names."""
     own = [run for run in lab.store.runs(RUNS, person.owner) if run.checkpointed or lab.store.snapshots(run.id)]
@@ -179,7 +173,7 @@ def choose_race(found: list[Run]) -> Run:
         "Race",
         list(known),
         key="flat_run",
-        format_func=run_history.labels(found).__getitem__,
+        format_func=run_labels.labels(found).__getitem__,
         width=640,
         persist_state="session",
     )

@@ -8,6 +8,8 @@ import numpy as np
 
 from app.flatness.correlation import ENOUGH, Correlation
 from app.ui import theme
+from app.ui.estimators import ESTIMATORS, NO_MASK
+from app.ui.formats import number
 from ssam.catalogue import METHODS
 from ssam.experiment import RaceSpec
 from ssam.store import Run
@@ -77,20 +79,6 @@ LITERATURE = """
 - [Mueller et al. 2023](https://arxiv.org/abs/2306.04226) (SAM-ON): perturbing only normalisation layers can improve accuracy while sharpness *rises*.
 """
 
-NO_MASK = "no mask"
-
-ESTIMATORS = {  # title, what it is
-    "ascent_gap": ("Ascent gap", "One step of length ρ along the gradient: what SAM sees. Depends on scale."),
-    "masked_ascent_gap": ("Ascent gap under the lane's mask", "The same, of what SSAM perturbs. Depends on scale."),
-    "worst_case": ("Worst case", "The highest loss found within ρ, by ten gradient steps. Depends on scale."),
-    "m_sharpness": ("m-sharpness", "Ascent gap of 16 images at a time, mean. Depends on scale."),
-    "random_directions": ("Random directions", "Mean rise at distance ρ in random directions. Depends on scale."),
-    "adaptive": ("Adaptive sharpness", "ρ relative to each weight's size: unchanged by rescaling."),
-    "largest_eigenvalue": ("λ₁", "The largest eigenvalue of the Hessian. Depends on scale."),
-    "ratio": ("λ₁/λ₅", "How far the sharpest direction stands out."),
-    "trace": ("Trace", "The sum of all eigenvalues of the Hessian. Depends on scale."),
-}
-
 
 def seeing(kind: str) -> str:
     """What a tab shows and what it does not; with what each estimator is where there are several."""
@@ -98,20 +86,6 @@ def seeing(kind: str) -> str:
     if kind in ("sharpness", "better"):
         said += "\n\n" + "\n".join(f"- **{title}**: {what}" for title, what in ESTIMATORS.values())
     return said
-
-
-def number(value: float | None) -> str:
-    """Three digits that count.
-
-    >>> number(0.012345), number(1234.5), number(None)
-    ('0.0123', '1.23e+03', '–')
-    """
-    return "–" if value is None or not drawable(value) else f"{value:.3g}".replace("-", "−", 1)
-
-
-def drawable(value: float | None) -> bool:
-    """Whether a value is a number that can be drawn."""
-    return value is not None and math.isfinite(value)
 
 
 def maskless(spec: RaceSpec) -> list[int]:
@@ -123,18 +97,6 @@ def newest(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """The last row of each lane, by lane (and estimator)."""
     last = {(row["lane"], row.get("estimator")): row for row in sorted(rows, key=lambda row: row["step"])}
     return [last[key] for key in sorted(last, key=lambda key: key[0])]
-
-
-def caveats(run: Run) -> str:
-    """What a result was measured on, and what to bear in mind."""
-    about = run.result["about"] if run.result else {}
-    if not about:
-        return ""
-    place = (
-        about["device"] if about["device"] != "cpu" else f"{about['threads']} CPU thread{'s' * (about['threads'] != 1)}"
-    )
-    facts = f"{about['images']:,} training images, {about['dtype']}, {about['parameters']:,} weights; {about['seconds']:.0f} s on {place}."
-    return " ".join([facts, *about["caveats"]])
 
 
 def summary(run: Run, arrays: dict[str, np.ndarray]) -> str:

@@ -6,9 +6,9 @@ import streamlit as st
 
 from app.flatness import charts, correlation, query, text
 from app.flatness.correlation import Point
-from app.flatness.view import grid
-from app.shell.services import Lab
-from app.ui import legend
+from app.ui import estimators, legend
+from app.ui.chart_grid import grid
+from app.ui.lab import Lab
 from ssam.store import Person
 
 ALL = ""  # tasks
@@ -40,7 +40,7 @@ def _drawn(points: list[Point]) -> None:
     legend.draw(legend.methods({point.spec.lanes[point.lane].method for point in shown}), "flat_methods")
     st.caption("Final test accuracy against sharpness. Left is flatter.")
     figures, lines = [], []
-    for estimator, (title, _) in text.ESTIMATORS.items():
+    for estimator, (title, _) in estimators.ESTIMATORS.items():
         if own := correlation.comparable(shown, estimator):
             found = correlation.correlate((point.value for point in own), (point.accuracy for point in own))
             figures.append(charts.scatter(own, title))

@@ -1,23 +1,21 @@
 """Measuring on the flatness page, and what came of it: the button, the progress with its Stop, the pictures, the files."""
 
 import io
-from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
 import streamlit as st
 
 from app.flatness import charts, maps, query, text
-from app.flatness.charts import Arrays, Figure
 from app.shell import analysis_job
-from app.shell.services import Lab
-from app.ui import alt_text, legend, texts
+from app.ui import estimators, legend
+from app.ui.chart_base import Arrays
+from app.ui.chart_grid import grid
+from app.ui.lab import Lab
 from app.ui.plot import CONFIG
 from ssam.experiment.analysis import AnalysisSpec
 from ssam.store import Person, Run
 
-ROW = 4  # charts side by side
 WHAT = {"loss": "Loss", "accuracy": "Accuracy"}
 
 
@@ -65,7 +63,7 @@ def result(lab: Lab, race: Run, run: Run) -> None:
         else:
             st.caption(text.LOWER)
             grid(charts.sharpness(run), kind, words, row=3)
-    st.caption(text.caveats(run))
+    st.caption(estimators.caveats(run))
     _files(run, arrays)
     with st.expander("In words", key="flat_words"):
         st.markdown(words)
@@ -113,23 +111,6 @@ def _bar(run: Run, arrays: Arrays, what: str) -> None:
         ends = figure["layout"]["xaxis"]["ticktext"]
         said = f"The colours go from {ends[0]} to {ends[-1]}; the darker, the better."
         st.plotly_chart(figure, key="flat_bar", config={"displayModeBar": False}, alt=said)
-
-
-def grid(figures: Sequence[Figure], key: str, words: str, row: int = ROW, config: dict[str, Any] = CONFIG) -> None:
-    """Charts side by side, at most ``row`` of them; for those who do not see them each one is said, and all are in tables below."""
-    wide = min(row, max(1, len(figures)))
-    with st.container(key=f"flat_figures_{key}"):
-        for begin in range(0, len(figures), wide):
-            columns = st.columns(wide, gap="small")
-            for place, figure in enumerate(figures[begin : begin + wide], begin):
-                with columns[place - begin], st.container(key=f"flat_chart_{key}_{place}"):
-                    said = alt_text.summary(figure) or words
-                    st.plotly_chart(figure, key=f"flat_plot_{key}_{place}", config=config, alt=said)
-        if figures:
-            with st.expander("As a table" if len(figures) == 1 else "As tables", key=f"flat_tables_{key}"):
-                for figure in figures:
-                    st.caption(texts.plain(alt_text.title(figure)))
-                    st.table(alt_text.table(figure), border="horizontal", hide_index=True)
 
 
 def _files(run: Run, arrays: Arrays) -> None:

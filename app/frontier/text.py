@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from app.ui import theme
-from app.ui.tradeoff import Point, Source, Task, efficient
+from app.ui.formats import signed
+from app.ui.tradeoff import Point, Source, Task, efficient, score
 from app.ui.tradeoff_sources import Study
 from ssam.catalogue import METHODS
 from ssam.experiment import LaneSpec
@@ -81,18 +82,6 @@ def _what(lane: LaneSpec, density: float) -> str:
     return f"{share} of every {lane.granularity.removeprefix('n-of-')} weights in a row, {chosen}"
 
 
-def score(point: Point) -> str:
-    """Mean ± standard deviation.
-
-    >>> from app.ui.tradeoff import Trial
-    >>> score(Point(LaneSpec(method="sam"), "final", (Trial(0, 80.0, 2.0, 2.0), Trial(1, 81.0, 2.0, 2.0)), 0, "", 2, True))
-    '80.5 ± 0.7 %'
-    """
-    if point.mean is None:
-        return "diverged"
-    return f"{point.mean:.1f} %" if point.deviation is None else f"{point.mean:.1f} ± {point.deviation:.1f} %"
-
-
 def seeds(point: Point) -> str:
     count = f"{len(point.trials)} seed{'s' * (len(point.trials) > 1)}"
     kind = {"search": f"searched, {count}", "final": f"finalist, {count}", "own": f"your races, {count}"}[point.source]
@@ -160,15 +149,6 @@ def option(point: Point) -> str:
     kind = {"final": "finalist: ", "search": "", "own": "yours: "}[point.source]
     mean = "diverged" if point.mean is None else f"{point.mean:.1f} %"
     return f"{kind}{mean} at {cost_alone(point)} · {theme.lane_title(point.lane)}"
-
-
-def signed(points: float) -> str:
-    """With a minus sign that is as wide as the plus.
-
-    >>> signed(-0.31)
-    '−0.3'
-    """
-    return f"{points:+.1f}".replace("-", "−")
 
 
 def cost_alone(point: Point) -> str:

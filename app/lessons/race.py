@@ -5,10 +5,9 @@ import secrets
 import streamlit as st
 
 from app.lessons import query
-from app.race import start_button
 from app.shell import classroom, identity, run_controls
-from app.shell.services import Lab
-from app.ui import evidence, live_panel, recorded, run_history, texts
+from app.ui import evidence, live_panel, recorded, run_labels, run_result, texts
+from app.ui.lab import Lab
 from app.ui.lesson_content import Lesson
 from ssam.experiment import RaceSpec, parse_spec
 from ssam.store import Person, Run
@@ -40,7 +39,7 @@ def draw(lab: Lab, person: Person, lesson: Lesson) -> None:
         found = live_panel.look(lab, run.id, fresh=True)
         pace = live_panel.pace(found.run, found.window) if found else None
         st.fragment(_race, run_every=pace)(lab, person, lesson.name, run.id, pace)
-        run_history.result(run)
+        run_result.result(run)
     elif recording:
         recorded.draw(recording)
     else:
@@ -68,7 +67,7 @@ def _race(lab: Lab, person: Person, name: str, run_id: str, pace: float | None) 
         if person.may_steer(look.run):
             run_controls.steering(lab, look.run)
     live_panel.draw(lab.store, look)
-    run_history.log(lab, look.run, person)
+    run_result.log(lab, look.run, person)
     if live_panel.pace(look.run, look.window) != pace:
         st.rerun()
 
@@ -125,13 +124,13 @@ def _button(lab: Lab, person: Person, lesson: Lesson, run: Run | None) -> None:
 
 
 def _said(lab: Lab, lesson: Lesson, run: Run | None) -> str:
-    cost = start_button.cost(lab, lesson.spec)
+    cost = run_labels.cost(lab, lesson.spec)
     reused = (
         " This very race has been run before: here it is."
         if run and run.id == st.session_state.get("lesson_reused")
         else ""
     )
-    what = f"{start_button.describe_without_seed(lesson.spec)}: {start_button.describe_lanes(lesson.spec)}"
+    what = f"{run_labels.describe_without_seed(lesson.spec)}: {run_labels.describe_lanes(lesson.spec)}"
     return f"{what}. {cost}{reused}"
 
 

@@ -6,10 +6,9 @@ import streamlit as st
 
 from app.lessons import charts, query, text, views
 from app.lessons import race as lessons_race
-from app.race import start_button
-from app.shell.services import Lab
-from app.ui import alt_text, evidence, recorded, texts
+from app.ui import alt_text, evidence, recorded, run_labels, texts
 from app.ui.evidence import Rows
+from app.ui.lab import Lab
 from app.ui.lesson_content import Claim, Lesson
 from app.ui.measured import lengths
 from ssam.experiment import preset
@@ -34,7 +33,7 @@ def draw(lab: Lab, lesson: Lesson) -> None:
             args=(lab, lesson, seed),
         )
         then = "" if any(claim.evidence == "races" for claim in lesson.claims) else ", once you measure your race"
-        st.caption(f"Every claim can fail on your seed{then}. {start_button.cost(lab, lesson.spec)}", width="content")
+        st.caption(f"Every claim can fail on your seed{then}. {run_labels.cost(lab, lesson.spec)}", width="content")
     compared = evidence.comparisons(lesson)
     for place, claim in enumerate(lesson.claims, 1):
         _claim(lesson, claim, place, mine, compared.get(claim))

@@ -5,7 +5,7 @@ from functools import partial
 import streamlit as st
 
 from app.lessons import query, race
-from app.shell.services import Lab
+from app.ui.lab import Lab
 from app.ui.lesson_content import SECTIONS, STEPS, Lesson, Link, Question
 from ssam.store import Person
 

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pandas  # noqa: F401  Plotly takes it as it finds it, half imported too, while another visitor's first page imports it
 
-from app.flatness.charts import NEUTRAL, Figure, gap, lane_title, layout_of
-from app.flatness.text import NO_MASK
 from app.masks import overlap as masks_overlap
 from app.masks.data import Lane, Often, Pair
 from app.masks.text import SHORT, Rows
 from app.ui import theme
+from app.ui.chart_base import NEUTRAL, Figure, gap, lane_title, layout_of
+from app.ui.estimators import NO_MASK
 from ssam.experiment import RaceSpec
 
 PAIRS = 6  # pairs of lanes in one chart

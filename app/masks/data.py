@@ -11,8 +11,6 @@ import numpy as np
 from app.masks import overlap as masks_overlap
 from app.ui import theme
 from app.ui.theme import Style
-from ssam.catalogue import METHODS
-from ssam.experiment import RaceSpec
 from ssam.store import Heatmap, Run, Store, Window
 
 Layers = Sequence[dict[str, Any]]  # name, stage and shape of each
@@ -47,12 +45,6 @@ class Lane:
     def some(self) -> list[Refresh]:
         """At most some MOST of its refreshes."""
         return thinned(self.refreshes)
-
-
-def masked_lanes(spec: RaceSpec) -> list[str]:
-    """The names of the lanes that have masks: those of Sparse SAM, and SAM in a region."""
-    lanes = zip(spec.lane_names, spec.lanes, strict=True)
-    return [name for name, lane in lanes if METHODS[lane.method].sparse or lane.region != "all"]
 
 
 def lanes(store: Store, run: Run, window: Window, names: Sequence[str]) -> list[Lane]:

@@ -4,13 +4,11 @@ from functools import partial
 
 import streamlit as st
 
-from app.flatness import text as flatness_text
-from app.flatness import view
 from app.masks import charts
 from app.masks import text as masks_text
 from app.shell import analysis_job
-from app.shell.services import Lab
-from app.ui import legend
+from app.ui import chart_grid, estimators, legend
+from app.ui.lab import Lab
 from ssam.experiment.analysis import AnalysisSpec
 from ssam.store import Person, Run
 from ssam.store.views import ALIVE
@@ -54,13 +52,13 @@ def result(run: Run) -> None:
     words = masks_text.fisher(run, stages, patterns, overlaps)
     lanes = legend.lanes(run.spec, sorted({row["lane"] for row in stages}))
     legend.draw([*lanes, *charts.GREYS], "masks_fisher_legend")
-    view.grid(charts.fisher_stages(run.spec, stages), "fisher_stages", words, row=2)
+    chart_grid.grid(charts.fisher_stages(run.spec, stages), "fisher_stages", words, row=2)
     figures = [charts.fisher_patterns(run.spec, patterns)]
     if overlaps:
         figures.append(charts.fisher_overlaps(run.spec, overlaps))
-    view.grid(figures, "fisher_masks", words, row=2)
+    chart_grid.grid(figures, "fisher_masks", words, row=2)
     st.caption(masks_text.MARKS)
-    st.caption(flatness_text.caveats(run))
+    st.caption(estimators.caveats(run))
     st.download_button(
         "CSV",
         partial(table_csv, run),

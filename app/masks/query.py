@@ -2,11 +2,10 @@
 
 import streamlit as st
 
-from app.flatness import query
-from app.masks import data, panel
+from app.masks import panel
 from app.shell import url_state
-from app.shell.services import Lab
-from app.ui import live_panel, run_history, theme
+from app.ui import live_panel, run_labels, run_picker, step_plan, theme
+from app.ui.lab import Lab
 from ssam.store import Person, Run, Store, Window
 
 PAGE = "masks"
@@ -22,13 +21,13 @@ def go(store: Store) -> str:
     if unknown := [name for name in asked if name not in SETTINGS]:
         problems.append(f"{unknown[0][:40]!r} is no setting here; allowed: {', '.join(SETTINGS)}.")
     if run_id := asked.get("run"):
-        race = query.race_of(store, run_id)
+        race = run_picker.race_of(store, run_id)
         if race is None:
             problems.append(f"There is no race {run_id[:40]!r} here.")
         _show(race)
     elif not st.session_state.get("masks_run"):
-        race = query.race_of(store, st.session_state.get("run") or "")  # the one that the race page shows
-        _show(race if race and data.masked_lanes(race.spec) else None)
+        race = run_picker.race_of(store, st.session_state.get("run") or "")  # the one that the race page shows
+        _show(race if race and step_plan.masked_lanes(race.spec) else None)
     view = asked.get("view", st.session_state["masks_view"])
     if view not in VIEWS:
         problems.append(f"view {view[:40]!r} must be one of {', '.join(VIEWS)}.")
@@ -56,7 +55,7 @@ def _fill(race: Run, asked: dict[str, str]) -> list[str]:
         else:
             problems.append(f"layer {layer[:40]!r} is none of this race's.")
     if lanes := asked.get("lanes"):
-        known, wanted = data.masked_lanes(race.spec), lanes.split(",")
+        known, wanted = step_plan.masked_lanes(race.spec), lanes.split(",")
         if set(wanted) <= set(known):
             st.session_state["masks_lanes"] = wanted
         else:
@@ -74,7 +73,7 @@ def write(race: Run, window: Window | None, lanes: list[str], layer: str | None)
     where = {"run": race.id, "view": st.session_state["masks_view"]}
     if layer and window and layer != live_panel.telling(window):
         where["layer"] = layer
-    if lanes != data.masked_lanes(race.spec):
+    if lanes != step_plan.masked_lanes(race.spec):
         where["lanes"] = ",".join(lanes)
     if (epoch := st.session_state.get("masks_epoch")) is not None:
         where["epoch"] = f"{epoch:g}"
@@ -86,9 +85,9 @@ def write(race: Run, window: Window | None, lanes: list[str], layer: str | None)
 
 def races(lab: Lab, person: Person) -> list[Run]:
     """The own races with masks, and the one that the address names."""
-    own = [run for run in lab.store.runs(RUNS, person.owner) if run.started_info and data.masked_lanes(run.spec)]
+    own = [run for run in lab.store.runs(RUNS, person.owner) if run.started_info and step_plan.masked_lanes(run.spec)]
     shown = st.session_state.get("masks_run")
-    if shown and shown not in {run.id for run in own} and (run := query.race_of(lab.store, shown)):
+    if shown and shown not in {run.id for run in own} and (run := run_picker.race_of(lab.store, shown)):
         return [run, *own]
     return own
 
@@ -101,7 +100,7 @@ def choose_race(found: list[Run]) -> Run:
         "Race",
         list(known),
         key="masks_run",
-        format_func=run_history.labels(found).__getitem__,
+        format_func=run_labels.labels(found).__getitem__,
         on_change=lambda: _show(known[st.session_state["masks_run"]]),
         width=640,
         persist_state="session",
@@ -125,7 +124,7 @@ def choose_view() -> str:
 
 def choose_lanes(race: Run) -> list[str]:
     """Those of the lanes with masks that are shown, in the order of the race; not asked where there is only one."""
-    known = data.masked_lanes(race.spec)
+    known = step_plan.masked_lanes(race.spec)
     titles = dict(zip(race.spec.lane_names, theme.lane_titles(race.spec), strict=True))
     kept = [name for name in known if name in st.session_state.get("masks_lanes", known)]
     st.session_state["masks_lanes"] = kept

@@ -8,11 +8,11 @@ from functools import partial
 import numpy as np
 import streamlit as st
 
-from app.flatness.view import grid
 from app.masks import charts, data, fisher, panel, query, text
 from app.masks.data import Lane, Layers
-from app.shell.services import Lab
 from app.ui import legend
+from app.ui.chart_grid import grid
+from app.ui.lab import Lab
 from ssam.store import Person, Run, Store, Window
 from ssam.store.views import ENDED
 

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.race import start_button
-from app.ui import evidence, tradeoff_sources
+from app.ui import evidence, run_labels, tradeoff_sources
 from app.ui.tradeoff import Point, Row, Task, Trial, points_of
 from app.ui.tradeoff_sources import LANE_SETTINGS, whole
 from ssam.experiment import ASSETS, LaneSpec, RaceSpec, preset
@@ -73,7 +72,7 @@ def _races(file: Path, tasks: Sequence[Task]) -> list[Measured]:
     measured = []
     for spec, rows in found.values():
         alike = (task.title for task in tasks if _setting(task.spec) == _setting(spec))
-        title = next(alike, start_button.describe(spec).rpartition(" · seed")[0])
+        title = next(alike, run_labels.describe(spec).rpartition(" · seed")[0])
         measured += [Measured(spec, title, point) for point in points_of(rows)]
     return measured
 

@@ -5,10 +5,11 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app.frontier.text import score, signed
 from app.methods.cards import Card, Memory
 from app.methods.measured import Measured, lesson, of
 from app.ui import theme
+from app.ui.formats import signed
+from app.ui.tradeoff import score
 from ssam.catalogue import METHODS
 from ssam.experiment import LaneSpec, preset
 

@@ -6,9 +6,9 @@ import streamlit as st
 
 from app.race import form
 from app.shell import share_link
-from app.shell.services import Lab
 from app.shell.share_link import Link
 from app.ui import texts
+from app.ui.lab import Lab
 from ssam.export import KINDS, Source, download, file_name, on_offer, spec_of
 from ssam.store import Person, Run
 from ssam.store.annotations import Labels

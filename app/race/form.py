@@ -7,8 +7,8 @@ import streamlit as st
 from app.race import lane_form, own_images, rho_controls
 from app.race.lane_form import NARROW, PAIRED
 from app.shell import classroom, data_settings
-from app.shell.services import Lab
 from app.ui import texts
+from app.ui.lab import Lab
 from ssam.catalogue import DATASETS, METHODS, MODELS
 from ssam.experiment import RaceSpec, parse_spec, preset, presets
 

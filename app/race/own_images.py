@@ -3,8 +3,8 @@
 import streamlit as st
 
 from app.shell import identity
-from app.shell.services import Lab
 from app.ui import texts
+from app.ui.lab import Lab
 from ssam.catalogue import MODELS
 from ssam.experiment import RaceSpec
 from ssam.imagefolder.contents import natural_size, resized

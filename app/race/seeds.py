@@ -8,15 +8,15 @@ import secrets
 import streamlit as st
 
 from app.shell import classroom, identity
-from app.shell.services import Lab
 from app.ui import texts
+from app.ui.lab import Lab
+from app.ui.run_picker import COMPARED
 from ssam.experiment import RaceSpec
 from ssam.stats.paired import FEWEST
 from ssam.store import Person, Run
 from ssam.store.views import ENDED
 
 MOST = 10  # seeds at once
-COMPARED = 60  # races that are compared at once, at most
 MORE = 4  # that are offered after a first one
 LAST = 2**31 - 1  # seed
 ENOUGH = f"At least {FEWEST} seeds are needed for an interval; more for small differences."

@@ -7,74 +7,12 @@ import streamlit as st
 
 from app.race import form, seeds
 from app.shell import classroom, identity
-from app.shell.services import Lab
 from app.ui import texts
-from ssam.catalogue import DATASETS, METHODS, MODELS
-from ssam.experiment import LaneSpec, RaceSpec
-from ssam.planning.estimate import estimate_seconds
+from app.ui.lab import Lab
+from app.ui.run_labels import cost
+from ssam.experiment import RaceSpec
 from ssam.store import Person, Run
 from ssam.store.views import ENDED
-
-
-def describe(spec: RaceSpec) -> str:
-    """What is raced, in one line."""
-    return f"{describe_without_seed(spec)} · seed {spec.seed}"
-
-
-def describe_without_seed(spec: RaceSpec) -> str:
-    """What several seeds have in common."""
-    parts = [f"{MODELS[spec.model].title} on {_images(spec)}"]
-    if spec.train_size:
-        parts.append(f"{spec.train_size:,} images")
-    if spec.label_noise:
-        parts.append(f"{spec.label_noise * 100:g} % wrong labels")
-    if spec.validation:
-        parts.append(f"{spec.validation * 100:g}% held out for validation")
-    epochs = f"{spec.epochs} epoch{'s' * (spec.epochs > 1)}"
-    budgets = {"gradients": f"{epochs}, equal gradients", "seconds": f"{spec.seconds:g} s a lane"}
-    return " · ".join([*parts, budgets.get(spec.clock, epochs)])
-
-
-def describe_lanes(spec: RaceSpec) -> str:
-    """Every lane with what it perturbs, in one line.
-
-    >>> describe_lanes(RaceSpec(lanes="sgd,sam,ssam-f:rho=0.25:norm=masked", rho=0.2))
-    'SGD, SAM (ρ 0.2), SSAM-F (ρ 0.25, sparsity 50 %, masked norm)'
-    """
-    return ", ".join(_lane(spec, lane) for lane in spec.lanes)
-
-
-def _lane(spec: RaceSpec, lane: LaneSpec) -> str:
-    method = METHODS[lane.method]
-    said = [f"ρ {spec.lane_rho(lane):g}"] * method.perturbs
-    said += [f"sparsity {100 * spec.lane_sparsity(lane):g} %"] * method.sparse
-    said += texts.lane_words(lane)
-    return f"{method.title} ({', '.join(said)})" if said else method.title
-
-
-ANALYSES = {
-    "sharpness": "Sharpness",
-    "curvature": "Curvature",
-    "spectrum": "Spectrum",
-    "profile": "Profiles",
-    "surface": "Surface",
-    "fisher": "Fisher information",
-    "anatomy": "Anatomy of a step",
-}
-
-
-def title(run: Run) -> str:
-    """What is raced, or what is measured of it."""
-    what = f"{ANALYSES[run.analysis.kind]} of " if run.analysis else ""
-    return what + describe(run.spec)
-
-
-def _images(spec: RaceSpec) -> str:
-    """The data set's title; of own images also the file, as it was called before it was kept."""
-    title = DATASETS[spec.dataset].title
-    if not spec.data:
-        return title
-    return f"{title} ({texts.plain(texts.file_name(spec.data))})"
 
 
 def button(
@@ -106,14 +44,6 @@ def button(
         st.caption("This race is under way. Change a setting to start another.")
     else:
         st.caption(cost(lab, spec) if seeds.wanted() == 1 else f"Each: {cost(lab, spec)}", width="content")
-
-
-def cost(lab: Lab, spec: RaceSpec) -> str:
-    """How long a race will take here."""
-    rate = lab.store.rate(spec.device, spec.model)
-    sizes = lab.store.image_sizes(spec.data) if spec.data else None
-    guess = "" if rate.measured else ", a first guess"
-    return f"About {texts.duration(estimate_seconds(spec, rate, sizes))} on this machine{guess}."
 
 
 def _start(lab: Lab) -> None:

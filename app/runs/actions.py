@@ -4,11 +4,9 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from app.compare import query as compare_query
-from app.race import start_button
 from app.runs import query as runs_query
-from app.shell.services import Lab
-from app.ui import spec_diff, texts
+from app.ui import run_labels, run_picker, spec_diff, texts
+from app.ui.lab import Lab
 from ssam.catalogue import DATASETS, METHODS, MODELS
 from ssam.store import Run
 from ssam.store.annotations import NAME, NOTE, TAG, TAGS
@@ -43,7 +41,7 @@ def bar(lab: Lab, deleted: bool) -> None:
             _button("Restore", "runs_restore", "restore_from_trash", runs_query.restore, lab, chosen)
         else:
             if st.button("Compare", key="runs_compare", icon=":material/compare_arrows:"):
-                st.switch_page("../pages/compare.py", query_params={"runs": ",".join(chosen[: compare_query.MOST])})
+                st.switch_page("../pages/compare.py", query_params={"runs": ",".join(chosen[: run_picker.COMPARED])})
             with st.popover("Label", key="runs_label", icon=":material/sell:"):
                 _form(lab, chosen)
             _button("Delete", "runs_delete", "delete", runs_query.delete, lab, chosen)
@@ -94,7 +92,7 @@ def differences(lab: Lab) -> None:
         return
     known = lab.store.search(Wanted(), ids=chosen[:SIDES]).listed
     titles = [
-        f"{letter}: {texts.plain(one.labels.name) or start_button.describe(one.run.spec)}"
+        f"{letter}: {texts.plain(one.labels.name) or run_labels.describe(one.run.spec)}"
         for letter, one in zip("ABCDEF", known, strict=False)
     ]
     rows = spec_diff.table([one.run.spec for one in known], titles)

@@ -11,8 +11,8 @@ from typing import get_args
 import streamlit as st
 
 from app.shell import classroom, identity, share_link, url_state
-from app.shell.services import Lab
-from app.ui import run_history
+from app.ui import run_picker
+from app.ui.lab import Lab
 from ssam.catalogue import DATASETS, METHODS, MODELS
 from ssam.store import Person
 from ssam.store.annotations import Labels
@@ -91,7 +91,7 @@ def find(lab: Lab, person: Person) -> Found:
         return lab.store.search(Wanted(), ids=[by_id[1]])
     show = state["runs_show"]
     if show == SHARED:
-        return lab.store.search(wanted, ids=state.get(run_history.OPENED, []))
+        return lab.store.search(wanted, ids=state.get(run_picker.OPENED, []))
     owner = None if show == EVERYBODYS and person.teacher else person.owner
     return lab.store.search(wanted, owner, deleted=show == DELETED)
 

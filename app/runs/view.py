@@ -6,8 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from app.race import start_button
-from app.ui import component, run_history, texts, theme
+from app.ui import component, run_labels, texts, theme
 from ssam.store import Person
 from ssam.store.search import Listed
 from ssam.store.views import LaneCourse
@@ -40,7 +39,7 @@ def opened() -> str | None:
 def row(listed: Listed, person: Person) -> dict[str, Any]:
     """What a line says."""
     run, written = listed.run, listed.labels
-    described = _unescaped(start_button.describe(run.spec))
+    described = _unescaped(run_labels.describe(run.spec))
     lanes = list(zip(theme.lane_titles(run.spec), theme.lane_styles(run.spec), strict=True))
     courses = listed.courses if len(listed.courses) == len(lanes) else ()
     best = _best(listed, [title for title, _ in lanes])
@@ -66,7 +65,7 @@ def _unescaped(text: str) -> str:
 
 def _says(listed: Listed, person: Person) -> list[str]:
     run = listed.run
-    parts = [texts.STATES[run.state].lower(), run_history.when(run)]
+    parts = [texts.STATES[run.state].lower(), run_labels.when(run)]
     if listed.seconds >= 1:
         parts.append(f"{texts.duration(listed.seconds)} trained")
     if listed.labels.deleted:

@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from app.shell import identity, run_controls
-from app.shell.services import Lab
-from app.ui import run_history, texts
+from app.shell import identity
+from app.ui import run_labels, run_result, texts
+from app.ui.lab import Lab
 from ssam.experiment.analysis import AnalysisSpec
 from ssam.planning.estimate import analysis_seconds
 from ssam.store import Person, Run
@@ -71,7 +71,7 @@ def _under_way(lab: Lab, run_id: str, person: Person, page: str, draw: Callable[
     lab.client.keep_runner()  # it may have died since the page was opened
     with st.container(key=f"{page}_progress", horizontal=True, vertical_alignment="center"):
         share = f"{100 * run.progress:.0f} % · {run.message or 'starting'}"
-        said = f"Queued: {run_controls.waiting(lab, run)}" if run.state == "queued" else share
+        said = f"Queued: {run_labels.waiting(lab, run)}" if run.state == "queued" else share
         st.progress(min(1.0, run.progress), texts.plain(said))
         if person.may_steer(run):
             stopping = run.want == "stop"
@@ -97,7 +97,7 @@ def _ended(lab: Lab, race: Run, run: Run, person: Person) -> None:
     """What there is to say where it did not end well, or is no longer of the newest weights."""
     if run.state in ("failed", "interrupted"):
         st.error(f"{texts.STATES[run.state]}: {texts.plain(run.message)}")
-        run_history.log(lab, run, person)
+        run_result.log(lab, run, person)
     elif run.state == "stopped":
         st.warning("Stopped before it was done: this is what was found until then.")
     elif not is_current(race, run):

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 import streamlit as st
 
 from app.shell import identity, projector, share_link
-from app.shell.services import Lab
 from app.shell.share_link import Link
+from app.ui.lab import Lab
 
 BAR = "class_bar"
 

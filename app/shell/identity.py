@@ -9,8 +9,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from app.shell.services import Lab
 from app.ui import texts
+from app.ui.lab import Lab
 from ssam.store import Person
 
 COOKIE = "ssam_owner"

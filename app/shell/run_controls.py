@@ -4,37 +4,11 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from app.masks import data
-from app.race import export_menu, seeds, start_button
 from app.shell import classroom, identity
-from app.shell.services import Lab
 from app.ui import texts
+from app.ui.lab import Lab
 from ssam.store import Person, Run
 from ssam.store.views import ALIVE, ENDED
-
-
-def head(lab: Lab, run: Run, person: Person) -> None:
-    """What is raced, and the buttons."""
-    mine = person.may_steer(run)
-    with st.container(key="race_head", horizontal=True, vertical_alignment="center"):
-        st.markdown(f"## {start_button.describe(run.spec)}", width="stretch")
-        export_menu.control(lab, run, person)
-        if mine:
-            steering(lab, run)
-        if run.state in ENDED or not mine:
-            st.button("New race", key="new_race", icon=":material/add:", on_click=leave)
-    with st.container(key="race_links", horizontal=True, gap="small"):
-        here = {"run": run.id}
-        if run.started_info and data.masked_lanes(run.spec):
-            st.page_link("../pages/masks.py", label="Masks", icon=":material/grid_on:", query_params=here)
-        if run.state == "finished":
-            st.page_link("../pages/flatness.py", label="Flatness", icon=":material/landscape:", query_params=here)
-            st.page_link(
-                "../pages/anatomy.py", label="Anatomy of a step", icon=":material/footprint:", query_params=here
-            )
-        seeds.row(lab, run)
-    if run.owner != person.owner:
-        st.caption(f"Somebody else's race: you {'steer it as a teacher' if mine else 'can watch it'}.")
 
 
 def steering(lab: Lab, run: Run) -> None:
@@ -74,15 +48,6 @@ def _button(
         args=(lab, action, run.id),
         shortcut=key_of_presenter,
     )
-
-
-def waiting(lab: Lab, run: Run) -> str:
-    """What there is to say of a queued race: its place, and why it waits where not only for others."""
-    if run.state != "queued":
-        return ""
-    place, disk = lab.client.forecast(run.id), lab.client.disk()
-    said = texts.queue_place(place.position, place.seconds) if place else "in the queue"
-    return " · ".join(filter(None, [said, run.message, disk.waits if disk else ""]))
 
 
 def can_go_on(run: Run) -> bool:

@@ -4,11 +4,10 @@ import secrets
 
 import streamlit as st
 
-from app.race import start_button
 from app.shell import identity
-from app.shell.services import Lab
 from app.sweeps import query
-from app.ui import texts, theme
+from app.ui import run_labels, texts, theme
+from app.ui.lab import Lab
 from ssam.catalogue import DATASETS
 from ssam.experiment.choosing import chosen_by
 from ssam.experiment.sweep import MAX_FIELDS, SweepSpec
@@ -35,7 +34,7 @@ def form(lab: Lab) -> SweepSpec | None:
     base = query.race()
     lane = query.lane_said(base, st.session_state["sweep_lane"])
     st.caption(
-        f"The race: {start_button.describe(base)}. The lane: {lane}. They are those of the race page; change them there."
+        f"The race: {run_labels.describe(base)}. The lane: {lane}. They are those of the race page; change them there."
     )
     with st.container(horizontal=True, gap="small", vertical_alignment="bottom"):
         titles = theme.lane_titles(base)

@@ -5,14 +5,13 @@ from collections.abc import Callable, Sequence
 
 import streamlit as st
 
-from app.race import start_button
 from app.shell import identity, share_link
-from app.shell.services import Lab
 from app.shell.share_link import Link
 from app.sweeps import charts, query
 from app.sweeps import text as sweeps_text
 from app.sweeps.charts import Shown
-from app.ui import plot, texts
+from app.ui import plot, run_labels, texts
+from app.ui.lab import Lab
 from ssam.experiment.choosing import chosen_by
 from ssam.store import Person, Sweep, Trial
 from ssam.store.outcome import score_size
@@ -33,7 +32,7 @@ def pace(found: Sweep, trials: Sequence[Trial]) -> float | None:
 def draw(lab: Lab, found: Sweep, trials: list[Trial], person: Person) -> None:
     mine = person.teacher or person.owner == found.owner
     lane = query.lane_said(found.spec.base, found.spec.lane - 1)
-    st.caption(f"{start_button.describe(found.spec.base)}. Began with {lane}. {chosen_by(found.spec)}")
+    st.caption(f"{run_labels.describe(found.spec.base)}. Began with {lane}. {chosen_by(found.spec)}")
     _head(lab, found, trials, mine)
     known = points(found.spec, trials)
     best = next(iter(ranked(found.spec, trials)), None)

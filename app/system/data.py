@@ -6,9 +6,8 @@ from importlib.metadata import PackageNotFoundError, version
 
 import psutil  # type: ignore[import-untyped]
 
-from app.race import start_button
-from app.shell.services import Lab
-from app.ui import texts
+from app.ui import run_labels, texts
+from app.ui.lab import Lab
 from ssam.store import Person, Run
 from ssam.store.schema import SCHEMA_VERSION
 from ssam.store.views import ALIVE
@@ -67,7 +66,7 @@ def queue(lab: Lab, person: Person) -> list[dict[str, str]]:
     return [
         {
             "Place": said,
-            "Race": start_button.title(run),
+            "Race": run_labels.title(run),
             "Whose": "yours" if run.owner == person.owner else run.owner[:6],
         }
         for _, run, said in sorted(rows, key=lambda row: row[0])

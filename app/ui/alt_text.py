@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from app.flatness.text import number
+from app.ui.formats import number
 
 ROWS, COLUMNS = 13, 7  # of a table, at most
 GAP = "gap"  # an annotation's name: it says why there is no bar

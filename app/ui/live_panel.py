@@ -10,9 +10,8 @@ from typing import Any
 
 import streamlit as st
 
-from app.shell import run_controls
-from app.shell.services import Lab
-from app.ui import component, live_payload
+from app.ui import component, live_payload, run_labels
+from app.ui.lab import Lab
 from ssam.store import Heatmap, Run, Store, Window
 from ssam.store.views import ENDED, telling
 
@@ -78,7 +77,7 @@ def _look(lab: Lab, run_id: str) -> Look | None:
         return None
     if run.state not in ENDED:
         lab.client.keep_runner()  # it may have died since the page was opened
-    told = json.dumps(live_payload.race(run, window, run_controls.waiting(lab, run)))
+    told = json.dumps(live_payload.race(run, window, run_labels.waiting(lab, run)))
     lanes = tuple(replace(lane, steps={}, epochs=[]) for lane in window.lanes)  # told, and most of what a look weighs
     return Look(run, replace(window, lanes=lanes), told, at)
 

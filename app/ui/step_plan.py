@@ -183,3 +183,9 @@ def _pattern(spec: RaceSpec, lane: LaneSpec, info: Mapping[str, Any], window: La
     if taken := [layer for layer in info.get("layers", ()) if window.densities.get(layer["name"])]:
         share = window.densities[max(taken, key=_size)["name"]]
     return f"{round(m * share)}:{m}"
+
+
+def masked_lanes(spec: RaceSpec) -> list[str]:
+    """The names of the lanes that have masks: those of Sparse SAM, and SAM in a region."""
+    lanes = zip(spec.lane_names, spec.lanes, strict=True)
+    return [name for name, lane in lanes if METHODS[lane.method].sparse or lane.region != "all"]

@@ -226,3 +226,15 @@ def _short(spec: RaceSpec, lane: LaneSpec) -> LaneSpec:
     """The lane without what the race gives it anyway."""
     given = {"rho": spec.rho, "sparsity": spec.sparsity}
     return lane.model_copy(update={name: None for name, value in given.items() if getattr(lane, name) == value})
+
+
+def score(point: Point) -> str:
+    """Mean ± standard deviation.
+
+    >>> from app.ui.tradeoff import Trial
+    >>> score(Point(LaneSpec(method="sam"), "final", (Trial(0, 80.0, 2.0, 2.0), Trial(1, 81.0, 2.0, 2.0)), 0, "", 2, True))
+    '80.5 ± 0.7 %'
+    """
+    if point.mean is None:
+        return "diverged"
+    return f"{point.mean:.1f} %" if point.deviation is None else f"{point.mean:.1f} ± {point.deviation:.1f} %"

@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from app.race import start_button
+from app.ui import run_labels
 from app.ui.tradeoff import Row, Task, Trial, by_accuracy, drawable, points_of
 from ssam.catalogue import METHODS
 from ssam.experiment import ASSETS, LaneSpec, RaceSpec, parse_spec
@@ -83,7 +83,7 @@ def with_own(tasks: Sequence[Task], runs: Iterable[Run]) -> list[Task]:
     return known + [
         Task(
             f"mine-{hashlib.sha256(same.encode()).hexdigest()[:8]}",
-            f"My races: {start_button.describe(specs[same]).rpartition(' · seed')[0]}",
+            f"My races: {run_labels.describe(specs[same]).rpartition(' · seed')[0]}",
             specs[same],
             points,
         )

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import streamlit as st
 
-from app.shell.services import Lab
+from app.ui.lab import Lab
 from app.wall import payload
 from app.wall.payload import Entry, Group
 from ssam.store import Store

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from app.race import start_button
-from app.ui import texts, theme
+from app.ui import run_labels, texts, theme
 from ssam.experiment import RaceSpec
 from ssam.stats.paired import Paired, compare, family, sentence
 from ssam.store import Person
@@ -60,7 +59,7 @@ class Group:
 
 def title(group: Group) -> str:
     """What is raced, with the lanes: two groups may differ by these alone."""
-    return f"{start_button.describe_without_seed(group.spec)} · {', '.join(theme.lane_titles(group.spec))}"
+    return f"{run_labels.describe_without_seed(group.spec)} · {', '.join(theme.lane_titles(group.spec))}"
 
 
 def group(group: Group) -> dict[str, Any]:

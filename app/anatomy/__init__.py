@@ -1,0 +1,1 @@
+"""The page Anatomy: one real step of a network, phase by phase."""

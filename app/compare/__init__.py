@@ -1,0 +1,1 @@
+"""The page Compare: races laid over each other, each setting with its seeds."""

@@ -1,0 +1,1 @@
+"""The page Flatness: what was measured around a race's weights."""

@@ -1,0 +1,1 @@
+"""The page Lessons: predict, watch, reveal, try next."""

@@ -1,0 +1,1 @@
+"""The page Masks: which weights were perturbed, layer by layer."""

@@ -1,0 +1,1 @@
+"""The page Methods: a card for each method."""

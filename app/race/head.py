@@ -1,0 +1,34 @@
+"""The line above the shown race: what is raced, its buttons, and where to go from it."""
+
+import streamlit as st
+
+from app.race import export_menu, seeds
+from app.shell.run_controls import leave, steering
+from app.ui import run_labels, step_plan
+from app.ui.lab import Lab
+from ssam.store import Person, Run
+from ssam.store.views import ENDED
+
+
+def head(lab: Lab, run: Run, person: Person) -> None:
+    """What is raced, and the buttons."""
+    mine = person.may_steer(run)
+    with st.container(key="race_head", horizontal=True, vertical_alignment="center"):
+        st.markdown(f"## {run_labels.describe(run.spec)}", width="stretch")
+        export_menu.control(lab, run, person)
+        if mine:
+            steering(lab, run)
+        if run.state in ENDED or not mine:
+            st.button("New race", key="new_race", icon=":material/add:", on_click=leave)
+    with st.container(key="race_links", horizontal=True, gap="small"):
+        here = {"run": run.id}
+        if run.started_info and step_plan.masked_lanes(run.spec):
+            st.page_link("../pages/masks.py", label="Masks", icon=":material/grid_on:", query_params=here)
+        if run.state == "finished":
+            st.page_link("../pages/flatness.py", label="Flatness", icon=":material/landscape:", query_params=here)
+            st.page_link(
+                "../pages/anatomy.py", label="Anatomy of a step", icon=":material/footprint:", query_params=here
+            )
+        seeds.row(lab, run)
+    if run.owner != person.owner:
+        st.caption(f"Somebody else's race: you {'steer it as a teacher' if mine else 'can watch it'}.")

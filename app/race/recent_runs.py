@@ -1,0 +1,42 @@
+"""The newest races, to be opened again."""
+
+import streamlit as st
+
+from app.race import form
+from app.ui import run_labels
+from app.ui.lab import Lab
+from app.ui.run_labels import facts
+from app.ui.run_picker import OPENED
+from ssam.store import Person, Run
+
+OWN, ALL = 12, 60  # races in the list
+
+
+def recent(lab: Lab, shown: Run | None, person: Person) -> None:
+    """The newest races of this person to open again, folded away; a teacher may have everybody's."""
+    everybody = person.teacher and st.session_state.get("everybody", False)
+    if shown and shown.owner != person.owner and shown.id not in st.session_state.setdefault(OPENED, []):
+        st.session_state[OPENED].append(shown.id)  # for the list of runs
+    others = [
+        run
+        for run in lab.store.runs(ALL if everybody else OWN, None if everybody else person.owner, trials=False)
+        if shown is None or run.id != shown.id
+    ]
+    if not others and not person.teacher:
+        return
+    with st.expander("Recent races", key="recent_races"):
+        if person.teacher:
+            st.toggle("Everybody's", key="everybody")
+        for run in others:
+            with st.container(gap=None):
+                st.button(
+                    run_labels.describe(run.spec), key=f"open_{run.id}", type="tertiary", on_click=_open, args=(run,)
+                )
+                whose = "" if run.owner == person.owner else f" · somebody else's ({run.owner[:6] or 'no owner'})"
+                st.caption(facts(run) + whose)
+        st.page_link("../pages/runs.py", label="All runs", icon=":material/history:")
+
+
+def _open(run: Run) -> None:
+    st.session_state["run"] = run.id
+    form.fill(run.spec)

@@ -1,0 +1,1 @@
+"""The page Runs: all races, to be found, named, compared and deleted."""

@@ -1,0 +1,1 @@
+"""The page Sweeps: one lane with many settings."""

@@ -1,0 +1,1 @@
+"""The page System: how the server is."""

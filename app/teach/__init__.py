@@ -1,0 +1,1 @@
+"""The page For teachers: links for a class."""

@@ -1,0 +1,1 @@
+"""What pages draw with: components, the live panel, charts, labels, formats."""

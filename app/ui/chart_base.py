@@ -1,0 +1,66 @@
+"""What Plotly figures have in common: layout, colours, and what stands where a lane has no value."""
+
+from html import escape
+from typing import Any
+
+import numpy as np
+
+from app.ui import theme
+from app.ui.alt_text import GAP
+from app.ui.legend import glyph
+from app.ui.theme import Style
+from ssam.experiment import RaceSpec
+
+Figure = dict[str, Any]
+
+
+Arrays = dict[str, np.ndarray]
+
+
+NEUTRAL = "#8b93a1"  # to be seen on both backgrounds
+
+
+FAINT = "rgba(139, 147, 161, 0.22)"
+
+
+def _mark(style: Style) -> str:
+    """A style's marker in its colour, as Plotly's texts have it."""
+    return f'<span style="color: {style.color}">{glyph(style)}</span>'
+
+
+def layout_of(title: str, x: str, height: int, **more: Any) -> dict[str, Any]:
+    axis = {"gridcolor": FAINT, "zeroline": False, "nticks": 6, "exponentformat": "power", "tickfont": {"size": 12}}
+    return {
+        "height": height,
+        "margin": {"l": 50, "r": 12, "t": 34, "b": 48},
+        "title": {"text": title, "font": {"size": 14}, "x": 0, "xref": "container", "xanchor": "left", "pad": {"l": 4}},
+        "showlegend": False,
+        "hovermode": "closest",
+        "dragmode": False,
+        "xaxis": {**axis, "title": {"text": x, "standoff": 6, "font": {"size": 12}}, "showgrid": False},
+        "yaxis": axis,
+        **more,
+    }
+
+
+def lane_title(spec: RaceSpec, lane: int) -> str:
+    return f"{_mark(theme.lane_styles(spec)[lane])} {escape(theme.lane_titles(spec)[lane])}"
+
+
+def gap(place: float, title: str, why: str) -> dict[str, Any]:
+    """What stands where a bar would: a place left empty reads as a zero."""
+    return {
+        "name": GAP,
+        "x": place,
+        "y": 0,
+        "yanchor": "bottom",
+        "text": why.replace(" ", "<br>"),
+        "hovertext": f"{title}: {why}",
+        "showarrow": False,
+        "font": {"size": 12},
+    }
+
+
+def _faded(color: str, alpha: float) -> str:
+    red, green, blue = (int(color[at : at + 2], 16) for at in (1, 3, 5))
+    return f"rgba({red}, {green}, {blue}, {alpha})"

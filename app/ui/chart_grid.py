@@ -1,0 +1,29 @@
+"""Charts side by side, with a sentence and a table for each."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from app.ui import alt_text, texts
+from app.ui.chart_base import Figure
+from app.ui.plot import CONFIG
+
+ROW = 4  # charts side by side
+
+
+def grid(figures: Sequence[Figure], key: str, words: str, row: int = ROW, config: dict[str, Any] = CONFIG) -> None:
+    """Charts side by side, at most ``row`` of them; for those who do not see them each one is said, and all are in tables below."""
+    wide = min(row, max(1, len(figures)))
+    with st.container(key=f"flat_figures_{key}"):
+        for begin in range(0, len(figures), wide):
+            columns = st.columns(wide, gap="small")
+            for place, figure in enumerate(figures[begin : begin + wide], begin):
+                with columns[place - begin], st.container(key=f"flat_chart_{key}_{place}"):
+                    said = alt_text.summary(figure) or words
+                    st.plotly_chart(figure, key=f"flat_plot_{key}_{place}", config=config, alt=said)
+        if figures:
+            with st.expander("As a table" if len(figures) == 1 else "As tables", key=f"flat_tables_{key}"):
+                for figure in figures:
+                    st.caption(texts.plain(alt_text.title(figure)))
+                    st.table(alt_text.table(figure), border="horizontal", hide_index=True)

@@ -1,0 +1,54 @@
+"""The estimators of sharpness: what they are called, what they are, and what was measured of a race."""
+
+from collections.abc import Iterable
+
+from ssam.store import Run
+
+NO_MASK = "no mask"
+
+
+ESTIMATORS = {  # title, what it is
+    "ascent_gap": ("Ascent gap", "One step of length ρ along the gradient: what SAM sees. Depends on scale."),
+    "masked_ascent_gap": ("Ascent gap under the lane's mask", "The same, of what SSAM perturbs. Depends on scale."),
+    "worst_case": ("Worst case", "The highest loss found within ρ, by ten gradient steps. Depends on scale."),
+    "m_sharpness": ("m-sharpness", "Ascent gap of 16 images at a time, mean. Depends on scale."),
+    "random_directions": ("Random directions", "Mean rise at distance ρ in random directions. Depends on scale."),
+    "adaptive": ("Adaptive sharpness", "ρ relative to each weight's size: unchanged by rescaling."),
+    "largest_eigenvalue": ("λ₁", "The largest eigenvalue of the Hessian. Depends on scale."),
+    "ratio": ("λ₁/λ₅", "How far the sharpest direction stands out."),
+    "trace": ("Trace", "The sum of all eigenvalues of the Hessian. Depends on scale."),
+}
+
+
+def caveats(run: Run) -> str:
+    """What a result was measured on, and what to bear in mind."""
+    about = run.result["about"] if run.result else {}
+    if not about:
+        return ""
+    place = (
+        about["device"] if about["device"] != "cpu" else f"{about['threads']} CPU thread{'s' * (about['threads'] != 1)}"
+    )
+    facts = f"{about['images']:,} training images, {about['dtype']}, {about['parameters']:,} weights; {about['seconds']:.0f} s on {place}."
+    return " ".join([facts, *about["caveats"]])
+
+
+FIELDS = {
+    "eigenvalues": "largest_eigenvalue",
+    "ratio": "ratio",
+    "trace": "trace",
+}  # of a curvature row: the estimator it is
+
+
+def measured(run: Run) -> Iterable[tuple[str, str, int, float | None]]:
+    """Estimator, setting, lane and value of an analysis of newest weights."""
+    asked = run.analysis
+    if asked is None or asked.epochs or run.state != "finished" or not run.result:
+        return
+    images = f"{asked.images:,} images, BatchNorm {asked.batchnorm}"
+    for row in run.result["rows"]:
+        if asked.kind == "sharpness":
+            yield row["estimator"], f"ρ {row['rho']:g}, {images}", row["lane"], row["value"]
+        elif asked.kind == "curvature":
+            for field, estimator in FIELDS.items():
+                value = row[field][0] if field == "eigenvalues" else row[field]
+                yield estimator, images, row["lane"], value

@@ -1,0 +1,126 @@
+"""What a race is called: its settings, when it was started, how it went."""
+
+from collections import Counter
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import streamlit as st
+
+from app.ui import texts, theme
+from app.ui.lab import Lab
+from ssam.catalogue import DATASETS, METHODS, MODELS
+from ssam.experiment import LaneSpec, RaceSpec
+from ssam.planning.estimate import estimate_seconds
+from ssam.store import Run
+from ssam.store.outcome import outcomes
+
+
+def describe(spec: RaceSpec) -> str:
+    """What is raced, in one line."""
+    return f"{describe_without_seed(spec)} · seed {spec.seed}"
+
+
+def describe_without_seed(spec: RaceSpec) -> str:
+    """What several seeds have in common."""
+    parts = [f"{MODELS[spec.model].title} on {_images(spec)}"]
+    if spec.train_size:
+        parts.append(f"{spec.train_size:,} images")
+    if spec.label_noise:
+        parts.append(f"{spec.label_noise * 100:g} % wrong labels")
+    if spec.validation:
+        parts.append(f"{spec.validation * 100:g}% held out for validation")
+    epochs = f"{spec.epochs} epoch{'s' * (spec.epochs > 1)}"
+    budgets = {"gradients": f"{epochs}, equal gradients", "seconds": f"{spec.seconds:g} s a lane"}
+    return " · ".join([*parts, budgets.get(spec.clock, epochs)])
+
+
+def describe_lanes(spec: RaceSpec) -> str:
+    """Every lane with what it perturbs, in one line.
+
+    >>> describe_lanes(RaceSpec(lanes="sgd,sam,ssam-f:rho=0.25:norm=masked", rho=0.2))
+    'SGD, SAM (ρ 0.2), SSAM-F (ρ 0.25, sparsity 50 %, masked norm)'
+    """
+    return ", ".join(_lane(spec, lane) for lane in spec.lanes)
+
+
+def _lane(spec: RaceSpec, lane: LaneSpec) -> str:
+    method = METHODS[lane.method]
+    said = [f"ρ {spec.lane_rho(lane):g}"] * method.perturbs
+    said += [f"sparsity {100 * spec.lane_sparsity(lane):g} %"] * method.sparse
+    said += texts.lane_words(lane)
+    return f"{method.title} ({', '.join(said)})" if said else method.title
+
+
+ANALYSES = {
+    "sharpness": "Sharpness",
+    "curvature": "Curvature",
+    "spectrum": "Spectrum",
+    "profile": "Profiles",
+    "surface": "Surface",
+    "fisher": "Fisher information",
+    "anatomy": "Anatomy of a step",
+}
+
+
+def title(run: Run) -> str:
+    """What is raced, or what is measured of it."""
+    what = f"{ANALYSES[run.analysis.kind]} of " if run.analysis else ""
+    return what + describe(run.spec)
+
+
+def _images(spec: RaceSpec) -> str:
+    """The data set's title; of own images also the file, as it was called before it was kept."""
+    title = DATASETS[spec.dataset].title
+    if not spec.data:
+        return title
+    return f"{title} ({texts.plain(texts.file_name(spec.data))})"
+
+
+def cost(lab: Lab, spec: RaceSpec) -> str:
+    """How long a race will take here."""
+    rate = lab.store.rate(spec.device, spec.model)
+    sizes = lab.store.image_sizes(spec.data) if spec.data else None
+    guess = "" if rate.measured else ", a first guess"
+    return f"About {texts.duration(estimate_seconds(spec, rate, sizes))} on this machine{guess}."
+
+
+def labels(found: list[Run]) -> dict[str, str]:
+    """What is raced and when; with the race's id where two would read the same, as a box tells its options apart by what they say."""
+    labels = {run.id: f"{describe(run.spec)} · {when(run)}" for run in found}
+    twice = Counter(labels.values())
+    return {run_id: f"{label} · {run_id[:6]}" if twice[label] > 1 else label for run_id, label in labels.items()}
+
+
+def facts(run: Run) -> str:
+    """When a race was started, how it went, and what sets it apart from others of the same description."""
+    parts = [when(run), texts.STATES[run.state].lower()]
+    if ends := outcomes(run):
+        scores = zip((end.accuracy for end in ends), theme.lane_titles(run.spec), strict=True)
+        if known := [(accuracy, title) for accuracy, title in scores if accuracy is not None]:
+            best, title = max(known)
+            parts.append(f"best at the end {100 * best:.1f} % ({title})")
+        if lost := sum(end.status == "diverged" for end in ends):
+            parts.append(f"{lost} lane{'s' * (lost > 1)} diverged")
+    spec = run.spec
+    parts.append(", ".join(theme.lane_title(lane) for lane in spec.lanes))
+    if any(METHODS[lane.method].perturbs and lane.rho is None for lane in spec.lanes):
+        parts.append(f"ρ {spec.rho:g}")
+    if any(METHODS[lane.method].sparse and lane.sparsity is None for lane in spec.lanes):
+        parts.append(f"sparsity {100 * spec.sparsity:g} %")
+    return " · ".join(parts)
+
+
+def when(run: Run) -> str:
+    """The time of day that a race was started, with the date where that is not today."""
+    zone = ZoneInfo(st.context.timezone) if st.context.timezone else None  # the reader's, not the server's
+    created, now = datetime.fromtimestamp(run.created, zone), datetime.now(zone)
+    return f"{created:%H:%M}" if created.date() == now.date() else f"{created.day} {created:%b %H:%M}"
+
+
+def waiting(lab: Lab, run: Run) -> str:
+    """What there is to say of a queued race: its place, and why it waits where not only for others."""
+    if run.state != "queued":
+        return ""
+    place, disk = lab.client.forecast(run.id), lab.client.disk()
+    said = texts.queue_place(place.position, place.seconds) if place else "in the queue"
+    return " · ".join(filter(None, [said, run.message, disk.waits if disk else ""]))

@@ -1,0 +1,1 @@
+"""The class wall: the races of a class."""

@@ -1,0 +1,1 @@
+"""What a step and a race cost, before they are run."""

@@ -23,8 +23,8 @@ from sqlalchemy.exc import OperationalError
 from ssam.experiment import LaneSpec, RaceSpec
 from ssam.experiment.events import Event
 from ssam.jobs import checkpoints, race_process, retry
-from ssam.jobs.race_process import take_part, use_slot
-from ssam.jobs.run_handle import Desk
+from ssam.jobs.race_process import run_race, use_slot
+from ssam.jobs.run_handle import RunHandle
 from ssam.store import Run, Store, files, writer
 from ssam.store.schema import bins, epochs, lanes, masks, steps
 from ssam.store.views import Want
@@ -86,8 +86,8 @@ class Site:
         """A runner and a race process: what it took is there afterwards, whether it ended or died."""
         self.store.move(self.id, ("starting", "running"), "queued")  # what a runner does where one has died
         assert self.store.take(self.id, "cpu")
-        desk = Desk(self.store, self.id)
-        take_part(desk, self.store.home, self.store.image_root, 1, "cpu", self._race)
+        handle = RunHandle(self.store, self.id)
+        run_race(handle, self.store.home, self.store.image_root, 1, "cpu", self._race)
         return self.run
 
     def die(self, after: int) -> None:

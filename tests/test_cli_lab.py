@@ -203,7 +203,7 @@ def test_weights_come_out_of_the_checkpoint_of_a_real_race(
 
     from ssam.experiment import parse_spec
     from ssam.jobs import race_process
-    from ssam.jobs.run_handle import Desk
+    from ssam.jobs.run_handle import RunHandle
 
     spec = parse_spec({"lanes": "sgd", "epochs": 1, "train_size": 256, "batch_size": 64})
     run_id = kept.create_run(spec, "real", "ada")
@@ -211,7 +211,7 @@ def test_weights_come_out_of_the_checkpoint_of_a_real_race(
     kept.run_folder(run_id).mkdir(parents=True)  # for the log, which here is the test's
     for name in ("CUDA_VISIBLE_DEVICES", "SSAM_DEVICE"):  # which a race process sets for itself, and this is none
         monkeypatch.setenv(name, "")
-    race_process.take_part(Desk(kept, run_id), kept.home, kept.image_root, 1, "cpu", race_process.engine_race)
+    race_process.run_race(RunHandle(kept, run_id), kept.home, kept.image_root, 1, "cpu", race_process.engine_race)
     status, out, err = command("export", run_id, "--kinds", "weights", "--to", str(tmp_path / "out"), "--json")
     assert status == 0, err
     (line,) = lines(out)

@@ -20,7 +20,7 @@ from ssam.jobs import processes
 from ssam.jobs.client import Client, runner_file
 from ssam.jobs.limits import read_limits
 from ssam.jobs.queue import ATTEMPTS
-from ssam.jobs.sweep_driver import Sweeper
+from ssam.jobs.sweep_driver import SweepDriver
 from ssam.store import Person, Store
 from tests.counts import statements
 from tests.fake_race import BAD_INPUT, BUG, DEAF, ENDLESS, KILLED, LONG, SHORT, STEPS
@@ -89,7 +89,7 @@ def test_a_runner_with_nothing_to_do_asks_little(tmp_path: Path) -> None:
         with statements() as sent:
             store.jobs()
         assert len(sent) == 1
-        sweeper = Sweeper(store, read_limits(), lambda: 1)
+        sweeper = SweepDriver(store, read_limits(), lambda: 1)
         with statements() as sent:
             assert not sweeper.look()
         assert len(sent) == 1

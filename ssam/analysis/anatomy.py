@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from ssam.analysis.context import Desk, LaneWeights, Result
+from ssam.analysis.context import AnalysisContext, LaneWeights, Result
 from ssam.analysis.step import Step, Tensors, cosine, masks_of, norm, numbers, take_step
 from ssam.catalogue import METHODS
 from ssam.experiment import LaneSpec
@@ -63,23 +63,23 @@ def restored(cells: np.ndarray, scale: float) -> np.ndarray:
 # Of the lanes of a race
 
 
-def anatomy(desk: Desk) -> Result:
+def anatomy(context: AnalysisContext) -> Result:
     """The next step of each lane from its newest moment, with the batch that comes next."""
-    named = [(name, p) for name, p in desk.model.stages.named_parameters() if p.requires_grad]
-    desk.about |= {"images": desk.race.batch_size, "layers": [_layer(name, p) for name, p in named]}
-    desk.about["caveats"] = [
+    named = [(name, p) for name, p in context.model.stages.named_parameters() if p.requires_grad]
+    context.about |= {"images": context.race.batch_size, "layers": [_layer(name, p) for name, p in named]}
+    context.about["caveats"] = [
         "BatchNorm normalises by the statistics of the batch, as in training.",
         "The update has the momentum and the weight decay of the base optimizer in it.",
     ]
-    for number, moment in enumerate(desk.last, 1):
-        optimizer, step, about = _of_lane(desk, moment)
+    for number, moment in enumerate(context.last, 1):
+        optimizer, step, about = _of_lane(context, moment)
         masks = masks_of(step, optimizer) if isinstance(optimizer, SAM) else None
-        desk.rows.append({"what": "step"} | desk.when(moment) | about | numbers(step, optimizer))
+        context.rows.append({"what": "step"} | context.when(moment) | about | numbers(step, optimizer))
         if masks is not None:
             perturbed = sum(int(mask.sum()) for mask in masks)
-            desk.rows[-1]["density"] = perturbed / sum(mask.numel() for mask in masks)
-        _draw(desk, moment, step, None if moment.masks is None else masks)
-        yield number / len(desk.last), desk.title(moment)
+            context.rows[-1]["density"] = perturbed / sum(mask.numel() for mask in masks)
+        _draw(context, moment, step, None if moment.masks is None else masks)
+        yield number / len(context.last), context.title(moment)
 
 
 def _layer(name: str, p: Tensor) -> dict[str, Any]:
@@ -87,32 +87,32 @@ def _layer(name: str, p: Tensor) -> dict[str, Any]:
     return {"name": name, "stage": name.split(".")[0], "shape": list(p.shape), "rows": rows, "columns": columns}
 
 
-def _of_lane(desk: Desk, moment: LaneWeights) -> tuple[SAM | Optimizer, Step, dict[str, Any]]:
+def _of_lane(context: AnalysisContext, moment: LaneWeights) -> tuple[SAM | Optimizer, Step, dict[str, Any]]:
     """The optimizer as it was at that moment, its step, and what there is to know of the way it is taken."""
-    race, lane = desk.race, desk.race.lanes[moment.lane]
-    desk.model.load_state_dict(moment.weights)
-    base, rate = _base(desk, moment)
-    x, y = desk.batch(moment.step)
+    race, lane = context.race, context.race.lanes[moment.lane]
+    context.model.load_state_dict(moment.weights)
+    base, rate = _base(context, moment)
+    x, y = context.batch(moment.step)
     about: dict[str, Any] = {"rate": rate, "momentum": moment.optimizer is not None, "direction": "gradient"}
     if not METHODS[lane.method].perturbs:
-        return base, take_step(desk.model, base, x, y), about
+        return base, take_step(context.model, base, x, y), about
     sam = SAM(base, rho=race.lane_rho(lane), norm=race.lane_norm(lane))
     if moment.masks is not None:
-        names = dict(desk.model.stages.named_parameters())
+        names = dict(context.model.stages.named_parameters())
         sam.masks = {names[name]: mask.to(x.device) for name, mask in moment.masks.items()}
-    along = _direction(desk.model, sam, lane, moment)
+    along = _direction(context.model, sam, lane, moment)
     if lane.direction != "gradient" and along is None:  # nothing to follow: then the race does not perturb either
-        return base, take_step(desk.model, base, x, y), about | {"direction": "none"}
+        return base, take_step(context.model, base, x, y), about | {"direction": "none"}
     images = None if lane.ascent_batch is None or lane.ascent_batch >= len(x) else lane.ascent_batch
-    step = take_step(desk.model, sam, x, y, along, images)
+    step = take_step(context.model, sam, x, y, along, images)
     return sam, step, about | {"direction": lane.direction, "ascent_images": images}
 
 
-def _base(desk: Desk, moment: LaneWeights) -> tuple[Optimizer, float]:
+def _base(context: AnalysisContext, moment: LaneWeights) -> tuple[Optimizer, float]:
     """The base optimizer with its momentum, where that is kept, and the rate that it steps with."""
-    race = desk.race
+    race = context.race
     settings: dict[str, Any] = {"momentum": race.momentum, "weight_decay": race.weight_decay, "fused": True}
-    base = torch.optim.SGD(desk.model.parameters(), lr=race.lr, **settings)
+    base = torch.optim.SGD(context.model.parameters(), lr=race.lr, **settings)
     if moment.optimizer is not None:
         base.load_state_dict(copy.deepcopy(dict(moment.optimizer)))
     if moment.rate is not None:
@@ -133,7 +133,7 @@ def _direction(model: StagedModel, sam: SAM, lane: LaneSpec, moment: LaneWeights
     return known if len(known) == len(params) else None
 
 
-def _draw(desk: Desk, moment: LaneWeights, step: Step, masks: Tensors | None) -> None:
+def _draw(context: AnalysisContext, moment: LaneWeights, step: Step, masks: Tensors | None) -> None:
     """The lane's layers as rows and as pictures."""
     parts: dict[str, Tensors | None] = {
         "gradient": step.gradient,
@@ -153,10 +153,10 @@ def _draw(desk: Desk, moment: LaneWeights, step: Step, masks: Tensors | None) ->
             row["cosine"] = cosine([step.gradient[place]], [step.second[place]])
         if masks is not None:
             row["density"] = float(masks[place].float().mean())
-        desk.rows.append(row)
+        context.rows.append(row)
     if masks is not None:
         flat["mask"] = [sampled(mask).to(torch.int8).cpu().numpy().reshape(-1) for mask in masks]
-    desk.arrays |= {f"{name}/{moment.lane}": np.concatenate(cells) for name, cells in flat.items()}
+    context.arrays |= {f"{name}/{moment.lane}": np.concatenate(cells) for name, cells in flat.items()}
 
 
 def with_rates(moments: Sequence[LaneWeights], rate: Callable[[LaneWeights], float | None]) -> list[LaneWeights]:

@@ -49,7 +49,7 @@ def of_checkpoint(lane: int, state: Mapping[str, Any], layers: Sequence[Mapping[
 
 
 @dataclass
-class Desk:
+class AnalysisContext:
     """What an analysis works with and what it has found so far."""
 
     race: RaceSpec

@@ -6,74 +6,74 @@ import numpy as np
 from torch import Tensor
 
 from ssam.analysis import landscape
-from ssam.analysis.context import Desk, LaneWeights, Result
+from ssam.analysis.context import AnalysisContext, LaneWeights, Result
 from ssam.analysis.objective import Objective
 
 
-def profile(desk: Desk) -> Result:
-    analysis, layout = desk.analysis, landscape.Layout.of(desk.model)
-    steps = desk.arrays["steps"] = np.linspace(-analysis.span, analysis.span, analysis.points)
-    for moment in desk.last:
+def profile(context: AnalysisContext) -> Result:
+    analysis, layout = context.analysis, landscape.Layout.of(context.model)
+    steps = context.arrays["steps"] = np.linspace(-analysis.span, analysis.span, analysis.points)
+    for moment in context.last:
         for name in ("loss", "accuracy"):
-            desk.arrays[f"{name}/{moment.lane}"] = np.full((analysis.directions, analysis.points), np.nan)
-        desk.rows.append(desk.when(moment) | {"loss": desk.objective(moment).loss()})
-    done, whole = 0, analysis.directions * len(desk.last)
+            context.arrays[f"{name}/{moment.lane}"] = np.full((analysis.directions, analysis.points), np.nan)
+        context.rows.append(context.when(moment) | {"loss": context.objective(moment).loss()})
+    done, whole = 0, analysis.directions * len(context.last)
     for draw in range(analysis.directions):
-        for moment in desk.last:
-            objective = desk.objective(moment)
+        for moment in context.last:
+            objective = context.objective(moment)
             origin = layout.point(objective.tensors)
             direction = landscape.filter_normalised(layout, objective.tensors, _seed(analysis.seed, draw))
             for place, (loss, accuracy) in enumerate(
                 landscape.line(objective, layout, origin, direction, steps.tolist())
             ):
-                desk.arrays[f"loss/{moment.lane}"][draw, place] = loss
-                desk.arrays[f"accuracy/{moment.lane}"][draw, place] = accuracy
-                desk.pulse()
+                context.arrays[f"loss/{moment.lane}"][draw, place] = loss
+                context.arrays[f"accuracy/{moment.lane}"][draw, place] = accuracy
+                context.pulse()
             done += 1
-            yield done / whole, f"{desk.title(moment)}: direction {draw + 1}"
+            yield done / whole, f"{context.title(moment)}: direction {draw + 1}"
 
 
-def own_surfaces(desk: Desk) -> Result:
+def own_surfaces(context: AnalysisContext) -> Result:
     """The same draw of two directions for every lane, each normalised by that lane's own filters."""
-    analysis, layout = desk.analysis, landscape.Layout.of(desk.model)
-    ticks = desk.arrays["xs"] = desk.arrays["ys"] = np.linspace(-analysis.span, analysis.span, analysis.points)
+    analysis, layout = context.analysis, landscape.Layout.of(context.model)
+    ticks = context.arrays["xs"] = context.arrays["ys"] = np.linspace(-analysis.span, analysis.span, analysis.points)
     walks = []
-    for moment in desk.last:
-        objective = desk.objective(moment)
-        desk.rows.append(desk.when(moment) | {"x": 0.0, "y": 0.0, "loss": objective.loss()})
+    for moment in context.last:
+        objective = context.objective(moment)
+        context.rows.append(context.when(moment) | {"x": 0.0, "y": 0.0, "loss": objective.loss()})
         origin = layout.point(objective.tensors)
         axes = (landscape.filter_normalised(layout, objective.tensors, _seed(analysis.seed, axis)) for axis in (0, 1))
         walk = landscape.surface(objective, layout, landscape.Plane(origin, *axes), ticks.tolist(), ticks.tolist())
-        walks.append((_blank(desk, f"/{moment.lane}"), walk))
-    yield from _fill(desk, walks)
+        walks.append((_blank(context, f"/{moment.lane}"), walk))
+    yield from _fill(context, walks)
 
 
-def common_surface(desk: Desk) -> Result:
+def common_surface(context: AnalysisContext) -> Result:
     """One plane through the newest weights of all lanes, and every kept moment projected onto it."""
-    analysis, layout = desk.analysis, landscape.Layout.of(desk.model)
-    objective = desk.objective(desk.last[0])
-    shared = landscape.common_plane(layout, [_moved(moment, objective) for moment in desk.last], analysis.seed)
-    for moment, place, share in zip(desk.last, shared.coordinates, shared.in_plane, strict=True):
+    analysis, layout = context.analysis, landscape.Layout.of(context.model)
+    objective = context.objective(context.last[0])
+    shared = landscape.common_plane(layout, [_moved(moment, objective) for moment in context.last], analysis.seed)
+    for moment, place, share in zip(context.last, shared.coordinates, shared.in_plane, strict=True):
         objective.go_to(_moved(moment, objective))
         where = {"x": float(place[0]), "y": float(place[1]), "in_plane": float(share)}
-        desk.rows.append(desk.when(moment) | where | {"loss": objective.loss()})
-        path = [other for other in desk.moments if other.lane == moment.lane]
+        context.rows.append(context.when(moment) | where | {"loss": objective.loss()})
+        path = [other for other in context.moments if other.lane == moment.lane]
         points = [layout.point(_moved(other, objective)) for other in path]
         coordinates, _ = landscape.project(layout, shared.plane, points)
-        epochs = np.array([other.step / desk.steps_per_epoch for other in path])
-        desk.arrays[f"path/{moment.lane}"] = np.column_stack([coordinates, epochs])
+        epochs = np.array([other.step / context.steps_per_epoch for other in path])
+        context.arrays[f"path/{moment.lane}"] = np.column_stack([coordinates, epochs])
     for name, ends in (("xs", shared.coordinates[:, 0]), ("ys", shared.coordinates[:, 1])):
         reach = (
             analysis.span * max(float(np.ptp(shared.coordinates[:, 0])), float(np.ptp(shared.coordinates[:, 1]))) / 2
         )
-        desk.arrays[name] = np.linspace(ends.min() - reach, ends.max() + reach, analysis.points)
-    desk.about["plane"] = {
+        context.arrays[name] = np.linspace(ends.min() - reach, ends.max() + reach, analysis.points)
+    context.about["plane"] = {
         "kind": shared.kind,
         "unit": "Distances are Euclidean, between all weights of the network; BatchNorm's statistics are mixed like the weights.",
         "in_plane": float(shared.in_plane.min()),
     }
-    xs, ys = desk.arrays["xs"].tolist(), desk.arrays["ys"].tolist()
-    yield from _fill(desk, [(_blank(desk, ""), landscape.surface(objective, layout, shared.plane, xs, ys))])
+    xs, ys = context.arrays["xs"].tolist(), context.arrays["ys"].tolist()
+    yield from _fill(context, [(_blank(context, ""), landscape.surface(objective, layout, shared.plane, xs, ys))])
 
 
 def _moved(moment: LaneWeights, objective: Objective) -> dict[str, Tensor]:
@@ -88,19 +88,21 @@ def _moved(moment: LaneWeights, objective: Objective) -> dict[str, Tensor]:
 Pictures = tuple[np.ndarray, np.ndarray]  # loss and accuracy
 
 
-def _blank(desk: Desk, suffix: str) -> Pictures:
-    size = (desk.analysis.points, desk.analysis.points)
-    desk.arrays |= {f"{name}{suffix}": np.full(size, np.nan) for name in ("loss", "accuracy")}
-    return desk.arrays[f"loss{suffix}"], desk.arrays[f"accuracy{suffix}"]
+def _blank(context: AnalysisContext, suffix: str) -> Pictures:
+    size = (context.analysis.points, context.analysis.points)
+    context.arrays |= {f"{name}{suffix}": np.full(size, np.nan) for name in ("loss", "accuracy")}
+    return context.arrays[f"loss{suffix}"], context.arrays[f"accuracy{suffix}"]
 
 
-def _fill(desk: Desk, walks: Sequence[tuple[Pictures, Iterator[tuple[int, int, float, float]]]]) -> Result:
+def _fill(
+    context: AnalysisContext, walks: Sequence[tuple[Pictures, Iterator[tuple[int, int, float, float]]]]
+) -> Result:
     """All pictures together, so that they become finer together."""
-    whole = desk.analysis.points**2
+    whole = context.analysis.points**2
     for number, points in enumerate(zip(*(walk for _, walk in walks), strict=True), 1):
         for ((loss, accuracy), _), (row, column, its_loss, its_accuracy) in zip(walks, points, strict=True):
             loss[row, column], accuracy[row, column] = its_loss, its_accuracy
-            desk.pulse()
+            context.pulse()
         yield number / whole, f"{number:,} of {whole:,} points"
 
 

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from ssam.analysis import hessian, profiles_and_surfaces, sharpness
 from ssam.analysis.anatomy import anatomy
-from ssam.analysis.context import Desk, LaneWeights, Result
+from ssam.analysis.context import AnalysisContext, LaneWeights, Result
 from ssam.analysis.fisher import fisher_rows
 from ssam.analysis.objective import Objective
 from ssam.data import load_dataset
@@ -68,7 +68,7 @@ def analyse(
     if as_trained:
         model = model.to(memory_format=torch.channels_last)
     model.register_forward_pre_hook(lambda *_: pulse())  # copied with the model into every objective
-    desk = Desk(
+    context = AnalysisContext(
         race,
         analysis,
         sorted(moments, key=lambda moment: (moment.step, moment.lane)),
@@ -80,9 +80,9 @@ def analyse(
         pulse,
         {},
     )
-    _check_fit(desk)
-    desk.about = _about(desk, len(dataset.classes), device, device_name)
-    kinds: dict[str, Callable[[Desk], Result]] = {
+    _check_fit(context)
+    context.about = _about(context, len(dataset.classes), device, device_name)
+    kinds: dict[str, Callable[[AnalysisContext], Result]] = {
         "sharpness": _sharpness,
         "curvature": _curvature,
         "spectrum": _spectrum,
@@ -93,23 +93,23 @@ def analyse(
         "fisher": _fisher,
         "anatomy": anatomy,
     }
-    for done, message in kinds[analysis.kind](desk):
+    for done, message in kinds[analysis.kind](context):
         pulse()
-        desk.about["seconds"] = time.monotonic() - begin
-        yield Found(done, message, desk.about, desk.rows, desk.arrays)
+        context.about["seconds"] = time.monotonic() - begin
+        yield Found(done, message, context.about, context.rows, context.arrays)
 
 
-def _check_fit(desk: Desk) -> None:
-    wanted = {name: tensor.shape for name, tensor in desk.model.state_dict().items()}
-    for moment in desk.moments:
+def _check_fit(context: AnalysisContext) -> None:
+    wanted = {name: tensor.shape for name, tensor in context.model.state_dict().items()}
+    for moment in context.moments:
         if {name: tensor.shape for name, tensor in moment.weights.items()} != wanted:
-            raise ValueError(f"the weights kept of lane {desk.race.lane_names[moment.lane]!r} do not fit this model")
-    if not desk.moments:
+            raise ValueError(f"the weights kept of lane {context.race.lane_names[moment.lane]!r} do not fit this model")
+    if not context.moments:
         raise ValueError("there are no weights to look at")
 
 
-def _about(desk: Desk, classes: int, device: torch.device, device_name: str) -> dict[str, Any]:
-    analysis = desk.analysis
+def _about(context: AnalysisContext, classes: int, device: torch.device, device_name: str) -> dict[str, Any]:
+    analysis = context.analysis
     caveats = ["Measured on training images with the labels the race trains on, wrong ones included."]
     if analysis.batchnorm == "evaluation":
         caveats.append(
@@ -117,21 +117,21 @@ def _about(desk: Desk, classes: int, device: torch.device, device_name: str) -> 
         )
     else:
         caveats.append("BatchNorm normalises by the statistics of each chunk of images.")
-    names = desk.race.lane_names
+    names = context.race.lane_names
     return {
         "device": str(device),
         "device_name": device_name,
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
-        "images": sum(len(y) for _, y in desk.images),
+        "images": sum(len(y) for _, y in context.images),
         "classes": classes,
-        "parameters": sum(p.numel() for p in desk.model.parameters()),
+        "parameters": sum(p.numel() for p in context.model.parameters()),
         "batchnorm": analysis.batchnorm,
         "dtype": analysis.dtype,
         "seed": analysis.seed,
         "lanes": [
-            {"name": names[moment.lane], "method": desk.race.lanes[moment.lane].method, **desk.when(moment)}
-            for moment in desk.last
+            {"name": names[moment.lane], "method": context.race.lanes[moment.lane].method, **context.when(moment)}
+            for moment in context.last
         ],
         "caveats": caveats,
     }
@@ -140,70 +140,70 @@ def _about(desk: Desk, classes: int, device: torch.device, device_name: str) -> 
 Estimate = tuple[float, Callable[[Objective, float], float | tuple[float, float]]]  # its rho, and itself
 
 
-def _sharpness(desk: Desk) -> Result:
-    rho = desk.analysis.rho
-    for number, moment in enumerate(desk.moments):
-        objective, title = desk.objective(moment), desk.title(moment)
+def _sharpness(context: AnalysisContext) -> Result:
+    rho = context.analysis.rho
+    for number, moment in enumerate(context.moments):
+        objective, title = context.objective(moment), context.title(moment)
         loss, accuracy = objective.loss_and_accuracy()
         estimates: dict[str, Estimate] = {
             "ascent_gap": (rho, sharpness.ascent_gap),
-            "random_directions": (rho, partial(sharpness.random_directions, seed=desk.analysis.seed)),
+            "random_directions": (rho, partial(sharpness.random_directions, seed=context.analysis.seed)),
             "adaptive": (ADAPTIVE * rho, sharpness.adaptive_sharpness),
             "m_sharpness": (rho, sharpness.m_sharpness),
             "worst_case": (rho, sharpness.worst_case),
         }
         if moment.masks is not None:
-            norm = desk.race.lane_norm(desk.race.lanes[moment.lane])
-            own = partial(sharpness.ascent_gap, masks=_in_order(desk, moment), norm=norm)
+            norm = context.race.lane_norm(context.race.lanes[moment.lane])
+            own = partial(sharpness.ascent_gap, masks=_in_order(context, moment), norm=norm)
             estimates["masked_ascent_gap"] = (rho, own)
         for place, (name, (radius, estimator)) in enumerate(estimates.items(), 1):
             found = estimator(objective, radius)
             value, error = found if isinstance(found, tuple) else (found, None)
             row = {"estimator": name, "value": value, "error": error, "rho": radius, "loss": loss, "accuracy": accuracy}
-            desk.rows.append(desk.when(moment) | row)
-            yield (number + place / len(estimates)) / len(desk.moments), f"{title}: {name.replace('_', ' ')}"
+            context.rows.append(context.when(moment) | row)
+            yield (number + place / len(estimates)) / len(context.moments), f"{title}: {name.replace('_', ' ')}"
 
 
-def _in_order(desk: Desk, moment: LaneWeights) -> list[Tensor | None]:
+def _in_order(context: AnalysisContext, moment: LaneWeights) -> list[Tensor | None]:
     """The moment's mask for each parameter of the model; what it does not name is not perturbed."""
     masks = moment.masks or {}
     return [
         masks[name].to(p.device) if name in masks else torch.zeros_like(p, dtype=torch.bool)
-        for name, p in desk.model.stages.named_parameters()
+        for name, p in context.model.stages.named_parameters()
         if p.requires_grad
     ]
 
 
-def _curvature(desk: Desk) -> Result:
-    for number, moment in enumerate(desk.moments):
-        objective, title = desk.objective(moment), desk.title(moment)
-        matrix = hessian.Hessian(objective, desk.pulse)
-        values = hessian.top_eigenvalues(matrix, EIGENVALUES, desk.analysis.seed)
-        yield (number + 0.7) / len(desk.moments), f"{title}: largest eigenvalues"
-        trace, error = hessian.trace(matrix, seed=desk.analysis.seed)
+def _curvature(context: AnalysisContext) -> Result:
+    for number, moment in enumerate(context.moments):
+        objective, title = context.objective(moment), context.title(moment)
+        matrix = hessian.Hessian(objective, context.pulse)
+        values = hessian.top_eigenvalues(matrix, EIGENVALUES, context.analysis.seed)
+        yield (number + 0.7) / len(context.moments), f"{title}: largest eigenvalues"
+        trace, error = hessian.trace(matrix, seed=context.analysis.seed)
         ratio = float(values[0] / values[-1]) if values[-1] > 0 else None  # a negative λ₅ has no ratio to speak of
         row = {"eigenvalues": values.tolist(), "ratio": ratio, "trace": trace, "trace_error": error}
-        desk.rows.append(desk.when(moment) | row | {"loss": objective.loss()})
-        yield (number + 1) / len(desk.moments), f"{title}: trace"
+        context.rows.append(context.when(moment) | row | {"loss": objective.loss()})
+        yield (number + 1) / len(context.moments), f"{title}: trace"
 
 
-def _spectrum(desk: Desk) -> Result:
+def _spectrum(context: AnalysisContext) -> Result:
     found: dict[int, hessian.Ritz] = {}
-    for number, moment in enumerate(desk.last, 1):
-        matrix = hessian.Hessian(desk.objective(moment), desk.pulse)
-        ritz = found[moment.lane] = hessian.lanczos(matrix, seed=desk.analysis.seed)
+    for number, moment in enumerate(context.last, 1):
+        matrix = hessian.Hessian(context.objective(moment), context.pulse)
+        ritz = found[moment.lane] = hessian.lanczos(matrix, seed=context.analysis.seed)
         ends = {"largest": float(ritz.values.max()), "smallest": float(ritz.values.min())}
-        desk.rows.append(desk.when(moment) | ends)
+        context.rows.append(context.when(moment) | ends)
         low = min(float(each.values.min()) for each in found.values())
         high = max(float(each.values.max()) for each in found.values())
         margin = 0.05 * (high - low)
-        grid = desk.arrays["grid"] = np.linspace(low - margin, high + margin, GRID)
-        desk.arrays |= {f"density/{lane}": hessian.density(each, grid) for lane, each in found.items()}
-        yield number / len(desk.last), f"{desk.title(moment)}: spectrum"
+        grid = context.arrays["grid"] = np.linspace(low - margin, high + margin, GRID)
+        context.arrays |= {f"density/{lane}": hessian.density(each, grid) for lane, each in found.items()}
+        yield number / len(context.last), f"{context.title(moment)}: spectrum"
 
 
-def _fisher(desk: Desk) -> Result:
-    found = fisher_rows(desk.race, desk.model, desk.images, desk.shape, desk.last)
+def _fisher(context: AnalysisContext) -> Result:
+    found = fisher_rows(context.race, context.model, context.images, context.shape, context.last)
     for number, (message, rows) in enumerate(found, 1):
-        desk.rows += rows
-        yield number / (len(desk.last) + 1), message
+        context.rows += rows
+        yield number / (len(context.last) + 1), message

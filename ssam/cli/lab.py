@@ -55,7 +55,7 @@ def _no_runner(store: Store) -> Iterator[None]:
 
 @contextmanager
 def one_line(file: Path) -> Iterator[None]:
-    """Disk and database trouble as one line."""
+    """Disk and database outage_reason as one line."""
     try:
         yield
     except OSError as error:

@@ -10,8 +10,8 @@ from ssam.experiment import RaceSpec
 from ssam.experiment.analysis import AnalysisSpec, Found, Moment
 from ssam.jobs import checkpoints
 from ssam.jobs.limits import read_limits
-from ssam.jobs.retry import LetGo, patiently
-from ssam.jobs.run_handle import Desk
+from ssam.jobs.retry import Cancelled, retry_while_unavailable
+from ssam.jobs.run_handle import RunHandle
 from ssam.store import Run, Store
 from ssam.store.arrays import load_arrays, snapshot_file
 from ssam.store.views import State
@@ -31,7 +31,7 @@ class TimeIsUpError(Exception):
 
 
 def run(
-    desk: Desk, spec: RaceSpec, analysis: AnalysisSpec, parent: str, home: Path, image_root: Path, threads: int
+    handle: RunHandle, spec: RaceSpec, analysis: AnalysisSpec, parent: str, home: Path, image_root: Path, threads: int
 ) -> tuple[State, str]:
     """Measures from the beginning to the end, or until it is to stop: the last state and its message. Imports torch.
 
@@ -46,11 +46,11 @@ def run(
 
     torch.set_num_threads(threads)
     device = _device(spec.device)
-    moments = patiently(desk, lambda: _moments(desk.store, parent, spec, analysis))
+    moments = retry_while_unavailable(handle, lambda: _moments(handle.store, parent, spec, analysis))
     assert moments is not None
     if analysis.kind == "anatomy":
-        moments = with_rates(moments, lambda moment: _rate(desk.store, parent, spec, moment))
-    pulse = _Pulse(desk)
+        moments = with_rates(moments, lambda moment: _rate(handle.store, parent, spec, moment))
+    pulse = _Heartbeat(handle)
     found: Found | None = None
     try:
         told = analyse(
@@ -65,7 +65,7 @@ def run(
         )
         for found in told:
             pulse.keep(found)
-    except LetGo:
+    except Cancelled:
         return "stopped", ""
     except TimeIsUpError as limit:
         return "stopped", str(limit)
@@ -83,34 +83,34 @@ def _device(wanted: str) -> "torch.device":
     return pick_device("cpu" if is_elsewhere else wanted)
 
 
-class _Pulse:
+class _Heartbeat:
     """Between two pieces of work: says that the process lives, sees what is wanted, keeps what has been found."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk, self._looked, self._kept = desk, -math.inf, -math.inf
+    def __init__(self, handle: RunHandle) -> None:
+        self._desk, self._looked, self._kept = handle, -math.inf, -math.inf
         self._begin = self._told = time.monotonic()
         self._minutes = read_limits().race_minutes
         self._started = False
 
     def beat(self) -> None:
-        """Raises LetGo where the analysis is to end, TimeIsUpError where it has had its time."""
+        """Raises Cancelled where the analysis is to end, TimeIsUpError where it has had its time."""
         now = time.monotonic()
         if now - self._looked < LOOK_SECONDS:
             return
         if not self._started:
-            patiently(self._desk, lambda: self._desk.move("running"), heed=True)
+            retry_while_unavailable(self._desk, lambda: self._desk.move("running"), cancellable=True)
             self._started = True
-        want = patiently(self._desk, lambda: self._desk.heartbeat(now - self._told), heed=True)
+        want = retry_while_unavailable(self._desk, lambda: self._desk.heartbeat(now - self._told), cancellable=True)
         self._looked = self._told = now
         if want in ("stop", "pause"):  # what has been found cannot be taken up again, so a pause is a stop
-            raise LetGo(want)
+            raise Cancelled(want)
         if now - self._begin > 60 * self._minutes:
             raise TimeIsUpError(f"it has run for {self._minutes:g} minutes, the most at a time")
 
     def keep(self, found: Found, last: bool = False) -> None:
         now = time.monotonic()
         if last or now - self._kept >= KEEP_SECONDS:
-            patiently(self._desk, lambda: self._desk.keep_found(found))
+            retry_while_unavailable(self._desk, lambda: self._desk.keep_found(found))
             self._kept = now
 
 

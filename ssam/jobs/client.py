@@ -22,7 +22,7 @@ from ssam.jobs.hardware import Machine, read_machine
 from ssam.jobs.limits import read_limits
 from ssam.jobs.processes import is_alive
 from ssam.jobs.queue import Forecast
-from ssam.jobs.queue_forecast import Outlook
+from ssam.jobs.queue_forecast import QueueForecaster
 from ssam.jobs.sweep_client import SweepClient
 from ssam.store import Job, Person, Run, Store
 from ssam.store.annotations import parse_labels
@@ -51,7 +51,7 @@ class Client:
         self.store = store
         self.limits = read_limits()
         self.sweeps = SweepClient(store, self.ensure_runner)
-        self._outlook = Outlook(store, self.limits)
+        self._outlook = QueueForecaster(store, self.limits)
         self._starting = threading.Lock()  # held while a runner is started in the background
 
     def submit(

@@ -63,7 +63,7 @@ class Worker:
         return f"the race process ended{known} before the race did"
 
 
-class Workshop:
+class ForkServer:
     """Starts processes from a fork server that has imported ``preload`` once, so that a race starts at once."""
 
     def __init__(self, preload: Sequence[str]) -> None:

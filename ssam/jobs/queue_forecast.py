@@ -21,7 +21,7 @@ TELLING_SECONDS = 3.0  # a race's own pace is believed after so much training â€
 TELLING_PROGRESS = 0.02  # â€¦ and this share of the race
 
 
-class Outlook:
+class QueueForecaster:
     """The queue of one home folder. Safe to use from threads."""
 
     def __init__(self, store: Store, limits: Limits) -> None:

@@ -17,8 +17,8 @@ from ssam.experiment import RaceSpec
 from ssam.experiment.events import Checkpoint, Event, LaneEnded, Started
 from ssam.jobs import analysis_process
 from ssam.jobs.limits import Limits, read_limits
-from ssam.jobs.retry import RETRY_SECONDS, LetGo, log, patiently
-from ssam.jobs.run_handle import Desk
+from ssam.jobs.retry import RETRY_SECONDS, Cancelled, log, retry_while_unavailable
+from ssam.jobs.run_handle import RunHandle
 from ssam.store import Store
 from ssam.store.views import State, Want
 
@@ -52,25 +52,25 @@ def main(run_id: str, home: Path, url: str, threads: int, slot: str, race: RaceF
     os.setsid()  # a signal to the runner's group is not for us
     store = Store(home, url)
     _print_to(store.run_folder(run_id) / "log.txt")
-    take_part(Desk(store, run_id), store.home, store.image_root, threads, slot, race)
+    run_race(RunHandle(store, run_id), store.home, store.image_root, threads, slot, race)
     store.close()
 
 
-def take_part(desk: Desk, home: Path, image_root: Path, threads: int, slot: str, race: RaceFactory) -> None:
-    """The same at its desk, for a process whose streams are where they should be."""
-    run = patiently(desk, desk.claim)
+def run_race(handle: RunHandle, home: Path, image_root: Path, threads: int, slot: str, race: RaceFactory) -> None:
+    """The same at its handle, for a process whose streams are where they should be."""
+    run = retry_while_unavailable(handle, handle.claim)
     if run is None:
         return  # given up meanwhile by a runner that did not see us
     try:
         spec = use_slot(run.spec, slot)
         if run.analysis is not None and run.parent is not None:
-            end = End(*analysis_process.run(desk, spec, run.analysis, run.parent, home, image_root, threads))
+            end = End(*analysis_process.run(handle, spec, run.analysis, run.parent, home, image_root, threads))
         else:
-            end = _run(desk, spec, home, image_root, threads, race)
+            end = _run(handle, spec, home, image_root, threads, race)
     except Exception as error:  # the boundary of the race: whatever happened becomes the run's state and a line
-        end = _failure(desk, error)
+        end = _failure(handle, error)
     log(f"{end.state}: {end.message}" if end.message else end.state)
-    patiently(desk, lambda: desk.move(end.state, end.message))
+    retry_while_unavailable(handle, lambda: handle.move(end.state, end.message))
 
 
 def use_slot(spec: RaceSpec, slot: str) -> RaceSpec:
@@ -92,9 +92,9 @@ class End:
     message: str | None = None
 
 
-def _run(desk: Desk, spec: RaceSpec, home: Path, image_root: Path, threads: int, race: RaceFactory) -> End:
+def _run(handle: RunHandle, spec: RaceSpec, home: Path, image_root: Path, threads: int, race: RaceFactory) -> End:
     """From the newest checkpoint that can be used, or from nothing."""
-    loaded = patiently(desk, desk.load)
+    loaded = retry_while_unavailable(handle, handle.load)
     assert loaded is not None
     kept, unusable = loaded
     try:
@@ -108,16 +108,16 @@ def _run(desk: Desk, spec: RaceSpec, home: Path, image_root: Path, threads: int,
     log(f"{spec.digest} on {os.environ['SSAM_DEVICE']}, {where} {unusable or ''}")
     message = f"{'; '.join(unusable)}: it went on {'from the beginning' if kept is None else 'from the one before'}"
     ended = {lane for lane, rows in kept.reached.items() if rows[-1]} if kept else set()
-    return _Course(desk, the_race, read_limits(), kept is None, ended, message if unusable else "").run()
+    return _RaceLoop(handle, the_race, read_limits(), kept is None, ended, message if unusable else "").run()
 
 
-class _Course:
+class _RaceLoop:
     """One process's part of a race: from its start or a checkpoint to its end or the next pause."""
 
     def __init__(
-        self, desk: Desk, race: Race, limits: Limits, is_new: bool, ended_lanes: set[str], message: str
+        self, handle: RunHandle, race: Race, limits: Limits, is_new: bool, ended_lanes: set[str], message: str
     ) -> None:
-        self._desk, self._race, self._limits = desk, race, limits
+        self._desk, self._race, self._limits = handle, race, limits
         self._is_new, self._ended_lanes, self._message = is_new, ended_lanes, message
         self._lanes: set[str] | None = None  # None until the race has started
         self._end: End | None = None  # what happens at the next checkpoint
@@ -135,7 +135,7 @@ class _Course:
                         return end
                     self._asked = time.monotonic()
             self._write(self._desk.flush)
-        except LetGo as wish:
+        except Cancelled as wish:
             return End("stopped" if wish.want == "stop" else "paused")
         return End("finished")
 
@@ -206,18 +206,18 @@ class _Course:
 
     def _write(self, action: Callable[[], Answer], again: Callable[[], object] | None = None) -> Answer | None:
         begin = time.monotonic()
-        answer = patiently(self._desk, action, again, heed=True)
+        answer = retry_while_unavailable(self._desk, action, again, cancellable=True)
         if (held := time.monotonic() - begin) >= RETRY_SECONDS:
             self._told += held  # not training
         return answer
 
 
-def _failure(desk: Desk, error: Exception) -> End:
+def _failure(handle: RunHandle, error: Exception) -> End:
     """Keeps what came before, and says what happened in one line; the traceback is in the log."""
     with contextlib.suppress(OSError):
         traceback.print_exc()
     try:
-        desk.flush()
+        handle.flush()
     except Exception as another:
         log(f"and its last rows could not be written: {another}")
     said = " ".join(str(error).split())

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from ssam.jobs.run_handle import Desk
+from ssam.jobs.run_handle import RunHandle
 from ssam.store.views import Want
 
 RETRY_SECONDS = 1.0
@@ -20,7 +20,7 @@ NO_ROOM, NO_DATABASE = "there is no room on the disk", "the database does not an
 Answer = TypeVar("Answer")
 
 
-class LetGo(Exception):
+class Cancelled(Exception):
     """The race is to pause or stop while it cannot write. Its last rows are lost with it: it will tell them again."""
 
     def __init__(self, want: Want) -> None:
@@ -28,16 +28,19 @@ class LetGo(Exception):
         self.want = want
 
 
-def patiently(
-    desk: Desk, action: Callable[[], Answer], again: Callable[[], object] | None = None, heed: bool = False
+def retry_while_unavailable(
+    handle: RunHandle,
+    action: Callable[[], Answer],
+    again: Callable[[], object] | None = None,
+    cancellable: bool = False,
 ) -> Answer | None:
     """Does what may fail for want of room or of a database, until it succeeds.
 
     Args:
-        desk: the race's.
+        handle: the race's.
         action: what to do.
         again: what to do after the first failure instead of ``action``; the answer is None then.
-        heed: say in the run's message that the race waits, and raise LetGo where it is to pause or stop meanwhile.
+        cancellable: say in the run's message that the race waits, and raise Cancelled where it is to pause or stop meanwhile.
 
     Raises what ``action`` raises where waiting does not help, or did not for OUTAGE_SECONDS.
     """
@@ -47,30 +50,30 @@ def patiently(
         try:
             answer = tried()
         except (OSError, DBAPIError) as error:
-            why = trouble(error)
+            why = outage_reason(error)
             if why is None or (why == NO_DATABASE and time.monotonic() - begin > OUTAGE_SECONDS):
                 raise
             if why != told:
                 told = why
                 log(f"it holds still: {why} ({type(error).__name__}: {' '.join(str(error).split())[:300]})")
-                if heed:
-                    _say(desk, f"it holds still: {why}")
+                if cancellable:
+                    _say(handle, f"it holds still: {why}")
         else:
             if told:
                 message = f"it held still for {time.monotonic() - begin:.0f} s: {told}"
                 log(message)
-                if heed:
-                    _say(desk, message)
+                if cancellable:
+                    _say(handle, message)
             return answer if tried is action else None  # type: ignore[return-value]
         tried = again or action
         time.sleep(RETRY_SECONDS)
-        if heed:
+        if cancellable:
             with contextlib.suppress(OSError, DBAPIError):
-                if (want := desk.wanted()) != "run":
-                    raise LetGo(want)
+                if (want := handle.wanted()) != "run":
+                    raise Cancelled(want)
 
 
-def trouble(error: BaseException) -> str | None:
+def outage_reason(error: BaseException) -> str | None:
     """What the race has to wait for; None where that would not help."""
     if isinstance(error, OSError):
         return NO_ROOM if error.errno in (errno.ENOSPC, errno.EDQUOT) else None
@@ -86,8 +89,8 @@ def log(line: str) -> None:
         print(time.strftime("%H:%M:%S"), line, file=sys.stderr, flush=True)
 
 
-def _say(desk: Desk, message: str) -> None:
+def _say(handle: RunHandle, message: str) -> None:
     """In the run's message, with the next flush that succeeds."""
-    desk.say(message)
+    handle.say(message)
     with contextlib.suppress(OSError, DBAPIError):
-        desk.flush()
+        handle.flush()

@@ -11,7 +11,7 @@ from ssam.store import Run, Store
 from ssam.store.views import ALIVE, State, Want
 
 
-class Desk:
+class RunHandle:
     """What one race process has of the store.
 
     Each call may raise OSError or SQLAlchemy's DBAPIError where there is no room or no database: nothing is lost then, and the

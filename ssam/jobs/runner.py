@@ -20,10 +20,10 @@ from ssam.jobs import disk, processes, queue, race_process
 from ssam.jobs.client import runner_file
 from ssam.jobs.hardware import DeviceInfo, Machine, describe, read_machine, torch_devices, write_json, write_machine
 from ssam.jobs.limits import Limits, read_limits
-from ssam.jobs.process_pool import Worker, Workshop
+from ssam.jobs.process_pool import ForkServer, Worker
 from ssam.jobs.ray_engine import chosen_engine
-from ssam.jobs.retry import log, trouble
-from ssam.jobs.sweep_driver import Sweeper
+from ssam.jobs.retry import log, outage_reason
+from ssam.jobs.sweep_driver import SweepDriver
 from ssam.store import Job, Store
 from ssam.store.views import ALIVE
 from ssam.system import cores
@@ -85,14 +85,14 @@ class Runner:
         signal.signal(signal.SIGTERM, self._leave)
         me = {"pid": os.getpid(), "started": processes.start_time(os.getpid()), "since": time.time()}
         write_json(runner_file(self._store.home), me)
-        self._workshop = Workshop(self._preload)
+        self._workshop = ForkServer(self._preload)
         for task in (self._warm_up, self._mind_the_disk, self._drive_sweeps):
             threading.Thread(target=task, daemon=True).start()
         while not self._leaving:
             try:
                 self._look()
             except DBAPIError as error:  # locked, full or out of reach: the races go on, and so do we
-                if (why := trouble(error)) is None:
+                if (why := outage_reason(error)) is None:
                     raise
                 log(f"{why} ({error.orig})")
                 time.sleep(RETRY_SECONDS)
@@ -125,7 +125,7 @@ class Runner:
             time.sleep(FULL_DISK_SECONDS if self._disk is None or self._disk.waits else DISK_SECONDS)
 
     def _drive_sweeps(self) -> None:
-        sweeper = Sweeper(
+        sweeper = SweepDriver(
             self._store, self._limits, lambda: self._machine.slots if self._machine else self._limits.slots
         )
         while True:

@@ -19,12 +19,12 @@ from ssam.store.views import ALIVE, ENDED
 AHEAD = 2  # races that wait in the queue, so that a place that becomes free is taken at once
 
 
-class Sweeper:
+class SweepDriver:
     """``slots`` tells how many races run at once on this machine."""
 
     def __init__(self, store: Store, limits: Limits, slots: Callable[[], int]) -> None:
         self._store, self._limits, self._slots = store, limits, slots
-        self._searches: dict[str, _Told] = {}
+        self._searches: dict[str, _SearchSession] = {}
         self._broken: set[str] = set()
 
     def look(self) -> bool:
@@ -57,7 +57,7 @@ class Sweeper:
             still = [trial for trial in trials if trial.state == "open"]
         told = self._searches.get(sweep.id)
         if told is None or told.spec != sweep.spec or told.dropped(trials):
-            told = self._searches[sweep.id] = _Told(self._store, sweep, trials)
+            told = self._searches[sweep.id] = _SearchSession(self._store, sweep, trials)
         told.hear(trials)
         if sweep.spec.pruning != "none":
             told.prune(still)
@@ -100,7 +100,7 @@ class Sweeper:
         store.sweeps.close(sweep.id, trial, "done", score, cost, test=end.test)
         return True
 
-    def _go_on(self, sweep: Sweep, told: "_Told", trials: list[Trial], still: list[Trial]) -> None:
+    def _go_on(self, sweep: Sweep, told: "_SearchSession", trials: list[Trial], still: list[Trial]) -> None:
         """Asks for settings as long as there are places for their races and there is something left to ask for."""
         tried = [trial for trial in trials if not trial.fresh]
         while len(still) < self._places():
@@ -142,7 +142,7 @@ class Sweeper:
             self._store.sweeps.begin(sweep.id, trial, run_id)
 
 
-class _Told:
+class _SearchSession:
     """A search, and what it has been told of so far."""
 
     def __init__(self, store: Store, sweep: Sweep, trials: list[Trial]) -> None:

@@ -306,7 +306,7 @@ def test_health_tells_whether_races_can_be_read_and_nothing_else(
     def broken() -> Lab:
         raise ValueError("postgresql://ssam:secret@db.example/ssam cannot be reached")
 
-    monkeypatch.setattr(middleware.server, "lab", broken)
+    monkeypatch.setattr(middleware.services, "lab", broken)
     answer = probe.get("/health")
     assert (answer.status_code, answer.json()) == (503, {"status": "the run store cannot be read"})
     assert "secret" not in caplog.text

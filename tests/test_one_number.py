@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from app.compare import groups as compare_groups
 from app.compare import text as compare_text
-from app.ui import live_payload, run_history, run_result, tradeoff_sources
+from app.ui import live_payload, run_result, tradeoff_sources
 from ssam.cli import race as command
 from ssam.experiment import RaceSpec, parse_spec
 from ssam.experiment.events import FEWEST_PAIRS, SETTLING_STEPS, LaneEnded, LaneResult, Result
@@ -157,8 +157,8 @@ def test_the_page_shows_what_the_command_prints(store: Store, run: Run, truth: l
 
 def test_the_table_below_the_race_says_the_same(run: Run, truth: list[dict], monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[list[dict]] = []
-    monkeypatch.setattr(run_history.st, "dataframe", lambda rows, **_: shown.append(rows))
-    monkeypatch.setattr(run_history.st, "caption", lambda text: shown.append([{"caption": text}]))
+    monkeypatch.setattr(run_result.st, "dataframe", lambda rows, **_: shown.append(rows))
+    monkeypatch.setattr(run_result.st, "caption", lambda text: shown.append([{"caption": text}]))
     run_result.result(run)
     for row, end in zip(shown[0], truth, strict=True):
         assert (row["ms a step"], row["× SGD"]) == (end["step_ms_median"], end["step_ratio_to_sgd"])

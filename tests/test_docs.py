@@ -184,3 +184,14 @@ def test_the_table_of_flatness_is_what_was_measured():
                 said.replace(",", "").split(" ± "), (statistics.fmean(values), statistics.stdev(values)), strict=True
             ):
                 assert f"{value:.{len(text.partition('.')[2])}f}" == text, (name, lane)
+
+
+def test_what_the_readme_says_of_clean_labels_is_in_the_study():
+    from app.ui import tradeoff_sources
+
+    task = next(task for task in tradeoff_sources.study().tasks if task.key == "clean-labels")
+    means = {str(point.lane): point.mean for point in task.points}
+    said = re.search(r"it was (\S+) points above SGD \(ρ 0.1\), and SSAM-F (\S+) \(ρ 0.15", " ".join(README.split()))
+    assert said
+    for lane, told in zip(("sam:rho=0.1", "ssam-f:rho=0.15:sparsity=0.5"), said.groups(), strict=True):
+        assert f"{means[lane] - means['sgd']:.2f}" == told

@@ -60,7 +60,7 @@ if url_state.moved(PAGE):
     said, rest = share_link.split(dict(st.query_params))
     problem = classroom.take(said)
     if rest and not problem:
-        problem = f"In the address: {next(iter(rest))[:40]!r} is no setting here; allowed: class, view."
+        problem = f"Address: {next(iter(rest))[:40]!r} is no setting here; allowed: class, view."
 if code := classroom.code():
     classroom.bar(lab, on_wall=True)
     url_state.put({name: value for name, value in classroom.words().items() if name in ("class", "view")}, PAGE)

@@ -42,7 +42,7 @@ def go(lab: Lab) -> str:
     try:
         known = parse(asked)
     except ValueError as error:
-        return f"In the address: {error}."
+        return f"Address: {error}."
     ids = [part for part in known.get("runs", "").split(",") if part]
     found = [run_id for run_id, run in lab.store.some_runs(ids).items() if run.analysis is None]
     state["cmp_runs"] = [run_id for run_id in dict.fromkeys(ids) if run_id in found]

@@ -119,7 +119,7 @@ def go(store: Store) -> str:
         try:
             fill(_parse(kind, asked))
         except ValueError as error:
-            problems.append(f"In the address: {error}.")
+            problems.append(f"Address: {error}.")
             if kind != BETTER:
                 fill(default(kind))
     return " ".join(problems)

@@ -43,7 +43,7 @@ def arrive(store: Store, known: dict[str, Lesson]) -> None:
     try:
         _take(store, known, words)
     except ValueError as error:
-        problem = problem or f"In the address: {error}."
+        problem = problem or f"Address: {error}."
     st.session_state["lesson_notice"] = problem
 
 

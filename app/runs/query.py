@@ -44,7 +44,7 @@ def go(person: Person) -> str:
     try:
         known = parse(asked)
     except ValueError as error:
-        return f"In the address: {error}."
+        return f"Address: {error}."
     if asked:
         for name in (*DEFAULTS, *FILTERS):
             st.session_state[f"runs_{name}"] = known.get(name, DEFAULTS.get(name))

@@ -22,7 +22,7 @@ def take(said: Mapping[str, str]) -> str:
     try:
         link = share_link.parse(said)
     except ValueError as error:
-        return f"In the address: {error}."
+        return f"Address: {error}."
     st.session_state["class_code"], st.session_state["own_seed"] = link.class_code, link.own_seed
     st.session_state["hidden"], st.session_state["projector"] = link.hidden, link.projector
     return ""

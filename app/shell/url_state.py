@@ -65,7 +65,7 @@ def read(store: Store) -> tuple[RaceSpec, str | None, str | None]:
         if run and classroom.own_seed():
             spec = spec.model_copy(update={"seed": run.spec.seed})  # the one that it was given
     except ValueError as error:
-        return (run.spec if run else default), known, f"In the address: {error}."
+        return (run.spec if run else default), known, f"Address: {error}."
     return spec, known, told
 
 

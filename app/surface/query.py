@@ -129,7 +129,7 @@ def go() -> str:
         try:
             st.session_state["surface_toy"] = read(asked)
         except ValueError as error:
-            problem = f"In the address: {error}."
+            problem = f"Address: {error}."
     st.session_state["surface_moves"] = st.session_state.get("surface_moves", 0) + 1
     st.session_state["surface_at"] = st.session_state["surface_toy"]
     return problem

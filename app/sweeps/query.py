@@ -181,7 +181,7 @@ def go() -> str:
         problem = data_settings.ended(asked or left)
         _fill(form)
     except ValueError as error:
-        problem = f"In the address: {error}."
+        problem = f"Address: {error}."
         st.session_state["sweep_base"] = share_link.read_settings({})
         _fill({})
     return problem

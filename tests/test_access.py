@@ -73,7 +73,7 @@ class Lab:
             page.wait_for_selector(LIVE)  # its code comes after the page has
         settle(page)
         if "step=reveal" in address:  # it opens after a prediction
-            page.locator(".st-key-skip_prediction button").click()
+            page.locator(".st-key-skip_prediction button:visible").click()
             page.wait_for_selector(".st-key-lesson_again")
             settle(page)
         page.add_style_tag(

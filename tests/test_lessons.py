@@ -676,7 +676,7 @@ def test_a_lesson_by_keyboard_alone(browser: Browser, racing_lab: str) -> None:
     page.go_back()
     expect(page.locator('[data-testid="recorded-race"]')).to_be_visible()
     page.reload()  # what was predicted is kept for the session only
-    expect(page.locator(".st-key-skip_prediction button")).to_be_visible()
+    expect(page.locator(".st-key-skip_prediction button:visible")).to_be_visible()
     assert page.locator('[data-testid="recorded-race"]').count() == 0
     page.context.close()
     assert watched.hosts == {racing_lab.removeprefix("http://")}
@@ -692,7 +692,7 @@ def test_a_lessons_race_is_run_and_found_again(browser: Browser, racing_lab: str
     page = watched.page
     page.set_viewport_size({"width": 390, "height": 844})
     page.goto(f"{racing_lab}/lessons?lesson=clean-labels&step=watch")
-    page.locator(".st-key-skip_prediction button").click()
+    page.locator(".st-key-skip_prediction button:visible").click()
     page.locator(".st-key-lesson_run button").click()
     watched.wait("live?.dataset.points > 0")
     assert "run=" in page.url

@@ -70,6 +70,8 @@ def test_without_json_a_table_is_printed():
     assert header.split()[:3] == ["lane", "sparsity", "rho"]
     assert row.startswith("sgd")
     assert "%" in row
+    assert "10,000 test images" in done.stderr
+    assert "interval" in done.stderr
 
 
 @pytest.mark.parametrize(

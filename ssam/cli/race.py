@@ -16,6 +16,7 @@ from ssam.experiment import RaceSpec, laid_over, left_behind, parse_spec, preset
 from ssam.experiment.events import EpochEvent, Event, LaneEnded, MaskEvent, Preparing, Result, Started, StepEvent
 from ssam.imagefolder.contents import size_of
 from ssam.imagefolder.layout import scan
+from ssam.stats import proportion
 from ssam.store.schema import finite
 from ssam.system import default_home, expanded
 
@@ -126,14 +127,17 @@ def sized(spec: RaceSpec, images: Path) -> RaceSpec:
 
 
 def tell(events: Iterable[Event], as_json: bool) -> None:
-    progress = Progress(sys.stderr.isatty())
+    progress, tested = Progress(sys.stderr.isatty()), 0
     for event in events:
+        if isinstance(event, Started):
+            tested = event.test_size
         if as_json and (line := _as_json(event)):
             progress.clear()
             print(json.dumps(finite(line), allow_nan=False), flush=True)
         elif isinstance(event, Result):
             progress.clear()
             print(_table(event))
+            print(_sureness(event, tested), file=sys.stderr)
         progress.show(event)
 
 
@@ -165,6 +169,17 @@ def _table(result: Result) -> str:
             f"{lane.name:<24}{lane.sparsity:>9.2f}{lane.rho:>7g}{accuracy:>15}{numbers[0]:>11}{numbers[1]:>11}{ratio:>8}"
         )
     return "\n".join(lines)
+
+
+def _sureness(result: Result, tested: int) -> str:
+    """How sure the accuracies are by the number of test images alone.
+
+    >>> _sureness(Result("cpu", ()), 160)
+    'Accuracies are of 160 test images.'
+    """
+    best = max((lane.test_accuracy for lane in result.lanes if lane.test_accuracy is not None), default=None)
+    margin = proportion.margin(best, tested)
+    return f"Accuracies are of {tested:,} test images{f': {proportion.LEVEL} interval {margin} at the best' * bool(margin)}."
 
 
 def _number(value: float | None, style: str) -> str:

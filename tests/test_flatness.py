@@ -431,7 +431,7 @@ def test_a_finished_race_leads_here(store: Store) -> None:
 
 
 def test_the_pages_modules_import_neither_torch_nor_scipy() -> None:
-    names = "app.flatness.query.versus_accuracy, app.flatness.query.maps, app.flatness.query.view"
+    names = "app.flatness.versus_accuracy, app.flatness.maps, app.flatness.view"
     check = f"import {names}, sys; sys.exit('torch' in sys.modules or 'scipy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], cwd=ROOT, check=False).returncode == 0
 

@@ -476,13 +476,13 @@ def test_coming_back_from_the_frontier_finds_the_race_as_it_was(
 
 
 def test_the_pages_modules_never_import_torch() -> None:
-    check = "import app.ui.tradeoff.point_card, app.ui.tradeoff.charts, app.ui.tradeoff_sources, sys; sys.exit('torch' in sys.modules)"
+    check = "import app.frontier.point_card, app.frontier.charts, app.ui.tradeoff_sources, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], cwd=ROOT, check=False).returncode == 0
 
 
 def test_the_chart_waits_until_pandas_is_whole() -> None:
     """Plotly looks into a pandas that another thread is still importing; who imports it waits for that thread."""
-    check = "import app.ui.tradeoff.charts, sys; sys.exit(not hasattr(sys.modules.get('pandas'), 'Series'))"
+    check = "import app.frontier.charts, sys; sys.exit(not hasattr(sys.modules.get('pandas'), 'Series'))"
     assert subprocess.run([sys.executable, "-c", check], cwd=ROOT, check=False).returncode == 0
 
 

@@ -102,7 +102,7 @@ def predict(lesson: Lesson) -> None:
 def answered(question: Question, prediction: query.Prediction) -> str:
     """What was predicted.
 
-    >>> answered(Question(prompt="Which?", choices=("One", "Two"), answer=1, why="x"), lessons.SKIPPED)
+    >>> answered(Question(prompt="Which?", choices=("One", "Two"), answer=1, why="x"), query.SKIPPED)
     'Skipped.'
     """
     if prediction == query.SKIPPED:

@@ -32,7 +32,7 @@ SEARCHED = "*Searched* lanes were tried on few seeds, with the radius chosen on 
 def passes(card: Card) -> str:
     """Forward+backward passes of a step.
 
-    >>> from app.methods.view.cards import cards
+    >>> from app.methods.cards import cards
     >>> passes(cards()["sub-batch"])
     '2, the first of 32 images'
     """

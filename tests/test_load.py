@@ -121,7 +121,8 @@ def test_all_who_watch_share_one_look(store: Store, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_long_race_is_told_by_some_of_its_evaluations() -> None:
-    rows = [dict.fromkeys(live_payload.EVALUATED, at) for at in range(1000)]
+    seen = {"test_accuracy": 0.5, "test_size": 2000}
+    rows = [dict.fromkeys(live_payload.EVALUATED, at) | seen for at in range(1000)]
     for count in (1, 2, 150, 151, 1000):
         steps = live_payload._evaluations(rows[:count])["step"]
         assert len(steps) <= live_payload.EVALUATIONS + 2

@@ -505,9 +505,7 @@ def test_a_race_with_masks_leads_here(store: Store, lanes: str, there: bool) -> 
 
 
 def test_the_pages_modules_import_neither_torch_nor_scipy() -> None:
-    check = (
-        "import app.masks.query, app.masks.query.views, sys; sys.exit('torch' in sys.modules or 'scipy' in sys.modules)"
-    )
+    check = "import app.masks.query, app.masks.views, sys; sys.exit('torch' in sys.modules or 'scipy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], cwd=ROOT, check=False).returncode == 0
 
 

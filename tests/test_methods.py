@@ -184,7 +184,7 @@ def test_code_that_is_not_there_is_told_in_one_line(reference: str, said: str) -
 
 def test_showing_code_never_imports_torch() -> None:
     check = (
-        "import sys; from app import methods; from app.methods.view.cards import cards; from app.methods.view.source_excerpt import excerpt; "
+        "import sys; from app.methods.cards import cards; from app.methods.source_excerpt import excerpt; "
         "[excerpt(reference) for card in cards().values() for reference in card.code]; sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", check], cwd=ROOT, check=False).returncode == 0

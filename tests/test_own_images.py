@@ -16,7 +16,7 @@ from app.ui import live_payload
 from ssam.cli import race as command
 from ssam.data.images import decode
 from ssam.experiment import RaceSpec, parse_spec
-from ssam.experiment.sweep import parse_sweep
+from ssam.experiment.choosing import new_sweep
 from ssam.export import Source, report, spec_of, write
 from ssam.imagefolder import picture
 from ssam.imagefolder import preview as previews
@@ -223,7 +223,7 @@ def test_a_race_whose_images_are_gone_is_refused_before_it_queues(store: Store) 
     paused, stopped = race_of(store, name, state="paused"), race_of(store, name, state="stopped", seed=1)
     spec = store.run(paused).spec
     base = parse_spec({"lanes": "sam"}, base=spec)
-    sweep = parse_sweep({"base": base, "vary": ["rho=0.1,0.2"], "method": "grid", "races": 2})
+    sweep = new_sweep({"base": base, "vary": ["rho=0.1,0.2"], "method": "grid", "races": 2})
     kept = client.sweeps.start(sweep, "first", me())
     client.sweeps.stop(kept, me())
     store.delete_images(name, owner(ALICE))

@@ -1,4 +1,4 @@
-"""Where a reader is in the lessons: the address, the steps, what they predicted, and their points. Kept for the session only."""
+"""Where a reader is in the lessons: the address, the steps, what they predicted, and their points."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from app.shell import classroom, share_link, url_state
+from app.shell import classroom, identity, services, share_link, url_state
 from app.ui.lesson_content import FOLDER, STEPS, Lesson, readable
 from ssam.experiment import RaceSpec
 from ssam.store import Store
@@ -113,7 +113,7 @@ def skip(lesson: Lesson) -> None:
     """Goes on without a prediction, for good, to where the reader was asked for one."""
     wanted = st.session_state["lesson_asked"] or "watch"
     if not predictions(lesson.name):
-        _kept("lesson_predictions", lesson.name, (SKIPPED,) * len(lesson.questions))
+        _predicted()[lesson.name] = (SKIPPED,) * len(lesson.questions)
     go(lesson.name, wanted)
 
 
@@ -127,7 +127,18 @@ def neighbours(name: str, known: dict[str, Lesson]) -> tuple[Lesson | None, Less
 
 def predictions(name: str) -> tuple[Prediction, ...]:
     """What was predicted or SKIPPED in a lesson, one for each question; empty before."""
-    return tuple(st.session_state.get("lesson_predictions", {}).get(name, ()))
+    return _predicted().get(name, ())
+
+
+def _predicted() -> dict[str, tuple[Prediction, ...]]:
+    """This person's predictions by lesson. A reload finds them again, a restart of the server does not."""
+    lab = services.lab()
+    return _everybodys().setdefault((str(lab.store.home), identity.person(lab).owner), {})
+
+
+@st.cache_resource(show_spinner=False)
+def _everybodys() -> dict[tuple[str, str], dict[str, tuple[Prediction, ...]]]:
+    return {}
 
 
 def has_seen(name: str) -> bool:
@@ -147,8 +158,7 @@ def commit(lesson: Lesson) -> None:
         return
     st.session_state["lesson_missing"] = None
     if not predictions(lesson.name):
-        made = tuple(Prediction(int(choice), int(stake)) for choice, stake in chosen)  # type: ignore[arg-type]
-        _kept("lesson_predictions", lesson.name, made)
+        _predicted()[lesson.name] = tuple(Prediction(int(choice), int(stake)) for choice, stake in chosen)  # type: ignore[arg-type]
     go(lesson.name, "watch")
 
 

@@ -123,9 +123,7 @@ def _form(lesson: Lesson) -> None:
                 "How sure are you? (points at stake)", list(query.STAKES), key=f"stake_{lesson.name}_{place}", horizontal=True,
                 format_func=query.STAKES.__getitem__,
             )  # fmt: skip
-        st.caption(
-            "You win the points if you are right, and lose them if not. They count for this session only, and nobody else sees them."
-        )
+        st.caption("You win the points if you are right, and lose them if not. Nobody else sees them.")
         if st.session_state.get("lesson_missing") == lesson.name:
             st.error("Choose an answer first, to each question.")
         st.form_submit_button(

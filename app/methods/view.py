@@ -11,6 +11,7 @@ from app.methods.measured import Measured, of
 from app.methods.source_excerpt import excerpt
 from app.shell import url_state
 from app.ui import legend, theme, tradeoff_sources
+from app.ui.measured import lengths
 from ssam.catalogue import METHODS
 from ssam.experiment import LaneSpec, RaceSpec, preset
 
@@ -126,6 +127,8 @@ def _measured(card: Card, found: Sequence[Measured]) -> None:
         with st.expander("Searched only", expanded=not first):
             table.draw(searched, f"{told}, searched only", key="methods_searched")
     _notes(bool(searched))
+    if card.method == card.name and card.method in {lane.method for lane in preset(LESSON).spec.lanes}:
+        st.caption(lengths(LESSON))
 
 
 def _without(row: dict[str, str], column: str) -> dict[str, str]:

@@ -49,7 +49,11 @@ def shots(run_id: str) -> list[Shot]:
         Shot("race-phone", race, live, width=390, whole=True),
         Shot("race-wide", race, live, width=1920, whole=True),
         Shot(
-            "lessons", "/lessons?lesson=noisy-labels&step=reveal", "h2", wait=5, press=".st-key-skip_prediction button:visible"
+            "lessons",
+            "/lessons?lesson=noisy-labels&step=reveal",
+            "h2",
+            wait=5,
+            press=".st-key-skip_prediction button:visible",
         ),
         Shot("surface", "/surface", "canvas", wait=5),
         Shot("anatomy", "/anatomy?phase=second", "canvas", wait=5),

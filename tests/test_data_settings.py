@@ -8,7 +8,7 @@ from app.shell import share_link
 from ssam.cli import race
 from ssam.experiment import laid_over, left_behind, parse_spec, preset, presets
 from ssam.store import Store
-from tests.test_app import page, start
+from tests.race_page import page, start
 
 NOISY = preset("noisy-labels").spec
 

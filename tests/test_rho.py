@@ -6,7 +6,7 @@ from streamlit.testing.v1 import AppTest
 from app.race import rho_controls
 from ssam.experiment import LaneSpec, preset, presets
 from ssam.store import Store
-from tests.test_app import page, start
+from tests.race_page import page, start
 
 NOISY = preset("noisy-labels").spec
 

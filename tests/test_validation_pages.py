@@ -23,7 +23,7 @@ from ssam.store.race_file import load, save
 from tests import fake_lab
 from tests.browser import Watched, app_server, chromium
 from tests.people import ALICE, open_page, owner
-from tests.test_app import two_classes
+from tests.race_page import two_classes
 
 SPLIT = parse_spec({"lanes": "sgd,sam", "epochs": 5, "validation": 0.2, "label_noise": 0.4})
 WHOLE = parse_spec({"lanes": "sgd,sam", "epochs": 5})

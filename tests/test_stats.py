@@ -13,8 +13,8 @@ from scipy import stats
 
 from ssam.stats import pareto
 from ssam.stats.paired import FEWEST, LEVEL, compare, family, points, sentence
+from tests.hostile import quick
 from tests.measure import statistics as measure
-from tests.test_security import quick
 
 VALUES = some.floats(50, 100).map(lambda value: round(value, 2))
 LEADS = some.lists(some.tuples(VALUES, VALUES), min_size=FEWEST, max_size=12)

@@ -17,7 +17,7 @@ from ssam.engine import Race
 from ssam.experiment import RaceSpec, parse_spec
 from ssam.experiment.events import EpochEvent, Result, Started, StepEvent
 from ssam.planning.estimate import Rate, estimate_seconds
-from tests.test_data import batches_of, rows_of, spec_of, toy
+from tests.toy_data import batches_of, rows_of, spec_of, toy
 
 SMALL = {"train_size": 320, "batch_size": 32, "epochs": 2, "lanes": "sgd,ssam-f", "fisher_samples": 16, "seed": 4}
 NOISY = {**SMALL, "label_noise": 0.4, "validation": 0.2}

@@ -75,7 +75,7 @@ def test_thirty_seeds_are_on_the_plot_and_one_more_arrives_live(lab: tuple[str, 
     assert "31 seeds · 30 finished · 1 under way" in watched.page.locator(".ssam-wall .counts").inner_text()
     fake_class.advance(store, run_id, range(4, fake_class.SPEC.epochs + 1))
     wait(watched, f"{WALL}.dataset.finished == {STUDENTS + 1}")
-    assert "31 of 31" in watched.page.locator(".ssam-wall .verdicts").inner_text()
+    assert "Ahead on 31 of 31 seeds" in watched.page.locator(".ssam-wall .verdicts").inner_text()
     assert watched.page.evaluate(f"{WALL}.mark") == 1, "it was brought up to date, not made anew"
     rows = watched.page.locator(".ssam-wall tbody tr")
     assert rows.count() == 4

@@ -176,7 +176,7 @@ def test_on_opening_a_recorded_race_moves_and_says_what_it_is(browser: Browser, 
     page.keyboard.press("End")
     assert epoch(page) == 15
     expect(page.locator(".slide output")).to_have_text("at the start of epoch 15 of 15")
-    expect(page.locator("[data-part=of]").first).to_contain_text("after epoch 15, on all 10,000 test images")
+    expect(page.locator("[data-part=of]").first).to_have_text("± 0.9 after epoch 15, on all 10,000 test images")
     whole = points(page)
     page.keyboard.press("Home")
     page.wait_for_function(f"document.querySelector('{RECORDED}').dataset.points < {whole / 4}")

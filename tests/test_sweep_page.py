@@ -119,7 +119,7 @@ def test_another_lane_takes_back_what_it_does_not_have(store: Store) -> None:
 @pytest.mark.parametrize("words", [{"vary": "seed=1"}, {"method": "x"}, {"races": "many"}, {"rho": "99"}])
 def test_a_bad_address_is_one_line(store: Store, words: dict[str, str]) -> None:
     app = page(**words)
-    assert app.warning[0].value.startswith("Address")
+    assert app.warning[0].value.startswith("Address: ")
 
 
 def test_the_address_brings_the_same_form_back(store: Store) -> None:

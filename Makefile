@@ -26,10 +26,10 @@ test: setup-test browser
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 drills: setup-test
-	@$(PY) -m tests.drills --rounds 20 --json
+	@$(PY) -m benchmarks.drills --rounds 20 --json
 
 load: setup-test
-	@$(PY) -m tests.load --json
+	@$(PY) -m benchmarks.load --json
 
 bench: setup-test
 	@$(PY) -m ssam bench

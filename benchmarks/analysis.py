@@ -1,4 +1,4 @@
-"""What looking at weights costs: ``python -m tests.measure.analysis``.
+"""What looking at weights costs: ``python -m benchmarks.analysis``.
 
 A cnn8 after three epochs of the preset noisy-labels (SGD, seed 0), 1,000 training images. All times are processor seconds of one
 thread, so that other work on the machine counts little; against each estimator stands the obvious way to have the same:
@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from benchmarks.machine import machine
 from ssam.analysis import (
     Hessian,
     Layout,
@@ -41,7 +42,6 @@ from ssam.engine import Race
 from ssam.experiment import ASSETS, parse_spec, preset
 from ssam.experiment.events import Snapshot
 from ssam.models import build_model
-from tests.measure.machine import machine
 
 SPEC = parse_spec({"lanes": "sgd", "epochs": 3, "seed": 0, "snapshot_interval": 1}, base=preset("noisy-labels").spec)
 IMAGES, POINTS, PART = 1000, 41, 40  # the obvious loop is timed on so many points
@@ -61,7 +61,7 @@ def main() -> None:
     model.load_state_dict(states[-1])
     objective = Objective(model, chunks)
     record = {
-        "command": "python -m tests.measure.analysis",
+        "command": "python -m benchmarks.analysis",
         **machine(),
         "versions": {name: version(name) for name in ("curvlinops-for-pytorch", "scipy")},
         "threads": 1,

@@ -1,4 +1,4 @@
-"""A step of a real race taken apart, for the page *Anatomy of a step*: ``python -m tests.measure.anatomy``.
+"""A step of a real race taken apart, for the page *Anatomy of a step*: ``python -m benchmarks.anatomy``.
 
 The race is the preset noisy-labels, seed 0, one thread, left in the middle of its ninth epoch with a checkpoint. The next step of each of
 its lanes is taken apart as an analysis does it, and kept with the milliseconds that the race's own steps took, phase by phase. Then the race
@@ -14,6 +14,8 @@ from typing import Any
 import torch
 
 from app.anatomy import data
+from benchmarks.inside import _rounded
+from benchmarks.machine import machine
 from ssam.analysis.anatomy import with_rates
 from ssam.analysis.context import of_checkpoint
 from ssam.analysis.runner import analyse
@@ -23,8 +25,6 @@ from ssam.experiment import preset
 from ssam.experiment.analysis import AnalysisSpec, Found
 from ssam.experiment.events import Checkpoint, Started, StepEvent
 from ssam.store import Store
-from tests.measure.inside import _rounded
-from tests.measure.machine import machine
 
 PRESET, EPOCHS = "noisy-labels", 8.5  # where the race is left
 SAME = {"loss": "loss", "grad_norm": "gradient_norm", "radius": "radius", "perturbed_norm": "second_norm"}
@@ -51,7 +51,7 @@ def main() -> None:
         )
         store.close()
     record = {
-        "command": "python -m tests.measure.anatomy",
+        "command": "python -m benchmarks.anatomy",
         **machine(),
         "preset": PRESET,
         "seed": spec.seed,

@@ -1,4 +1,4 @@
-"""Writes ``docs/api.md`` from the docstrings: ``python -m tests.measure.api``. A test holds that it is up to date."""
+"""Writes ``docs/api.md`` from the docstrings: ``python -m benchmarks.api``. A test holds that it is up to date."""
 
 import importlib
 import inspect
@@ -7,10 +7,10 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "api.md"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "api.md"
 HEAD = """# The package `ssam`
 
-What other code may rely on, from the docstrings (`python -m tests.measure.api` writes this page). The names of the first three parts
+What other code may rely on, from the docstrings (`python -m benchmarks.api` writes this page). The names of the first three parts
 are those of `import ssam`. Runnable loops are in `docs/examples`: plain PyTorch, micro-batches with bfloat16 and clipping,
 float16 with a GradScaler, `torch.compile`, DDP and FSDP2, Lightning with manual optimization, Hugging Face Accelerate. What changes for those who
 used another package is in `docs/coming-from.md`.

@@ -1,4 +1,4 @@
-"""Sizes a course on paper: ``python -m tests.measure.course``.
+"""Sizes a course on paper: ``python -m benchmarks.course``.
 
 Measured here: what a race of the preset noisy-labels leaves behind, over its first epoch. Taken from assets/measured: how long the
 whole race takes. Everything else is arithmetic on what is assumed of the course; docs/cluster.md shows the result.
@@ -9,12 +9,12 @@ import math
 import tempfile
 from pathlib import Path
 
+from benchmarks.machine import machine
 from ssam.engine import Race
 from ssam.experiment import ASSETS, parse_spec, preset
 from ssam.experiment.events import Checkpoint, LaneEnded, MaskEvent, StepEvent
 from ssam.jobs import checkpoints
 from ssam.store import Store
-from tests.measure.machine import machine
 
 MEASURED = ASSETS / "measured"
 ASSUMED = {
@@ -30,7 +30,7 @@ def main() -> None:
     left = footprint()
     seconds = json.loads((MEASURED / "page.json").read_text(encoding="utf-8"))["race_s"]["one race"]
     record = {
-        "command": "python -m tests.measure.course",
+        "command": "python -m benchmarks.course",
         **machine(),
         "measured": left | {"race_seconds": seconds},
         "assumed": ASSUMED,

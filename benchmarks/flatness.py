@@ -1,4 +1,4 @@
-"""Is the minimum flatter? Every estimator on the last weights of a preset's lanes, over several seeds: ``python -m tests.measure.flatness``.
+"""Is the minimum flatter? Every estimator on the last weights of a preset's lanes, over several seeds: ``python -m benchmarks.flatness``.
 
 Each seed is raced anew on one thread; then sharpness (1,000 training images with the labels of the race) and curvature (500) are
 measured at the last weights. What is there already is kept, so it can be stopped and taken up again. Rows go to
@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from benchmarks.machine import machine
 from ssam.analysis.context import LaneWeights, of_checkpoint
 from ssam.analysis.runner import analyse
 from ssam.engine import Race
@@ -22,7 +23,6 @@ from ssam.experiment import ASSETS, RaceSpec, parse_spec, preset
 from ssam.experiment.analysis import parse_analysis
 from ssam.experiment.events import Checkpoint, LaneEnded, Result, Started
 from ssam.system import default_home
-from tests.measure.machine import machine
 
 FILE = ASSETS / "measured" / "flatness.json"
 ASKED = (parse_analysis({"kind": "sharpness"}), parse_analysis({"kind": "curvature", "images": 500}))
@@ -38,7 +38,7 @@ def main() -> None:
     for seed in range(0 if options.table else options.seeds):
         if str(seed) not in record["seeds"]:
             record["seeds"][str(seed)] = measure(parse_spec({"seed": seed}, base=preset(options.preset).spec))
-            command = f"python -m tests.measure.flatness --preset {options.preset}"
+            command = f"python -m benchmarks.flatness --preset {options.preset}"
             record |= {
                 "command": command,
                 **machine(),

@@ -1,4 +1,4 @@
-"""What a race pays for telling its inside: ``python -m tests.measure.inside``.
+"""What a race pays for telling its inside: ``python -m benchmarks.inside``.
 
 One race of the preset noisy-labels that measures λ₁ and keeps the weights at every epoch, and writes all down in a store. Times
 are taken inside that race: of each estimate as it is told, of the norms at w+ε, of packing masks to bits, of copying weights, and
@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from benchmarks.machine import machine
 from ssam.engine import Race, lockstep, mask_source, steps
 from ssam.experiment import ASSETS, parse_spec, preset
 from ssam.experiment.events import EpochEvent, MaskEvent, Result, Snapshot, Started, StepEvent
 from ssam.planning.estimate import HESSIAN_IMAGES, HESSIAN_PRODUCTS
 from ssam.store import Store
 from ssam.store.arrays import save_arrays, save_weights
-from tests.measure.machine import machine
 
 
 class Stopwatch:
@@ -62,7 +62,7 @@ def main() -> None:
         for bits, save in enumerate(pictures)
     ]
     record = {
-        "command": "python -m tests.measure.inside",
+        "command": "python -m benchmarks.inside",
         **machine(),
         "threads": next(event.threads for event in events if isinstance(event, Started)),
         "race": {"preset": "noisy-labels", "seed": spec.seed, "wall_seconds": wall, "steps": len(taken)},

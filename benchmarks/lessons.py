@@ -1,4 +1,4 @@
-"""What the lessons claim, raced: every lesson's preset over several seeds: ``python -m tests.measure.lessons``.
+"""What the lessons claim, raced: every lesson's preset over several seeds: ``python -m benchmarks.lessons``.
 
 Each race is trained on one thread. Seed 0 is also recorded whole, for playing back: assets/recorded/PRESET.json.gz. What is there
 already is kept, so it can be stopped and taken up again. Rows go to assets/measured/lessons.json; ``--table`` prints what is there.
@@ -13,12 +13,12 @@ from typing import Any
 
 from app.methods import text
 from app.ui import tradeoff_sources
+from benchmarks.machine import machine
 from ssam.engine import Race
 from ssam.experiment import ASSETS, RaceSpec, parse_spec, preset
 from ssam.store import Store, Window
 from ssam.store.race_file import save
 from ssam.system import default_home
-from tests.measure.machine import machine
 
 FILE = ASSETS / "measured" / "lessons.json"
 RECORDED = ASSETS / "recorded"
@@ -48,7 +48,7 @@ def add(record: dict[str, Any], name: str, seed: int) -> None:
         known = {"settings": settings, "seeds": {}}
     if str(seed) in known["seeds"]:
         return
-    about = {"command": f"python -m tests.measure.lessons {name}", **machine()}
+    about = {"command": f"python -m benchmarks.lessons {name}", **machine()}
     known["seeds"][str(seed)] = raced(spec, about, RECORDED / f"{name}.json.gz" if seed == RECORDED_SEED else None)
     record["races"][name] = {**about, "threads": 1, **known}
     FILE.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""A newcomer's way from a first visit to a finding: ``python -m tests.measure.newcomer``.
+"""A newcomer's way from a first visit to a finding: ``python -m benchmarks.newcomer``.
 
 In a real browser, on a home folder of its own: SSAM-F at 80 % sparsity with the default rho of the package, on the race that the app opens
 with; a sweep over rho as the form offers it; the best of it again with fresh seeds, beside the rho that it began with; then its race is
@@ -18,10 +18,10 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page
 
+from benchmarks.machine import machine
 from ssam.experiment import ASSETS, RaceSpec
 from ssam.store import Store
 from tests.browser import ROOT, Watched, app_server, chromium, end_runner
-from tests.measure.machine import machine
 
 FILE = ASSETS / "measured" / "newcomer.json"
 SEEDS = 3
@@ -29,7 +29,7 @@ LONGEST = 3_600_000  # milliseconds that races may take here
 
 
 def main() -> None:
-    record: dict = {"command": "python -m tests.measure.newcomer", **machine()}
+    record: dict = {"command": "python -m benchmarks.newcomer", **machine()}
     with tempfile.TemporaryDirectory() as folder, chromium() as browser:
         home = Path(folder)
         try:

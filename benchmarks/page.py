@@ -1,4 +1,4 @@
-"""How quickly the page answers: ``python -m tests.measure.page``.
+"""How quickly the page answers: ``python -m benchmarks.page``.
 
 Opens the page and starts the noisy-labels race several times in a real browser, on a home folder of its own, and lets the
 last race come to its end.
@@ -12,9 +12,9 @@ from pathlib import Path
 
 from playwright.sync_api import Browser
 
+from benchmarks.machine import machine
 from ssam.experiment import ASSETS
 from tests.browser import LIVE, Watched, app_server, chromium, end_runner, wait_until
-from tests.measure.machine import machine
 
 START = ".st-key-start_race button"
 ROUNDS = 5
@@ -33,7 +33,7 @@ def main() -> None:
         for name, worst in (("interactive_s", max), ("first_point_s", max), ("updates_per_s", min))
     }
     figures["race_s"] = {"one race": rounds[-1]["race_s"]}
-    record = {"command": "python -m tests.measure.page", "rounds": ROUNDS, **machine(), **figures}
+    record = {"command": "python -m benchmarks.page", "rounds": ROUNDS, **machine(), **figures}
     (ASSETS / "measured" / "page.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(figures, indent=1))
 

@@ -1,4 +1,4 @@
-"""How long the perturbations of the recorded races are, beside the rho that was asked for: ``python -m tests.measure.radius``.
+"""How long the perturbations of the recorded races are, beside the rho that was asked for: ``python -m benchmarks.radius``.
 
 Reads assets/recorded and writes assets/measured/radius.json, which the pages quote; races nothing.
 """
@@ -24,7 +24,7 @@ def main() -> None:
 def measured() -> dict[str, Any]:
     paths = sorted((ASSETS / "recorded").glob(f"*{SUFFIX}"))
     return {
-        "command": "python -m tests.measure.radius",
+        "command": "python -m benchmarks.radius",
         "races": {path.name.removesuffix(SUFFIX): _race(load(path)) for path in paths},
     }
 

@@ -1,4 +1,4 @@
-"""How quickly races are listed, compared and taken away: ``python -m tests.measure.runs``.
+"""How quickly races are listed, compared and taken away: ``python -m benchmarks.runs``.
 
 One owner has 5,000 races of four lanes, written straight into the tables of a new lab, once in SQLite and once in PostgreSQL. Each kind
 of listing is asked for several times; the first of all, in a server that has just been started, is given by itself. Then twenty of the
@@ -26,6 +26,7 @@ from sqlalchemy import insert
 
 from app.compare import charts, groups, text
 from app.ui import alt_text
+from benchmarks.machine import machine
 from ssam import export
 from ssam.cli.runs import find
 from ssam.experiment import ASSETS, RaceSpec, preset
@@ -37,7 +38,6 @@ from ssam.store.schema import epochs, lanes, runs
 from ssam.store.search import Wanted
 from tests import fake_lab
 from tests.browser import ROOT
-from tests.measure.machine import machine
 from tests.postgres import Server, programs
 
 FILE = ASSETS / "measured" / "runs.json"
@@ -169,7 +169,7 @@ def timed(store: Store, wanted: Wanted) -> float:
 
 def main() -> None:
     argparse.ArgumentParser(description=__doc__).parse_args()
-    record: dict = {"command": "python -m tests.measure.runs", **machine(), "rounds": ROUNDS}
+    record: dict = {"command": "python -m benchmarks.runs", **machine(), "rounds": ROUNDS}
     binaries = programs()
     with closing(Server(binaries)) if binaries else nullcontext() as server:
         for kind in ("sqlite", *(["postgresql"] if server else [])):

@@ -1,4 +1,4 @@
-"""Pictures of the pages, for the README: ``python -m tests.measure.screenshots``.
+"""Pictures of the pages, for the README: ``python -m benchmarks.screenshots``.
 
 Starts the app on a home folder of its own, has one race of the first preset trained for real and a small class race the quick preset,
 and takes every page as a visitor sees it. Pictures go to assets/screenshots.

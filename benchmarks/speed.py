@@ -1,4 +1,4 @@
-"""How long things take that the tests only count: ``python -m tests.measure.speed``, on a quiet machine.
+"""How long things take that the tests only count: ``python -m benchmarks.speed``, on a quiet machine.
 
 Prints one line each; nothing is kept and nothing is judged. What a tick of the page costs the server: ``make load``.
 """

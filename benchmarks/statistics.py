@@ -1,6 +1,6 @@
 """How often the rule of ``ssam.stats.paired`` gives a false alarm, and how often it finds what is there, by simulation with that very code.
 
-python -m tests.measure.statistics     to assets/measured/statistics.json (a few minutes)
+python -m benchmarks.statistics     to assets/measured/statistics.json (a few minutes)
 
 Null data: the two results of a seed come from one distribution (methods that do not differ), in points, the lane's standard
 deviation over the seeds about 1. Seeds may differ from each other: what they share cancels in the difference.
@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import scipy
 
+from benchmarks.machine import machine
 from ssam.experiment import ASSETS
 from ssam.stats.paired import LEVEL, Paired, compare, family
-from tests.measure.machine import machine
 
 FILE = ASSETS / "measured" / "statistics.json"
 SEED = 0
@@ -134,7 +134,7 @@ def skewed(runs: int) -> Iterator[dict[str, Any]]:
 
 def main() -> None:
     record = {
-        "command": "python -m tests.measure.statistics",
+        "command": "python -m benchmarks.statistics",
         **machine(),
         "numpy": np.__version__,
         "scipy": scipy.__version__,

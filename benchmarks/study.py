@@ -1,9 +1,9 @@
 """The search for a sparse perturbation that pays: accuracy against cost, over where, along what and how often to perturb.
 
-python -m tests.measure.study search noisy-labels       every lane of SEARCH, few seeds
-python -m tests.measure.study final noisy-labels        the finalists, on seeds that the search has not seen
-python -m tests.measure.study final noisy-colour --data cifar10.zip     own colour images in place of CIFAR-10's download
-python -m tests.measure.study table noisy-labels        what is there so far
+python -m benchmarks.study search noisy-labels       every lane of SEARCH, few seeds
+python -m benchmarks.study final noisy-labels        the finalists, on seeds that the search has not seen
+python -m benchmarks.study final noisy-colour --data cifar10.zip     own colour images in place of CIFAR-10's download
+python -m benchmarks.study table noisy-labels        what is there so far
 
 Every race has an SGD lane, so that costs are paired. One thread: what is there already is kept, what is missing is raced, so
 a study can be stopped and taken up again, and two tasks can run side by side. Rows go to assets/measured/study.json.
@@ -19,11 +19,11 @@ from filelock import FileLock
 
 from app.frontier import text as frontier_text
 from app.ui import tradeoff, tradeoff_sources
+from benchmarks.machine import machine
 from ssam.engine import Race
 from ssam.experiment import ASSETS, LaneSpec, RaceSpec, parse_spec, preset
 from ssam.experiment.events import Result, Started
 from ssam.system import default_home
-from tests.measure.machine import machine
 
 FILE = ASSETS / "measured" / "study.json"
 SEARCH_SEEDS, FINAL_SEEDS = (0, 1), (10, 11, 12, 13, 14)
@@ -163,7 +163,7 @@ def rows(task: str, phase: str, spec: RaceSpec) -> list[dict]:
 
 def read() -> dict:
     if not FILE.exists():
-        return {"command": "python -m tests.measure.study", **machine(), "tasks": {}, "rows": []}
+        return {"command": "python -m benchmarks.study", **machine(), "tasks": {}, "rows": []}
     return json.loads(FILE.read_text(encoding="utf-8"))
 
 

@@ -1,4 +1,4 @@
-"""How busy a sweep keeps its slots: ``python -m tests.measure.sweeps``.
+"""How busy a sweep keeps its slots: ``python -m benchmarks.sweeps``.
 
 A sweep of 60 short real races on two slots, in a home folder of its own, with a runner as the app starts it. A slot counts as busy from
 the moment in which a race was given it until that race has ended; what counts is the time from the first race's start to the last
@@ -14,13 +14,13 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+from benchmarks.machine import machine
 from ssam.experiment import ASSETS, parse_spec
 from ssam.experiment.choosing import new_sweep
 from ssam.experiment.sweep import SweepSpec
 from ssam.jobs.client import Client
 from ssam.store import Person, Store, Trial
 from tests.browser import app_server, chromium, end_runner
-from tests.measure.machine import machine
 
 FILE = ASSETS / "measured" / "sweeps.json"
 SLOTS, RACES = 2, 60
@@ -93,7 +93,7 @@ def main() -> None:
     options = parser.parse_args()
     os.environ["SSAM_SLOTS"] = str(SLOTS)
     record: dict = {
-        "command": "python -m tests.measure.sweeps",
+        "command": "python -m benchmarks.sweeps",
         **machine(),
         "slots": SLOTS,
         "race": BASE,

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 NEEDS = {
     "browser": ("playwright",),
     "page": ("streamlit", "app", "pages"),
-    "service": ("tests.fake_runner", "tests.postgres", "tests.ray_cluster", "tests.load", "tests.drills"),
+    "service": ("tests.fake_runner", "tests.postgres", "tests.ray_cluster", "benchmarks.load", "benchmarks.drills"),
     "training": ("ssam.engine", "ssam.bench"),
 }
 
@@ -43,7 +43,7 @@ def within(name: str, package: str) -> bool:
 
 def helper_file(name: str) -> Path | None:
     """The file of a module of ``tests``, also where the last word of the name is something in it."""
-    if not within(name, "tests"):
+    if not (within(name, "tests") or within(name, "benchmarks")):
         return None
     whole = ROOT.joinpath(*name.split("."))
     candidates = (whole.with_suffix(".py"), whole / "__init__.py", whole.parent.with_suffix(".py"))

@@ -1,11 +1,11 @@
 """docs/api.md is what the docstrings say, and says all that ``import ssam`` offers."""
 
 import ssam
-from tests.measure import api
+from benchmarks import api
 
 
 def test_the_page_is_up_to_date() -> None:
-    assert api.PAGE.read_text(encoding="utf-8") == api.page(), "run python -m tests.measure.api"
+    assert api.PAGE.read_text(encoding="utf-8") == api.page(), "run python -m benchmarks.api"
 
 
 def test_it_has_everything_that_import_ssam_offers() -> None:

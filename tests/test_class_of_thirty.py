@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
+from benchmarks.load import wall
 from ssam.store import Store
 from tests import fake_class
 from tests.browser import Watched, app_server
 from tests.fake_class import CODE
 from tests.fake_race import ENDLESS
 from tests.fake_runner import TORCH, Site
-from tests.load import wall
 
 STUDENTS = 30
 WALL = "document.querySelector('[data-testid=class-wall]')"

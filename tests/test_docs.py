@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import statistics as statistics_command
 from ssam.stats.paired import compare, family, sentence
-from tests.measure import statistics as statistics_command
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("ssam", "app")
@@ -96,7 +96,7 @@ def cells(text, head):
 
 
 def test_the_readmes_table_is_the_one_that_its_command_prints():
-    from tests.measure import lessons
+    from benchmarks import lessons
 
     printed = lessons.table(record("lessons.json")).replace("\N{NO-BREAK SPACE}", " ")
     assert len(printed.splitlines()) > 10
@@ -138,7 +138,7 @@ def test_a_lane_and_its_seeds_have_one_accuracy_in_all_files():
 
 def test_the_studys_table_is_what_the_study_found():
     from app.ui import tradeoff_sources
-    from tests.measure.study import precise
+    from benchmarks.study import precise
 
     task = next(task for task in tradeoff_sources.study().tasks if task.key == "noisy-labels")
     found = {

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.drills import deaths
-from tests.drills.drill import Drill, perform
+from benchmarks.drills import deaths
+from benchmarks.drills.drill import Drill, perform
 
 
 @pytest.mark.slow

@@ -10,6 +10,9 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 
 from app.ui import live_panel, live_payload
 from app.ui.lab import Lab as Page
+from benchmarks.load import measure
+from benchmarks.load.lab import Lab
+from benchmarks.load.session import Session, Tick
 from ssam.experiment import RaceSpec
 from ssam.jobs.client import Client
 from ssam.store import Store
@@ -17,9 +20,6 @@ from tests.browser import Watched, app_server, chromium
 from tests.counts import statements
 from tests.fake_race import ENDLESS
 from tests.fake_runner import Site
-from tests.load import measure
-from tests.load.lab import Lab
-from tests.load.session import Session, Tick
 
 TICK_KB = 100  # that a tick sends, at most
 LOOK_STATEMENTS = 15  # of SQL that a look at a race costs, at most, however many watch

@@ -9,11 +9,11 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from app.ui import live_payload, measured, recorded
+from benchmarks import radius
 from ssam.catalogue import METHODS
 from ssam.experiment import ASSETS
 from ssam.store import LaneWindow
 from tests.browser import Watched
-from tests.measure import radius
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORD = json.loads(radius.FILE.read_text(encoding="utf-8"))

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as some
 from scipy import stats
 
+from benchmarks import statistics as measure
 from ssam.stats import pareto
 from ssam.stats.paired import FEWEST, LEVEL, compare, family, points, sentence
 from tests.hostile import quick
-from tests.measure import statistics as measure
 
 VALUES = some.floats(50, 100).map(lambda value: round(value, 2))
 LEADS = some.lists(some.tuples(VALUES, VALUES), min_size=FEWEST, max_size=12)

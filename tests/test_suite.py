@@ -54,7 +54,7 @@ def test_no_test_imports_another() -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_no_test_reads_a_clock_to_decide(path: Path) -> None:
-    """Who must wait waits by ``tests/patience.py``; what takes long is counted here, and timed by ``tests/measure``."""
+    """Who must wait waits by ``tests/patience.py``; what takes long is counted here, and timed by ``benchmarks``."""
     calls = [node.func for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
     read = [call.attr for call in calls if isinstance(call, ast.Attribute) and call.attr in CLOCKS]
     assert read == [] or path.name in ALLOWED, read

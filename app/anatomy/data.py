@@ -41,7 +41,7 @@ def packed(arrays: Mapping[str, np.ndarray]) -> dict[str, str]:
 
 @lru_cache(maxsize=1)
 def recorded() -> Anatomy:
-    """The step that comes with the lab; `python -m tests.measure.anatomy` makes it."""
+    """The step that comes with the lab; `python -m benchmarks.anatomy` makes it."""
     record = json.loads(RECORDED.read_text(encoding="utf-8"))
     machine = record["machine"]
     source = (

@@ -1,4 +1,4 @@
-"""``python -m tests.drills --rounds 20 --json``: every drill so often; the figures go to assets/measured/drills.json.
+"""``python -m benchmarks.drills --rounds 20 --json``: every drill so often; the figures go to assets/measured/drills.json.
 
 The moments are drawn from the seed, but what the machine does at a moment is not: every run is another one.
 """
@@ -13,11 +13,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks.drills import damage, deaths, pauses
+from benchmarks.drills.cost import checkpoint_cost
+from benchmarks.drills.drill import perform
+from benchmarks.machine import machine
 from ssam.experiment import ASSETS
-from tests.drills import damage, deaths, pauses
-from tests.drills.cost import checkpoint_cost
-from tests.drills.drill import perform
-from tests.measure.machine import machine
 
 
 def full_disk(rounds: int, seed: int) -> dict[str, Any]:
@@ -44,7 +44,7 @@ DRILLS: dict[str, Callable[[int, int], dict[str, Any]]] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, prog="python -m tests.drills")
+    parser = argparse.ArgumentParser(description=__doc__, prog="python -m benchmarks.drills")
     parser.add_argument("--rounds", type=int, default=20, metavar="N", help="of each drill (default: 20)")
     parser.add_argument(
         "--only", choices=DRILLS, nargs="+", default=list(DRILLS), help="some of the drills, kept nowhere"
@@ -59,7 +59,7 @@ def main() -> None:
         print(f"{time.strftime('%H:%M:%S')} {name} …", file=sys.stderr, flush=True)
         found[name] = DRILLS[name](options.rounds, options.seed)
         print(f"{time.strftime('%H:%M:%S')} {json.dumps(found[name])}", file=sys.stderr, flush=True)
-    command = f"python -m tests.drills --rounds {options.rounds} --seed {options.seed}"
+    command = f"python -m benchmarks.drills --rounds {options.rounds} --seed {options.seed}"
     record = {"command": command, **machine(), "system": platform.platform(), "checkpoint": cost, "drills": found}
     if options.only == list(DRILLS):
         (ASSETS / "measured" / "drills.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

@@ -12,9 +12,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks.drills.drill import Drill, median_and_worst
+from benchmarks.drills.lab import ROOT
 from ssam.jobs.checkpoints import NEWEST, OLDER
-from tests.drills.drill import Drill, median_and_worst
-from tests.drills.lab import ROOT
 
 DISK_MB = 48
 STILL = 2.5  # seconds without a new point, after which a race holds still

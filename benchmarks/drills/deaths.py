@@ -6,8 +6,8 @@ import threading
 import time
 from collections.abc import Iterator
 
-from tests.drills.drill import Drill, median_and_worst
-from tests.load.session import Session
+from benchmarks.drills.drill import Drill, median_and_worst
+from benchmarks.load.session import Session
 
 
 def race_process(drill: Drill, rounds: int) -> None:

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.drills.lab import Lab, wait_for
+from benchmarks.drills.lab import Lab, wait_for
 
 LONGEST = 0.25  # of an undisturbed race's time, from when a race is there, or trains, to the next blow
 

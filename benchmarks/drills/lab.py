@@ -20,11 +20,11 @@ import numpy as np
 import psutil
 from PIL import Image
 
+from benchmarks.drills.kept import kept, points
 from ssam.experiment import RaceSpec, parse_spec
 from ssam.jobs.client import Client, runner_file
 from ssam.jobs.processes import still_runs
 from ssam.store import Run, Store
-from tests.drills.kept import kept, points
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = {  # one core, a checkpoint as often as allowed: every few steps of a race that lasts some ten seconds

@@ -4,8 +4,8 @@ import os
 import time
 from pathlib import Path
 
-from tests.drills.drill import Drill
-from tests.drills.lab import ROOT, wait_for
+from benchmarks.drills.drill import Drill
+from benchmarks.drills.lab import ROOT, wait_for
 
 JUMP = 3600  # seconds
 

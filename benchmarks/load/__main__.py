@@ -1,8 +1,8 @@
-"""A class on one server, without its browsers: ``python -m tests.load``.
+"""A class on one server, without its browsers: ``python -m benchmarks.load``.
 
-    python -m tests.load --sessions 30 60 --json       # ticks and the race's throughput
-    python -m tests.load --sessions 30 --soak 60 --json   # memory over an hour
-    python -m tests.load --sessions 30 --wall --json      # a class that watches its own wall
+    python -m benchmarks.load --sessions 30 60 --json       # ticks and the race's throughput
+    python -m benchmarks.load --sessions 30 --soak 60 --json   # memory over an hour
+    python -m benchmarks.load --sessions 30 --wall --json      # a class that watches its own wall
 
 Starts a server, a runner and a race of its own, or goes to ``--url``, whose home folder must be ``SSAM_HOME``. Measure on a
 quiet machine: client, server and race share its cores, and what ``others`` use is part of the report.
@@ -15,17 +15,17 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from benchmarks.load import measure, wall
+from benchmarks.load.lab import Lab, own_lab, racing
+from benchmarks.machine import machine
 from ssam.experiment import ASSETS
 from ssam.store import Store
-from tests.load import measure, wall
-from tests.load.lab import Lab, own_lab, racing
-from tests.measure.machine import machine
 
 FILE = ASSETS / "measured" / "load.json"
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(prog="python -m tests.load", description=(__doc__ or "").splitlines()[0])
+    options = argparse.ArgumentParser(prog="python -m benchmarks.load", description=(__doc__ or "").splitlines()[0])
     options.add_argument(
         "--sessions", type=int, nargs="+", default=[30, 60], help="tabs that watch; several: one after the other"
     )
@@ -37,12 +37,12 @@ def main() -> None:
     options.add_argument("--json", action="store_true", help=f"keep the result in {FILE.relative_to(ASSETS.parent)}")
     asked = options.parse_args()
     if asked.wall:
-        about = {"command": f"python -m tests.load {' '.join(sys.argv[1:])}", **machine()}
+        about = {"command": f"python -m benchmarks.load {' '.join(sys.argv[1:])}", **machine()}
         for count in asked.sessions:
             _report(f"wall of {count}", about | wall.measure(count, asked.seconds), asked.json)
         return
     with lab(asked.url) as ready:
-        command = f"python -m tests.load {' '.join(sys.argv[1:])}"
+        command = f"python -m benchmarks.load {' '.join(sys.argv[1:])}"
         about = {"command": command, **machine(), "threads": _threads(ready)}
         for count in asked.sessions:
             if asked.soak:

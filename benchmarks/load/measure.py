@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tests.load.lab import Lab, Meter, memory_mb
-from tests.load.session import Session, Tick
+from benchmarks.load.lab import Lab, Meter, memory_mb
+from benchmarks.load.session import Session, Tick
 
 AT_ONCE = 4  # pages that open at the same time
 STRAGGLERS = 60.0  # seconds that are given to the last answers

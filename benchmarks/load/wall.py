@@ -15,12 +15,12 @@ from urllib.parse import urlsplit
 
 import psutil
 
+from benchmarks.load.lab import Meter
+from benchmarks.load.measure import AT_ONCE, STRAGGLERS, told
+from benchmarks.load.session import Session
 from ssam.store import Store
 from tests import fake_class
 from tests.browser import app_server
-from tests.load.lab import Meter
-from tests.load.measure import AT_ONCE, STRAGGLERS, told
-from tests.load.session import Session
 
 ARRIVES = 0.5  # seconds between two epochs that some race tells
 

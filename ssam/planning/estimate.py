@@ -52,7 +52,7 @@ def estimate_seconds(spec: RaceSpec, rate: Rate, sizes: tuple[int, int] | None =
 
 
 # What an estimator takes of one lane's images at one moment, in gradients of a training step: counted, with a product with the Hessian
-# as 4 of them and a forward pass in evaluation as a quarter (cnn8, `python -m tests.measure.analysis`: 3.6 and 0.24).
+# as 4 of them and a forward pass in evaluation as a quarter (cnn8, `python -m benchmarks.analysis`: 3.6 and 0.24).
 PRODUCT, FORWARD = 4.0, 0.25
 ANALYSIS_GRADIENTS = {
     "sharpness": 17 + 36 * FORWARD,  # 2 + 1 + 1 + 1 + 2 + 10 gradients, and what is evaluated at w + ε

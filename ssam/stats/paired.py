@@ -7,7 +7,7 @@ Holm's method for the comparisons made together, is below LEVEL; else *no differ
 **Why it holds its level.** If a method makes no difference, the two results of a seed come from one distribution, whatever that is, and
 could be exchanged: their difference is symmetric around 0, however skewed the accuracies are. On such differences t is exact for
 normal values and conservative for heavy tails and outliers; for light tails it errs by a few tenths of a percent.
-``python -m tests.measure.statistics`` simulates it with this very code, also with the residuals of measured races and with small
+``python -m benchmarks.statistics`` simulates it with this very code, also with the residuals of measured races and with small
 test sets (``docs/measured.md``). It is *not* a test of equal means: two methods that differ in shape alone, one of which collapses now
 and then, say, may be told apart more often.
 

@@ -20,11 +20,11 @@ from ssam.analysis.anatomy import with_rates
 from ssam.analysis.context import of_checkpoint
 from ssam.analysis.runner import analyse
 from ssam.engine import Race
-from ssam.engine.schedule import step_rate
 from ssam.experiment import preset
 from ssam.experiment.analysis import AnalysisSpec, Found
 from ssam.experiment.events import Checkpoint, Started, StepEvent
 from ssam.store import Store
+from ssam.training.schedule import step_rate
 
 PRESET, EPOCHS = "noisy-labels", 8.5  # where the race is left
 SAME = {"loss": "loss", "grad_norm": "gradient_norm", "radius": "radius", "perturbed_norm": "second_norm"}

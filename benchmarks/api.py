@@ -24,7 +24,7 @@ PARTS = {
     "Specification": ("ssam:RaceSpec", "ssam:LaneSpec", "ssam:parse_spec"),
     "A race without the app": (
         *("ssam.engine:Race", "ssam.data:load_dataset", "ssam.models:build_model", "ssam.models:parameters_in"),
-        *("ssam.engine.evaluate:evaluate", "ssam.engine.schedule:step_rate", "ssam.engine.schedule:derived_seed"),
+        *("ssam.engine.evaluate:evaluate", "ssam.training.schedule:step_rate", "ssam.training.schedule:derived_seed"),
     ),
     "More masks": (
         *("ssam.masks:gradient_scores", "ssam.masks:largest_mask", "ssam.masks:random_mask_of", "ssam.masks:n_of_m_mask"),

@@ -16,12 +16,13 @@ from typing import Any
 from unittest.mock import patch
 
 from benchmarks.machine import machine
-from ssam.engine import Race, lockstep, mask_source, steps
+from ssam.engine import Race, lockstep, mask_source
 from ssam.experiment import ASSETS, parse_spec, preset
 from ssam.experiment.events import EpochEvent, MaskEvent, Result, Snapshot, Started, StepEvent
 from ssam.planning.estimate import HESSIAN_IMAGES, HESSIAN_PRODUCTS
 from ssam.store import Store
 from ssam.store.arrays import save_arrays, save_weights
+from ssam.training import steps
 
 
 class Stopwatch:

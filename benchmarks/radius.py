@@ -6,8 +6,8 @@ Reads assets/recorded and writes assets/measured/radius.json, which the pages qu
 import json
 from typing import Any
 
-from ssam.catalogue import METHODS
 from ssam.experiment import ASSETS, LaneSpec, RaceSpec
+from ssam.methods import METHODS
 from ssam.store import LaneWindow
 from ssam.store.race_file import Recording, load
 

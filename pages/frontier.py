@@ -7,6 +7,7 @@ from app.shell import identity, services, url_state
 from app.ui import legend, plot, tradeoff_sources
 from app.ui.tradeoff import Point, Task
 from app.ui.tradeoff_sources import Study
+from ssam.methods import METHODS
 
 CLOSE = 1.1  # SGD steps
 RUNS = 200  # own races that are looked at, the newest
@@ -28,7 +29,7 @@ def filters(task: Task) -> list[Point]:
         )
         points = [point for point in points if show == ALL or point.source != "search"]
     if st.toggle("At least 50 % of the weights not perturbed", key="sparse"):
-        points = [point for point in points if point.sparsity > 0.495 or point.lane.method == "sgd"]
+        points = [point for point in points if point.sparsity > 0.495 or not METHODS[point.lane.method].perturbs]
     if st.toggle(f"At most {CLOSE} SGD steps", key="close"):
         points = [point for point in points if point.ratio is not None and point.ratio <= CLOSE]
     return points

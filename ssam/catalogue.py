@@ -1,25 +1,9 @@
-"""What can be raced: methods, models and data sets, as plain facts.
+"""What can be raced on: models and data sets, as plain facts.
 
 The form, the address bar, the command line and the engine all read these tables; nothing here imports torch.
 """
 
 from dataclasses import dataclass
-
-
-@dataclass(frozen=True)
-class Method:
-    """One optimizer as a picker needs it. ``passes`` counts forward+backward passes per step."""
-
-    name: str
-    title: str
-    summary: str
-    passes: int
-    sparse: bool
-    source: str
-
-    @property
-    def perturbs(self) -> bool:
-        return self.passes > 1
 
 
 @dataclass(frozen=True)
@@ -57,45 +41,6 @@ class Dataset:
     bundled: bool
     credit: str
 
-
-METHODS = {
-    method.name: method
-    for method in (
-        Method("sgd", "SGD", "One gradient a step: the base optimizer alone.", 1, False, "Robbins & Monro 1951"),
-        Method(
-            "sam",
-            "SAM",
-            "Every weight is perturbed before the gradient is taken.",
-            2,
-            False,
-            "Foret et al. 2021, arXiv 2010.01412",
-        ),
-        Method(
-            "ssam-f",
-            "SSAM-F",
-            "Only the weights with the largest Fisher information are perturbed.",
-            2,
-            True,
-            "Mi et al. 2022, arXiv 2210.05177",
-        ),
-        Method(
-            "ssam-d",
-            "SSAM-D",
-            "A random mask that keeps dropping the weights with the smallest gradient and growing new ones.",
-            2,
-            True,
-            "Mi et al. 2022, arXiv 2210.05177",
-        ),
-        Method(
-            "ssam",
-            "SSAM",
-            "Sparse SAM with the score and the pattern that you choose; random unless told otherwise.",
-            2,
-            True,
-            "Mi et al. 2022 and 2023, arXiv 2210.05177 and 2306.17504",
-        ),
-    )
-}
 
 # Parameter counts are asserted in tests/test_models.py, multiply-accumulates are counted there too.
 MODELS = {

@@ -7,28 +7,12 @@ least 3:1 on both of the page's backgrounds; tests/test_app.py measures both.
 import math
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 
-from ssam.catalogue import METHODS
-from ssam.experiment.race import LaneSpec, RaceSpec
+from ssam.experiment.lane import LaneSpec
+from ssam.experiment.race import RaceSpec
+from ssam.methods import METHODS, Style
 
-
-@dataclass(frozen=True)
-class Style:
-    """How a lane is drawn. ``dash`` and ``symbol`` are Plotly's names."""
-
-    color: str
-    dash: str
-    symbol: str
-
-
-METHOD_STYLES = {
-    "sgd": Style("#7c7f88", "dot", "circle"),
-    "sam": Style("#2471e0", "solid", "square"),
-    "ssam-f": Style("#d65f00", "dash", "diamond"),
-    "ssam-d": Style("#00a070", "dashdot", "triangle-up"),
-    "ssam": Style("#9a429a", "longdash", "triangle-down"),
-}
+METHOD_STYLES = {name: method.style for name, method in METHODS.items()}
 
 PHASE_COLORS = {
     "forward1": "#8fb4d8",

@@ -3,10 +3,10 @@ be measured of it, and races beside it that failed and that wait."""
 
 import dataclasses
 
-from ssam.catalogue import METHODS
 from ssam.experiment import RaceSpec, parse_spec
 from ssam.experiment.analysis import AnalysisSpec
 from ssam.experiment.events import LaneEnded, LaneResult, Result
+from ssam.methods import METHODS
 from ssam.store import Run, Store
 from tests import fake_flatness, fake_masks
 from tests.fake_race import EPOCH, evaluation, started, step

@@ -5,10 +5,10 @@ import math
 
 import numpy as np
 
-from ssam.catalogue import METHODS
 from ssam.experiment import RaceSpec
 from ssam.experiment.analysis import AnalysisSpec, Found
 from ssam.experiment.events import Layer, MaskEvent
+from ssam.methods import METHODS
 from ssam.store import Run, Store
 from tests.fake_race import EPOCH, started
 

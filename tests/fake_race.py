@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from ssam.catalogue import METHODS
 from ssam.experiment import RaceSpec
 from ssam.experiment.events import (
     Checkpoint,
@@ -31,6 +30,7 @@ from ssam.experiment.events import (
 )
 from ssam.jobs.hardware import DeviceInfo
 from ssam.jobs.runner import Runner, main
+from ssam.methods import METHODS
 from ssam.store import Store
 
 SHORT, ENDLESS, BAD_INPUT, BUG, DEAF, KILLED, LONG = range(7)

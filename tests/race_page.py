@@ -7,8 +7,8 @@ from pathlib import Path
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from ssam.catalogue import METHODS
 from ssam.experiment import RaceSpec
+from ssam.methods import METHODS
 from tests.patience import SECONDS
 from tests.people import ALICE, SESSION
 

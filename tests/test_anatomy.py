@@ -22,14 +22,15 @@ from ssam.analysis import anatomy, step
 from ssam.analysis.context import LaneWeights, of_checkpoint
 from ssam.analysis.runner import analyse
 from ssam.engine import Race
-from ssam.engine.schedule import step_rate
 from ssam.experiment import parse_spec
 from ssam.experiment.analysis import AnalysisSpec, Found, parse_analysis
 from ssam.experiment.events import Checkpoint, Started, StepEvent
+from ssam.methods.directions import against_momentum
 from ssam.models import StagedModel
 from ssam.optim import SAM
 from ssam.planning.estimate import ANATOMY_GRADIENTS, Rate, analysis_seconds
 from ssam.store import Run, Store
+from ssam.training.schedule import step_rate
 from tests import fake_masks
 from tests.browser import Watched, app_server
 from tests.people import ALICE, open_page, owner
@@ -97,7 +98,7 @@ def test_a_step_is_that_of_the_plain_formulas(norm: str, masked: bool, way: str)
     sam = SAM(base, rho=RHO, norm=norm, mask=random_masks(model) if masked else None)
     m = flat(random_masks(twin).values()).double() if masked else torch.ones_like(w)
     images = 5 if way == "few images" else None
-    along = {p: -base.state[p]["momentum_buffer"] for p in model.parameters()} if way == "against momentum" else None
+    along = against_momentum if way == "against momentum" else None
 
     found = step.take_step(model, sam, x, y, along, images)
 
@@ -146,7 +147,7 @@ def test_weights_come_back_to_the_bit_and_batchnorm_counts_once(way: str) -> Non
     model, (x, y) = network().float(), batch()
     base = base_of(model)
     sam = SAM(base, rho=RHO, mask=random_masks(model))
-    along = {p: -base.state[p]["momentum_buffer"] for p in model.parameters()} if way == "against momentum" else None
+    along = against_momentum if way == "against momentum" else None
     found = step.take_step(model, sam, x.float(), y, along, 5 if way == "few images" else None)
     assert found.off == 0.0
     assert int(model.state_dict()["stages.stem.1.num_batches_tracked"]) == 1

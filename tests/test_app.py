@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from ssam.catalogue import METHODS
 from ssam.experiment import RaceSpec, parse_spec, preset, presets
 from ssam.experiment.events import EpochEvent, LaneResult, Result
+from ssam.methods import METHODS
 from ssam.store import Store
 from tests.components import data_of
 from tests.fake_race import started, step

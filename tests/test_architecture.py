@@ -10,15 +10,16 @@ import pytest
 import ssam
 
 ROOT = Path(__file__).resolve().parents[1]
-SPECIFICATIONS = {"catalogue", "experiment", "planning", "stats"}  # data and arithmetic
+SPECIFICATIONS = {"catalogue", "methods", "experiment", "planning", "stats"}  # data and arithmetic
 MAY_IMPORT = {  # docs/architecture.md has the same map in words
     "catalogue": set(),
     "stats": set(),
     "system": set(),
     "imagefolder": set(),
-    "experiment": {"catalogue"},
-    "styles": {"catalogue", "experiment"},
-    "planning": {"catalogue", "experiment"},
+    "methods": {"optim", "masks"},  # inside functions: the facts come without torch
+    "experiment": {"catalogue", "methods"},
+    "styles": {"methods", "experiment"},
+    "planning": {"catalogue", "methods", "experiment"},
     "store": {*SPECIFICATIONS, "imagefolder", "system"},
     "export": {*SPECIFICATIONS, "store", "styles"},
     "interop": set(),
@@ -26,13 +27,14 @@ MAY_IMPORT = {  # docs/architecture.md has the same map in words
     "masks": {"interop"},
     "models": set(),
     "data": {*SPECIFICATIONS, "imagefolder", "system"},
-    "analysis": {*SPECIFICATIONS, "optim", "masks", "models", "data"},
-    "engine": {*SPECIFICATIONS, "system", "optim", "masks", "models", "data", "analysis"},
-    "jobs": {*SPECIFICATIONS, "imagefolder", "system", "store", "engine", "analysis"},
-    "bench": {*SPECIFICATIONS, "system", "store", "engine", "optim", "masks", "models", "data"},
+    "training": {"experiment", "methods", "optim", "masks", "models"},
+    "analysis": {*SPECIFICATIONS, "optim", "masks", "models", "data", "training"},
+    "engine": {*SPECIFICATIONS, "system", "optim", "masks", "models", "data", "training", "analysis"},
+    "jobs": {*SPECIFICATIONS, "imagefolder", "system", "store", "engine", "analysis", "training"},
+    "bench": {*SPECIFICATIONS, "system", "store", "engine", "optim", "masks", "models", "data", "training"},
 }
-TORCH_FREE = (*sorted(SPECIFICATIONS), "imagefolder", "styles", "system", "store", "export")
-FOR_THE_APP = {*TORCH_FREE, "jobs"}
+TORCH_FREE = (*sorted(SPECIFICATIONS - {"methods"}), "imagefolder", "styles", "system", "store", "export")
+FOR_THE_APP = {*TORCH_FREE, "methods", "jobs"}
 SHARED = ("shell", "ui")  # of app/: what pages share
 
 
@@ -94,7 +96,7 @@ def test_the_app_talks_only_to_the_torch_free_rooms(folder):
 
 
 @pytest.mark.parametrize(
-    "statement", ["import ssam", "import ssam.store, ssam.jobs.client, ssam.experiment, ssam.export", "import ssam.cli"]
+    "statement", ["import ssam", "import ssam.methods.directions", "import ssam.store, ssam.jobs.client, ssam.experiment, ssam.export", "import ssam.cli"]
 )
 def test_importing_stays_light(statement):
     check = f"{statement}; import sys; sys.exit('torch' in sys.modules)"

@@ -15,7 +15,7 @@ from torch import nn
 from ssam import cli
 from ssam.data.batches import Dataset
 from ssam.data.in_memory import MemoryImages
-from ssam.engine import Race, checkpoint, lockstep, race, timing
+from ssam.engine import Race, checkpoint, lockstep, race
 from ssam.engine.lane import Lane
 from ssam.experiment import parse_spec
 from ssam.experiment.events import (
@@ -30,6 +30,7 @@ from ssam.experiment.events import (
     StepEvent,
 )
 from ssam.models import StagedModel, build_model
+from ssam.training import timing
 
 CLASSIC = "sgd,sam,ssam-f,ssam-d"
 FAST = (

@@ -13,9 +13,12 @@ from app.race import form, lane_form, rho_controls
 from app.shell import data_settings
 from app.ui import texts, theme
 from app.ui.lab import Lab
-from ssam.catalogue import METHODS, MODELS
+from ssam.catalogue import MODELS
 from ssam.experiment import LaneSpec, RaceSpec, parse_spec, preset
-from ssam.experiment.race import MAX_LANES, SETTINGS
+from ssam.experiment.lane import SETTINGS
+from ssam.experiment.race import MAX_LANES
+from ssam.methods import METHODS
+from ssam.methods.directions import DIRECTIONS
 from ssam.store import Store
 from tests.race_page import page, start
 
@@ -99,8 +102,8 @@ def test_a_method_is_offered_what_its_lanes_may_have_and_nothing_else(method: st
 
 def test_every_choice_of_the_spec_is_offered() -> None:
     fields = LaneSpec.model_json_schema()["properties"]
-    assert list(fields["direction"]["enum"]) == list(texts.DIRECTIONS)
-    assert texts.DIRECTION_RHO.keys() == set(texts.DIRECTIONS) - {"gradient"}
+    assert list(fields["direction"]["enum"]) == list(DIRECTIONS)
+    assert {name for name, direction in DIRECTIONS.items() if direction.hint} == set(DIRECTIONS) - {"gradient"}
     assert set(fields["score"]["anyOf"][0]["enum"]) == set(texts.SCORES)
     assert set(fields["norm"]["anyOf"][0]["enum"]) == set(texts.NORMS)
     for name in SETTINGS:

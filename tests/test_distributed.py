@@ -16,9 +16,9 @@ from ssam import cli
 from ssam.data import load_dataset
 from ssam.engine import Race
 from ssam.engine.distributed import Ranks
-from ssam.engine.schedule import learning_rate
 from ssam.experiment import parse_spec
 from ssam.models import build_model
+from ssam.training.schedule import learning_rate
 from tests.patience import SECONDS
 from tests.ranks import state_after
 

@@ -10,16 +10,18 @@ import torch
 from torch.nn.functional import cross_entropy
 
 import ssam
-from ssam.engine import Race, device, lockstep, timing
+from ssam.engine import Race, device, lockstep
 from ssam.engine.lane import Lane
 from ssam.engine.lockstep import run_in_lockstep
 from ssam.engine.mask_source import FISHER_DRAW, MASK_DRAW
 from ssam.engine.plan import touched_stages
-from ssam.engine.schedule import derived_seed, learning_rate
 from ssam.experiment.events import PHASES, STEP_PHASES, EpochEvent, LaneEnded, MaskEvent, Result, Started, StepEvent
-from ssam.masks import fisher_scores, overlap
+from ssam.masks import fisher_scores
 from ssam.models import stage_shares
 from ssam.stats.typical import typical
+from ssam.training import timing
+from ssam.training.mask_facts import overlap
+from ssam.training.schedule import derived_seed, learning_rate
 from tests.small_races import STEPS, losses, of, parts, run, small
 
 

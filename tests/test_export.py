@@ -285,7 +285,7 @@ def test_the_report_holds_what_was_measured_and_asks_nobody(source: Source) -> N
         "Made-up CPU",
         "wrong" if source.spec.label_noise else "Fashion-MNIST 10k",
         "SSAM-D",
-        "ssam.drop_and_grow",
+        "ssam.methods.ssam_d",
         source.spec.digest,
     ):
         assert words in page.text

@@ -13,10 +13,10 @@ from ssam.engine import Race, mask_source
 from ssam.engine.eigenvalue import IMAGES_DRAW
 from ssam.engine.evaluate import evaluate
 from ssam.engine.lane import Lane
-from ssam.engine.schedule import derived_seed
 from ssam.experiment.events import EpochEvent, LaneEnded, MaskEvent, Snapshot, Started, StepEvent
 from ssam.models import build_model
 from ssam.planning.estimate import HESSIAN_IMAGES
+from ssam.training.schedule import derived_seed
 from tests.small_races import losses, of, parts, run, small
 
 FEW = {"train_size": 256, "epochs": 3, "lanes": "sgd,ssam-f,ssam-d", "fisher_samples": 16}  # 4 steps an epoch

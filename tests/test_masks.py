@@ -8,16 +8,8 @@ from torch import nn
 from torch.nn.functional import cross_entropy, mse_loss
 
 import ssam
-from ssam.masks import (
-    density,
-    gradient_scores,
-    group_mask,
-    n_of_m_mask,
-    overlap,
-    perturbed_count,
-    picture,
-    share_changed,
-)
+from ssam.masks import gradient_scores, group_mask, n_of_m_mask, perturbed_count
+from ssam.training.mask_facts import density, heatmap, overlap, share_changed
 from tests import twins
 
 sparsities = st.floats(0.0, 1.0)
@@ -381,9 +373,9 @@ def test_change_and_overlap_of_known_masks():
 
 def test_pictures_keep_the_entries_or_their_mean():
     small = torch.tensor([[True, False], [False, True]])
-    assert picture(small).tolist() == [[255, 0], [0, 255]]
-    assert picture(torch.tensor([True, False, True])).tolist() == [[255, 0, 255]]
+    assert heatmap(small).tolist() == [[255, 0], [0, 255]]
+    assert heatmap(torch.tensor([True, False, True])).tolist() == [[255, 0, 255]]
     large = torch.zeros(128, 4, 3, 3, dtype=torch.bool)
     large[:64] = True
-    assert picture(large).shape == (64, 36)
-    assert picture(large).float().mean().item() == pytest.approx(127.5)
+    assert heatmap(large).shape == (64, 36)
+    assert heatmap(large).float().mean().item() == pytest.approx(127.5)

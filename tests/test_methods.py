@@ -22,10 +22,10 @@ from app.methods.cards import FOLDER, GROUPS, SECTIONS, Card, cards, citations, 
 from app.methods.source_excerpt import excerpt
 from app.shell import url_state
 from app.ui import theme
-from ssam.catalogue import METHODS
 from ssam.data import load_dataset
 from ssam.engine.lane import Lane
 from ssam.experiment import RaceSpec, parse_spec
+from ssam.methods import METHODS
 from ssam.models import build_model, stage_shares
 from ssam.store import Store
 from tests.browser import Watched, app_server
@@ -164,7 +164,7 @@ def test_the_code_shown_is_the_code_that_runs(reference: str) -> None:
 
 def test_decorators_belong_to_what_is_shown() -> None:
     assert excerpt("ssam.optim.sam:SAM.restore").text.startswith("@torch.no_grad()\ndef restore")
-    assert excerpt("ssam.masks.bits:packed").file == "ssam/masks/bits.py"
+    assert excerpt("ssam.training.mask_bits:packed").file == "ssam/training/mask_bits.py"
     assert excerpt("ssam:__getattr__").file == "ssam/__init__.py"
 
 
@@ -378,7 +378,7 @@ def test_an_address_chooses_the_card(store: Store) -> None:
     for heading in SECTIONS:
         assert f"#### {heading}" in text(app)
     shown = [code.value for code in app.code]
-    assert excerpt("ssam.engine.steps:free_ascent").text in shown
+    assert excerpt("ssam.training.steps:free_ascent").text in shown
     assert citations()["becker2024momentum"] in shown[0]
     assert "arxiv.org/abs/2401.12033" in text(app)
 

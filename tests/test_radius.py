@@ -10,8 +10,8 @@ from playwright.sync_api import Browser, expect
 
 from app.ui import live_payload, measured, recorded
 from benchmarks import radius
-from ssam.catalogue import METHODS
 from ssam.experiment import ASSETS
+from ssam.methods import METHODS
 from ssam.store import LaneWindow
 from tests.browser import Watched
 

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ssam.catalogue import DATASETS, METHODS, MODELS
+from ssam.catalogue import DATASETS, MODELS
 from ssam.experiment import LaneSpec, RaceSpec, parse_spec, preset, presets
+from ssam.methods import METHODS
 from ssam.planning.cost import first_pass_shares, predicted_ratio
 
 
@@ -35,7 +36,7 @@ from ssam.planning.cost import first_pass_shares, predicted_ratio
         ({"lanes": "sam:lr=1"}, "lane setting 'lr=1' must be NAME=VALUE, each once, of: rho, sparsity, norm"),
         ({"lanes": "sgd:rho=0.1"}, "method 'sgd' perturbs nothing, so it has no rho"),
         ({"lanes": "sam:sparsity=0.5"}, "method 'sam' has no sparsity; methods that do: ssam-f, ssam-d"),
-        ({"lanes": "ssam-f:score=random"}, "method 'ssam-f' has no score to choose; the method that does: ssam"),
+        ({"lanes": "ssam-f:score=random"}, "method 'ssam-f' has no score; methods that do: ssam"),
         ({"lanes": "ssam:score=loud"}, "score 'loud' must be 'fisher', 'fisher-per-cost'"),
         ({"lanes": "sam:granularity=block"}, "method 'sam' has no granularity; methods that do: ssam-f, ssam"),
         ({"lanes": "ssam-d:granularity=tensor"}, "method 'ssam-d' has no granularity"),

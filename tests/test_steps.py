@@ -8,11 +8,12 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 import ssam
-from ssam.engine import steps
 from ssam.engine.plan import choose_plan, touched_stages
-from ssam.engine.timing import PhaseTimer
 from ssam.experiment import LaneSpec, parse_spec
+from ssam.methods.directions import against_momentum, last_gradient
 from ssam.models import StagedModel, build_model, parameters_in, stage_macs, stage_shares
+from ssam.training import steps
+from ssam.training.timing import PhaseTimer
 from tests import twins
 
 CPU = torch.device("cpu")
@@ -107,7 +108,7 @@ def test_every_way_tells_the_norm_of_the_whole_gradient_at_the_perturbed_weights
     ways = {
         "two passes": lambda model, sam: steps.two_passes(model, sam, x, y, PhaseTimer(CPU), nothing),
         "sub-batch": lambda model, sam: steps.sub_batch_ascent(model, sam, x, y, PhaseTimer(CPU), nothing, 4),
-        "last": lambda model, sam: steps.free_ascent(model, sam, x, y, PhaseTimer(CPU), "last"),
+        "last": lambda model, sam: steps.free_ascent(model, sam, x, y, PhaseTimer(CPU), last_gradient),
     }
     for way, take in ways.items():
         model, twin = model_of("cnn8"), model_of("cnn8")
@@ -183,7 +184,7 @@ def test_a_stage_that_works_in_place_is_refused():
 
 
 def test_under_bf16_autocast_a_shared_prefix_changes_nothing(monkeypatch):
-    monkeypatch.setattr("ssam.engine.device.precision", lambda device: "bfloat16")
+    monkeypatch.setattr("ssam.training.precision.precision", lambda device: "bfloat16")
     model, twin = model_of("vit-tiny"), model_of("vit-tiny")
     masks = region_masks(model, "late", 0.5)
     sam, plain = sam_for(model, masks), sam_for(twin, transferred(masks, model, twin))
@@ -234,7 +235,7 @@ def test_momentum_ascent_equals_its_twin(share):
     for step in range(3):
         x, y = batch(step)
         if step:
-            steps.free_ascent(model, sam, x, y, PhaseTimer(CPU), "momentum")
+            steps.free_ascent(model, sam, x, y, PhaseTimer(CPU), against_momentum)
         else:
             steps.descend(model, sam.base, x, y, PhaseTimer(CPU))
         sam.base.zero_grad()

@@ -7,6 +7,8 @@ from typing import Any
 from app.anatomy.data import Anatomy
 from app.ui import theme
 from ssam.experiment import LaneSpec
+from ssam.methods import METHODS, Method
+from ssam.methods.directions import DIRECTIONS
 
 Row = dict[str, Any]
 Phase = dict[str, Any]  # key, title, the parts of a step's time that it falls into, the picture shown, said, numbers
@@ -81,7 +83,7 @@ def phases(anatomy: Anatomy, place: int) -> list[Phase]:
         return [*_first_pass(anatomy, row, lane), _update(row, lane)]
     return [
         *(_first_pass(anatomy, row, lane) if row["direction"] == "gradient" else [_ready(row)]),
-        *_perturbation(row, f"mask/{place}" in anatomy.pictures),
+        *_perturbation(row, METHODS[lane.method], f"mask/{place}" in anatomy.pictures),
         *_second_pass(anatomy, row),
         _update(row, lane),
     ]
@@ -125,7 +127,7 @@ def _first_pass(anatomy: Anatomy, row: Row, lane: LaneSpec) -> list[Phase]:
 
 
 def _ready(row: Row) -> Phase:
-    what = "−v, against the momentum buffer v" if row["direction"] == "momentum" else "the gradient of the last step"
+    what = DIRECTIONS[row["direction"]].formula
     return _phase(
         "gradient",
         "A direction that is there",
@@ -136,17 +138,20 @@ def _ready(row: Row) -> Phase:
     )
 
 
-def _perturbation(row: Row, has_mask: bool) -> list[Phase]:
+def _perturbation(row: Row, method: Method, has_mask: bool) -> list[Phase]:
     whole = row["norm"] == "full"
     of = "of all layers together" if whole else "of those weights only that the mask leaves"
+    measured = "the gradient" if method.measures == "g" else method.measures
+    scales_g = method.follows == "g"
     found = [
         _phase(
             "norm",
             "Norm",
             ["perturb"],
             "gradient",
-            f"One number: the length of the gradient, {of}. It is {number(row['divisor'])}, so ε will be {number(row['factor'])} times g.",
-            ("‖g‖" if whole else "‖m⊙g‖", number(row["divisor"])),
+            f"One number: the length of {measured}, {of}. It is {number(row['divisor'])}, so ε will be {number(row['factor'])} times "
+            f"{method.follows}.",
+            (f"‖{method.measures}‖" if whole else f"‖m⊙{method.measures}‖", number(row["divisor"])),
             ("ρ", number(row["rho"])),
             ("ρ / norm", number(row["factor"])),
         ),
@@ -154,8 +159,8 @@ def _perturbation(row: Row, has_mask: bool) -> list[Phase]:
             "epsilon",
             "ε",
             ["perturb"],
-            "gradient",
-            f"ε = ρ · g / norm: the same picture as g, made {number(row['dense'])} long.",
+            "gradient" if scales_g else "epsilon",
+            f"ε = ρ · {method.follows} / norm{': the same picture as g, made' if scales_g else ','} {number(row['dense'])} long.",
             ("‖ε‖" + " before the mask" * has_mask, number(row["dense"])),
         ),
     ]

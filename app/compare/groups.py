@@ -12,8 +12,8 @@ from app.ui import spec_diff, theme
 from app.ui.estimators import measured
 from app.ui.texts import LABELS
 from app.ui.theme import Style
-from ssam.catalogue import METHODS
 from ssam.experiment import LaneSpec, RaceSpec
+from ssam.methods import METHODS
 from ssam.stats.paired import Paired, compare, family
 from ssam.store.compare_queries import LaneRecord, RaceRecord
 from ssam.store.outcome import Outcome, outcomes

@@ -14,6 +14,7 @@ from app.shell import classroom, share_link, url_state
 from app.ui import run_picker
 from app.ui.lab import Lab
 from app.ui.run_picker import COMPARED as MOST
+from ssam.methods import METHODS
 from ssam.store import Person, Run
 
 PAGE = "compare"
@@ -102,5 +103,5 @@ def baseline(every: Sequence[Group]) -> Group | None:
     known = {group.key: group for group in every}
     if (asked := known.get(st.session_state["cmp_baseline"] or "")) is not None:
         return asked
-    plain = [group for group in every if group.lane.method == "sgd"] or list(every[:1])
+    plain = [group for group in every if not METHODS[group.lane.method].perturbs] or list(every[:1])
     return max(plain, key=lambda group: len(group.members), default=None)

@@ -13,8 +13,8 @@ from app.ui import theme
 from app.ui.chart_base import NEUTRAL, Arrays, Figure, _faded, _mark, gap, lane_title, layout_of
 from app.ui.estimators import ESTIMATORS, NO_MASK
 from app.ui.formats import drawable, number
-from ssam.catalogue import METHODS
 from ssam.experiment import RaceSpec
+from ssam.methods import METHODS
 from ssam.store import Run, Window
 
 NOT_THERE, NO_NUMBER = "not measured", "not finite"  # why there is no bar

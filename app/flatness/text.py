@@ -10,8 +10,8 @@ from app.flatness.correlation import ENOUGH, Correlation
 from app.ui import theme
 from app.ui.estimators import ESTIMATORS, NO_MASK
 from app.ui.formats import number
-from ssam.catalogue import METHODS
 from ssam.experiment import RaceSpec
+from ssam.methods import METHODS
 from ssam.store import Run
 
 EMPTY = """

@@ -8,7 +8,7 @@ import pandas  # noqa: F401  Plotly takes it as it finds it, half imported too, 
 from app.frontier import text
 from app.ui import theme
 from app.ui.tradeoff import Point, Source, Task, drawable, efficient
-from ssam.catalogue import METHODS
+from ssam.methods import METHODS
 
 NEUTRAL = "#8b93a1"  # to be seen on both backgrounds
 FAINT = "rgba(139, 147, 161, 0.22)"

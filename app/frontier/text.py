@@ -9,9 +9,10 @@ from app.ui import theme
 from app.ui.formats import signed
 from app.ui.tradeoff import Point, Source, Task, efficient, score
 from app.ui.tradeoff_sources import Study
-from ssam.catalogue import METHODS
 from ssam.experiment import LaneSpec
-from ssam.planning.cost import FREE_DIRECTIONS
+from ssam.methods import METHODS
+from ssam.methods.directions import DIRECTIONS
+from ssam.methods.sam import SAM
 from ssam.stats.paired import compare, sentence
 
 SCORES = {
@@ -26,7 +27,6 @@ REGIONS = {
     "late": " in the late half of the network",
     "norm": " of the normalisation layers",
 }
-DIRECTIONS = {"gradient": "along the gradient", **FREE_DIRECTIONS}
 
 AXES = (
     "**To the right: what a step costs**, its measured time over that of the SGD step next to it. 1 is SGD, 2 are two full "
@@ -57,7 +57,8 @@ def words(lane: LaneSpec, sparsity: float) -> str:
     where = REGIONS.get(lane.region, f" from stage {lane.region.removeprefix('from-')} of the network on")
     if where and lane.sparsity is not None:
         where = f", all{where}"
-    along = DIRECTIONS[lane.direction]
+    method = METHODS[lane.method]
+    along = DIRECTIONS[lane.direction].words + f" (ε ∝ {method.follows})" * (method.follows != "g")
     if lane.ascent_batch:
         along += f" of the first {lane.ascent_batch} images of a batch"
     if lane.ascent_interval > 1:
@@ -70,8 +71,8 @@ def _what(lane: LaneSpec, density: float) -> str:
     if lane.sparsity is None:
         return "every weight"
     share = f"{100 * density:.0f} %"
-    if lane.method == "ssam-d":
-        return f"a random {share} of the weights; those with the smallest gradient are replaced at each refresh"
+    if METHODS[lane.method].mask_words:
+        return METHODS[lane.method].mask_words.format(share=share)
     score = SCORES.get(lane.mask_score or "")
     if lane.granularity == "weight":
         return f"the {share} of the weights with {score}" if score else f"a random {share} of the weights"
@@ -192,7 +193,7 @@ def late_half(task: Task) -> str:
 
 def _halves(task: Task, region: str) -> list[Point]:
     """The lanes that perturb exactly all of this region, the most accurate first; the finalists if there are any."""
-    found = [p for p in task.points if p.lane.method == "sam" and p.lane.region == region and p.exact]
+    found = [p for p in task.points if p.lane.method == SAM.name and p.lane.region == region and p.exact]
     return [p for p in found if p.source == "final"] or [p for p in found if p.source == "search"]
 
 

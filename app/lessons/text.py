@@ -8,6 +8,7 @@ from app.ui import theme
 from app.ui.evidence import Finding, Rows
 from app.ui.lesson_content import FLATNESS, Claim, Lesson
 from ssam.experiment import LaneSpec, RaceSpec, preset
+from ssam.methods import METHODS
 from ssam.stats.paired import Paired, sentence
 
 VALUES = {
@@ -142,8 +143,8 @@ def races(race: Mapping[str, Any], rows: Rows, spec: RaceSpec) -> Table:
         table.append(
             {
                 "Lane": said[name],
-                "Not perturbed": f"{100 * sparsity:.0f} %" if lane.method != "sgd" else "–",
-                "ρ": f"{spec.lane_rho(lane):g}" if lane.method != "sgd" else "–",
+                "Not perturbed": f"{100 * sparsity:.0f} %" if METHODS[lane.method].perturbs else "–",
+                "ρ": f"{spec.lane_rho(lane):g}" if METHODS[lane.method].perturbs else "–",
                 "Test accuracy": spread(_column(rows, name, "test_accuracy"), 1, " %"),
                 f"Over {said[first]}, mean (least)": "–" if name == first else _lead(lead),
                 "Best − last, same images": spread(_column(rows, name, "fall"), 1),

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ssam.catalogue import METHODS
+from ssam.experiment.lane import LaneSpec
 from ssam.experiment.presets import ASSETS
-from ssam.experiment.race import LaneSpec, RaceSpec
+from ssam.experiment.race import RaceSpec
+from ssam.methods import METHODS
+from ssam.methods.directions import DIRECTIONS
 from ssam.planning.cost import plan_for
 
 FOLDER = ASSETS / "methods"
@@ -97,7 +99,7 @@ class Card:
             return Memory(0.0, 0.0)
         masked = METHODS[lane.method].sparse or lane.region != "all"
         part = lane.region != "all" or lane.granularity in ("tensor", "block")
-        return Memory(0.25 * masked + (lane.direction == "last"), 1.0, part)
+        return Memory(0.25 * masked + DIRECTIONS[lane.direction].keeps_gradients, 1.0, part)
 
 
 def cards(folder: Path = FOLDER) -> dict[str, Card]:

@@ -9,6 +9,7 @@ from app.ui import evidence, run_labels, tradeoff_sources
 from app.ui.tradeoff import Point, Row, Task, Trial, points_of
 from app.ui.tradeoff_sources import LANE_SETTINGS, whole
 from ssam.experiment import ASSETS, LaneSpec, RaceSpec, preset
+from ssam.methods import METHODS
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def _races(file: Path, tasks: Sequence[Task]) -> list[Measured]:
         rows = found.setdefault(json.dumps(_setting(spec), sort_keys=True, default=str), (spec, []))[1]
         record = evidence.races(name, file) or {"seeds": {}}
         for seed, run in record["seeds"].items():
-            sgd = next(result["seconds"] for result in run["lanes"] if result["method"] == "sgd")
+            sgd = next(result["seconds"] for result in run["lanes"] if not METHODS[result["method"]].perturbs)
             for lane, result in zip(spec.lanes, run["lanes"], strict=True):
                 accuracy = None if result["diverged"] else 100 * result["test_accuracy"]
                 trial = Trial(int(seed), accuracy, result["step_ratio_to_sgd"], result["seconds"] / sgd)

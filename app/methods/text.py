@@ -10,8 +10,8 @@ from app.methods.measured import Measured, lesson, of
 from app.ui import theme
 from app.ui.formats import signed
 from app.ui.tradeoff import score
-from ssam.catalogue import METHODS
 from ssam.experiment import LaneSpec, preset
+from ssam.methods import METHODS
 
 NOT_MEASURED = "not measured"
 ONLY_SEARCHED = "searched only"
@@ -137,7 +137,7 @@ def title(lane: LaneSpec) -> str:
     >>> title(LaneSpec.parse("ssam:rho=0.3"))
     'SSAM ρ 0.3 random'
     """
-    score = lane.mask_score if lane.method == "ssam" and lane.region == "all" else lane.score
+    score = lane.mask_score if "score" in METHODS[lane.method].settings and lane.region == "all" else lane.score
     return theme.lane_title(lane.model_copy(update={"score": score}))
 
 

@@ -12,8 +12,8 @@ from app.methods.source_excerpt import excerpt
 from app.shell import url_state
 from app.ui import legend, theme, tradeoff_sources
 from app.ui.measured import lengths
-from ssam.catalogue import METHODS
 from ssam.experiment import LaneSpec, RaceSpec, preset
+from ssam.methods import METHODS
 
 PAGE = "methods"
 VIEWS = {"cards": "Cards", "compare": "Compare"}
@@ -89,7 +89,7 @@ def _drawn(card: Card) -> tuple[str, str]:
 def _links(card: Card) -> None:
     with st.container(horizontal=True, key="methods_links", vertical_alignment="center"):
         if spec := race(card):
-            label = "Race it beside SAM" if card.method == "sgd" else "Race it beside SGD"
+            label = "Race it beside SGD" if METHODS[card.method].perturbs else "Race it beside SAM"
             if st.button(label, key="methods_race", type="primary", icon=":material/flag:"):
                 st.switch_page("../pages/race.py", query_params=url_state.of(spec))
         st.page_link("../pages/surface.py", label="Toy surface", icon=":material/show_chart:")

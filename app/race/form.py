@@ -9,8 +9,9 @@ from app.race.lane_form import NARROW, PAIRED
 from app.shell import classroom, data_settings
 from app.ui import texts
 from app.ui.lab import Lab
-from ssam.catalogue import DATASETS, METHODS, MODELS
+from ssam.catalogue import DATASETS, MODELS
 from ssam.experiment import RaceSpec, parse_spec, preset, presets
+from ssam.methods import METHODS
 
 CUSTOM = "custom"
 PLAIN = tuple(name for name in RaceSpec.model_fields if name != "lanes")

@@ -11,9 +11,10 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from app.ui import texts
-from ssam.catalogue import METHODS, Method
 from ssam.experiment import LaneSpec
-from ssam.experiment.race import SETTINGS
+from ssam.experiment.lane import SETTINGS
+from ssam.methods import METHODS, Method
+from ssam.methods.directions import DIRECTIONS
 
 PAIRED, NARROW = 105, 76  # pixels: two or three fields side by side in the sidebar
 STAGE, GROUP = 1, 4  # what these stand for where they are empty
@@ -41,8 +42,8 @@ def read(option: str) -> LaneSpec:
         values["region"] = f"from-{_state('stage', method, STAGE)}"
     if values.get("granularity") == "n":
         values["granularity"] = f"n-of-{_state('group', method, GROUP)}"
-    if values.get("direction") in texts.DIRECTION_RHO:
-        del values["ascent_batch"]
+    if _is_free(method):
+        values.pop("ascent_batch", None)
     said = (f"{name}={value}" for name, value in values.items() if value is not None)
     try:
         return LaneSpec.parse(":".join([option, *said]))
@@ -52,16 +53,7 @@ def read(option: str) -> LaneSpec:
 
 def settings(method: Method) -> tuple[str, ...]:
     """The lane settings that a method can have."""
-    absent = set()
-    if not method.sparse:
-        absent |= {"sparsity"}
-    if method.name not in ("ssam", "ssam-f"):
-        absent |= {"granularity"}
-    if method.name != "ssam":
-        absent |= {"score"}
-    if method.name == "ssam-d":
-        absent |= {"direction"}
-    return tuple(name for name in SETTINGS if name not in absent) if method.perturbs else ()
+    return tuple(name for name in SETTINGS if name in method.settings)
 
 
 def form(options: Sequence[str], seen: bool) -> None:
@@ -74,7 +66,9 @@ def form(options: Sequence[str], seen: bool) -> None:
     for method in own:
         with st.container(horizontal=True, gap="small"):
             for name in ("rho", "sparsity") if method.sparse else ("rho",):
-                _number(name, method, 0.05, f"{st.session_state[name] or 0:g}", label=f"{method.title} {name}")
+                scale = method.rho_scale if name == "rho" else 1.0
+                races = f"{scale * (st.session_state[name] or 0):g}"
+                _number(name, method, 0.05, races, label=f"{method.title} {name}")
         if seen:
             _where_and_how(method)
 
@@ -104,16 +98,20 @@ def _fields(method: Method) -> None:
             if _state("granularity", method) == "n":
                 _number("group", method, 1, str(GROUP), NARROW)
     if "score" in has:
-        _select("score", method, _scores(method), "random")
+        _select("score", method, _scores(method), method.score)
     _select("norm", method, texts.NORMS, f"the race's: {st.session_state['norm']}")
     if "direction" in has:
-        _select("direction", method, texts.DIRECTIONS)
-        if rho := texts.DIRECTION_RHO.get(_state("direction", method)):
-            st.caption(rho)
+        _select("direction", method, {name: direction.title for name, direction in DIRECTIONS.items()})
+        if hint := DIRECTIONS[_state("direction", method, "gradient")].hint:
+            st.caption(hint)
     with _pair():
-        if _state("direction", method) not in texts.DIRECTION_RHO:
+        if not _is_free(method):
             _number("ascent_batch", method, 16, "all")
         _number("ascent_interval", method, 1, "1")
+
+
+def _is_free(method: Method) -> bool:
+    return DIRECTIONS[_state("direction", method, "gradient")].is_free
 
 
 def _pair() -> DeltaGenerator:

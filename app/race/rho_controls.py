@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from app.race import lane_form
 from app.ui import texts, theme
-from ssam.catalogue import METHODS
 from ssam.experiment import LaneSpec, presets
+from ssam.methods import METHODS
 
 _OWN, _BASE = "_own_rhos", "_own_rhos_base"  # the lanes' own values, and the rho of the race that they belong to
 
@@ -38,11 +38,13 @@ def chip(lane: LaneSpec, rho: float | None, sparsity: float | None) -> tuple[str
     >>> chip(LaneSpec.parse("ssam-f:rho=0.25"), 0.2, 0.5), chip(LaneSpec.parse("sam"), 0.2, 0.5)
     (('SSAM-F ρ 0.25 · 50% sparse', 'orange'), ('SAM ρ 0.2', 'gray'))
     """
-    known = rho if lane.rho is None else lane.rho
-    if not METHODS[lane.method].perturbs or known is None:
+    method, known = METHODS[lane.method], lane.rho
+    if known is None and rho is not None:
+        known = rho * method.rho_scale
+    if not method.perturbs or known is None:
         return None
     share = sparsity if lane.sparsity is None else lane.sparsity
-    sparse = f" · {100 * share:.3g}% sparse" if METHODS[lane.method].sparse and share is not None else ""
+    sparse = f" · {100 * share:.3g}% sparse" if method.sparse and share is not None else ""
     return (
         f"{_title(lane.model_copy(update={'sparsity': None}))} ρ {known:g}{sparse}",
         "gray" if lane.rho is None else "orange",

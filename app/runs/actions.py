@@ -7,7 +7,8 @@ import streamlit as st
 from app.runs import query as runs_query
 from app.ui import run_labels, run_picker, spec_diff, texts
 from app.ui.lab import Lab
-from ssam.catalogue import DATASETS, METHODS, MODELS
+from ssam.catalogue import DATASETS, MODELS
+from ssam.methods import METHODS
 from ssam.store import Run
 from ssam.store.annotations import NAME, NOTE, TAG, TAGS
 from ssam.store.search import Wanted

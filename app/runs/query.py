@@ -13,7 +13,8 @@ import streamlit as st
 from app.shell import classroom, identity, share_link, url_state
 from app.ui import run_picker
 from app.ui.lab import Lab
-from ssam.catalogue import DATASETS, METHODS, MODELS
+from ssam.catalogue import DATASETS, MODELS
+from ssam.methods import METHODS
 from ssam.store import Person
 from ssam.store.annotations import Labels
 from ssam.store.search import QUERY, SORTS, Found, Sort, Wanted

@@ -25,6 +25,8 @@ const SHAPES = {
   diamond: '<path d="M15 2l5 5-5 5-5-5z"/>',
   "triangle-up": '<path d="M15 2l5 9h-10z"/>',
   "triangle-down": '<path d="M15 12l5-9h-10z"/>',
+  star: '<path d="M15 1l1.6 4 4.3.3-3.3 2.8 1 4.2L15 10l-3.6 2.3 1-4.2-3.3-2.8 4.3-.3z"/>',
+  hexagon: '<path d="M15 2l4.3 2.5v5L15 12l-4.3-2.5v-5z"/>',
 };
 
 /** A lane's line and marker, as the charts draw it. */

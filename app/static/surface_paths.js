@@ -30,6 +30,8 @@ const SHAPES = {
   diamond: (path, x, y) => corners(path, [x, y - 9], [x + 9, y], [x, y + 9], [x - 9, y]),
   "triangle-up": (path, x, y) => corners(path, [x, y - 8], [x + 8, y + 6], [x - 8, y + 6]),
   "triangle-down": (path, x, y) => corners(path, [x, y + 8], [x + 8, y - 6], [x - 8, y - 6]),
+  star: (path, x, y) => corners(path, [x, y - 10], [x + 2.4, y - 3.2], [x + 9.5, y - 3.1], [x + 3.8, y + 1.2], [x + 5.9, y + 8.1], [x, y + 4], [x - 5.9, y + 8.1], [x - 3.8, y + 1.2], [x - 9.5, y - 3.1], [x - 2.4, y - 3.2]),
+  hexagon: (path, x, y) => corners(path, [x, y - 8], [x + 6.9, y - 4], [x + 6.9, y + 4], [x, y + 8], [x - 6.9, y + 4], [x - 6.9, y - 4]),
 };
 
 function corners(path, ...points) {

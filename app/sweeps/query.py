@@ -6,12 +6,12 @@ import streamlit as st
 
 from app.shell import classroom, data_settings, share_link, url_state
 from app.ui import texts
-from ssam.catalogue import METHODS
 from ssam.experiment import LaneSpec, RaceSpec
 from ssam.experiment.choosing import new_sweep
-from ssam.experiment.race import SETTINGS
+from ssam.experiment.lane import SETTINGS
 from ssam.experiment.sweep import LANE_FIELD, SweepSpec, Value, Vary
 from ssam.experiment.sweep import read as read_field
+from ssam.methods import METHODS
 
 PAGE = "sweeps"
 GRID, TPE = "grid", "tpe"
@@ -71,12 +71,7 @@ def race() -> RaceSpec:
 
 def fields(lane: LaneSpec) -> list[str]:
     """What can be varied in races of that one lane."""
-    method = METHODS[lane.method]
-    own = {"norm", "region", "direction", "ascent_batch", "ascent_interval", "rho"} if method.perturbs else set()
-    own |= {"sparsity"} if method.sparse else set()
-    own |= {"granularity"} if lane.method in ("ssam", "ssam-f") else set()
-    own |= {"score"} if lane.method == "ssam" else set()
-    own -= {"direction"} if lane.method == "ssam-d" else set()
+    own = METHODS[lane.method].settings
     return [f"lane1.{name}" if name in SETTINGS else name for name in OFFERED if name not in SETTINGS or name in own]
 
 
@@ -114,9 +109,12 @@ def measure(spec: SweepSpec) -> str:
 
 
 def lane_of(base: RaceSpec) -> int:
-    """The lane that is offered first: Sparse SAM, else any that perturbs."""
-    order = {"ssam-f": 0, "ssam": 1, "ssam-d": 2, "sam": 3}
-    return min(range(len(base.lanes)), key=lambda place: order.get(base.lanes[place].method, 9))
+    """The lane that is offered first: Sparse SAM, if it can one whose mask ranks, else any that perturbs."""
+    methods = [METHODS[lane.method] for lane in base.lanes]
+    return max(
+        range(len(methods)),
+        key=lambda place: (methods[place].perturbs, methods[place].sparse, bool(methods[place].score)),
+    )
 
 
 def first_fields(lane: LaneSpec) -> list[str]:

@@ -6,11 +6,19 @@ import streamlit as st
 
 from app.ui import theme
 from app.ui.theme import Style
-from ssam.catalogue import METHODS
 from ssam.experiment import RaceSpec
+from ssam.methods import METHODS
 
-GLYPHS = {"circle": "●", "square": "■", "diamond": "◆", "triangle-up": "▲", "triangle-down": "▼"}
-OPEN = {"circle-open": "○", "square-open": "□", "diamond-open": "◇", "triangle-up-open": "△", "triangle-down-open": "▽"}
+GLYPHS = {
+    "circle": "●",
+    "square": "■",
+    "diamond": "◆",
+    "triangle-up": "▲",
+    "triangle-down": "▼",
+    "star": "★",
+    "hexagon": "⬢",
+}
+OPEN = dict(zip((f"{symbol}-open" for symbol in GLYPHS), "○□◇△▽☆⬡", strict=True))
 
 CSS = """
 .ssam-legend { display: flex; flex-wrap: wrap; gap: 2px 18px; color: var(--st-text-color); font-family: var(--st-font); line-height: 1.5; }

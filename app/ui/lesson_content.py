@@ -12,8 +12,10 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
+from ssam.experiment.base import Frozen, explain
+from ssam.experiment.lane import LaneSpec
 from ssam.experiment.presets import ASSETS, preset
-from ssam.experiment.race import Frozen, LaneSpec, RaceSpec, explain, laid_over
+from ssam.experiment.race import RaceSpec, laid_over
 
 FOLDER = ASSETS / "lessons"
 STEPS = ("predict", "watch", "reveal", "next")

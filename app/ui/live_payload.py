@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from app.ui import about_charts, step_plan, texts, theme
-from ssam.catalogue import METHODS
 from ssam.experiment import LaneSpec, RaceSpec
+from ssam.methods import METHODS
 from ssam.planning.cost import Plan
 from ssam.stats import proportion
 from ssam.stats.heights import top

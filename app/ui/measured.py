@@ -5,8 +5,9 @@ import statistics
 from typing import Any
 
 from app.ui import evidence
-from ssam.catalogue import DATASETS, METHODS
+from ssam.catalogue import DATASETS
 from ssam.experiment import ASSETS, LaneSpec, preset
+from ssam.methods import METHODS
 from ssam.styles import lane_title, lane_titles
 
 

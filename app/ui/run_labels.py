@@ -8,8 +8,9 @@ import streamlit as st
 
 from app.ui import texts, theme
 from app.ui.lab import Lab
-from ssam.catalogue import DATASETS, METHODS, MODELS
+from ssam.catalogue import DATASETS, MODELS
 from ssam.experiment import LaneSpec, RaceSpec
+from ssam.methods import METHODS
 from ssam.planning.estimate import estimate_seconds
 from ssam.store import Run
 from ssam.store.outcome import outcomes

@@ -4,7 +4,7 @@ import streamlit as st
 
 from app.ui import theme
 from app.ui.lab import Lab
-from ssam.catalogue import METHODS
+from ssam.methods import METHODS
 from ssam.stats import proportion
 from ssam.store import Person, Run
 from ssam.store.outcome import outcomes

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.ui import texts
-from ssam.catalogue import METHODS
 from ssam.experiment import LaneSpec, RaceSpec
+from ssam.methods import METHODS
 from ssam.planning.cost import Plan, Touch, first_pass_shares, is_sub_batch, plan_for
 from ssam.store import LaneWindow
 

@@ -148,11 +148,6 @@ SCORES = {
     "fisher": "Fisher information",
     "fisher-per-cost": "Fisher per cost",
 }
-DIRECTIONS = {"gradient": "gradient at w", "momentum": "momentum buffer", "last": "last gradient"}
-DIRECTION_RHO = {
-    "momentum": "Give this lane a rho of its own: about 1 to 1.5 in the noisy-labels lesson.",
-    "last": "Give this lane a rho of its own: about 0.3 in the noisy-labels lesson.",
-}
 
 LABELS = {
     "preset": "Preset",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from ssam.experiment import LaneSpec, RaceSpec
+from ssam.methods import METHODS
 from ssam.stats import pareto
 from ssam.stats.paired import Paired, compare
 
@@ -224,7 +225,7 @@ def efficient(points: Iterable[Point]) -> list[Point]:
 
 def _short(spec: RaceSpec, lane: LaneSpec) -> LaneSpec:
     """The lane without what the race gives it anyway."""
-    given = {"rho": spec.rho, "sparsity": spec.sparsity}
+    given = {"rho": spec.rho * METHODS[lane.method].rho_scale, "sparsity": spec.sparsity}
     return lane.model_copy(update={name: None for name, value in given.items() if getattr(lane, name) == value})
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from app.ui import run_labels
 from app.ui.tradeoff import Row, Task, Trial, by_accuracy, drawable, points_of
-from ssam.catalogue import METHODS
 from ssam.experiment import ASSETS, LaneSpec, RaceSpec, parse_spec
+from ssam.methods import METHODS
 from ssam.store import Run
 from ssam.store.outcome import outcomes
 
@@ -96,7 +96,7 @@ def _own_rows(run: Run) -> list[Row]:
     assert run.result is not None
     ends = outcomes(run)
     plans = (run.started_info or {}).get("lanes") or [{}] * len(ends)
-    sgd = next((end.seconds for end in ends if end.method == "sgd"), None)
+    sgd = next((end.seconds for end in ends if not METHODS[end.method].perturbs), None)
     rows = []
     for lane, end, plan in zip(run.spec.lanes, ends, plans, strict=True):
         accuracy = None if end.accuracy is None else 100 * end.accuracy

@@ -10,6 +10,7 @@ import numpy as np
 
 from app.ui import run_labels, texts, theme
 from ssam.experiment import RaceSpec
+from ssam.methods import METHODS
 from ssam.stats.paired import Paired, compare, family, sentence
 from ssam.store import Person
 from ssam.store.views import ENDED, ClassRace, LaneCourse
@@ -37,7 +38,7 @@ class Group:
     @property
     def reference(self) -> int:
         """The lane that the others are compared with: SGD, else the first."""
-        return next((at for at, lane in enumerate(self.spec.lanes) if lane.method == "sgd"), 0)
+        return next((at for at, lane in enumerate(self.spec.lanes) if not METHODS[lane.method].perturbs), 0)
 
     def results(self, lane: int) -> dict[int, float]:
         """By seed the last test accuracy in percent, of those that have finished."""

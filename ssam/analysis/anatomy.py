@@ -18,10 +18,9 @@ from torch.optim import Optimizer
 
 from ssam.analysis.context import AnalysisContext, LaneWeights, Result
 from ssam.analysis.step import Step, Tensors, cosine, masks_of, norm, numbers, take_step
-from ssam.catalogue import METHODS
-from ssam.experiment import LaneSpec
-from ssam.models import StagedModel
+from ssam.methods.directions import DIRECTIONS
 from ssam.optim import SAM
+from ssam.training.optimizer import optimizer_for
 
 CELLS = 32  # of a picture, each way, at most
 PICTURES = ("gradient", "mask", "epsilon", "second", "update")
@@ -94,17 +93,19 @@ def _of_lane(context: AnalysisContext, moment: LaneWeights) -> tuple[SAM | Optim
     base, rate = _base(context, moment)
     x, y = context.batch(moment.step)
     about: dict[str, Any] = {"rate": rate, "momentum": moment.optimizer is not None, "direction": "gradient"}
-    if not METHODS[lane.method].perturbs:
+    if (sam := optimizer_for(race, lane, base)) is None:
         return base, take_step(context.model, base, x, y), about
-    sam = SAM(base, rho=race.lane_rho(lane), norm=race.lane_norm(lane))
     if moment.masks is not None:
         names = dict(context.model.stages.named_parameters())
         sam.masks = {names[name]: mask.to(x.device) for name, mask in moment.masks.items()}
-    along = _direction(context.model, sam, lane, moment)
-    if lane.direction != "gradient" and along is None:  # nothing to follow: then the race does not perturb either
+    params = list(context.model.parameters())
+    for p, left in zip(params, moment.left or [None] * len(params), strict=True):
+        p.grad = None if left is None else left.to(p.device, copy=True)
+    rule = DIRECTIONS[lane.direction].rule
+    if rule is not None and len(rule(sam)) < len(params):  # nothing to follow: then the race does not perturb either
         return base, take_step(context.model, base, x, y), about | {"direction": "none"}
     images = None if lane.ascent_batch is None or lane.ascent_batch >= len(x) else lane.ascent_batch
-    step = take_step(context.model, sam, x, y, along, images)
+    step = take_step(context.model, sam, x, y, rule, images)
     return sam, step, about | {"direction": lane.direction, "ascent_images": images}
 
 
@@ -118,19 +119,6 @@ def _base(context: AnalysisContext, moment: LaneWeights) -> tuple[Optimizer, flo
     if moment.rate is not None:
         base.param_groups[0]["lr"] = moment.rate
     return base, base.param_groups[0]["lr"]
-
-
-def _direction(model: StagedModel, sam: SAM, lane: LaneSpec, moment: LaneWeights) -> dict[Tensor, Tensor] | None:
-    """What ε follows instead of the gradient at w; None where there is no such thing."""
-    params: list[Tensor] = list(model.parameters())
-    found: list[Tensor | None] = []
-    if lane.direction == "momentum":
-        buffers = [sam.state[p].get("momentum_buffer") for p in params]
-        found = [None if buffer is None else -buffer for buffer in buffers]
-    elif lane.direction == "last" and moment.left is not None:
-        found = [None if left is None else left.to(p.device) for p, left in zip(params, moment.left, strict=True)]
-    known = {p: value for p, value in zip(params, found or [None] * len(params), strict=True) if value is not None}
-    return known if len(known) == len(params) else None
 
 
 def _draw(context: AnalysisContext, moment: LaneWeights, step: Step, masks: Tensors | None) -> None:

@@ -11,8 +11,8 @@ from torch import Tensor
 from ssam.analysis.objective import Objective
 from ssam.experiment import RaceSpec
 from ssam.experiment.analysis import AnalysisSpec
-from ssam.masks import unpacked
 from ssam.models import StagedModel
+from ssam.training.mask_bits import unpacked
 
 Result = Generator[tuple[float, str], None, None]  # the share done and what has been done
 

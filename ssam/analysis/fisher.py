@@ -8,10 +8,11 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from ssam.analysis.context import LaneWeights
-from ssam.catalogue import METHODS
 from ssam.experiment import RaceSpec
-from ssam.masks import density, fisher_scores, group_mask, n_of_m_mask, overlap, random_mask_of, top_k_mask
+from ssam.masks import fisher_scores, group_mask, n_of_m_mask, random_mask_of, top_k_mask
+from ssam.methods import METHODS
 from ssam.models import StagedModel, stage_shares
+from ssam.training.mask_facts import density, overlap
 
 Masks = dict[Tensor, Tensor]
 Rows = list[dict[str, Any]]

@@ -8,6 +8,7 @@ from torch import Tensor
 from ssam.analysis import landscape
 from ssam.analysis.context import AnalysisContext, LaneWeights, Result
 from ssam.analysis.objective import Objective
+from ssam.training.schedule import derived_seed
 
 
 def profile(context: AnalysisContext) -> Result:
@@ -22,7 +23,7 @@ def profile(context: AnalysisContext) -> Result:
         for moment in context.last:
             objective = context.objective(moment)
             origin = layout.point(objective.tensors)
-            direction = landscape.filter_normalised(layout, objective.tensors, _seed(analysis.seed, draw))
+            direction = landscape.filter_normalised(layout, objective.tensors, derived_seed(analysis.seed, draw))
             for place, (loss, accuracy) in enumerate(
                 landscape.line(objective, layout, origin, direction, steps.tolist())
             ):
@@ -42,7 +43,9 @@ def own_surfaces(context: AnalysisContext) -> Result:
         objective = context.objective(moment)
         context.rows.append(context.when(moment) | {"x": 0.0, "y": 0.0, "loss": objective.loss()})
         origin = layout.point(objective.tensors)
-        axes = (landscape.filter_normalised(layout, objective.tensors, _seed(analysis.seed, axis)) for axis in (0, 1))
+        axes = (
+            landscape.filter_normalised(layout, objective.tensors, derived_seed(analysis.seed, axis)) for axis in (0, 1)
+        )
         walk = landscape.surface(objective, layout, landscape.Plane(origin, *axes), ticks.tolist(), ticks.tolist())
         walks.append((_blank(context, f"/{moment.lane}"), walk))
     yield from _fill(context, walks)
@@ -104,7 +107,3 @@ def _fill(
             loss[row, column], accuracy[row, column] = its_loss, its_accuracy
             context.pulse()
         yield number / whole, f"{number:,} of {whole:,} points"
-
-
-def _seed(*parts: int) -> int:
-    return int(np.random.SeedSequence(parts).generate_state(1)[0])

@@ -1,6 +1,6 @@
 """One step of an optimizer, taken apart: the step is its own, and everything that it passes through is kept."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,9 @@ from torch.optim import Optimizer
 
 from ssam.models import StagedModel
 from ssam.optim import SAM, frozen_batchnorm
-from ssam.optim.perturbation import total_norm
+from ssam.training import steps
+from ssam.training.steps import Rule
+from ssam.training.timing import PhaseTimer
 
 Tensors = list[Tensor]
 
@@ -43,74 +45,82 @@ def take_step(
     optimizer: SAM | Optimizer,
     x: Tensor,
     y: Tensor,
-    along: Mapping[Tensor, Tensor] | None = None,
+    direction: Rule | None = None,
     ascent_images: int | None = None,
 ) -> Step:
-    """One step on the batch x (B, C, H, W), y (B,); the model is left after it.
+    """One step on the batch x (B, C, H, W), y (B,), taken as a race takes it; the model is left after it.
 
     Args:
         model: at w, its parameters the optimizer's.
         optimizer: SAM, dense or sparse, or what steps without perturbing.
         x: the images.
         y: their labels.
-        along: the direction that ε follows, by parameter; None: the gradient at w.
+        direction: what ε follows, a rule of ``ssam.methods.directions``; None: the gradient at w.
         ascent_images: take that gradient from the first so many images; None: from all.
     """
     model.train()  # BatchNorm by the statistics of the batch, as in training
     params = [p for p in model.parameters() if p.requires_grad]
-    weights, loss = _copied(params), None
-    optimizer.zero_grad()
-    if along is None:
-        loss = _backward(model, x[:ascent_images], y[:ascent_images], counts=ascent_images is None)
-    gradient = _gradients(params) if along is None else [along[p].clone() for p in params]
+    seen = _Seen(x.device, params, optimizer)
+    if direction is None:
+        optimizer.zero_grad()
+    few = None if ascent_images is None else _loss(model, x[:ascent_images], y[:ascent_images])
     if not isinstance(optimizer, SAM):
-        optimizer.step()
-        update = _moved(params, weights)
-        return Step(weights, loss, gradient, float(total_norm(gradient)), update, _loss(model, x, y))
-    optimizer.ascent_step(along)
-    epsilon = _moved(params, weights)
-    loss_perturbed = _backward(model, x, y, counts=loss is None or ascent_images is not None)
-    second = _gradients(params)
-    optimizer.restore()
-    off = max(float(moved.abs().max()) for moved in _moved(params, weights))
-    optimizer.descent_step()
-    update = _moved(params, weights)
-    assert optimizer.gradient_norm is not None
-    assert optimizer.radius is not None
+        record = steps.descend(model, optimizer, x, y, seen)
+    elif direction is not None:
+        seen.gradient = [direction(optimizer)[p].clone() for p in params]
+        record = steps.free_ascent(model, optimizer, x, y, seen, direction)
+    elif ascent_images is not None:
+        record = steps.sub_batch_ascent(model, optimizer, x, y, seen, _no_refresh, ascent_images)
+    else:  # with every gradient at w, also those that the step could do without
+        record = steps.two_passes(model, optimizer, x, y, seen, _no_refresh, needed=params)
+    perturbed = record.loss if record.loss_at_perturbed is None else record.loss_at_perturbed
     return Step(
-        weights,
-        loss,
-        gradient,
-        float(optimizer.gradient_norm),
-        update,
-        _loss(model, x, y),
-        epsilon,
-        float(optimizer.radius),
-        loss_perturbed,
-        second,
-        off,
+        weights=seen.weights,
+        loss=None if direction is not None else float(record.loss) if few is None else few,
+        gradient=seen.gradient,
+        gradient_norm=float(record.gradient_norm),
+        update=_moved(params, seen.weights),
+        loss_after=_loss(model, x, y),
+        epsilon=seen.epsilon,
+        radius=None if record.radius is None else float(record.radius),
+        loss_perturbed=None if seen.epsilon is None else float(perturbed),
+        second=seen.second,
+        off=seen.off,
     )
 
 
-def _backward(model: StagedModel, x: Tensor, y: Tensor, counts: bool) -> float:
-    """The loss, with its gradients added. ``counts``: whether it counts for BatchNorm's statistics, once a step."""
-    if not counts:
-        with frozen_batchnorm():
-            return _backward(model, x, y, counts=True)
-    loss = cross_entropy(model(x), y)
-    loss.backward()
-    return loss.item()
+class _Seen(PhaseTimer):
+    """Keeps what a step passes through, at the ends of its phases."""
+
+    def __init__(self, device: torch.device, params: Sequence[Tensor], optimizer: SAM | Optimizer) -> None:
+        super().__init__(device)
+        self.params, self.weights, self.optimizer = params, [p.detach().clone() for p in params], optimizer
+        self.gradient: Tensors = []
+        self.epsilon: Tensors | None = None
+        self.second: Tensors | None = None
+        self.off: float | None = None
+
+    def mark(self, phase: str) -> None:
+        if phase == "backward1":
+            self.gradient = _gradients(self.params)
+        elif phase == "perturb":
+            self.epsilon = _moved(self.params, self.weights)
+        elif phase == "backward2":
+            assert isinstance(self.optimizer, SAM)
+            self.second = _gradients(self.params)
+            self.optimizer.restore()
+            self.off = max(float(moved.abs().max()) for moved in _moved(self.params, self.weights))
+        super().mark(phase)
+
+
+def _no_refresh(_sam: SAM, _timer: PhaseTimer) -> None:
+    """The masks stay as they are."""
 
 
 @torch.no_grad()
 def _loss(model: StagedModel, x: Tensor, y: Tensor) -> float:
     with frozen_batchnorm():
         return cross_entropy(model(x), y).item()
-
-
-@torch.no_grad()
-def _copied(params: Sequence[Tensor]) -> Tensors:
-    return [p.clone() for p in params]
 
 
 def _gradients(params: Sequence[Tensor]) -> Tensors:
@@ -128,7 +138,7 @@ def _moved(params: Sequence[Tensor], weights: Tensors) -> Tensors:
 def numbers(step: Step, optimizer: SAM | Optimizer) -> dict[str, Any]:
     """What a step's row says of lengths and angles.
 
-    ``divisor`` is the norm that ε is divided by, ``factor`` ρ over it, ``dense`` ‖ε‖ before the mask and ``radius`` after it, both
+    ``divisor`` is the norm that ε is divided by (where ε is adaptive, of |w|⊙g), ``factor`` ρ over it, ``dense`` ‖ε‖ before the mask and ``radius`` after it, both
     ‖·‖₂. ``uphill`` and ``aside`` are the update along ε (along the gradient, where nothing is perturbed) and at right angles to it.
     """
     uphill = step.gradient if step.epsilon is None else step.epsilon
@@ -145,8 +155,13 @@ def numbers(step: Step, optimizer: SAM | Optimizer) -> dict[str, Any]:
     }
     if not isinstance(optimizer, SAM) or step.epsilon is None or step.second is None:
         return row
-    masked = norm([g * m for g, m in zip(step.gradient, masks_of(step, optimizer), strict=True)])
-    divisor = step.gradient_norm if optimizer.norm == "full" else masked
+    measured, whole, followed = step.gradient, step.gradient_norm, step.gradient_norm
+    if optimizer.adaptive:
+        measured = [w.abs() * g for w, g in zip(step.weights, step.gradient, strict=True)]
+        whole = norm(measured)
+        followed = norm([w.abs() * g for w, g in zip(step.weights, measured, strict=True)])
+    masked = norm([g * m for g, m in zip(measured, masks_of(step, optimizer), strict=True)])
+    divisor = whole if optimizer.norm == "full" else masked
     factor = optimizer.rho / max(divisor, 1e-12)
     gap = None if step.loss is None or step.loss_perturbed is None else step.loss_perturbed - step.loss
     return row | {
@@ -155,7 +170,7 @@ def numbers(step: Step, optimizer: SAM | Optimizer) -> dict[str, Any]:
         "masked_norm": masked,
         "divisor": divisor,
         "factor": factor,
-        "dense": factor * step.gradient_norm,
+        "dense": factor * followed,
         "radius": step.radius,
         "loss_perturbed": step.loss_perturbed,
         "gap": gap,

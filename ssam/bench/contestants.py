@@ -16,6 +16,7 @@ from ssam.data import Batches
 from ssam.engine.lane import Lane
 from ssam.experiment import LaneSpec, RaceSpec
 from ssam.masks import random_mask
+from ssam.methods.directions import DIRECTIONS
 from ssam.models import StagedModel, stage_shares
 
 PEERS = "pytorch_optimizer"
@@ -78,7 +79,9 @@ def in_a_lane(spec: RaceSpec, text: str, model: StagedModel, batches: Batches) -
     def extra_bytes() -> tuple[int, int]:
         if lane.sam is None:
             return 0, 0
-        kept = model.parameters() if lane_spec.direction == "last" else ()  # the gradients of the last step
+        kept = (
+            model.parameters() if DIRECTIONS[lane_spec.direction].keeps_gradients else ()
+        )  # the gradients of the last step
         masks, saved = list((lane.sam.masks or {}).values()), lane.sam.perturbed_parameters()
         return total_bytes(masks) + total_bytes(kept), total_bytes(masks) + total_bytes(saved)
 

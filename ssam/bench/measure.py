@@ -99,7 +99,7 @@ def _steps(
         predicted = round(contestant.predicted, 4)
         yield Row(spec.model, contestant.lane, contestant.plan, median, iqr, predicted, contestant.exact)
     for contestant in others:
-        if contestant.extra_bytes is not None and contestant.lane != "sgd":
+        if contestant.extra_bytes is not None and contestant.lane != reference.lane:
             yield _memory(spec.model, contestant, reference, total_bytes(model.parameters()), device)
     return True
 

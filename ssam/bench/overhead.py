@@ -22,15 +22,15 @@ from ssam.bench.contestants import sgd_settings
 from ssam.bench.events import Note, Overhead
 from ssam.bench.inputs import bundled_images, network, spec_for
 from ssam.bench.timing import Timer, quartiles
-from ssam.catalogue import METHODS
 from ssam.engine import Race
-from ssam.engine.device import autocast
 from ssam.experiment import LaneSpec, RaceSpec
 from ssam.experiment.events import EpochEvent, StepEvent
 from ssam.masks import random_mask
+from ssam.methods import METHODS
 from ssam.models import StagedModel
 from ssam.optim import SAM
 from ssam.store import Store
+from ssam.training.precision import autocast
 
 LANES = ("sgd", "sam", "ssam-f")
 STRETCH_SECONDS = 1.0

@@ -16,8 +16,8 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from ssam.engine.device import autocast
 from ssam.masks import top_k_mask
+from ssam.training.precision import autocast
 
 CUTOUT_SIDE, CUTOUT_SHARE = 16, 0.5
 

@@ -15,11 +15,12 @@ from ssam.bench.timing import Timer, interleave, quartiles, ratios
 from ssam.data import Batches
 from ssam.engine.lane import Lane
 from ssam.engine.mask_source import FISHER_DRAW, Masks, MaskSource
-from ssam.engine.schedule import derived_seed
 from ssam.experiment import LaneSpec, RaceSpec
-from ssam.masks import overlap, top_k_mask
+from ssam.masks import top_k_mask
 from ssam.masks.fisher import evaluation_mode
 from ssam.models import StagedModel, parameters_in, stage_shares
+from ssam.training.mask_facts import overlap
+from ssam.training.schedule import derived_seed
 
 IMAGES = 128
 STEPS_BEFORE = 20  # of training: at its start a network says little about its weights

@@ -6,8 +6,9 @@ import sys
 from collections.abc import Iterable, Iterator
 from functools import partial
 
-from ssam.catalogue import DATASETS, METHODS, MODELS
+from ssam.catalogue import DATASETS, MODELS
 from ssam.experiment import presets
+from ssam.methods import METHODS
 
 SHELLS = ("bash", "zsh")
 VALUES: dict[str, Iterable[str]] = {

@@ -11,11 +11,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ssam.catalogue import DATASETS, METHODS, MODELS
+from ssam.catalogue import DATASETS, MODELS
 from ssam.experiment import RaceSpec, laid_over, left_behind, parse_spec, preset, presets
 from ssam.experiment.events import EpochEvent, Event, LaneEnded, MaskEvent, Preparing, Result, Started, StepEvent
 from ssam.imagefolder.contents import size_of
 from ssam.imagefolder.layout import scan
+from ssam.methods import METHODS
 from ssam.stats import proportion
 from ssam.store.schema import finite
 from ssam.system import default_home, expanded

@@ -10,8 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from ssam.catalogue import DATASETS, METHODS, MODELS
+from ssam.catalogue import DATASETS, MODELS
 from ssam.cli.lab import one_line
+from ssam.methods import METHODS
 from ssam.store import Run, Store
 from ssam.store.search import PAGE, SORTS, Listed, Wanted, facts
 from ssam.store.views import State

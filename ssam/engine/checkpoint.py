@@ -15,14 +15,14 @@ import torch
 from torch import Tensor
 
 from ssam.data import Dataset
-from ssam.engine.device import random_state, set_random_state
 from ssam.engine.distributed import Ranks
 from ssam.engine.lane import Lane
 from ssam.engine.lockstep import History, Past
 from ssam.experiment import RaceSpec
 from ssam.experiment.events import EpochEvent
-from ssam.masks import packed, unpacked
 from ssam.planning.cost import Plan
+from ssam.training.mask_bits import packed, unpacked
+from ssam.training.precision import random_state, set_random_state
 
 VERSION = 1  # of the state's layout; another one is refused
 

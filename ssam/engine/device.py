@@ -1,12 +1,10 @@
-"""Where a race runs: the device, its precision and its threads."""
+"""Where a race runs: the device and its threads."""
 
 import copy
 import ctypes
 import os
 import statistics
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from time import perf_counter
 
 import torch
@@ -41,26 +39,6 @@ def device_name(device: torch.device) -> str:
     return "Apple GPU" if device.type == "mps" else cpu_name()
 
 
-def precision(device: torch.device) -> str:
-    """bf16 autocast on GPUs that have it; on CPUs it measured 2.2 times slower than float32."""
-    return "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
-
-
-def random_state(device: torch.device) -> tuple[Tensor, Tensor | None]:
-    """Of the CPU's generator and the device's own; nothing waits for the device."""
-    if device.type == "cuda":
-        return torch.get_rng_state(), torch.cuda.get_rng_state(device)
-    return torch.get_rng_state(), torch.mps.get_rng_state() if device.type == "mps" else None
-
-
-def set_random_state(device: torch.device, state: tuple[Tensor, Tensor | None]) -> None:
-    torch.set_rng_state(state[0])
-    if state[1] is not None and device.type == "cuda":
-        torch.cuda.set_rng_state(state[1], device)
-    elif state[1] is not None:
-        torch.mps.set_rng_state(state[1])
-
-
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of mallopt, in malloc.h
 
 
@@ -78,12 +56,6 @@ def keep_freed_memory() -> None:
     if hasattr(libc, "mallopt"):  # musl has none
         libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
         libc.mallopt(M_MMAP_THRESHOLD, 2**25)  # the most that glibc's own adaptive rule would take
-
-
-@contextmanager
-def autocast(device: torch.device) -> Iterator[None]:
-    with torch.autocast(device.type, torch.bfloat16, enabled=precision(device) == "bfloat16"):
-        yield
 
 
 def calibrate_threads(model: nn.Module, x: Tensor, y: Tensor, most: int, seconds: float = 0.15) -> int:

@@ -9,9 +9,9 @@ from ssam.analysis.hessian import power_iteration
 from ssam.analysis.objective import Objective
 from ssam.data import Batches
 from ssam.engine.lane import Lane
-from ssam.engine.schedule import derived_seed
-from ssam.engine.timing import PhaseTimer
 from ssam.planning.estimate import HESSIAN_IMAGES, HESSIAN_PRODUCTS
+from ssam.training.schedule import derived_seed
+from ssam.training.timing import PhaseTimer
 
 IMAGES_DRAW, START_DRAW = 3, 4  # tell the random streams of one seed apart, together with those of the masks
 

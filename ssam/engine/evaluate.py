@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from ssam.engine.device import autocast
 from ssam.engine.distributed import ALONE, Ranks
+from ssam.training.precision import autocast
 
 
 @torch.no_grad()

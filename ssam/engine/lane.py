@@ -5,20 +5,22 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ssam.catalogue import METHODS
 from ssam.data import Batches
-from ssam.engine import steps
 from ssam.engine.distributed import ALONE, Ranks
 from ssam.engine.mask_source import Masks, MaskSource
 from ssam.engine.plan import choose_plan
-from ssam.engine.schedule import learning_rate, step_rate
-from ssam.engine.steps import StepRecord
-from ssam.engine.timing import PhaseTimer
 from ssam.experiment import LaneSpec, RaceSpec
 from ssam.experiment.events import MaskEvent
+from ssam.methods import METHODS
+from ssam.methods.directions import DIRECTIONS
 from ssam.models import StagedModel, parameters_in
 from ssam.optim import SAM
 from ssam.planning.cost import is_sub_batch
+from ssam.training import steps
+from ssam.training.optimizer import optimizer_for
+from ssam.training.schedule import learning_rate, step_rate
+from ssam.training.steps import StepRecord
+from ssam.training.timing import PhaseTimer
 
 
 class Lane:
@@ -55,7 +57,7 @@ class Lane:
         statistics = [buffer for buffer in model.buffers() if buffer.is_floating_point()]  # of BatchNorm
         if ranks.size > 1:  # whatever way a step takes, it ends with the base optimizer's
             self.base.register_step_pre_hook(lambda *_: ranks.average(self._gradients() + statistics))
-        self.sam = SAM(self.base, rho=self.rho, norm=spec.lane_norm(lane)) if self.method.perturbs else None
+        self.sam = optimizer_for(spec, lane, self.base)
         region = parameters_in(model, lane.region)
         self._shares = shares
         self._masks = MaskSource(spec, lane, model, region, batches, shares)
@@ -99,7 +101,7 @@ class Lane:
         for group in self.base.param_groups:
             group["lr"] = self._learning_rate()
         record = self._descend(x, y, timer) if self.sam is None else self._perturb(self.sam, x, y, timer)
-        if self.lane.direction != "last":  # there this gradient is the next step's direction
+        if not DIRECTIONS[self.lane.direction].keeps_gradients:
             self.base.zero_grad()
         self.step_count += 1
         return record
@@ -111,11 +113,11 @@ class Lane:
 
     def _perturb(self, sam: SAM, x: Tensor, y: Tensor, timer: PhaseTimer) -> StepRecord:
         self._refresh_before(sam, timer)
-        direction = self.lane.direction
-        too_early = direction != "gradient" and self.step_count == 0
+        direction = DIRECTIONS[self.lane.direction].rule
+        too_early = direction is not None and self.step_count == 0
         if too_early or self.step_count % self.lane.ascent_interval or not sam.perturbed_parameters():
             return self._descend(x, y, timer)  # no mask perturbs anything where the sparsity is 1
-        if direction != "gradient":
+        if direction is not None:
             self.gradients += 1
             return steps.free_ascent(self.model, sam, x, y, timer, direction)
         self.gradients += 2
@@ -123,7 +125,7 @@ class Lane:
             assert self.lane.ascent_batch is not None
             own = self.lane.ascent_batch // self.ranks.size
             return steps.sub_batch_ascent(self.model, sam, x, y, timer, self._refresh_between, own)
-        needed = self._masks.region if self._will_drop_and_grow() else None
+        needed = self._masks.region if self._mask_will_move() else None
         return steps.two_passes(self.model, sam, x, y, timer, self._refresh_between, self.plan.split, needed)
 
     def _learning_rate(self) -> float:
@@ -142,8 +144,8 @@ class Lane:
         most = max(lane.passes for lane in self.spec.lanes)
         return round(steps_ * most / self.lane.passes)
 
-    def _will_drop_and_grow(self) -> bool:
-        return self.method.name == "ssam-d" and self.step_count > 0 and self.is_due(self.spec.mask_interval)
+    def _mask_will_move(self) -> bool:
+        return self.method.next_mask is not None and self.step_count > 0 and self.is_due(self.spec.mask_interval)
 
     def _refresh_before(self, sam: SAM, timer: PhaseTimer) -> None:
         """The first mask, and each that ranks: these need no gradient of the batch. Dense SAM needs none at all."""
@@ -155,16 +157,16 @@ class Lane:
             timer.mark("mask")
 
     def _refresh_between(self, sam: SAM, timer: PhaseTimer) -> None:
-        """With the gradients of the first pass: averages those that ε is global by, and makes the dynamic mask, which drops by
+        """With the gradients of the first pass: averages those that ε is global by, and makes the next mask of a method that needs
         the gradient of the whole batch."""
         if self.ranks.perturbation == "global":
             self.ranks.average(self._gradients())
-        if self._will_drop_and_grow():
+        if self._mask_will_move():
             assert sam.masks is not None
             known = [p for p in self._masks.region if p.grad is not None]
             averaged = self.ranks.averaged([p.grad for p in known if p.grad is not None])
             gradients = dict(zip(known, averaged, strict=True))
-            new = self._masks.drop_and_grow(dict(sam.masks), gradients, self.step_count, self.progress)
+            new = self._masks.next(dict(sam.masks), gradients, self.step_count, self.progress)
             self._set_mask(sam, new)
             timer.mark("mask")
 

@@ -12,8 +12,6 @@ from ssam.data import Batches
 from ssam.engine.eigenvalue import largest_eigenvalue
 from ssam.engine.evaluate import evaluate
 from ssam.engine.lane import Lane
-from ssam.engine.steps import StepRecord
-from ssam.engine.timing import PhaseTimer
 from ssam.experiment.events import (
     FEWEST_PAIRS,
     SETTLING_STEPS,
@@ -29,6 +27,8 @@ from ssam.experiment.events import (
 from ssam.planning.estimate import LIVE_TEST_SIZE
 from ssam.stats.typical import typical
 from ssam.system import cores, load
+from ssam.training.steps import StepRecord
+from ssam.training.timing import PhaseTimer
 
 UNREAD_STEPS_ON_GPU = 16  # steps whose numbers wait on the device until they are read together
 

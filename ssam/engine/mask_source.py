@@ -7,26 +7,21 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from ssam.data import Batches
-from ssam.engine.schedule import derived_seed
 from ssam.experiment import LaneSpec, RaceSpec
 from ssam.experiment.events import MaskEvent
 from ssam.masks import (
-    cosine_drop_rate,
-    density,
-    drop_and_grow,
     fisher_scores,
     gradient_scores,
     group_mask,
     largest_mask,
     n_of_m_mask,
-    overlap,
-    packed,
     perturbed_count,
-    picture,
-    random_mask_of,
-    share_changed,
 )
+from ssam.methods import METHODS
 from ssam.models import StagedModel
+from ssam.training.mask_bits import packed
+from ssam.training.mask_facts import density, heatmap, overlap, share_changed
+from ssam.training.schedule import derived_seed
 
 FISHER_DRAW, MASK_DRAW = 1, 2  # tell the random streams of one seed apart
 MOST_TOLD_BITS = 1_000_000  # weights of a network whose masks are told as they are
@@ -59,7 +54,7 @@ class MaskSource:
         shares: Sequence[float],
     ) -> None:
         self._spec, self._lane, self._model, self._batches, self._shares = spec, lane, model, batches, shares
-        self.region = list(region)
+        self._method, self.region = METHODS[lane.method], list(region)
         self._trained = [p for p in model.parameters() if p.requires_grad]
         self._total = sum(p.numel() for p in self._trained)
         self._size = sum(p.numel() for p in self.region)
@@ -67,11 +62,11 @@ class MaskSource:
         self.sparsity = 1 - self._count / self._total  # what was asked for, or what the region leaves of it
 
     def first(self) -> Masks | None:
-        """The mask of the first step: by its score, random for SSAM-D, the whole region for SAM."""
+        """The mask of the first step: by its score, by the method's own rule, or the whole region."""
         if self._lane.mask_score:
             return self.by_score(0)
-        if self._lane.method == "ssam-d":
-            return self._whole(random_mask_of(self.region, self._count, self._generator(0)))
+        if self._method.first_mask is not None:
+            return self._whole(self._method.first_mask(self.region, self._count, self._generator(0)))
         return self._whole({p: torch.ones_like(p, dtype=torch.bool) for p in self.region})
 
     def by_score(self, step: int) -> Masks | None:
@@ -88,12 +83,13 @@ class MaskSource:
         groups = [[p] for p in self.region] if granularity == "tensor" else self._blocks()
         return self._whole(group_mask(groups, self._group_scores(groups, scores, step), self._count))
 
-    def drop_and_grow(self, old: Masks, gradients: Masks, step: int, progress: float) -> Masks | None:
-        """By the gradients at w."""
+    def next(self, old: Masks, gradients: Masks, step: int, progress: float) -> Masks | None:
+        """By the method's own rule, from the gradients at w."""
         if _has_nan(gradients.values()):
             return None
+        assert self._method.next_mask is not None
         masks = {p: old[p] for p in self.region}
-        return self._whole(drop_and_grow(masks, gradients, cosine_drop_rate(progress), self._generator(step)))
+        return self._whole(self._method.next_mask(masks, gradients, progress, self._generator(step)))
 
     def describe(self, lane: str, step: int, epoch: float, new: Masks, old: Masks | None) -> MaskEvent:
         names: dict[Tensor, str] = {p: name for name, p in self._model.stages.named_parameters()}
@@ -105,7 +101,7 @@ class MaskSource:
             changed=None if old is None else share_changed(new, old),
             overlap=None if old is None else overlap(new, old),
             densities={names[p]: int(m.sum()) / m.numel() for p, m in new.items()},
-            heatmaps={names[p]: picture(m).cpu().numpy() for p, m in new.items()},
+            heatmaps={names[p]: heatmap(m).cpu().numpy() for p, m in new.items()},
             bits={names[p]: packed(m) for p, m in new.items()} if self._total <= MOST_TOLD_BITS else {},
         )
 

@@ -18,6 +18,7 @@ from ssam.engine.lockstep import new_past, run_in_lockstep
 from ssam.experiment import RaceSpec, check_size
 from ssam.experiment.events import Checkpoint, Event, LaneInfo, Layer, Preparing, Stage, Started
 from ssam.models import StagedModel, build_model, stage_shares
+from ssam.training.precision import precision
 
 
 class Race:
@@ -164,7 +165,7 @@ class Race:
             device=str(first.device),
             device_name=("" if self.ranks.size == 1 else f"{self.ranks.size} × ") + devices.device_name(first.device),
             threads=threads,
-            precision=devices.precision(first.device),
+            precision=precision(first.device),
             parameters=sum(p.numel() for p in first.model.parameters()),
             train_size=batches.train_size,
             test_size=dataset.test_size,

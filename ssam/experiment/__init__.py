@@ -1,8 +1,10 @@
 """Specifications as data. Imports nothing of ours and never torch."""
 
-from ssam.catalogue import DATASETS, METHODS, MODELS, Dataset, Method, Model
+from ssam.catalogue import DATASETS, MODELS, Dataset, Model
+from ssam.experiment.lane import LaneSpec
 from ssam.experiment.presets import ASSETS, Preset, preset, presets
-from ssam.experiment.race import LaneSpec, RaceSpec, check_size, laid_over, left_behind, parse_spec
+from ssam.experiment.race import RaceSpec, check_size, laid_over, left_behind, parse_spec
+from ssam.methods import METHODS, Method
 
 __all__ = [
     "ASSETS",

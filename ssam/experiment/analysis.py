@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from ssam.experiment.race import Frozen, explain
+from ssam.experiment.base import Frozen, explain
 
 Kind = Literal["sharpness", "curvature", "spectrum", "profile", "surface", "fisher", "anatomy"]
 

@@ -1,153 +1,21 @@
 """The specification of a race: one frozen model for the form, the address bar, the command line and the store."""
 
 import hashlib
-import re
-from collections.abc import Iterable, Mapping
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
-from ssam.catalogue import DATASETS, METHODS, MODELS
+from ssam.catalogue import DATASETS, MODELS
+from ssam.experiment.base import Frozen, Rho, Sparsity, explain, matching, one_of
+from ssam.experiment.lane import LaneSpec
+from ssam.methods import METHODS
 
 DEFAULT_LANES = ("sgd", "sam", "ssam-f", "ssam-d")
 MAX_LANES = 8
 MAX_GRADIENTS = 20_000_000  # forward+backward passes of the whole race: a week of a fast GPU
 
 DATA_SETTINGS = ("data", "label_noise", "train_size", "image_size")  # which images, how many, how large, labelled how
-
-Sparsity = Annotated[float, Field(ge=0.0, le=1.0)]
-Rho = Annotated[float, Field(ge=0.0, le=10.0)]
-
-
-def _one_of(field: str, value: str, allowed: Iterable[str]) -> str:
-    names = list(allowed)
-    if value not in names:
-        raise ValueError(f"{value[:60]!r} is not a {field}; allowed: {', '.join(names)}")
-    return value
-
-
-def _matching(field: str, value: str, pattern: str, allowed: str) -> str:
-    if not re.fullmatch(pattern, value):
-        raise ValueError(f"{value[:60]!r} is not a {field}; allowed: {allowed}")
-    return value
-
-
-class Frozen(BaseModel):
-    """Base of every specification: immutable, no unknown fields, no NaN."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class LaneSpec(Frozen):
-    """One method with its own settings; ``None`` takes the race's value.
-
-    Written as text (address bar, command line): ``ssam-f:rho=0.2:sparsity=0.8``.
-
-    ``region`` is where weights may be perturbed: ``all``, ``early`` and ``late`` (the stages before and from the one that
-    halves the parameters), ``from-K`` (stage K and later, the first is 0), ``norm`` (normalisation layers).
-    ``granularity`` is what the mask takes or leaves as one: a single ``weight``, a ``tensor``, a ``block`` (a stage of the
-    network), or ``n-of-M``: N of every M weights in a row, with N from the sparsity (``n-of-4`` at 0.5 is the 2:4 pattern).
-    ``score`` is what method ``ssam`` ranks by: the empirical ``fisher`` information, ``fisher-per-cost`` (blocks by Fisher
-    mass over their compute), the ``gradient`` of the Fisher samples, the ``magnitude`` of the weights, or ``random``.
-    ``direction`` is what ε follows: the batch's ``gradient`` at w; ``momentum``, against the momentum buffer; ``last``, the
-    last step's descent gradient. The last two cost no pass. ``ascent_batch`` takes ε from that many images of the batch;
-    ``ascent_interval`` perturbs in every k-th step only.
-    """
-
-    method: str
-    rho: Rho | None = None
-    sparsity: Sparsity | None = None
-    norm: Literal["full", "masked"] | None = None
-    region: str = "all"
-    granularity: str = "weight"
-    score: Literal["fisher", "fisher-per-cost", "gradient", "magnitude", "random"] | None = None
-    direction: Literal["gradient", "momentum", "last"] = "gradient"
-    ascent_batch: int | None = Field(default=None, ge=1, le=4096)
-    ascent_interval: int = Field(default=1, ge=1, le=1000)
-
-    @field_validator("method")
-    @classmethod
-    def _known_method(cls, value: str) -> str:
-        return _one_of("method", value, METHODS)
-
-    @field_validator("region")
-    @classmethod
-    def _known_region(cls, value: str) -> str:
-        allowed = "all, early, late, norm, from-K with a stage number K"
-        return _matching("region", value, r"all|early|late|norm|from-(0|[1-9][0-9]?)", allowed)
-
-    @field_validator("granularity")
-    @classmethod
-    def _known_granularity(cls, value: str) -> str:
-        allowed = "weight, tensor, block, n-of-M with M from 2 to 64"
-        return _matching("granularity", value, r"weight|tensor|block|n-of-([2-9]|[1-5][0-9]|6[0-4])", allowed)
-
-    @model_validator(mode="after")
-    def _has_an_effect(self) -> "LaneSpec":
-        method = METHODS[self.method]
-        if not method.perturbs and (useless := [name for name in self.own_settings if name != "sparsity"]):
-            raise ValueError(f"method {self.method!r} perturbs nothing, so it has no {useless[0]}")
-        if self.direction != "gradient" and self.ascent_batch is not None:
-            raise ValueError(f"direction {self.direction!r} computes no ascent gradient, so it has no ascent_batch")
-        if self.direction != "gradient" and self.method == "ssam-d":
-            raise ValueError("method 'ssam-d' drops by the gradient at w, so its direction must be 'gradient'")
-        if self.sparsity is not None and not method.sparse:
-            sparse = ", ".join(name for name, other in METHODS.items() if other.sparse)
-            raise ValueError(f"method {self.method!r} has no sparsity; methods that do: {sparse}")
-        return self
-
-    @model_validator(mode="after")
-    def _mask_fits_method(self) -> "LaneSpec":
-        if self.score is not None and self.method != "ssam":
-            raise ValueError(f"method {self.method!r} has no score to choose; the method that does: ssam")
-        if self.granularity != "weight" and self.method not in ("ssam", "ssam-f"):
-            raise ValueError(f"method {self.method!r} has no granularity; methods that do: ssam-f, ssam")
-        if self.score == "fisher-per-cost" and self.granularity != "block":
-            raise ValueError(
-                f"score 'fisher-per-cost' ranks blocks, so granularity {self.granularity!r} must be 'block'"
-            )
-        return self
-
-    @classmethod
-    def parse(cls, text: str) -> "LaneSpec":
-        """Reads ``method[:setting=value]…``; raises ValueError with one line that says what is allowed."""
-        method, *settings = [part.strip() for part in text.split(":")]
-        values: dict[str, str] = {}
-        for setting in settings:
-            key, equals, value = setting.partition("=")
-            if key not in SETTINGS or not equals or key in values:
-                raise ValueError(
-                    f"lane setting {setting[:40]!r} must be NAME=VALUE, each once, of: {', '.join(SETTINGS)}"
-                )
-            values[key] = value
-        try:
-            return cls.model_validate({"method": method, **values})
-        except ValidationError as error:
-            raise ValueError(explain(error, cls)) from None
-
-    def __str__(self) -> str:
-        return self.method + "".join(f":{name}={value}" for name, value in self.own_settings.items())
-
-    @property
-    def passes(self) -> float:
-        """Forward+backward passes of a step, on average; one of part of a batch counts whole."""
-        if not METHODS[self.method].perturbs or self.direction != "gradient":
-            return 1.0
-        return 1 + 1 / self.ascent_interval
-
-    @property
-    def mask_score(self) -> str | None:
-        """What the mask ranks by; None where there is no ranking (SGD, SAM, SSAM-D)."""
-        return {"ssam-f": "fisher", "ssam": self.score or "random"}.get(self.method)
-
-    @property
-    def own_settings(self) -> dict[str, object]:
-        """What differs from a lane of this method without settings."""
-        values = {name: getattr(self, name) for name in SETTINGS}
-        return {name: value for name, value in values.items() if value != LaneSpec.model_fields[name].default}
-
-
-SETTINGS = tuple(name for name in LaneSpec.model_fields if name != "method")
 
 
 class RaceSpec(Frozen):
@@ -196,17 +64,17 @@ class RaceSpec(Frozen):
     @field_validator("dataset")
     @classmethod
     def _known_dataset(cls, value: str) -> str:
-        return _one_of("dataset", value, DATASETS)
+        return one_of("dataset", value, DATASETS)
 
     @field_validator("model")
     @classmethod
     def _known_model(cls, value: str) -> str:
-        return _one_of("model", value, MODELS)
+        return one_of("model", value, MODELS)
 
     @field_validator("device")
     @classmethod
     def _device_name(cls, value: str) -> str:
-        return _matching("device", value, r"auto|cpu|mps|cuda(:\d{1,2})?", "auto, cpu, mps, cuda, cuda:N")
+        return matching("device", value, r"auto|cpu|mps|cuda(:\d{1,2})?", "auto, cpu, mps, cuda, cuda:N")
 
     @field_validator("lanes", mode="before")
     @classmethod
@@ -291,10 +159,11 @@ class RaceSpec(Frozen):
         return tuple(lane.method if methods.count(lane.method) == 1 else str(lane) for lane in self.lanes)
 
     def lane_rho(self, lane: LaneSpec) -> float:
-        """The radius asked for: 0 for SGD, whatever the race asks for."""
-        if not METHODS[lane.method].perturbs:
+        """The radius asked for: the lane's own, else the race's on its method's scale; 0 for SGD."""
+        method = METHODS[lane.method]
+        if not method.perturbs:
             return 0.0
-        return self.rho if lane.rho is None else lane.rho
+        return self.rho * method.rho_scale if lane.rho is None else lane.rho
 
     def lane_norm(self, lane: LaneSpec) -> Literal["full", "masked"]:
         return self.norm if lane.norm is None else lane.norm
@@ -338,7 +207,7 @@ def parse_spec(values: Mapping[str, object], base: RaceSpec | None = None) -> Ra
     try:
         return RaceSpec.model_validate({**start, **values})
     except ValidationError as error:
-        raise ValueError(explain(error)) from None
+        raise ValueError(explain(error, RaceSpec)) from None
 
 
 def left_behind(base: RaceSpec, changes: Mapping[str, object]) -> dict[str, object]:
@@ -358,31 +227,3 @@ def laid_over(base: RaceSpec, changes: Mapping[str, object]) -> RaceSpec:
     ``parse_spec`` does."""
     defaults = {name: RaceSpec.model_fields[name].default for name in left_behind(base, changes)}
     return parse_spec(changes, base.model_copy(update=defaults))
-
-
-def explain(error: ValidationError, model: type[BaseModel] | None = None) -> str:
-    """The first thing that is wrong, as one line: field, value, what is allowed."""
-    first = error.errors()[0]
-    field = ".".join(str(part) for part in first["loc"])
-    shown = repr(str(first["input"])[:60])
-    if first["type"] == "extra_forbidden":
-        return f"{field[:40]!r} is not a setting; allowed: {', '.join((model or RaceSpec).model_fields)}"
-    if first["type"] == "value_error":
-        message = first["msg"].removeprefix("Value error, ")
-        return message if not field or shown in message else f"{field} {shown}: {message}"
-    allowed = _allowed_numbers(model or RaceSpec, field)
-    return f"{field} {shown} {f'must be {allowed}' if allowed else first['msg'].replace('Input should be', 'must be')}"
-
-
-def _allowed_numbers(model: type[BaseModel], field: str) -> str | None:
-    """``a number from 0 to 1`` for a numeric field, None for others."""
-    schema = model.model_json_schema()["properties"].get(field, {})
-    kind = next(
-        (part for part in (schema, *schema.get("anyOf", ())) if part.get("type") in ("number", "integer")), None
-    )
-    if kind is None:
-        return None
-    noun = "a whole number" if kind["type"] == "integer" else "a number"
-    low = f"above {kind['exclusiveMinimum']:g}" if "exclusiveMinimum" in kind else f"from {kind['minimum']:g}"
-    high = f"below {kind['exclusiveMaximum']:g}" if "exclusiveMaximum" in kind else f"{kind['maximum']:.10g}"
-    return f"{noun} {low} {'and' if 'below' in high else 'to'} {high}"

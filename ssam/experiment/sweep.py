@@ -8,7 +8,9 @@ from typing import Literal, get_args
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from ssam.experiment.race import SETTINGS, Frozen, LaneSpec, RaceSpec, explain, parse_spec
+from ssam.experiment.base import Frozen, explain
+from ssam.experiment.lane import SETTINGS, LaneSpec
+from ssam.experiment.race import RaceSpec, parse_spec
 
 Value = int | float | str | None  # of one setting
 Values = dict[str, Value]  # by field

@@ -32,7 +32,15 @@ DASHES: dict[str, Any] = {
     "longdash": (0, (8, 3)),
     "longdashdot": (0, (8, 3, 1, 3)),
 }
-MARKERS = {"circle": "o", "square": "s", "diamond": "D", "triangle-up": "^", "triangle-down": "v"}
+MARKERS = {
+    "circle": "o",
+    "square": "s",
+    "diamond": "D",
+    "triangle-up": "^",
+    "triangle-down": "v",
+    "star": "*",
+    "hexagon": "H",
+}
 AXES = {
     "epoch": "Epoch",
     "gradients": "Gradients (forward + backward passes)",

@@ -12,11 +12,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from ssam.catalogue import DATASETS, METHODS
+from ssam.catalogue import DATASETS
 from ssam.experiment import RaceSpec
 from ssam.export import figures, script, spec_file
 from ssam.export.report_style import STYLE
 from ssam.export.source import Source
+from ssam.methods import METHODS
 from ssam.stats import proportion
 from ssam.store.outcome import Outcome, company
 from ssam.store.views import Heatmap, telling
@@ -106,8 +107,8 @@ def _summary(source: Source) -> str:
     best, title, winner = max(known, key=lambda each: each[0])
     size = source.info["test_size"]
     said = f"{title} ended best, with {proportion.said(best, size)} of {size:,} test images right"
-    sgd = next((end.accuracy for end in source.outcomes if end.method == "sgd"), None)
-    if sgd is not None and winner.method != "sgd":
+    sgd = next((end.accuracy for end in source.outcomes if not METHODS[end.method].perturbs), None)
+    if sgd is not None and METHODS[winner.method].perturbs:
         said += f", {100 * (best - sgd):.1f} points more than SGD"
     return f"{said}.{lost} This is one seed: repeat it with others before you call a small difference a finding."
 

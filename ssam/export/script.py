@@ -4,10 +4,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from ssam.catalogue import METHODS
 from ssam.experiment import RaceSpec
 from ssam.export.script_steps import Steps, literal
 from ssam.export.source import Source
+from ssam.methods import METHODS
 
 DATA_FIELDS = (
     "dataset",
@@ -126,7 +126,8 @@ def _model(source: Source, place: int) -> list[str]:
         f"sgd = torch.optim.SGD(model.parameters(), {sgd})",
     ]
     if METHODS[lane.method].perturbs:
-        lines.append(f"sam = ssam.SAM(sgd, rho={spec.lane_rho(lane)!r}, norm={literal(spec.lane_norm(lane))})")
+        given = {"rho": spec.lane_rho(lane), "norm": spec.lane_norm(lane), **METHODS[lane.method].optimizer}
+        lines.append(f"sam = ssam.SAM(sgd, {', '.join(f'{name}={literal(value)}' for name, value in given.items())})")
     return lines
 
 

@@ -1,10 +1,12 @@
 """The part of a lane's script that is the method: its masks and its training loop, as lines of Python."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
-from ssam.catalogue import METHODS
 from ssam.experiment import LaneSpec, RaceSpec
+from ssam.methods import METHODS
+from ssam.methods.directions import DIRECTIONS
 from ssam.planning.cost import is_sub_batch
 
 FISHER_DRAW, MASK_DRAW = 1, 2  # the engine's random streams: ssam/engine/mask_source.py, compared by a test
@@ -16,7 +18,7 @@ class Steps:
     def __init__(self, spec: RaceSpec, lane: LaneSpec, autocast: bool) -> None:
         self.spec, self.lane, self.method, self.autocast = spec, lane, METHODS[lane.method], autocast
         self.sparsity = spec.lane_sparsity(lane)
-        self.imports = {("ssam.engine.schedule", "step_rate")}
+        self.imports = {("ssam.training.schedule", "step_rate")}
 
     def before(self) -> list[str]:
         """What the masks cover, and the mask that holds from the first step on."""
@@ -34,9 +36,9 @@ class Steps:
             "size = sum(p.numel() for p in region)",
             f"count = min(perturbed_count(sum(p.numel() for p in model.parameters()), {self.sparsity!r}), size)",
         ]
-        if lane.method == "ssam-d":
-            self._need("ssam.masks", "random_mask_of")
-            lines.append(f"sam.masks = random_mask_of(region, count, {self._generator('0')})")
+        if self.method.first_mask is not None:
+            first = self._need_rule(self.method.first_mask)
+            lines.append(f"sam.masks = {first}(region, count, {self._generator('0')})")
         return lines
 
     def _is_published(self) -> bool:
@@ -45,7 +47,7 @@ class Steps:
         return lane.mask_score == "fisher" and (lane.region, lane.granularity) == ("all", "weight")
 
     def _generator(self, step: str) -> str:
-        self._need("ssam.engine.schedule", "derived_seed")
+        self._need("ssam.training.schedule", "derived_seed")
         return f"torch.Generator().manual_seed(derived_seed(SEED, {MASK_DRAW}, {step}))"
 
     def loop(self) -> list[str]:
@@ -71,7 +73,7 @@ class Steps:
         ]
 
     def _step(self) -> list[str]:
-        reuses = self.lane.direction == "last"
+        reuses = DIRECTIONS[self.lane.direction].keeps_gradients
         lines = [
             "x, y = batches.get(step)",
             f'sgd.param_groups[0]["lr"] = step_rate({self.spec.lr!r}, step, STEPS, batches.steps_per_epoch)',
@@ -83,7 +85,7 @@ class Steps:
         if not self.method.perturbs:
             return [*lines, *plain]
         conditions = [f"step % {self.lane.ascent_interval} == 0"] if self.lane.ascent_interval > 1 else []
-        conditions += ["step > 0"] if self.lane.direction != "gradient" else []
+        conditions += ["step > 0"] if self.lane.is_free else []
         if not conditions:
             return [*lines, *self._perturbed()]
         return [*lines, f"if {' and '.join(conditions)}:", *_indented(self._perturbed()), "else:", *_indented(plain)]
@@ -93,10 +95,10 @@ class Steps:
         lane = self.lane
         at_perturbed = ["loss = objective(x, y)  # at w + ε", "loss.backward()"]
         down = "sam.descent_step()  # back to w, then the update with the gradient at w + ε"
-        if lane.direction != "gradient":
-            along = "" if lane.direction == "last" else f"{self._need('ssam.engine.steps', 'against_momentum')}(sam)"
-            words = "the last step's gradient" if lane.direction == "last" else "minus the momentum buffer"
-            return [f"sam.ascent_step({along})  # w + ε along {words}", *at_perturbed, down]
+        direction = DIRECTIONS[lane.direction]
+        if direction.rule is not None:
+            ascent = f"sam.ascent_step({self._need_rule(direction.rule)}(sam))  # w + ε {direction.words}"
+            return [ascent, *at_perturbed, down]
         if is_sub_batch(self.spec, lane):
             part = f"[:{lane.ascent_batch}]"
             first = ["with ssam.frozen_batchnorm():", f"    objective(x{part}, y{part}).backward()"]
@@ -118,14 +120,14 @@ class Steps:
         )
 
     def _grown_mask(self) -> list[str]:
-        """SSAM-D's next mask, by the gradient at w."""
-        if self.lane.method != "ssam-d":
+        """The next mask of a method that makes it from the gradients at w."""
+        if self.method.next_mask is None:
             return []
         return [
             f"if step > 0 and {self._mask_is_due()}:",
             "    gradients = {p: p.grad for p in region}",
             f"    generator = {self._generator('step')}",
-            "    sam.masks = ssam.drop_and_grow(sam.masks, gradients, ssam.cosine_drop_rate(step / STEPS), generator)",
+            f"    sam.masks = {self._need_rule(self.method.next_mask)}(sam.masks, gradients, step / STEPS, generator)",
         ]
 
     def _new_mask(self) -> list[str]:
@@ -150,7 +152,7 @@ class Steps:
                 "draws = torch.rand(size, generator=generator).split([p.numel() for p in region])",
                 "scores = {p: draw.view(p.shape).to(DEVICE) for p, draw in zip(region, draws)}",
             ]
-        self._need("ssam.engine.schedule", "derived_seed")
+        self._need("ssam.training.schedule", "derived_seed")
         lines = [f"samples = batches.samples({self.spec.fisher_samples}, derived_seed(SEED, {FISHER_DRAW}, step))"]
         batch = f", batch={self.spec.fisher_batch}" if kind == "fisher" and self.spec.fisher_batch > 1 else ""
         if self._is_published():
@@ -181,6 +183,10 @@ class Steps:
             else ["means = [sum(float(scores[p].sum()) for p in g) / sum(p.numel() for p in g) for g in groups]"]
         )
         return [*groups, *means, f"sam.masks = {self._need('ssam.masks', 'group_mask')}(groups, means, count)"]
+
+    def _need_rule(self, rule: Callable[..., Any]) -> str:
+        """A function of a method's own file."""
+        return self._need(rule.__module__, rule.__name__)
 
     def _need(self, module: str, name: str) -> str:
         self.imports.add((module, name))

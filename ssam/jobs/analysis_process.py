@@ -175,7 +175,7 @@ def _snapshots(store: Store, race: Run, epochs: tuple[int, ...], with_masks: boo
 
 def _rate(store: Store, parent: str, spec: RaceSpec, moment: "LaneWeights") -> float | None:
     """The learning rate of the step after that moment; None on the seconds clock, where it depends on how long steps take."""
-    from ssam.engine.schedule import step_rate
+    from ssam.training.schedule import step_rate
 
     race = store.run(parent)
     assert race is not None

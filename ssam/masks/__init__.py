@@ -1,15 +1,12 @@
 """Which weights to perturb: scores become masks, ``{parameter: bool tensor}``, True = perturbed."""
 
-from ssam.masks.bits import packed, unpacked
 from ssam.masks.dynamic import cosine_drop_rate, drop_and_grow
 from ssam.masks.fisher import fisher_mask, fisher_scores, gradient_scores
 from ssam.masks.groups import group_mask, n_of_m_mask
-from ssam.masks.picture import density, overlap, picture, share_changed
 from ssam.masks.select import largest_mask, perturbed_count, random_mask, random_mask_of, top_k_mask
 
 __all__ = [
     "cosine_drop_rate",
-    "density",
     "drop_and_grow",
     "fisher_mask",
     "fisher_scores",
@@ -17,13 +14,8 @@ __all__ = [
     "group_mask",
     "largest_mask",
     "n_of_m_mask",
-    "overlap",
-    "packed",
     "perturbed_count",
-    "picture",
     "random_mask",
     "random_mask_of",
-    "share_changed",
     "top_k_mask",
-    "unpacked",
 ]

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ssam.catalogue import METHODS
-from ssam.experiment.race import LaneSpec, RaceSpec
+from ssam.experiment.lane import LaneSpec
+from ssam.experiment.race import RaceSpec
+from ssam.methods import METHODS
+from ssam.methods.directions import DIRECTIONS
 
 Touch = Literal["nothing", "vectors", "matrices"]  # of a stage: what of it the mask perturbs at most
-FREE_DIRECTIONS = {"momentum": "against the momentum buffer", "last": "along the last descent gradient"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,8 @@ def plan_for(
     if set(touched) == {"nothing"}:
         return Plan("one pass, nothing is perturbed", predicted)
     exact, split = True, 0
-    if lane.direction != "gradient":
-        words, exact = f"one pass, perturbed {FREE_DIRECTIONS[lane.direction]}", False
+    if lane.is_free:
+        words, exact = f"one pass, perturbed {DIRECTIONS[lane.direction].words}", False
     elif is_sub_batch(spec, lane):
         words, exact = f"ascent from {lane.ascent_batch} of {spec.batch_size} images", False
     elif spec.lane_norm(lane) == "full":
@@ -74,7 +75,7 @@ def first_pass_shares(spec: RaceSpec, lane: LaneSpec, touched: Sequence[Touch]) 
     >>> first_pass_shares(RaceSpec(lanes=(lane,)), lane, ["nothing", "vectors", "matrices"])
     [0.0, 0.6666666666666666, 1.0]
     """
-    if not METHODS[lane.method].perturbs or lane.direction != "gradient" or set(touched) == {"nothing"}:
+    if not METHODS[lane.method].perturbs or lane.is_free or set(touched) == {"nothing"}:
         return [0.0] * len(touched)
     if is_sub_batch(spec, lane):
         assert lane.ascent_batch is not None

@@ -24,9 +24,9 @@ from sqlalchemy import (
     select,
 )
 
-from ssam.catalogue import METHODS
 from ssam.experiment import RaceSpec
 from ssam.experiment.events import FEWEST_PAIRS, PHASES, SETTLING_STEPS, STEP_PHASES
+from ssam.methods import METHODS
 from ssam.stats.typical import of_kinds
 from ssam.store.arrays import load_arrays, mask_file
 from ssam.store.outcome import settled

@@ -15,8 +15,9 @@ from typing import Any, Literal, get_args
 
 from sqlalchemy import Connection, Row, Select, select, true
 
-from ssam.catalogue import DATASETS, METHODS, MODELS
+from ssam.catalogue import DATASETS, MODELS
 from ssam.experiment import LaneSpec, RaceSpec, presets
+from ssam.methods import METHODS
 from ssam.store import class_queries, run_list
 from ssam.store.annotations import Labels, of_row
 from ssam.store.schema import labels, runs

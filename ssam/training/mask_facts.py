@@ -1,4 +1,4 @@
-"""What there is to see of a mask: its density, how it changed, and a small picture."""
+"""What is told of a mask: its density, how it changed, and a heatmap."""
 
 from collections.abc import Mapping
 
@@ -28,8 +28,8 @@ def overlap(new: Mapping[Tensor, Tensor], old: Mapping[Tensor, Tensor]) -> float
     return int((a & b).sum()) / union if union else 1.0
 
 
-def picture(mask: Tensor, limit: int = 64) -> Tensor:
-    """The mask as a uint8 picture (rows, columns), at most ``limit`` each way; 255 = every weight there is perturbed.
+def heatmap(mask: Tensor, limit: int = 64) -> Tensor:
+    """The mask as a uint8 image (rows, columns), at most ``limit`` each way; 255 = every weight there is perturbed.
 
     Rows are output units (dimension 0), columns the rest, flattened. A larger mask is pooled to the mean of its cells,
     which overlap by a row or column where the size does not divide.

@@ -6,19 +6,19 @@ tests/test_steps.py compares each way with its slow twin.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from ssam.engine.device import autocast, random_state, set_random_state
-from ssam.engine.timing import PhaseTimer
 from ssam.models import StagedModel
 from ssam.optim import SAM, frozen_batchnorm
 from ssam.optim.perturbation import total_norm
+from ssam.training.precision import autocast, random_state, set_random_state
+from ssam.training.timing import PhaseTimer
 
 Refresh = Callable[[SAM, PhaseTimer], None]
+Rule = Callable[[SAM], dict[Tensor, Tensor]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,22 +123,13 @@ def sub_batch_ascent(
     return _one_pass_at_perturbed(model, sam, x, y, timer)
 
 
-def free_ascent(
-    model: StagedModel, sam: SAM, x: Tensor, y: Tensor, timer: PhaseTimer, direction: Literal["momentum", "last"]
-) -> StepRecord:
+def free_ascent(model: StagedModel, sam: SAM, x: Tensor, y: Tensor, timer: PhaseTimer, direction: Rule) -> StepRecord:
     """ε along a direction that is there already, so that the step has one pass. An approximation: named as such.
 
-    ``momentum``: against the momentum buffers of the base optimizer; ``last``: along the gradients that are still there
-    from the last step. Neither is there before the first step.
+    ``direction`` is a rule of ``ssam.methods.directions``. None of them has anything before the first step.
     """
-    sam.ascent_step(against_momentum(sam) if direction == "momentum" else None)
+    sam.ascent_step(direction(sam))
     return _one_pass_at_perturbed(model, sam, x, y, timer)
-
-
-def against_momentum(sam: SAM) -> dict[Tensor, Tensor]:
-    """−v for each momentum buffer v of the base optimizer: MSAM's direction (Becker et al. 2024, arXiv 2401.12033)."""
-    buffers = {p: sam.state[p].get("momentum_buffer") for group in sam.param_groups for p in group["params"]}
-    return {p: -v for p, v in buffers.items() if v is not None}
 
 
 def _one_pass_at_perturbed(model: StagedModel, sam: SAM, x: Tensor, y: Tensor, timer: PhaseTimer) -> StepRecord:

@@ -1,0 +1,115 @@
+"""The specification of a lane: one method with its own settings."""
+
+from typing import Literal
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from ssam.experiment.base import Frozen, Rho, Sparsity, explain, matching, one_of
+from ssam.methods import METHODS
+from ssam.methods.directions import DIRECTIONS
+
+
+class LaneSpec(Frozen):
+    """One method with its own settings; ``None`` takes the race's value.
+
+    Written as text (address bar, command line): ``ssam-f:rho=0.2:sparsity=0.8``.
+
+    ``region`` is where weights may be perturbed: ``all``, ``early`` and ``late`` (the stages before and from the one that
+    halves the parameters), ``from-K`` (stage K and later, the first is 0), ``norm`` (normalisation layers).
+    ``granularity`` is what the mask takes or leaves as one: a single ``weight``, a ``tensor``, a ``block`` (a stage of the
+    network), or ``n-of-M``: N of every M weights in a row, with N from the sparsity (``n-of-4`` at 0.5 is the 2:4 pattern).
+    ``score`` is what method ``ssam`` ranks by: the empirical ``fisher`` information, ``fisher-per-cost`` (blocks by Fisher
+    mass over their compute), the ``gradient`` of the Fisher samples, the ``magnitude`` of the weights, or ``random``.
+    ``direction`` is what ε follows: the batch's ``gradient`` at w; ``momentum``, against the momentum buffer; ``last``, the
+    last step's descent gradient. The last two cost no pass. ``ascent_batch`` takes ε from that many images of the batch;
+    ``ascent_interval`` perturbs in every k-th step only.
+    """
+
+    method: str
+    rho: Rho | None = None
+    sparsity: Sparsity | None = None
+    norm: Literal["full", "masked"] | None = None
+    region: str = "all"
+    granularity: str = "weight"
+    score: Literal["fisher", "fisher-per-cost", "gradient", "magnitude", "random"] | None = None
+    direction: Literal["gradient", "momentum", "last"] = "gradient"
+    ascent_batch: int | None = Field(default=None, ge=1, le=4096)
+    ascent_interval: int = Field(default=1, ge=1, le=1000)
+
+    @field_validator("method")
+    @classmethod
+    def _known_method(cls, value: str) -> str:
+        return one_of("method", value, METHODS)
+
+    @field_validator("region")
+    @classmethod
+    def _known_region(cls, value: str) -> str:
+        allowed = "all, early, late, norm, from-K with a stage number K"
+        return matching("region", value, r"all|early|late|norm|from-(0|[1-9][0-9]?)", allowed)
+
+    @field_validator("granularity")
+    @classmethod
+    def _known_granularity(cls, value: str) -> str:
+        allowed = "weight, tensor, block, n-of-M with M from 2 to 64"
+        return matching("granularity", value, r"weight|tensor|block|n-of-([2-9]|[1-5][0-9]|6[0-4])", allowed)
+
+    @model_validator(mode="after")
+    def _has_an_effect(self) -> "LaneSpec":
+        method = METHODS[self.method]
+        for name in self.own_settings:
+            if not method.perturbs:
+                raise ValueError(f"method {self.method!r} perturbs nothing, so it has no {name}")
+            if name not in method.settings:
+                able = ", ".join(other.name for other in METHODS.values() if name in other.settings)
+                raise ValueError(f"method {self.method!r} has no {name}; methods that do: {able}")
+        if self.is_free and self.ascent_batch is not None:
+            raise ValueError(f"direction {self.direction!r} computes no ascent gradient, so it has no ascent_batch")
+        if self.score == "fisher-per-cost" and self.granularity != "block":
+            raise ValueError(
+                f"score 'fisher-per-cost' ranks blocks, so granularity {self.granularity!r} must be 'block'"
+            )
+        return self
+
+    @classmethod
+    def parse(cls, text: str) -> "LaneSpec":
+        """Reads ``method[:setting=value]…``; raises ValueError with one line that says what is allowed."""
+        method, *settings = [part.strip() for part in text.split(":")]
+        values: dict[str, str] = {}
+        for setting in settings:
+            key, equals, value = setting.partition("=")
+            if key not in SETTINGS or not equals or key in values:
+                raise ValueError(
+                    f"lane setting {setting[:40]!r} must be NAME=VALUE, each once, of: {', '.join(SETTINGS)}"
+                )
+            values[key] = value
+        try:
+            return cls.model_validate({"method": method, **values})
+        except ValidationError as error:
+            raise ValueError(explain(error, cls)) from None
+
+    def __str__(self) -> str:
+        return self.method + "".join(f":{name}={value}" for name, value in self.own_settings.items())
+
+    @property
+    def is_free(self) -> bool:
+        """Whether ε follows something that is there already, so that the ascent costs no pass."""
+        return DIRECTIONS[self.direction].is_free
+
+    @property
+    def passes(self) -> float:
+        """Forward+backward passes of a step, on average; one of part of a batch counts whole."""
+        return 1.0 if self.is_free else 1 + (METHODS[self.method].passes - 1) / self.ascent_interval
+
+    @property
+    def mask_score(self) -> str | None:
+        """What the mask ranks by; None where there is no ranking (SGD, SAM, SSAM-D)."""
+        return self.score or METHODS[self.method].score
+
+    @property
+    def own_settings(self) -> dict[str, object]:
+        """What differs from a lane of this method without settings."""
+        values = {name: getattr(self, name) for name in SETTINGS}
+        return {name: value for name, value in values.items() if value != LaneSpec.model_fields[name].default}
+
+
+SETTINGS = tuple(name for name in LaneSpec.model_fields if name != "method")

@@ -1,0 +1,13 @@
+"""The methods that can be raced, one file each. ``docs/add-a-method.md`` shows how to add one. Never imports torch when it is loaded."""
+
+from ssam.methods.asam import ASAM
+from ssam.methods.method import Method, Style
+from ssam.methods.sam import SAM
+from ssam.methods.sgd import SGD
+from ssam.methods.ssam import SSAM
+from ssam.methods.ssam_d import SSAM_D
+from ssam.methods.ssam_f import SSAM_F
+
+METHODS = {method.name: method for method in (SGD, SAM, SSAM_F, SSAM_D, SSAM, ASAM)}
+
+__all__ = ["METHODS", "Method", "Style"]

@@ -96,7 +96,13 @@ def test_the_app_talks_only_to_the_torch_free_rooms(folder):
 
 
 @pytest.mark.parametrize(
-    "statement", ["import ssam", "import ssam.methods.directions", "import ssam.store, ssam.jobs.client, ssam.experiment, ssam.export", "import ssam.cli"]
+    "statement",
+    [
+        "import ssam",
+        "import ssam.methods.directions",
+        "import ssam.store, ssam.jobs.client, ssam.experiment, ssam.export",
+        "import ssam.cli",
+    ],
 )
 def test_importing_stays_light(statement):
     check = f"{statement}; import sys; sys.exit('torch' in sys.modules)"

@@ -19,7 +19,7 @@ from ssam.planning.cost import plan_for
 
 FOLDER = ASSETS / "methods"
 SECTIONS = ("What it does", "What it costs", "What it keeps", "Caveats")
-GROUPS = {"methods": "Methods", "steps": "Ways to step", "masks": "Coarser masks", "package": "In the package"}
+GROUPS = {"methods": "Methods", "steps": "Ways to step", "masks": "Coarser masks"}
 _CODE = r"ssam(\.[a-z_]+)+:[A-Za-z_]+(\.[A-Za-z_]+)*"
 
 
@@ -65,8 +65,8 @@ class Memory:
 
 @dataclass(frozen=True)
 class Card:
-    """One card. ``method`` lends it its colour and marker; ``lanes`` are those that show it, the first is the one to race (none
-    where no lane can); ``passes`` are forward+backward passes of a step; ``code`` are ``module:name`` references; ``cite`` keys
+    """One card. ``method`` lends it its colour and marker; ``lanes`` are those that show it, the first is the one to race;
+    ``passes`` are forward+backward passes of a step; ``code`` are ``module:name`` references; ``cite`` keys
     of ``references.bib``; ``sections`` Markdown by heading."""
 
     name: str
@@ -84,16 +84,12 @@ class Card:
     arxiv: str = ""
 
     @property
-    def exact(self) -> bool | None:
-        """Whether a step is the method's own, bit for bit; None where no lane takes such steps."""
-        if not self.lanes:
-            return None
+    def exact(self) -> bool:
+        """Whether a step is the method's own, bit for bit."""
         return plan_for(RaceSpec(), self.lanes[0], ["network"], [1.0], ["matrices"]).exact
 
     @property
     def memory(self) -> Memory:
-        if not self.lanes:
-            return Memory(0.0, 1.0)
         lane = self.lanes[0]
         if not METHODS[lane.method].perturbs:
             return Memory(0.0, 0.0)
@@ -151,9 +147,11 @@ def _card(name: str, head: dict[str, Any], sections: dict[str, str]) -> Card:
             raise ValueError(f"{field} must be {words}, not {str(head[field])[:60]!r}")
     _check_words(head)
     lanes = tuple(_lane(text) for text in head["lanes"])
-    if lanes and lanes[0].method != head["method"]:
+    if not lanes:
+        raise ValueError("lanes must name at least one lane")
+    if lanes[0].method != head["method"]:
         raise ValueError(f"method must be that of the first lane, {lanes[0].method!r}, not {head['method']!r}")
-    if lanes and lanes[0].passes != head["passes"]:
+    if lanes[0].passes != head["passes"]:
         raise ValueError(f"passes must be {lanes[0].passes:g}, as the first lane makes, not {head['passes']:g}")
     lists = {"lanes": lanes, "cite": tuple(head["cite"]), "code": tuple(head["code"])}
     return Card(name=name, sections=sections, **{**head, **lists})

@@ -36,7 +36,7 @@ def passes(card: Card) -> str:
     >>> passes(cards()["sub-batch"])
     '2, the first of 32 images'
     """
-    images = card.lanes[0].ascent_batch if card.lanes else None
+    images = card.lanes[0].ascent_batch
     return f"{card.passes:g}" + (f", the first of {images} images" if images else "")
 
 
@@ -50,8 +50,6 @@ def during(memory: Memory) -> str:
 
 def kind(card: Card) -> str:
     """Whether its steps are exact."""
-    if card.exact is None:
-        return "package only"
     return "exact" if card.exact else "approximate"
 
 
@@ -63,7 +61,7 @@ def facts(card: Card) -> list[tuple[str, str]]:
     return [
         ("Passes a step", passes(card)),
         ("Memory beyond SGD", words),
-        ("Steps", {"package only": "no lane takes them"}.get(kind(card), kind(card))),
+        ("Steps", kind(card)),
     ]
 
 

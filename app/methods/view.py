@@ -49,10 +49,8 @@ def chosen() -> None:
     st.session_state["methods_method"], st.session_state["methods_notice"] = index.choice(), ""
 
 
-def race(card: Card) -> RaceSpec | None:
-    """The lesson's race with SGD beside this method, SAM beside SGD; None where no lane can race it."""
-    if not card.lanes:
-        return None
+def race(card: Card) -> RaceSpec:
+    """The lesson's race with SGD beside this method, SAM beside SGD."""
     other = card.lanes[0] if METHODS[card.method].perturbs else LaneSpec(method="sam")
     return preset(LESSON).spec.model_copy(update={"lanes": (LaneSpec(method="sgd"), other)})
 
@@ -88,10 +86,9 @@ def _drawn(card: Card) -> tuple[str, str]:
 
 def _links(card: Card) -> None:
     with st.container(horizontal=True, key="methods_links", vertical_alignment="center"):
-        if spec := race(card):
-            label = "Race it beside SGD" if METHODS[card.method].perturbs else "Race it beside SAM"
-            if st.button(label, key="methods_race", type="primary", icon=":material/flag:"):
-                st.switch_page("../pages/race.py", query_params=url_state.of(spec))
+        label = "Race it beside SGD" if METHODS[card.method].perturbs else "Race it beside SAM"
+        if st.button(label, key="methods_race", type="primary", icon=":material/flag:"):
+            st.switch_page("../pages/race.py", query_params=url_state.of(race(card)))
         st.page_link("../pages/surface.py", label="Toy surface", icon=":material/show_chart:")
         st.page_link("../pages/anatomy.py", label="Anatomy of a step", icon=":material/footprint:")
 

@@ -10,14 +10,14 @@ from torch.optim import Optimizer
 
 from ssam.interop.guards import first_pass, forget_cached_weights, needs_closure, replay
 from ssam.interop.models import Models
+from ssam.interop.optimizer_state import joined, parted
 from ssam.interop.scaling import SecondGradients
-from ssam.interop.sharded import is_sharded, local, version, whole
+from ssam.interop.seen_masks import Masks, SeenMasks, check_masks
+from ssam.interop.sharded import local
 from ssam.optim.batchnorm import frozen_batchnorm
 from ssam.optim.perturbation import Norm, perturbation, total_norm
 
-Masks = Mapping[Tensor, Tensor]
 HALF = (torch.float16, torch.bfloat16)
-SETTINGS = ("sam_rho", "sam_masked_norm", "sam_adaptive", "sam_masks")  # in each group of a state: numbers only
 
 
 class SAM(Optimizer):
@@ -124,16 +124,12 @@ class SAM(Optimizer):
     @property
     def masks(self) -> Masks | None:
         """The mask of each parameter, True = perturbed, or None for dense SAM."""
-        return self._masks
+        return self._seen.masks
 
     @masks.setter
     def masks(self, masks: Masks | None) -> None:
         self._must_be_at_w("change the masks")
-        if masks is not None:
-            self._check_masks(masks)
-        self._masks = masks
-        self._seen_masks: list[tuple[Tensor, Tensor, int]] | None = None
-        self._look_at_masks()
+        self._seen = SeenMasks(masks, self._parameters())
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One whole step. The closure zeroes the gradients, runs forward and backward, and returns the loss; it is
@@ -186,7 +182,7 @@ class SAM(Optimizer):
         """
         self._must_be_at_w("take an ascent step")
         self._second.check_gone(self._parameters(), self, self.base)
-        self._look_at_masks()
+        self._seen.look(self._parameters())
         found = [
             (p, direction, group)
             for group in self.param_groups
@@ -195,20 +191,20 @@ class SAM(Optimizer):
         ]
         if not found:
             raise RuntimeError("no parameter has a gradient; run a backward pass before ascent_step()")
-        counted = found if self.norm == "full" else [entry for entry in found if self._is_perturbed(entry[0])]
+        counted = found if self.norm == "full" else [entry for entry in found if self._seen.perturbs(entry[0])]
         params = [p for p, _, _ in counted]
         adaptive = [group.get("adaptive", self.adaptive) for _, _, group in counted]
         epsilon, self.radius, norm = perturbation(
             params,
             [direction for _, direction, _ in counted],
             [self._check_group(group) for _, _, group in counted],
-            [self._mask_of(p) for p in params],
+            [self._seen.mask_of(p) for p in params],
             self.norm,
             adaptive if any(adaptive) else None,
         )
         known = self.norm == "full" and not any(adaptive)
         self.gradient_norm = norm if known else total_norm([direction for _, direction, _ in found])
-        moved = [(p, e) for p, e in zip(params, epsilon, strict=True) if self._is_perturbed(p)]
+        moved = [(p, e) for p, e in zip(params, epsilon, strict=True) if self._seen.perturbs(p)]
         parts = [local(p) for p, _ in moved]
         saved = [(part, part.clone()) for part in parts]
         try:
@@ -252,22 +248,11 @@ class SAM(Optimizer):
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next step depends on: the base optimizer's state and groups, masks and settings.
 
-        In torch's form, so that ``torch.distributed.checkpoint`` takes it too: the state of each parameter holds its mask, each
-        group the settings. Tensors and primitives only, so that ``torch.load(weights_only=True)`` reads it back.
+        In torch's form, as ``ssam.interop.optimizer_state`` has it. Tensors and primitives only, so that ``torch.load(weights_only=True)`` reads it back.
         """
         self._must_be_at_w("save the state")
-        saved, masks = self.base.state_dict(), self._masks or {}
-        for key, p in zip(_keys(saved), self._parameters(), strict=True):
-            if p in masks:
-                saved["state"][key] = {**saved["state"].get(key, {}), "mask": masks[p]}
-        for group in saved["param_groups"]:
-            group.update(
-                sam_rho=self.rho,
-                sam_masked_norm=self.norm == "masked",
-                sam_adaptive=self.adaptive,
-                sam_masks=self._masks is not None,
-            )
-        return saved
+        settings = (self.rho, self.norm == "masked", self.adaptive)
+        return joined(self.base.state_dict(), self._parameters(), self.masks, settings)
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Takes over what ``state_dict`` returned, for the same parameters in the same order; all of it or, where
@@ -276,31 +261,18 @@ class SAM(Optimizer):
         ``torch.distributed.checkpoint`` reads only what the optimizer already has: set any masks before it loads some.
         """
         self._must_be_at_w("load a state")
-        groups = state_dict.get("param_groups") or [{}]
-        if any(name not in groups[0] for name in SETTINGS):
-            raise ValueError("not the state of a SAM optimizer: its settings are missing in the parameter groups")
-        rho, masked, adaptive, has_masks = (groups[0][name] for name in SETTINGS)
-        groups = [{name: value for name, value in group.items() if name not in SETTINGS} for group in groups]
-        states, params = {key: dict(kept) for key, kept in state_dict["state"].items()}, self._parameters()
-        keys = _keys({"param_groups": groups})
-        if len(keys) != len(params):
-            raise ValueError(f"the state is of {len(keys)} parameters, the optimizer holds {len(params)}")
-        masks = {p: states.get(key, {}).pop("mask", None) for key, p in zip(keys, params, strict=True)}
-        masks = {p: mask.to(p.device) for p, mask in masks.items() if mask is not None}
-        if has_masks and not masks:
-            raise ValueError("the state had masks when it was saved and holds none; set any masks before you load it")
+        base, masks, (rho, masked, adaptive) = parted(state_dict, self._parameters())
         _check_rho(rho)
-        self._check_masks(masks)
-        kept = {key: of_parameter for key, of_parameter in states.items() if of_parameter}
-        self.base.load_state_dict({**state_dict, "state": kept, "param_groups": groups})  # checks before it changes
+        check_masks(masks or {}, self._parameters())
+        self.base.load_state_dict(base)  # checks before it changes
         self.rho, self.norm, self.adaptive = rho, "masked" if masked else "full", adaptive
-        self.masks = masks if has_masks else None
+        self.masks = masks
         self._second.forget()
 
     def perturbed_parameters(self) -> list[Tensor]:
         """The parameters of which at least one entry is perturbed, and that require a gradient."""
-        self._look_at_masks()
-        return [p for p in self._parameters() if p.requires_grad and self._is_perturbed(p)]
+        self._seen.look(self._parameters())
+        return [p for p in self._parameters() if p.requires_grad and self._seen.perturbs(p)]
 
     def _share_state(self, base: Optimizer) -> None:
         """Groups and state are the base optimizer's own, also after it has loaded new ones."""
@@ -312,31 +284,6 @@ class SAM(Optimizer):
     def _check_group(self, group: dict[str, Any]) -> float:
         """The group's rho."""
         return _check_rho(self.rho if "rho" in self.base.defaults else group.get("rho", self.rho))
-
-    def _look_at_masks(self) -> None:
-        """Notes which masks perturb anything and which everything, where one has changed since: so that a step neither waits
-        for the device, nor copies tensors that stay where they are, nor multiplies by a mask that keeps everything."""
-        now = [(p, mask, version(mask)) for p, mask in (self._masks or {}).items()]
-        old = self._seen_masks
-        if old is not None:
-            pairs = zip(now, old, strict=False)
-            if len(old) == len(now) and all(p is q and m is n and v == u for (p, m, v), (q, n, u) in pairs):
-                return
-            self._check_masks(self._masks or {})
-        counts = {p: int(whole(mask.sum())) for p, mask, _ in now}
-        self._perturbed_in = {p for p, count in counts.items() if count > 0}
-        self._whole = {p for p, count in counts.items() if count == p.numel()}
-        self._seen_masks = now
-
-    def _is_perturbed(self, parameter: Tensor) -> bool:
-        return self._masks is None or parameter in self._perturbed_in
-
-    def _mask_of(self, parameter: Tensor) -> Tensor | None:
-        """None where all of it is perturbed."""
-        if self._masks is None or parameter in self._whole:
-            return None
-        mask = self._masks.get(parameter)
-        return torch.zeros_like(parameter, dtype=torch.bool) if mask is None else mask
 
     def _measure_rounding(self, params: list[Tensor], epsilon: list[Tensor]) -> None:
         """In half precision, what became of ε."""
@@ -362,28 +309,8 @@ class SAM(Optimizer):
         if getattr(self, "_saved", None):
             raise RuntimeError(f"cannot {action}: the weights are perturbed; call descent_step() or restore() first")
 
-    def _check_masks(self, masks: Masks) -> None:
-        known = set(self._parameters())
-        for parameter, mask in masks.items():
-            if parameter not in known:
-                raise ValueError(
-                    f"a mask of shape {tuple(mask.shape)} is for a tensor that the optimizer does not hold"
-                )
-            if mask.dtype != torch.bool or mask.shape != parameter.shape or mask.device != parameter.device:
-                raise ValueError(
-                    f"a mask must be bool, of shape {tuple(parameter.shape)}, on {parameter.device}; "
-                    f"this one is {mask.dtype}, {tuple(mask.shape)}, on {mask.device}"
-                )
-            if is_sharded(mask) != is_sharded(parameter) or local(mask).shape != local(parameter.detach()).shape:
-                raise ValueError("a mask must be sharded as its parameter is; the functions that make masks do so")
-
 
 def _check_rho(rho: float) -> float:
     if not 0.0 <= rho < float("inf"):
         raise ValueError(f"rho must be a finite number ≥ 0, not {rho}")
     return rho
-
-
-def _keys(state: Mapping[str, Any]) -> list[Any]:
-    """What stands for each parameter in a state: its place, or its name in a distributed checkpoint."""
-    return [key for group in state["param_groups"] for key in group["params"]]

@@ -91,11 +91,12 @@ def updated(w: torch.Tensor, v: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("norm", ["full", "masked"])
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("way", ["gradient", "few images", "against momentum"])
-def test_a_step_is_that_of_the_plain_formulas(norm: str, masked: bool, way: str) -> None:
+@pytest.mark.parametrize("adaptive", [False, True])
+def test_a_step_is_that_of_the_plain_formulas(norm: str, masked: bool, way: str, adaptive: bool) -> None:
     (model, twin), (x, y) = (network(), network()), batch()
     base = base_of(model)
     w, v = flat(model.parameters()), flat(base.state[p]["momentum_buffer"] for p in model.parameters())
-    sam = SAM(base, rho=RHO, norm=norm, mask=random_masks(model) if masked else None)
+    sam = SAM(base, rho=RHO, norm=norm, mask=random_masks(model) if masked else None, adaptive=adaptive)
     m = flat(random_masks(twin).values()).double() if masked else torch.ones_like(w)
     images = 5 if way == "few images" else None
     along = against_momentum if way == "against momentum" else None
@@ -103,7 +104,9 @@ def test_a_step_is_that_of_the_plain_formulas(norm: str, masked: bool, way: str)
     found = step.take_step(model, sam, x, y, along, images)
 
     loss, g = gradient(twin, x[:images], y[:images]) if along is None else (None, -v)
-    epsilon = RHO * m * g / (g if norm == "full" else m * g).norm()
+    size = w.abs() if adaptive else torch.ones_like(w)
+    divisor = (size * g if norm == "full" else m * size * g).norm()
+    epsilon = RHO * m * size**2 * g / divisor
     put(twin, w + epsilon)
     loss_perturbed, second = gradient(twin, x, y)
     change = updated(w, v, second)
@@ -118,16 +121,17 @@ def test_a_step_is_that_of_the_plain_formulas(norm: str, masked: bool, way: str)
     assert found.loss_after == pytest.approx(gradient(twin, x, y)[0])
     row = step.numbers(found, sam)
     assert row["gradient_norm"] == pytest.approx(float(g.norm()))
-    assert row["dense"] == pytest.approx(row["factor"] * float(g.norm()))
+    assert row["divisor"] == pytest.approx(float(divisor))
+    assert row["dense"] == pytest.approx(row["factor"] * float((size**2 * g).norm()))
     assert row["radius"] == pytest.approx(float(epsilon.norm()))
     assert row["cosine"] == pytest.approx(float(g @ second / g.norm() / second.norm()))
     assert row["second_uphill"] == pytest.approx(float(epsilon @ second / epsilon.norm() / second.norm()))
     assert row["update_norm"] == pytest.approx(float(change.norm()))
     assert row["uphill"] == pytest.approx(float(change @ epsilon / epsilon.norm()))
     assert row["uphill"] ** 2 + row["aside"] ** 2 == pytest.approx(row["update_norm"] ** 2)
-    if norm == "masked":
+    if norm == "masked" and not adaptive:
         assert row["radius"] == pytest.approx(RHO)
-    elif masked:
+    elif masked and not adaptive:
         assert row["radius"] < row["dense"] == pytest.approx(RHO)
 
 

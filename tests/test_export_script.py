@@ -20,7 +20,7 @@ from ssam.store import Run, Store
 
 ROOT = Path(__file__).resolve().parents[1]
 TINY = {"batch_size": "16", "epochs": "2", "rho": "0.2", "seed": "5"}
-PAPER = "sgd,sam,ssam-f,ssam-d,sam:region=early:direction=momentum:rho=1.4"
+PAPER = "sgd,sam,ssam-f,ssam-d,asam,asam:region=late:norm=masked,sam:region=early:direction=momentum:rho=1.4"
 WAYS = (
     "sam:direction=last,sam:ascent_batch=4,sam:ascent_interval=3,sam:region=late:norm=masked,"
     "ssam-d:region=early:norm=masked,ssam-f:granularity=n-of-4:ascent_batch=8,sam:direction=momentum:ascent_interval=2,sam:direction=last:ascent_interval=2"

@@ -21,7 +21,7 @@ DATA_SETTINGS = ("data", "label_noise", "train_size", "image_size")  # which ima
 class RaceSpec(Frozen):
     """One experiment: a data set, a model, a seed and a budget, raced by several lanes.
 
-    Units: ``rho`` is the L2 radius of the perturbation (ASAM takes ten times it); ``sparsity`` the share of weights *not* perturbed;
+    Units: ``rho`` is the L2 radius of the perturbation (ASAM takes ten times that); ``sparsity`` the share of weights *not* perturbed;
     ``label_noise`` the share of training labels replaced by a uniformly drawn *other* class;
     ``validation`` the share of the training images held out, with the labels that training would see, to choose settings by;
     ``mask_interval`` is in epochs; ``fisher_batch`` is how many samples share one gradient in the Fisher scores (1 is exact,

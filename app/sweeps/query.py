@@ -109,7 +109,7 @@ def measure(spec: SweepSpec) -> str:
 
 
 def lane_of(base: RaceSpec) -> int:
-    """The lane that is offered first: Sparse SAM, if it can one whose mask ranks, else any that perturbs."""
+    """The lane that is offered first: Sparse SAM, a ranked mask before a moving one, else any that perturbs."""
     methods = [METHODS[lane.method] for lane in base.lanes]
     return max(
         range(len(methods)),

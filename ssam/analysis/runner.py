@@ -30,9 +30,9 @@ from ssam.analysis.objective import Objective
 from ssam.data import load_dataset
 from ssam.experiment import RaceSpec
 from ssam.experiment.analysis import AnalysisSpec, Found
+from ssam.methods.asam import ASAM
 from ssam.models import build_model
 
-ADAPTIVE = 10  # ρ of the adaptive estimator over SAM's: Kwon et al. 2021 use 0.5 where SAM has 0.05
 EIGENVALUES = 5
 GRID = 400  # points of a spectrum
 
@@ -148,7 +148,7 @@ def _sharpness(context: AnalysisContext) -> Result:
         estimates: dict[str, Estimate] = {
             "ascent_gap": (rho, sharpness.ascent_gap),
             "random_directions": (rho, partial(sharpness.random_directions, seed=context.analysis.seed)),
-            "adaptive": (ADAPTIVE * rho, sharpness.adaptive_sharpness),
+            "adaptive": (ASAM.rho_scale * rho, sharpness.adaptive_sharpness),
             "m_sharpness": (rho, sharpness.m_sharpness),
             "worst_case": (rho, sharpness.worst_case),
         }

@@ -1,18 +1,13 @@
-"""Facts about the machine and where it keeps things, without torch."""
+"""Facts about the machine, without torch."""
 
 import os
 import platform
 from pathlib import Path
 
 
-def default_home() -> Path:
-    """``SSAM_HOME``, else ``~/.ssam-lab``: database, runs, uploads, downloads. Raises ValueError for an unknown ``~``."""
-    return expanded(os.environ.get("SSAM_HOME") or "~/.ssam-lab", "SSAM_HOME").resolve()
-
-
 def expanded(path: str, what: str) -> Path:
-    """``path`` with ``~`` or ``~user`` in front spelled out; ``what`` is what an error calls it. Raises ValueError
-    where there is no such user."""
+    """Return ``path`` with a leading ``~`` or ``~user`` spelled out; ``what`` is what an error calls it. Raise ValueError if there
+    is no such user."""
     try:
         return Path(path).expanduser()
     except RuntimeError:
@@ -20,12 +15,12 @@ def expanded(path: str, what: str) -> Path:
 
 
 def cores() -> int:
-    """CPU cores that this process may use."""
+    """Return the number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def load() -> float | None:
-    """How many processes wanted a core, on average over the last minute; None where the system does not tell."""
+    """Return how many processes wanted a core, on average over the last minute; None if the system does not tell."""
     try:
         return os.getloadavg()[0]
     except (AttributeError, OSError):
@@ -33,7 +28,7 @@ def load() -> float | None:
 
 
 def cpu_name() -> str:
-    """The processor as its maker calls it, where the system tells."""
+    """Return the processor's name as its maker gives it, if the system tells."""
     facts = Path("/proc/cpuinfo")
     if facts.exists():
         for line in facts.read_text(encoding="utf-8").splitlines():

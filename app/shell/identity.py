@@ -11,6 +11,7 @@ import streamlit as st
 
 from app.ui import texts
 from app.ui.lab import Lab
+from ssam import config
 from ssam.store import Person
 
 COOKIE = "ssam_owner"
@@ -48,16 +49,7 @@ def owner_of(secret: str) -> str:
 def _is_listed() -> bool:
     """Whether the login's e-mail address is a teacher's, and the provider says that it is really theirs."""
     verified = str(st.user.get("email_verified")).lower() == "true"  # some providers send text
-    return verified and str(st.user.get("email")).lower() in teachers()
-
-
-def teachers() -> set[str]:
-    """The e-mail addresses in ``SSAM_TEACHERS``, separated by commas. Raises ValueError, one line, for what is none."""
-    found = {part.strip().lower() for part in os.environ.get("SSAM_TEACHERS", "").split(",") if part.strip()}
-    for address in found:
-        if not re.fullmatch(r"[^@\s]+@[^@\s]+", address):
-            raise ValueError(f"SSAM_TEACHERS {address[:60]!r} must be an e-mail address; separate several by commas")
-    return found
+    return verified and str(st.user.get("email")).lower() in config.teachers()
 
 
 def account() -> None:

@@ -14,8 +14,9 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.shell import identity, services
+from app.shell import services
 from app.shell.identity import COOKIE, TOKEN
+from ssam import config
 
 YEAR = 365 * 24 * 3600  # seconds that a browser keeps its cookie after the last visit
 HEADERS = {
@@ -69,7 +70,7 @@ def _cookie(request: HTTPConnection) -> str:
 def prepare() -> None:
     """Opens what every page needs. Ends the program with one line where a setting or the run database is bad."""
     try:
-        identity.teachers()
+        config.teachers()
         services.lab()
     except ValueError as error:
         sys.exit(f"SSAM Lab does not start: {error}")

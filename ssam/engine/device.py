@@ -2,7 +2,6 @@
 
 import copy
 import ctypes
-import os
 import statistics
 import sys
 from time import perf_counter
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from ssam.config import default_device
 from ssam.system import cpu_name
 
 
@@ -19,7 +19,7 @@ def pick_device(wanted: str) -> torch.device:
     wanted one is not there."""
     there = available_devices()
     if wanted == "auto":
-        wanted = os.environ.get("SSAM_DEVICE", "auto")
+        wanted = default_device()
     if wanted == "auto":
         return torch.device(there[0])
     if wanted not in there and not (wanted == "cuda" and "cuda:0" in there):

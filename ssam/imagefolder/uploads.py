@@ -5,13 +5,13 @@ Each owner sees the uploads of their own: ``.owners/<hash of the owner>/`` holds
 
 import errno
 import hashlib
+import io
 import math
 import os
 import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
@@ -27,63 +27,75 @@ DRAFT = ".upload-"
 DRAFT_SECONDS = 24 * 3600  # after which a draft is what a server left behind that died
 
 
-def save(folder: Path, name: str, data: bytes | BinaryIO, owner: str = "", most_bytes: float = math.inf) -> str:
-    """Keeps an uploaded zip for an owner and returns its file name in ``folder``; the same file gives the same name.
+class Uploads:
+    """The uploaded archives in a folder, as ``Store.uploads``."""
 
-    Raises ValueError (one line) where it is not an acceptable image archive, too large, more than this owner may keep, more than
-    ``most_bytes`` together with everybody's, or would fill the disk; nothing is left behind then.
-    """
-    stem = re.sub(r"[^a-z0-9]+", "-", Path(name.replace("\\", "/")).stem.lower()).strip("-")[:40] or "images"
-    _sweep(folder)
-    with tempfile.TemporaryDirectory(prefix=DRAFT, dir=folder) as inside:
-        draft = Path(inside) / f"{stem}.zip"  # what a refusal calls it
-        kept = f"{stem}-{_write(draft, data)[:16]}.zip"
-        for whose, most in ((owner, OWNER_BYTES), (None, most_bytes)):
-            others = sum((folder / other).stat().st_size for other in names(folder, whose) if other != kept)
-            if others + draft.stat().st_size > most:
-                theirs = "yours" if whose is not None else "all uploads on this server"
-                raise ValueError(f"with this upload {theirs} would take more than {most / 2**30:.3g} GiB; delete some")
-        scan(draft, UPLOAD)
-        os.replace(draft, folder / kept)
-    mark = _marks(folder, owner) / kept
-    mark.parent.mkdir(parents=True, exist_ok=True)
-    mark.touch()
-    return kept
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
 
+    def save(self, name: str, data: bytes | BinaryIO, owner: str = "", most_bytes: float = math.inf) -> str:
+        """Keep an uploaded zip of images and return its file name, which ``RaceSpec.data`` takes; the same file gives the same name.
 
-def delete(folder: Path, name: str, owner: str) -> None:
-    """Takes an upload out of an owner's list, and from the disk where it is in nobody else's. Another name is left alone."""
-    if name in names(folder, owner):
-        (_marks(folder, owner) / name).unlink(missing_ok=True)
-        if not any((folder / ".owners").glob(f"*/{name}")):
-            (folder / name).unlink(missing_ok=True)
+        Raise ValueError, and leave nothing behind, if it is not an acceptable image archive, is too large, is more than this owner
+        may keep or more than ``most_bytes`` with the uploads of all owners, or would fill the disk.
+        """
+        folder = self._folder
+        stem = re.sub(r"[^a-z0-9]+", "-", Path(name.replace("\\", "/")).stem.lower()).strip("-")[:40] or "images"
+        _remove_old_drafts(folder)
+        with tempfile.TemporaryDirectory(prefix=DRAFT, dir=folder) as inside:
+            draft = Path(inside) / f"{stem}.zip"  # what a refusal calls it
+            kept = f"{stem}-{_write(draft, data)[:16]}.zip"
+            for whose, most in ((owner, OWNER_BYTES), (None, most_bytes)):
+                others = sum((folder / other).stat().st_size for other in self.names(whose) if other != kept)
+                if others + draft.stat().st_size > most:
+                    theirs = "yours" if whose is not None else "all uploads on this server"
+                    raise ValueError(
+                        f"with this upload {theirs} would take more than {most / 2**30:.3g} GiB; delete some"
+                    )
+            scan(draft, UPLOAD)
+            os.replace(draft, folder / kept)
+        mark = self._marks(owner) / kept
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        mark.touch()
+        return kept
 
+    def delete(self, name: str, owner: str) -> None:
+        """Remove an upload from an owner's list, and from the disk if no other owner lists it. Unknown names are left alone."""
+        if name in self.names(owner):
+            (self._marks(owner) / name).unlink(missing_ok=True)
+            if not any((self._folder / ".owners").glob(f"*/{name}")):
+                (self._folder / name).unlink(missing_ok=True)
 
-def names(folder: Path, owner: str | None = None) -> list[str]:
-    """The uploads of one owner, or all."""
-    marks = folder if owner is None else _marks(folder, owner)
-    return sorted(path.name for path in marks.glob("*.zip") if (folder / path.name).is_file())
+    def names(self, owner: str | None = None) -> list[str]:
+        """Return the uploads of one owner, or of all."""
+        marks = self._folder if owner is None else self._marks(owner)
+        return sorted(path.name for path in marks.glob("*.zip") if (self._folder / path.name).is_file())
 
+    def sizes(self, name: str) -> tuple[int, int]:
+        """Return how many training and test images an upload lists; broken files among them are found only when it is raced."""
+        return _sizes(self._path(name))
 
-def sizes(folder: Path, name: str) -> tuple[int, int]:
-    """Training and test images that the upload lists; broken files among them are found only when it is raced."""
-    return _sizes(_known(folder, name))
+    def preview(self, name: str) -> Preview:
+        """Return what a race would find in an upload; the first time every picture is read. Raise ValueError if there is no such
+        upload, or its layout is refused."""
+        return preview(self._path(name))
 
+    def thumbnails(self, name: str, size: int) -> tuple[tuple[str, bytes], ...]:
+        """Return a few images of an upload as a network with an input of ``size`` × ``size`` gets them: class and PNG."""
+        return thumbnails(self._path(name), size)
 
-def look(folder: Path, name: str) -> Preview:
-    """What a race would find in the upload. Raises ValueError, one line, where there is none, or its layout is refused."""
-    return preview(_known(folder, name))
+    def check(self, name: str | None) -> None:
+        """Raise ValueError if a race of these images, if it has images of its own, would not find them any more."""
+        if name and name not in self.names():
+            raise ValueError(f"the images {name[:60]!r} are not on this server any more: upload them again")
 
+    def _path(self, name: str) -> Path:
+        if name not in self.names():
+            raise ValueError(f"there are no uploaded images {name[:60]!r}")
+        return self._folder / name
 
-def strip(folder: Path, name: str, size: int) -> tuple[tuple[str, bytes], ...]:
-    """A few of its images as a network with that input gets them: class and PNG. Raises ValueError where there is no such upload."""
-    return thumbnails(_known(folder, name), size)
-
-
-def _known(folder: Path, name: str) -> Path:
-    if name not in names(folder):
-        raise ValueError(f"there are no uploaded images {name[:60]!r}")
-    return folder / name
+    def _marks(self, owner: str) -> Path:
+        return self._folder / ".owners" / hashlib.sha256(owner.encode()).hexdigest()[:32]
 
 
 @lru_cache(maxsize=1024)  # an upload never changes: its name holds the digest of its content
@@ -92,16 +104,13 @@ def _sizes(path: Path) -> tuple[int, int]:
     return len(splits["train"]), len(splits["test"])
 
 
-def _marks(folder: Path, owner: str) -> Path:
-    return folder / ".owners" / hashlib.sha256(owner.encode()).hexdigest()[:32]
-
-
 def _write(draft: Path, data: bytes | BinaryIO) -> str:
-    """Writes an upload down for good; returns its digest. Raises ValueError where it becomes too much."""
+    """Write an upload to the disk for good and return its digest. Raise ValueError where it becomes too much."""
     digest, size = hashlib.sha256(), 0
+    stream = io.BytesIO(data) if isinstance(data, bytes) else data
     try:
         with draft.open("wb") as file:
-            for chunk in _chunks(data):
+            while chunk := stream.read(1 << 20):
                 size += len(chunk)
                 if size > MAX_BYTES:
                     raise ValueError(f"an upload may have at most {MAX_BYTES // 2**20} MiB")
@@ -118,16 +127,8 @@ def _write(draft: Path, data: bytes | BinaryIO) -> str:
     return digest.hexdigest()
 
 
-def _chunks(data: bytes | BinaryIO) -> Iterator[bytes]:
-    if isinstance(data, bytes):
-        yield data
-        return
-    while chunk := data.read(1 << 20):
-        yield chunk
-
-
-def _sweep(folder: Path) -> None:
-    """Takes away what servers left behind that died while they wrote."""
+def _remove_old_drafts(folder: Path) -> None:
+    """Remove what servers left behind that died while they wrote."""
     for draft in folder.glob(f"{DRAFT}*"):
         if time.time() - draft.stat().st_mtime > DRAFT_SECONDS:
             shutil.rmtree(draft, ignore_errors=True)  # another upload may be doing the same

@@ -1,15 +1,14 @@
 """What the process of an analysis does: fetches the weights of its race, measures, keeps what it finds, and does what is wanted."""
 
 import math
-import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ssam.config import default_device, read_limits
 from ssam.experiment import RaceSpec
 from ssam.experiment.analysis import AnalysisSpec, Found, Moment
 from ssam.jobs import checkpoints
-from ssam.jobs.limits import read_limits
 from ssam.jobs.retry import Cancelled, retry_while_unavailable
 from ssam.jobs.run_handle import RunHandle
 from ssam.store import Run, Store
@@ -79,7 +78,7 @@ def _device(wanted: str) -> "torch.device":
     """What ``wanted`` means on this slot. A slot may be a GPU of a cluster, which is not here, where the weights are: then the CPU."""
     from ssam.engine.device import available_devices, pick_device
 
-    is_elsewhere = wanted == "auto" and os.environ.get("SSAM_DEVICE", "auto") not in ("auto", *available_devices())
+    is_elsewhere = wanted == "auto" and default_device() not in ("auto", *available_devices())
     return pick_device("cpu" if is_elsewhere else wanted)
 
 
@@ -87,7 +86,7 @@ class _Heartbeat:
     """Between two pieces of work: says that the process lives, sees what is wanted, keeps what has been found."""
 
     def __init__(self, handle: RunHandle) -> None:
-        self._desk, self._looked, self._kept = handle, -math.inf, -math.inf
+        self._handle, self._looked, self._kept = handle, -math.inf, -math.inf
         self._begin = self._told = time.monotonic()
         self._minutes = read_limits().race_minutes
         self._started = False
@@ -98,9 +97,9 @@ class _Heartbeat:
         if now - self._looked < LOOK_SECONDS:
             return
         if not self._started:
-            retry_while_unavailable(self._desk, lambda: self._desk.move("running"), cancellable=True)
+            retry_while_unavailable(self._handle, lambda: self._handle.transition("running"), cancellable=True)
             self._started = True
-        want = retry_while_unavailable(self._desk, lambda: self._desk.heartbeat(now - self._told), cancellable=True)
+        want = retry_while_unavailable(self._handle, lambda: self._handle.heartbeat(now - self._told), cancellable=True)
         self._looked = self._told = now
         if want in ("stop", "pause"):  # what has been found cannot be taken up again, so a pause is a stop
             raise Cancelled(want)
@@ -110,7 +109,7 @@ class _Heartbeat:
     def keep(self, found: Found, last: bool = False) -> None:
         now = time.monotonic()
         if last or now - self._kept >= KEEP_SECONDS:
-            retry_while_unavailable(self._desk, lambda: self._desk.keep_found(found))
+            retry_while_unavailable(self._handle, lambda: self._handle.save_result(found))
             self._kept = now
 
 

@@ -1,7 +1,6 @@
 """What this machine is. Only ``torch_devices`` imports torch; the runner calls it in a child process."""
 
 import json
-import os
 import platform
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 
+from ssam.config import default_device
 from ssam.store.files import write_whole
 from ssam.system import cores, cpu_name
 
@@ -64,8 +64,7 @@ def torch_devices() -> list[DeviceInfo]:
 
 def describe(cpu_slots: int, gpus: list[DeviceInfo]) -> Machine:
     cpu = DeviceInfo("cpu", cpu_name(), _memory_gb())
-    auto = os.environ.get("SSAM_DEVICE") or "auto"
-    return Machine(platform.node(), cpu.name, cores(), cpu.memory_gb, cpu_slots, [cpu, *gpus], auto)
+    return Machine(platform.node(), cpu.name, cores(), cpu.memory_gb, cpu_slots, [cpu, *gpus], default_device())
 
 
 def write_machine(home: Path, cpu_slots: int, gpus: Callable[[], list[DeviceInfo]]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import psutil  # type: ignore[import-untyped]
 
 from ssam.jobs import processes
-from ssam.jobs.client import PROJECT
+from ssam.jobs.runner_process import PROJECT
 from ssam.store import Job
 
 GRACE_SECONDS = 5.0  # from what should end a race process to SIGKILL

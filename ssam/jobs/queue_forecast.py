@@ -3,12 +3,12 @@
 import threading
 import time
 
+from ssam.config import Limits
 from ssam.experiment import RaceSpec
 from ssam.experiment.analysis import AnalysisSpec
 from ssam.jobs import queue
 from ssam.jobs.disk import read_disk
 from ssam.jobs.hardware import describe, read_machine
-from ssam.jobs.limits import Limits
 from ssam.jobs.queue import Forecast
 from ssam.planning.estimate import Rate, analysis_seconds, estimate_seconds
 from ssam.store import Job, Run, Store

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from ssam.config import Limits, default_device, read_limits, set_default_device
 from ssam.experiment import RaceSpec
 from ssam.experiment.events import Checkpoint, Event, LaneEnded, Started
 from ssam.jobs import analysis_process
-from ssam.jobs.limits import Limits, read_limits
 from ssam.jobs.retry import RETRY_SECONDS, Cancelled, log, retry_while_unavailable
 from ssam.jobs.run_handle import RunHandle
 from ssam.store import Store
@@ -58,7 +58,7 @@ def main(run_id: str, home: Path, url: str, threads: int, slot: str, race: RaceF
 
 def run_race(handle: RunHandle, home: Path, image_root: Path, threads: int, slot: str, race: RaceFactory) -> None:
     """The same at its handle, for a process whose streams are where they should be."""
-    run = retry_while_unavailable(handle, handle.claim)
+    run = retry_while_unavailable(handle, handle.acquire)
     if run is None:
         return  # given up meanwhile by a runner that did not see us
     try:
@@ -70,7 +70,7 @@ def run_race(handle: RunHandle, home: Path, image_root: Path, threads: int, slot
     except Exception as error:  # the boundary of the race: whatever happened becomes the run's state and a line
         end = _failure(handle, error)
     log(f"{end.state}: {end.message}" if end.message else end.state)
-    retry_while_unavailable(handle, lambda: handle.move(end.state, end.message))
+    retry_while_unavailable(handle, lambda: handle.transition(end.state, end.message))
 
 
 def use_slot(spec: RaceSpec, slot: str) -> RaceSpec:
@@ -79,7 +79,7 @@ def use_slot(spec: RaceSpec, slot: str) -> RaceSpec:
     seen = os.environ.get("CUDA_VISIBLE_DEVICES")  # the slots count these
     given = (seen.split(",")[int(number or 0)] if seen else number or "0") if kind == "cuda" else ""
     os.environ["CUDA_VISIBLE_DEVICES"] = given
-    os.environ["SSAM_DEVICE"] = "cuda:0" if kind == "cuda" else slot
+    set_default_device("cuda:0" if kind == "cuda" else slot)
     # The same specification on every slot: a checkpoint fits no other.
     return spec.model_copy(update={"device": "auto"})
 
@@ -105,7 +105,7 @@ def _run(handle: RunHandle, spec: RaceSpec, home: Path, image_root: Path, thread
         kept, unusable = None, [*unusable, str(error)]
         the_race = race(spec, home, image_root, threads, None)
     where = "from nothing" if kept is None else "from a checkpoint"
-    log(f"{spec.digest} on {os.environ['SSAM_DEVICE']}, {where} {unusable or ''}")
+    log(f"{spec.digest} on {default_device()}, {where} {unusable or ''}")
     message = f"{'; '.join(unusable)}: it went on {'from the beginning' if kept is None else 'from the one before'}"
     ended = {lane for lane, rows in kept.reached.items() if rows[-1]} if kept else set()
     return _RaceLoop(handle, the_race, read_limits(), kept is None, ended, message if unusable else "").run()
@@ -117,7 +117,7 @@ class _RaceLoop:
     def __init__(
         self, handle: RunHandle, race: Race, limits: Limits, is_new: bool, ended_lanes: set[str], message: str
     ) -> None:
-        self._desk, self._race, self._limits = handle, race, limits
+        self._handle, self._race, self._limits = handle, race, limits
         self._is_new, self._ended_lanes, self._message = is_new, ended_lanes, message
         self._lanes: set[str] | None = None  # None until the race has started
         self._end: End | None = None  # what happens at the next checkpoint
@@ -134,7 +134,7 @@ class _RaceLoop:
                     if (end := self._take(event)) is not None:
                         return end
                     self._asked = time.monotonic()
-            self._write(self._desk.flush)
+            self._write(self._handle.flush)
         except Cancelled as wish:
             return End("stopped" if wish.want == "stop" else "paused")
         return End("finished")
@@ -144,7 +144,7 @@ class _RaceLoop:
             self._keep(event)
             self._look()
             return self._end
-        self._write(lambda: self._desk.add(event), again=self._desk.flush)
+        self._write(lambda: self._handle.add(event), again=self._handle.flush)
         if isinstance(event, Started):
             self._start(event)
         if isinstance(event, LaneEnded):
@@ -156,13 +156,13 @@ class _RaceLoop:
         return self._end if self._lanes is None else None  # before the first step there is nothing to keep
 
     def _start(self, event: Started) -> None:
-        self._write(lambda: self._desk.move("running"))
+        self._write(lambda: self._handle.transition("running"))
         self._lanes = {lane.name for lane in event.lanes}
         self._told = time.monotonic()
         self._due = self._told + self._limits.checkpoint_seconds
         if self._message:
-            self._desk.say(self._message)
-            self._write(self._desk.flush)
+            self._handle.say(self._message)
+            self._write(self._handle.flush)
         if self._is_new and event.threads > 1:
             self._race.want_checkpoint()  # a start from nothing might choose another number, and round differently
 
@@ -173,7 +173,7 @@ class _RaceLoop:
             self._told += lap
         else:
             lap = 0.0
-        want = self._write(lambda: self._desk.heartbeat(lap))
+        want = self._write(lambda: self._handle.heartbeat(lap))
         self._end = self._ending(want)
         self._looked = time.monotonic()
         if self._end is not None or self._looked >= self._due:
@@ -192,12 +192,12 @@ class _RaceLoop:
     def _keep(self, event: Checkpoint) -> None:
         """Writes a checkpoint, the rows before it first, and sets the time of the next one."""
         cost = time.monotonic() - self._asked  # of taking the state
-        self._write(self._desk.flush)
+        self._write(self._handle.flush)
         began: list[float] = []
 
         def save() -> None:
             began.append(time.monotonic())
-            self._desk.save(event.state)
+            self._handle.save(event.state)
 
         self._write(save)
         now = time.monotonic()
@@ -206,7 +206,7 @@ class _RaceLoop:
 
     def _write(self, action: Callable[[], Answer], again: Callable[[], object] | None = None) -> Answer | None:
         begin = time.monotonic()
-        answer = retry_while_unavailable(self._desk, action, again, cancellable=True)
+        answer = retry_while_unavailable(self._handle, action, again, cancellable=True)
         if (held := time.monotonic() - begin) >= RETRY_SECONDS:
             self._told += held  # not training
         return answer

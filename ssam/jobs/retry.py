@@ -69,7 +69,7 @@ def retry_while_unavailable(
         time.sleep(RETRY_SECONDS)
         if cancellable:
             with contextlib.suppress(OSError, DBAPIError):
-                if (want := handle.wanted()) != "run":
+                if (want := handle.desired_state()) != "run":
                     raise Cancelled(want)
 
 

@@ -1,4 +1,4 @@
-"""What a race process asks of the lab: its race, what is wanted of it, and a place for what it tells."""
+"""What a race process needs of the lab: its race, its desired state, and a place for its events."""
 
 import os
 from typing import Any
@@ -22,18 +22,18 @@ class RunHandle:
         self.store, self._run_id, self._folder = store, run_id, store.run_folder(run_id)
         self._writer = store.writer(run_id)
 
-    def claim(self) -> Run | None:
-        """Takes the run over; None where it was given up meanwhile."""
-        if not self.store.claim(self._run_id, os.getpid(), start_time(os.getpid())):
+    def acquire(self) -> Run | None:
+        """Take over the run; return None if it was abandoned meanwhile."""
+        if not self.store.queue.acquire(self._run_id, os.getpid(), start_time(os.getpid())):
             return None
-        return self.store.run(self._run_id)
+        return self.store.runs.get(self._run_id)
 
-    def keep_found(self, found: Found) -> None:
-        """Keeps what an analysis knows so far."""
-        self.store.keep_found(self._run_id, found)
+    def save_result(self, found: Found) -> None:
+        """Save the result so far of an analysis."""
+        self.store.analyses.save_result(self._run_id, found)
 
     def load(self) -> tuple[checkpoints.Kept | None, list[str]]:
-        """The newest checkpoint that can be used, None where there is none, and a line for each that cannot: it goes."""
+        """Return the newest usable checkpoint, or None; unusable checkpoints are deleted and reported, a line each."""
         unusable: list[str] = []
         rows = self._writer.reached()
         for name in (checkpoints.NEWEST, checkpoints.OLDER):
@@ -53,38 +53,38 @@ class RunHandle:
         return None, unusable
 
     def heartbeat(self, trained: float) -> Want:
-        """Says that the process lives, and how many seconds it has trained since the last time; tells what is wanted."""
-        return self.store.heartbeat(self._run_id, trained)
+        """Record that the process lives and has trained for ``trained`` more seconds; return its desired state."""
+        return self.store.queue.heartbeat(self._run_id, trained)
 
-    def wanted(self) -> Want:
-        """The same without writing anything."""
-        return self.store.wanted(self._run_id)
+    def desired_state(self) -> Want:
+        """Return the desired state without writing anything."""
+        return self.store.queue.desired_state(self._run_id)
 
     def add(self, event: Event) -> None:
         self._writer.add(event)
 
     def say(self, message: str) -> None:
-        """Sets the run's message with the next ``flush``."""
+        """Set the run's message with the next ``flush``."""
         self._writer.say(message)
 
     def flush(self) -> None:
         self._writer.flush()
 
     def save(self, state: dict[str, Any]) -> None:
-        """Keeps a checkpoint; all that was told before it has been flushed."""
+        """Write a checkpoint; all earlier events have been flushed."""
         checkpoints.write(self._folder, checkpoints.Kept(state, self._writer.reached()))
-        self.store.checkpointed(self._run_id)
+        self.store.queue.record_checkpoint(self._run_id)
 
-    def move(self, state: State, message: str | None = None) -> None:
-        """Changes the state of a race that is alive, and its message with it."""
+    def transition(self, state: State, message: str | None = None) -> None:
+        """Change the state, and the message if given, of a race that is alive."""
         values = {} if message is None else {"message": message}
-        self.store.move(self._run_id, ALIVE, state, **values)
-        if state == "paused" and self.store.wanted(self._run_id) == "run":  # resumed in this very moment
-            self.store.resume(self._run_id)
+        self.store.queue.transition(self._run_id, ALIVE, state, **values)
+        if state == "paused" and self.store.queue.desired_state(self._run_id) == "run":  # resumed in this very moment
+            self.store.queue.resume(self._run_id)
 
 
 def _covers(rows: dict[str, list[int]], reached: dict[str, list[int]]) -> bool:
-    """Whether everything that had been told when a checkpoint was taken is in the store."""
+    """Return whether all events before a checkpoint are in the store."""
     return all(
         name in rows and all(here >= then for here, then in zip(rows[name], values, strict=True))
         for name, values in reached.items()

@@ -16,13 +16,13 @@ from types import FrameType
 from filelock import FileLock, Timeout
 from sqlalchemy.exc import DBAPIError
 
+from ssam.config import Limits, read_limits
 from ssam.jobs import disk, processes, queue, race_process
-from ssam.jobs.client import runner_file
 from ssam.jobs.hardware import DeviceInfo, Machine, describe, read_machine, torch_devices, write_json, write_machine
-from ssam.jobs.limits import Limits, read_limits
 from ssam.jobs.process_pool import ForkServer, Worker
-from ssam.jobs.ray_engine import chosen_engine
+from ssam.jobs.ray.engine import chosen_engine
 from ssam.jobs.retry import log, outage_reason
+from ssam.jobs.runner_process import runner_file
 from ssam.jobs.sweep_driver import SweepDriver
 from ssam.store import Job, Store
 from ssam.store.views import ALIVE

@@ -9,8 +9,8 @@ from dataclasses import replace
 
 from sqlalchemy.exc import DBAPIError
 
+from ssam.config import Limits
 from ssam.experiment.sweep import SweepSpec
-from ssam.jobs.limits import Limits
 from ssam.store import Store, Sweep, Trial
 from ssam.store.sweep_scores import Point, points
 from ssam.store.sweeps import STANDARD

@@ -1,6 +1,6 @@
-"""What people write on races: a name, tags and a note; and which races they have deleted and may still want back.
+"""What people write on races: a name, tags and a note; and which races are soft-deleted.
 
-All functions take a connection; ``Store`` is how others reach them, and ``Client`` asks who may.
+All functions take a connection; others reach them through ``Store.runs``.
 """
 
 import re
@@ -33,8 +33,8 @@ class Labels:
 
 
 def parse_labels(name: str, tags: str, note: str) -> Labels:
-    """What somebody typed, without needless white space; tags with spaces or commas between, each once, in small letters.
-    Raises ValueError, one line, for what is too long.
+    """Return what somebody typed without needless white space; tags separated by spaces or commas, each once, in small letters.
+    Raise ValueError for what is too long.
 
     >>> parse_labels(" My  race ", "Demo, rho demo", "").tags
     ('demo', 'rho')
@@ -53,35 +53,34 @@ def parse_labels(name: str, tags: str, note: str) -> Labels:
 
 
 def of_row(row: Row) -> Labels:
-    """From a row of an outer join: a race without a row has no labels."""
+    """Return the labels in a row of an outer join: a race without a row has none."""
     return Labels(row.name or "", tuple((row.tags or "").split()), row.note or "", row.deleted)
 
 
 def read(connection: Connection, run_id: str) -> Labels:
-    """Those of one race; empty ones where it has none, or is none."""
+    """Return the labels of one race; empty ones if it has none, or is unknown."""
     query = select(labels).join(runs, runs.c.key == labels.c.run).where(runs.c.id == run_id)
     row = connection.execute(query).one_or_none()
     return Labels() if row is None else of_row(row)
 
 
-def write(connection: Connection, run_id: str, written: Labels) -> bool:
-    """Puts them in the place of what was written on a race; False where there is no such race."""
-    said = {"name": written.name, "tags": " ".join(written.tags), "note": written.note}
-    return _set(connection, run_id, said)
+def write(connection: Connection, run_id: str, new: Labels) -> bool:
+    """Replace name, tags and note of a race; return False if there is no such race."""
+    return _set(connection, run_id, {"name": new.name, "tags": " ".join(new.tags), "note": new.note})
 
 
-def discard(connection: Connection, run_id: str) -> bool:
-    """Deletes a race in a way that can be undone; False where it is queued or alive, or there is none."""
+def soft_delete(connection: Connection, run_id: str) -> bool:
+    """Hide a race in a way that can be undone; return False if it is queued, alive or unknown."""
     return _set(connection, run_id, {"deleted": time.time()}, idle=True)
 
 
-def restore(connection: Connection, run_id: str) -> bool:
-    """Takes back ``discard``; False where the race is gone by now."""
+def undelete(connection: Connection, run_id: str) -> bool:
+    """Bring a soft-deleted race back; return False if it is gone by now."""
     return _set(connection, run_id, {"deleted": None})
 
 
-def discarded(connection: Connection, before: float | None = None) -> Sequence[str]:
-    """The deleted races that can still be had back, the longest ago first; or only those deleted before a time."""
+def soft_deleted(connection: Connection, before: float | None = None) -> Sequence[str]:
+    """Return the soft-deleted races, those deleted ``before`` a time if given; the longest ago first."""
     query = select(runs.c.id).join(labels, runs.c.key == labels.c.run).where(labels.c.deleted.is_not(None))
     query = query if before is None else query.where(labels.c.deleted < before)
     return connection.execute(query.order_by(labels.c.deleted)).scalars().all()

@@ -1,17 +1,12 @@
-"""Several races at once, lane by lane, for those who compare them; and the races that differ from one by their seed only.
-
-Few queries, however many races. All functions take a connection; ``Store`` is how others reach them.
-"""
+"""Several races at once, lane by lane, for a comparison; in few queries, however many races."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, select
 
-from ssam.experiment import RaceSpec
 from ssam.store import run_list
 from ssam.store.annotations import KEPT
-from ssam.store.class_queries import seedless
 from ssam.store.schema import epochs, lanes, runs
 from ssam.store.views import LaneState, Run
 
@@ -57,11 +52,11 @@ def records(connection: Connection, run_ids: Sequence[str]) -> list[RaceRecord]:
     rows = {run_id: rows[run_id] for run_id in dict.fromkeys(run_ids) if run_id in rows}
     keys = [row.key for row in rows.values()]
     courses, results = _courses(connection, keys)
-    found: dict[int, list[LaneRecord]] = {key: [] for key in keys}
+    lane_records: dict[int, list[LaneRecord]] = {key: [] for key in keys}
     for lane in connection.execute(select(lanes).where(lanes.c.run.in_(keys)).order_by(lanes.c.run, lanes.c.lane)):
         place = (lane.run, lane.lane)
         result = results.get(place) if lane.state == "finished" else None
-        found[lane.run].append(
+        lane_records[lane.run].append(
             LaneRecord(lane.state, lane.gradients, lane.seconds, tuple(courses.get(place, {}).values()), result)
         )
     analyses: dict[str | None, list[Run]] = {}
@@ -69,7 +64,7 @@ def records(connection: Connection, run_ids: Sequence[str]) -> list[RaceRecord]:
     for analysis in run_list.views(connection, connection.execute(about).all()):
         analyses.setdefault(analysis.parent, []).append(analysis)
     views = run_list.views(connection, list(rows.values()))
-    return [RaceRecord(run, tuple(found[rows[run.id].key]), tuple(analyses.get(run.id, ()))) for run in views]
+    return [RaceRecord(run, tuple(lane_records[rows[run.id].key]), tuple(analyses.get(run.id, ()))) for run in views]
 
 
 Place = tuple[int, int]  # race, lane
@@ -86,8 +81,8 @@ def _courses(
     courses: dict[Place, dict[float, Evaluation]] = {}
     results: dict[Place, float | None] = {}
     # Of an epoch that was measured twice, on a part of the test images and on all, the second counts.
-    for run, lane, final, *told in connection.execute(select(*columns).where(epochs.c.run.in_(keys)).order_by(*order)):
-        seen = Evaluation(*told)
+    for run, lane, final, *row in connection.execute(select(*columns).where(epochs.c.run.in_(keys)).order_by(*order)):
+        seen = Evaluation(*row)
         course = courses.setdefault((run, lane), {})
         before = course.get(seen.epoch)
         if before and seen.eigenvalue is None and before.eigenvalue is not None:
@@ -96,13 +91,3 @@ def _courses(
         if final:
             results[run, lane] = seen.test_accuracy
     return courses, results
-
-
-def siblings(connection: Connection, spec: RaceSpec, owner: str) -> list[Run]:
-    """An owner's races with these settings whatever the seed, by seed, each the newest first."""
-    begin = spec.model_dump_json().partition(f'"seed":{spec.seed},')[0]
-    alike = runs.c.spec.startswith(begin, autoescape=True)  # what follows may lack settings that came later
-    own = (runs.c.owner == owner) & runs.c.analysis.is_(None) & KEPT
-    found = connection.execute(select(runs).where(own, alike).order_by(runs.c.created.desc(), runs.c.key.desc())).all()
-    same = [run for run in run_list.views(connection, found) if seedless(run.spec) == seedless(spec)]
-    return sorted(same, key=lambda run: run.spec.seed)

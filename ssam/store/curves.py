@@ -1,17 +1,18 @@
-"""From rows to what a page draws. All functions take a connection and read; nothing here writes."""
+"""What a page draws of a race: its curves, masks and tables, read from the rows and files that the writer kept."""
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sqlalchemy import (
     ColumnClause,
     Connection,
     Double,
+    Engine,
     Integer,
     Row,
     Select,
@@ -28,24 +29,25 @@ from ssam.experiment import RaceSpec
 from ssam.experiment.events import FEWEST_PAIRS, PHASES, SETTLING_STEPS, STEP_PHASES
 from ssam.methods import METHODS
 from ssam.stats.typical import of_kinds
+from ssam.store import compare_queries, step_rows
 from ssam.store.arrays import load_arrays, mask_file
 from ssam.store.outcome import settled
+from ssam.store.run_list import lane_progress
 from ssam.store.schema import BIN_WIDTHS, bins, epochs, lanes, masks, runs, steps
 from ssam.store.views import CURVES, Heatmap, LaneWindow, Window
 
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
 RECENT = 256  # steps that the medians look back on while a race goes on
 WHOLE = 10_000  # steps of a lane that has its result: all of nearly every race, and read in a moment
+EPOCH_COLUMNS = (
+    "lane method sparsity rho epoch step gradients seconds lr train_loss test_loss test_accuracy test_size final "
+    "eigenvalue eigenvalue_residual eigenvalue_ms validation_loss validation_accuracy"
+)
 
 
-def lane_progress(lane: Row, spec: RaceSpec) -> float:
-    """How far a lane is on the race's clock, 0–1; a lane that takes no more steps is at its end."""
-    if lane.state in ("finished", "diverged"):
-        return 1.0
-    done = lane.seconds / spec.seconds if lane.total_steps is None else lane.last_step / max(1, lane.total_steps)
-    return min(1.0, done)
-
-
-_TOLD = {  # what is told of each evaluation and of each mask; built once, for this is read at every tick
+_ROWS = {  # of evaluations and of masks; built once, for this is read at every tick
     table: select(table.c.lane, *(column for column in table.c if column.name not in ("lane", "run", "densities")))
     .where(table.c.run == bindparam("run"))
     .order_by(table.c.step)
@@ -57,13 +59,95 @@ _RUN = select(runs).where(runs.c.id == bindparam("id"))
 _LANES = select(lanes).where(lanes.c.run == bindparam("run")).order_by(lanes.c.lane)
 
 
-def window(connection: Connection, run_id: str, points: int) -> Window | None:
+class Curves:
+    """The curves, masks and tables of a store's races, as ``Store.curves``."""
+
+    def __init__(self, engine: Engine, folder: Callable[[str], Path]) -> None:
+        self._engine, self._folder = engine, folder
+
+    def window(self, run_id: str, points: int = 300) -> Window | None:
+        """Return a run at this moment, with at most ``points`` points a curve; None for an unknown id."""
+        with self._engine.connect() as connection:
+            return _window(connection, run_id, points)
+
+    def records(self, run_ids: Sequence[str]) -> list[compare_queries.RaceRecord]:
+        """Return several races with the evaluations of their lanes and the analyses of them; unknown ids are left out."""
+        with self._engine.connect() as connection:
+            return compare_queries.records(connection, run_ids)
+
+    def heatmap(self, run_id: str, lane: str, layer: str, step: int | None = None) -> Heatmap | None:
+        """Return one layer's mask as it was made at ``step`` (default: the newest), or None."""
+        mask, file = self._mask(run_id, lane, step)
+        if mask is None or file is None:
+            return None
+        with np.load(file, allow_pickle=False) as pictures:
+            if f"m/{layer}" not in pictures:
+                return None
+            picture = pictures[f"m/{layer}"]
+        density = json.loads(mask.densities).get(layer, mask.density)
+        rows, columns = picture.shape
+        return Heatmap(lane, layer, mask.step, mask.epoch, density, (rows, columns), picture.tobytes())
+
+    def mask_bits(self, run_id: str, lane: str, step: int | None = None) -> dict[str, np.ndarray] | None:
+        """Return the mask made at ``step`` (default: the newest) to the bit: by layer, a bool array of its shape, True = perturbed.
+        None if there is none, if it is no longer kept, and for networks of more than a million weights."""
+        mask, file = self._mask(run_id, lane, step)
+        if mask is None or file is None or not (packed := load_arrays(file, "b/")):
+            return None
+        shapes = {layer["name"]: layer["shape"] for layer in json.loads(mask.started_info)["layers"]}
+        return {
+            name: np.unpackbits(bits, count=math.prod(shapes[name])).astype(bool).reshape(shapes[name])
+            for name, bits in packed.items()
+        }
+
+    def mask_densities(self, run_id: str, lane: str) -> list[tuple[int, float, dict[str, float]]]:
+        """Return step, epoch and the share perturbed of each layer for every mask of a lane, oldest first."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(_masks(run_id, lane).order_by(masks.c.step)).all()
+        return [(row.step, row.epoch, json.loads(row.densities)) for row in rows]
+
+    def _mask(self, run_id: str, lane: str, step: int | None) -> tuple[Row | None, Path | None]:
+        """The mask of a lane that was made at ``step``, or the newest, and its file; None each where it is not kept any more."""
+        query = _masks(run_id, lane).order_by(masks.c.step.desc()).limit(1)
+        with self._engine.connect() as connection:
+            row = connection.execute(query if step is None else query.where(masks.c.step == step)).one_or_none()
+        file = None if row is None else mask_file(self._folder(run_id), row.lane, row.step)
+        return (row, file) if file and file.exists() else (None, None)  # they go where the disk is full
+
+    def epochs_table(self, run_id: str) -> "DataFrame | None":
+        """Return one row per lane and evaluation, for a CSV file; None for an unknown id."""
+        from pandas import DataFrame  # slow to import, and the runner has no use for it
+
+        with self._engine.connect() as connection:
+            rows = _epoch_rows(connection, run_id)
+        return None if rows is None else DataFrame(rows, columns=EPOCH_COLUMNS.split())
+
+    def steps_table(self, run_id: str) -> "DataFrame | None":
+        """Return one row per lane and training step; None for an unknown id."""
+        from pandas import DataFrame
+
+        with self._engine.connect() as connection:
+            columns = step_rows.read(connection, run_id)
+        return None if columns is None else DataFrame(columns)
+
+
+def _masks(run_id: str, lane: str) -> Select:
+    """The masks of a lane, with the race's ``started_info``."""
+    return (
+        select(masks, runs.c.started_info)
+        .join(lanes, (lanes.c.run == masks.c.run) & (lanes.c.lane == masks.c.lane))
+        .join(runs, runs.c.key == masks.c.run)
+        .where(runs.c.id == run_id, lanes.c.name == lane)
+    )
+
+
+def _window(connection: Connection, run_id: str, points: int) -> Window | None:
     run = connection.execute(_RUN, {"id": run_id}).one_or_none()
     if run is None:
         return None
     spec = RaceSpec.model_validate_json(run.spec)
     rows = connection.execute(_LANES, {"run": run.key}).all()
-    evaluated, masked = (_told(connection, table, run.key, rows) for table in (epochs, masks))
+    evaluated, masked = (_rows(connection, table, run.key, rows) for table in (epochs, masks))
     results = {lane["name"]: lane for lane in json.loads(run.result)["lanes"]} if run.result else {}
     views = [
         _lane_window(
@@ -90,70 +174,14 @@ def window(connection: Connection, run_id: str, points: int) -> Window | None:
     )
 
 
-def _told(connection: Connection, table: Table, run: int, rows: Sequence[Row]) -> list[list[dict[str, Any]]]:
+def _rows(connection: Connection, table: Table, run: int, rows: Sequence[Row]) -> list[list[dict[str, Any]]]:
     """The rows of ``table`` by lane, oldest first."""
-    found = connection.execute(_TOLD[table], {"run": run})
-    names = ("lane", *list(found.keys())[1:])
-    told: list[list[dict[str, Any]]] = [[] for _ in rows]
-    for values in found.all():  # a race may have thousands of them
-        told[values[0]].append(dict(zip(names, (rows[values[0]].name, *values[1:]), strict=True)))
-    return told
-
-
-def heatmap(
-    connection: Connection, folder: Path, run_id: str, lane: str, layer: str, step: int | None
-) -> Heatmap | None:
-    mask = _mask(connection, run_id, lane, step)
-    file = None if mask is None else mask_file(folder, mask.lane, mask.step)
-    if mask is None or file is None or not file.exists():  # pictures of old races go where the disk is full
-        return None
-    with np.load(file, allow_pickle=False) as pictures:
-        if f"m/{layer}" not in pictures:
-            return None
-        picture = pictures[f"m/{layer}"]
-    density = json.loads(mask.densities).get(layer, mask.density)
-    rows, columns = picture.shape
-    return Heatmap(lane, layer, mask.step, mask.epoch, density, (rows, columns), picture.tobytes())
-
-
-def mask_bits(
-    connection: Connection, folder: Path, run_id: str, lane: str, step: int | None
-) -> dict[str, np.ndarray] | None:
-    mask = _mask(connection, run_id, lane, step)
-    file = None if mask is None else mask_file(folder, mask.lane, mask.step)
-    if mask is None or file is None or not file.exists():
-        return None
-    shapes = {layer["name"]: layer["shape"] for layer in json.loads(mask.started_info)["layers"]}
-    if not (packed := load_arrays(file, "b/")):  # the network is too large, or the race of an earlier version
-        return None
-    return {
-        name: np.unpackbits(bits, count=math.prod(shapes[name])).astype(bool).reshape(shapes[name])
-        for name, bits in packed.items()
-    }
-
-
-def mask_densities(connection: Connection, run_id: str, lane: str) -> list[tuple[int, float, dict[str, float]]]:
-    query = (
-        select(masks.c.step, masks.c.epoch, masks.c.densities)
-        .join(lanes, (lanes.c.run == masks.c.run) & (lanes.c.lane == masks.c.lane))
-        .join(runs, runs.c.key == masks.c.run)
-        .where(runs.c.id == run_id, lanes.c.name == lane)
-        .order_by(masks.c.step)
-    )
-    return [(step, epoch, json.loads(told)) for step, epoch, told in connection.execute(query)]
-
-
-def _mask(connection: Connection, run_id: str, lane: str, step: int | None) -> Row | None:
-    """The mask of a lane that was made at ``step``, or the newest, with the race's ``started_info``."""
-    query = (
-        select(masks, runs.c.started_info)
-        .join(lanes, (lanes.c.run == masks.c.run) & (lanes.c.lane == masks.c.lane))
-        .join(runs, runs.c.key == masks.c.run)
-        .where(runs.c.id == run_id, lanes.c.name == lane)
-        .order_by(masks.c.step.desc())
-        .limit(1)
-    )
-    return connection.execute(query if step is None else query.where(masks.c.step == step)).one_or_none()
+    result = connection.execute(_ROWS[table], {"run": run})
+    names = ("lane", *list(result.keys())[1:])
+    by_lane: list[list[dict[str, Any]]] = [[] for _ in rows]
+    for values in result.all():  # a race may have thousands of them
+        by_lane[values[0]].append(dict(zip(names, (rows[values[0]].name, *values[1:]), strict=True)))
+    return by_lane
 
 
 def _waiting(name: str, method: str) -> LaneWindow:
@@ -165,14 +193,14 @@ def _lane_window(
     connection: Connection,
     lane: Row,
     interval: int,
-    told_epochs: list[dict],
-    told_masks: list[dict],
+    epoch_rows: list[dict],
+    mask_rows: list[dict],
     points: int,
     result: dict[str, Any] | None,
 ) -> LaneWindow:
     """``result`` is the lane's in the race's Result, whose numbers are the last word."""
     curves = _curves(connection, lane, points)
-    densities = told_masks and connection.execute(_NEWEST, {"run": lane.run, "lane": lane.lane}).scalar()
+    densities = mask_rows and connection.execute(_NEWEST, {"run": lane.run, "lane": lane.lane}).scalar()
     kinds = _kinds(connection, lane, interval, max(RECENT, interval) if result is None else WHOLE)
     medians = {phase: _typical(kinds, phase, 0.5) for phase in PHASES[:-1]}
     medians["mask"] = lane.refresh_ms / lane.refreshes if lane.refreshes else None
@@ -185,8 +213,8 @@ def _lane_window(
         state=lane.state,
         points=len(curves["step"]),
         steps=curves,
-        epochs=told_epochs,
-        masks=told_masks,
+        epochs=epoch_rows,
+        masks=mask_rows,
         densities=json.loads(densities or "{}"),
         phase_ms={phase: value for phase, value in medians.items() if value is not None},
         step_ms=_typical(kinds, "step", 0.5),
@@ -264,7 +292,7 @@ def _typical(kinds: Kinds, name: str, share: float) -> float | None:
     return of_kinds([(part, values[name]) for part, values in kinds], share)
 
 
-def epoch_rows(connection: Connection, run_id: str) -> list[dict[str, Any]] | None:
+def _epoch_rows(connection: Connection, run_id: str) -> list[dict[str, Any]] | None:
     """One row per lane and evaluation, ready for a table; None for an unknown run."""
     run = connection.execute(select(runs.c.key, runs.c.spec).where(runs.c.id == run_id)).one_or_none()
     if run is None:

@@ -10,7 +10,6 @@ from ssam.experiment import RaceSpec
 from ssam.experiment.analysis import AnalysisSpec
 from ssam.planning.estimate import FORWARDS_PER_GRADIENT, Rate, default_rate, image_gmacs
 from ssam.store.places import without_folders
-from ssam.store.reader import lane_progress
 from ssam.store.schema import lanes, runs
 from ssam.store.views import Run
 
@@ -27,6 +26,14 @@ def views(connection: Connection, rows: Sequence[Row]) -> list[Run]:
     for lane in connection.execute(select(lanes).where(lanes.c.run.in_(list(lanes_of)))):
         lanes_of[lane.run].append(lane)
     return [_view(row, lanes_of[row.key], ahead.get(row.id)) for row in rows]
+
+
+def lane_progress(lane: Row, spec: RaceSpec) -> float:
+    """Return how far a lane is on the race's clock, 0–1; a lane that takes no more steps is at its end."""
+    if lane.state in ("finished", "diverged"):
+        return 1.0
+    done = lane.seconds / spec.seconds if lane.total_steps is None else lane.last_step / max(1, lane.total_steps)
+    return min(1.0, done)
 
 
 def _view(row: Row, its_lanes: list[Row], races_ahead: int | None) -> Run:

@@ -1,6 +1,6 @@
 """Races as a list that is searched, filtered, sorted and turned page by page; quick with thousands of one owner.
 
-What a race is and how it ended do not change any more once it has ended. That is read once (``Known``); each listing then reads one
+What a race is and how it ended do not change any more once it has ended. That is read once (``FactsCache``); each listing then reads one
 short row a race, and whole races for the page only.
 """
 
@@ -18,13 +18,14 @@ from sqlalchemy import Connection, Row, Select, select, true
 from ssam.catalogue import DATASETS, MODELS
 from ssam.experiment import LaneSpec, RaceSpec, presets
 from ssam.methods import METHODS
-from ssam.store import class_queries, run_list
+
+from ssam.store import classes, run_list
 from ssam.store.annotations import Labels, of_row
 from ssam.store.schema import labels, runs
-from ssam.store.views import LaneCourse, Run, State
+from ssam.store.views import AccuracyCurve, Run, State
 
 PAGE = 50  # races
-LOOKED_AT = 20_000  # races that one listing looks at, the newest: of one owner more than a list is good for
+SCAN_LIMIT = 20_000  # races that one listing looks at, the newest: of one owner more than a list is good for
 REMEMBERED = 40_000  # races whose facts are kept in memory, about half a kilobyte each
 QUERY = 200  # letters of a search
 
@@ -33,7 +34,7 @@ SORTS: tuple[Sort, ...] = get_args(Sort)
 
 
 @dataclass(frozen=True)
-class Wanted:
+class RunQuery:
     """What a list shows. ``text`` is words, or phrases in quotes, that must all be there; None lets everything through.
     Sorted by accuracy the best is first, by cost (seconds trained) the cheapest; what has none comes last."""
 
@@ -49,22 +50,22 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Listed:
+class RunRow:
     """One line of the list. ``accuracy`` is that of the best lane at the end, 0–1; ``seconds`` how long it was trained."""
 
     run: Run
     labels: Labels
-    courses: tuple[LaneCourse, ...]
+    courses: tuple[AccuracyCurve, ...]
     accuracy: float | None
     seconds: float
 
 
 @dataclass(frozen=True)
-class Found:
-    """One page of a list: ``matching`` races of ``all``; ``choices`` is what there is to filter by, under the names of ``Wanted``,
+class RunPage:
+    """One page of a list: ``matching`` races of ``all``; ``choices`` is what there is to filter by, under the names of ``RunQuery``,
     with the number of races each."""
 
-    listed: tuple[Listed, ...]
+    rows: tuple[RunRow, ...]
     page: int
     pages: int
     matching: int
@@ -73,7 +74,7 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class RunFacts:
     """What a list needs of a race; ``words`` is all that a search looks at, in small letters."""
 
     words: str
@@ -83,36 +84,38 @@ class Facts:
 
 
 @dataclass
-class Known:
+class FactsCache:
     """The facts of races by key, with the state and the end that they had then."""
 
-    _facts: dict[int, tuple[str, float | None, Facts]] = field(default_factory=dict)
+    _facts: dict[int, tuple[str, float | None, RunFacts]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def of(self, connection: Connection, rows: Sequence[Row], which: Select) -> dict[int, Facts]:
-        """Those of these rows; what is not known is read. ``which`` selects the keys."""
+    def of(self, connection: Connection, rows: Sequence[Row], which: Select) -> dict[int, RunFacts]:
+        """Return the facts of these rows by key; what is missing is read. ``which`` selects the keys."""
         with self._lock:
             before = {row.key: self._facts.get(row.key) for row in rows}
-        known = {row.key: told[2] for row in rows if (told := before[row.key]) and told[:2] == (row.state, row.ended)}
-        if missing := [row.key for row in rows if row.key not in known]:
+        facts_by_key = {
+            row.key: entry[2] for row in rows if (entry := before[row.key]) and entry[:2] == (row.state, row.ended)
+        }
+        if missing := [row.key for row in rows if row.key not in facts_by_key]:
             columns = (runs.c.key, runs.c.id, runs.c.state, runs.c.ended, runs.c.spec, runs.c.result)
             few = runs.c.key.in_(missing) if len(missing) <= 500 else runs.c.key.in_(which)
             fresh = connection.execute(select(*columns).where(few))
             read = {row.key: (row.state, row.ended, facts(row.id, row.spec, row.result)) for row in fresh}
-            known |= {key: told for key, (*_, told) in read.items()}
+            facts_by_key |= {key: entry[2] for key, entry in read.items()}
             with self._lock:
                 self._facts |= read
                 for key in list(self._facts)[: max(0, len(self._facts) - REMEMBERED)]:
                     del self._facts[key]
-        return known
+        return facts_by_key
 
 
-def facts(run_id: str, spec: str, result: str | None) -> Facts:
-    """From the text of a specification and a result; without the checks of RaceSpec, which they have passed long ago."""
+def facts(run_id: str, spec: str, result: str | None) -> RunFacts:
+    """Return the facts in the text of a specification and a result, unchecked: they have passed RaceSpec before."""
     race = {**_defaults(), **json.loads(spec)}
     lanes = race["lanes"]
-    known = [lane["test_accuracy"] for lane in json.loads(result)["lanes"]] if result else []
-    ended = [accuracy for accuracy in known if accuracy is not None]
+    accuracies = [lane["test_accuracy"] for lane in json.loads(result)["lanes"]] if result else []
+    ended = [accuracy for accuracy in accuracies if accuracy is not None]
     methods = tuple(dict.fromkeys(lane["method"] for lane in lanes))
     dataset, model = DATASETS[race["dataset"]], MODELS[race["model"]]
     title = f"{model.title} on {dataset.title}"
@@ -132,7 +135,7 @@ def facts(run_id: str, spec: str, result: str | None) -> Facts:
         run_id,
     ]
     words = " · ".join(filter(None, said)).lower()
-    return Facts(words, title, (dataset.name, model.name, methods), max(ended, default=None))
+    return RunFacts(words, title, (dataset.name, model.name, methods), max(ended, default=None))
 
 
 @cache
@@ -144,7 +147,8 @@ def _defaults() -> dict[str, Any]:
 def _presets() -> list[tuple[str, dict[str, Any]]]:
     """The words for each preset, and its settings apart from lanes, seed and device."""
     return [
-        (f"{known.name} {known.title}", _settings(known.spec.model_dump(mode="json"))) for known in presets().values()
+        (f"{preset.name} {preset.title}", _settings(preset.spec.model_dump(mode="json")))
+        for preset in presets().values()
     ]
 
 
@@ -162,11 +166,11 @@ def _lane_words(lane: tuple[tuple[str, Any], ...]) -> str:
     return " ".join(f"{name}={value}" for name, value in lane if value != _LANE[name])
 
 
-_LANE = {name: known.default for name, known in LaneSpec.model_fields.items()}
+_LANE = {name: field_info.default for name, field_info in LaneSpec.model_fields.items()}
 
 
 def parse_text(text: str) -> list[str]:
-    """The words and phrases of a search, in small letters.
+    """Return the words and phrases of a search, in small letters.
 
     >>> parse_text('SAM "seed 3" cnn8')
     ['sam', 'seed 3', 'cnn8']
@@ -177,78 +181,77 @@ def parse_text(text: str) -> list[str]:
 
 def search(
     connection: Connection,
-    known: Known,
-    wanted: Wanted,
+    cache: FactsCache,
+    query: RunQuery,
     owner: str | None = None,
     ids: Sequence[str] | None = None,
     deleted: bool = False,
-) -> Found:
-    """One page of an owner's races, of everybody's (None) or of those with these ``ids``; deleted ones only where asked for, and
-    then no others. A page beyond the last is the last."""
+) -> RunPage:
+    """Return one page, as ``Runs.search`` does. A page beyond the last is the last."""
     which = runs.c.analysis.is_(None) & (true() if owner is None else runs.c.owner == owner)
     if ids is not None:
         which &= runs.c.id.in_(ids)
     which &= labels.c.deleted.is_not(None) if deleted else labels.c.deleted.is_(None)
     columns = (runs.c.key, runs.c.id, runs.c.state, runs.c.created, runs.c.ended, runs.c.trained)
     beside = (labels.c.name, labels.c.tags, labels.c.note, labels.c.deleted)
-    query = select(*columns, *beside).join(labels, labels.c.run == runs.c.key, isouter=True).where(which)
-    newest = query.order_by(runs.c.created.desc(), runs.c.key.desc()).limit(LOOKED_AT)
+    all_rows = select(*columns, *beside).join(labels, labels.c.run == runs.c.key, isouter=True).where(which)
+    newest = all_rows.order_by(runs.c.created.desc(), runs.c.key.desc()).limit(SCAN_LIMIT)
     rows = connection.execute(newest).all()
-    told = known.of(connection, rows, select(newest.subquery().c.key))
-    rows = [row for row in rows if row.key in told]  # none that was deleted between the two queries
-    words = parse_text(wanted.text)
-    matching = [row for row in rows if _matches(row, told[row.key], wanted, words)]
-    matching = _sorted(matching, told, wanted.sort)
-    pages = max(1, -(-len(matching) // wanted.size))
-    page = min(max(1, wanted.page), pages)
-    shown = matching[(page - 1) * wanted.size : page * wanted.size]
-    listed = tuple(_listed(connection, shown, told))
-    return Found(listed, page, pages, len(matching), len(rows), _choices(rows, told))
+    facts_by_key = cache.of(connection, rows, select(newest.subquery().c.key))
+    rows = [row for row in rows if row.key in facts_by_key]  # none that was deleted between the two queries
+    words = parse_text(query.text)
+    matching = [row for row in rows if _matches(row, facts_by_key[row.key], query, words)]
+    matching = _sorted(matching, facts_by_key, query.sort)
+    pages = max(1, -(-len(matching) // query.size))
+    page = min(max(1, query.page), pages)
+    shown = matching[(page - 1) * query.size : page * query.size]
+    shown_rows = tuple(_rows(connection, shown, facts_by_key))
+    return RunPage(shown_rows, page, pages, len(matching), len(rows), _choices(rows, facts_by_key))
 
 
-def _matches(row: Row, told: Facts, wanted: Wanted, words: Sequence[str]) -> bool:
-    dataset, model, methods = told.place
+def _matches(row: Row, race: RunFacts, query: RunQuery, words: Sequence[str]) -> bool:
+    dataset, model, methods = race.place
     if (
-        wanted.state not in (None, row.state)
-        or wanted.dataset not in (None, dataset)
-        or wanted.model not in (None, model)
-        or (wanted.method is not None and wanted.method not in methods)
-        or (wanted.tag is not None and wanted.tag not in (row.tags or "").split())
+        query.state not in (None, row.state)
+        or query.dataset not in (None, dataset)
+        or query.model not in (None, model)
+        or (query.method is not None and query.method not in methods)
+        or (query.tag is not None and query.tag not in (row.tags or "").split())
     ):
         return False
     if not words:
         return True
     labelled = f"{row.name} {row.tags} {row.note}".lower() if row.name is not None else ""
-    return all(word in told.words or word in labelled for word in words)
+    return all(word in race.words or word in labelled for word in words)
 
 
-def _sorted(rows: list[Row], told: dict[int, Facts], sort: Sort) -> list[Row]:
+def _sorted(rows: list[Row], facts_by_key: dict[int, RunFacts], sort: Sort) -> list[Row]:
     """``rows`` are the newest first, and stay so among equals."""
     if sort == "oldest":
         return rows[::-1]
     if sort == "name":  # those with a name of their own first
-        return sorted(rows, key=lambda row: (not row.name, (row.name or told[row.key].title).lower()))
+        return sorted(rows, key=lambda row: (not row.name, (row.name or facts_by_key[row.key].title).lower()))
     if sort == "accuracy":
-        return sorted(rows, key=lambda row: -(-1.0 if (best := told[row.key].accuracy) is None else best))
+        return sorted(rows, key=lambda row: -(-1.0 if (best := facts_by_key[row.key].accuracy) is None else best))
     if sort == "cost":
         return sorted(rows, key=lambda row: row.trained or float("inf"))
     return rows
 
 
-def _listed(connection: Connection, rows: Sequence[Row], told: dict[int, Facts]) -> list[Listed]:
+def _rows(connection: Connection, rows: Sequence[Row], facts_by_key: dict[int, RunFacts]) -> list[RunRow]:
     whole = connection.execute(select(runs).where(runs.c.key.in_([row.key for row in rows]))).all()
     by_id = {run.id: run for run in run_list.views(connection, whole)}
-    courses = class_queries.courses(connection, [row.key for row in rows])
+    courses = classes.courses(connection, [row.key for row in rows])
     return [
-        Listed(by_id[row.id], of_row(row), tuple(courses.get(row.key, ())), told[row.key].accuracy, row.trained)
+        RunRow(by_id[row.id], of_row(row), tuple(courses.get(row.key, ())), facts_by_key[row.key].accuracy, row.trained)
         for row in rows
         if row.id in by_id
     ]
 
 
-def _choices(rows: Sequence[Row], told: dict[int, Facts]) -> dict[str, dict[str, int]]:
+def _choices(rows: Sequence[Row], facts_by_key: dict[int, RunFacts]) -> dict[str, dict[str, int]]:
     """What there is to filter by, the most frequent first."""
-    races = Counter((row.state, told[row.key].place, row.tags) for row in rows)
+    races = Counter((row.state, facts_by_key[row.key].place, row.tags) for row in rows)
     counted: dict[str, Counter[str]] = {name: Counter() for name in ("state", "dataset", "model", "method", "tag")}
     for (state, (dataset, model, methods), tags), count in races.items():
         each = {

@@ -121,7 +121,7 @@ class Sweeps:
             newest = select(sweeps).where(which).order_by(sweeps.c.created.desc(), sweeps.c.id).limit(limit)
             return [_sweep(row) for row in connection.execute(newest)]
 
-    def move(self, sweep_id: str, leave: Sequence[SweepState], state: SweepState, **values: Any) -> bool:
+    def transition(self, sweep_id: str, leave: Sequence[SweepState], state: SweepState, **values: Any) -> bool:
         """Changes the state where it is one of ``leave``; returns whether it was."""
         ended = {"ended": time.time() if state in ("stopped", "finished") else None}
         which = (sweeps.c.id == sweep_id) & sweeps.c.state.in_(leave)
@@ -131,7 +131,7 @@ class Sweeps:
         """Gives a sweep another budget."""
         self._update(sweeps.c.id == sweep_id, spec=spec.model_dump_json(exclude_defaults=True))
 
-    def tell_importance(self, sweep_id: str, importance: Mapping[str, float]) -> None:
+    def set_importance(self, sweep_id: str, importance: Mapping[str, float]) -> None:
         self._update(sweeps.c.id == sweep_id, importance=json.dumps(dict(importance)))
 
     def _update(self, which: ColumnElement[bool], **values: Any) -> bool:

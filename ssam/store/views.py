@@ -66,6 +66,28 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Job:
+    """A queued or living run as the runner sees it; ``pid`` and ``pid_started`` name the race process, ``digest`` the
+    specification, ``class_code`` the class whose wall it is on, ``sweep`` the one that it is a trial of."""
+
+    id: str
+    owner: str
+    created: float
+    state: State = "queued"
+    want: Want = "run"
+    pid: int | None = None
+    pid_started: float | None = None
+    shared: bool = False
+    exclusive: bool = False
+    digest: str = ""
+    device: str = "auto"
+    slot: str | None = None
+    attempts: int = 0
+    class_code: str | None = None
+    sweep: str | None = None
+
+
+@dataclass(frozen=True)
 class ClassRace:
     """One race of a class. ``id`` is what lets others watch it and ``owner`` whose it is: neither is for the others of the class."""
 
@@ -78,7 +100,7 @@ class ClassRace:
 
 
 @dataclass(frozen=True)
-class LaneCourse:
+class AccuracyCurve:
     """How a lane has fared: ``epochs`` and the test accuracy at each, 0–1, None where it is missing or not finite. ``result`` is that
     of its end, on all test images; None before, and where it diverged."""
 
@@ -158,8 +180,8 @@ class Window:
     elapsed: float
 
 
-def telling(window: Window) -> str:
-    """The layer to open on: of those that any lane perturbs, the largest that is more than a vector."""
+def default_layer(window: Window) -> str:
+    """Return the layer to open on: of those that any lane perturbs, the largest that is more than a vector."""
     perturbed = {name for lane in window.lanes for name, density in lane.densities.items() if density}
     size = [(layer["name"] in perturbed, len(layer["shape"]) > 1, math.prod(layer["shape"])) for layer in window.layers]
     name: str = window.layers[size.index(max(size))]["name"]

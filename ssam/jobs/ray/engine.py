@@ -13,58 +13,24 @@ Nodes need the same checkout and the same Python packages, at the same path.
 """
 
 import logging
-import os
-import re
 import sys
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
+from ssam.config import cluster_address, default_device, default_home, read_limits, read_sharing
 from ssam.experiment import RaceSpec
 from ssam.experiment.events import Event, Preparing
-from ssam.imagefolder import upload
+from ssam.imagefolder.uploads import Uploads
 from ssam.jobs import race_process
 from ssam.jobs.hardware import DeviceInfo, torch_devices
-from ssam.jobs.limits import read_limits
-from ssam.jobs.ray_node import Batch, NodeRace, SharingNode
+from ssam.jobs.ray.node import Batch, NodeRace, SharingNode
 from ssam.jobs.retry import log
-from ssam.system import default_home
 
 SILENCE_SECONDS = 30.0  # how long a node may be out of reach before it counts as lost
 RETRY_SECONDS = 0.5
 WAIT_SECONDS = 0.2
-
-
-def cluster_address(environment: Mapping[str, str] = os.environ) -> str | None:
-    """Where SSAM_ENGINE says that races compute: None for this machine, else the address for ``ray.init``. Raises
-    ValueError, one line, for anything else."""
-    text = environment.get("SSAM_ENGINE") or "local"
-    if text == "local":
-        return None
-    found = re.fullmatch(r"ray://(auto|[A-Za-z0-9.-]{1,253}:[0-9]{1,5})", text)
-    if not found:
-        raise ValueError(f"SSAM_ENGINE {text[:60]!r} must be local, ray://auto or ray://HOST:PORT")
-    return found[1]
-
-
-class Sharing(NamedTuple):
-    """How many processes share each race, each with a GPU of its own where the race has GPUs, and by whose gradient they
-    perturb: ``worker`` or ``global``, see ``ssam.engine.distributed``."""
-
-    processes: int
-    perturbation: Literal["worker", "global"]
-
-
-def read_sharing(environment: Mapping[str, str] = os.environ) -> Sharing:
-    """SSAM_RACE_PROCESSES (default 1) and SSAM_PERTURBATION (default worker). Raises ValueError, one line, for a bad one."""
-    processes = environment.get("SSAM_RACE_PROCESSES") or "1"
-    if not re.fullmatch(r"[1-9][0-9]{0,2}", processes):
-        raise ValueError(f"SSAM_RACE_PROCESSES {processes[:20]!r} must be a whole number from 1 to 999")
-    perturbation = environment.get("SSAM_PERTURBATION") or "worker"
-    if perturbation not in ("worker", "global"):
-        raise ValueError(f"SSAM_PERTURBATION {perturbation[:20]!r} must be worker or global")
-    return Sharing(int(processes), "global" if perturbation == "global" else "worker")
 
 
 def chosen_engine() -> tuple[race_process.RaceFactory, Callable[[], list[DeviceInfo]]]:
@@ -131,10 +97,10 @@ class ClusterRace:
         processes = self._sharing.processes
         nodes = [node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"]]
         cpus = cpus_a_process(nodes, processes)
-        gpus = 1 if os.environ.get("SSAM_DEVICE", "cpu").startswith("cuda") else 0
+        gpus = 1 if default_device().startswith("cuda") else 0
         log(f"asks the cluster for {processes} × {cpus} CPUs and {gpus} GPUs")
         images = []  # uploads only: whatever else ``data`` may say is refused on the node
-        if self._spec.data in upload.names(self._image_root):
+        if self._spec.data in Uploads(self._image_root).names():
             images.append(ray.put((self._image_root / self._spec.data).read_bytes()))
         start = (self._spec, cpus, "cuda:0" if gpus else "cpu", ray.put(self._state), images)
         self._state = None  # it is large

@@ -1,4 +1,4 @@
-"""What of a race runs on the nodes of a Ray cluster: the actors. Their side of ``ssam.jobs.ray_engine``."""
+"""What of a race runs on the nodes of a Ray cluster: the actors. Their side of ``ssam.jobs.ray.engine``."""
 
 import os
 import socket
@@ -11,11 +11,11 @@ from typing import Any, Literal
 
 from filelock import FileLock
 
+from ssam.config import default_home, set_default_device
 from ssam.experiment import RaceSpec
 from ssam.experiment.events import Checkpoint, Event
 from ssam.jobs import race_process
 from ssam.store.files import write_whole
-from ssam.system import default_home
 
 BATCH_SECONDS = 0.2  # of a race's time that its events are held back to travel together
 
@@ -51,7 +51,7 @@ class NodeRace:
         images: list[Any],
         race: race_process.RaceFactory,
     ) -> None:
-        os.environ["SSAM_DEVICE"] = device
+        set_default_device(device)
         self._spec, self._threads, self._state, self._images, self._make = spec, threads, state, images, race
         self._race: race_process.Race | None = None
         self._number, self._batch = -1, Batch([])

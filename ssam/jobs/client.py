@@ -1,0 +1,35 @@
+"""What the app and the command line use to have races run. Never imports torch."""
+
+from ssam.config import read_limits
+from ssam.jobs.analysis_client import AnalysisClient
+from ssam.jobs.disk import Disk, read_disk
+from ssam.jobs.hardware import Machine, read_machine
+from ssam.jobs.queue_forecast import QueueForecaster
+from ssam.jobs.race_client import RaceClient
+from ssam.jobs.runner_process import RunnerProcess
+from ssam.jobs.sweep_client import SweepClient
+from ssam.store import Store
+
+
+class Client:
+    """Queues races, analyses and sweeps and steers them. Everything goes through the store: the runner may restart at any time.
+
+    The parts are ``races``, ``analyses``, ``sweeps`` and ``runner``; ``limits`` are the server's. Raise ValueError for a bad limit in
+    the environment.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.limits = read_limits()
+        self.runner = RunnerProcess(store)
+        self.races = RaceClient(store, self.limits, QueueForecaster(store, self.limits), self.runner.ensure)
+        self.analyses = AnalysisClient(store, self.limits, self.runner.ensure)
+        self.sweeps = SweepClient(store, self.runner.ensure)
+
+    def machine(self) -> Machine | None:
+        """Return what races run on; None until a runner has found out."""
+        return read_machine(self.store.home)
+
+    def disk(self) -> Disk | None:
+        """Return what is kept and free, at most a minute old; None until a runner has looked."""
+        return read_disk(self.store.home)

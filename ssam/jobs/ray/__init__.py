@@ -1,0 +1,1 @@
+"""Races on the nodes of a Ray cluster."""

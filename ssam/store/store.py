@@ -33,7 +33,7 @@ class Store:
     """
 
     def __init__(self, home: Path | None = None, url: str | None = None) -> None:
-        self.home = home.expanduser().resolve() if home else config.home()
+        self.home = home.expanduser().resolve() if home else config.default_home()
         self.place = f"{platform.node()}:{self.home}"
         self.url = url or config.database_url() or default_url(self.home)
         self.home.mkdir(mode=0o700, parents=True, exist_ok=True)  # a new one is for this server's user only

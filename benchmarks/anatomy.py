@@ -76,7 +76,7 @@ def main() -> None:
 def race(spec: Any, store: Store) -> tuple[Started, Checkpoint, dict[str, StepEvent], list[dict[str, float]]]:
     """The race as it is left, what it tells of the step after that, and the milliseconds of each lane's phases until then."""
     made = Race(spec, home=store.home, threads=1)
-    run_id = store.create_run(spec, "anatomy")
+    run_id = store.runs.create(spec, "anatomy")
     then: dict[str, StepEvent] = {}
     with store.writer(run_id) as writer:
         for event in made.events():
@@ -85,7 +85,7 @@ def race(spec: Any, store: Store) -> tuple[Started, Checkpoint, dict[str, StepEv
             elif isinstance(event, Checkpoint):
                 checkpoint = event
                 writer.flush()
-                window = store.window(run_id)
+                window = store.curves.window(run_id)
                 assert window is not None
                 phase_ms = [lane.phase_ms for lane in window.lanes]
             elif isinstance(event, StepEvent) and event.step == last + 1:

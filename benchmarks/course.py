@@ -48,7 +48,7 @@ def footprint() -> dict[str, float]:
         Store(Path(folder)).close()
         empty = (Path(folder) / "ssam.db").stat().st_size
         store = Store(Path(folder))
-        run_id = store.create_run(whole, "course")
+        run_id = store.runs.create(whole, "course")
         race, ended = Race(parse_spec({"epochs": 1}, base=whole), home=store.home), 0
         with store.writer(run_id) as writer:
             for event in race.events():

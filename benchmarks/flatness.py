@@ -18,11 +18,11 @@ import torch
 from benchmarks.machine import machine
 from ssam.analysis.context import LaneWeights, of_checkpoint
 from ssam.analysis.runner import analyse
+from ssam.config import default_home
 from ssam.engine import Race
 from ssam.experiment import ASSETS, RaceSpec, parse_spec, preset
 from ssam.experiment.analysis import parse_analysis
 from ssam.experiment.events import Checkpoint, LaneEnded, Result, Started
-from ssam.system import default_home
 
 FILE = ASSETS / "measured" / "flatness.json"
 ASKED = (parse_analysis({"kind": "sharpness"}), parse_analysis({"kind": "curvature", "images": 500}))

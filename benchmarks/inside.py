@@ -106,7 +106,7 @@ def race(spec: Any, home: Path) -> tuple[list[Any], float, list[float]]:
     events: list[Any] = []
     written: list[float] = []
     begin = 0.0
-    with store.writer(store.create_run(spec, "inside")) as writer:
+    with store.writer(store.runs.create(spec, "inside")) as writer:
         for event in Race(spec, home=home).events():
             at = time.perf_counter()
             if isinstance(event, Started):

@@ -14,11 +14,11 @@ from typing import Any
 from app.methods import text
 from app.ui import tradeoff_sources
 from benchmarks.machine import machine
+from ssam.config import default_home
 from ssam.engine import Race
 from ssam.experiment import ASSETS, RaceSpec, parse_spec, preset
 from ssam.store import Store, Window
 from ssam.store.race_file import save
-from ssam.system import default_home
 
 FILE = ASSETS / "measured" / "lessons.json"
 RECORDED = ASSETS / "recorded"
@@ -60,13 +60,13 @@ def raced(spec: RaceSpec, about: dict[str, Any], recording: Path | None) -> dict
     """One race, through a store of its own: what the app would show of it."""
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder))
-        run_id = store.create_run(spec, "lesson")
-        store.take(run_id, "cpu")
+        run_id = store.runs.create(spec, "lesson")
+        store.queue.assign(run_id, "cpu")
         with store.writer(run_id) as writer:
             for event in Race(spec, home=default_home(), threads=1).events():
                 writer.add(event)
-        store.move(run_id, ("starting",), "finished")
-        run, window = store.run(run_id), store.window(run_id)
+        store.queue.transition(run_id, ("starting",), "finished")
+        run, window = store.runs.get(run_id), store.curves.window(run_id)
         assert run
         assert window
         assert run.result

@@ -113,7 +113,7 @@ def repeated(home: Path, race: str, files: list[str]) -> bool:
     told = subprocess.run(
         [sys.executable, str(home / "taken" / script)], env=environment, check=True, capture_output=True, text=True
     ).stdout.splitlines()[-1]
-    run = Store(home).run(race)
+    run = Store(home).runs.get(race)
     assert run is not None
     assert run.result is not None
     (lane,) = run.result["lanes"]

@@ -35,7 +35,7 @@ from ssam.store import Store
 from ssam.store.annotations import Labels
 from ssam.store.database import open_database
 from ssam.store.schema import epochs, lanes, runs
-from ssam.store.search import Wanted
+from ssam.store.search import RunQuery
 from tests import fake_lab
 from tests.browser import ROOT
 from tests.postgres import Server, programs
@@ -47,15 +47,15 @@ TAGGED = 50  # races with labels
 COMPARED = 20
 TAKEN = ("report", "csv", "parquet", "figures", "masks", "code", "race", "tensorboard")
 LISTINGS = {
-    "newest": Wanted(),
-    "page 60": Wanted(page=60),
-    "search": Wanted(text='ssam-f "seed 7" noisy'),
-    "search, nothing": Wanted(text="xylophone"),
-    "filters": Wanted(state="finished", dataset="fashion-mnist-10k", model="cnn8", method="sam"),
-    "tag": Wanted(tag="demo"),
-    "by name": Wanted(sort="name"),
-    "by accuracy": Wanted(sort="accuracy"),
-    "by cost": Wanted(sort="cost"),
+    "newest": RunQuery(),
+    "page 60": RunQuery(page=60),
+    "search": RunQuery(text='ssam-f "seed 7" noisy'),
+    "search, nothing": RunQuery(text="xylophone"),
+    "filters": RunQuery(state="finished", dataset="fashion-mnist-10k", model="cnn8", method="sam"),
+    "tag": RunQuery(tag="demo"),
+    "by name": RunQuery(sort="name"),
+    "by accuracy": RunQuery(sort="accuracy"),
+    "by cost": RunQuery(sort="cost"),
 }
 
 
@@ -78,8 +78,8 @@ def fill(store: Store, races: int = RACES) -> None:
             for table, some in rows.items():
                 connection.execute(insert(table), some)
     engine.dispose()
-    for run in store.runs(limit=TAGGED, owner=OWNER):
-        store.label(run.id, Labels("My own name", ("demo", "rho"), "A note."))
+    for run in store.runs.newest(limit=TAGGED, owner=OWNER):
+        store.runs.label(run.id, Labels("My own name", ("demo", "rho"), "A note."))
 
 
 def race(key: int, spec: RaceSpec, owner: str, chance: random.Random) -> dict:
@@ -105,16 +105,16 @@ def measure(home: Path, url: str) -> dict:
         whole = fake_lab.race(store, OTHER)
         fill(store)
     with closing(Store(home, url)) as store:  # a server that has just been started
-        first = timed(store, Wanted())
+        first = timed(store, RunQuery())
         told: dict = {"races": RACES, "first_ms": first}
         for name, wanted in LISTINGS.items():
             times = [timed(store, wanted) for _ in range(ROUNDS)]
             told[name] = {"median_ms": round(statistics.median(times), 1), "worst_ms": max(times)}
-        found = store.runs(limit=COMPARED, owner=OWNER)
+        found = store.runs.newest(limit=COMPARED, owner=OWNER)
         ids = [run.id for run in found]
         acts: dict[str, Callable[[], object]] = {
             f"compare {COMPARED}": lambda: compared(store, ids),
-            "seeds of one": lambda: store.siblings(found[0].spec, OWNER),
+            "seeds of one": lambda: store.runs.seed_replicas(found[0].spec, OWNER),
             "find by the beginning of the id": lambda: find(store, whole.id[:8]),
             **{f"take away: {kind}": partial(export.download, export.Source(store, whole), [kind]) for kind in TAKEN},
         }
@@ -143,7 +143,7 @@ def command_line(home: Path, url: str) -> dict[str, float]:
 
 def compared(store: Store, ids: list[str]) -> None:
     """What the server does for one look at the page Compare, without Streamlit."""
-    every = groups.groups(store.records(ids))
+    every = groups.groups(store.curves.records(ids))
     figure = charts.figure(every, every, every[0], "seconds", "test_accuracy", 3, charts.MINMAX)
     assert alt_text.summary(figure)
     assert alt_text.table(figure)
@@ -159,9 +159,9 @@ def taken(act: Callable[[], object]) -> float:
     return round(1000 * (time.perf_counter() - begin), 1)
 
 
-def timed(store: Store, wanted: Wanted) -> float:
+def timed(store: Store, wanted: RunQuery) -> float:
     begin = time.perf_counter()
-    found = store.search(wanted, OWNER)
+    found = store.runs.search(wanted, OWNER)
     taken = round(1000 * (time.perf_counter() - begin), 1)
     assert found.all == RACES
     return taken

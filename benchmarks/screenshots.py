@@ -92,10 +92,10 @@ def lab() -> Iterator[tuple[str, str]]:
 
 def race(client: Client, store: Store, spec: RaceSpec, person: Person, code: str | None = None) -> str:
     """Has a race run to its end; returns its id."""
-    run_id = client.submit(spec, f"picture {person.owner} {spec.digest}", person, class_code=code).run_id
+    run_id = client.races.submit(spec, f"picture {person.owner} {spec.digest}", person, class_code=code).run_id
 
     def ended() -> bool:
-        run = store.run(run_id)
+        run = store.runs.get(run_id)
         return run is not None and run.state in ENDED
 
     wait_until(ended, 900)

@@ -75,12 +75,12 @@ def data(home: Path) -> None:
 def window(home: Path) -> None:
     spec = parse_spec({"lanes": "sgd,ssam-f"})
     with closing(Store(home)) as store:
-        run_id = store.create_run(spec, "a")
+        run_id = store.runs.create(spec, "a")
         with store.writer(run_id) as writer:
             writer.add(started(spec, STEPS))
             for number in range(1, STEPS + 1):
                 writer.add(step("ssam-f", number))
-        say(f"window of {STEPS:,} steps", median(lambda: store.window(run_id)))
+        say(f"window of {STEPS:,} steps", median(lambda: store.curves.window(run_id)))
 
 
 def queue(home: Path) -> None:
@@ -88,8 +88,8 @@ def queue(home: Path) -> None:
     with closing(site.store):
         for seed in range(RACES):
             spec = RaceSpec(seed=seed, lanes=(LaneSpec(method="sgd"),))
-            site.store.create_run(spec, f"{seed}", Person(f"p{seed % 30}").owner)
-        say(f"forecast of {RACES} races", median(lambda: site.client.forecast(site.store.jobs()[-1].id), 1))
+            site.store.runs.create(spec, f"{seed}", Person(f"p{seed % 30}").owner)
+        say(f"forecast of {RACES} races", median(lambda: site.client.races.forecast(site.store.queue.jobs()[-1].id), 1))
 
 
 def runner(home: Path) -> None:
@@ -105,10 +105,10 @@ def runner(home: Path) -> None:
         )
         say("queued to first line", statistics.median(first_line(site) for _ in range(5)))
         run_id = site.running(ENDLESS)
-        say("pause", median(lambda: (site.client.pause(run_id, ADA), site.wait_state(run_id, "paused")), 1))
-        site.client.resume(run_id, ADA)
+        say("pause", median(lambda: (site.client.races.pause(run_id, ADA), site.wait_state(run_id, "paused")), 1))
+        site.client.races.resume(run_id, ADA)
         site.wait_state(run_id, "running")
-        say("stop", median(lambda: (site.client.stop(run_id, ADA), site.wait_state(run_id, "stopped")), 1))
+        say("stop", median(lambda: (site.client.races.stop(run_id, ADA), site.wait_state(run_id, "stopped")), 1))
         run_id = site.running(LONG)
         wait_until(lambda: site.run(run_id).checkpointed)
         pid = site.pid(run_id)

@@ -20,10 +20,10 @@ from filelock import FileLock
 from app.frontier import text as frontier_text
 from app.ui import tradeoff, tradeoff_sources
 from benchmarks.machine import machine
+from ssam.config import default_home
 from ssam.engine import Race
 from ssam.experiment import ASSETS, LaneSpec, RaceSpec, parse_spec, preset
 from ssam.experiment.events import Result, Started
-from ssam.system import default_home
 
 FILE = ASSETS / "measured" / "study.json"
 SEARCH_SEEDS, FINAL_SEEDS = (0, 1), (10, 11, 12, 13, 14)

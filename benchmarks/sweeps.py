@@ -82,7 +82,7 @@ def live(home: Path, seconds: float = 20.0) -> dict:
             page.goto(f"{address}/sweeps?sweep={sweep_id}&figure=timeline")
             page.wait_for_selector(".js-plotly-plot .bars path", timeout=120_000)
             rate = page.evaluate(DRAWN, seconds)
-        store.sweeps.move(sweep_id, ("running",), "stopped")
+        store.sweeps.transition(sweep_id, ("running",), "stopped")
     return {"pictures_a_second": round(rate, 2), "watched_seconds": seconds}
 
 

@@ -13,7 +13,7 @@ def page(lab: Lab, ids: list[str], pace: float | None) -> None:
     """Runs again by itself while races are under way."""
     if st.session_state["cmp_runs"] != ids:
         st.rerun()
-    every = groups.groups(lab.store.records(ids))
+    every = groups.groups(lab.store.curves.records(ids))
     baseline = query.baseline(every)
     shown = query.chosen(every)
     view.controls(every, baseline)

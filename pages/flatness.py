@@ -28,8 +28,8 @@ def measured(lab: Lab, person: Person, races: list[Run], kind: str) -> None:
     """The race, the settings and the button in one row; beneath it what was found."""
     with st.container(key="flat_bar_top", horizontal=True, vertical_alignment="bottom", gap="small"):
         race = query.choose_race(races)
-        before = [run for run in lab.store.analyses(race.id) if run.analysis and run.analysis.kind == kind]
-        query.form(kind, lab.client.kept_epochs(race), [run for run in before if run.state == "finished"][:5])
+        before = [run for run in lab.store.analyses.of_race(race.id) if run.analysis and run.analysis.kind == kind]
+        query.form(kind, lab.client.analyses.kept_epochs(race), [run for run in before if run.state == "finished"][:5])
         analysis: AnalysisSpec | None = None
         problem = ""
         try:

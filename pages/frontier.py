@@ -93,7 +93,7 @@ def page(study: Study | None, tasks: list[Task]) -> None:
 url_state.leave()
 lab = services.lab()
 study = tradeoff_sources.study()
-tasks = tradeoff_sources.with_own(study.tasks if study else (), lab.store.runs(RUNS, identity.person(lab).owner))
+tasks = tradeoff_sources.with_own(study.tasks if study else (), lab.store.runs.newest(RUNS, identity.person(lab).owner))
 if tasks:
     with st.container(key="frontier"):
         page(study, tasks)

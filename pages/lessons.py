@@ -48,6 +48,6 @@ with st.container(key="lesson"):
                 st.error(texts.plain(f"Left out: {problem}."))
 
 try:
-    lab.client.ensure_runner()  # last, so that the page is there while the first runner comes up
+    lab.client.runner.ensure()  # last, so that the page is there while the first runner comes up
 except RuntimeError as error:
     st.error(texts.plain(str(error)))

@@ -85,6 +85,6 @@ if "sidebar" not in hidden:
     export_menu.reopen()
 
 try:
-    lab.client.ensure_runner()  # last, so that the page is there while the first runner comes up
+    lab.client.runner.ensure()  # last, so that the page is there while the first runner comes up
 except RuntimeError as error:
     st.error(texts.plain(str(error)))

@@ -7,7 +7,7 @@ from app.shell import identity, services, url_state
 from app.ui import texts
 from app.ui.lab import Lab
 from ssam.store import Person
-from ssam.store.search import QUERY, Found
+from ssam.store.search import QUERY, RunPage
 
 PACE = 5.0  # seconds between two looks where races are under way
 EMPTY = "No race yet. Those that you start are listed here, with their curves, until you delete them."
@@ -37,7 +37,7 @@ def select(label: str, options: list[str], name: str, width: int, titles: dict[s
     )
 
 
-def controls(found: Found, person: Person) -> None:
+def controls(found: RunPage, person: Person) -> None:
     """Search, filters, order; a filter only where there is something to choose."""
     with st.container(key="runs_bar", horizontal=True, vertical_alignment="bottom", gap="small"):
         st.text_input(
@@ -68,7 +68,7 @@ def page(lab: Lab, person: Person, pace: float | None) -> None:
     controls(found, person)
     query.write()
     actions.undo(lab)
-    shown = [listed.run.id for listed in found.listed]
+    shown = [listed.run.id for listed in found.rows]
     actions.bar(lab, st.session_state["runs_show"] == query.DELETED)
     actions.differences(lab)
     if found.matching:
@@ -80,7 +80,7 @@ def page(lab: Lab, person: Person, pace: float | None) -> None:
         st.markdown("No race matches. Fewer words or filters find more.")
     else:
         st.markdown(NOTHING[st.session_state["runs_show"]])
-    rows = [view.row(listed, person) for listed in found.listed]
+    rows = [view.row(listed, person) for listed in found.rows]
     turn = st.session_state.get("runs_turn", 0)
     view.draw(rows, query.chosen(), turn, lambda: query.ticked(shown, view.boxes()))
     if found.pages > 1:
@@ -91,8 +91,8 @@ def page(lab: Lab, person: Person, pace: float | None) -> None:
         st.rerun()
 
 
-def pace_of(found: Found) -> float | None:
-    return PACE if actions.under_way([listed.run for listed in found.listed]) else None
+def pace_of(found: RunPage) -> float | None:
+    return PACE if actions.under_way([listed.run for listed in found.rows]) else None
 
 
 url_state.leave()

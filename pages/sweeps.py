@@ -37,7 +37,7 @@ def shown(lab: Lab, person: Person, sweep_id: str, pace: float | None) -> None:
     found = lab.store.sweeps.get(sweep_id)
     if found is None or st.session_state.get("sweep_shown") != sweep_id:
         st.rerun()
-    lab.client.keep_runner()
+    lab.client.runner.ensure_in_background()
     trials = lab.store.sweeps.trials(sweep_id)
     view.draw(lab, found, trials, person)
     if view.pace(found, trials) != pace:

@@ -14,8 +14,8 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from ssam.jobs import processes
-from ssam.jobs.client import runner_file
 from ssam.jobs.hardware import write_json
+from ssam.jobs.runner_process import runner_file
 from tests.leftovers import end_runner as end_runner
 from tests.patience import SECONDS
 from tests.patience import wait_until as wait_until

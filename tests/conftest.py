@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import hypothesis
 import pytest
 
-from ssam.jobs.client import Client
 from ssam.store import Store
 from tests.marks import NEEDS, marks_of
 from tests.postgres import database_url, new_database, postgres  # noqa: F401  fixtures
@@ -109,7 +108,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
 
     monkeypatch.setenv("SSAM_HOME", str(tmp_path))
     monkeypatch.delenv("SSAM_DATABASE_URL", raising=False)
-    monkeypatch.setattr(Client, "ensure_runner", lambda self: None)
+    monkeypatch.setattr("ssam.jobs.runner_process.RunnerProcess.ensure", lambda self: None)
     streamlit.cache_resource.clear()
     store = Store(tmp_path)
     yield store

@@ -24,8 +24,8 @@ def accuracy(method: str, seed: int, epoch: int, epochs: int) -> float:
 def begin(store: Store, owner: str, seed: int, code: str | None = CODE, spec: RaceSpec = SPEC) -> str:
     """A race under way, before its first epoch."""
     spec = spec.model_copy(update={"seed": seed})
-    run_id = store.create_run(spec, f"{owner} {seed} {code}", owner, class_code=code)
-    assert store.move(run_id, ("queued",), "running")
+    run_id = store.runs.create(spec, f"{owner} {seed} {code}", owner, class_code=code)
+    assert store.queue.transition(run_id, ("queued",), "running")
     with store.writer(run_id) as writer:
         writer.add(started(spec, EPOCH * spec.epochs))
     return run_id
@@ -33,7 +33,7 @@ def begin(store: Store, owner: str, seed: int, code: str | None = CODE, spec: Ra
 
 def advance(store: Store, run_id: str, epochs: range) -> None:
     """Some epochs of every lane, numbered from 1; with the last one the race is finished."""
-    run = store.run(run_id)
+    run = store.runs.get(run_id)
     assert run
     spec = run.spec
     lanes = list(zip(spec.lane_names, spec.lanes, strict=True))
@@ -64,7 +64,7 @@ def advance(store: Store, run_id: str, epochs: range) -> None:
             ]
             writer.add(Result("cpu", tuple(ends)))
     if epochs and epochs[-1] == spec.epochs:
-        assert store.move(run_id, ("running",), "finished")
+        assert store.queue.transition(run_id, ("running",), "finished")
 
 
 def finish(store: Store, owner: str, seed: int, code: str | None = CODE, spec: RaceSpec = SPEC) -> str:

@@ -14,7 +14,7 @@ ESTIMATORS = ("ascent_gap", "worst_case", "m_sharpness", "random_directions", "a
 
 def race(store: Store, spec: RaceSpec, owner: str, accuracy: float = 0.8, state: str = "finished") -> Run:
     """A race that has ended with a checkpoint; its sharper lanes are worse."""
-    run_id = store.create_run(spec, f"race {len(store.runs(limit=500))}", owner)
+    run_id = store.runs.create(spec, f"race {len(store.runs.newest(limit=500))}", owner)
     lanes = [
         LaneResult(name, lane.method, 0.5, 0.1, accuracy - sharp / 20, 0.6, 12.3, 1.0, 2.0, False)
         for name, lane, sharp in zip(spec.lane_names, spec.lanes, SHARP, strict=False)
@@ -24,9 +24,9 @@ def race(store: Store, spec: RaceSpec, owner: str, accuracy: float = 0.8, state:
         writer.add(Result("cpu", tuple(lanes)))
     store.run_folder(run_id).mkdir(parents=True, exist_ok=True)
     (store.run_folder(run_id) / "checkpoint.pt").write_bytes(b"made up")
-    store.checkpointed(run_id)
-    assert store.move(run_id, ("queued",), state)
-    run = store.run(run_id)
+    store.queue.record_checkpoint(run_id)
+    assert store.queue.transition(run_id, ("queued",), state)
+    run = store.runs.get(run_id)
     assert run
     return run
 
@@ -35,7 +35,7 @@ def measure(
     store: Store, run: Run, analysis: AnalysisSpec, owner: str, done: float = 1.0, state: str | None = "finished"
 ) -> str:
     """What an analysis of the race would have found; ``done`` of it, so that a surface is coarse."""
-    made = store.create_analysis(run, analysis, f"analysis {len(store.analyses(run.id))} of {run.id}", owner)
+    made = store.analyses.create(run, analysis, f"analysis {len(store.analyses.of_race(run.id))} of {run.id}", owner)
     rows, arrays = found(run.spec, analysis, done)
     about = {
         "device": "cpu",
@@ -57,9 +57,9 @@ def measure(
             "unit": "Distances are Euclidean.",
             "in_plane": 0.7,
         }
-    store.keep_found(made, Found(done, "made up", about, rows, arrays))
+    store.analyses.save_result(made, Found(done, "made up", about, rows, arrays))
     if state:
-        assert store.move(made, ("queued",), state)
+        assert store.queue.transition(made, ("queued",), state)
     return made
 
 

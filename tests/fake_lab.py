@@ -19,7 +19,7 @@ KINDS = ("surface", "profile", "curvature", "spectrum", "sharpness")
 def race(store: Store, owner: str, spec: RaceSpec = SPEC) -> Run:
     """A finished race of five epochs: SGD's accuracy rises, then falls."""
     steps = 5 * EPOCH
-    run_id = store.create_run(spec, f"race {len(store.runs(limit=500))}", owner)
+    run_id = store.runs.create(spec, f"race {len(store.runs.newest(limit=500))}", owner)
     with store.writer(run_id) as writer:
         writer.add(dataclasses.replace(started(spec, steps), layers=fake_masks.LAYERS))
         for number in range(1, steps + 1):
@@ -45,17 +45,17 @@ def race(store: Store, owner: str, spec: RaceSpec = SPEC) -> Run:
         )
     store.run_folder(run_id).mkdir(parents=True, exist_ok=True)
     (store.run_folder(run_id) / "checkpoint.pt").write_bytes(b"made up")
-    store.checkpointed(run_id)
-    assert store.move(run_id, ("queued",), "finished")
-    run = store.run(run_id)
+    store.queue.record_checkpoint(run_id)
+    assert store.queue.transition(run_id, ("queued",), "finished")
+    run = store.runs.get(run_id)
     assert run
     return run
 
 
 def furnish(store: Store, owner: str, analyses: dict[str, AnalysisSpec]) -> Run:
     """Fills the home folder; ``analyses`` by kind, as the pages ask for them. Gives the race that is to be looked at."""
-    failed = store.create_run(SPEC.model_copy(update={"seed": 1}), "failed", owner)
-    assert store.move(failed, ("queued",), "failed", message="'photos.zip' is damaged")
+    failed = store.runs.create(SPEC.model_copy(update={"seed": 1}), "failed", owner)
+    assert store.queue.transition(failed, ("queued",), "failed", message="'photos.zip' is damaged")
     run = race(store, owner)
     for analysis in analyses.values():
         fake_flatness.measure(store, run, analysis, owner)

@@ -24,7 +24,7 @@ def race(
     store: Store, spec: RaceSpec, owner: str, masks: int = 5, bits: bool = True, state: str | None = "finished"
 ) -> Run:
     """``masks`` of every sparse lane, one at the start of each epoch; the state is that of a race that has got so far."""
-    run_id = store.create_run(spec, f"race {len(store.runs(limit=500))}", owner)
+    run_id = store.runs.create(spec, f"race {len(store.runs.newest(limit=500))}", owner)
     with store.writer(run_id) as writer:
         writer.add(dataclasses.replace(started(spec, masks * EPOCH), layers=LAYERS))
         for number in range(masks):
@@ -34,10 +34,10 @@ def race(
     if state in ("finished", "stopped", "paused"):
         store.run_folder(run_id).mkdir(parents=True, exist_ok=True)
         (store.run_folder(run_id) / "checkpoint.pt").write_bytes(b"made up")
-        store.checkpointed(run_id)
+        store.queue.record_checkpoint(run_id)
     if state:
-        assert store.move(run_id, ("queued",), state)
-    run = store.run(run_id)
+        assert store.queue.transition(run_id, ("queued",), state)
+    run = store.runs.get(run_id)
     assert run
     return run
 
@@ -77,7 +77,7 @@ def event(lane: int, name: str, number: int, bits: bool) -> MaskEvent:
 def measure(store: Store, run: Run, owner: str, state: str | None = "finished", lanes: int | None = None) -> str:
     """What a Fisher analysis of the first ``lanes`` lanes (None: all) would have found."""
     analysis = AnalysisSpec(kind="fisher")
-    made = store.create_analysis(run, analysis, f"analysis {len(store.analyses(run.id))} of {run.id}", owner)
+    made = store.analyses.create(run, analysis, f"analysis {len(store.analyses.of_race(run.id))} of {run.id}", owner)
     rows: list[dict] = []
     for lane, setting in list(enumerate(run.spec.lanes))[:lanes]:
         sparse = METHODS[setting.method].sparse
@@ -108,7 +108,7 @@ def measure(store: Store, run: Run, owner: str, state: str | None = "finished", 
         "lanes": [],
         "caveats": ["Made up."],
     }
-    store.keep_found(made, Found(1.0 if lanes is None else 0.5, "made up", about, rows, {}))
+    store.analyses.save_result(made, Found(1.0 if lanes is None else 0.5, "made up", about, rows, {}))
     if state:
-        assert store.move(made, ("queued",), state)
+        assert store.queue.transition(made, ("queued",), state)
     return made

@@ -53,12 +53,12 @@ class Site:
                 start_new_session=True,
             )
         self.started.append(runner)
-        wait_until(lambda: self.client.runner_alive() and self.client.machine())
+        wait_until(lambda: self.client.runner.is_alive() and self.client.machine())
         return runner
 
     def submit(self, behaviour: int, owner: str = "ada", exclusive: bool = False, **settings: object) -> str:
         the_spec = spec(behaviour, **settings)
-        return self.client.submit(the_spec, f"{the_spec.seed}", Person(owner), exclusive=exclusive).run_id
+        return self.client.races.submit(the_spec, f"{the_spec.seed}", Person(owner), exclusive=exclusive).run_id
 
     def running(self, behaviour: int = ENDLESS, owner: str = "ada", **settings: object) -> str:
         """Starts a race and waits until it has taken a step."""
@@ -67,7 +67,7 @@ class Site:
         return run_id
 
     def run(self, run_id: str) -> Run:
-        run = self.store.run(run_id)
+        run = self.store.runs.get(run_id)
         assert run is not None
         return run
 
@@ -76,7 +76,7 @@ class Site:
         return self.run(run_id)
 
     def job(self, run_id: str) -> Job:
-        return next(job for job in self.store.jobs() if job.id == run_id)
+        return next(job for job in self.store.queue.jobs() if job.id == run_id)
 
     def pid(self, run_id: str) -> int:
         pid = self.job(run_id).pid
@@ -84,19 +84,19 @@ class Site:
         return pid
 
     def steps(self, run_id: str) -> int:
-        window = self.store.window(run_id)
+        window = self.store.curves.window(run_id)
         assert window is not None
         return window.lanes[0].last_step
 
     def places(self, *run_ids: str) -> list[int | None]:
-        return [turn and turn.position for turn in map(self.client.forecast, run_ids)]
+        return [turn and turn.position for turn in map(self.client.races.forecast, run_ids)]
 
     def log(self, run_id: str) -> str:
-        return self.store.log_tail(run_id)
+        return self.store.runs.log_tail(run_id)
 
     def stop(self, *run_ids: str) -> None:
         for run_id in run_ids:
-            self.store.want(run_id, "stop")
+            self.store.queue.set_desired_state(run_id, "stop")
         for run_id in run_ids:
             self.wait_state(run_id, "stopped", "finished", "failed")
 
@@ -107,7 +107,7 @@ class Site:
             runner.wait()
             for process in own:  # a race may not have said yet that it lives
                 processes.kill(process)
-        for job in self.store.jobs():
+        for job in self.store.queue.jobs():
             if job.pid is not None and (process := processes.find(job.pid, job.pid_started)):
                 processes.kill(process)
         self.store.close()

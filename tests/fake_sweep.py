@@ -84,8 +84,8 @@ def fill(store: Store, owner: str, spec: SweepSpec, count: int = 99, state: Swee
     drawn = spec.points if spec.method == "grid" else [_draw(spec, chance) for _ in range(count)]
     for number, values in enumerate(drawn[:count]):
         add(store, owner, sweep_id, Trial(number, spec.base.seed, values), started=4.0 * number)
-    store.sweeps.tell_importance(sweep_id, {vary.field: 1 / (place + 2) for place, vary in enumerate(spec.vary)})
-    store.sweeps.move(sweep_id, ("running",), state)
+    store.sweeps.set_importance(sweep_id, {vary.field: 1 / (place + 2) for place, vary in enumerate(spec.vary)})
+    store.sweeps.transition(sweep_id, ("running",), state)
     return sweep_id
 
 
@@ -108,11 +108,11 @@ def add(store: Store, owner: str, sweep_id: str, trial: Trial, started: float = 
     assert found
     race = found.spec.race(trial.values, trial.seed)
     store.sweeps.add(sweep_id, [trial])
-    run_id = store.create_run(race, f"{sweep_id} {trial.number} {trial.seed}", owner, sweep=sweep_id)
+    run_id = store.runs.create(race, f"{sweep_id} {trial.number} {trial.seed}", owner, sweep=sweep_id)
     store.sweeps.begin(sweep_id, trial, run_id)
     begun = found.created + started
-    store.move(run_id, ("queued",), "finished", started=begun)
-    store._update(runs.c.id == run_id, ended=begun + 7.0)
+    store.queue.transition(run_id, ("queued",), "finished", started=begun)
+    store.queue._update(runs.c.id == run_id, ended=begun + 7.0)
     lane = race.lanes[0]
     score = accuracy(race.lane_rho(lane), trial.seed, 1, 1) - 0.1 * (race.lane_sparsity(lane) - 0.8) ** 2
     cost = float(race.gradients) if found.spec.cost else None

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from ssam.jobs.ray_engine import ClusterRace, cluster_devices
+from ssam.jobs.ray.engine import ClusterRace, cluster_devices
 from ssam.jobs.runner import Runner, main
 from ssam.store import Store
 from tests.fake_race import FakeRace

@@ -39,21 +39,21 @@ class Lab:
         self.store = Store(home, f"sqlite:///{home / 'ssam.db'}")
         self.client = Client(self.store)
         self.asked = 0
-        self.client.ensure_runner()
+        self.client.runner.ensure()
         wait_until(self.client.machine)
-        self.race = self.client.submit(RACE, "the race", ADA).run_id
-        assert self.ended(self.race).state == "finished", self.store.run(self.race)
+        self.race = self.client.races.submit(RACE, "the race", ADA).run_id
+        assert self.ended(self.race).state == "finished", self.store.runs.get(self.race)
 
     def analyse(self, analysis: AnalysisSpec, person: Person = ADA) -> str:
         self.asked += 1
-        return self.client.analyse(self.race, analysis, f"request {self.asked}", person).run_id
+        return self.client.analyses.submit(self.race, analysis, f"request {self.asked}", person).run_id
 
     def ended(self, run_id: str):
-        wait_until(lambda: self.store.run(run_id).state in ("finished", "failed", "stopped", "interrupted"))
-        return self.store.run(run_id)
+        wait_until(lambda: self.store.runs.get(run_id).state in ("finished", "failed", "stopped", "interrupted"))
+        return self.store.runs.get(run_id)
 
     def pid(self, run_id: str) -> int | None:
-        return next((job.pid for job in self.store.jobs() if job.id == run_id and job.state == "running"), None)
+        return next((job.pid for job in self.store.queue.jobs() if job.id == run_id and job.state == "running"), None)
 
 
 @pytest.fixture(scope="module")
@@ -72,16 +72,16 @@ def test_an_analysis_is_measured_kept_and_not_measured_again(lab: Lab) -> None:
     assert (1, "masked_ascent_gap") in estimators
     assert (0, "masked_ascent_gap") not in estimators  # SGD has no mask
     assert run.result["about"]["images"] == 64
-    again = lab.client.analyse(lab.race, QUICK, "another request", BOB)
+    again = lab.client.analyses.submit(lab.race, QUICK, "another request", BOB)
     assert (again.run_id, again.reused) == (first, True)
-    assert first in {analysis.id for analysis in lab.store.analyses(lab.race)}
-    assert first not in {race.id for race in lab.store.runs()}
+    assert first in {analysis.id for analysis in lab.store.analyses.of_race(lab.race)}
+    assert first not in {race.id for race in lab.store.runs.newest()}
 
 
 def test_the_surface_of_all_lanes_has_their_paths(lab: Lab) -> None:
     run = lab.ended(lab.analyse(parse_analysis({"kind": "surface", "plane": "lanes", "points": 5, "images": 64})))
     assert run.state == "finished", run.message
-    arrays = lab.store.found_arrays(run.id)
+    arrays = lab.store.analyses.arrays(run.id)
     assert arrays["loss"].shape == (5, 5)
     assert np.isfinite(arrays["loss"]).all()
     assert arrays["path/1"][:, 2].tolist() == [0.0, 1.0, 2.0]
@@ -105,7 +105,7 @@ def test_a_step_is_taken_apart_from_the_newest_and_from_kept_weights(lab: Lab) -
         assert ("radius" in sgd, ssam["off"], ssam["momentum"]) == (False, 0.0, has_momentum)
         assert ssam["radius"] < ssam["rho"]
         assert (ssam["rate"] < RACE.lr / 10) == (epochs == ()), "at its end the learning rate is nearly 0"
-        arrays = lab.store.found_arrays(run.id)
+        arrays = lab.store.analyses.arrays(run.id)
         assert not arrays["epsilon/1"][arrays["mask/1"] == 0].any()
         assert "mask/0" not in arrays
 
@@ -118,13 +118,13 @@ def test_kept_weights_are_read_only_where_they_are_asked_for(lab: Lab, monkeypat
 
 def test_a_kept_moment_has_the_mask_that_it_was_trained_with(lab: Lab) -> None:
     """The mask of epoch 2 is made at the weights that end epoch 1; those were trained with the one before."""
-    assert [mask["step"] for mask in lab.store.window(lab.race).lanes[1].masks] == [0, 4]
+    assert [mask["step"] for mask in lab.store.curves.window(lab.race).lanes[1].masks] == [0, 4]
     for epoch, made in ((0, 0), (1, 0), (2, 4)):
         (sgd, ssam) = analysis_process._moments(
             lab.store, lab.race, RACE, QUICK.model_copy(update={"epochs": (epoch,)})
         )
         assert (sgd.masks, ssam.step) == (None, 4 * epoch)
-        for name, mask in lab.store.mask_bits(lab.race, "ssam-f", made).items():
+        for name, mask in lab.store.curves.mask_bits(lab.race, "ssam-f", made).items():
             np.testing.assert_array_equal(ssam.masks[name].numpy(), mask)
 
 
@@ -137,66 +137,68 @@ def test_a_slot_of_a_cluster_that_is_not_here_means_the_cpu(monkeypatch: pytest.
 
 def test_stop_ends_it_before_its_end_and_keeps_what_was_found(lab: Lab) -> None:
     run_id = lab.analyse(LONG)
-    wait_until(lambda: lab.store.found_arrays(run_id))
+    wait_until(lambda: lab.store.analyses.arrays(run_id))
     with pytest.raises(PermissionError):
-        lab.client.stop(run_id, BOB)
-    lab.client.stop(run_id, ADA)
+        lab.client.races.stop(run_id, BOB)
+    lab.client.races.stop(run_id, ADA)
     assert lab.ended(run_id).state == "stopped"
-    loss = lab.store.found_arrays(run_id)["loss/0"]
+    loss = lab.store.analyses.arrays(run_id)["loss/0"]
     assert 0 < np.isfinite(loss).sum() < loss.size
-    assert lab.store.measured(LONG.digest(lab.race, lab.store.run(lab.race).checkpointed)) is None
+    assert lab.store.analyses.find(LONG.digest(lab.race, lab.store.runs.get(lab.race).checkpointed)) is None
 
 
 def test_a_killed_process_is_replaced_and_finds_the_same(lab: Lab) -> None:
     asked = parse_analysis({"kind": "surface", "images": 2000, "points": 13})
     run_id = lab.analyse(asked)
-    wait_until(lambda: lab.pid(run_id) and lab.store.found_arrays(run_id))
+    wait_until(lambda: lab.pid(run_id) and lab.store.analyses.arrays(run_id))
     os.kill(lab.pid(run_id), signal.SIGKILL)
     assert lab.ended(run_id).state == "finished"
     again = lab.analyse(asked.model_copy(update={"span": 1.0 + 1e-12}))  # another one, the same numbers
     assert lab.ended(again).state == "finished"
-    first, second = (lab.store.found_arrays(found)["loss/1"] for found in (run_id, again))
+    first, second = (lab.store.analyses.arrays(found)["loss/1"] for found in (run_id, again))
     np.testing.assert_allclose(first, second, rtol=1e-5)
 
 
 def test_what_cannot_be_measured_is_refused_in_one_line(lab: Lab) -> None:
     with pytest.raises(ValueError, match=r"^there is no race 'nowhere' here$"):
-        lab.client.analyse("nowhere", QUICK, "a", ADA)
-    waiting = lab.store.create_run(RACE.model_copy(update={"seed": 9}), "held back", "ada")
-    lab.store.want(waiting, "pause")
+        lab.client.analyses.submit("nowhere", QUICK, "a", ADA)
+    waiting = lab.store.runs.create(RACE.model_copy(update={"seed": 9}), "held back", "ada")
+    lab.store.queue.set_desired_state(waiting, "pause")
     with pytest.raises(ValueError, match="not kept: it has no checkpoint"):
-        lab.client.analyse(waiting, QUICK, "b", ADA)
+        lab.client.analyses.submit(waiting, QUICK, "b", ADA)
     analysis = lab.analyse(QUICK)
     with pytest.raises(ValueError, match="there is no race"):
-        lab.client.analyse(analysis, QUICK, "c", ADA)
+        lab.client.analyses.submit(analysis, QUICK, "c", ADA)
 
 
 def test_weights_that_are_gone_fail_with_a_line(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Client, "_check_weights", lambda *_: None)  # they went after the question
-    empty = lab.store.create_run(RACE.model_copy(update={"seed": 8}), "never started", "ada")
-    lab.store.want(empty, "pause")
-    run = lab.ended(lab.client.analyse(empty, QUICK, "d", ADA).run_id)
+    monkeypatch.setattr(
+        "ssam.jobs.analysis_client.AnalysisClient._check_weights", lambda *_: None
+    )  # they went after the question
+    empty = lab.store.runs.create(RACE.model_copy(update={"seed": 8}), "never started", "ada")
+    lab.store.queue.set_desired_state(empty, "pause")
+    run = lab.ended(lab.client.analyses.submit(empty, QUICK, "d", ADA).run_id)
     assert (run.state, run.message) == ("failed", "its race has been deleted, or was never started")
 
 
 def test_an_analysis_goes_with_its_race(tmp_path: Path) -> None:
     store = Store(tmp_path, f"sqlite:///{tmp_path / 'ssam.db'}")
-    race = store.create_run(RACE, "race", "ada")
-    analysis = store.create_analysis(store.run(race), QUICK, "analysis", "bob")
-    store.want(race, "stop")
-    assert store.take(analysis, "cpu")
-    assert not store.delete(race)  # it is being looked at
-    store.move(analysis, ("starting",), "finished")
-    assert store.delete(race)
-    assert store.run(analysis) is None
+    race = store.runs.create(RACE, "race", "ada")
+    analysis = store.analyses.create(store.runs.get(race), QUICK, "analysis", "bob")
+    store.queue.set_desired_state(race, "stop")
+    assert store.queue.assign(analysis, "cpu")
+    assert not store.runs.purge(race)  # it is being looked at
+    store.queue.transition(analysis, ("starting",), "finished")
+    assert store.runs.purge(race)
+    assert store.runs.get(analysis) is None
     store.close()
 
 
 def test_the_address_of_an_analysis_is_no_race(store: Store) -> None:
     import streamlit as st
 
-    race = store.create_run(RACE, "race", "ada")
-    analysis = store.create_analysis(store.run(race), QUICK, "analysis", "ada")
+    race = store.runs.create(RACE, "race", "ada")
+    analysis = store.analyses.create(store.runs.get(race), QUICK, "analysis", "ada")
     st.query_params.from_dict({"run": analysis})
     assert read(store)[1:] == (None, f"There is no race {analysis[:40]!r} here.")
 

@@ -384,13 +384,13 @@ def own_race(store: Store, lanes: int = 4) -> tuple[Run, str]:
     """A race of Alice's with the step of its first lanes taken apart: the recorded one."""
     step_ = data.recorded()
     run = fake_masks.race(store, step_.spec, owner(ALICE))
-    made = store.create_analysis(run, ASKED, "anatomy", owner(ALICE))
+    made = store.analyses.create(run, ASKED, "anatomy", owner(ALICE))
     rows = [*step_.steps.values(), *(row for layers in step_.layers.values() for row in layers)]
     arrays = {name: cells_of(packed) for name, packed in step_.pictures.items()}
     rows = [row for row in rows if row["lane"] < lanes]
     arrays = {name: array for name, array in arrays.items() if int(name[-1]) < lanes}
-    store.keep_found(made, Found(lanes / 4, "", step_.about, rows, arrays))
-    assert store.move(made, ("queued",), "finished" if lanes == 4 else "running")
+    store.analyses.save_result(made, Found(lanes / 4, "", step_.about, rows, arrays))
+    assert store.queue.transition(made, ("queued",), "finished" if lanes == 4 else "running")
     return run, made
 
 
@@ -440,7 +440,7 @@ def test_a_race_that_was_not_taken_apart_can_be(store: Store) -> None:
     app = page(run=run.id)
     assert any("Not taken apart yet" in said.value for said in app.markdown)
     app.button(key="anatomy_measure").click().run()
-    (made,) = store.analyses(run.id)
+    (made,) = store.analyses.of_race(run.id)
     assert made.analysis == ASKED
     assert not any(button.key == "anatomy_measure" for button in page(run=run.id).button)
 

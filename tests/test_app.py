@@ -32,17 +32,17 @@ def test_the_first_page_is_one_click_from_a_race(store: Store) -> None:
     assert any("on this machine" in caption.value for caption in app.caption)
     start(app)
     assert not app.exception
-    (run,) = store.runs()
+    (run,) = store.runs.newest()
     assert run.spec == DEFAULT
 
 
 def test_a_second_click_on_start_makes_no_second_race(store: Store) -> None:
     app = start(page())
-    before = store.runs()
+    before = store.runs.newest()
     assert app.button(key="start_race").disabled
     app.session_state["request_id"] = "another"  # what a click would bring that was made before the page knew
     start_callback_again(app)
-    assert store.runs() == before
+    assert store.runs.newest() == before
 
 
 def start_callback_again(app: AppTest) -> None:
@@ -57,7 +57,7 @@ def test_other_settings_start_another_race(store: Store) -> None:
     app = start(page(preset="quick"))
     app.number_input(key="seed").set_value(1).run()
     start(app)
-    assert [run.spec.seed for run in store.runs()] == [1, 0]
+    assert [run.spec.seed for run in store.runs.newest()] == [1, 0]
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_an_address_is_a_race(store: Store, address: dict[str, str], expected: R
     assert not app.exception
     assert not app.error
     start(app)
-    (run,) = store.runs()
+    (run,) = store.runs.newest()
     assert run.spec == (expected or parse_spec(address))
     again = page(**{**app.query_params, "run": run.id})
     assert not again.warning
@@ -109,7 +109,7 @@ def test_garbage_in_the_address_gives_one_line_and_the_defaults(store: Store, ad
     assert "\n" not in warning.value
     assert len(warning.value) < 350
     start(app)
-    assert [run.spec for run in store.runs()] == [DEFAULT]
+    assert [run.spec for run in store.runs.newest()] == [DEFAULT]
 
 
 def test_an_unknown_run_gives_one_line(store: Store) -> None:
@@ -143,7 +143,7 @@ def test_a_bad_value_is_told_in_one_line_and_disturbs_no_race(
     store: Store, key: str, value: float | None, said: str
 ) -> None:
     app = start(page())
-    before = store.runs()
+    before = store.runs.newest()
     app.number_input(key=key).set_value(value).run()
     assert not app.exception
     (error,) = app.error
@@ -152,7 +152,7 @@ def test_a_bad_value_is_told_in_one_line_and_disturbs_no_race(
     assert app.button(key="start_race").disabled
     assert app.button(key="stop_race")
     start_callback_again(app)
-    assert store.runs() == before
+    assert store.runs.newest() == before
 
 
 def test_an_impossible_pair_is_refused(store: Store) -> None:
@@ -208,7 +208,7 @@ def test_each_lane_can_have_its_own_settings(store: Store) -> None:
     app.number_input(key="sparsity_ssam-d").set_value(0.9).run()
     app.multiselect(key="lanes").set_value(["sgd", "sam", "ssam-d", "ssam-d:sparsity=0.2"]).run()
     start(app)
-    (run,) = store.runs()
+    (run,) = store.runs.newest()
     assert [str(lane) for lane in run.spec.lanes] == [
         "sgd",
         "sam:rho=0.05",
@@ -242,18 +242,18 @@ def test_going_back_brings_the_older_settings_but_a_late_address_does_not(store:
 
 def test_pause_resume_and_stop_are_passed_on(store: Store) -> None:
     app = start(page())
-    (run,) = store.runs()
-    assert store.move(run.id, ("queued",), "running")
+    (run,) = store.runs.newest()
+    assert store.queue.transition(run.id, ("queued",), "running")
     app.run()
     app.button(key="pause_now").click().run()
-    assert store.run(run.id).want == "pause"
+    assert store.runs.get(run.id).want == "pause"
     with pytest.raises(KeyError):
         app.button(key="pause_now")  # a click that is delivered twice must not find Resume in its place
     app.button(key="resume_now").click().run()
-    assert store.run(run.id).want == "run"
+    assert store.runs.get(run.id).want == "run"
     app.button(key="stop_race").click().run()
-    assert store.run(run.id).want == "stop"
-    assert store.move(run.id, ("running",), "stopped")
+    assert store.runs.get(run.id).want == "stop"
+    assert store.queue.transition(run.id, ("running",), "stopped")
     app.run()
     app.button(key="new_race").click().run()
     assert "run" not in app.query_params
@@ -278,8 +278,8 @@ def test_own_images_are_uploaded_and_raced(store: Store, tmp_path: Path) -> None
     (cost,) = (caption.value for caption in app.caption if "on this machine" in caption.value)
     assert re.match("About [1-5] s on", cost), "the time is that of these few images"
     start(app)
-    (run,) = store.runs()
-    assert run.spec.data in store.images()
+    (run,) = store.runs.newest()
+    assert run.spec.data in store.uploads.names()
     assert run.spec.data.startswith("pets")
     assert (run.spec.train_size, run.spec.label_noise) == (None, 0.0), "the preset's trick ended with its data set"
     assert any("Your own images (pets.zip)" in markdown.value for markdown in app.markdown)
@@ -291,7 +291,7 @@ def test_own_images_are_uploaded_and_raced(store: Store, tmp_path: Path) -> None
 
 def race(store: Store, spec: RaceSpec, steps: int = 20) -> str:
     """A race that has got as far as ``steps`` steps of 20 in every lane, with one evaluation; it is queued still."""
-    run_id = store.create_run(spec, f"request {len(store.runs())}", owner(ALICE))
+    run_id = store.runs.create(spec, f"request {len(store.runs.newest())}", owner(ALICE))
     with store.writer(run_id) as writer:
         writer.add(started(spec, 20))
         for name in spec.lane_names:
@@ -309,7 +309,7 @@ def finish(store: Store, run_id: str, spec: RaceSpec) -> None:
             for at, (name, lane) in enumerate(lanes)
         )  # fmt: skip
         writer.add(Result("cpu", tuple(results)))
-    assert store.move(run_id, ("queued",), "finished")
+    assert store.queue.transition(run_id, ("queued",), "finished")
 
 
 def live(app: AppTest) -> dict:
@@ -340,7 +340,7 @@ def test_the_tables_are_empty_where_a_lane_has_no_such_thing(store: Store, tmp_p
     assert table.proto.placeholder == "–"
     assert list(table.value["Sparsity"].isna()) == [True, True, False, False]
     assert list(table.value["Rho"].isna()) == [True, False, False, False]
-    run = store.run(run_id)
+    run = store.runs.get(run_id)
     assert run
     write(Source(store, run), ["csv"], tmp_path / "taken")
     text = (tmp_path / "taken" / "evaluations.csv").read_text()
@@ -379,8 +379,8 @@ def test_the_settings_of_a_lane_carry_its_plan_once_that_is_known(store: Store) 
 
 def test_who_waits_is_told_where_and_why(store: Store) -> None:
     for at in range(3):
-        store.create_run(RaceSpec(seed=at), str(at))
-    told = [live(page(run=run.id))["status"]["detail"] for run in store.runs()]
+        store.runs.create(RaceSpec(seed=at), str(at))
+    told = [live(page(run=run.id))["status"]["detail"] for run in store.runs.newest()]
     assert told == ["3rd in the queue", "2nd in the queue", "starts in a moment"], (
         "how long races take here is not known"
     )
@@ -388,12 +388,12 @@ def test_who_waits_is_told_where_and_why(store: Store) -> None:
 
 def test_pausing_and_stopping_are_said_before_they_are_done(store: Store) -> None:
     run_id = race(store, preset("quick").spec, steps=10)
-    assert store.move(run_id, ("queued",), "running")
+    assert store.queue.transition(run_id, ("queued",), "running")
     status = live(page(run=run_id))["status"]
     assert status == {"word": "Running", "detail": "50 %"}  # too early for the time left
-    store.want(run_id, "pause")
+    store.queue.set_desired_state(run_id, "pause")
     assert live(page(run=run_id))["status"]["word"] == "Pausing…"
-    store.want(run_id, "stop")
+    store.queue.set_desired_state(run_id, "stop")
     assert live(page(run=run_id))["status"]["word"] == "Stopping…"
 
 
@@ -411,7 +411,7 @@ def test_recent_races_say_what_sets_them_apart(store: Store) -> None:
 def test_a_failure_is_told_in_the_words_of_the_form(store: Store) -> None:
     run_id = start(page()).query_params["run"]
     run_id = run_id if isinstance(run_id, str) else run_id[0]
-    assert store.move(run_id, ("queued",), "failed", message="train_size 4000 must be at most 96")
+    assert store.queue.transition(run_id, ("queued",), "failed", message="train_size 4000 must be at most 96")
     assert live(page(run=run_id))["failed"] == "Training size 4000 must be at most 96"
 
 
@@ -419,8 +419,8 @@ def test_the_server_has_no_torch(tmp_path: Path) -> None:
     script = """
 import sys
 from streamlit.testing.v1 import AppTest
-from ssam.jobs.client import Client
-Client.ensure_runner = lambda self: None
+from ssam.jobs.runner_process import RunnerProcess
+RunnerProcess.ensure = lambda self: None
 app = AppTest.from_file("app/main.py", default_timeout=120).run()
 app.button(key="start_race").click().run()
 assert not app.exception, app.exception

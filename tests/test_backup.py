@@ -28,7 +28,7 @@ LANES = parse_spec({"lanes": "sgd,ssam-f", "seed": LONG})
 
 
 def window(store: Store, run_id: str) -> Window:
-    found = store.window(run_id, points=1000)
+    found = store.curves.window(run_id, points=1000)
     assert found is not None
     return found
 
@@ -44,14 +44,14 @@ def told(store: Store, run_id: str) -> list[dict[str, Any]]:
 def filled(home: Path, url: str | None = None) -> Store:
     """A lab with one race that has ended, its masks and weights, an upload and a teacher."""
     store = Store(home, url)
-    run_id = store.create_run(LANES, "first", owner="ada")
+    run_id = store.runs.create(LANES, "first", owner="ada")
     with store.writer(run_id) as writer:
         writer.add(started(LANES, STEPS[LONG]))
         for number in range(1, 31):
             writer.add(step("sgd", number))
         writer.add(mask("ssam-f", 1))
         writer.add(Snapshot("ssam-f", 0, 0.0, {"conv.weight": np.ones((2, 6), dtype=np.float32)}))
-    store.move(run_id, ("queued",), "stopped")
+    store.queue.transition(run_id, ("queued",), "stopped")
     (store.run_folder(run_id) / "log.txt").write_text("what it said\n")
     (store.run_folder(run_id) / "checkpoint.pt").write_bytes(b"newest")
     (store.run_folder(run_id) / "checkpoint.old.pt").write_bytes(b"older")
@@ -80,7 +80,7 @@ def test_made_in_the_middle_of_a_race_it_goes_on_elsewhere(
 
     file = tmp_path / "lab.tar.gz"
     with closing(new("here", kind)) as here, closing(new("there", other)) as there:
-        run_id, waiting = (here.store.create_run(LANES, name, owner="ada") for name in ("a race", "another"))
+        run_id, waiting = (here.store.runs.create(LANES, name, owner="ada") for name in ("a race", "another"))
         here.start_runner(**TORCH)
         checkpoint = here.store.run_folder(run_id) / "checkpoint.pt"
         wait_until(lambda: checkpoint.exists() and here.steps(run_id) > 50)
@@ -88,31 +88,31 @@ def test_made_in_the_middle_of_a_race_it_goes_on_elsewhere(
         manifest = backup.backup(here.store, file)
         assert manifest["rows"]["runs"] == 2
         assert file.stat().st_mode & 0o777 == 0o600
-        assert here.run(run_id).state == "running"
+        assert here.runs.get(run_id).state == "running"
 
         backup.restore(there.store, file)
         after = [lane.last_step for lane in window(there.store, run_id).lanes]
         assert all(now >= then for now, then in zip(after, before, strict=True))
         assert max(after) < STEPS[LONG]
-        jobs = [(job.id, job.state, job.owner) for job in there.store.jobs()]
+        jobs = [(job.id, job.state, job.owner) for job in there.store.queue.jobs()]
         assert jobs == [(run_id, "queued", "ada"), (waiting, "queued", "ada")]
-        newest = there.store.create_run(LANES, "after the restore")
-        assert there.store.runs(limit=1)[0].id == newest
+        newest = there.store.runs.create(LANES, "after the restore")
+        assert there.store.runs.newest(limit=1)[0].id == newest
         there.start_runner(**TORCH)
         there.wait_state(run_id, "finished")
         assert "from a checkpoint" in there.log(run_id)
         for lane in window(there.store, run_id).lanes:  # just what it would have told without a break
             assert lane.steps["loss"] == [1 / number for number in range(1, STEPS[LONG] + 1)]
             assert [epoch["step"] for epoch in lane.epochs] == [*range(10, STEPS[LONG] + 1, 10), STEPS[LONG]]
-        first = here.store.heatmap(run_id, "ssam-f", "conv.weight", step=1)
+        first = here.store.curves.heatmap(run_id, "ssam-f", "conv.weight", step=1)
         assert first is not None
-        assert there.store.heatmap(run_id, "ssam-f", "conv.weight", step=1) == first
+        assert there.store.curves.heatmap(run_id, "ssam-f", "conv.weight", step=1) == first
 
 
 def test_what_comes_back_and_what_does_not(tmp_path: Path, database_url: str) -> None:
     file = tmp_path / "lab.tar.gz"
     with closing(filled(tmp_path / "here", database_url)) as here, closing(Store(tmp_path / "there")) as there:
-        (run_id,) = [run.id for run in here.runs()]
+        (run_id,) = [run.id for run in here.runs.newest()]
         (here.home / "teacher.key").write_text("secret\n")
         (here.run_folder(run_id) / ".draft.part").write_bytes(b"half")
         (here.run_folder(run_id) / "link").symlink_to("/etc/passwd")
@@ -123,12 +123,12 @@ def test_what_comes_back_and_what_does_not(tmp_path: Path, database_url: str) ->
         backup.restore(there, file)
         assert contents(there.home) == expected
         assert told(there, run_id) == told(here, run_id)
-        assert there.snapshots(run_id) == [Moment(1, 0)]
-        assert there.run(run_id).owner == "ada"
+        assert there.analyses.snapshots(run_id) == [Moment(1, 0)]
+        assert there.runs.get(run_id).owner == "ada"
         assert there.is_teacher("grace")
         assert not {path.name for path in there.home.iterdir()} & {"teacher.key", ".restore", ".backup"}
-        there.resume(run_id)  # its checkpoint is here now, so it goes on here
-        assert [job.id for job in there.jobs()] == [run_id]
+        there.queue.resume(run_id)  # its checkpoint is here now, so it goes on here
+        assert [job.id for job in there.queue.jobs()] == [run_id]
 
 
 def test_nothing_is_overwritten_unless_forced(
@@ -137,20 +137,20 @@ def test_nothing_is_overwritten_unless_forced(
     monkeypatch.delenv("SSAM_DATABASE_URL", raising=False)
     monkeypatch.setenv("SSAM_HOME", str(tmp_path / "here"))
     with closing(filled(tmp_path / "here")) as store:
-        (first,) = [run.id for run in store.runs()]
+        (first,) = [run.id for run in store.runs.newest()]
         file = str(tmp_path / "lab.tar.gz")
         assert cli.main(["backup", file]) == 0
         assert "1 races, 30 steps" in capsys.readouterr().out
         assert cli.main(["backup", file]) == 2
         assert capsys.readouterr().err == f"ssam backup: {file} exists already; a back-up is never overwritten\n"
 
-        second = store.create_run(LANES, "second")
+        second = store.runs.create(LANES, "second")
         (store.home / "runs" / second).mkdir()
         assert cli.main(["restore", file]) == 2
         assert "there are 2 races here already; --force deletes them" in capsys.readouterr().err
-        assert store.run(second) is not None
+        assert store.runs.get(second) is not None
         assert cli.main(["restore", file, "--force"]) == 0
-        assert [run.id for run in store.runs()] == [first]  # a program that has the database open sees it too
+        assert [run.id for run in store.runs.newest()] == [first]  # a program that has the database open sees it too
         assert [path.name for path in (store.home / "runs").iterdir()] == [first]
 
 
@@ -165,14 +165,14 @@ def test_refused_while_somebody_works(
         with FileLock(there.home / "runner.lock"):  # as a runner holds it
             assert cli.main(["restore", file]) == 2
         assert capsys.readouterr().err == f"ssam restore: a runner serves {there.home}; stop it and the app first\n"
-        run_id = there.create_run(LANES, "under way")
-        assert there.take(run_id, "cpu")
-        assert there.claim(run_id, os.getpid(), processes.start_time(os.getpid()))
+        run_id = there.runs.create(LANES, "under way")
+        assert there.queue.assign(run_id, "cpu")
+        assert there.queue.acquire(run_id, os.getpid(), processes.start_time(os.getpid()))
         assert cli.main(["restore", file, "--force"]) == 2
         assert capsys.readouterr().err == "ssam restore: a race is under way; stop all races first\n"
         with pytest.raises(ValueError, match="a race is under way"):  # by its heartbeat, as from another machine
             backup.restore(there, Path(file), force=True)
-        assert there.run(run_id).state == "starting"
+        assert there.runs.get(run_id).state == "starting"
 
 
 def member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.TarInfo:
@@ -217,11 +217,11 @@ def test_a_bad_file_changes_nothing(tmp_path: Path) -> None:
             with pytest.raises(ValueError, match=r"bad\.tar\.gz") as refused:
                 backup.restore(there, bad)
             assert "\n" not in str(refused.value)
-        assert there.runs() == []
+        assert there.runs.newest() == []
         assert contents(there.home) == {}
         assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.tar.gz", "good.tar.gz", "here", "there"]
         backup.restore(there, good)
-        assert len(there.runs()) == 1
+        assert len(there.runs.newest()) == 1
 
 
 def test_a_race_whose_name_is_a_path_is_refused(tmp_path: Path) -> None:
@@ -231,7 +231,7 @@ def test_a_race_whose_name_is_a_path_is_refused(tmp_path: Path) -> None:
         backup.backup(here, tmp_path / "lab.tar.gz")
         with pytest.raises(ValueError, match=r"the id '\.\./\.\./outside', which this program never gives"):
             backup.restore(there, tmp_path / "lab.tar.gz")
-        assert there.runs() == []
+        assert there.runs.newest() == []
 
 
 def test_a_damaged_database_is_not_backed_up(tmp_path: Path) -> None:

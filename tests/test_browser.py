@@ -99,8 +99,8 @@ def from_start_to_stop(watched: Watched, address: str, store: Store) -> None:
 
     page.locator(START).dblclick()  # two clicks, one race
     watched.wait("live?.dataset.points > 0")
-    assert len(store.runs()) == 1
-    (run,) = store.runs()
+    assert len(store.runs.newest()) == 1
+    (run,) = store.runs.newest()
     assert f"run={run.id}" in page.url
     assert watched.live("state") == "running"
     assert watched.live("lanes") == "4"
@@ -219,7 +219,7 @@ def test_a_stranger_can_watch_and_a_teacher_can_steer(browser: Browser, address:
     owner.page.locator(START).click()
     owner.wait("live?.dataset.points > 0")
     link = owner.page.url
-    (run,) = (run for run in store.runs() if f"run={run.id}" in link)
+    (run,) = (run for run in store.runs.newest() if f"run={run.id}" in link)
 
     stranger.page.goto(address)
     expect(stranger.page.locator(START)).to_be_enabled()
@@ -252,7 +252,7 @@ def test_a_stranger_can_watch_and_a_teacher_can_steer(browser: Browser, address:
 
     owner.page.locator(".st-key-delete_race button").click()
     owner.page.locator(".st-key-delete_for_good button").click()
-    wait_until(lambda: store.run(run.id) is None)
+    wait_until(lambda: store.runs.get(run.id) is None)
     owner.page.wait_for_selector(".st-key-watch_other")
     assert "run=" not in owner.page.url
     for watched in (owner, stranger, teacher):

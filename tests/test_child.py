@@ -70,7 +70,7 @@ class Site:
 
     def __init__(self, store: Store, spec: RaceSpec = SPEC) -> None:
         self.store = store
-        self.id = store.create_run(spec, f"request {next(NUMBERS)}")
+        self.id = store.runs.create(spec, f"request {next(NUMBERS)}")
         self.folder = store.run_folder(self.id)
         self.folder.mkdir(parents=True)
         self.begins: list[int] = []  # of each go, the steps that its checkpoint had
@@ -78,14 +78,14 @@ class Site:
 
     @property
     def run(self) -> Run:
-        run = self.store.run(self.id)
+        run = self.store.runs.get(self.id)
         assert run is not None
         return run
 
     def go(self) -> Run:
         """A runner and a race process: what it took is there afterwards, whether it ended or died."""
-        self.store.move(self.id, ("starting", "running"), "queued")  # what a runner does where one has died
-        assert self.store.take(self.id, "cpu")
+        self.store.queue.transition(self.id, ("starting", "running"), "queued")  # what a runner does where one has died
+        assert self.store.queue.assign(self.id, "cpu")
         handle = RunHandle(self.store, self.id)
         run_race(handle, self.store.home, self.store.image_root, 1, "cpu", self._race)
         return self.run
@@ -97,7 +97,7 @@ class Site:
         self.at = {}
 
     def wish(self, after: int, want: Want) -> Run:
-        self.at = {after: lambda: self.store.want(self.id, want)}
+        self.at = {after: lambda: self.store.queue.set_desired_state(self.id, want)}
         run = self.go()
         self.at = {}
         return run
@@ -192,11 +192,11 @@ def test_pause_and_stop_keep_a_checkpoint_and_end_the_process(store: Store, undi
     site = Site(store)
     assert site.wish(300, "pause").state == "paused"
     told = len(site.kept()["steps"])
-    store.resume(site.id)
+    store.queue.resume(site.id)
     assert site.run.state == "queued"
     assert site.wish(200, "stop").state == "stopped"
     assert site.begins == [0, told]
-    store.resume(site.id)
+    store.queue.resume(site.id)
     assert site.go().state == "finished"
     assert site.begins[2] > told
     assert site.kept() == undisturbed
@@ -212,14 +212,14 @@ def test_a_wish_to_pause_that_is_taken_back_too_late_queues_the_race(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site = Site(store)
-    real = store.move
+    real = store.queue.transition
 
     def move(run_id: str, leave: object, state: str, **values: object) -> bool:
         if state == "paused":
-            store.resume(run_id)
+            store.queue.resume(run_id)
         return real(run_id, leave, state, **values)
 
-    monkeypatch.setattr(store, "move", move)
+    monkeypatch.setattr(store.queue, "transition", move)
     assert (site.wish(50, "pause").state, site.run.want) == ("queued", "run")
 
 
@@ -235,7 +235,7 @@ def test_after_its_time_a_race_stops_and_can_go_on(
         "it has run for 0.01 minutes, the most at a time; Resume goes on from here",
     )
     monkeypatch.setenv("SSAM_RACE_MINUTES", "")
-    store.resume(site.id)
+    store.queue.resume(site.id)
     assert site.go().state == "finished"
     assert site.begins[1] > 0
     assert site.kept() == undisturbed
@@ -366,11 +366,16 @@ def test_a_race_that_holds_still_can_be_stopped(
     store: Store, undisturbed: dict, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site, disk = Site(store), FullDisk(store, monkeypatch)
-    site.at = {600: lambda: (disk.fill(False, True), threading.Timer(0.4, store.want, (site.id, "stop")).start())}
+    site.at = {
+        600: lambda: (
+            disk.fill(False, True),
+            threading.Timer(0.4, store.queue.set_desired_state, (site.id, "stop")).start(),
+        )
+    }
     run = site.go()
     assert run.state == "stopped"
     disk.fill(False, False)
-    store.resume(site.id)
+    store.queue.resume(site.id)
     site.at = {}
     assert site.go().state == "finished"
     assert site.kept() == undisturbed
@@ -447,11 +452,11 @@ def test_an_error_fails_the_race_with_one_line(store: Store, capfd) -> None:
 
 def test_the_logs_tail(store: Store) -> None:
     site = Site(store)
-    assert store.log_tail(site.id) == ""
+    assert store.runs.log_tail(site.id) == ""
     (site.folder / "log.txt").write_bytes(
         b"x" * 50_000 + b"\n" + "".join(f"line {n}\n" for n in range(50)).encode() + b"\xff"
     )
-    assert store.log_tail(site.id, lines=3) == "line 48\nline 49\n\N{REPLACEMENT CHARACTER}"
+    assert store.runs.log_tail(site.id, lines=3) == "line 48\nline 49\n\N{REPLACEMENT CHARACTER}"
 
 
 @pytest.mark.parametrize("jump", [3600.0, -3600.0])
@@ -464,7 +469,7 @@ def test_a_clock_that_jumps_changes_no_duration(
     times: list[float] = []
 
     def look() -> None:
-        window = store.window(site.id)
+        window = store.curves.window(site.id)
         assert window is not None
         times.append(window.elapsed)
         assert window.eta_seconds is not None
@@ -473,7 +478,7 @@ def test_a_clock_that_jumps_changes_no_duration(
     site.at = {400: lambda: offset.__setitem__(0, jump), **dict.fromkeys((390, 410, 600), look)}
     assert site.go().state == "finished"
     took = time.monotonic() - begin
-    look_at = store.window(site.id)
+    look_at = store.curves.window(site.id)
     assert look_at is not None
     assert times == sorted(times)
     assert 0 < times[0] <= look_at.elapsed <= took

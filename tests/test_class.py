@@ -41,8 +41,8 @@ def either_store(tmp_path: Path, database_url: str) -> Iterator[Store]:
 @pytest.fixture
 def client(either_store: Store, monkeypatch: pytest.MonkeyPatch) -> Client:
     """Of a lab without a runner, where every place is taken: races stay queued, and what has been run is shown instead."""
-    monkeypatch.setattr(Client, "ensure_runner", lambda self: None)
-    monkeypatch.setattr(Client, "must_wait", lambda self, spec, person, exclusive=False: True)
+    monkeypatch.setattr("ssam.jobs.runner_process.RunnerProcess.ensure", lambda self: None)
+    monkeypatch.setattr("ssam.jobs.race_client.RaceClient.must_wait", lambda self, spec, person, exclusive=False: True)
     return Client(either_store)
 
 
@@ -62,15 +62,15 @@ def test_codes_are_made_and_read_back() -> None:
 
 
 def test_a_race_keeps_its_class(either_store: Store) -> None:
-    inside = either_store.create_run(SPEC, "a", "ada", class_code=CODE)
-    outside = either_store.create_run(SPEC, "b", "ada")
-    run = either_store.run(inside)
+    inside = either_store.runs.create(SPEC, "a", "ada", class_code=CODE)
+    outside = either_store.runs.create(SPEC, "b", "ada")
+    run = either_store.runs.get(inside)
     assert run
     assert run.class_code == CODE
-    assert [race.id for race in either_store.class_races(CODE)] == [inside]
-    assert either_store.run(outside).class_code is None
-    assert either_store.class_count(CODE, "ada") == 1
-    assert either_store.class_count(CODE, "ben") == 0
+    assert [race.id for race in either_store.classes.races(CODE)] == [inside]
+    assert either_store.runs.get(outside).class_code is None
+    assert either_store.classes.count(CODE, "ada") == 1
+    assert either_store.classes.count(CODE, "ben") == 0
 
 
 def test_a_wall_is_read_as_it_was_told(either_store: Store) -> None:
@@ -78,31 +78,31 @@ def test_a_wall_is_read_as_it_was_told(either_store: Store) -> None:
     part = fake_class.begin(either_store, "ben", 1)
     fake_class.advance(either_store, part, range(1, 4))
     fake_class.begin(either_store, "cleo", 2, code="OTHER")
-    races = either_store.class_races(CODE)
+    races = either_store.classes.races(CODE)
     assert [(race.id, race.owner, race.spec.seed, race.state) for race in races] == [
         (whole, "ada", 0, "finished"),
         (part, "ben", 1, "running"),
     ]
-    courses = either_store.class_courses([race.key for race in races])
+    courses = either_store.classes.courses([race.key for race in races])
     for race in races:
-        window = either_store.window(race.id)
+        window = either_store.curves.window(race.id)
         assert window
         for course, lane in zip(courses[race.key], window.lanes, strict=True):  # the slow way
             assert course.state == lane.state
             assert list(course.epochs) == [told["epoch"] for told in lane.epochs]
             assert list(course.accuracies) == [told["test_accuracy"] for told in lane.epochs]
             assert course.result == next((told["test_accuracy"] for told in lane.epochs if told["final"]), None)
-    assert either_store.class_races(CODE, limit=1)[0].id == part
-    assert either_store.class_courses([]) == {}
+    assert either_store.classes.races(CODE, limit=1)[0].id == part
+    assert either_store.classes.courses([]) == {}
 
 
 def test_a_deleted_race_leaves_the_wall_until_it_is_had_back(either_store: Store) -> None:
     run_id = fake_class.finish(either_store, "ada", 0)
-    assert either_store.discard(run_id)
-    assert (either_store.class_races(CODE), either_store.class_count(CODE, "ada")) == ([], 0)
-    assert either_store.restore(run_id)
-    assert [race.id for race in either_store.class_races(CODE)] == [run_id]
-    assert either_store.class_count(CODE, "ada") == 1
+    assert either_store.runs.soft_delete(run_id)
+    assert (either_store.classes.races(CODE), either_store.classes.count(CODE, "ada")) == ([], 0)
+    assert either_store.runs.undelete(run_id)
+    assert [race.id for race in either_store.classes.races(CODE)] == [run_id]
+    assert either_store.classes.count(CODE, "ada") == 1
 
 
 def test_an_epoch_that_was_measured_twice_counts_by_all_images(either_store: Store) -> None:
@@ -111,8 +111,8 @@ def test_an_epoch_that_was_measured_twice_counts_by_all_images(either_store: Sto
         for accuracy, final in ((0.5, False), (0.6, True)):
             writer.add(dataclasses.replace(evaluation("sgd", 10, final), test_accuracy=accuracy))
         writer.add(LaneEnded("sgd", 10, "diverged"))
-    (race,) = either_store.class_races(CODE)
-    sgd = either_store.class_courses([race.key])[race.key][0]
+    (race,) = either_store.classes.races(CODE)
+    sgd = either_store.classes.courses([race.key])[race.key][0]
     assert (sgd.epochs, sgd.accuracies) == ((1.0,), (0.6,))
     assert sgd.result is None, "a lane that diverged has no result"
 
@@ -121,8 +121,8 @@ def test_few_queries_however_many_races(store: Store) -> None:
     fake_class.furnish(store, 8)
     asked: list[str] = []
     event.listen(store._engine, "before_cursor_execute", lambda *args: asked.append(args[2]))
-    races = store.class_races(CODE)
-    store.class_courses([race.key for race in races])
+    races = store.classes.races(CODE)
+    store.classes.courses([race.key for race in races])
     assert len(asked) == 3
 
 
@@ -153,7 +153,7 @@ def test_a_back_up_keeps_classes(tmp_path: Path, database_url: str) -> None:
         fake_class.furnish(here, 2)
         backup.backup(here, tmp_path / "lab.tar.gz")
         backup.restore(there, tmp_path / "lab.tar.gz")
-        assert [race.id for race in there.class_races(CODE)] == [race.id for race in here.class_races(CODE)]
+        assert [race.id for race in there.classes.races(CODE)] == [race.id for race in here.classes.races(CODE)]
 
 
 # What is run for a class
@@ -164,31 +164,31 @@ def test_what_a_class_is_shown_has_been_run_for_it(client: Client) -> None:
     store = client.store
     outside = fake_class.finish(store, "zoe", 0, code=None)
     other = fake_class.finish(store, "yan", 0, code="OTHER")
-    assert client.submit(SPEC, "1", ADA).run_id in (outside, other)
-    first = client.submit(SPEC, "2", ADA, class_code="may-7kq")
+    assert client.races.submit(SPEC, "1", ADA).run_id in (outside, other)
+    first = client.races.submit(SPEC, "2", ADA, class_code="may-7kq")
     assert not first.reused
-    assert store.run(first.run_id).class_code == CODE
-    again = client.submit(SPEC, "3", ADA, class_code=CODE)
+    assert store.runs.get(first.run_id).class_code == CODE
+    again = client.races.submit(SPEC, "3", ADA, class_code=CODE)
     assert (again.run_id, again.reused) == (first.run_id, True)
-    assert store.move(first.run_id, ("queued",), "finished")
-    theirs = client.submit(SPEC, "4", BEN, class_code=CODE)
+    assert store.queue.transition(first.run_id, ("queued",), "finished")
+    theirs = client.races.submit(SPEC, "4", BEN, class_code=CODE)
     assert (theirs.run_id, theirs.reused) == (first.run_id, True)
-    assert len(store.class_races(CODE)) == 1
+    assert len(store.classes.races(CODE)) == 1
 
 
 def test_a_race_under_way_outside_is_not_on_the_wall(client: Client) -> None:
-    outside = client.submit(SPEC, "1", ADA).run_id
-    inside = client.submit(SPEC, "2", ADA, class_code=CODE).run_id
+    outside = client.races.submit(SPEC, "1", ADA).run_id
+    inside = client.races.submit(SPEC, "2", ADA, class_code=CODE).run_id
     assert inside != outside
-    assert client.submit(SPEC, "3", ADA).reused, "outside of a class either will do"
+    assert client.races.submit(SPEC, "3", ADA).reused, "outside of a class either will do"
 
 
 def test_everybody_of_a_class_gets_another_seed(client: Client) -> None:
     def join(student: int) -> int:
-        submitted = client.submit(
+        submitted = client.races.submit(
             SPEC, f"request {student}", Person(f"student {student}"), class_code=CODE, own_seed=True
         )
-        return client.store.run(submitted.run_id).spec.seed
+        return client.store.runs.get(submitted.run_id).spec.seed
 
     with ThreadPoolExecutor(6) as pool:
         seeds = list(pool.map(join, range(12)))
@@ -200,18 +200,22 @@ def test_the_lowest_free_seed_of_these_settings(client: Client) -> None:
         fake_class.begin(client.store, "zoe", seed)
     fake_class.begin(client.store, "zoe", 2, code="OTHER")
     fake_class.begin(client.store, "zoe", 2, spec=preset("quick").spec)
-    first = client.submit(SPEC, "1", ADA, class_code=CODE, own_seed=True)
-    assert client.store.run(first.run_id).spec == SPEC.model_copy(update={"seed": 2})
-    assert client.submit(SPEC, "1", ADA, class_code=CODE, own_seed=True).run_id == first.run_id, "one click sent twice"
-    again = client.submit(SPEC, "2", ADA, class_code=CODE, own_seed=True)
+    first = client.races.submit(SPEC, "1", ADA, class_code=CODE, own_seed=True)
+    assert client.store.runs.get(first.run_id).spec == SPEC.model_copy(update={"seed": 2})
+    assert client.races.submit(SPEC, "1", ADA, class_code=CODE, own_seed=True).run_id == first.run_id, (
+        "one click sent twice"
+    )
+    again = client.races.submit(SPEC, "2", ADA, class_code=CODE, own_seed=True)
     assert (again.run_id, again.reused) == (first.run_id, True), "theirs is still under way"
-    assert client.store.run(client.submit(SPEC, "3", BEN, class_code=CODE, own_seed=True).run_id).spec.seed == 4
+    assert (
+        client.store.runs.get(client.races.submit(SPEC, "3", BEN, class_code=CODE, own_seed=True).run_id).spec.seed == 4
+    )
 
 
 def test_a_bad_code_is_refused(client: Client) -> None:
     with pytest.raises(ValueError, match=r"^class code 'x' must be 4 to 12"):
-        client.submit(SPEC, "1", ADA, class_code="x")
-    assert client.store.runs() == []
+        client.races.submit(SPEC, "1", ADA, class_code="x")
+    assert client.store.runs.newest() == []
 
 
 # The race page
@@ -231,7 +235,7 @@ def test_a_link_joins_a_class_and_starts_with_a_seed_of_ones_own(store: Store) -
     assert any("no race of yours yet" in caption.value for caption in app.caption)
     assert app.number_input(key="seed").disabled
     start(app)
-    run = store.runs(owner=owner(ALICE))[0]
+    run = store.runs.newest(owner=owner(ALICE))[0]
     assert (run.class_code, run.spec.seed) == (CODE, 1)
     assert app.session_state["seed"] == 1
     assert any("1 race of yours" in caption.value for caption in app.caption)
@@ -252,7 +256,7 @@ def test_leaving_a_class_shows_everything_and_starts_outside_of_it(store: Store)
     assert "lanes" in keys(app)
     assert "class" not in app.query_params
     start(app)
-    assert store.runs()[0].class_code is None
+    assert store.runs.newest()[0].class_code is None
 
 
 @pytest.mark.parametrize("hidden", [["sidebar"], ["preset", "more"], list(share_link.GROUPS)[1:]])
@@ -267,7 +271,7 @@ def test_hidden_controls_keep_their_settings(store: Store, hidden: list[str]) ->
     for _ in range(3):
         app.run()  # what is not drawn must not be forgotten
     start(app)
-    (run,) = store.runs()
+    (run,) = store.runs.newest()
     assert run.spec == parse_spec(asked)
     app.session_state["hidden"] = ()
     app.run()
@@ -295,7 +299,7 @@ def test_a_bad_link_gives_one_line(store: Store, bad: dict[str, str]) -> None:
     assert "\n" not in warning.value
     assert app.session_state["class_code"] is None if "class_code" in app.session_state else True
     start(app)
-    assert store.runs()[0].spec == preset("quick").spec
+    assert store.runs.newest()[0].spec == preset("quick").spec
 
 
 def test_the_keys_of_who_presents_are_there_on_the_projector_only(store: Store) -> None:

@@ -23,7 +23,7 @@ WALL = "document.querySelector('[data-testid=class-wall]')"
 def test_thirty_students_watch_the_wall_and_all_are_answered() -> None:
     with wall.classroom(STUDENTS) as room:
         sessions, result = asyncio.run(wall.watch(room, STUDENTS, 6.0))
-        owners = {race.owner for race in room.store.class_races(CODE)}
+        owners = {race.owner for race in room.store.classes.races(CODE)}
     assert result["errors"] == []
     assert len(owners) == STUDENTS
     assert all(len(session.ticks) >= 2 for session in sessions)
@@ -138,7 +138,7 @@ def test_who_presents_has_keys_and_who_types_does_not(tmp_path: Path, browser: B
             page.wait_for_timeout(500)
             assert page.locator("#typed").input_value() == "spn ?"
             assert page.evaluate("window.pressed") == []
-            assert site.store.runs() == []
+            assert site.store.runs.newest() == []
             assert not page.locator("dialog.keys").is_visible()
 
             page.evaluate("document.activeElement.blur()")
@@ -155,19 +155,19 @@ def test_who_presents_has_keys_and_who_types_does_not(tmp_path: Path, browser: B
             page.wait_for_selector('[data-testid=stApp][data-test-script-state="notRunning"]')
             page.keyboard.press("s")
             watched.wait("live?.dataset.state === 'running'")
-            (run,) = site.store.runs()
+            (run,) = site.store.runs.newest()
             page.keyboard.press("p")
             watched.wait("live?.dataset.state === 'paused'")
             page.keyboard.press("p")
             watched.wait("live?.dataset.state === 'running'")
-            assert [other.id for other in site.store.runs()] == [run.id]
+            assert [other.id for other in site.store.runs.newest()] == [run.id]
             assert page.locator(".ssam-live [data-panel=timing]").is_hidden()
             page.get_by_text("Projector", exact=True).click()
             wait(watched, "document.documentElement.dataset.view === undefined")
             page.locator(".ssam-live [data-panel=timing]").wait_for()
             page.keyboard.press("p")
             page.wait_for_timeout(500)
-            assert site.store.run(run.id).want == "run"
+            assert site.store.runs.get(run.id).want == "run"
             assert [problem for problem in watched.problems if "404" not in problem] == []
     finally:
         site.close()

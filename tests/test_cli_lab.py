@@ -102,7 +102,7 @@ def test_a_sweep_is_begun_and_steered_without_being_followed(
     assert command("sweep", "--resume", sweep_id)[0] == 0
     assert lab.look(sweep_id).state == "running"
     assert command("sweep", "--stop", sweep_id)[0] in (0, 1)
-    wait_until(lambda: not any(job.sweep == sweep_id for job in lab.store.jobs()))
+    wait_until(lambda: not any(job.sweep == sweep_id for job in lab.store.queue.jobs()))
     status, out, err = command("sweep", "--extend", sweep_id, "--races", "1", "--json")
     assert status == 0, err
     assert lines(out)[-1]["state"] == "finished"
@@ -158,7 +158,7 @@ def test_bad_input_is_status_2_and_one_line(command: Command, arguments: list[st
 def test_races_are_listed_searched_and_counted(kept: Store, command: Command) -> None:
     assert command("runs") == (1, "", "no race matches\n")
     run = fake_lab.race(kept, identity.owner_of("somebody"))
-    kept.label(run.id, Labels("Größe", ("demo",), ""))
+    kept.runs.label(run.id, Labels("Größe", ("demo",), ""))
     sweep_id = fake_sweep.fill(kept, "command-line", GRID, 3)
     status, out, _ = command("runs")
     assert status == 0
@@ -191,7 +191,7 @@ def test_what_a_race_does_not_have_is_said(kept: Store, command: Command, tmp_pa
     status, _, err = command("export", run.id, "--kinds", "weights", "--to", str(tmp_path / "out"))
     assert status == 2
     assert len(err.splitlines()) == 1
-    waiting = kept.create_run(run.spec.model_copy(update={"seed": 9}), "waits", "ada")
+    waiting = kept.runs.create(run.spec.model_copy(update={"seed": 9}), "waits", "ada")
     assert command("report", waiting)[2].endswith("this race has not begun: there is nothing to take away yet\n")
 
 
@@ -206,8 +206,8 @@ def test_weights_come_out_of_the_checkpoint_of_a_real_race(
     from ssam.jobs.run_handle import RunHandle
 
     spec = parse_spec({"lanes": "sgd", "epochs": 1, "train_size": 256, "batch_size": 64})
-    run_id = kept.create_run(spec, "real", "ada")
-    assert kept.take(run_id, "cpu")
+    run_id = kept.runs.create(spec, "real", "ada")
+    assert kept.queue.assign(run_id, "cpu")
     kept.run_folder(run_id).mkdir(parents=True)  # for the log, which here is the test's
     for name in ("CUDA_VISIBLE_DEVICES", "SSAM_DEVICE"):  # which a race process sets for itself, and this is none
         monkeypatch.setenv(name, "")

@@ -41,7 +41,7 @@ def finished(store: Store, seed: int, spec: RaceSpec = fake_class.SPEC, who: str
 
 
 def grouped(store: Store, ids: list[str]) -> dict[str, Group]:
-    return {group.title: group for group in compare_groups.groups(store.records(ids))}
+    return {group.title: group for group in compare_groups.groups(store.curves.records(ids))}
 
 
 # What belongs together
@@ -73,7 +73,7 @@ def test_a_seed_counts_once_and_only_what_has_finished(kept: Store) -> None:
     again = fake_class.begin(kept, "bob", 1, None)
     going = fake_class.begin(kept, "ada", 2, None)
     fake_class.advance(kept, going, range(1, 4))
-    queued = kept.create_run(fake_class.SPEC.model_copy(update={"seed": 3}), "q", "ada")
+    queued = kept.runs.create(fake_class.SPEC.model_copy(update={"seed": 3}), "q", "ada")
     groups = grouped(kept, [going, again, *ids, queued])
     assert list(groups) == ["SGD", "SAM", "SSAM-F", "SSAM-D"]
     sam = groups["SAM"]
@@ -116,7 +116,7 @@ def test_sharpness_is_shown_by_estimator_and_setting(store: Store) -> None:
     run = fake_lab.race(store, "ada")
     fake_flatness.measure(store, run, query.default("sharpness"), "ada")
     rows = text.sharpness_rows(list(grouped(store, [run.id]).values()))
-    analysis = store.analyses(run.id)[0]
+    analysis = store.analyses.of_race(run.id)[0]
     assert len(rows) == len(analysis.result["rows"])
     assert {row["Seeds"] for row in rows} == {"1"}
     assert any(row["Measure"].startswith("m-sharpness (ρ 0.1") for row in rows)
@@ -183,7 +183,7 @@ def test_races_of_an_address_are_compared(store: Store) -> None:
     assert list(table["Seeds"]) == ["3"] * 4
     assert app.selectbox(key="cmp_x").value == "gradients"
     app.selectbox(key="cmp_x").set_value("epoch").run()
-    keys = [group.key for group in compare_groups.groups(store.records(ids))]
+    keys = [group.key for group in compare_groups.groups(store.curves.records(ids))]
     app.multiselect(key="cmp_lanes").set_value(keys[1:2]).run()
     app.selectbox(key="cmp_baseline").set_value(keys[2]).run()
     assert not app.exception
@@ -231,8 +231,8 @@ def test_an_analysis_and_a_deleted_race_are_not_here(store: Store) -> None:
     run = fake_lab.race(store, owner(ALICE))
     fake_flatness.measure(store, run, query.default("sharpness"), owner(ALICE))
     gone = finished(store, 0, who=owner(ALICE))
-    store.discard(gone)
-    assert store.records([gone, store.analyses(run.id)[0].id]) == []
+    store.runs.soft_delete(gone)
+    assert store.curves.records([gone, store.analyses.of_race(run.id)[0].id]) == []
     app = page(runs=f"{run.id},{gone}")
     assert "1 of 2 races in the address is not here." in app.warning[0].value
 

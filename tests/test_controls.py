@@ -131,7 +131,7 @@ def one_lane(store: Store, app: AppTest) -> str:
     """Starts the race and gives its last lane."""
     assert [error.value for error in app.error] == []
     start(app)
-    return str(store.runs()[0].spec.lanes[-1])
+    return str(store.runs.newest()[0].spec.lanes[-1])
 
 
 def test_only_what_a_method_can_have_is_drawn(store: Store) -> None:
@@ -223,7 +223,7 @@ def test_a_preset_takes_everything_back(store: Store) -> None:
     app.selectbox(key="preset").set_value("quick").run()
     assert app.selectbox(key="region_ssam-f").value == "all"
     start(app)
-    assert store.runs()[0].spec == preset("quick").spec
+    assert store.runs.newest()[0].spec == preset("quick").spec
 
 
 def test_empty_fields_stand_for_what_they_show(store: Store) -> None:
@@ -291,7 +291,7 @@ def test_the_fisher_batch_is_a_field_of_the_form(store: Store) -> None:
     app = page(preset="quick")
     app.number_input(key="fisher_batch").set_value(8).run()
     start(app)
-    assert store.runs()[0].spec.fisher_batch == 8
+    assert store.runs.newest()[0].spec.fisher_batch == 8
     app.number_input(key="fisher_batch").set_value(0).run()
     (error,) = app.error
     assert error.value == "Fisher batch '0' must be a whole number from 1 to 256"
@@ -307,6 +307,6 @@ def test_what_is_told_of_the_inside_of_a_race_is_asked_for_in_the_form(store: St
         app.number_input(key=name).set_value(2).run()
     assert not app.error
     start(app)
-    spec = store.runs()[0].spec
+    spec = store.runs.newest()[0].spec
     assert (spec.snapshot_interval, spec.eigenvalue_interval) == (2, 2)
     assert spec.model_copy(update={"snapshot_interval": None, "eigenvalue_interval": None}) == preset("quick").spec

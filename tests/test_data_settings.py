@@ -55,7 +55,7 @@ def test_another_data_set_resets_what_the_preset_had_for_its_own(store: Store) -
     assert "4,000" in said
     assert "CIFAR-10" in said
     start(app)
-    spec = store.runs()[0].spec
+    spec = store.runs.newest()[0].spec
     assert (spec.dataset, spec.label_noise, spec.train_size) == ("cifar10", 0.0, None)
 
 
@@ -87,7 +87,7 @@ def test_a_preset_takes_the_line_away(store: Store) -> None:
     app.selectbox(key="preset").set_value("noisy-labels").run()
     assert not app.info
     start(app)
-    assert store.runs()[0].spec == NOISY
+    assert store.runs.newest()[0].spec == NOISY
 
 
 def test_what_the_reader_set_for_another_part_of_the_race_stays(store: Store) -> None:
@@ -96,7 +96,7 @@ def test_what_the_reader_set_for_another_part_of_the_race_stays(store: Store) ->
     app.selectbox(key="augment").set_value("flip").run()
     app.selectbox(key="dataset").set_value("mnist").run()
     start(app)
-    spec = store.runs()[0].spec
+    spec = store.runs.newest()[0].spec
     assert (spec.epochs, spec.augment, spec.lanes) == (3, "flip", NOISY.lanes)
 
 
@@ -117,7 +117,7 @@ def test_a_whole_address_is_taken_as_it_is(store: Store) -> None:
     app = page(dataset="cifar10", label_noise="0.4", train_size="4000")
     assert not app.warning
     start(app)
-    assert store.runs()[0].spec.label_noise == 0.4
+    assert store.runs.newest()[0].spec.label_noise == 0.4
 
 
 def said_by(capsys: pytest.CaptureFixture[str], *flags: str) -> tuple[object, str]:

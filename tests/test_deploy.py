@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from ssam.jobs.limits import read_limits
+from ssam.config import read_limits
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs/operations.md").read_text(encoding="utf-8")

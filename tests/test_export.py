@@ -85,7 +85,7 @@ def test_masks_are_those_of_the_store_to_the_bit(source: Source, tmp_path: Path)
         steps = {int(name.partition("/")[0]) for name in arrays.files}
         assert steps == {1, 11, 21, 31, 41}
         for step in steps:
-            bits = source.store.mask_bits(source.run.id, "ssam-d", step)
+            bits = source.store.curves.mask_bits(source.run.id, "ssam-d", step)
             assert bits
             assert {name for name in arrays.files if name.startswith(f"{step}/")} == {f"{step}/{name}" for name in bits}
             for layer, mask in bits.items():
@@ -126,7 +126,7 @@ def test_what_a_race_does_not_have_is_said_in_one_line(store: Store, tmp_path: P
     assert sorted(path.name for path in tmp_path.iterdir()) == ["evaluations.csv", "steps.csv"]
     with pytest.raises(ValueError, match="no mask"):
         write(race, ["masks"], tmp_path)
-    waiting = store.run(store.create_run(RaceSpec(), "waits", "me"))
+    waiting = store.runs.get(store.runs.create(RaceSpec(), "waits", "me"))
     assert waiting
     with pytest.raises(ValueError, match="has not begun"):
         Source(store, waiting)
@@ -138,14 +138,14 @@ def test_the_steps_come_lane_by_lane_in_their_order_and_with_what_a_step_has_not
     from ssam.store import step_rows
 
     monkeypatch.setattr(step_rows, "CHUNK", 7)
-    steps = store.steps_table(source.run.id)
+    steps = store.curves.steps_table(source.run.id)
     assert steps is not None
     assert list(steps["lane"].unique()) == list(source.spec.lane_names)
     assert all(list(rows["step"]) == list(range(1, 51)) for _, rows in steps.groupby("lane"))
     assert (steps["step"].dtype, steps["gradients"].dtype, steps["loss"].dtype) == ("int64", "int64", "float64")
     assert steps["ms_backward2"].isna().all()
     assert list(steps["loss"]) == [1 / step for _ in source.spec.lanes for step in range(1, 51)]
-    assert store.steps_table("nobody's") is None
+    assert store.curves.steps_table("nobody's") is None
 
 
 # TensorBoard and MLflow
@@ -303,11 +303,11 @@ def test_names_and_notes_cannot_become_tags(source: Source) -> None:
 
 
 def test_a_race_that_was_stopped_early_has_a_report_too(store: Store) -> None:
-    run_id = store.create_run(RaceSpec(), "early", "me")
+    run_id = store.runs.create(RaceSpec(), "early", "me")
     with store.writer(run_id) as writer:
         writer.add(fake_lab.started(RaceSpec(), 50))
-    store.move(run_id, ("queued",), "stopped")
-    run = store.run(run_id)
+    store.queue.transition(run_id, ("queued",), "stopped")
+    run = store.runs.get(run_id)
     assert run
     assert "no result yet" in report.html(Source(store, run))
 

@@ -48,12 +48,12 @@ RACES = {
 def train(store: Store, changes: dict[str, str], threads: int = 1) -> Source:
     """A small race, really trained, as the store has it afterwards."""
     spec = parse_spec(TINY | changes)
-    run_id = store.create_run(spec, f"race {len(store.runs(limit=500))}", "me")
+    run_id = store.runs.create(spec, f"race {len(store.runs.newest(limit=500))}", "me")
     with store.writer(run_id) as writer:
         for event in Race(spec, home=store.home, threads=threads).events():
             writer.add(event)
-    assert store.move(run_id, ("queued",), "finished")
-    run = store.run(run_id)
+    assert store.queue.transition(run_id, ("queued",), "finished")
+    run = store.runs.get(run_id)
     assert run
     return Source(store, run)
 

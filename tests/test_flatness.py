@@ -36,7 +36,7 @@ def race(store: Store, seed: int = 0, token: str = ALICE, **more: float | str) -
 
 
 def measure(store: Store, run: Run, analysis: AnalysisSpec, **more: float | str | None) -> Run:
-    made = store.run(fake_flatness.measure(store, run, analysis, owner(ALICE), **more))
+    made = store.runs.get(fake_flatness.measure(store, run, analysis, owner(ALICE), **more))
     assert made
     return made
 
@@ -107,7 +107,7 @@ def test_only_ends_of_finished_races_measured_alike_are_compared(store: Store) -
     measure(store, first, usual.model_copy(update={"rho": 0.5}))
     measure(store, first, usual.model_copy(update={"epochs": (0, 1)}))
     measure(store, first, usual.model_copy(update={"seed": 1}), state="failed")
-    points = correlation.points((run, store.analyses(run.id)) for run in store.runs())
+    points = correlation.points((run, store.analyses.of_race(run.id)) for run in store.runs.newest())
     gaps = comparable(points, "ascent_gap")
     assert sorted((point.run, point.lane) for point in gaps) == sorted(
         (run.id, lane) for run in (first, second) for lane in range(4)
@@ -123,7 +123,7 @@ def test_only_ends_of_finished_races_measured_alike_are_compared(store: Store) -
 
 def figures(store: Store, kind: str, **changed: object) -> tuple[Run, dict[str, np.ndarray]]:
     run = measure(store, race(store), query.default(kind).model_copy(update=changed))
-    return run, store.found_arrays(run.id)
+    return run, store.analyses.arrays(run.id)
 
 
 @pytest.mark.parametrize("what", ["loss", "accuracy"])
@@ -352,12 +352,12 @@ def test_measure_queues_what_the_controls_show(store: Store) -> None:
     assert any("on this machine" in caption.value for caption in app.caption)
     app.button(key="flat_measure").click().run()
     assert not app.exception
-    (made,) = store.analyses(run.id)
+    (made,) = store.analyses.of_race(run.id)
     assert made.analysis == parse_analysis({"kind": "sharpness", "rho": 0.3})
     assert app.button(key="flat_measure").disabled
     app.button(key="flat_stop").click().run()
     assert not app.exception
-    assert store.analyses(run.id)[0].state == "stopped"
+    assert store.analyses.of_race(run.id)[0].state == "stopped"
     assert not app.button(key="flat_measure").disabled
 
 
@@ -368,7 +368,7 @@ def test_what_cannot_be_measured_is_said_in_one_line(store: Store) -> None:
     app = page(run=run.id, kind="curvature")
     app.button(key="flat_measure").click().run()
     assert "Not measured" in app.warning[0].value
-    assert store.analyses(run.id) == []
+    assert store.analyses.of_race(run.id) == []
 
 
 def test_a_failed_one_says_why_and_can_be_tried_again(store: Store) -> None:
@@ -392,7 +392,7 @@ def test_a_coarse_one_is_drawn_while_it_runs(store: Store) -> None:
 def test_an_earlier_checkpoints_result_is_called_one(store: Store) -> None:
     run = race(store)
     measure(store, run, query.default("profile"))
-    store.checkpointed(run.id)
+    store.queue.record_checkpoint(run.id)
     app = page(run=run.id, kind="profile")
     assert "earlier checkpoint" in app.info[0].value
     assert not app.button(key="flat_measure").disabled

@@ -194,7 +194,7 @@ def test_only_sound_lanes_make_the_frontier() -> None:
 
 def race(store: Store, spec: RaceSpec, ratio: float = 2.0, shared: bool = False, state: str = "finished") -> str:
     """A race that has ended: 70 % for SGD, 80 % for the others."""
-    run_id = store.create_run(spec, f"request {len(store.runs(limit=100))}", owner(ALICE))
+    run_id = store.runs.create(spec, f"request {len(store.runs.newest(limit=100))}", owner(ALICE))
     lanes = []
     for name, lane in zip(spec.lane_names, spec.lanes, strict=True):
         sgd = lane.method == "sgd"
@@ -203,9 +203,9 @@ def race(store: Store, spec: RaceSpec, ratio: float = 2.0, shared: bool = False,
     with store.writer(run_id) as writer:
         writer.add(started(spec, 20))
         writer.add(Result("cpu", tuple(lanes)))
-    assert store.move(run_id, ("queued",), state)
+    assert store.queue.transition(run_id, ("queued",), state)
     if shared:
-        store.mark_shared([run_id])
+        store.queue.mark_shared([run_id])
     return run_id
 
 
@@ -216,7 +216,7 @@ def test_own_races_are_drawn_where_the_settings_are_equal(store: Store, task: Ta
     race(store, parse_spec({**LESSON, "rho": "0.3", "lanes": "sgd,ssam-f:rho=0.2:sparsity=0.5", "seed": "2"}))
     race(store, parse_spec({**LESSON, "epochs": "3"}))
     race(store, lesson.model_copy(update={"seed": 9}), state="stopped")
-    known, other = tradeoff_sources.with_own([task], store.runs())
+    known, other = tradeoff_sources.with_own([task], store.runs.newest())
     own = [point for point in known.points if point.source == "own"]
     assert sorted(point.lane.method for point in own) == ["sgd", "ssam-f"]
     for lane in own:
@@ -231,25 +231,25 @@ def test_own_races_are_drawn_where_the_settings_are_equal(store: Store, task: Ta
 
 def test_a_race_without_sgd_has_no_cost_and_no_place(store: Store) -> None:
     spec = parse_spec({"lanes": "sam"})
-    run_id = store.create_run(spec, "request")
+    run_id = store.runs.create(spec, "request")
     with store.writer(run_id) as writer:
         writer.add(started(spec, 20))
         writer.add(Result("cpu", (LaneResult("sam", "sam", 0.0, 0.1, 0.8, 0.6, 12.3, None, 2.0, False),)))
-    store.move(run_id, ("queued",), "finished")
-    assert tradeoff_sources.with_own([], store.runs()) == []
+    store.queue.transition(run_id, ("queued",), "finished")
+    assert tradeoff_sources.with_own([], store.runs.newest()) == []
 
 
 def test_times_of_a_shared_machine_do_not_count_where_there_are_others(store: Store) -> None:
     spec = parse_spec({**LESSON, "lanes": "sgd,sam"})
     race(store, spec, ratio=5.0, shared=True)
-    (before,) = tradeoff_sources.with_own([], store.runs())
+    (before,) = tradeoff_sources.with_own([], store.runs.newest())
     sam = point(before, "mine:cpu:sam")
     assert (sam.shared, sam.ratio) == (True, 5.0)
     assert charts._symbol("square", sam) == "square-open"
     assert "not to be trusted" in frontier_text.hover(sam)
     race(store, spec.model_copy(update={"seed": 1}), ratio=2.0)
     race(store, spec, ratio=1.9)
-    (after,) = tradeoff_sources.with_own([], store.runs())
+    (after,) = tradeoff_sources.with_own([], store.runs.newest())
     sam = point(after, "mine:cpu:sam")
     assert (sam.shared, sam.ratio, len(sam.trials)) == (False, 1.95, 2)
 
@@ -418,7 +418,7 @@ def test_a_chosen_point_leads_to_its_race(store: Store, file: Path, monkeypatch:
     app.run()
     assert not app.exception
     app.button(key="start_race").click().run()
-    assert [run.spec for run in store.runs()] == [expected]
+    assert [run.spec for run in store.runs.newest()] == [expected]
 
 
 @pytest.mark.parametrize("lane", ["sgd", "sam"])
@@ -465,7 +465,7 @@ def test_coming_back_from_the_frontier_finds_the_race_as_it_was(
     app = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=SECONDS).run()
     app.number_input(key="epochs").set_value(7).run()
     app.button(key="start_race").click().run()
-    (run,) = store.runs()
+    (run,) = store.runs.newest()
     app.query_params.clear()  # as a click on the name of a page does
     app.switch_page("../pages/frontier.py").run()
     app.run()

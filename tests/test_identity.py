@@ -31,9 +31,9 @@ def keys(app: AppTest) -> set[str]:
 
 def race_of(store: Store, token: str, seed: int = 0, state: str = "queued", **values: object) -> str:
     spec = preset("quick").spec.model_copy(update={"seed": seed})
-    run_id = store.create_run(spec, f"request {token} {seed}", owner(token))
+    run_id = store.runs.create(spec, f"request {token} {seed}", owner(token))
     if state != "queued":
-        assert store.move(run_id, ("queued",), state, **values)
+        assert store.queue.transition(run_id, ("queued",), state, **values)
     return run_id
 
 
@@ -61,10 +61,10 @@ def test_a_forged_session_is_refused_in_one_line(store: Store) -> None:
     """As if the buttons were there: the client asks whose race it is, whatever a page shows."""
     run_id, client = race_of(store, ALICE, state="paused"), Client(store)
     for forged in (Person(owner(BOB)), Person(""), Person(owner(ALICE).upper())):
-        for action in (client.pause, client.resume, client.stop, client.delete):
+        for action in (client.races.pause, client.races.resume, client.races.stop, client.races.purge):
             with pytest.raises(PermissionError, match=r"^[^\n]+$"):
                 action(run_id, forged)
-    assert store.run(run_id).state == "paused"
+    assert store.runs.get(run_id).state == "paused"
 
 
 def test_a_button_pressed_by_who_may_not_any_more_says_so(store: Store) -> None:
@@ -73,7 +73,7 @@ def test_a_button_pressed_by_who_may_not_any_more_says_so(store: Store) -> None:
     app = open_page(token=BOB, run=run_id)
     forget_teachers(store)
     app.button(key="stop_race").click().run()
-    assert store.run(run_id).want == "run"
+    assert store.runs.get(run_id).want == "run"
     assert [toast.value for toast in app.toast] == [
         "Not done: this race belongs to somebody else: you can watch it, not steer it."
     ]
@@ -85,7 +85,7 @@ def forget_teachers(store: Store) -> None:
 
 
 def test_uploads_are_offered_to_who_made_them_only(store: Store) -> None:
-    name = store.save_images("pets.zip", two_classes(), owner(ALICE))
+    name = store.uploads.save("pets.zip", two_classes(), owner(ALICE))
     for token, offered in ((ALICE, True), (BOB, False)):
         app = open_page(token=token)
         app.selectbox(key="dataset").set_value("images").run()
@@ -95,7 +95,7 @@ def test_uploads_are_offered_to_who_made_them_only(store: Store) -> None:
     assert "delete_upload_for_good" not in {button.key for button in app.button}
     app = open_page(token=ALICE, data=name, dataset="images", batch_size="2")
     app.button(key="delete_upload_for_good").click().run()
-    assert store.images() == []
+    assert store.uploads.names() == []
 
 
 # What the owner may do
@@ -105,14 +105,14 @@ def test_a_paused_race_is_resumed_or_deleted(store: Store) -> None:
     run_id = race_of(store, ALICE)
     app = open_page(run=run_id)
     app.button(key="pause_now").click().run()
-    assert store.run(run_id).state == "paused"
+    assert store.runs.get(run_id).state == "paused"
     app.button(key="resume_now").click().run()
-    assert store.run(run_id).state == "queued"
+    assert store.runs.get(run_id).state == "queued"
     app.button(key="stop_race").click().run()
-    assert store.run(run_id).state == "stopped"
+    assert store.runs.get(run_id).state == "stopped"
     assert "resume_now" in keys(app)
     app.button(key="delete_for_good").click().run()
-    assert store.run(run_id) is None
+    assert store.runs.get(run_id) is None
     assert not app.exception
     assert "run" not in app.query_params
 
@@ -120,7 +120,7 @@ def test_a_paused_race_is_resumed_or_deleted(store: Store) -> None:
 def test_a_race_that_failed_before_a_checkpoint_cannot_be_resumed(store: Store) -> None:
     run_id = race_of(store, ALICE, state="failed", message="train_size 4000 must be at most 96")
     assert "resume_now" not in keys(open_page(run=run_id))
-    store.checkpointed(run_id)
+    store.queue.record_checkpoint(run_id)
     assert "resume_now" in keys(open_page(run=run_id))
 
 
@@ -137,7 +137,7 @@ def test_a_race_may_run_alone(store: Store) -> None:
     assert not app.checkbox(key="exclusive").value
     app.checkbox(key="exclusive").check().run()
     app.button(key="start_race").click().run()
-    assert [run.exclusive for run in store.runs()] == [True]
+    assert [run.exclusive for run in store.runs.newest()] == [True]
 
 
 def test_a_race_that_has_been_run_is_shown_where_a_new_one_would_wait(
@@ -147,15 +147,15 @@ def test_a_race_that_has_been_run_is_shown_where_a_new_one_would_wait(
     finished = race_of(store, BOB, state="finished")
     app = open_page(preset="quick")
     app.button(key="start_race").click().run()
-    (own,) = store.runs(owner=owner(ALICE))  # the place is free: it is run for real
-    assert store.take(own.id, "cpu")
+    (own,) = store.runs.newest(owner=owner(ALICE))  # the place is free: it is run for real
+    assert store.queue.assign(own.id, "cpu")
     other = open_page(token="c" * 43, preset="quick")
     other.button(key="start_race").click().run()
     assert finished in other.query_params["run"]
     assert any("has been run before" in info.value for info in other.info)
     assert "stop_race" not in keys(other)
     other.button(key="run_anyway").click().run()
-    (again,) = store.runs(owner=owner("c" * 43))
+    (again,) = store.runs.newest(owner=owner("c" * 43))
     assert again.state == "queued"
     assert not other.info
 
@@ -165,7 +165,7 @@ def test_a_limit_is_told_in_one_line(store: Store, monkeypatch: pytest.MonkeyPat
     race_of(store, ALICE)
     app = open_page(preset="quick", seed="1")
     app.button(key="start_race").click().run()
-    assert len(store.runs()) == 1
+    assert len(store.runs.newest()) == 1
     (warning,) = app.warning
     assert warning.value.startswith("Not started: you have 1 race")
     assert "\n" not in warning.value
@@ -194,7 +194,7 @@ def test_the_key_makes_a_teacher(store: Store) -> None:
     teacher = open_page(token=BOB, run=run_id)
     assert keys(teacher) >= {"pause_now", "stop_race"}
     teacher.button(key="stop_race").click().run()
-    assert store.run(run_id).want == "stop"
+    assert store.runs.get(run_id).want == "stop"
     other = race_of(store, ALICE, seed=1, state="stopped")
     assert f"open_{other}" not in keys(open_page(token=BOB))
     everybody = open_page(token=BOB)
@@ -219,7 +219,7 @@ def test_a_teacher_key_that_could_be_guessed_is_refused(tmp_path: Path, text: st
 def test_a_login_is_the_owner_wherever_one_logs_in(store: Store) -> None:
     one = open_page(token=ALICE, user={**ISSUER, "sub": "1"})
     one.button(key="start_race").click().run()
-    (run,) = store.runs()
+    (run,) = store.runs.newest()
     assert run.owner not in (owner(ALICE), "1")
     there = open_page(token=BOB, user={**ISSUER, "sub": "1"}, run=run.id)
     assert "stop_race" in keys(there)
@@ -332,7 +332,7 @@ def test_the_system_page_tells_everybody_about_the_server_and_only_teachers_abou
     failed = race_of(store, ALICE, state="failed", message="the race process was killed (signal 9)")
     race_of(store, ALICE, seed=1)
     race_of(store, BOB, seed=2)
-    monkeypatch.setattr(Client, "ensure_runner", lambda self: None)
+    monkeypatch.setattr("ssam.jobs.runner_process.RunnerProcess.ensure", lambda self: None)
     bob = open_page("system", BOB)
     shown = {metric.label: metric.value for metric in bob.metric}
     assert shown["In the queue"] == "2"

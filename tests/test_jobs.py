@@ -16,10 +16,11 @@ import psutil
 import pytest
 from sqlalchemy import make_url
 
+from ssam.config import read_limits
 from ssam.jobs import processes
-from ssam.jobs.client import Client, runner_file
-from ssam.jobs.limits import read_limits
+from ssam.jobs.client import Client
 from ssam.jobs.queue import ATTEMPTS
+from ssam.jobs.runner_process import runner_file
 from ssam.jobs.sweep_driver import SweepDriver
 from ssam.store import Person, Store
 from tests.counts import statements
@@ -32,8 +33,8 @@ def left(site: Site) -> Iterator[Site]:
     """Whatever a test leaves behind is stopped; where it failed pytest shows what is printed here."""
     yield site
     log = (site.store.home / "runner.log").read_text(encoding="utf-8")
-    print(*site.store.jobs(), log[-2000:], sep="\n")
-    site.stop(*(job.id for job in site.store.jobs()))
+    print(*site.store.queue.jobs(), log[-2000:], sep="\n")
+    site.stop(*(job.id for job in site.store.queue.jobs()))
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
@@ -77,7 +78,7 @@ def test_a_race_runs_to_its_end(served: Site) -> None:
     assert run.progress == 1.0
     assert run.created <= run.started <= run.ended
     assert not run.shared
-    window, steps = served.store.window(run_id), STEPS[SHORT]
+    window, steps = served.store.curves.window(run_id), STEPS[SHORT]
     assert [(lane.state, lane.last_step, lane.points) for lane in window.lanes] == [("finished", steps, steps)] * 2
     assert 0 < window.elapsed <= run.ended - run.started
     assert f"seed {run.spec.seed}" in served.log(run_id)
@@ -87,7 +88,7 @@ def test_a_runner_with_nothing_to_do_asks_little(tmp_path: Path) -> None:
     """One statement a look at the queue, and one at the sweeps."""
     with closing(Store(tmp_path)) as store:
         with statements() as sent:
-            store.jobs()
+            store.queue.jobs()
         assert len(sent) == 1
         sweeper = SweepDriver(store, read_limits(), lambda: 1)
         with statements() as sent:
@@ -98,14 +99,14 @@ def test_a_runner_with_nothing_to_do_asks_little(tmp_path: Path) -> None:
 def test_pause_gives_the_place_up_and_resume_comes_back_to_it(served: Site) -> None:
     run_id = served.running()
     next_one = served.submit(SHORT, "bob")
-    served.client.pause(run_id, ADA)
+    served.client.races.pause(run_id, ADA)
     served.wait_state(run_id, "paused")
-    held, elapsed = served.steps(run_id), served.store.window(run_id).elapsed
+    held, elapsed = served.steps(run_id), served.store.curves.window(run_id).elapsed
     assert served.run(run_id).checkpointed is not None
     served.wait_state(next_one, "finished")
     assert served.run(run_id).state == "paused"
-    assert (served.steps(run_id), served.store.window(run_id).elapsed) == (held, elapsed)
-    served.client.resume(run_id, ADA)
+    assert (served.steps(run_id), served.store.curves.window(run_id).elapsed) == (held, elapsed)
+    served.client.races.resume(run_id, ADA)
     wait_until(lambda: served.steps(run_id) > held)
     taken = int(served.log(run_id).rpartition("from step ")[2].split()[0])
     assert 2 * held - 1 <= taken <= 2 * held  # of two lanes, of which the second may be one step behind
@@ -113,12 +114,12 @@ def test_pause_gives_the_place_up_and_resume_comes_back_to_it(served: Site) -> N
 
 def test_stop_ends_a_running_and_a_paused_race(served: Site) -> None:
     run_id = served.running()
-    served.client.stop(run_id, ADA)
+    served.client.races.stop(run_id, ADA)
     served.wait_state(run_id, "stopped")
     paused = served.running()
-    served.client.pause(paused, ADA)
+    served.client.races.pause(paused, ADA)
     served.wait_state(paused, "paused")
-    served.client.stop(paused, ADA)
+    served.client.races.stop(paused, ADA)
     assert served.run(paused).state == "stopped"
     assert served.run(paused).ended is not None
 
@@ -127,31 +128,36 @@ def test_a_queued_race_waits_its_turn_and_stops_at_once(served: Site) -> None:
     first = served.running()
     second, third = served.submit(SHORT), served.submit(SHORT)
     wait_until(lambda: served.places(first, second, third) == [None, 1, 2])
-    served.client.stop(second, ADA)
+    served.client.races.stop(second, ADA)
     assert served.run(second).state == "stopped"
-    served.client.pause(third, ADA)
+    served.client.races.pause(third, ADA)
     assert served.run(third).state == "paused"  # the free slot does not tempt it
-    served.client.stop(first, ADA)
+    served.client.races.stop(first, ADA)
     served.wait_state(served.submit(SHORT), "finished")
     assert served.run(third).state == "paused"
-    served.client.resume(third, ADA)
+    served.client.races.resume(third, ADA)
     served.wait_state(third, "finished")
     assert served.run(second).started is None
 
 
 def test_only_the_owner_and_teachers_steer(served: Site) -> None:
     run_id = served.running()
-    for action in (served.client.pause, served.client.resume, served.client.stop, served.client.delete):
+    for action in (
+        served.client.races.pause,
+        served.client.races.resume,
+        served.client.races.stop,
+        served.client.races.purge,
+    ):
         with pytest.raises(PermissionError, match="belongs to somebody else"):
             action(run_id, Person("bob"))
     with pytest.raises(ValueError, match="still under way"):
-        served.client.delete(run_id, ADA)
-    served.client.stop(run_id, Person("bob", teacher=True))
+        served.client.races.purge(run_id, ADA)
+    served.client.races.stop(run_id, Person("bob", teacher=True))
     served.wait_state(run_id, "stopped")
-    served.client.delete(run_id, ADA)
-    assert served.store.run(run_id) is None
+    served.client.races.purge(run_id, ADA)
+    assert served.store.runs.get(run_id) is None
     with pytest.raises(ValueError, match="there is no race"):
-        served.client.stop(run_id, ADA)
+        served.client.races.stop(run_id, ADA)
 
 
 def test_bad_input_fails_with_its_own_line(served: Site) -> None:
@@ -176,7 +182,7 @@ def test_a_killed_race_is_noticed_and_goes_on_by_itself(served: Site) -> None:
     served.wait_state(run_id, "finished")
     assert "from step 0" in served.log(run_id)
     assert served.log(run_id).count("from step") == 2
-    window = served.store.window(run_id, points=10_000)
+    window = served.store.curves.window(run_id, points=10_000)
     assert [lane.steps["step"] for lane in window.lanes] == [[float(n + 1) for n in range(STEPS[LONG])]] * 2
 
 
@@ -187,7 +193,7 @@ def test_a_race_that_keeps_dying_is_given_up(served: Site) -> None:
     assert run.message == expected
     assert served.log(run_id).count("from step 0") == ATTEMPTS
     served.wait_state(served.submit(SHORT), "finished")
-    served.client.resume(run_id, ADA)  # who insists may try again
+    served.client.races.resume(run_id, ADA)  # who insists may try again
     wait_until(lambda: served.log(run_id).count("from step 0") > ATTEMPTS)
     served.wait_state(run_id, "interrupted")
 
@@ -213,11 +219,11 @@ def test_who_wished_for_something_before_the_death_gets_it(served: Site) -> None
         run_id = served.running()
         process = psutil.Process(served.pid(run_id))
         suspend_between_writes(served.store, process)
-        served.store.want(run_id, wish)
+        served.store.queue.set_desired_state(run_id, wish)
         process.kill()
         run = served.wait_state(run_id, state)
         assert run.message == "the race process was killed (signal 9)"
-    served.client.resume(run_id, ADA)
+    served.client.races.resume(run_id, ADA)
     served.wait_state(run_id, "running")
 
 
@@ -283,8 +289,8 @@ def test_a_race_that_does_not_listen_is_killed(wide: Site) -> None:
     for run_id in (stopped, paused):
         wait_until(lambda run_id=run_id: wide.run(run_id).message == "warming up")
     pids = [wide.pid(run_id) for run_id in (stopped, paused)]
-    wide.client.stop(stopped, ADA)
-    wide.client.pause(paused, Person("bob"))
+    wide.client.races.stop(stopped, ADA)
+    wide.client.races.pause(paused, Person("bob"))
     for run_id, state in ((stopped, "stopped"), (paused, "paused")):
         assert wide.wait_state(run_id, state).message.endswith("did not end by itself and was killed")
     assert [processes.start_time(pid) for pid in pids] == [None, None]
@@ -297,7 +303,7 @@ def test_races_outlive_their_runner_and_are_adopted(site: Site) -> None:
     pid = site.pid(run_id)
     runner.kill()
     runner.wait()
-    assert not site.client.runner_alive()
+    assert not site.client.runner.is_alive()
     alone = site.steps(run_id)
     wait_until(lambda: site.steps(run_id) > alone + 50)
 
@@ -316,7 +322,7 @@ def test_races_outlive_their_runner_and_are_adopted(site: Site) -> None:
     runner.terminate()
     assert runner.wait(SECONDS) == 0
     site.wait_state(run_id, "running")
-    site.client.stop(run_id, ADA)  # heard by the race itself
+    site.client.races.stop(run_id, ADA)  # heard by the race itself
     site.wait_state(run_id, "stopped")
 
 
@@ -330,17 +336,17 @@ def test_what_died_with_the_machine_goes_on(site: Site) -> None:
     runner.wait()
     os.kill(site.pid(run_id), signal.SIGKILL)
     reached = site.steps(run_id)
-    taken = site.store.create_run(spec(SHORT), "taken, then the machine went down", "bob")
-    assert site.store.take(taken, "cpu")
-    unheard = site.store.create_run(spec(SHORT), "wished for, then the machine went down", "bob")
-    assert site.store.take(unheard, "cpu")
-    site.store.want(unheard, "stop")
+    taken = site.store.runs.create(spec(SHORT), "taken, then the machine went down", "bob")
+    assert site.store.queue.assign(taken, "cpu")
+    unheard = site.store.runs.create(spec(SHORT), "wished for, then the machine went down", "bob")
+    assert site.store.queue.assign(unheard, "cpu")
+    site.store.queue.set_desired_state(unheard, "stop")
     site.start_runner(**TORCH)
     assert "restarted" in site.wait_state(unheard, "stopped").message
     wait_until(lambda: site.steps(run_id) > reached)
     assert site.run(run_id).state == "running"
     assert site.run(taken).state == "queued"  # the only slot went to the older one
-    assert not site.store.claim(taken, os.getpid(), time.time())  # a late race process gives up
+    assert not site.store.queue.acquire(taken, os.getpid(), time.time())  # a late race process gives up
     site.stop(run_id)
     site.wait_state(taken, "finished")
 
@@ -348,16 +354,16 @@ def test_what_died_with_the_machine_goes_on(site: Site) -> None:
 def test_a_runner_leaves_the_races_of_other_homes_alone(site: Site) -> None:
     """Two homes with one database: what the other one runs is neither adopted nor given up, and comes back only to it."""
     there = Store(site.store.home.with_name("there"), site.store.url)
-    lost, back = (there.create_run(spec(SHORT), name, "bob") for name in ("taken, and not started yet", "paused"))
-    assert there.take(lost, "cpu")
-    assert there.take(back, "cpu")
-    assert there.move(back, ("starting",), "paused")
-    there.resume(back)
+    lost, back = (there.runs.create(spec(SHORT), name, "bob") for name in ("taken, and not started yet", "paused"))
+    assert there.queue.assign(lost, "cpu")
+    assert there.queue.assign(back, "cpu")
+    assert there.queue.transition(back, ("starting",), "paused")
+    there.queue.resume(back)
     site.start_runner()
     site.wait_state(site.submit(SHORT), "finished")  # so it has looked around, and its only slot was free
     assert [site.run(run_id).state for run_id in (lost, back)] == ["starting", "queued"]
-    assert site.store.jobs() == []
-    assert [job.id for job in there.jobs()] == [lost, back]
+    assert site.store.queue.jobs() == []
+    assert [job.id for job in there.queue.jobs()] == [lost, back]
     there.close()
 
 
@@ -399,12 +405,12 @@ def test_two_starts_end_with_one_runner(site: Site, monkeypatch: pytest.MonkeyPa
     """The real runner, started by the client from anywhere, with torch preloading in the background."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("PYTHONPATH", raising=False)
-    starts = [threading.Thread(target=Client(site.store).ensure_runner) for _ in range(2)]
+    starts = [threading.Thread(target=Client(site.store).runner.ensure) for _ in range(2)]
     for start in starts:
         start.start()
     for start in starts:
         start.join()
-    assert site.client.runner_alive()
+    assert site.client.runner.is_alive()
     runner = psutil.Process(json.loads(runner_file(site.store.home).read_text())["pid"])
     try:
         home = str(site.store.home)
@@ -421,7 +427,7 @@ def test_two_starts_end_with_one_runner(site: Site, monkeypatch: pytest.MonkeyPa
         wait_until(lambda: serving() == [runner.pid])
         places = {"SSAM_HOME": home, "SSAM_DATABASE_URL": site.store.url, "PYTHONPATH": str(PROJECT)}
         subprocess.run([sys.executable, "-m", "ssam.jobs.runner"], env={**os.environ, **places}, check=True)
-        Client(site.store).ensure_runner()
+        Client(site.store).runner.ensure()
         assert serving() == [runner.pid]
     finally:
         for process in [*runner.children(recursive=True), runner]:
@@ -431,7 +437,7 @@ def test_two_starts_end_with_one_runner(site: Site, monkeypatch: pytest.MonkeyPa
 def test_a_runner_that_cannot_start_says_why(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSAM_SLOTS", "many")
     with pytest.raises(RuntimeError, match="SSAM_SLOTS 'many' must be a whole number"):
-        site.client.ensure_runner()
+        site.client.runner.ensure()
 
 
 def test_another_process_with_the_same_pid_is_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:

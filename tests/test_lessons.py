@@ -17,7 +17,6 @@ from app.shell.url_state import STALE_SECONDS
 from app.ui import evidence, live_panel, recorded, run_labels
 from app.ui.lesson_content import FOLDER, Claim, Lesson, lessons, read, readable
 from ssam.experiment import ASSETS, parse_spec, preset
-from ssam.jobs.client import Client
 from ssam.stats.paired import compare
 from ssam.store import Store
 from tests import fake_lab
@@ -497,7 +496,7 @@ def test_before_a_prediction_there_are_the_setting_and_start_and_no_answer(
     assert run_labels.describe_without_seed(lesson.spec) in said
     assert run_labels.describe_lanes(lesson.spec) in said
     click(app, "lesson_run")
-    assert store.runs()[0].owner == owner(ALICE)
+    assert store.runs.newest()[0].owner == owner(ALICE)
     assert shown == [], "it is trained, and shown after the prediction"
     click(app, "skip_prediction")
     assert len(shown) == 1
@@ -555,7 +554,7 @@ def test_a_bad_address_gets_one_line(store: Store, address: dict[str, str], said
 
 def test_a_race_is_submitted_once_with_a_seed_that_was_not_measured(store: Store) -> None:
     app = click(skipped(lesson="noisy-labels", step="watch"), "lesson_run")
-    (run,) = store.runs()
+    (run,) = store.runs.newest()
     assert run.spec == KNOWN["noisy-labels"].spec.model_copy(update={"seed": 5})
     assert app.button(key="lesson_run").disabled
     assert "**Your race** · seed 5" in says(app)
@@ -565,7 +564,7 @@ def test_a_race_is_submitted_once_with_a_seed_that_was_not_measured(store: Store
 
 
 def test_another_lessons_race_is_not_taken(store: Store) -> None:
-    run_id = store.create_run(preset("quick").spec, "other", owner(ALICE))
+    run_id = store.runs.create(preset("quick").spec, "other", owner(ALICE))
     assert "is no race of this lesson" in says(page(lesson="noisy-labels", run=run_id))
 
 
@@ -573,7 +572,7 @@ def test_a_race_that_cannot_start_says_why(store: Store, monkeypatch: pytest.Mon
     def full(*_: object, **__: object) -> None:
         raise ValueError("the queue is full")
 
-    monkeypatch.setattr(Client, "submit", full)
+    monkeypatch.setattr("ssam.jobs.race_client.RaceClient.submit", full)
     app = click(page(lesson="noisy-labels", step="watch"), "lesson_run")
     assert "Not started: the queue is full." in says(app)
 
@@ -601,14 +600,14 @@ def test_ones_own_race_is_held_against_the_claims(store: Store, monkeypatch: pyt
 
 def test_race_it_yourself_leads_to_the_race(store: Store) -> None:
     app = click(skipped(lesson="where", step="reveal"), "lesson_again")
-    (run,) = store.runs()
+    (run,) = store.runs.newest()
     assert run.spec.seed == 5
     assert "**Your race** · seed 5" in says(app)
 
 
 def test_a_race_of_a_class_has_its_code(store: Store) -> None:
     click(page(lesson="noisy-labels", step="watch", **{"class": "MAY-7KQ"}), "lesson_run")
-    (run,) = store.runs()
+    (run,) = store.runs.newest()
     assert run.class_code == "MAY-7KQ"
 
 

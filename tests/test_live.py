@@ -143,7 +143,7 @@ def told(store: Store, spec: RaceSpec, *events: Event) -> list[dict]:
 
 def sent(store: Store, spec: RaceSpec, *events: Event) -> dict:
     """All that the live panel is sent."""
-    run_id = store.create_run(spec, "a")
+    run_id = store.runs.create(spec, "a")
     with store.writer(run_id) as writer:
         for event in events:
             writer.add(event)
@@ -204,19 +204,19 @@ def test_what_the_eigenvalue_costs_is_told_where_it_is_measured(store: Store) ->
     found = [
         evaluated("sgd", 10 * at, eigenvalue=5.0, eigenvalue_residual=0.25, eigenvalue_ms=10.0) for at in range(1, 401)
     ]
-    run_id = store.create_run(spec, "b")
-    store.take(run_id, "cpu")
+    run_id = store.runs.create(spec, "b")
+    store.queue.assign(run_id, "cpu")
     with store.writer(run_id) as writer:
         for event in (begun(spec), evaluated("sam", 10)):
             writer.add(event)
-        window = store.window(run_id)
+        window = store.curves.window(run_id)
         assert window is not None
         assert panel._eigenvalues(spec, window) == {"ms": None, "share": None}
         for event in found:
             writer.add(event)
-    assert store.move(run_id, ("starting",), "running")
-    store.heartbeat(run_id, trained=40.0)
-    assert store.move(run_id, ("running",), "stopped")
+    assert store.queue.transition(run_id, ("starting",), "running")
+    store.queue.heartbeat(run_id, trained=40.0)
+    assert store.queue.transition(run_id, ("running",), "stopped")
     data = data_of(page(run=run_id), "live")
     assert data["eigenvalues"] == {"ms": pytest.approx(10.0), "share": pytest.approx(0.1)}
     assert data["stepsPerEpoch"] == 10
@@ -238,7 +238,7 @@ def test_the_eigenvalue_and_the_convergence_in_a_browser(tmp_path: Path, browser
     """A made-up race whose norm falls as 1/√step, so that the running mean of its square is the harmonic sum over T."""
     spec = parse_spec({"lanes": "sgd,sam", "eigenvalue_interval": 1})
     store = Store(tmp_path, f"sqlite:///{tmp_path / 'ssam.db'}")
-    run_id = store.create_run(spec, "a")
+    run_id = store.runs.create(spec, "a")
     with store.writer(run_id) as writer:
         writer.add(begun(spec))
         for number in range(1, 41):
@@ -248,10 +248,10 @@ def test_the_eigenvalue_and_the_convergence_in_a_browser(tmp_path: Path, browser
                 if number % 10 == 0:
                     measured = {"eigenvalue": float(number), "eigenvalue_residual": 0.125, "eigenvalue_ms": 20.0}
                     writer.add(evaluated(lane, number, **measured))
-    assert store.take(run_id, "cpu")
-    assert store.move(run_id, ("starting",), "running")
-    store.heartbeat(run_id, trained=8.0)
-    assert store.move(run_id, ("running",), "stopped")
+    assert store.queue.assign(run_id, "cpu")
+    assert store.queue.transition(run_id, ("starting",), "running")
+    store.queue.heartbeat(run_id, trained=8.0)
+    assert store.queue.transition(run_id, ("running",), "stopped")
     try:
         with app_server(tmp_path, races=False) as address:
             watched = Watched(browser)
@@ -317,7 +317,7 @@ def test_the_strips_in_a_browser(tmp_path: Path, browser: Browser) -> None:
     store = Store(tmp_path, f"sqlite:///{tmp_path / 'ssam.db'}")
     runs = {}
     for stages in (STAGES, ()):
-        runs[stages] = store.create_run(spec, str(stages))
+        runs[stages] = store.runs.create(spec, str(stages))
         with store.writer(runs[stages]) as writer:
             writer.add(begun(spec, stages))
             writer.add(mask(late, 1, head=1.0))
@@ -327,7 +327,7 @@ def test_the_strips_in_a_browser(tmp_path: Path, browser: Browser) -> None:
                     writer.add(step(lane, number, ratio=ratio))
             for lane in spec.lane_names:
                 writer.add(LaneEnded(lane, 30, "finished"))
-        assert store.move(runs[stages], ("queued",), "stopped")
+        assert store.queue.transition(runs[stages], ("queued",), "stopped")
     try:
         with app_server(tmp_path, races=False) as address:
             watched = Watched(browser, color_scheme="dark")

@@ -97,7 +97,7 @@ def test_a_tick_that_is_never_answered_counts() -> None:
 def test_all_who_watch_share_one_look(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = SimpleNamespace(now=100.0)
     monkeypatch.setattr(live_panel, "time", SimpleNamespace(monotonic=lambda: clock.now))
-    run_id, page, looks = store.create_run(RaceSpec(), "a"), Page(store, Client(store)), live_panel.Looks()
+    run_id, page, looks = store.runs.create(RaceSpec(), "a"), Page(store, Client(store)), live_panel.Looks()
     with statements() as sent:
         first = looks.look(page, run_id, fresh=False)
     assert first is not None
@@ -111,7 +111,7 @@ def test_all_who_watch_share_one_look(store: Store, monkeypatch: pytest.MonkeyPa
     clock.now += 0.2 * tick
     second = looks.look(page, run_id, fresh=False)
     assert second is not first
-    store.want(run_id, "stop")
+    store.queue.set_desired_state(run_id, "stop")
     assert looks.look(page, run_id, fresh=False) is second
     third = looks.look(page, run_id, fresh=True)  # as after a click
     assert third is not None

@@ -44,7 +44,7 @@ def race(store: Store, token: str = ALICE, lanes: str = "sgd,sam,ssam-f,ssam-d",
 
 
 def lanes(store: Store, run: Run) -> list[Lane]:
-    window = store.window(run.id)
+    window = store.curves.window(run.id)
     assert window
     return data.lanes(store, run, window, step_plan.masked_lanes(run.spec))
 
@@ -124,11 +124,11 @@ def test_pooling_keeps_the_mean_of_patches() -> None:
 
 def test_densities_of_every_mask_are_read(store: Store) -> None:
     run = race(store)
-    found = store.mask_densities(run.id, SPEC.lane_names[F])
+    found = store.curves.mask_densities(run.id, SPEC.lane_names[F])
     assert [(step, epoch) for step, epoch, _ in found] == [(10 * n + 1, n) for n in range(5)]
     expected = {name: part.mean() for name, part in fake_masks.by_layer(mask(F, 3)).items()}
     assert found[3][2] == pytest.approx(expected)
-    assert store.mask_densities(run.id, "sgd") == store.mask_densities("nowhere", "sgd") == []
+    assert store.curves.mask_densities(run.id, "sgd") == store.curves.mask_densities("nowhere", "sgd") == []
 
 
 def test_lanes_between_them(store: Store) -> None:
@@ -189,7 +189,7 @@ def unpacked(lane: dict) -> np.ndarray:
 
 def test_all_that_is_played_is_sent_at_once(store: Store) -> None:
     run = race(store)
-    window = store.window(run.id)
+    window = store.curves.window(run.id)
     assert window
     told = masks_panel.network(store, window, lanes(store, run), "stem.conv.weight", 2.0)
     json.dumps(told)
@@ -209,7 +209,7 @@ def test_a_picture_that_is_gone_is_said_to_be(store: Store) -> None:
     for file in (store.run_folder(run.id) / "masks").glob(f"{F}-*"):
         if file.stem.endswith("-11"):
             file.unlink()
-    window = store.window(run.id)
+    window = store.curves.window(run.id)
     assert window
     told = masks_panel.network(store, window, lanes(store, run), "stem.conv.weight", None)
     assert told["lanes"][0]["kept"] == [True, False, True, True, True]
@@ -278,7 +278,7 @@ def test_the_files_hold_the_masks(store: Store) -> None:
 
 
 def fisher_rows(store: Store, run: Run, what: str) -> list[dict]:
-    made = store.run(fake_masks.measure(store, run, owner(ALICE)))
+    made = store.runs.get(fake_masks.measure(store, run, owner(ALICE)))
     assert made
     assert made.result
     return [row for row in made.result["rows"] if row["what"] == what]
@@ -451,11 +451,11 @@ def test_measure_queues_the_fisher_information(store: Store) -> None:
     assert any("on this machine" in caption.value for caption in app.caption)
     app.button(key="masks_measure").click().run()
     assert not app.exception
-    (made,) = store.analyses(run.id)
+    (made,) = store.analyses.of_race(run.id)
     assert made.analysis == AnalysisSpec(kind="fisher") == fisher.ANALYSIS
     assert not any(button.key == "masks_measure" for button in app.button)
     app.button(key="masks_stop").click().run()
-    assert store.analyses(run.id)[0].state == "stopped"
+    assert store.analyses.of_race(run.id)[0].state == "stopped"
     assert any(button.key == "masks_measure" for button in page(run=run.id, view="fisher").button)
 
 
@@ -465,7 +465,7 @@ def test_what_cannot_be_measured_is_said_in_one_line(store: Store) -> None:
     app = page(run=run.id, view="fisher")
     app.button(key="masks_measure").click().run()
     assert "Not measured" in app.warning[0].value
-    assert store.analyses(run.id) == []
+    assert store.analyses.of_race(run.id) == []
 
 
 def test_a_part_of_the_fisher_information_is_drawn_while_it_is_measured(store: Store) -> None:
@@ -479,7 +479,7 @@ def test_a_part_of_the_fisher_information_is_drawn_while_it_is_measured(store: S
 def test_an_earlier_checkpoints_fisher_information_is_called_one(store: Store) -> None:
     run = race(store)
     fake_masks.measure(store, run, owner(ALICE))
-    store.checkpointed(run.id)
+    store.queue.record_checkpoint(run.id)
     app = page(run=run.id, view="fisher")
     assert "earlier checkpoint" in app.info[0].value
     assert any(button.key == "masks_measure" for button in app.button)

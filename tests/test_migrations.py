@@ -88,7 +88,7 @@ def test_the_tables_are_those_of_a_new_database(upgraded: Store, new_database: C
 
 
 def test_every_race_reads_as_before(upgraded: Store) -> None:
-    runs = {run.id: run for run in upgraded.runs()}
+    runs = {run.id: run for run in upgraded.runs.newest()}
     assert {run_id: run.state for run_id, run in runs.items()} == {
         race(number): state for number, state in STATES.items()
     }
@@ -96,11 +96,11 @@ def test_every_race_reads_as_before(upgraded: Store) -> None:
     assert (finished.owner, finished.spec, finished.slot, finished.exclusive) == ("ada", TWO, None, False)
     assert finished.result is not None
     assert finished.result["lanes"][0]["test_loss"] is None
-    sgd, ssam = upgraded.window(finished.id).lanes
+    sgd, ssam = upgraded.curves.window(finished.id).lanes
     assert (sgd.state, sgd.last_step, sgd.steps["loss"]) == ("finished", 12, [1 / number for number in range(1, 13)])
     assert [told["test_accuracy"] for told in ssam.epochs] == [0.5]
     assert [(told["step"], told["overlap"]) for told in ssam.masks] == [(1, None), (11, 0.6)]
-    failed = upgraded.window(race(2)).lanes[0]
+    failed = upgraded.curves.window(race(2)).lanes[0]
     assert (failed.state, failed.steps["loss"][7:10]) == ("diverged", [1 / 8, None, 1 / 10])
     assert runs[race(2)].message == "RuntimeError: out of memory"
     assert (runs[race(4)].want, runs[race(8)].want) == ("stop", "run")  # one had a process, one was held back
@@ -108,34 +108,34 @@ def test_every_race_reads_as_before(upgraded: Store) -> None:
 
 
 def test_the_new_columns_are_filled_and_used(upgraded: Store) -> None:
-    twin = upgraded.twin(TWO)
+    twin = upgraded.runs.find_identical(TWO)
     assert twin is not None
     assert twin.id == race(1)
-    assert upgraded.twin(RaceSpec()) is None
-    upgraded.resume(race(8))
-    assert [(job.id, job.device, job.attempts) for job in upgraded.jobs()] == [
+    assert upgraded.runs.find_identical(RaceSpec()) is None
+    upgraded.queue.resume(race(8))
+    assert [(job.id, job.device, job.attempts) for job in upgraded.queue.jobs()] == [
         (race(8), "auto", 0),
         (race(9), "auto", 0),
     ]
-    elapsed = upgraded.window(race(7)).elapsed
+    elapsed = upgraded.curves.window(race(7)).elapsed
     assert elapsed == pytest.approx(0.5)  # until its last heartbeat
-    new = upgraded.create_run(TWO, "after the upgrade", "ada")
-    assert next(run.id for run in upgraded.runs(owner="ada")) == new
-    assert upgraded.delete(race(1))
-    assert upgraded.window(race(1)) is None
+    new = upgraded.runs.create(TWO, "after the upgrade", "ada")
+    assert next(run.id for run in upgraded.runs.newest(owner="ada")) == new
+    assert upgraded.runs.purge(race(1))
+    assert upgraded.curves.window(race(1)) is None
 
 
 def test_evaluations_of_old_races_have_no_validation(upgraded: Store) -> None:
-    table = upgraded.table(race(1))
+    table = upgraded.curves.epochs_table(race(1))
     assert table is not None
     assert len(table)
     assert table["validation_accuracy"].isna().all()
-    assert all(told["validation_accuracy"] is None for told in upgraded.window(race(1)).lanes[1].epochs)
+    assert all(told["validation_accuracy"] is None for told in upgraded.curves.window(race(1)).lanes[1].epochs)
 
 
 def test_races_kept_before_a_setting_was_there_are_found_with_their_siblings(upgraded: Store) -> None:
     """The specification that was written down lacks the settings that came later."""
-    assert {run.id for run in upgraded.siblings(TWO, "ada")} >= {race(1)}
+    assert {run.id for run in upgraded.runs.seed_replicas(TWO, "ada")} >= {race(1)}
 
 
 def test_old_sweeps_keep_what_they_were_chosen_by(tmp_path: Path, old_url: str) -> None:
@@ -179,7 +179,7 @@ def test_a_copy_of_the_old_database_is_kept(tmp_path: Path) -> None:
     write_old_database(tmp_path / "ssam.db")
     with ThreadPoolExecutor(6) as pool:  # all at once: one of them upgrades
         for store in pool.map(lambda _: Store(tmp_path), range(6)):
-            assert len(store.runs()) == len(STATES)
+            assert len(store.runs.newest()) == len(STATES)
             store.close()
     with closing(sqlite3.connect(tmp_path / "ssam.db.v1.backup")) as copy, closing(sqlite3.connect(":memory:")) as old:
         old.executescript((PROJECT / "tests/data/schema-1.sql").read_text(encoding="utf-8"))

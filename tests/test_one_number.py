@@ -48,7 +48,7 @@ def result(spec: RaceSpec, told: list) -> Result:
 
 def raced(store: Store) -> Run:
     """A race whose machine grew slower and whose last lane diverged: what its last steps tell is not what all of them do."""
-    run_id, told = store.create_run(SPEC, "one", "me"), []
+    run_id, told = store.runs.create(SPEC, "one", "me"), []
     with store.writer(run_id) as writer:
         writer.add(dataclasses.replace(started(SPEC, STEPS), test_size=TESTED))
         for number in range(1, STEPS + 1):
@@ -70,8 +70,8 @@ def raced(store: Store) -> Run:
             lost = name not in SHARES
             writer.add(LaneEnded(name, LOST_AT if lost else STEPS, "diverged" if lost else "finished"))
         writer.add(result(SPEC, told))
-    assert store.move(run_id, ("queued",), "finished")
-    run = store.run(run_id)
+    assert store.queue.transition(run_id, ("queued",), "finished")
+    run = store.runs.get(run_id)
     assert run
     return run
 
@@ -141,7 +141,7 @@ def of_report(source: Source) -> list[dict[str, str]]:
 
 
 def test_the_page_shows_what_the_command_prints(store: Store, run: Run, truth: list[dict]) -> None:
-    window = store.window(run.id)
+    window = store.curves.window(run.id)
     assert window
     for lane, end in zip(live_payload.race(run, window, "")["lanes"], truth, strict=True):
         assert lane["stepMs"] == end["step_ms_median"]
@@ -206,7 +206,7 @@ def test_csv_says_the_same(source: Source, truth: list[dict], tmp_path: Path) ->
 
 
 def test_compare_and_frontier_say_the_same(store: Store, run: Run, truth: list[dict]) -> None:
-    groups = compare_groups.groups(store.records([run.id]))
+    groups = compare_groups.groups(store.curves.records([run.id]))
     by_lane = {str(group.lane): group for group in groups}
     rows = {row["lane"]: row for row in compare_text.table(groups, None)}
     points = {point.lane.rho: point for task in tradeoff_sources.with_own([], [run]) for point in task.points}
@@ -231,7 +231,7 @@ def test_the_plain_command_prints_the_same(truth: list[dict]) -> None:
 
 def test_a_short_look_and_all_steps_do_not_agree_here(store: Store, run: Run, truth: list[dict]) -> None:
     """Else the tests above would pass whichever of the two is shown."""
-    steps = store.steps_table(run.id)
+    steps = store.curves.steps_table(run.id)
     assert steps is not None
     last = steps[steps["lane"] == "sam:rho=0.2"].tail(256)
     assert round(last["ratio"].median(), 2) != round(truth[1]["step_ratio_to_sgd"], 2)
@@ -258,13 +258,13 @@ def test_rows_of_two_races_can_be_told_apart(source: Source, store: Store) -> No
 
 
 def raced_again(store: Store) -> Run:
-    run_id = store.create_run(SPEC.model_copy(update={"seed": 1}), "again", "me")
+    run_id = store.runs.create(SPEC.model_copy(update={"seed": 1}), "again", "me")
     with store.writer(run_id) as writer:
         writer.add(started(SPEC, STEPS))
         writer.add(step("sgd", 1))
         writer.add(evaluation("sgd", 1, final=False))
-    store.move(run_id, ("queued",), "stopped")
-    run = store.run(run_id)
+    store.queue.transition(run_id, ("queued",), "stopped")
+    run = store.runs.get(run_id)
     assert run
     return run
 
@@ -289,7 +289,7 @@ def test_a_lane_that_diverged_does_not_flatten_the_figures(source: Source) -> No
 
 
 def test_nor_the_live_charts(store: Store, run: Run) -> None:
-    window = store.window(run.id)
+    window = store.curves.window(run.id)
     assert window
     tops = live_payload.race(run, window, "")["heights"]
     assert 2.3 < tops["loss"] < 5

@@ -55,9 +55,9 @@ def pets(side: int = 20, discs: int = 15, more: dict[str, bytes] | None = None) 
 
 def race_of(store: Store, name: str, token: str = ALICE, state: str = "queued", **values: object) -> str:
     spec = parse_spec({"dataset": "images", "data": name, "batch_size": 4, "lanes": "sgd,sam", **values})
-    run_id = store.create_run(spec, f"request {len(store.runs())}", owner(token))
+    run_id = store.runs.create(spec, f"request {len(store.runs.newest())}", owner(token))
     if state != "queued":
-        assert store.move(run_id, ("queued",), state)
+        assert store.queue.transition(run_id, ("queued",), state)
     return run_id
 
 
@@ -70,8 +70,8 @@ def me() -> Person:
 
 def test_a_preview_tells_what_a_race_would_find(store: Store) -> None:
     more = {"disc/broken.png": b"nothing", "disc/phone.HEIC": HEIC, "disc/Thumbs.db": b"x", "disc/notes.txt": b"x"}
-    name = store.save_images("pets.zip", pets(more=more))
-    found = store.preview(name)
+    name = store.uploads.save("pets.zip", pets(more=more))
+    found = store.uploads.preview(name)
     assert found.classes == ("disc", "square")
     assert sum(found.train) + sum(found.test) == 20
     assert found.sides == (20, 20)
@@ -85,16 +85,16 @@ def test_a_preview_tells_what_a_race_would_find(store: Store) -> None:
 def test_a_preview_and_the_race_tell_the_same(store: Store, tmp_path: Path) -> None:
     from ssam.data.own_images import load_own
 
-    name = store.save_images("pets.zip", pets(more={"disc/broken.png": b"nothing"}))
-    found, data = store.preview(name), load_own(store.image_root / name, 32, lambda *told: None)
+    name = store.uploads.save("pets.zip", pets(more={"disc/broken.png": b"nothing"}))
+    found, data = store.uploads.preview(name), load_own(store.image_root / name, 32, lambda *told: None)
     assert found.classes == data.classes
     assert (sum(found.train), sum(found.test)) == (len(data.train), len(data.test))
     assert set(found.notes) < set(data.warnings)
 
 
 def test_thumbnails_are_what_the_network_gets(store: Store) -> None:
-    name = store.save_images("pets.zip", pets(side=50))
-    images = store.thumbnails(name, 32)
+    name = store.uploads.save("pets.zip", pets(side=50))
+    images = store.uploads.thumbnails(name, 32)
     assert [label for label, _ in images[:4]] == ["disc", "square", "disc", "square"]
     path = store.image_root / name
     first = {label: member for member, label in reversed(scan(path).splits["train"])}
@@ -109,9 +109,9 @@ def test_pictures_are_opened_in_a_process_of_their_own(store: Store, monkeypatch
         raise AssertionError("the server of pages opens no picture of a stranger")
 
     monkeypatch.setattr(picture.Image, "open", refuse)
-    name = store.save_images("pets.zip", pets())
-    assert sum(store.preview(name).train) == 16
-    assert len(store.thumbnails(name, 32)) == previews.THUMBNAILS
+    name = store.uploads.save("pets.zip", pets())
+    assert sum(store.uploads.preview(name).train) == 16
+    assert len(store.uploads.thumbnails(name, 32)) == previews.THUMBNAILS
 
 
 def test_the_page_needs_no_torch() -> None:
@@ -124,7 +124,7 @@ def test_the_page_needs_no_torch() -> None:
 
 def test_what_takes_too_long_is_not_looked_at_and_that_is_said(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(previews, "SECONDS", 0.0)
-    found = store.preview(store.save_images("pets.zip", pets()))
+    found = store.uploads.preview(store.uploads.save("pets.zip", pets()))
     assert (sum(found.train), sum(found.test)) == (16, 4)
     assert found.sides == (0, 0)
     assert "not looked at" in found.notes[-1]
@@ -172,7 +172,7 @@ def test_an_upload_is_shown_before_the_race(store: Store) -> None:
     assert table["Training"].tolist() == [12, 4]
     assert app.number_input(key="image_size").value == 32
     app.button(key="start_race").click().run()
-    assert store.runs()[0].spec.input_size == 32
+    assert store.runs.newest()[0].spec.input_size == 32
 
 
 def test_another_data_set_gives_the_input_size_back(store: Store) -> None:
@@ -184,10 +184,10 @@ def test_another_data_set_gives_the_input_size_back(store: Store) -> None:
 
 
 def test_an_address_of_an_earlier_race_keeps_its_input_size(store: Store) -> None:
-    name = store.save_images("pets.zip", pets(), owner(ALICE))
+    name = store.uploads.save("pets.zip", pets(), owner(ALICE))
     app = open_page(dataset="images", data=name, batch_size="2")
     app.button(key="start_race").click().run()
-    assert store.runs()[0].spec.image_size is None
+    assert store.runs.newest()[0].spec.image_size is None
 
 
 def test_an_upload_with_an_unreadable_class_cannot_be_started(store: Store) -> None:
@@ -197,7 +197,7 @@ def test_an_upload_with_an_unreadable_class_cannot_be_started(store: Store) -> N
 
 
 def test_an_upload_that_races_use_is_not_deleted_without_saying_which(store: Store) -> None:
-    name = store.save_images("pets.zip", pets(), owner(ALICE))
+    name = store.uploads.save("pets.zip", pets(), owner(ALICE))
     app = open_page(dataset="images", data=name, batch_size="2")
     assert "1 race" not in captions(app)
     race_of(store, name, seed=41)
@@ -211,7 +211,7 @@ def test_an_upload_that_races_use_is_not_deleted_without_saying_which(store: Sto
     assert "seed 43" not in said, "whose a race is is nobody's business"
     assert "2 of them" in said
     app.button(key="delete_upload_for_good").click().run()
-    assert store.images() == []
+    assert store.uploads.names() == []
 
 
 # No race without its data
@@ -219,38 +219,38 @@ def test_an_upload_that_races_use_is_not_deleted_without_saying_which(store: Sto
 
 def test_a_race_whose_images_are_gone_is_refused_before_it_queues(store: Store) -> None:
     client = Client(store)
-    name = store.save_images("pets.zip", pets(), owner(ALICE))
+    name = store.uploads.save("pets.zip", pets(), owner(ALICE))
     paused, stopped = race_of(store, name, state="paused"), race_of(store, name, state="stopped", seed=1)
-    spec = store.run(paused).spec
+    spec = store.runs.get(paused).spec
     base = parse_spec({"lanes": "sam"}, base=spec)
     sweep = new_sweep({"base": base, "vary": ["rho=0.1,0.2"], "method": "grid", "races": 2})
     kept = client.sweeps.start(sweep, "first", me())
     client.sweeps.stop(kept, me())
-    store.delete_images(name, owner(ALICE))
+    store.uploads.delete(name, owner(ALICE))
     refused = [
-        lambda: client.submit(spec.model_copy(update={"seed": 9}), "again", me()),
-        lambda: client.submit(spec, "once more", me(), again=True),
-        lambda: client.resume(paused, me()),
-        lambda: client.resume(stopped, me()),
+        lambda: client.races.submit(spec.model_copy(update={"seed": 9}), "again", me()),
+        lambda: client.races.submit(spec, "once more", me(), again=True),
+        lambda: client.races.resume(paused, me()),
+        lambda: client.races.resume(stopped, me()),
         lambda: client.sweeps.start(sweep, "second", me()),
         lambda: client.sweeps.resume(kept, me()),
         lambda: client.sweeps.extend(kept, me(), races=2),
     ]
-    before = [(run.id, run.state) for run in store.runs()]
+    before = [(run.id, run.state) for run in store.runs.newest()]
     for action in refused:
         with pytest.raises(ValueError, match="not on this server any more") as error:
             action()
         assert str(store.home) not in str(error.value)
-    assert [(run.id, run.state) for run in store.runs()] == before
+    assert [(run.id, run.state) for run in store.runs.newest()] == before
 
 
 def test_no_folder_of_the_server_is_in_what_pages_show(store: Store) -> None:
     run_id = race_of(store, "pets.zip", state="running")
     message = f"FileNotFoundError: [Errno 2] No such file or directory: '{store.image_root}/pets.zip'"
-    store.move(run_id, ("running",), "failed", message=message)
+    store.queue.transition(run_id, ("running",), "failed", message=message)
     store.run_folder(run_id).mkdir(parents=True)
     (store.run_folder(run_id) / "log.txt").write_text(f'File "{store.home}/x/y.py", line 3\n{message}\n')
-    for said in (store.run(run_id).message, store.log_tail(run_id), store.runs()[0].message):
+    for said in (store.runs.get(run_id).message, store.runs.log_tail(run_id), store.runs.newest()[0].message):
         assert str(store.home) not in said
         assert "pets.zip'" in said
     assert without_folders("train/CLASS/a.jpg or https://a.b/c/d") == "train/CLASS/a.jpg or https://a.b/c/d"
@@ -264,11 +264,11 @@ def raced(store: Store) -> Run:
     run_id = race_of(store, "pets.zip", state="running")
     notes = ("test accuracy stands on 4 images", "1 file skipped (empty files): 'disc/<b>.png'")
     with store.writer(run_id) as writer:
-        spec: RaceSpec = store.run(run_id).spec
+        spec: RaceSpec = store.runs.get(run_id).spec
         writer.add(dataclasses.replace(started(spec, 5), warnings=notes))
         for lane in spec.lane_names:
             writer.add(step(lane, 1))
-    return store.run(run_id)
+    return store.runs.get(run_id)
 
 
 def test_the_notes_stand_in_every_export(store: Store, raced: Run, tmp_path: Path) -> None:
@@ -284,6 +284,6 @@ def test_the_notes_stand_in_every_export(store: Store, raced: Run, tmp_path: Pat
 
 
 def test_the_live_panel_tells_what_the_numbers_stand_on(store: Store, raced: Run) -> None:
-    told = live_payload.race(raced, store.window(raced.id), "")["notes"]
+    told = live_payload.race(raced, store.curves.window(raced.id), "")["notes"]
     assert [note for note in told if "stands on 4 images" in note]
     assert [note for note in told if f"{raced.started_info['train_size']:,}" in note]

@@ -19,8 +19,8 @@ from tests.postgres import Server
 def test_every_spelling_of_the_address(tmp_path: Path, postgres: Server, scheme: str) -> None:
     url = postgres.new_database().replace("postgresql", scheme, 1)
     with closing(Store(tmp_path, url)) as store:
-        run_id = store.create_run(RaceSpec(), "a")
-        assert store.run(run_id) is not None
+        run_id = store.runs.create(RaceSpec(), "a")
+        assert store.runs.get(run_id) is not None
     assert not (tmp_path / "ssam.db").exists()
 
 
@@ -54,17 +54,17 @@ def test_many_hosts_may_open_a_new_database_at_once(tmp_path: Path, new_database
     url = new_database()
     with ThreadPoolExecutor(6) as pool:
         for store in pool.map(lambda number: Store(tmp_path / str(number), url), range(6)):
-            assert store.runs() == []
+            assert store.runs.newest() == []
             store.close()
 
 
 def test_a_restart_of_the_server_is_not_noticed_afterwards(tmp_path: Path, postgres: Server) -> None:
     with closing(Store(tmp_path, postgres.new_database())) as store:
-        run_id = store.create_run(RaceSpec(), "a")
+        run_id = store.runs.create(RaceSpec(), "a")
         postgres.stop()
         postgres.start()
-        assert [run.id for run in store.runs()] == [run_id]
-        store.want(run_id, "stop")
+        assert [run.id for run in store.runs.newest()] == [run_id]
+        store.queue.set_desired_state(run_id, "stop")
 
 
 @pytest.mark.slow
@@ -77,5 +77,5 @@ def test_a_race_outlives_its_database_server(tmp_path: Path, postgres: Server) -
         postgres.start()
         site.wait_state(run_id, "finished")
         assert site.log(run_id).count("from nothing") == 1
-        for lane in site.store.window(run_id, points=1000).lanes:
+        for lane in site.store.curves.window(run_id, points=1000).lanes:
             assert lane.steps["loss"] == [1 / number for number in range(1, STEPS[LONG] + 1)]

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ssam.config import Limits, read_limits
 from ssam.experiment import LaneSpec, RaceSpec
 from ssam.experiment.events import Result
 from ssam.jobs import disk, queue_forecast
 from ssam.jobs.client import Client
 from ssam.jobs.hardware import DeviceInfo, describe, write_machine
-from ssam.jobs.limits import Limits, read_limits
 from ssam.jobs.queue import after_death, forecast, pick, settled, suiting
 from ssam.store import Job, Person, Store
 from tests.counts import statements
@@ -229,9 +229,9 @@ def race(seed: int, **settings: object) -> RaceSpec:
 
 
 def running(store: Store, spec: RaceSpec, owner: str = "zoe", request: str = "") -> str:
-    run_id = store.create_run(spec, request or f"of {owner}, {spec.seed}", owner)
-    assert store.take(run_id, "cpu")
-    assert store.move(run_id, ("starting",), "running")
+    run_id = store.runs.create(spec, request or f"of {owner}, {spec.seed}", owner)
+    assert store.queue.assign(run_id, "cpu")
+    assert store.queue.transition(run_id, ("starting",), "running")
     return run_id
 
 
@@ -242,94 +242,98 @@ def finished(store: Store, spec: RaceSpec, seconds: float = 40.0, steps: int = 1
         writer.add(started(spec, steps))
         writer.add(step("sgd", steps, gradients=steps, seconds=seconds))
         writer.add(Result("cpu", ()))
-    store.move(run_id, ("running",), "finished")
+    store.queue.transition(run_id, ("running",), "finished")
     return run_id
 
 
 def test_the_same_request_is_the_same_race_even_where_the_queue_is_full(client: Client):
-    first = client.submit(race(1), "one", ADA)
-    client.submit(race(2), "two", ADA)
-    assert client.submit(race(1), "one", ADA) == first
+    first = client.races.submit(race(1), "one", ADA)
+    client.races.submit(race(2), "two", ADA)
+    assert client.races.submit(race(1), "one", ADA) == first
     with pytest.raises(ValueError, match="you have 2 races in the queue and may have 2; stop one"):
-        client.submit(race(3), "three", ADA)
-    client.submit(race(3), "three", BOB)
+        client.races.submit(race(3), "three", ADA)
+    client.races.submit(race(3), "three", BOB)
     with pytest.raises(ValueError, match="the queue is full: 3 races wait"):
-        client.submit(race(4), "four", CYD)
-    assert len(client.store.jobs()) == 3
+        client.races.submit(race(4), "four", CYD)
+    assert len(client.store.queue.jobs()) == 3
 
 
 def test_an_owner_has_the_same_race_only_once_at_a_time(client: Client):
-    first = client.submit(race(1), "one", ADA)
-    again = client.submit(race(1), "two", ADA, again=True)
+    first = client.races.submit(race(1), "one", ADA)
+    again = client.races.submit(race(1), "two", ADA, again=True)
     assert (again.run_id, again.reused, first.reused) == (first.run_id, True, False)
-    assert client.submit(race(1), "three", BOB).run_id != first.run_id  # somebody else's is theirs
-    alone = client.submit(race(1), "four", ADA, exclusive=True)  # not the same: its step times will be trusted
+    assert client.races.submit(race(1), "three", BOB).run_id != first.run_id  # somebody else's is theirs
+    alone = client.races.submit(race(1), "four", ADA, exclusive=True)  # not the same: its step times will be trusted
     assert not alone.reused
-    client.stop(first.run_id, ADA)
-    assert client.submit(race(1), "five", ADA).run_id not in (first.run_id, alone.run_id)
-    client.stop(alone.run_id, ADA)
+    client.races.stop(first.run_id, ADA)
+    assert client.races.submit(race(1), "five", ADA).run_id not in (first.run_id, alone.run_id)
+    client.races.stop(alone.run_id, ADA)
     ending = running(client.store, race(2), "bob")
-    assert client.submit(race(2), "six", BOB).run_id == ending
-    client.stop(ending, BOB)
-    assert client.submit(race(2), "seven", BOB).run_id != ending
+    assert client.races.submit(race(2), "six", BOB).run_id == ending
+    client.races.stop(ending, BOB)
+    assert client.races.submit(race(2), "seven", BOB).run_id != ending
 
 
 def test_a_finished_twin_is_shown_where_one_would_have_to_wait(client: Client):
     twin = finished(client.store, race(1))
-    free = client.submit(race(1), "free", ADA)
+    free = client.races.submit(race(1), "free", ADA)
     assert (free.run_id != twin, free.reused) == (True, False)  # there is room: it is run for real
-    client.stop(free.run_id, ADA)
+    client.races.stop(free.run_id, ADA)
     running(client.store, race(9))
-    shown = client.submit(race(1), "busy", ADA)
+    shown = client.races.submit(race(1), "busy", ADA)
     assert (shown.run_id, shown.reused) == (twin, True)
-    assert client.submit(race(2), "another", ADA).reused is False
-    assert client.submit(race(1), "busy, really", ADA, again=True).reused is False
-    client.store.mark_shared([twin])
-    assert client.submit(race(1), "alone", BOB, exclusive=True).reused is False  # the twin's step times are no good
+    assert client.races.submit(race(2), "another", ADA).reused is False
+    assert client.races.submit(race(1), "busy, really", ADA, again=True).reused is False
+    client.store.queue.mark_shared([twin])
+    assert (
+        client.races.submit(race(1), "alone", BOB, exclusive=True).reused is False
+    )  # the twin's step times are no good
 
 
 def test_a_device_that_is_not_there_is_not_waited_for(client: Client):
     running(client.store, race(9))
-    assert client.must_wait(race(1), ADA)
-    assert not client.must_wait(race(1, device="cuda:3"), ADA)  # the runner says so at once
+    assert client.races.must_wait(race(1), ADA)
+    assert not client.races.must_wait(race(1, device="cuda:3"), ADA)  # the runner says so at once
     write_machine(client.store.home, 1, lambda: [DeviceInfo("cuda:0", "Made-up GPU", 8.0)])
-    assert not client.must_wait(race(1), ADA)
-    assert client.must_wait(race(1), ADA, exclusive=True)
+    assert not client.races.must_wait(race(1), ADA)
+    assert client.races.must_wait(race(1), ADA, exclusive=True)
 
 
 def test_the_forecast_is_measured_or_silent(client: Client):
     now = running(client.store, race(9))
-    first, second = (client.submit(race(seed), f"{seed}", person).run_id for seed, person in ((1, ADA), (2, BOB)))
-    assert client.forecast(first) == (1, None)
-    assert client.forecast(now) is None
-    client.store.move(now, ("running",), "stopped")
+    first, second = (client.races.submit(race(seed), f"{seed}", person).run_id for seed, person in ((1, ADA), (2, BOB)))
+    assert client.races.forecast(first) == (1, None)
+    assert client.races.forecast(now) is None
+    client.store.queue.transition(now, ("running",), "stopped")
     finished(client.store, race(8))
     now = running(client.store, race(9), request="again")
     other = Client(client.store)  # it has not looked yet
-    whole = other.forecast(second).seconds - other.forecast(first).seconds
-    assert other.forecast(first).seconds == pytest.approx(whole)  # equal races: what runs takes as long as the first
+    whole = other.races.forecast(second).seconds - other.races.forecast(first).seconds
+    assert other.races.forecast(first).seconds == pytest.approx(
+        whole
+    )  # equal races: what runs takes as long as the first
     assert 1 < whole < 1000
-    client.store.want(now, "stop")
-    assert Client(client.store).forecast(first) == (1, 0.0)
+    client.store.queue.set_desired_state(now, "stop")
+    assert Client(client.store).races.forecast(first) == (1, 0.0)
 
 
 def test_a_class_can_ask_all_the_time(client: Client, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(client, "limits", replace(client.limits, owner_queued=10, queued=200))
+    monkeypatch.setattr(client.races, "limits", replace(client.limits, owner_queued=10, queued=200))
     finished(client.store, race(8))
     running(client.store, race(9))
-    ids = [client.submit(race(seed), f"{seed}", Person(f"p{seed % 30}")).run_id for seed in range(100, 250)]
+    ids = [client.races.submit(race(seed), f"{seed}", Person(f"p{seed % 30}")).run_id for seed in range(100, 250)]
     clock = [100.0]
     monkeypatch.setattr(queue_forecast, "time", SimpleNamespace(monotonic=lambda: clock[0], time=time.time))
     client = Client(client.store)
     with statements() as first:
-        client.forecast(ids[0])
+        client.races.forecast(ids[0])
     with statements() as rest:
-        assert sorted(client.forecast(run_id).position for run_id in ids) == list(range(1, 151))
+        assert sorted(client.races.forecast(run_id).position for run_id in ids) == list(range(1, 151))
     assert len(first) < 20, "not one for each race"
     assert rest == [], "within a second all are told the same"
     clock[0] += queue_forecast.FORECAST_SECONDS
     with statements() as again:
-        client.forecast(ids[0])
+        client.races.forecast(ids[0])
     assert again
 
 
@@ -346,12 +350,12 @@ def kept(store: Store) -> Store:
         for name in ("checkpoint.pt", "checkpoint.old.pt", "masks/0-1.npz"):
             (folder / name).write_bytes(bytes(1_000_000))
         (folder / "log.txt").write_bytes(b"")
-        store.move(run_id, ("running",), state)
+        store.queue.transition(run_id, ("running",), state)
     return store
 
 
 def files(store: Store, request: str) -> list[str]:
-    folder = store.run_folder(store.requested(request))
+    folder = store.run_folder(store.runs.find_by_request(request))
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
@@ -375,7 +379,7 @@ def test_what_ended_longest_ago_goes_first_and_checkpoints_before_masks(kept: St
 
 
 def test_kept_weights_go_after_checkpoints_and_before_masks(kept: Store):
-    weights = kept.run_folder(kept.requested("stopped")) / "weights"
+    weights = kept.run_folder(kept.runs.find_by_request("stopped")) / "weights"
     weights.mkdir()
     (weights / "0-10.npz").write_bytes(bytes(1_000_000))
     assert disk.make_room(kept, 0.0095).used == 9_000_000
@@ -386,9 +390,9 @@ def test_kept_weights_go_after_checkpoints_and_before_masks(kept: Store):
 
 
 def test_what_was_resumed_in_that_moment_stays(kept: Store, monkeypatch: pytest.MonkeyPatch):
-    ended = kept.ended()
-    kept.resume(kept.requested("stopped"))
-    monkeypatch.setattr(kept, "ended", lambda: ended)
+    ended = kept.runs.ended()
+    kept.queue.resume(kept.runs.find_by_request("stopped"))
+    monkeypatch.setattr(kept.runs.newest, "ended", lambda: ended)
     disk.make_room(kept, 0.001)
     assert files(kept, "finished") == ["log.txt"]
     assert files(kept, "stopped") == EVERYTHING
@@ -419,18 +423,18 @@ def test_a_picture_that_went_is_no_picture(store: Store):
     with store.writer(run_id) as writer:
         writer.add(started(spec, 10))
         writer.add(mask("ssam-f", 1))
-    assert store.heatmap(run_id, "ssam-f", "conv.weight") is not None
+    assert store.curves.heatmap(run_id, "ssam-f", "conv.weight") is not None
     shutil.rmtree(store.run_folder(run_id) / "masks")
-    assert store.heatmap(run_id, "ssam-f", "conv.weight") is None
+    assert store.curves.heatmap(run_id, "ssam-f", "conv.weight") is None
 
 
 def test_the_client_knows_why_races_wait(client: Client):
     write_machine(client.store.home, 2, list)
-    run_id = client.submit(race(1), "one", ADA).run_id
-    assert not client.must_wait(race(2), BOB)
+    run_id = client.races.submit(race(1), "one", ADA).run_id
+    assert not client.races.must_wait(race(2), BOB)
     disk.write_disk(client.store.home, disk.Disk(used=2, quota=1.0, free=0))
-    assert client.must_wait(race(2), BOB)
-    assert Client(client.store).forecast(run_id) == (1, None)
+    assert client.races.must_wait(race(2), BOB)
+    assert Client(client.store).races.forecast(run_id) == (1, None)
     assert client.disk().waits
 
 

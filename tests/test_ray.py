@@ -8,8 +8,8 @@ import pytest
 
 from ssam.experiment import parse_spec
 from ssam.experiment.events import EpochEvent
-from ssam.jobs import ray_engine
 from ssam.jobs.client import Client
+from ssam.jobs.ray import engine as ray_engine
 from ssam.store import Person, Store
 from tests.fake_race import BAD_INPUT, BUG, ENDLESS, LONG, STEPS
 from tests.patience import SECONDS, wait_until
@@ -44,18 +44,18 @@ class Lab:
             cwd=PROJECT,
             start_new_session=True,
         )
-        wait_until(lambda: self.client.runner_alive() and self.client.machine())
+        wait_until(lambda: self.client.runner.is_alive() and self.client.machine())
 
     def submit(self, **values):
         spec = parse_spec(values)
-        return self.client.submit(spec, spec.digest, ADA).run_id
+        return self.client.races.submit(spec, spec.digest, ADA).run_id
 
     def state(self, run_id):
-        return self.store.run(run_id).state
+        return self.store.runs.get(run_id).state
 
     def steps(self, run_id):
         """How far the lane is that has got furthest."""
-        return max((lane.last_step for lane in self.store.window(run_id).lanes), default=0)
+        return max((lane.last_step for lane in self.store.curves.window(run_id).lanes), default=0)
 
     def close(self):
         self.runner.terminate()
@@ -75,18 +75,18 @@ def test_pause_resume_and_stop_reach_the_node(lab, cluster):
     run_id = lab.submit(lanes="sgd,sam", seed=LONG)
     wait_until(lambda: lab.steps(run_id) > 5)
     assert cluster.races() == 1
-    lab.client.pause(run_id, ADA)
+    lab.client.races.pause(run_id, ADA)
     wait_until(lambda: lab.state(run_id) == "paused")
     reached = lab.steps(run_id)
     wait_until(lambda: cluster.races() == 0)  # its place is free
-    lab.client.resume(run_id, ADA)
+    lab.client.races.resume(run_id, ADA)
     wait_until(lambda: lab.state(run_id) == "finished")
     assert lab.steps(run_id) == STEPS[LONG] > reached
-    assert "from a checkpoint" in lab.store.log_tail(run_id, lines=100)
+    assert "from a checkpoint" in lab.store.runs.log_tail(run_id, lines=100)
 
     stopped = lab.submit(lanes="sgd", seed=ENDLESS)
     wait_until(lambda: lab.steps(stopped) > 5)
-    lab.client.stop(stopped, ADA)
+    lab.client.races.stop(stopped, ADA)
     wait_until(lambda: lab.state(stopped) == "stopped")
     wait_until(lambda: cluster.races() == 0)
 
@@ -99,10 +99,10 @@ def test_pause_resume_and_stop_reach_the_node(lab, cluster):
 def test_what_goes_wrong_on_a_node_is_said_in_one_line(lab, behaviour, message):
     run_id = lab.submit(lanes="sgd", seed=behaviour)
     wait_until(lambda: lab.state(run_id) == "failed")
-    assert lab.store.run(run_id).message == message
+    assert lab.store.runs.get(run_id).message == message
     if behaviour == BUG:
         assert lab.steps(run_id) == 1  # what came before is kept
-        assert "Traceback" in lab.store.log_tail(run_id, lines=100)
+        assert "Traceback" in lab.store.runs.log_tail(run_id, lines=100)
 
 
 @on_a_cluster
@@ -111,16 +111,16 @@ def test_a_race_shared_by_two_nodes_is_paused_and_resumed_like_any_other(tmp_pat
     try:
         run_id = lab.submit(lanes="sgd,ssam-d", image_size=8, train_size=512, batch_size=16, epochs=5)
         wait_until(lambda: lab.steps(run_id) > 32)
-        lab.client.pause(run_id, ADA)
+        lab.client.races.pause(run_id, ADA)
         wait_until(lambda: lab.state(run_id) == "paused")
         reached = lab.steps(run_id)
-        lab.client.resume(run_id, ADA)
+        lab.client.races.resume(run_id, ADA)
         wait_until(lambda: lab.state(run_id) == "finished")
-        run = lab.store.run(run_id)
+        run = lab.store.runs.get(run_id)
         assert run.started_info["device_name"].startswith("2 × ")
         assert all(0 < lane["test_accuracy"] <= 1 for lane in run.result["lanes"])
         assert lab.steps(run_id) == 160 > reached
-        assert "from a checkpoint" in lab.store.log_tail(run_id, lines=1000)
+        assert "from a checkpoint" in lab.store.runs.log_tail(run_id, lines=1000)
     finally:
         lab.close()
 
@@ -132,12 +132,12 @@ def test_a_race_whose_node_is_lost_ends_as_if_nothing_had_happened(tmp_path, clu
     lab = Lab(tmp_path, cluster, "ssam.jobs.runner")
     try:
         run_id = lab.submit(**settings)
-        wait_until(lambda: lab.store.run(run_id).checkpointed and lab.steps(run_id) > 64)
+        wait_until(lambda: lab.store.runs.get(run_id).checkpointed and lab.steps(run_id) > 64)
         cluster.lose_the_node_of_the_race()
         wait_until(lambda: lab.state(run_id) != "running")
         wait_until(lambda: lab.state(run_id) == "finished")
-        table = lab.store.table(run_id)
-        assert "from a checkpoint" in lab.store.log_tail(run_id, lines=1000)
+        table = lab.store.curves.epochs_table(run_id)
+        assert "from a checkpoint" in lab.store.runs.log_tail(run_id, lines=1000)
     finally:
         lab.close()
     from ssam.engine import Race

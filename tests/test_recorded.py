@@ -28,14 +28,14 @@ RECORDED = '[data-testid="recorded-race"]'
 def finished(store: Store) -> str:
     """A made-up race of 20 steps a lane."""
     spec = RaceSpec(lanes="sgd,ssam-f", epochs=2)
-    run_id = store.create_run(spec, "once", owner="somebody")
-    store.take(run_id, "cpu")
+    run_id = store.runs.create(spec, "once", owner="somebody")
+    store.queue.assign(run_id, "cpu")
     with store.writer(run_id) as writer:
         for event in FakeRace(spec, store.home, store.home, 1).events():
             writer.add(event)
             if isinstance(event, LaneEnded):
                 assert event.step == 20
-    store.move(run_id, ("starting",), "finished")
+    store.queue.transition(run_id, ("starting",), "finished")
     return run_id
 
 
@@ -52,7 +52,7 @@ def test_a_recording_holds_what_the_panel_draws(store: Store, tmp_path: Path) ->
     run_id = finished(store)
     save(store, run_id, {"command": "c"}, tmp_path / "new" / "it.json.gz")
     recording = load(tmp_path / "new" / "it.json.gz")
-    run, window = store.run(run_id), store.window(run_id)
+    run, window = store.runs.get(run_id), store.curves.window(run_id)
     assert run
     assert window
     assert recording.about == {"command": "c"}
@@ -63,7 +63,7 @@ def test_a_recording_holds_what_the_panel_draws(store: Store, tmp_path: Path) ->
         assert close(lane.steps, kept.steps)
         assert close(lane.epochs, kept.epochs)
     mask = window.lanes[1].masks[-1]
-    picture = store.heatmap(run_id, "ssam-f", "conv.weight", mask["step"])
+    picture = store.curves.heatmap(run_id, "ssam-f", "conv.weight", mask["step"])
     assert recording.pictures["ssam-f", "conv.weight", mask["step"]] == picture
 
 
@@ -75,7 +75,7 @@ def test_the_same_race_gives_the_same_file(store: Store, tmp_path: Path) -> None
 
 
 def test_only_a_finished_race_is_recorded(store: Store, tmp_path: Path) -> None:
-    run_id = store.create_run(RaceSpec(), "once")
+    run_id = store.runs.create(RaceSpec(), "once")
     for wrong in (run_id, "nobody's"):
         with pytest.raises(ValueError, match="is not a finished race"):
             save(store, wrong, {}, tmp_path / "it")

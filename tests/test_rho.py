@@ -17,7 +17,7 @@ def lanes(text: str) -> list[LaneSpec]:
 
 def rhos(store: Store) -> list[float]:
     """What the lanes of the newest race that perturb are asked for."""
-    spec = store.runs()[0].spec
+    spec = store.runs.newest()[0].spec
     return [spec.lane_rho(lane) for lane in spec.lanes if lane.method != "sgd"]
 
 
@@ -93,7 +93,7 @@ def test_scale_all_brings_the_others_along(store: Store) -> None:
     app.button(key="scale_rho").click().run()
     assert app.selectbox(key="preset").value == "noisy-labels", "and back"
     start(app)
-    assert store.runs()[0].spec == NOISY
+    assert store.runs.newest()[0].spec == NOISY
 
 
 def test_one_rho_for_all_leaves_no_lane_behind(store: Store) -> None:
@@ -102,7 +102,7 @@ def test_one_rho_for_all_leaves_no_lane_behind(store: Store) -> None:
     assert not any(button.key in ("one_rho", "scale_rho") for button in app.button)
     start(app)
     assert rhos(store) == [0.3] * 4
-    assert len(store.runs()[0].spec.lanes) == 5, "the sparsities tell the lanes apart"
+    assert len(store.runs.newest()[0].spec.lanes) == 5, "the sparsities tell the lanes apart"
 
 
 def test_lanes_that_are_text_are_scaled_too(store: Store) -> None:

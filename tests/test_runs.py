@@ -15,8 +15,8 @@ from ssam.jobs import disk
 from ssam.jobs.client import Client
 from ssam.store import Person, Run, Store, annotations, backup
 from ssam.store.annotations import Labels, parse_labels
-from ssam.store.search import PAGE, Wanted
-from ssam.store.views import LaneCourse
+from ssam.store.search import PAGE, RunQuery
+from ssam.store.views import AccuracyCurve
 from tests import fake_class, fake_lab
 from tests.browser import Watched, app_server
 from tests.components import data_of
@@ -39,15 +39,15 @@ def finished(store: Store, owner: str, seed: int, spec: RaceSpec = fake_class.SP
 
 
 def found(store: Store, owner: str | None = "ada", **wanted: object) -> list[str]:
-    return [listed.run.id for listed in store.search(Wanted(**wanted), owner).listed]
+    return [listed.run.id for listed in store.runs.search(RunQuery(**wanted), owner).rows]
 
 
 # Finding
 
 
 def test_races_are_found_by_what_is_raced_and_by_what_is_written(kept: Store) -> None:
-    noisy, tiny, other = finished(kept, "ada", 3), kept.create_run(TINY, "t", "ada"), finished(kept, "bob", 4)
-    assert kept.label(tiny, Labels("Größe", ("demo", "rho"), "For Monday."))
+    noisy, tiny, other = finished(kept, "ada", 3), kept.runs.create(TINY, "t", "ada"), finished(kept, "bob", 4)
+    assert kept.runs.label(tiny, Labels("Größe", ("demo", "rho"), "For Monday."))
     assert found(kept) == [tiny, noisy]
     for text, expected in {
         "noisy labels": [noisy],
@@ -66,7 +66,7 @@ def test_races_are_found_by_what_is_raced_and_by_what_is_written(kept: Store) ->
     assert found(kept, tag="demo") == found(kept, state="queued") == found(kept, model="resnet20") == [tiny]
     assert found(kept, method="ssam-d", state="finished") == [noisy]
     assert found(kept, dataset="cifar10") == []
-    choices = kept.search(Wanted(), "ada").choices
+    choices = kept.runs.search(RunQuery(), "ada").choices
     assert choices["tag"] == {"demo": 1, "rho": 1}
     assert choices["method"]["sgd"] == 2
     assert set(found(kept, None)) == {noisy, tiny, other}
@@ -74,9 +74,9 @@ def test_races_are_found_by_what_is_raced_and_by_what_is_written(kept: Store) ->
 
 def test_a_race_that_has_ended_meanwhile_is_read_again(kept: Store) -> None:
     run_id = fake_class.begin(kept, "ada", 0, None)
-    assert kept.search(Wanted(), "ada").listed[0].accuracy is None
+    assert kept.runs.search(RunQuery(), "ada").rows[0].accuracy is None
     fake_class.advance(kept, run_id, range(1, fake_class.SPEC.epochs + 1))
-    (listed,) = kept.search(Wanted(), "ada").listed
+    (listed,) = kept.runs.search(RunQuery(), "ada").rows
     assert listed.accuracy == max(lane["test_accuracy"] for lane in listed.run.result["lanes"])
     assert [course.result for course in listed.courses] == [
         lane["test_accuracy"] for lane in listed.run.result["lanes"]
@@ -84,12 +84,12 @@ def test_a_race_that_has_ended_meanwhile_is_read_again(kept: Store) -> None:
 
 
 def test_the_order_is_what_was_asked_for(kept: Store) -> None:
-    first, second, third = finished(kept, "ada", 0), finished(kept, "ada", 1), kept.create_run(TINY, "t", "ada")
-    kept.label(second, Labels("aaa"))
-    kept.heartbeat(second, trained=5.0)
-    kept.heartbeat(first, trained=9.0)
+    first, second, third = finished(kept, "ada", 0), finished(kept, "ada", 1), kept.runs.create(TINY, "t", "ada")
+    kept.runs.label(second, Labels("aaa"))
+    kept.queue.heartbeat(second, trained=5.0)
+    kept.queue.heartbeat(first, trained=9.0)
     best = sorted(
-        (first, second), key=lambda run_id: max(lane["test_accuracy"] for lane in kept.run(run_id).result["lanes"])
+        (first, second), key=lambda run_id: max(lane["test_accuracy"] for lane in kept.runs.get(run_id).result["lanes"])
     )
     assert found(kept, sort="oldest") == [first, second, third]
     assert found(kept, sort="name")[0] == second
@@ -98,12 +98,12 @@ def test_the_order_is_what_was_asked_for(kept: Store) -> None:
 
 
 def test_pages_have_fifty_races_and_one_beyond_the_last_is_the_last(kept: Store) -> None:
-    ids = [kept.create_run(TINY.model_copy(update={"seed": seed}), str(seed), "ada") for seed in range(PAGE + 3)]
-    page = kept.search(Wanted(page=9, sort="oldest"), "ada")
-    assert ([listed.run.id for listed in page.listed], page.page, page.pages) == (ids[PAGE:], 2, 2)
+    ids = [kept.runs.create(TINY.model_copy(update={"seed": seed}), str(seed), "ada") for seed in range(PAGE + 3)]
+    page = kept.runs.search(RunQuery(page=9, sort="oldest"), "ada")
+    assert ([listed.run.id for listed in page.rows], page.page, page.pages) == (ids[PAGE:], 2, 2)
     assert (page.matching, page.all) == (PAGE + 3, PAGE + 3)
-    page = kept.search(Wanted(page=2, size=PAGE + 2, sort="oldest"), "ada")
-    assert ([listed.run.id for listed in page.listed], page.page, page.pages) == (ids[PAGE + 2 :], 2, 2)
+    page = kept.runs.search(RunQuery(page=2, size=PAGE + 2, sort="oldest"), "ada")
+    assert ([listed.run.id for listed in page.rows], page.page, page.pages) == (ids[PAGE + 2 :], 2, 2)
 
 
 # Writing
@@ -126,26 +126,26 @@ def test_what_is_too_long_is_refused_in_one_line(name: str, tags: str, note: str
 
 
 def test_labels_are_kept_replaced_and_go_with_the_race(kept: Store) -> None:
-    run_id = kept.create_run(TINY, "t", "ada")
-    assert kept.labels(run_id) == kept.labels("no such race") == Labels()
-    kept.label(run_id, Labels("One", ("a",), "line\nline"))
-    kept.label(run_id, Labels("Two", ("b", "c")))
-    assert kept.labels(run_id) == Labels("Two", ("b", "c"))
-    assert not kept.label("no such race", Labels("x"))
-    assert kept.delete(run_id)
-    assert kept.labels(run_id) == Labels()
+    run_id = kept.runs.create(TINY, "t", "ada")
+    assert kept.runs.labels(run_id) == kept.runs.labels("no such race") == Labels()
+    kept.runs.label(run_id, Labels("One", ("a",), "line\nline"))
+    kept.runs.label(run_id, Labels("Two", ("b", "c")))
+    assert kept.runs.labels(run_id) == Labels("Two", ("b", "c"))
+    assert not kept.runs.label("no such race", Labels("x"))
+    assert kept.runs.purge(run_id)
+    assert kept.runs.labels(run_id) == Labels()
 
 
 def test_a_back_up_keeps_them(tmp_path: Path) -> None:
     with closing(Store(tmp_path / "old", f"sqlite:///{tmp_path / 'old.db'}")) as old:
         run_id, gone = finished(old, "ada", 0), finished(old, "ada", 1)
-        old.label(run_id, Labels("Mine", ("demo",), "A note."))
-        old.discard(gone)
+        old.runs.label(run_id, Labels("Mine", ("demo",), "A note."))
+        old.runs.soft_delete(gone)
         backup.backup(old, tmp_path / "lab.tar.gz")
     with closing(Store(tmp_path / "new", f"sqlite:///{tmp_path / 'new.db'}")) as new:
         backup.restore(new, tmp_path / "lab.tar.gz")
-        assert new.labels(run_id) == Labels("Mine", ("demo",), "A note.")
-        assert new.discarded() == [gone]
+        assert new.runs.labels(run_id) == Labels("Mine", ("demo",), "A note.")
+        assert new.runs.soft_deleted() == [gone]
 
 
 # Deleting
@@ -153,36 +153,39 @@ def test_a_back_up_keeps_them(tmp_path: Path) -> None:
 
 def test_a_deleted_race_is_nowhere_until_it_is_had_back(kept: Store) -> None:
     run_id = finished(kept, "ada", 0)
-    spec = kept.run(run_id).spec
-    assert kept.discard(run_id)
-    assert kept.run(run_id) is kept.twin(spec) is None
-    assert found(kept) == kept.runs(owner="ada") == list(kept.some_runs([run_id])) == []
-    (listed,) = kept.search(Wanted(), "ada", deleted=True).listed
+    spec = kept.runs.get(run_id).spec
+    assert kept.runs.soft_delete(run_id)
+    assert kept.runs.get(run_id) is kept.runs.find_identical(spec) is None
+    assert found(kept) == kept.runs.newest(owner="ada") == list(kept.runs.get_many([run_id])) == []
+    (listed,) = kept.runs.search(RunQuery(), "ada", deleted=True).rows
     assert (listed.run.id, listed.labels.deleted is not None) == (run_id, True)
-    assert kept.restore(run_id)
-    assert kept.run(run_id).result
+    assert kept.runs.undelete(run_id)
+    assert kept.runs.get(run_id).result
     assert found(kept) == [run_id]
-    assert not kept.discard("no such race")
+    assert not kept.runs.soft_delete("no such race")
 
 
 def test_a_race_under_way_is_not_deleted(kept: Store) -> None:
-    for run_id in (kept.create_run(TINY, "queued", "ada"), fake_class.begin(kept, "ada", 0, None)):
+    for run_id in (kept.runs.create(TINY, "queued", "ada"), fake_class.begin(kept, "ada", 0, None)):
         with pytest.raises(ValueError, match=r"^this race is still under way; stop it before deleting it$"):
-            Client(kept).discard(run_id, ADA)
-        assert kept.run(run_id)
+            Client(kept).races.soft_delete(run_id, ADA)
+        assert kept.runs.get(run_id)
 
 
 def test_only_its_owner_and_teachers_write_on_a_race_and_delete_it(kept: Store) -> None:
     run_id, client, bob = finished(kept, "ada", 0), Client(kept), Person("bob")
-    for act in (lambda who: client.discard(run_id, who), lambda who: client.label(run_id, who, "Mine", "", "")):
+    for act in (
+        lambda who: client.races.soft_delete(run_id, who),
+        lambda who: client.races.label(run_id, who, "Mine", "", ""),
+    ):
         with pytest.raises(PermissionError, match="belongs to somebody else"):
             act(bob)
         act(ADA)
-        client.restore(run_id, ADA)
-    client.discard(run_id, ADA)
+        client.races.undelete(run_id, ADA)
+    client.races.soft_delete(run_id, ADA)
     with pytest.raises(PermissionError, match="belongs to somebody else"):
-        client.restore(run_id, bob)
-    client.restore(run_id, Person("eve", teacher=True))
+        client.races.undelete(run_id, bob)
+    client.races.undelete(run_id, Person("eve", teacher=True))
 
 
 def test_what_was_deleted_a_day_ago_goes_and_all_of_it_where_the_disk_is_full(
@@ -192,15 +195,15 @@ def test_what_was_deleted_a_day_ago_goes_and_all_of_it_where_the_disk_is_full(
     for run_id in (old, new, stays):
         store.run_folder(run_id).mkdir(parents=True)
         (store.run_folder(run_id) / "log.txt").write_bytes(bytes(1_000_000))
-    store.discard(old)
+    store.runs.soft_delete(old)
     with monkeypatch.context() as later:
         later.setattr(disk, "UNDO_SECONDS", -1.0)
         disk.make_room(store, 20.0)
-    store.discard(new)
+    store.runs.soft_delete(new)
     disk.make_room(store, 20.0)
-    assert [store.run(run_id, deleted=True) is not None for run_id in (old, new, stays)] == [False, True, True]
+    assert [store.runs.get(run_id, deleted=True) is not None for run_id in (old, new, stays)] == [False, True, True]
     assert disk.make_room(store, 0.0015).used == 1_000_000
-    assert [store.run(run_id, deleted=True) is not None for run_id in (new, stays)] == [False, True]
+    assert [store.runs.get(run_id, deleted=True) is not None for run_id in (new, stays)] == [False, True]
     assert annotations.UNDO_SECONDS == 24 * 3600
 
 
@@ -223,8 +226,8 @@ def rows(app: AppTest) -> list[str]:
 
 def test_a_line_says_what_was_raced_and_how_it_went(store: Store) -> None:
     run = fake_lab.race(store, owner(ALICE))
-    store.label(run.id, Labels("<b>Mine</b>", ("demo",), "n" * 200))
-    (listed,) = store.search(Wanted(), owner(ALICE)).listed
+    store.runs.label(run.id, Labels("<b>Mine</b>", ("demo",), "n" * 200))
+    (listed,) = store.runs.search(RunQuery(), owner(ALICE)).rows
     told = view.row(listed, Person(owner(ALICE)))
     assert told["title"] == "<b>Mine</b>"
     assert told["best"] == ["81.0 %", "SSAM-F"]
@@ -236,10 +239,10 @@ def test_a_line_says_what_was_raced_and_how_it_went(store: Store) -> None:
 
 
 def test_small_curves_break_where_a_value_is_missing() -> None:
-    course = LaneCourse("finished", (1.0, 2.0, 3.0, 4.0), (0.5, None, 0.7, 0.9), 0.9)
+    course = AccuracyCurve("finished", (1.0, 2.0, 3.0, 4.0), (0.5, None, 0.7, 0.9), 0.9)
     drawn = view.curves((course,), ["#123456"])
     assert [line["points"] for line in drawn] == ["31.5,35.0", "88.5,19.0 117.0,3.0"]
-    assert view.curves((LaneCourse("waiting", (), (), None),), ["#123456"]) == []
+    assert view.curves((AccuracyCurve("waiting", (), (), None),), ["#123456"]) == []
 
 
 def test_settings_that_differ_are_set_side_by_side() -> None:
@@ -269,17 +272,17 @@ def test_races_are_searched_labelled_deleted_and_had_back(store: Store) -> None:
     app.text_input(key=f"runs_name_{first}").set_value("My first")
     app.text_input(key=f"runs_tags_{first}").set_value("Demo, rho")
     next(button for button in app.button if button.label == "Save").click().run()
-    assert store.labels(first) == Labels("My first", ("demo", "rho"))
+    assert store.runs.labels(first) == Labels("My first", ("demo", "rho"))
     assert any(box.key == "runs_tag" for box in app.selectbox)
     app.session_state["runs_chosen"] = [first, second]
     app.run()
     app.toggle(key="runs_differ").set_value(True).run()
     assert not app.exception
     app.button(key="runs_delete").click().run()
-    assert store.runs(owner=owner(ALICE)) == []
+    assert store.runs.newest(owner=owner(ALICE)) == []
     assert any("2 races deleted" in info.value for info in app.info)
     app.button(key="runs_undo_now").click().run()
-    assert {run.id for run in store.runs(owner=owner(ALICE))} == {first, second}
+    assert {run.id for run in store.runs.newest(owner=owner(ALICE))} == {first, second}
     assert not app.exception
 
 
@@ -292,7 +295,7 @@ def test_others_races_are_not_listed_but_found_by_their_link(store: Store) -> No
     app.session_state["runs_chosen"] = [run_id]
     app.run()
     app.button(key="runs_delete").click().run()
-    assert store.run(run_id), "a stranger deletes nothing"
+    assert store.runs.get(run_id), "a stranger deletes nothing"
     assert "belongs to somebody else" in app.toast[0].value
     app.text_input(key="runs_text").set_value("").run()
     forged = page(show=query.EVERYBODYS)  # only a teacher's page offers it

@@ -33,8 +33,7 @@ from app.ui import texts
 from ssam.data.images import decode, decode_all
 from ssam.experiment import LaneSpec, RaceSpec, parse_spec, presets
 from ssam.experiment.race import MAX_LANES
-from ssam.imagefolder import picture
-from ssam.imagefolder import upload as uploads
+from ssam.imagefolder import picture, uploads
 from ssam.imagefolder.archive import UPLOAD
 from ssam.imagefolder.layout import scan
 from ssam.imagefolder.members import Members
@@ -266,7 +265,7 @@ def test_an_upload_has_a_limit(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
     good = zipped(pictures())
     monkeypatch.setattr(uploads, "MAX_BYTES", len(good) - 1)
     with pytest.raises(ValueError, match=r"^an upload may have at most \d+ MiB$"):
-        uploads.save(folder, "pets.zip", io.BytesIO(good))
+        uploads.Uploads(folder).save("pets.zip", io.BytesIO(good))
     assert list(folder.iterdir()) == []
 
 
@@ -275,7 +274,7 @@ def test_an_upload_never_fills_the_disk(folder: Path, monkeypatch: pytest.Monkey
     free = iter((uploads.RESERVE_BYTES + 3 * 2**20, uploads.RESERVE_BYTES + 2**19))  # somebody else writes, too
     monkeypatch.setattr(uploads.shutil, "disk_usage", lambda path: usage(next(free)))
     with pytest.raises(ValueError, match="disk is nearly full"):
-        uploads.save(folder, "pets.zip", io.BytesIO(good + bytes(2 * 2**20)))
+        uploads.Uploads(folder).save("pets.zip", io.BytesIO(good + bytes(2 * 2**20)))
     assert list(folder.iterdir()) == []
     monkeypatch.undo()
 
@@ -284,38 +283,38 @@ def test_an_upload_never_fills_the_disk(folder: Path, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(uploads.os, "fsync", full)
     with pytest.raises(ValueError, match="disk is full"):
-        uploads.save(folder, "pets.zip", good)
+        uploads.Uploads(folder).save("pets.zip", good)
     assert list(folder.iterdir()) == []
 
 
 def test_owners_have_uploads_and_a_limit_of_their_own(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     good = zipped(pictures())
     monkeypatch.setattr(uploads, "OWNER_BYTES", 2 * len(good))
-    one, two = (uploads.save(folder, name, good, "ada") for name in ("one.zip", "two.zip"))
-    assert uploads.save(folder, "one.zip", good, "ada") == one, "the same again takes no more room"
+    one, two = (uploads.Uploads(folder).save(name, good, "ada") for name in ("one.zip", "two.zip"))
+    assert uploads.Uploads(folder).save("one.zip", good, "ada") == one, "the same again takes no more room"
     with pytest.raises(ValueError, match="with this upload yours would take more than"):
-        uploads.save(folder, "three.zip", good, "ada")
-    assert uploads.save(folder, "one.zip", good, "../bob") == one
-    assert uploads.names(folder, "ada") == [one, two]
-    assert uploads.names(folder, "../bob") == [one]
-    assert uploads.names(folder, "eve") == []
-    assert uploads.names(folder) == [one, two]
+        uploads.Uploads(folder).save("three.zip", good, "ada")
+    assert uploads.Uploads(folder).save("one.zip", good, "../bob") == one
+    assert uploads.Uploads(folder).names("ada") == [one, two]
+    assert uploads.Uploads(folder).names("../bob") == [one]
+    assert uploads.Uploads(folder).names("eve") == []
+    assert uploads.Uploads(folder).names() == [one, two]
     (folder / two).unlink()
-    assert uploads.names(folder, "ada") == [one], "what has been cleaned away is not offered"
+    assert uploads.Uploads(folder).names("ada") == [one], "what has been cleaned away is not offered"
 
 
 def test_uploads_leave_room_for_races_and_can_be_deleted(folder: Path) -> None:
     good = zipped(pictures())
-    one = uploads.save(folder, "one.zip", good, "ada", 2.5 * len(good))
-    uploads.save(folder, "one.zip", good, "bob", 2.5 * len(good))
-    two = uploads.save(folder, "two.zip", good, "bob", 2.5 * len(good))
+    one = uploads.Uploads(folder).save("one.zip", good, "ada", 2.5 * len(good))
+    uploads.Uploads(folder).save("one.zip", good, "bob", 2.5 * len(good))
+    two = uploads.Uploads(folder).save("two.zip", good, "bob", 2.5 * len(good))
     with pytest.raises(ValueError, match="all uploads on this server would take more than"):
-        uploads.save(folder, "three.zip", good, "ada", 2.5 * len(good))
+        uploads.Uploads(folder).save("three.zip", good, "ada", 2.5 * len(good))
     for name, owner in ((one, "ada"), (two, "ada"), ("../ssam.db", "ada")):
-        uploads.delete(folder, name, owner)
-    assert uploads.names(folder, "ada") == [], "their own is out of their list"
-    assert uploads.names(folder, "bob") == [one, two], "what others have as well stays"
-    uploads.delete(folder, one, "bob")
+        uploads.Uploads(folder).delete(name, owner)
+    assert uploads.Uploads(folder).names("ada") == [], "their own is out of their list"
+    assert uploads.Uploads(folder).names("bob") == [one, two], "what others have as well stays"
+    uploads.Uploads(folder).delete(one, "bob")
     assert not (folder / one).exists()
 
 
@@ -324,17 +323,17 @@ def test_drafts_of_servers_that_died_are_swept_up(folder: Path) -> None:
         (folder / f"{uploads.DRAFT}{name}").mkdir()
         (folder / f"{uploads.DRAFT}{name}" / "x.zip").write_bytes(b"half")
         os.utime(folder / f"{uploads.DRAFT}{name}", 2 * (time.time() - age,))
-    kept = uploads.save(folder, "pets.zip", zipped(pictures()))
+    kept = uploads.Uploads(folder).save("pets.zip", zipped(pictures()))
     assert {path.name for path in folder.iterdir()} == {kept, ".owners", f"{uploads.DRAFT}new"}
 
 
 @pytest.mark.parametrize("name", [HOSTILE, "../../etc/passwd", "C:\\x\\y.zip", "a\0b.zip", "x" * 5000, ".zip", "", "\ud800.zip", "con", "-rf"])  # fmt: skip
 def test_no_file_name_reaches_the_disk(folder: Path, name: str) -> None:
-    kept = uploads.save(folder, name, zipped(pictures()))
+    kept = uploads.Uploads(folder).save(name, zipped(pictures()))
     assert set(kept) <= set("abcdefghijklmnopqrstuvwxyz0123456789-.")
     assert not kept.startswith(("-", "."))
     assert len(kept) <= 61
-    assert uploads.sizes(folder, kept) == (4, 2)
+    assert uploads.Uploads(folder).sizes(kept) == (4, 2)
 
 
 # Thousands of bad inputs
@@ -441,7 +440,7 @@ def test_any_upload_is_kept_or_a_line(folder: Path, name: str, seed: int, other:
     )
     before = {path.name for path in folder.iterdir()}
     try:
-        kept = uploads.save(folder, name, io.BytesIO(given))
+        kept = uploads.Uploads(folder).save(name, io.BytesIO(given))
     except ValueError as error:
         refused(error)
         assert {path.name for path in folder.iterdir()} == before, "nothing may be left behind"
@@ -624,8 +623,8 @@ def test_hostile_texts_run_nothing(home: Path, server: str, browser: Browser, tm
     store = Store(home, f"sqlite:///{home / 'ssam.db'}")
     bare = HOSTILE.replace("/", ":")  # without folders
     spec = parse_spec({"dataset": "images", "data": bare, "lanes": "sgd,sam"})
-    run = store.create_run(spec, "hostile", "somebody")
-    store.move(run, ("queued",), "failed", message=f"'{HOSTILE}' is damaged")
+    run = store.runs.create(spec, "hostile", "somebody")
+    store.queue.transition(run, ("queued",), "failed", message=f"'{HOSTILE}' is damaged")
     evil = tmp_path / "evil.zip"
     evil.write_bytes(zipped({f"{bare}/../x.png": b"x", "a/x.png": b"x"}))
     watched = Watched(browser)

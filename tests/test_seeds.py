@@ -7,7 +7,6 @@ from streamlit.testing.v1 import AppTest
 
 from app.race import seeds
 from ssam.experiment import RaceSpec, parse_spec
-from ssam.jobs.client import Client
 from ssam.store import Person, Store
 from tests import fake_class
 from tests.patience import SECONDS
@@ -20,8 +19,8 @@ SPEC = fake_class.SPEC
 @pytest.fixture
 def idle(monkeypatch: pytest.MonkeyPatch) -> None:
     """No runner comes up: what is queued stays so."""
-    monkeypatch.setattr(Client, "ensure_runner", lambda self: None)
-    monkeypatch.setattr(Client, "keep_runner", lambda self: None)
+    monkeypatch.setattr("ssam.jobs.runner_process.RunnerProcess.ensure", lambda self: None)
+    monkeypatch.setattr("ssam.jobs.runner_process.RunnerProcess.ensure_in_background", lambda self: None)
 
 
 def page(**words: str) -> AppTest:
@@ -34,21 +33,21 @@ def page(**words: str) -> AppTest:
 
 
 def queued(store: Store) -> list[int]:
-    return sorted(run.spec.seed for run in store.runs(100, owner(ALICE)) if run.state == "queued")
+    return sorted(run.spec.seed for run in store.runs.newest(100, owner(ALICE)) if run.state == "queued")
 
 
 def test_races_that_differ_in_their_seed_only_belong_together(store: Store) -> None:
     for seed in (3, 1, 2):
-        store.create_run(SPEC.model_copy(update={"seed": seed}), f"s{seed}", "ada")
-    store.create_run(SPEC.model_copy(update={"seed": 1}), "bob", "bob")
-    store.create_run(parse_spec({"epochs": 3, "seed": 4}, SPEC), "other", "ada")
-    found = store.siblings(SPEC.model_copy(update={"seed": 99}), "ada")
+        store.runs.create(SPEC.model_copy(update={"seed": seed}), f"s{seed}", "ada")
+    store.runs.create(SPEC.model_copy(update={"seed": 1}), "bob", "bob")
+    store.runs.create(parse_spec({"epochs": 3, "seed": 4}, SPEC), "other", "ada")
+    found = store.runs.seed_replicas(SPEC.model_copy(update={"seed": 99}), "ada")
     assert [run.spec.seed for run in found] == [1, 2, 3]
     assert {run.owner for run in found} == {"ada"}
     odd = RaceSpec(dataset="images", data='100%_"seed":0,.zip')
-    store.create_run(odd, "odd", "ada")
-    store.create_run(odd.model_copy(update={"data": '100x_"seed":0,.zip', "seed": 5}), "odder", "ada")
-    assert [run.spec.data for run in store.siblings(odd.model_copy(update={"seed": 7}), "ada")] == [odd.data]
+    store.runs.create(odd, "odd", "ada")
+    store.runs.create(odd.model_copy(update={"data": '100x_"seed":0,.zip', "seed": 5}), "odder", "ada")
+    assert [run.spec.data for run in store.runs.seed_replicas(odd.model_copy(update={"seed": 7}), "ada")] == [odd.data]
 
 
 def test_start_starts_as_many_seeds_as_wanted(store: Store, idle: None) -> None:
@@ -59,7 +58,7 @@ def test_start_starts_as_many_seeds_as_wanted(store: Store, idle: None) -> None:
     app.button(key="start_race").click().run()
     assert not app.exception
     assert queued(store) == [3, 4, 5, 6]
-    assert store.run(app.session_state["run"]).spec.seed == 3
+    assert store.runs.get(app.session_state["run"]).spec.seed == 3
     app.button(key="start_race").click().run()
     assert queued(store) == [3, 4, 5, 6], "a second click finds them"
     assert any("0 of 4 seeds finished" in text.value for text in app.markdown)
@@ -114,8 +113,8 @@ def test_in_a_class_that_gives_the_seeds_there_is_no_such_control(store: Store, 
 def test_progress_counts_each_seed_once(store: Store) -> None:
     run_id = fake_class.finish(store, "ada", 0, None)
     fake_class.begin(store, "ada", 1, None)
-    store.create_run(SPEC.model_copy(update={"seed": 1}), "again", "ada")
-    assert [run.spec.seed for run in store.siblings(SPEC, "ada")] == [0, 1, 1]
-    group = [run for run in store.siblings(SPEC, "ada") if run.state != "queued"]
+    store.runs.create(SPEC.model_copy(update={"seed": 1}), "again", "ada")
+    assert [run.spec.seed for run in store.runs.seed_replicas(SPEC, "ada")] == [0, 1, 1]
+    group = [run for run in store.runs.seed_replicas(SPEC, "ada") if run.state != "queued"]
     assert seeds.progress(group) == "**1 of 2 seeds finished** · 1 running"
-    assert Person("ada").may_steer(store.run(run_id))
+    assert Person("ada").may_steer(store.runs.get(run_id))

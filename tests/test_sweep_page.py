@@ -171,7 +171,7 @@ def test_the_test_accuracy_of_the_chosen_settings_alone_is_shown_and_only_at_the
     assert best.gap == pytest.approx(0.02)
     shown = charts.percent(best.test)
     assert shown not in text_of(page(sweep=sweep_id)), "the search is not over"
-    store.sweeps.move(sweep_id, ("running",), "finished")
+    store.sweeps.transition(sweep_id, ("running",), "finished")
     app = page(sweep=sweep_id)
     assert f"{shown}, gap (validation − test) +2.0 points" in text_of(app)
     table = app.dataframe[0].value
@@ -231,7 +231,7 @@ def test_pause_resume_stop_extend_and_delete_have_their_buttons(store: Store) ->
     app.button(key="sweep_stop").click().run()
     app.button(key="sweep_delete_now").click().run()
     assert store.sweeps.of(owner(ALICE)) == []
-    assert len(store.runs(owner=owner(ALICE))) == 10
+    assert len(store.runs.newest(owner=owner(ALICE))) == 10
 
 
 @pytest.mark.parametrize("spec", [GRID, SEARCH], ids=["grid", "search"])
@@ -358,7 +358,7 @@ def test_a_pareto_front_is_what_nothing_beats_in_both() -> None:
 def test_the_newest_fresh_races_do_not_change_what_was_searched(store: Store) -> None:
     sweep_id = fake_sweep.fill(store, owner(ALICE), GRID)
     before = ranked(GRID, store.sweeps.trials(sweep_id))
-    store.sweeps.move(sweep_id, ("finished",), "finished")
+    store.sweeps.transition(sweep_id, ("finished",), "finished")
     from ssam.jobs.sweep_client import SweepClient
 
     SweepClient(store, lambda: None).fresh(sweep_id, Person(owner(ALICE)), 3)
@@ -414,7 +414,7 @@ def two_rates(store: Store) -> str:
         else:
             store.sweeps.add(sweep_id, [trial])
             store.sweeps.close(sweep_id, trial, "diverged")
-    store.sweeps.move(sweep_id, ("running",), "finished")
+    store.sweeps.transition(sweep_id, ("running",), "finished")
     return sweep_id
 
 

@@ -58,7 +58,7 @@ def test_a_grid_races_every_combination_once_as_ordinary_races_of_its_owner(lab:
         assert run.result is not None
         assert trial.score == run.result["lanes"][0]["validation_accuracy"]
         assert trial.test == run.result["lanes"][0]["test_accuracy"]
-        assert lab.store.labels(run.id).tags == (tag(sweep_id),)
+        assert lab.store.runs.labels(run.id).tags == (tag(sweep_id),)
     best = ranked(lab.look(sweep_id).spec, ended)[0]
     assert best.values["rho"] == 0.2
     importance = lab.look(sweep_id).importance
@@ -217,7 +217,7 @@ def test_stop_ends_its_races_and_extend_takes_up_what_was_left(lab: SweepLab) ->
     left = lab.wait_over(sweep_id)
     assert {trial.state for trial in left} <= {"done"}
     assert len(left) < 4
-    wait_until(lambda: not [job for job in lab.store.jobs() if job.sweep == sweep_id])
+    wait_until(lambda: not [job for job in lab.store.queue.jobs() if job.sweep == sweep_id])
     lab.client.sweeps.extend(sweep_id, ADA, races=2)
     ended = lab.wait_over(sweep_id)
     assert sorted(float(trial.values["rho"]) for trial in ended) == [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
@@ -257,9 +257,9 @@ def test_races_that_somebody_waits_for_go_first(lab: SweepLab) -> None:
     sweep_id = lab.sweep(vary=["rho=0.1..0.6:6"], base=base)
     wait_until(lambda: sum(trial.run_state == "running" for trial in lab.trials(sweep_id)) == 2)
     wait_until(lambda: any(trial.run_state == "queued" for trial in lab.trials(sweep_id)))
-    own = lab.client.submit(base.model_copy(update={"rho": 0.9}), "mine", ADA).run_id
-    other = lab.client.submit(base.model_copy(update={"rho": 0.95}), "theirs", BOB).run_id
-    assert {lab.client.forecast(own).position, lab.client.forecast(other).position} == {1, 2}  # type: ignore[union-attr]
+    own = lab.client.races.submit(base.model_copy(update={"rho": 0.9}), "mine", ADA).run_id
+    other = lab.client.races.submit(base.model_copy(update={"rho": 0.95}), "theirs", BOB).run_id
+    assert {lab.client.races.forecast(own).position, lab.client.races.forecast(other).position} == {1, 2}  # type: ignore[union-attr]
     started = {run_id: lab.wait_state(run_id, "running", "finished").started for run_id in (own, other)}
     waited = [trial for trial in lab.wait_over(sweep_id) if trial.number > 3]
     assert all(float(trial.started or 0) > max(map(float, started.values())) for trial in waited)  # type: ignore[arg-type]
@@ -300,7 +300,7 @@ def test_a_restart_in_the_middle_loses_nothing_and_repeats_nothing(own_lab: Swee
     ended = lab.wait_over(sweep_id)
     assert [trial.number for trial in ended] == list(range(14))
     assert {trial.state for trial in ended} == {"done"}
-    own = lab.store.runs(limit=100)
+    own = lab.store.runs.newest(limit=100)
     assert len(own) == 14  # every trial has one race and every race is a trial
     assert {run.id for run in own} == {trial.run for trial in ended}
 

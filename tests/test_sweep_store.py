@@ -27,7 +27,7 @@ def store(tmp_path: Path, database_url: str):
 
 def raced(store: Store, sweep_id: str, trial: Trial) -> str:
     """A race of the sweep that has been run to its end: SAM's accuracy is its rho, half of it on what is held out."""
-    run_id = store.create_run(SPEC.race(trial.values, trial.seed), f"{trial.number}", "ada", sweep=sweep_id)
+    run_id = store.runs.create(SPEC.race(trial.values, trial.seed), f"{trial.number}", "ada", sweep=sweep_id)
     store.sweeps.begin(sweep_id, trial, run_id)
     with store.writer(run_id) as writer:
         writer.add(started(RACE, 20))
@@ -54,16 +54,16 @@ def test_a_sweep_is_read_back_with_its_trials(store: Store) -> None:
     store.sweeps.add(sweep_id, trials)  # twice is once
     assert [trial.values for trial in store.sweeps.trials(sweep_id)] == SPEC.points
     run_ids = [raced(store, sweep_id, trial) for trial in trials]
-    assert {store.run(run_id).state for run_id in run_ids} == {"queued"}  # type: ignore[union-attr]
-    assert [job.sweep for job in store.jobs()] == [sweep_id] * 2
-    assert store.labels(run_ids[0]).tags == (tag(sweep_id),)
-    assert {run.id for run in store.runs(owner="ada")} == set(run_ids)
-    assert store.runs(owner="ada", trials=False) == [], "the list of recent races is not filled up with them"
+    assert {store.runs.get(run_id).state for run_id in run_ids} == {"queued"}  # type: ignore[union-attr]
+    assert [job.sweep for job in store.queue.jobs()] == [sweep_id] * 2
+    assert store.runs.labels(run_ids[0]).tags == (tag(sweep_id),)
+    assert {run.id for run in store.runs.newest(owner="ada")} == set(run_ids)
+    assert store.runs.newest(owner="ada", trials=False) == [], "the list of recent races is not filled up with them"
     assert store.sweeps.evaluations(run_ids[1], 1, "test") == [(1, 0.1), (2, 0.2)]
     assert store.sweeps.evaluations(run_ids[1], 1, "validation") == [(1, 0.05), (2, 0.1)]
     assert store.sweeps.ending(run_ids[1], 1) == Ending(0.2, 0.1, 40, 0.2, False)
     assert store.sweeps.ending("no such race", 1) is None
-    store.heartbeat(run_ids[0], trained=30.0)
+    store.queue.heartbeat(run_ids[0], trained=30.0)
     spent = store.sweeps.spent(sweep_id)
     assert (spent.minutes, spent.gradients) == (0.5, 2 * (20 + 40))
     store.sweeps.close(sweep_id, trials[0], "done", 0.1, 40.0, test=0.2)
@@ -84,11 +84,11 @@ def test_a_sweep_is_driven_where_it_was_made_and_as_long_as_there_is_something_t
         assert [sweep.id for sweep in other.sweeps.of("ada")] == [sweep_id]
         assert other.sweeps.active() == []
     assert [sweep.id for sweep in store.sweeps.active()] == [sweep_id]
-    store.sweeps.move(sweep_id, ("running",), "finished")
+    store.sweeps.transition(sweep_id, ("running",), "finished")
     assert store.sweeps.active() == []
     store.sweeps.add(sweep_id, [Trial(0, 7, {"rho": 0.1}, fresh=True)])
     assert [sweep.id for sweep in store.sweeps.active()] == [sweep_id]
-    assert not store.sweeps.move(sweep_id, ("running",), "paused")
+    assert not store.sweeps.transition(sweep_id, ("running",), "paused")
 
 
 def test_a_deleted_race_leaves_its_score(store: Store) -> None:
@@ -97,7 +97,7 @@ def test_a_deleted_race_leaves_its_score(store: Store) -> None:
     store.sweeps.add(sweep_id, [trial])
     run_id = raced(store, sweep_id, trial)
     store.sweeps.close(sweep_id, trial, "done", 0.5)
-    assert store.delete(run_id)
+    assert store.runs.purge(run_id)
     (left,) = store.sweeps.trials(sweep_id)
     assert (left.score, left.run, left.run_state) == (0.5, run_id, None)
     store.sweeps.delete(sweep_id)

@@ -31,7 +31,7 @@ def run(home: Path) -> Run:
     run = fake_lab.race(store, owner(ALICE))
     with store.writer(run.id) as writer:
         writer.add(Snapshot("sam", 50, 5.0, {"w": np.ones(3, dtype=np.float32)}))
-    assert store.label(run.id, Labels("Mine", (), "A secret note"))
+    assert store.runs.label(run.id, Labels("Mine", (), "A secret note"))
     store.close()
     return run
 

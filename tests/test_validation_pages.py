@@ -52,7 +52,7 @@ def kept(tmp_path: Path):
 
 
 def told(store: Store, run: Run) -> dict:
-    window = store.window(run.id)
+    window = store.curves.window(run.id)
     assert window
     return live_payload.race(run, window, "")
 
@@ -74,14 +74,14 @@ def test_the_panel_is_told_of_it_only_where_there_is_a_split(kept: Store) -> Non
 
 def test_compare_draws_it_in_percent(kept: Store) -> None:
     runs = [raced(kept, SPLIT.model_copy(update={"seed": seed})) for seed in (0, 1)]
-    groups = compare_groups.groups(kept.records([run.id for run in runs]))
+    groups = compare_groups.groups(kept.curves.records([run.id for run in runs]))
     assert [len(group.members) for group in groups] == [2, 2]
     drawn = charts.points(groups[1].members[0], "epoch", "validation_accuracy")
     tested = charts.points(groups[1].members[0], "epoch", "test_accuracy")
     assert {at: value for at, (_, value) in drawn.items()} == pytest.approx(
         {at: value - 10 for at, (_, value) in tested.items()}
     )
-    whole = compare_groups.groups(kept.records([raced(kept, WHOLE).id]))
+    whole = compare_groups.groups(kept.curves.records([raced(kept, WHOLE).id]))
     assert charts.points(whole[1].members[0], "epoch", "validation_accuracy") == {}
     assert {group.key for group in whole} & {group.key for group in groups} == set(), "trained on other images"
 
@@ -95,10 +95,10 @@ def test_compare_offers_the_curve_only_where_there_is_one(store: Store) -> None:
 
 def test_what_is_taken_away_has_it(kept: Store) -> None:
     split, whole = raced(kept, SPLIT), raced(kept, WHOLE)
-    table = kept.table(split.id)
+    table = kept.curves.epochs_table(split.id)
     assert table is not None
     assert (table["test_accuracy"] - table["validation_accuracy"]).tolist() == pytest.approx([0.1] * len(table))
-    assert kept.table(whole.id)["validation_accuracy"].isna().all()  # type: ignore[index]
+    assert kept.curves.epochs_table(whole.id)["validation_accuracy"].isna().all()  # type: ignore[index]
     assert "Validation accuracy" in report.html(Source(kept, split))
     assert "Validation accuracy" not in report.html(Source(kept, whole))
 
@@ -128,7 +128,7 @@ def test_the_form_says_how_many_images_are_held_out(store: Store) -> None:
 
 
 def test_of_own_images_it_is_said_too_and_too_few_are_refused_before_the_start(store: Store) -> None:
-    name = store.save_images("pets.zip", two_classes(), owner(ALICE))
+    name = store.uploads.save("pets.zip", two_classes(), owner(ALICE))
     app = open_page(dataset="images", data=name, batch_size="2", validation="0.5")
     assert "Trains on 2 images and holds out 2 for validation." in captions(app)
     app.number_input(key="batch_size").set_value(3).run()

@@ -83,7 +83,7 @@ def test_stopped_and_diverged_ones_are_named_and_not_counted(store: Store) -> No
     fake_class.furnish(store, 3)
     stopped = fake_class.begin(store, "zoe", 10)
     fake_class.advance(store, stopped, range(1, 9))
-    assert store.move(stopped, ("running",), "stopped")
+    assert store.queue.transition(stopped, ("running",), "stopped")
     diverged = fake_class.begin(store, "yan", 11)
     with store.writer(diverged) as writer:
         writer.add(LaneEnded("sam", 5, "diverged"))
@@ -187,8 +187,8 @@ def test_all_who_watch_share_one_wall_and_ended_races_are_read_once(
 ) -> None:
     clock, asked = SimpleNamespace(now=100.0), []
     monkeypatch.setattr(data, "time", SimpleNamespace(monotonic=lambda: clock.now))
-    read = Store.class_courses
-    monkeypatch.setattr(Store, "class_courses", lambda self, keys: asked.append(len(keys)) or read(self, keys))
+    read = type(store.classes).courses
+    monkeypatch.setattr(type(store.classes), "courses", lambda self, keys: asked.append(len(keys)) or read(self, keys))
     fake_class.furnish(store, 5)
     under_way = fake_class.begin(store, "zoe", 9)
     walls = Walls()
@@ -225,7 +225,7 @@ def test_the_others_learn_neither_whose_a_race_is_nor_its_address(store: Store) 
         assert secret not in json.dumps(payload.group(group))
     assert '"mine": [4]' in sent
     assert "Seed 50: your SAM" in sent
-    images = data.grouped([store.class_races(CODE)[0].__class__(1, "id", "anna", zipped, "queued", None)], {})
+    images = data.grouped([store.classes.races(CODE)[0].__class__(1, "id", "anna", zipped, "queued", None)], {})
     assert "anna" not in payload.title(images[0])
 
 
@@ -295,7 +295,7 @@ def test_a_word_that_an_address_cannot_have_is_told(store: Store) -> None:
 def test_the_lab_counts_races_of_a_class(store: Store) -> None:
     fake_class.furnish(store, 2, me=owner(ALICE))
     assert any("1 race of yours" in caption.value for caption in page().caption)
-    assert Lab(store, Client(store)).store.class_count(CODE, owner(ALICE)) == 1
+    assert Lab(store, Client(store)).store.classes.count(CODE, owner(ALICE)) == 1
 
 
 def test_numbers_are_written_as_people_write_them() -> None:

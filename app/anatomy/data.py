@@ -61,10 +61,10 @@ def recorded() -> Anatomy:
 
 def of_run(store: Store, race: Run, run: Run) -> Anatomy | None:
     """What an analysis of that race has found so far; None while that is nothing."""
-    window = store.window(race.id)
+    window = store.curves.window(race.id)
     if run.result is None or window is None:
         return None
-    arrays, rows = store.found_arrays(run.id), run.result["rows"]
+    arrays, rows = store.analyses.arrays(run.id), run.result["rows"]
     drawn = {int(name.rpartition("/")[2]) for name in arrays}
     rows = [row for row in rows if row["lane"] in drawn]  # the file and the rows are kept one after the other
     if not rows:

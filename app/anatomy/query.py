@@ -87,7 +87,11 @@ def seen() -> None:
 def choose_race(lab: Lab, person: Person) -> Run | None:
     """None: the step that comes with the lab."""
     shown = st.session_state["anatomy_run"]
-    found = [run for run in lab.store.runs(RUNS, person.owner) if run.checkpointed or lab.store.snapshots(run.id)]
+    found = [
+        run
+        for run in lab.store.runs.newest(RUNS, person.owner)
+        if run.checkpointed or lab.store.analyses.snapshots(run.id)
+    ]
     if shown not in (RECORDED, *(run.id for run in found)) and (run := run_picker.race_of(lab.store, shown)):
         found = [run, *found]
     known = {run.id: run for run in found}
@@ -113,7 +117,7 @@ def _other_race() -> None:
 
 def choose_moment(lab: Lab, race: Run) -> AnalysisSpec | None:
     """What there is to ask for; None where no weights can be had now."""
-    kept = list(lab.client.kept_epochs(race))
+    kept = list(lab.client.analyses.kept_epochs(race))
     under_way = race.state in (*ALIVE, "queued")
     options: list[int | str] = ([] if under_way or not race.checkpointed else [NEWEST]) + kept
     if not options:

@@ -45,7 +45,7 @@ def go(lab: Lab) -> str:
     except ValueError as error:
         return f"Address: {error}."
     ids = [part for part in known.get("runs", "").split(",") if part]
-    found = [run_id for run_id, run in lab.store.some_runs(ids).items() if run.analysis is None]
+    found = [run_id for run_id, run in lab.store.runs.get_many(ids).items() if run.analysis is None]
     state["cmp_runs"] = [run_id for run_id in dict.fromkeys(ids) if run_id in found]
     state["cmp_lanes"] = [part for part in known.get("lanes", "").split(",") if part]
     state["cmp_baseline"] = known.get("baseline")
@@ -81,13 +81,13 @@ def write(baseline: Group | None) -> None:
 
 def offered(lab: Lab, person: Person) -> dict[str, Run]:
     """Races to choose from: this person's, those that they have opened by a link, and those that are chosen."""
-    own = {run.id: run for run in lab.store.runs(OFFERED, person.owner)}
+    own = {run.id: run for run in lab.store.runs.newest(OFFERED, person.owner)}
     more = [
         run_id
         for run_id in (*st.session_state["cmp_runs"], *st.session_state.get(run_picker.OPENED, []))
         if run_id not in own
     ]
-    return own | {run_id: run for run_id, run in lab.store.some_runs(more).items() if run.analysis is None}
+    return own | {run_id: run for run_id, run in lab.store.runs.get_many(more).items() if run.analysis is None}
 
 
 def chosen(every: Sequence[Group]) -> list[Group]:

@@ -158,7 +158,11 @@ def write(run_id: str | None, kind: str, analysis: AnalysisSpec | None) -> None:
 
 def races(lab: Lab, person: Person) -> list[Run]:
     """The own races that have weights to look at, and the one that the address names."""
-    own = [run for run in lab.store.runs(RUNS, person.owner) if run.checkpointed or lab.store.snapshots(run.id)]
+    own = [
+        run
+        for run in lab.store.runs.newest(RUNS, person.owner)
+        if run.checkpointed or lab.store.analyses.snapshots(run.id)
+    ]
     shown = st.session_state.get("flat_run")
     if shown and shown not in {run.id for run in own} and (run := race_of(lab.store, shown)):
         return [run, *own]

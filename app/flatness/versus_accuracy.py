@@ -15,8 +15,8 @@ ALL = ""  # tasks
 
 
 def page(lab: Lab, person: Person) -> None:
-    races = lab.store.runs(query.RUNS, person.owner)
-    points = correlation.points((race, lab.store.analyses(race.id)) for race in races)
+    races = lab.store.runs.newest(query.RUNS, person.owner)
+    points = correlation.points((race, lab.store.analyses.of_race(race.id)) for race in races)
     if not points:
         st.markdown(text.NOTHING_MEASURED)
     else:

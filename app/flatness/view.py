@@ -46,7 +46,7 @@ def result(lab: Lab, race: Run, run: Run) -> None:
     """The pictures of a measurement, in words too, and its files."""
     if run.analysis is None or not run.result or not run.result["rows"]:
         return
-    arrays = lab.store.found_arrays(run.id)
+    arrays = lab.store.analyses.arrays(run.id)
     words = text.summary(run, arrays)
     kind = run.analysis.kind
     if kind == "surface":
@@ -58,7 +58,7 @@ def result(lab: Lab, race: Run, run: Run) -> None:
         if kind == "profile":
             grid([charts.profile(run, arrays, what) for what in WHAT], kind, words)
         elif kind == "curvature":
-            figures = charts.curvature(run, lab.store.window(race.id))
+            figures = charts.curvature(run, lab.store.curves.window(race.id))
             grid(figures, kind, words, row=2 if len(figures) == 4 else 3)
         else:
             st.caption(text.LOWER)

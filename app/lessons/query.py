@@ -61,7 +61,7 @@ def _take(store: Store, known: dict[str, Lesson], words: dict[str, str]) -> None
     if "step" in words:
         go(name, _step(words["step"]))
     if run_id := words.get("run"):
-        run = store.run(run_id)
+        run = store.runs.get(run_id)
         if run is None or run.analysis is not None or not is_of(known[name], run.spec):
             raise ValueError(f"run {run_id[:40]!r} is no race of this lesson")
         remember(name, run_id)

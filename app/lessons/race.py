@@ -75,7 +75,7 @@ def _race(lab: Lab, person: Person, name: str, run_id: str, pace: float | None) 
 def newest(lab: Lab, lesson: Lesson) -> Run | None:
     """The learner's newest race of a lesson that is still there."""
     for run_id in reversed(query.runs(lesson.name)):
-        if run := lab.store.run(run_id):
+        if run := lab.store.runs.get(run_id):
             return run
         query.forget(lesson.name, run_id)
     return None
@@ -85,7 +85,7 @@ def own(lab: Lab, lesson: Lesson) -> evidence.Rows:
     """What the learner's finished races of a lesson say, by seed."""
     found: evidence.Rows = {}
     for run_id in query.runs(lesson.name):
-        run, window = lab.store.run(run_id), lab.store.window(run_id, live_panel.POINTS)
+        run, window = lab.store.runs.get(run_id), lab.store.curves.window(run_id, live_panel.POINTS)
         if run and window:
             found |= evidence.own(run, window)
     return found
@@ -94,7 +94,7 @@ def own(lab: Lab, lesson: Lesson) -> evidence.Rows:
 def unseen(lab: Lab, lesson: Lesson) -> int:
     """The lowest seed that was neither measured nor raced here by the learner."""
     taken = set(evidence.rows(evidence.races(lesson.preset)))
-    runs = (lab.store.run(run_id) for run_id in query.runs(lesson.name))
+    runs = (lab.store.runs.get(run_id) for run_id in query.runs(lesson.name))
     taken |= {str(run.spec.seed) for run in runs if run} | {"0"}  # the recorded one
     return next(seed for seed in range(len(taken) + 1) if str(seed) not in taken)
 
@@ -141,7 +141,7 @@ def submit(lab: Lab, lesson: Lesson, seed: int | None = None) -> None:
     person, given = identity.person(lab), classroom.own_seed()
     try:
         spec = _spec(lesson, st.session_state.get("lesson_seed") if seed is None else seed)
-        submitted = lab.client.submit(spec, request, person, class_code=classroom.code(), own_seed=given)
+        submitted = lab.client.races.submit(spec, request, person, class_code=classroom.code(), own_seed=given)
     except (ValueError, RuntimeError) as error:  # a limit is reached, or no runner comes up
         st.session_state["lesson_notice"] = f"Not started: {error}."
         return
@@ -151,7 +151,7 @@ def submit(lab: Lab, lesson: Lesson, seed: int | None = None) -> None:
     st.session_state["lesson_request"] = secrets.token_urlsafe(16)
     st.session_state["lesson_notice"] = None
     st.session_state[KEY] = "own"
-    if run := lab.store.run(submitted.run_id):
+    if run := lab.store.runs.get(submitted.run_id):
         st.session_state["lesson_seed"] = run.spec.seed
 
 

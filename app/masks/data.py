@@ -67,7 +67,7 @@ def lanes(store: Store, run: Run, window: Window, names: Sequence[str]) -> list[
 @lru_cache(maxsize=64)
 def _densities(store: Store, run_id: str, lane: str, newest: int) -> list[tuple[int, float, dict[str, float]]]:
     """A mask that has been made does not change, so they are read once for each ``newest``."""
-    return store.mask_densities(run_id, lane)
+    return store.curves.mask_densities(run_id, lane)
 
 
 def thinned(refreshes: Sequence[Refresh]) -> list[Refresh]:
@@ -93,13 +93,13 @@ def at(lane: Lane, epoch: float | None) -> int | None:
 
 @lru_cache(maxsize=4096)
 def picture(store: Store, run_id: str, lane: str, layer: str, step: int) -> Heatmap | None:
-    return store.heatmap(run_id, lane, layer, step)
+    return store.curves.heatmap(run_id, lane, layer, step)
 
 
 @lru_cache(maxsize=512)
 def _packed(store: Store, run_id: str, lane: str, layers: tuple[str, ...], step: int) -> np.ndarray | None:
     """A whole mask, layer after layer, eight weights a byte; None where its bits are not kept."""
-    bits = store.mask_bits(run_id, lane, step)
+    bits = store.curves.mask_bits(run_id, lane, step)
     return None if bits is None else np.packbits(np.concatenate([bits[layer].reshape(-1) for layer in layers]))
 
 

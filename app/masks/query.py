@@ -33,7 +33,7 @@ def go(store: Store) -> str:
         problems.append(f"view {view[:40]!r} must be one of {', '.join(VIEWS)}.")
         view = next(iter(VIEWS))
     st.session_state["masks_view"] = view
-    race = store.run(st.session_state.get("masks_run") or "")
+    race = store.runs.get(st.session_state.get("masks_run") or "")
     problems += _fill(race, asked) if race else []
     return " ".join(problems)
 
@@ -71,7 +71,7 @@ def _fill(race: Run, asked: dict[str, str]) -> list[str]:
 def write(race: Run, window: Window | None, lanes: list[str], layer: str | None) -> None:
     """Puts what is shown into the address; what is the default is left out."""
     where = {"run": race.id, "view": st.session_state["masks_view"]}
-    if layer and window and layer != live_panel.telling(window):
+    if layer and window and layer != live_panel.default_layer(window):
         where["layer"] = layer
     if lanes != step_plan.masked_lanes(race.spec):
         where["lanes"] = ",".join(lanes)
@@ -85,7 +85,11 @@ def write(race: Run, window: Window | None, lanes: list[str], layer: str | None)
 
 def races(lab: Lab, person: Person) -> list[Run]:
     """The own races with masks, and the one that the address names."""
-    own = [run for run in lab.store.runs(RUNS, person.owner) if run.started_info and step_plan.masked_lanes(run.spec)]
+    own = [
+        run
+        for run in lab.store.runs.newest(RUNS, person.owner)
+        if run.started_info and step_plan.masked_lanes(run.spec)
+    ]
     shown = st.session_state.get("masks_run")
     if shown and shown not in {run.id for run in own} and (run := run_picker.race_of(lab.store, shown)):
         return [run, *own]
@@ -146,7 +150,7 @@ def choose_layer(window: Window) -> str:
     """The layer whose masks are shown; one that tells something at first."""
     shapes = {layer["name"]: layer["shape"] for layer in window.layers}
     if st.session_state.get("masks_layer") not in shapes:
-        st.session_state["masks_layer"] = live_panel.telling(window)
+        st.session_state["masks_layer"] = live_panel.default_layer(window)
     return str(
         st.selectbox(
             "Layer",

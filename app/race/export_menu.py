@@ -29,7 +29,7 @@ def control(lab: Lab, run: Run, person: Person) -> None:
 def _choice(lab: Lab, run: Run, person: Person) -> None:
     # Others may have what they see: not what its owner wrote on it, nor weights, which may know the owner's images.
     mine = person.may_steer(run)
-    labels = lab.store.labels(run.id) if mine else Labels()
+    labels = lab.store.runs.labels(run.id) if mine else Labels()
     source = Source(lab.store, run, share_link.build(Link(), st.context.url or ""), labels)
     kinds = [kind for kind in on_offer(source) if mine or kind != "weights"]
     chosen = st.pills(

@@ -202,7 +202,7 @@ def _held_out(lab: Lab) -> str:
         return ""
     if not spec.validation:
         return ""
-    available = lab.store.image_sizes(spec.data)[0] if spec.data else DATASETS[spec.dataset].train
+    available = lab.store.uploads.sizes(spec.data)[0] if spec.data else DATASETS[spec.dataset].train
     trained, held = spec.split(available)
     return f"Trains on {trained:,} images and holds out {held:,} for validation."
 

@@ -18,7 +18,9 @@ NAMED = 5  # races that stand in the question before an upload is deleted
 
 def controls(lab: Lab) -> None:
     """The upload that is raced, another one, and what is in it."""
-    uploaded = lab.store.images(identity.person(lab).owner)  # others' are not offered: who knows a name may use it
+    uploaded = lab.store.uploads.names(
+        identity.person(lab).owner
+    )  # others' are not offered: who knows a name may use it
     if uploaded:
         if st.session_state.get("data") is None:
             _choose(lab, uploaded[-1])
@@ -29,16 +31,16 @@ def controls(lab: Lab) -> None:
     st.file_uploader("Upload a zip", type="zip", key="upload", on_change=_keep, args=(lab,), help=texts.HELP["upload"])
     if problem := st.session_state.get("upload_problem"):
         st.error(texts.plain(problem))
-    elif (name := st.session_state.get("data")) in lab.store.images():
+    elif (name := st.session_state.get("data")) in lab.store.uploads.names():
         _view(lab, str(name))
 
 
 def check(lab: Lab, spec: RaceSpec) -> None:
     """Raises ValueError where an upload is missing, cannot be raced or is too small, rather than have the race fail at once."""
     name = str(spec.data)
-    if name not in lab.store.images():
+    if name not in lab.store.uploads.names():
         raise ValueError(f"There are no uploaded images {name[:60]!r}; choose or upload some.")
-    found = lab.store.preview(name)
+    found = lab.store.uploads.preview(name)
     if found.problem:
         raise ValueError(found.problem)
     for field in ("train_size", "batch_size"):
@@ -56,7 +58,10 @@ def check(lab: Lab, spec: RaceSpec) -> None:
 
 def prepare(lab: Lab) -> None:
     """Reads the chosen upload's pictures before the form needs to know of them: the first time that may take a while."""
-    if st.session_state.get("dataset") == "images" and (name := st.session_state.get("data")) in lab.store.images():
+    if (
+        st.session_state.get("dataset") == "images"
+        and (name := st.session_state.get("data")) in lab.store.uploads.names()
+    ):
         with st.spinner("Looking at the images…"):
             _preview(lab, str(name))
 
@@ -80,7 +85,7 @@ def enter(lab: Lab) -> None:
 def _preview(lab: Lab, name: str) -> Preview | str:
     """What a race would find, or the one line that says why it would be refused."""
     try:
-        found = lab.store.preview(name)
+        found = lab.store.uploads.preview(name)
     except ValueError as error:
         return str(error)
     return found.problem or found
@@ -93,7 +98,7 @@ def _choose(lab: Lab, name: str) -> None:
 
 def _chosen(lab: Lab) -> None:
     """Small images are not enlarged unasked: the upload brings the size of the network's input."""
-    found = _preview(lab, st.session_state["data"]) if st.session_state["data"] in lab.store.images() else ""
+    found = _preview(lab, st.session_state["data"]) if st.session_state["data"] in lab.store.uploads.names() else ""
     size = natural_size(found.sides[1]) if isinstance(found, Preview) and found.sides[1] else USUAL
     size = max(size, MODELS[st.session_state["model"]].min_size)
     _forget_size()
@@ -108,7 +113,7 @@ def _keep(lab: Lab) -> None:
     try:
         # The rest is for races, which would wait for ever for room that uploads have.
         most = lab.client.limits.disk_gb * 1e9 / 2
-        _choose(lab, lab.store.save_images(file.name, file, identity.person(lab).owner, most))
+        _choose(lab, lab.store.uploads.save(file.name, file, identity.person(lab).owner, most))
     except ValueError as error:
         st.session_state["upload_problem"] = str(error)
 
@@ -121,7 +126,7 @@ def _view(lab: Lab, name: str) -> None:
     size = st.session_state.get("image_size") or USUAL
     with st.container(key="upload_view", gap="small"):
         st.markdown(_sizes(found))
-        if images := lab.store.thumbnails(name, size) if 8 <= size <= 512 else ():
+        if images := lab.store.uploads.thumbnails(name, size) if 8 <= size <= 512 else ():
             st.image([image for _, image in images], [texts.plain(label)[:12] for label, _ in images], THUMBNAIL)
         st.caption("Training images as the network gets them. " + _sentence(resized(size, found.sides)))
         st.caption("\n".join(f"- {_sentence(note)}" for note in found.notes))
@@ -154,7 +159,7 @@ def _deletion(lab: Lab, name: str, own: bool) -> None:
 
 def _question(lab: Lab, name: str) -> str:
     person = identity.person(lab)
-    runs = lab.store.races_of_images(name)
+    runs = lab.store.runs.using_upload(name)
     if not runs:
         return "No race uses this upload."
     mine = [run for run in runs if run.owner == person.owner][:NAMED]
@@ -173,6 +178,6 @@ def _question(lab: Lab, name: str) -> str:
 
 
 def _delete(lab: Lab, name: str) -> None:
-    lab.store.delete_images(name, identity.person(lab).owner)
+    lab.store.uploads.delete(name, identity.person(lab).owner)
     _forget_size()
     st.session_state["data"] = None

@@ -19,7 +19,7 @@ def recent(lab: Lab, shown: Run | None, person: Person) -> None:
         st.session_state[OPENED].append(shown.id)  # for the list of runs
     others = [
         run
-        for run in lab.store.runs(ALL if everybody else OWN, None if everybody else person.owner, trials=False)
+        for run in lab.store.runs.newest(ALL if everybody else OWN, None if everybody else person.owner, trials=False)
         if shown is None or run.id != shown.id
     ]
     if not others and not person.teacher:

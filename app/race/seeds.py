@@ -57,12 +57,12 @@ def start(lab: Lab, spec: RaceSpec, first: int, count: int, request: str) -> lis
     for seed in range(first, first + count):
         one = spec.model_copy(update={"seed": seed})
         key = f"{request}-{seed}"
-        twin = None if lab.store.requested(key) else lab.store.twin(one, code)
+        twin = None if lab.store.runs.find_by_request(key) else lab.store.runs.find_identical(one, code)
         if twin and not (exclusive and twin.shared):
             found.append(twin.id)
             continue
         try:
-            found.append(lab.client.submit(one, key, person, exclusive=exclusive, class_code=code).run_id)
+            found.append(lab.client.races.submit(one, key, person, exclusive=exclusive, class_code=code).run_id)
         except (ValueError, RuntimeError) as error:  # a limit is reached, or no runner comes up
             st.session_state["notice"] = (
                 f"{len(found)} of {count} seeds are there, the others were not started: {error}."
@@ -86,7 +86,7 @@ def row(lab: Lab, run: Run) -> None:
     """Below the head of a race: how far all its seeds are, the way to Compare, and more seeds once it has finished. ``gather``
     has found them."""
     found: list[str] = st.session_state["seeds_group"]
-    known = lab.store.some_runs(found) if len(found) > 1 else {run.id: run}
+    known = lab.store.runs.get_many(found) if len(found) > 1 else {run.id: run}
     group = [known[run_id] for run_id in found if run_id in known]
     if len(group) < 2 and run.state != "finished":
         return
@@ -126,9 +126,9 @@ def siblings(lab: Lab, run: Run, person: Person) -> list[Run]:
     """One race for each seed: of this person's with the settings of ``run``, and those that it was started with, which may be
     somebody's who had run them before. A finished one is preferred."""
     started = st.session_state.get("seeds_started", [])
-    others = list(lab.store.some_runs(started).values()) if run.id in started else []
+    others = list(lab.store.runs.get_many(started).values()) if run.id in started else []
     by_seed = {run.spec.seed: run}
-    for one in sorted([*lab.store.siblings(run.spec, person.owner), *others], key=_rank):
+    for one in sorted([*lab.store.runs.seed_replicas(run.spec, person.owner), *others], key=_rank):
         by_seed.setdefault(one.spec.seed, one)
     return [by_seed[seed] for seed in sorted(by_seed)]
 
@@ -139,7 +139,7 @@ def _rank(run: Run) -> int:
 
 def _repeat(lab: Lab, run_id: str, first: int, count: int) -> None:
     """The shown race stays: its row tells how the others fare. A second click asks for the same seeds and finds them."""
-    run = lab.store.run(run_id)
+    run = lab.store.runs.get(run_id)
     if run is None:
         return
     request = st.session_state.setdefault("seeds_request", secrets.token_urlsafe(16))

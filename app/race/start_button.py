@@ -58,7 +58,7 @@ def _start(lab: Lab) -> None:
         st.session_state["request_id"] = secrets.token_urlsafe(16)
         return
     run_id = st.session_state.get("run")
-    if not _is_going(lab.store.run(run_id) if run_id else None, spec, identity.person(lab)):
+    if not _is_going(lab.store.runs.get(run_id) if run_id else None, spec, identity.person(lab)):
         _submit(lab, spec)
 
 
@@ -66,14 +66,14 @@ def _submit(lab: Lab, spec: RaceSpec, again: bool = False) -> None:
     exclusive = bool(st.session_state.get("exclusive"))
     person, request_id, own = identity.person(lab), st.session_state["request_id"], classroom.own_seed()
     try:
-        submitted = lab.client.submit(
+        submitted = lab.client.races.submit(
             spec, request_id, person, exclusive=exclusive, again=again, class_code=classroom.code(), own_seed=own
         )
     except (ValueError, RuntimeError) as error:  # a limit is reached, or no runner comes up
         st.session_state["notice"] = f"Not started: {error}."
         return
     st.session_state["run"] = submitted.run_id
-    if own and (run := lab.store.run(submitted.run_id)):
+    if own and (run := lab.store.runs.get(submitted.run_id)):
         st.session_state["seed"] = run.spec.seed
     st.session_state["reused"] = submitted.run_id if submitted.reused else None
     st.session_state["request_id"] = secrets.token_urlsafe(16)

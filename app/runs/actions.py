@@ -11,7 +11,7 @@ from ssam.catalogue import DATASETS, MODELS
 from ssam.methods import METHODS
 from ssam.store import Run
 from ssam.store.annotations import NAME, NOTE, TAG, TAGS
-from ssam.store.search import Wanted
+from ssam.store.search import RunQuery
 
 SIDES = 6  # races whose settings are set side by side, at most
 
@@ -65,7 +65,7 @@ def _form(lab: Lab, chosen: Sequence[str]) -> None:
             )
         return
     (run_id,) = chosen
-    written = lab.store.labels(run_id)
+    written = lab.store.runs.labels(run_id)
     with st.form(f"runs_label_form_{run_id}", border=False):
         st.text_input("Name", written.name, key=f"runs_name_{run_id}", max_chars=NAME)
         tags = " ".join(written.tags)
@@ -91,7 +91,7 @@ def differences(lab: Lab) -> None:
     chosen = runs_query.chosen()
     if len(chosen) < 2 or not st.session_state.get("runs_differ"):
         return
-    known = lab.store.search(Wanted(), ids=chosen[:SIDES]).listed
+    known = lab.store.runs.search(RunQuery(), ids=chosen[:SIDES]).rows
     titles = [
         f"{letter}: {texts.plain(one.labels.name) or run_labels.describe(one.run.spec)}"
         for letter, one in zip("ABCDEF", known, strict=False)

@@ -17,7 +17,7 @@ from ssam.catalogue import DATASETS, MODELS
 from ssam.methods import METHODS
 from ssam.store import Person
 from ssam.store.annotations import Labels
-from ssam.store.search import QUERY, SORTS, Found, Sort, Wanted
+from ssam.store.search import QUERY, SORTS, RunPage, RunQuery, Sort
 from ssam.store.views import State
 
 PAGE = "runs"
@@ -79,22 +79,22 @@ def write() -> None:
     url_state.put(changed | classroom.words(), PAGE)
 
 
-def find(lab: Lab, person: Person) -> Found:
+def find(lab: Lab, person: Person) -> RunPage:
     """The page of the list that the controls ask for. Of others' races a session has those it was given the address of."""
     state = st.session_state
-    wanted = Wanted(
+    wanted = RunQuery(
         text=state["runs_text"],
         sort=state["runs_sort"],
         page=state.get("runs_page", 1),
         **{name: state[f"runs_{name}"] for name in FILTERS},
     )
     if by_id := re.search(RUN_ID, wanted.text):
-        return lab.store.search(Wanted(), ids=[by_id[1]])
+        return lab.store.runs.search(RunQuery(), ids=[by_id[1]])
     show = state["runs_show"]
     if show == SHARED:
-        return lab.store.search(wanted, ids=state.get(run_picker.OPENED, []))
+        return lab.store.runs.search(wanted, ids=state.get(run_picker.OPENED, []))
     owner = None if show == EVERYBODYS and person.teacher else person.owner
-    return lab.store.search(wanted, owner, deleted=show == DELETED)
+    return lab.store.runs.search(wanted, owner, deleted=show == DELETED)
 
 
 # What is chosen
@@ -137,13 +137,13 @@ def each(lab: Lab, ids: list[str], action: Callable[[str, Person], None]) -> lis
 
 
 def delete(lab: Lab, ids: list[str]) -> None:
-    done = each(lab, ids, lab.client.discard)
+    done = each(lab, ids, lab.client.races.soft_delete)
     st.session_state["runs_undo"] = done
     choose([run_id for run_id in chosen() if run_id not in done])
 
 
 def restore(lab: Lab, ids: list[str]) -> None:
-    done = each(lab, ids, lab.client.restore)
+    done = each(lab, ids, lab.client.races.undelete)
     st.session_state["runs_undo"] = [run_id for run_id in st.session_state.get("runs_undo", []) if run_id not in done]
     choose([run_id for run_id in chosen() if run_id not in done])
 
@@ -151,14 +151,14 @@ def restore(lab: Lab, ids: list[str]) -> None:
 def label(lab: Lab, run_id: str) -> None:
     """Writes what the form of this race says."""
     name, tags, note = (st.session_state[f"runs_{field}_{run_id}"] or "" for field in ("name", "tags", "note"))
-    each(lab, [run_id], lambda run_id, person: lab.client.label(run_id, person, name, tags, note))
+    each(lab, [run_id], lambda run_id, person: lab.client.races.label(run_id, person, name, tags, note))
 
 
 def add_tags(lab: Lab, ids: list[str], typed: str) -> None:
     """To each race, beside the tags that it has."""
 
     def add(run_id: str, person: Person) -> None:
-        before: Labels = lab.store.labels(run_id)
-        lab.client.label(run_id, person, before.name, f"{' '.join(before.tags)} {typed}", before.note)
+        before: Labels = lab.store.runs.labels(run_id)
+        lab.client.races.label(run_id, person, before.name, f"{' '.join(before.tags)} {typed}", before.note)
 
     each(lab, ids, add)

@@ -8,8 +8,8 @@ import streamlit as st
 
 from app.ui import component, run_labels, texts, theme
 from ssam.store import Person
-from ssam.store.search import Listed
-from ssam.store.views import LaneCourse
+from ssam.store.search import RunRow
+from ssam.store.views import AccuracyCurve
 
 KEY = "runs_list"
 WIDTH, HEIGHT, EDGE = 120, 38, 3  # of the small curves
@@ -36,7 +36,7 @@ def opened() -> str | None:
     return (st.session_state.get(KEY) or {}).get("open")
 
 
-def row(listed: Listed, person: Person) -> dict[str, Any]:
+def row(listed: RunRow, person: Person) -> dict[str, Any]:
     """What a line says."""
     run, written = listed.run, listed.labels
     described = _unescaped(run_labels.describe(run.spec))
@@ -63,7 +63,7 @@ def _unescaped(text: str) -> str:
     return text.replace("\\", "")
 
 
-def _says(listed: Listed, person: Person) -> list[str]:
+def _says(listed: RunRow, person: Person) -> list[str]:
     run = listed.run
     parts = [texts.STATES[run.state].lower(), run_labels.when(run)]
     if listed.seconds >= 1:
@@ -75,7 +75,7 @@ def _says(listed: Listed, person: Person) -> list[str]:
     return parts
 
 
-def _best(listed: Listed, titles: list[str]) -> list[str]:
+def _best(listed: RunRow, titles: list[str]) -> list[str]:
     """The best accuracy at the end, and whose."""
     if not listed.run.result or listed.accuracy is None:
         return []
@@ -83,7 +83,7 @@ def _best(listed: Listed, titles: list[str]) -> list[str]:
     return [f"{100 * listed.accuracy:.1f} %", titles[ends.index(listed.accuracy)]]
 
 
-def _words(courses: tuple[LaneCourse, ...], titles: list[str]) -> str:
+def _words(courses: tuple[AccuracyCurve, ...], titles: list[str]) -> str:
     """The curves for those who do not see them."""
     known = [
         (title, [value for value in course.accuracies if value is not None])
@@ -93,7 +93,7 @@ def _words(courses: tuple[LaneCourse, ...], titles: list[str]) -> str:
     return f"Test accuracy: {', '.join(said)}" if said else "No evaluation yet"
 
 
-def curves(courses: tuple[LaneCourse, ...], colors: list[str]) -> list[dict[str, str]]:
+def curves(courses: tuple[AccuracyCurve, ...], colors: list[str]) -> list[dict[str, str]]:
     """Each lane's test accuracy as points of a picture of WIDTH × HEIGHT; all lanes of a race share its axes, from their lowest to
     their highest value. A missing value ends a line and begins another."""
     values = [value for course in courses for value in course.accuracies if value is not None]

@@ -20,8 +20,8 @@ from ssam.store.views import ENDED
 def known(lab: Lab, race: Run, analysis: AnalysisSpec) -> Run | None:
     """Just this measurement, of the weights that there are now, finished or under way; else the newest try at it, or what an
     earlier checkpoint gave."""
-    current = lab.store.measured(analysis.digest(race.id, race.checkpointed))
-    tries = (run for run in lab.store.analyses(race.id) if run.analysis == analysis)
+    current = lab.store.analyses.find(analysis.digest(race.id, race.checkpointed))
+    tries = (run for run in lab.store.analyses.of_race(race.id) if run.analysis == analysis)
     return current or next(tries, None)
 
 
@@ -37,7 +37,7 @@ def is_there(race: Run, run: Run | None) -> bool:
 
 def cost(lab: Lab, race: Run, analysis: AnalysisSpec) -> str:
     """How long a measurement takes here."""
-    rate = lab.store.rate(race.spec.device, race.spec.model)
+    rate = lab.store.runs.rate(race.spec.device, race.spec.model)
     guess = "" if rate.measured else ", a first guess"
     took = texts.duration(analysis_seconds(race.spec, analysis, rate, max(1, len(analysis.epochs))))
     return f"About {took} on this machine{guess}."
@@ -47,7 +47,7 @@ def submit(lab: Lab, race_id: str, read: Callable[[], AnalysisSpec], page: str) 
     """Asks for what ``read`` gives; one wish however often the button is pressed. Who may not, or cannot now, is told so in one line."""
     request = st.session_state.setdefault(f"{page}_request", secrets.token_urlsafe(16))
     try:
-        lab.client.analyse(race_id, read(), request, identity.person(lab))
+        lab.client.analyses.submit(race_id, read(), request, identity.person(lab))
     except (ValueError, PermissionError, RuntimeError) as error:
         st.session_state[f"{page}_notice"] = f"Not measured: {error}."
         return
@@ -65,10 +65,10 @@ def shown(lab: Lab, race: Run, run: Run, person: Person, page: str, draw: Callab
 
 
 def _under_way(lab: Lab, run_id: str, person: Person, page: str, draw: Callable[[Run], None]) -> None:
-    run = lab.store.run(run_id)
+    run = lab.store.runs.get(run_id)
     if run is None or run.state in ENDED:
         st.rerun()
-    lab.client.keep_runner()  # it may have died since the page was opened
+    lab.client.runner.ensure_in_background()  # it may have died since the page was opened
     with st.container(key=f"{page}_progress", horizontal=True, vertical_alignment="center"):
         share = f"{100 * run.progress:.0f} % · {run.message or 'starting'}"
         said = f"Queued: {run_labels.waiting(lab, run)}" if run.state == "queued" else share
@@ -88,7 +88,7 @@ def _under_way(lab: Lab, run_id: str, person: Person, page: str, draw: Callable[
 
 def _stop(lab: Lab, run_id: str) -> None:
     try:
-        lab.client.stop(run_id, identity.person(lab))
+        lab.client.races.stop(run_id, identity.person(lab))
     except (PermissionError, ValueError) as error:
         st.toast(f"Not done: {texts.plain(str(error))}.", icon=":material/block:")
 

@@ -66,7 +66,7 @@ def bar(lab: Lab, switch: bool = True, on_wall: bool = False) -> None:
         return
     with st.container(key=BAR, horizontal=True, vertical_alignment="center", gap="small"):
         if known := code():
-            count = lab.store.class_count(known, identity.person(lab).owner)
+            count = lab.store.classes.count(known, identity.person(lab).owner)
             started = f"{count} race{'s' * (count != 1)} of yours" if count else "no race of yours yet"
             st.markdown(f"## Class wall {known}" if on_wall else f"Class **{known}**", width="content")
             st.caption(started, width="content")

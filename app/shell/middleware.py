@@ -80,8 +80,8 @@ def health(request: Request) -> JSONResponse:
     """200 while the run store can be read. That no runner lives is said, but is no failure: the next page starts one."""
     try:
         lab = services.lab()
-        lab.store.jobs()
-        return JSONResponse({"status": "ok", "runner": lab.client.runner_alive()})
+        lab.store.queue.jobs()
+        return JSONResponse({"status": "ok", "runner": lab.client.runner.is_alive()})
     except (SQLAlchemyError, OSError, ValueError) as error:
         log.error("health: %s", type(error).__name__)  # its text may name paths and hosts
         return JSONResponse({"status": "the run store cannot be read"}, status_code=503)

@@ -17,11 +17,11 @@ def steering(lab: Lab, run: Run) -> None:
     # else be taken for a click on the other.
     with st.container(key="pause_race", width="content"):
         if run.state == "paused" or can_go_on(run) or run.want == "pause":
-            _button("Resume", "resume_now", ":material/play_arrow:", lab, lab.client.resume, run, "P")
+            _button("Resume", "resume_now", ":material/play_arrow:", lab, lab.client.races.resume, run, "P")
         elif run.state not in ENDED:
-            _button("Pause", "pause_now", ":material/pause:", lab, lab.client.pause, run, "P")
+            _button("Pause", "pause_now", ":material/pause:", lab, lab.client.races.pause, run, "P")
     if run.state not in ENDED:
-        _button("Stop", "stop_race", ":material/stop:", lab, lab.client.stop, run)
+        _button("Stop", "stop_race", ":material/stop:", lab, lab.client.races.stop, run)
     if run.state not in (*ALIVE, "queued"):
         with st.popover("Delete", key="delete_race", icon=":material/delete:"):
             st.markdown("Deletes the race with its curves, masks and checkpoint, for good.")
@@ -64,9 +64,9 @@ def _do(lab: Lab, action: Callable[[str, Person], None], run_id: str) -> None:
 
 
 def _delete(lab: Lab, run_id: str) -> None:
-    if lab.store.run(run_id) is not None:
-        _do(lab, lab.client.delete, run_id)
-    if lab.store.run(run_id) is None:
+    if lab.store.runs.get(run_id) is not None:
+        _do(lab, lab.client.races.purge, run_id)
+    if lab.store.runs.get(run_id) is None:
         leave()
 
 

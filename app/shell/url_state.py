@@ -49,7 +49,7 @@ def read(store: Store) -> tuple[RaceSpec, str | None, str | None]:
     settings = settings or share_link.split(st.session_state.pop(_LEFT, {}))[1]
     run_id = settings.pop("run", None)
     name = settings.pop("preset", None)
-    run = store.run(run_id) if run_id else None
+    run = store.runs.get(run_id) if run_id else None
     run = run if run and run.analysis is None else None  # an analysis has no page of its own
     known = run.id if run else None
     told = f"There is no race {run_id[:40]!r} here." if run_id and run is None else misread or None

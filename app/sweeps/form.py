@@ -88,7 +88,7 @@ def _images(lab: Lab, spec: SweepSpec) -> str:
     if any(vary.field in ("dataset", "train_size") for vary in spec.vary):
         return ""
     base = spec.base
-    available = lab.store.image_sizes(base.data)[0] if base.data else DATASETS[base.dataset].train
+    available = lab.store.uploads.sizes(base.data)[0] if base.data else DATASETS[base.dataset].train
     trained, held = base.split(available)
     return f" Each race trains on {trained:,} images and is validated on {held:,}."
 
@@ -118,10 +118,10 @@ def _button(lab: Lab) -> SweepSpec | None:
 
 def cost(lab: Lab, spec: SweepSpec) -> str:
     """How many races, and how long they will take here."""
-    rate = lab.store.rate(spec.base.device, spec.base.model, shared=True)
+    rate = lab.store.runs.rate(spec.base.device, spec.base.model, shared=True)
     machine = lab.client.machine()
     slots = min(machine.slots if machine else lab.client.limits.slots, lab.client.limits.owner_running)
-    one = estimate_seconds(spec.base, rate, lab.store.image_sizes(spec.base.data) if spec.base.data else None)
+    one = estimate_seconds(spec.base, rate, lab.store.uploads.sizes(spec.base.data) if spec.base.data else None)
     races = spec.most_races
     at_once = f", {slots} at once" if slots > 1 else ""
     if spec.minutes and (races == 1000 or races * one > 60 * spec.minutes):

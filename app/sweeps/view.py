@@ -40,7 +40,7 @@ def draw(lab: Lab, found: Sweep, trials: list[Trial], person: Person) -> None:
         st.markdown(sweeps_text.best(found, trials), width="content")
         if best and (run := best.trials[0].run):
             st.page_link("../pages/race.py", label="Open its race", icon=":material/flag:", query_params={"run": run})
-    if best and (run := best.trials[0].run) and (race := lab.store.run(run)):
+    if best and (run := best.trials[0].run) and (race := lab.store.runs.get(run)):
         st.caption(sweeps_text.sureness(best.score, score_size(race)))
     for told in fresh(trials):
         (st.success if told.is_finding else st.info)(

@@ -19,10 +19,10 @@ PACKAGES = ("torch", "torchvision", "streamlit", "plotly", "SQLAlchemy")
 
 def load(lab: Lab) -> list[tuple[str, str, str]]:
     """How busy the server is: a label, a value, and what it is to be compared with."""
-    jobs = lab.store.jobs()
+    jobs = lab.store.queue.jobs()
     running = sum(job.state in ALIVE for job in jobs)
     machine, memory = lab.client.machine(), psutil.virtual_memory()
-    disk, since = lab.client.disk(), lab.client.runner_since()
+    disk, since = lab.client.disk(), lab.client.runner.since()
     return [
         ("Races running", str(running), f"of {machine.slots}" if machine else "places not known yet"),
         ("In the queue", str(len(jobs) - running), f"of {lab.client.limits.queued}"),
@@ -42,7 +42,7 @@ def devices(lab: Lab) -> list[dict[str, str]]:
     machine = lab.client.machine()
     if machine is None:
         return []
-    busy = [job.slot for job in lab.store.jobs() if job.state in ALIVE]
+    busy = [job.slot for job in lab.store.queue.jobs() if job.state in ALIVE]
     return [
         {
             "Device": device.id,
@@ -58,10 +58,12 @@ def queue(lab: Lab, person: Person) -> list[dict[str, str]]:
     """The queue as far as it is this person's business, in the order it will be served."""
     rows = []
     mine = [
-        job.id for job in lab.store.jobs() if job.state == "queued" and (person.teacher or job.owner == person.owner)
+        job.id
+        for job in lab.store.queue.jobs()
+        if job.state == "queued" and (person.teacher or job.owner == person.owner)
     ]
-    for run in lab.store.some_runs(mine).values():
-        if place := lab.client.forecast(run.id):
+    for run in lab.store.runs.get_many(mine).values():
+        if place := lab.client.races.forecast(run.id):
             rows.append((place.position, run, texts.queue_place(place.position, place.seconds)))
     return [
         {
@@ -102,5 +104,5 @@ def _version(package: str) -> str:
 
 def failures(lab: Lab, person: Person) -> list[Run]:
     """The newest races that failed or were interrupted: this person's, for a teacher everybody's."""
-    looked_at = lab.store.runs(LOOKED_AT, owner=None if person.teacher else person.owner)
+    looked_at = lab.store.runs.newest(LOOKED_AT, owner=None if person.teacher else person.owner)
     return [run for run in looked_at if run.state in ("failed", "interrupted")][:10]

@@ -13,7 +13,7 @@ import streamlit as st
 from app.ui import component, live_payload, run_labels
 from app.ui.lab import Lab
 from ssam.store import Heatmap, Run, Store, Window
-from ssam.store.views import ENDED, telling
+from ssam.store.views import ENDED, default_layer
 
 POINTS = 300
 KEPT = 200  # races whose newest look is kept
@@ -72,11 +72,11 @@ def look(lab: Lab, run_id: str, fresh: bool = False) -> Look | None:
 
 
 def _look(lab: Lab, run_id: str) -> Look | None:
-    at, run, window = time.monotonic(), lab.store.run(run_id), lab.store.window(run_id, POINTS)
+    at, run, window = time.monotonic(), lab.store.runs.get(run_id), lab.store.curves.window(run_id, POINTS)
     if run is None or window is None:
         return None
     if run.state not in ENDED:
-        lab.client.keep_runner()  # it may have died since the page was opened
+        lab.client.runner.ensure_in_background()  # it may have died since the page was opened
     told = json.dumps(live_payload.race(run, window, run_labels.waiting(lab, run)))
     lanes = tuple(replace(lane, steps={}, epochs=[]) for lane in window.lanes)  # told, and most of what a look weighs
     return Look(run, replace(window, lanes=lanes), told, at)
@@ -110,7 +110,7 @@ def _send(told: str) -> None:
 @lru_cache(maxsize=256)
 def _picture(store: Store, run_id: str, lane: str, layer: str, step: int) -> Heatmap | None:
     """A mask that has been made does not change, so its file is read once."""
-    return store.heatmap(run_id, lane, layer, step)
+    return store.curves.heatmap(run_id, lane, layer, step)
 
 
 def _heat(store: Store, run: Run, window: Window, view: dict[str, Any]) -> dict[str, Any] | None:
@@ -119,7 +119,7 @@ def _heat(store: Store, run: Run, window: Window, view: dict[str, Any]) -> dict[
     if not masked or not window.layers:
         return None
     names = [layer["name"] for layer in window.layers]
-    layer = view["layer"] if view.get("layer") in names else telling(window)
+    layer = view["layer"] if view.get("layer") in names else default_layer(window)
     epochs = sorted({mask["epoch"] for lane in masked for mask in lane.masks})
     wanted = view.get("epoch") if view.get("run") == run.id else None
     maps = {}

@@ -60,7 +60,7 @@ def draw(name: str, label: str = "Recorded race") -> None:
     recording = read(name)
     view = st.session_state.get(live_panel.KEY, {}).get("view") or {}
     known = [layer["name"] for layer in recording.window.layers]
-    layer = view.get("layer") if view.get("layer") in known else live_panel.telling(recording.window)
+    layer = view.get("layer") if view.get("layer") in known else live_panel.default_layer(recording.window)
     seconds = sum(lane.seconds for lane in recording.window.lanes)  # of training, one lane after the other
     replay = {"label": label, "about": about(name, recording), "seconds": seconds}
     live_panel.show(_told(name), {"replay": replay, "heats": _heats(recording, str(layer))})

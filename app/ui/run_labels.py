@@ -79,8 +79,8 @@ def _images(spec: RaceSpec) -> str:
 
 def cost(lab: Lab, spec: RaceSpec) -> str:
     """How long a race will take here."""
-    rate = lab.store.rate(spec.device, spec.model)
-    sizes = lab.store.image_sizes(spec.data) if spec.data else None
+    rate = lab.store.runs.rate(spec.device, spec.model)
+    sizes = lab.store.uploads.sizes(spec.data) if spec.data else None
     guess = "" if rate.measured else ", a first guess"
     return f"About {texts.duration(estimate_seconds(spec, rate, sizes))} on this machine{guess}."
 
@@ -122,6 +122,6 @@ def waiting(lab: Lab, run: Run) -> str:
     """What there is to say of a queued race: its place, and why it waits where not only for others."""
     if run.state != "queued":
         return ""
-    place, disk = lab.client.forecast(run.id), lab.client.disk()
+    place, disk = lab.client.races.forecast(run.id), lab.client.disk()
     said = texts.queue_place(place.position, place.seconds) if place else "in the queue"
     return " · ".join(filter(None, [said, run.message, disk.waits if disk else ""]))

@@ -5,7 +5,7 @@ from ssam.store import Run, Store
 
 def race_of(store: Store, run_id: str) -> Run | None:
     """A race by its id; an analysis is none."""
-    run = store.run(run_id)
+    run = store.runs.get(run_id)
     return run if run and run.parent is None else None
 
 

@@ -47,6 +47,6 @@ def result(run: Run) -> None:
 
 def log(lab: Lab, run: Run, person: Person) -> None:
     """The last lines of a failed race's log, folded away. Not for others: they may name folders of the server."""
-    if run.state in ("failed", "interrupted") and person.may_steer(run) and (lines := lab.store.log_tail(run.id)):
+    if run.state in ("failed", "interrupted") and person.may_steer(run) and (lines := lab.store.runs.log_tail(run.id)):
         with st.expander("The last lines of its log", key="log_tail"):
             st.code(lines, language=None, wrap_lines=True)

@@ -16,8 +16,8 @@ from app.ui.lab import Lab
 from app.wall import payload
 from app.wall.payload import Entry, Group
 from ssam.store import Store
-from ssam.store.class_queries import seedless
-from ssam.store.views import ALIVE, ENDED, ClassRace, LaneCourse
+from ssam.store.classes import seedless
+from ssam.store.views import ALIVE, ENDED, AccuracyCurve, ClassRace
 
 PACE = 2.0  # seconds between two ticks
 KEPT = 50  # classes whose newest wall is kept
@@ -47,7 +47,9 @@ class Walls:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._newest: dict[str, Wall] = {}
-        self._ended: dict[str, dict[int, tuple[float | None, list[LaneCourse]]]] = {}  # by class, then the race's key
+        self._ended: dict[
+            str, dict[int, tuple[float | None, list[AccuracyCurve]]]
+        ] = {}  # by class, then the race's key
 
     def look(self, store: Store, code: str) -> Wall:
         with self._lock:
@@ -61,19 +63,19 @@ class Walls:
             return wall
 
     def _groups(self, store: Store, code: str) -> tuple[Group, ...]:
-        races = store.class_races(code, MOST)
+        races = store.classes.races(code, MOST)
         known = self._ended.get(code, {})
         fresh = {
             race.key: known[race.key][1]
             for race in races
             if race.state in ENDED and race.key in known and known[race.key][0] == race.ended
         }
-        courses = fresh | store.class_courses([race.key for race in races if race.key not in fresh])
+        courses = fresh | store.classes.courses([race.key for race in races if race.key not in fresh])
         self._ended[code] = {race.key: (race.ended, courses.get(race.key, [])) for race in races if race.state in ENDED}
         return grouped(races, courses)
 
 
-def grouped(races: Sequence[ClassRace], courses: dict[int, list[LaneCourse]]) -> tuple[Group, ...]:
+def grouped(races: Sequence[ClassRace], courses: dict[int, list[AccuracyCurve]]) -> tuple[Group, ...]:
     """The races by their settings apart from the seed, one for each seed."""
     groups: dict[str, dict[int, list[ClassRace]]] = {}
     for race in races:

@@ -13,7 +13,7 @@ from ssam.experiment import RaceSpec
 from ssam.methods import METHODS
 from ssam.stats.paired import Paired, compare, family, sentence
 from ssam.store import Person
-from ssam.store.views import ENDED, ClassRace, LaneCourse
+from ssam.store.views import ENDED, AccuracyCurve, ClassRace
 
 POINTS = 60  # of a thin line; of more, every 2nd, 3rd …
 FEWEST_DRAWN = 3  # seeds, for a median and a band to be drawn
@@ -24,7 +24,7 @@ class Entry:
     """One seed: its race, and how each lane has fared; no lanes before it has begun."""
 
     race: ClassRace
-    lanes: tuple[LaneCourse, ...]
+    lanes: tuple[AccuracyCurve, ...]
 
 
 @dataclass(frozen=True)

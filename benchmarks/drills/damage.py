@@ -110,7 +110,7 @@ def damaged_checkpoint(drill: Drill, rounds: int) -> None:
         run_id = lab.race()
         while drill.rounds < rounds and lab.wait_training(run_id):
             time.sleep(drill.draw.uniform(0, 2))
-            lab.store.want(run_id, "pause")
+            lab.store.queue.set_desired_state(run_id, "pause")
             if lab.wait_state(run_id, "paused", "finished").state == "finished":
                 break
             lab.look(run_id)
@@ -119,7 +119,7 @@ def damaged_checkpoint(drill: Drill, rounds: int) -> None:
             for path in (lab.store.run_folder(run_id) / name for name in files):
                 if path.exists():
                     damage(path)
-            lab.store.resume(run_id)
+            lab.store.queue.resume(run_id)
             drill.rounds += 1
         drill.finish(run_id)
 

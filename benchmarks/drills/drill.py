@@ -51,7 +51,7 @@ class Drill:
         wait_for(settled, "a race process", lambda: str(lab.run(run_id)))
         if lab.run(run_id).state == "interrupted":
             self.resumed_by_hand += 1
-            lab.store.resume(run_id)
+            lab.store.queue.resume(run_id)
             return self.wait_alive(run_id)
         return lab.pid(run_id)
 
@@ -109,8 +109,8 @@ def undisturbed() -> Undisturbed:
         lab.start_runner()
         run_id = lab.race()
         run = lab.wait_state(run_id, "finished", "failed", "interrupted")
-        assert run.state == "finished", f"{run.message}\n{lab.store.log_tail(run_id)}"
-        kept, window = lab.kept(run_id), lab.store.window(run_id, points=1)
+        assert run.state == "finished", f"{run.message}\n{lab.store.runs.log_tail(run_id)}"
+        kept, window = lab.kept(run_id), lab.store.curves.window(run_id, points=1)
         assert window is not None
         assert lab.close() == 0
     assert all(len(kept[name]) > 10 for name in ("steps", "bins", "epochs", "masks", "pictures"))

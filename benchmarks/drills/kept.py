@@ -27,7 +27,7 @@ def kept(store: Store, run_id: str, times: bool = False) -> dict[str, Any]:
             found[table.name] = [tuple(row) for row in rows]
     pictures = sorted((store.run_folder(run_id) / "masks").glob("*"))
     found["pictures"] = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in pictures}
-    run = store.run(run_id)
+    run = store.runs.get(run_id)
     assert run is not None
     found["result"] = _without_times(run.result, times)
     found["about"] = run.started_info

@@ -22,8 +22,9 @@ from PIL import Image
 
 from benchmarks.drills.kept import kept, points
 from ssam.experiment import RaceSpec, parse_spec
-from ssam.jobs.client import Client, runner_file
+from ssam.jobs.client import Client
 from ssam.jobs.processes import still_runs
+from ssam.jobs.runner_process import runner_file
 from ssam.store import Run, Store
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -62,7 +63,7 @@ class Lab:
         self.client = Client(self.store)
 
     def start_runner(self) -> None:
-        self.client.ensure_runner()
+        self.client.runner.ensure()
 
     def start_server(self) -> None:
         """Returns when it answers."""
@@ -138,7 +139,7 @@ class Lab:
         """Ends the lab as its owner would. How many processes are left then."""
         if self.server:
             self.kill_server()
-        if self.client.runner_alive():
+        if self.client.runner.is_alive():
             self.runner().send_signal(signal.SIGTERM)
         deadline = time.monotonic() + 15
         while (left := self.processes()) and time.monotonic() < deadline:
@@ -152,16 +153,16 @@ class Lab:
 
     def race(self) -> str:
         """Queues the lesson once more, whether it has been run or not."""
-        return self.store.create_run(self.spec, f"request {time.monotonic()}", "driller")
+        return self.store.runs.create(self.spec, f"request {time.monotonic()}", "driller")
 
     def run(self, run_id: str) -> Run:
-        run = self.store.run(run_id)
+        run = self.store.runs.get(run_id)
         assert run is not None
         return run
 
     def pid(self, run_id: str) -> int | None:
         """Of its race process; None while there is none."""
-        return next((job.pid for job in self.store.jobs() if job.id == run_id and job.state != "queued"), None)
+        return next((job.pid for job in self.store.queue.jobs() if job.id == run_id and job.state != "queued"), None)
 
     def wait_state(self, run_id: str, *states: str) -> Run:
         wait_for(lambda: self.run(run_id).state in states, f"one of {states}", lambda: str(self.run(run_id)))
@@ -190,7 +191,7 @@ class Lab:
 
         begun = wait_for(started, "somebody to start a runner")
         return begun, begun + wait_for(
-            lambda: self.client.runner_alive() and self.runner().pid != other_than, "a runner"
+            lambda: self.client.runner.is_alive() and self.runner().pid != other_than, "a runner"
         )
 
     def look(self, run_id: str) -> int:

@@ -16,7 +16,7 @@ def paused_across_a_restart(drill: Drill, rounds: int) -> None:
         run_id = lab.race()
         while drill.rounds < rounds and lab.wait_training(run_id):
             time.sleep(drill.draw.uniform(0, 2))
-            lab.store.want(run_id, "pause")
+            lab.store.queue.set_desired_state(run_id, "pause")
             if lab.wait_state(run_id, "paused", "finished").state == "finished":
                 break
             lab.look(run_id)
@@ -26,7 +26,7 @@ def paused_across_a_restart(drill: Drill, rounds: int) -> None:
             wait_for(lambda: lab.client.machine() is not None)
             assert lab.run(run_id).state == "paused"
             lab.look(run_id)
-            lab.store.resume(run_id)
+            lab.store.queue.resume(run_id)
             drill.rounds += 1
         drill.finish(run_id)
 
@@ -58,7 +58,7 @@ def jumping_clock(drill: Drill, rounds: int) -> None:
             time.sleep(drill.draw.uniform(0.5, 2))
             lab.look(run_id)
             assert lab.pid(run_id) in (pid, None), "the race was taken for dead"
-            window = lab.store.window(run_id)
+            window = lab.store.curves.window(run_id)
             assert window is not None
             assert window.elapsed <= time.monotonic() - begin
             assert window.eta_seconds is None or 0 <= window.eta_seconds < JUMP

@@ -67,7 +67,7 @@ def lab(url: str | None) -> Iterator[Lab]:
 
 def _threads(ready: Lab) -> int:
     """Of the race."""
-    run = ready.store.run(ready.run_id)
+    run = ready.store.runs.get(ready.run_id)
     assert run
     assert run.started_info
     return run.started_info["threads"]

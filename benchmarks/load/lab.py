@@ -29,7 +29,7 @@ class Lab:
 
     def steps(self) -> int:
         """Of all lanes together, as the store has them."""
-        window = self.store.window(self.run_id, points=1)
+        window = self.store.curves.window(self.run_id, points=1)
         return sum(lane.last_step for lane in window.lanes) if window else 0
 
     def edge(self) -> tuple[float, int]:
@@ -40,7 +40,10 @@ class Lab:
 
     def processes(self) -> dict[str, psutil.Process]:
         """The web server, the race and this client."""
-        pids = {"race": next(job.pid for job in self.store.jobs() if job.id == self.run_id), "client": os.getpid()}
+        pids = {
+            "race": next(job.pid for job in self.store.queue.jobs() if job.id == self.run_id),
+            "client": os.getpid(),
+        }
         port = urlsplit(self.address).port
         for connection in psutil.net_connections("tcp"):
             if connection.laddr.port == port and connection.status == psutil.CONN_LISTEN:
@@ -89,10 +92,10 @@ def racing(store: Store, address: str) -> Iterator[Lab]:
     """Queues a long race of the first preset on the CPU and waits until its curves are full; stops it in the end."""
     client, teacher = Client(store), Person("load", teacher=True)
     spec = preset("noisy-labels").spec.model_copy(update={"epochs": LONG, "device": "cpu"})
-    run_id = client.submit(spec, secrets.token_hex(8), teacher).run_id
+    run_id = client.races.submit(spec, secrets.token_hex(8), teacher).run_id
     try:
         lab = Lab(address, store, run_id)
         wait_until(lambda: lab.steps() >= POINTS * len(spec.lanes), 600)
         yield lab
     finally:
-        client.stop(run_id, teacher)
+        client.races.stop(run_id, teacher)

@@ -3,11 +3,11 @@
 import torch
 
 from ssam.catalogue import DATASETS, MODELS
+from ssam.config import default_home
 from ssam.data import Batches, Dataset, load_dataset
 from ssam.data.in_memory import MemoryImages
 from ssam.experiment import RaceSpec, parse_spec
 from ssam.models import StagedModel, build_model
-from ssam.system import default_home
 
 BIG = 100.0  # million multiply-accumulates an image; from there on a batch is 64 images, not 128
 CLASSES = 10

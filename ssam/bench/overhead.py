@@ -119,7 +119,7 @@ class WatchedRace:
     def __init__(self, spec: RaceSpec, home: Path, device: torch.device) -> None:
         self._clock = time.process_time if device.type == "cpu" else time.perf_counter
         self._store = Store(home, url=f"sqlite:///{home / 'ssam.db'}")  # whatever SSAM_DATABASE_URL says
-        self._run_id = self._store.create_run(spec, "bench")
+        self._run_id = self._store.runs.create(spec, "bench")
         self._writer = self._store.writer(self._run_id)
         self._events = Race(spec, home=home, threads=1).events()
         self._lanes = len(spec.lanes)
@@ -134,7 +134,7 @@ class WatchedRace:
             begin = self._clock()
             self._writer.add(event)
             if time.monotonic() - self._looked >= LOOK_SECONDS:
-                self._store.heartbeat(self._run_id)
+                self._store.queue.heartbeat(self._run_id)
                 self._looked = time.monotonic()
             self._stored += self._clock() - begin
             self._evaluated |= isinstance(event, EpochEvent)
@@ -154,7 +154,7 @@ class WatchedRace:
             for step in range(event.step + 1, STEPS_SEEN + 1):
                 self._writer.add(replace(event, step=step))
         self._writer.flush()
-        return [timer(lambda: self._store.window(self._run_id, POINTS)) for _ in range(20)]
+        return [timer(lambda: self._store.curves.window(self._run_id, POINTS)) for _ in range(20)]
 
     def close(self) -> None:
         self._events.close()

@@ -46,7 +46,7 @@ def _no_runner(store: Store) -> Iterator[None]:
     """Keeps runners away. Raises ValueError where one serves this home folder, or one of its races is under way."""
     try:
         with FileLock(store.home / "runner.lock", timeout=0):
-            if any(processes.is_alive(job.pid, job.pid_started) for job in store.jobs()):
+            if any(processes.is_alive(job.pid, job.pid_started) for job in store.queue.jobs()):
                 raise ValueError("a race is under way; stop all races first")
             yield
     except Timeout:

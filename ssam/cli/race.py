@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ssam.catalogue import DATASETS, MODELS
+from ssam.catalogue import DATASETS, METHODS, MODELS
+from ssam.config import default_home
 from ssam.experiment import RaceSpec, laid_over, left_behind, parse_spec, preset, presets
 from ssam.experiment.events import EpochEvent, Event, LaneEnded, MaskEvent, Preparing, Result, Started, StepEvent
 from ssam.imagefolder.contents import size_of
@@ -19,7 +21,7 @@ from ssam.imagefolder.layout import scan
 from ssam.methods import METHODS
 from ssam.stats import proportion
 from ssam.store.schema import finite
-from ssam.system import default_home, expanded
+from ssam.system import expanded
 
 HELP = {
     "dataset": ", ".join(DATASETS),

@@ -14,7 +14,7 @@ from ssam.catalogue import DATASETS, MODELS
 from ssam.cli.lab import one_line
 from ssam.methods import METHODS
 from ssam.store import Run, Store
-from ssam.store.search import PAGE, SORTS, Listed, Wanted, facts
+from ssam.store.search import PAGE, SORTS, RunQuery, RunRow, facts
 from ssam.store.views import State
 
 if TYPE_CHECKING:
@@ -78,21 +78,23 @@ def _list(options: argparse.Namespace) -> int:
     return 0 if found else 1
 
 
-def _found(store: Store, options: argparse.Namespace) -> Iterator[Listed]:
+def _found(store: Store, options: argparse.Namespace) -> Iterator[RunRow]:
     filters = {name: getattr(options, name) for name in ("state", "dataset", "model", "method", "tag", "sort")}
     left, size = options.limit, min(options.limit, MANY)
     page = pages = 1
     while page <= pages and left > 0:
-        found = store.search(Wanted(text=" ".join(options.words), page=page, size=size, **filters), options.owner)
-        yield from found.listed[:left]
-        left, page, pages = left - len(found.listed), page + 1, found.pages
+        found = store.runs.search(
+            RunQuery(text=" ".join(options.words), page=page, size=size, **filters), options.owner
+        )
+        yield from found.rows[:left]
+        left, page, pages = left - len(found.rows), page + 1, found.pages
 
 
 def _title(run: Run) -> str:
     return facts(run.id, run.spec.model_dump_json(), None).title
 
 
-def _line(listed: Listed) -> str:
+def _line(listed: RunRow) -> str:
     run = listed.run
     begun = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.created))
     lanes = ", ".join(run.spec.lane_names)
@@ -103,7 +105,7 @@ def _line(listed: Listed) -> str:
     )
 
 
-def _object(listed: Listed) -> dict[str, Any]:
+def _object(listed: RunRow) -> dict[str, Any]:
     run, written = listed.run, listed.labels
     about = {"id": run.id, "state": run.state, "created": run.created, "owner": run.owner, "progress": run.progress}
     about |= {"name": written.name, "tags": list(written.tags), "note": written.note, "title": _title(run)}
@@ -113,9 +115,9 @@ def _object(listed: Listed) -> dict[str, Any]:
 
 def find(store: Store, named: str) -> Run:
     """A race by its id, by the beginning of its id where no other begins so, or the newest. Raises ValueError, one line."""
-    if (run := store.run(named)) is not None and run.analysis is None:
+    if (run := store.runs.get(named)) is not None and run.analysis is None:
         return run
-    fitting = store.runs(1) if named == NEWEST else store.runs(2, begins=named) if len(named) >= 4 else []
+    fitting = store.runs.newest(1) if named == NEWEST else store.runs.newest(2, begins=named) if len(named) >= 4 else []
     if len(fitting) != 1:
         why = "several races begin so" if fitting else "there is none"
         raise ValueError(
@@ -133,7 +135,7 @@ def _export(options: argparse.Namespace) -> int:
         for run in runs:
             folder = options.to / f"race-{run.id[:8]}"
             source = export.Source(
-                store, run, labels=store.labels(run.id), last_weights=partial(_last_weights, store, run)
+                store, run, labels=store.runs.labels(run.id), last_weights=partial(_last_weights, store, run)
             )
             with one_line(folder):
                 missing = export.write(source, names, folder)

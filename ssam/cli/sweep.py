@@ -115,7 +115,7 @@ def _start(client: Client, options: argparse.Namespace) -> int:
     if options.fresh is not None and options.fresh < 2:
         raise ValueError(f"fresh '{options.fresh}' must be a whole number from 2 to 50")
     spec = spec_of(options)
-    client.store.check_images(spec.base)
+    client.store.uploads.check(spec.base.data)
     if spec.base.data:
         sized = race.sized(spec.base, client.store.image_root / spec.base.data)
         spec = spec.model_copy(update={"base": sized})
@@ -161,7 +161,7 @@ def _follow(client: Client, sweep_id: str, options: argparse.Namespace, told: se
     store, bar = client.store, race.Progress(sys.stderr.isatty())
     try:
         while True:
-            client.ensure_runner()
+            client.runner.ensure()
             found = store.sweeps.get(sweep_id)
             if found is None:
                 raise ValueError("this sweep has been deleted meanwhile")
@@ -275,7 +275,7 @@ def _setting(point: Point) -> dict[str, Any]:
 
 def _images(store: Store, trials: list[Trial]) -> int | None:
     """How many images a score is measured on; None where no race tells."""
-    runs = store.some_runs([trial.run for trial in trials if trial.run and not trial.fresh][:1])
+    runs = store.runs.get_many([trial.run for trial in trials if trial.run and not trial.fresh][:1])
     return next((score_size(run) for run in runs.values()), None)
 
 

@@ -46,8 +46,8 @@ def masks(source: Source, folder: Path) -> None:
     written = False
     for place, name in enumerate(source.spec.lane_names):
         file = folder / f"masks-{source.lane_file(place)}.npz"
-        steps = [step for step, _, _ in source.store.mask_densities(source.run.id, name)]
-        kept = ((step, bits) for step in steps if (bits := source.store.mask_bits(source.run.id, name, step)))
+        steps = [step for step, _, _ in source.store.curves.mask_densities(source.run.id, name)]
+        kept = ((step, bits) for step in steps if (bits := source.store.curves.mask_bits(source.run.id, name, step)))
         if first := next(kept, None):
             written = True
             with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:  # one mask in memory, not all of them
@@ -61,7 +61,7 @@ def masks(source: Source, folder: Path) -> None:
 
 def why_no_masks(source: Source) -> str:
     """Empty, or why there is none: by the newest mask of each lane."""
-    kept = (source.store.mask_bits(source.run.id, name) for name in source.spec.lane_names)
+    kept = (source.store.curves.mask_bits(source.run.id, name) for name in source.spec.lane_names)
     return "" if any(bits is not None for bits in kept) else NO_MASKS
 
 
@@ -70,7 +70,7 @@ def weights(source: Source, folder: Path) -> None:
 
     Raises ValueError where the race keeps none that can be read here."""
     names, written = source.spec.lane_names, set()
-    for moment in source.store.snapshots(source.run.id):
+    for moment in source.store.analyses.snapshots(source.run.id):
         arrays: Weights = load_arrays(snapshot_file(source.store.run_folder(source.run.id), moment))
         _save_weights(source, folder, moment.lane, moment.step, arrays)
         written.add((names[moment.lane], moment.step))
@@ -90,7 +90,7 @@ def weights(source: Source, folder: Path) -> None:
 
 def why_no_weights(source: Source) -> str:
     """Empty, or why there are none."""
-    return "" if source.last_weights or source.store.snapshots(source.run.id) else NO_WEIGHTS
+    return "" if source.last_weights or source.store.analyses.snapshots(source.run.id) else NO_WEIGHTS
 
 
 def _save_weights(source: Source, folder: Path, place: int, step: int, arrays: Weights) -> None:

@@ -20,7 +20,7 @@ from ssam.export.source import Source
 from ssam.methods import METHODS
 from ssam.stats import proportion
 from ssam.store.outcome import Outcome, company
-from ssam.store.views import Heatmap, telling
+from ssam.store.views import Heatmap, default_layer
 from ssam.styles import lane_styles
 
 PICTURES = 3  # of the masks of a lane: the first, the one in the middle, the last
@@ -176,13 +176,13 @@ def _masks(source: Source) -> str:
     masked = [(lane, title) for lane, title in zip(source.window.lanes, source.lane_titles, strict=True) if lane.masks]
     if not masked or not source.window.layers:
         return ""
-    layer = telling(source.window)
+    layer = default_layer(source.window)
     shape = next(each["shape"] for each in source.window.layers if each["name"] == layer)
     lines = []
     for lane, title in masked:
         moments = [mask["step"] for mask in lane.masks]
         chosen = sorted({moments[0], moments[len(moments) // 2], moments[-1]})[:PICTURES]
-        seen = [source.store.heatmap(source.run.id, lane.name, layer, step) for step in chosen]
+        seen = [source.store.curves.heatmap(source.run.id, lane.name, layer, step) for step in chosen]
         pictures = "".join(_picture(picture, title) for picture in seen if picture)
         last = lane.masks[-1]
         changed = "" if last["changed"] is None else f", {100 * last['changed']:.1f} % changed at the last refresh"

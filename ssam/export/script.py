@@ -26,7 +26,7 @@ ALWAYS = {  # what every script imports
     ("ssam.data", "load_dataset"),
     ("ssam.engine.evaluate", "evaluate"),
     ("ssam.models", "build_model"),
-    ("ssam.system", "default_home"),
+    ("ssam.config", "default_home"),
 }
 
 

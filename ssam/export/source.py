@@ -63,7 +63,7 @@ class Source:
 
     @cached_property
     def window(self) -> Window:
-        window = self.store.window(self.run.id, POINTS)
+        window = self.store.curves.window(self.run.id, POINTS)
         if window is None:
             raise ValueError("this race has been deleted meanwhile")
         return window
@@ -82,7 +82,7 @@ class Source:
     @cached_property
     def evaluations(self) -> "DataFrame":
         """A row for each lane and evaluation, with the 95 % interval that the number of test images gives the accuracy."""
-        table = self._identified(self.store.table(self.run.id))
+        table = self._identified(self.store.curves.epochs_table(self.run.id))
         known = zip(table["test_accuracy"], table["test_size"], strict=True)
         intervals = [(None, None) if share is None or share != share else wilson(share, size) for share, size in known]
         place = table.columns.get_loc("test_accuracy") + 1
@@ -93,7 +93,7 @@ class Source:
     @cached_property
     def steps(self) -> "DataFrame":
         """A row for each lane and step."""
-        return self._identified(self.store.steps_table(self.run.id))
+        return self._identified(self.store.curves.steps_table(self.run.id))
 
     def _identified(self, table: "DataFrame | None") -> "DataFrame":
         """The table with what tells its rows from those of other races, and how each lane ended."""

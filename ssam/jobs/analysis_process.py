@@ -117,7 +117,7 @@ def _moments(store: Store, parent: str, spec: RaceSpec, analysis: AnalysisSpec) 
     """The weights that the analysis is about, and the path to them where that is drawn. Lanes that diverged have none."""
     from ssam.analysis.context import of_checkpoint
 
-    race = store.run(parent)
+    race = store.runs.get(parent)
     if race is None or race.started_info is None:
         raise ValueError("its race has been deleted, or was never started")
     if analysis.epochs:
@@ -159,7 +159,7 @@ def _snapshots(store: Store, race: Run, epochs: tuple[int, ...], with_masks: boo
     from ssam.analysis.context import LaneWeights
 
     assert race.started_info is not None
-    there, found = store.snapshots(race.id), []
+    there, found = store.analyses.snapshots(race.id), []
     steps = [epoch * race.started_info["steps_per_epoch"] for epoch in epochs]
     if missing := [epoch for epoch, step in zip(epochs, steps, strict=True) if step not in {m.step for m in there}]:
         raise ValueError(f"the weights of epoch {missing[0]} are not kept")
@@ -176,7 +176,7 @@ def _rate(store: Store, parent: str, spec: RaceSpec, moment: "LaneWeights") -> f
     """The learning rate of the step after that moment; None on the seconds clock, where it depends on how long steps take."""
     from ssam.training.schedule import step_rate
 
-    race = store.run(parent)
+    race = store.runs.get(parent)
     assert race is not None
     assert race.started_info is not None
     total = race.started_info["lanes"][moment.lane]["total_steps"]
@@ -189,6 +189,6 @@ def _mask_at(store: Store, race: Run, moment: Moment) -> "dict[str, torch.Tensor
     import torch
 
     lane = race.spec.lane_names[moment.lane]
-    before = [step for step, _, _ in store.mask_densities(race.id, lane) if step < max(moment.step, 1)]
-    bits = store.mask_bits(race.id, lane, before[-1]) if before else None
+    before = [step for step, _, _ in store.curves.mask_densities(race.id, lane) if step < max(moment.step, 1)]
+    bits = store.curves.mask_bits(race.id, lane, before[-1]) if before else None
     return None if bits is None else {name: torch.from_numpy(mask) for name, mask in bits.items()}

@@ -64,12 +64,12 @@ def make_room(store: Store, quota_gb: float) -> Disk:
     """Deletes for good what was deleted a day ago. Where there is too little room, first all that was deleted since; then
     checkpoints of races that have ended, the longest ago first, then their kept weights, then their masks, only as many as it takes.
     Of races that are queued, running or paused nothing goes. What remains."""
-    for run_id in store.discarded(before=time.time() - UNDO_SECONDS):
-        store.delete(run_id)
+    for run_id in store.runs.soft_deleted(before=time.time() - UNDO_SECONDS):
+        store.runs.purge(run_id)
     disk = measure(store, quota_gb)
-    if disk.excess > 0 and (waiting := store.discarded()):
+    if disk.excess > 0 and (waiting := store.runs.soft_deleted()):
         for run_id in waiting:
-            store.delete(run_id)
+            store.runs.purge(run_id)
         disk = measure(store, quota_gb)
     if disk.excess <= 0:
         return disk
@@ -77,7 +77,7 @@ def make_room(store: Store, quota_gb: float) -> Disk:
     for run_id, path in _dispensable(store):
         if excess <= 0:
             break
-        run = store.run(run_id)
+        run = store.runs.get(run_id)
         if run is not None and run.state in ENDED:  # still: it may have been resumed meanwhile
             excess -= _size(path)
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
@@ -85,7 +85,7 @@ def make_room(store: Store, quota_gb: float) -> Disk:
 
 
 def _dispensable(store: Store) -> Iterator[tuple[str, Path]]:
-    ended = [run_id for run_id in store.ended() if store.run_folder(run_id).is_dir()]
+    ended = [run_id for run_id in store.runs.ended() if store.run_folder(run_id).is_dir()]
     for pattern in ("checkpoint*", "weights", "masks"):
         for run_id in ended:
             for path in sorted(store.run_folder(run_id).glob(pattern)):

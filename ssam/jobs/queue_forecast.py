@@ -46,7 +46,7 @@ class QueueForecaster:
         """Whether this race, put at the end of the queue, would start without waiting for another to end."""
         if self._is_full():
             return False
-        waiting, running, slots, served = self._situation([*self._store.jobs(), job])
+        waiting, running, slots, served = self._situation([*self._store.queue.jobs(), job])
         turns = queue.starting(waiting, running, slots, self._limits.owner_running, served, time.time())
         allowed = queue.suiting(waiting[-1].device, slots)
         return not allowed or job.id in {
@@ -54,8 +54,8 @@ class QueueForecaster:
         }  # without its device the runner refuses it at once
 
     def _forecast(self) -> dict[str, Forecast]:
-        jobs = self._store.jobs()
-        runs = self._store.some_runs([job.id for job in jobs])
+        jobs = self._store.queue.jobs()
+        runs = self._store.runs.get_many([job.id for job in jobs])
         left = {job.id: self._left(job, runs.get(job.id)) for job in jobs}
         waiting, running, slots, served = self._situation(jobs)
         found = queue.forecast(waiting, running, slots, self._limits.owner_running, served, left, time.time())
@@ -69,7 +69,7 @@ class QueueForecaster:
         jobs = queue.settled(jobs, machine.auto)
         waiting = [job for job in jobs if job.state == "queued"]
         running = [job for job in jobs if job.state in ALIVE]
-        return waiting, running, machine.places, self._store.last_served(list({job.owner for job in waiting}))
+        return waiting, running, machine.places, self._store.queue.last_served(list({job.owner for job in waiting}))
 
     def _is_full(self) -> bool:
         disk = read_disk(self._store.home)
@@ -79,7 +79,7 @@ class QueueForecaster:
         """Seconds that a race still takes; None where nothing like it has been measured here."""
         if run is None or job.want != "run":
             return 0.0
-        if job.state == "running" and run.analysis is None and (window := self._store.window(job.id, points=1)):
+        if job.state == "running" and run.analysis is None and (window := self._store.curves.window(job.id, points=1)):
             told = window.elapsed >= TELLING_SECONDS and window.progress >= TELLING_PROGRESS
             if told and window.eta_seconds is not None:
                 return window.eta_seconds
@@ -92,13 +92,13 @@ class QueueForecaster:
             self._rates_old_at = time.monotonic() + RATE_SECONDS
         kind = (spec.device, spec.model)
         if kind not in self._rates:
-            self._rates[kind] = self._store.rate(*kind, shared=True)
+            self._rates[kind] = self._store.runs.rate(*kind, shared=True)
         if not self._rates[kind].measured:
             return None
         if analysis is not None:
             return analysis_seconds(spec, analysis, self._rates[kind], max(1, len(analysis.epochs)))
         try:
-            sizes = self._store.image_sizes(spec.data) if spec.data else None
+            sizes = self._store.uploads.sizes(spec.data) if spec.data else None
         except ValueError:  # the upload was deleted: the race will say so
             return 0.0
         return estimate_seconds(spec, self._rates[kind], sizes)

@@ -139,14 +139,14 @@ class Runner:
 
     def _look(self) -> None:
         """One round: who has ended, who must be killed, who is next."""
-        jobs = {job.id: job for job in self._store.jobs()}
+        jobs = {job.id: job for job in self._store.queue.jobs()}
         buried = [self._check(run_id, worker, jobs.get(run_id)) for run_id, worker in list(self._workers.items())]
         buried += [self._adopt(job) for job in jobs.values() if job.state in ALIVE and job.id not in self._workers]
         if any(buried):
             return  # the queue has changed
         training = [job for job in jobs.values() if job.state == "running"]
         if len(training) > 1 and not all(job.shared for job in training):
-            self._store.mark_shared([job.id for job in training])
+            self._store.queue.mark_shared([job.id for job in training])
         if self._machine is not None and self._disk is not None:
             queued = [job for job in jobs.values() if job.state == "queued" and job.id not in self._workers]
             possible = self._possible(queue.settled(queued, self._machine.auto), self._machine)
@@ -164,7 +164,7 @@ class Runner:
         if job is None or job.state == "queued" or job.want != "run":
             worker.end_soon()
         elif time.monotonic() > worker.until:
-            self._store.want(run_id, "stop")
+            self._store.queue.set_desired_state(run_id, "stop")
         else:
             worker.overdue = None  # the wish was taken back in time
         return False
@@ -184,9 +184,9 @@ class Runner:
         if state == "queued":
             cause += "; the race goes on by itself"
         elif state == "interrupted":
-            said = self._store.log_tail(job.id, lines=1).strip()
+            said = self._store.runs.log_tail(job.id, lines=1).strip()
             cause += f", {job.attempts} times without getting further" + (f": {said[:200]}" if said else "")
-        self._store.give_up(job, state, cause)
+        self._store.queue.abandon(job, state, cause)
 
     def _possible(self, queued: Sequence[Job], machine: Machine) -> list[Job]:
         """Those whose device is on this machine; the others fail now, and hold nobody up."""
@@ -195,7 +195,7 @@ class Runner:
         for job in queued:
             if not devices[job.device]:
                 message = f"device {job.device!r} is not on this machine; allowed: {allowed}"
-                self._store.move(job.id, ("queued",), "failed", message=message)
+                self._store.queue.transition(job.id, ("queued",), "failed", message=message)
         return [job for job in queued if devices[job.device]]
 
     def _start_next(self, queued: Sequence[Job], machine: Machine) -> None:
@@ -203,9 +203,9 @@ class Runner:
         if len(busy) >= machine.slots:
             return
         owners = {job.owner for job in queued}
-        served = self._store.last_served(list(owners)) if len(owners) > 1 else {}
+        served = self._store.queue.last_served(list(owners)) if len(owners) > 1 else {}
         turn = queue.pick(queued, busy, machine.places, self._limits.owner_running, served)
-        if turn is not None and self._store.take(turn.job.id, turn.slot):
+        if turn is not None and self._store.queue.assign(turn.job.id, turn.slot):
             self._start(turn, machine)
 
     def _start(self, turn: queue.Turn, machine: Machine) -> None:
@@ -217,7 +217,7 @@ class Runner:
             own = self._workshop.start(race_process.main, run_id, store.home, store.url, threads, turn.slot, self._race)
         except (EOFError, OSError) as error:
             message = f"the race process could not be started ({type(error).__name__}: {error}); see runner.log"
-            store.move(run_id, ALIVE, "failed", message=message)
+            store.queue.transition(run_id, ALIVE, "failed", message=message)
             return
         assert own.pid is not None
         job = replace(turn.job, slot=turn.slot)

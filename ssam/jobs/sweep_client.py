@@ -26,7 +26,7 @@ class SweepClient:
         going = [sweep for sweep in self.store.sweeps.of(person.owner) if sweep.state in ("running", "paused")]
         if len(going) >= MOST_AT_ONCE:
             raise ValueError(f"you have {len(going)} sweeps under way and may have {MOST_AT_ONCE}; stop one first")
-        self.store.check_images(spec.base)
+        self.store.uploads.check(spec.base.data)
         sweep_id = self.store.sweeps.create(spec, request_id, person.owner)
         self._ensure_runner()
         return sweep_id
@@ -34,29 +34,29 @@ class SweepClient:
     def pause(self, sweep_id: str, person: Person) -> None:
         """Holds a sweep: its races keep a checkpoint and give their places up."""
         self.check(sweep_id, person)
-        self.store.sweeps.move(sweep_id, ("running",), "paused")
+        self.store.sweeps.transition(sweep_id, ("running",), "paused")
         for trial in self._open(sweep_id):
-            self.store.want(str(trial.run), "pause")
+            self.store.queue.set_desired_state(str(trial.run), "pause")
 
     def resume(self, sweep_id: str, person: Person) -> None:
         """Goes on with a sweep that was paused or stopped."""
-        self.store.check_images(self.check(sweep_id, person).spec.base)
-        self.store.sweeps.move(sweep_id, ("paused", "stopped"), "running")
+        self.store.uploads.check(self.check(sweep_id, person).spec.base.data)
+        self.store.sweeps.transition(sweep_id, ("paused", "stopped"), "running")
         for trial in self._open(sweep_id):
-            self.store.resume(str(trial.run))
+            self.store.queue.resume(str(trial.run))
         self._ensure_runner()
 
     def stop(self, sweep_id: str, person: Person) -> None:
         """Ends a sweep; its races that have not come to an end are stopped and do not count."""
         self.check(sweep_id, person)
-        self.store.sweeps.move(sweep_id, ("running", "paused"), "stopped")
+        self.store.sweeps.transition(sweep_id, ("running", "paused"), "stopped")
         for trial in self._open(sweep_id):
-            self.store.want(str(trial.run), "stop")
+            self.store.queue.set_desired_state(str(trial.run), "stop")
 
     def extend(self, sweep_id: str, person: Person, races: int = 0, minutes: float = 0.0, gradients: int = 0) -> None:
         """Adds to the budget and goes on. Raises ValueError, one line, where nothing would come of it."""
         sweep = self.check(sweep_id, person)
-        self.store.check_images(sweep.spec.base)
+        self.store.uploads.check(sweep.spec.base.data)
         more: dict[str, float] = {"races": races, "minutes": minutes, "gradients": gradients}
         if not any(more.values()) or min(more.values()) < 0:
             raise ValueError("extend by races, minutes or gradients above 0")
@@ -73,7 +73,7 @@ class SweepClient:
         if longer.method == "grid" and races and longer.most_races == spec.most_races:
             raise ValueError("all combinations of this grid are in its budget already")
         self.store.sweeps.respecify(sweep_id, longer)
-        self.store.sweeps.move(sweep_id, ("stopped", "finished"), "running")
+        self.store.sweeps.transition(sweep_id, ("stopped", "finished"), "running")
         self._ensure_runner()
 
     def fresh(self, sweep_id: str, person: Person, seeds: int) -> None:
@@ -82,7 +82,7 @@ class SweepClient:
         sweep = self.check(sweep_id, person)
         if not 2 <= seeds <= MOST_FRESH:
             raise ValueError(f"fresh seeds {seeds} must be a whole number from 2 to {MOST_FRESH}")
-        self.store.check_images(sweep.spec.base)
+        self.store.uploads.check(sweep.spec.base.data)
         known = self.store.sweeps.trials(sweep_id)
         best = next(iter(ranked(sweep.spec, known)), None)
         if best is None:

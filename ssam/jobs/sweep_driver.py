@@ -47,7 +47,7 @@ class SweepDriver:
             traceback.print_exc()
             self._broken.add(sweep.id)
             said = f"{type(error).__name__}: {' '.join(str(error).split())}"
-            self._store.sweeps.move(sweep.id, ("running", "paused"), "stopped", message=said)
+            self._store.sweeps.transition(sweep.id, ("running", "paused"), "stopped", message=said)
 
     def _drive(self, sweep: Sweep) -> None:
         trials = self._store.sweeps.trials(sweep.id)
@@ -84,9 +84,9 @@ class SweepDriver:
         if trial.run_state not in ENDED:
             # Queued in the moment in which the sweep was paused or stopped.
             if sweep.state == "stopped" and searching:
-                store.want(trial.run, "stop")
+                store.queue.set_desired_state(trial.run, "stop")
             elif sweep.state == "paused" and trial.run_state in ("queued", *ALIVE):
-                store.want(trial.run, "pause")
+                store.queue.set_desired_state(trial.run, "pause")
             return False
         if trial.run_state != "finished":
             store.sweeps.close(sweep.id, trial, "failed", message=f"its race was {trial.run_state}")
@@ -108,7 +108,7 @@ class SweepDriver:
             new = told.ask(number) if self._may_ask(sweep, len(tried)) else []
             if not new:
                 if not still:
-                    self._store.sweeps.move(sweep.id, ("running",), "finished")
+                    self._store.sweeps.transition(sweep.id, ("running",), "finished")
                 return
             self._store.sweeps.add(sweep.id, new)
             tried += new
@@ -130,15 +130,15 @@ class SweepDriver:
     def _begin(self, waiting: list[Trial], sweep: Sweep, under_way: int) -> None:
         """Queues the races of trials that have none yet, as many as there are places for. Without its images a sweep stops."""
         try:
-            self._store.check_images(sweep.spec.base)
+            self._store.uploads.check(sweep.spec.base.data)
         except ValueError as error:
             if waiting:
-                self._store.sweeps.move(sweep.id, ("running", "paused"), "stopped", message=str(error))
+                self._store.sweeps.transition(sweep.id, ("running", "paused"), "stopped", message=str(error))
             return
         for trial in waiting[: max(0, self._places() - under_way)]:
             spec = sweep.spec.race(trial.values if trial.number != STANDARD else {}, trial.seed)
             request = f"sweep {sweep.id} {trial.number} {trial.seed}"
-            run_id = self._store.create_run(spec, request, sweep.owner, sweep=sweep.id)
+            run_id = self._store.runs.create(spec, request, sweep.owner, sweep=sweep.id)
             self._store.sweeps.begin(sweep.id, trial, run_id)
 
 
@@ -175,7 +175,7 @@ class _SearchSession:
             self._search.tell(point)
             self._told.add(point.number)
         if ended:
-            self._store.sweeps.tell_importance(self._id, self._search.importance())
+            self._store.sweeps.set_importance(self._id, self._search.importance())
 
     def prune(self, still: list[Trial]) -> None:
         """Stops the races that fall behind."""
@@ -187,7 +187,7 @@ class _SearchSession:
                 self._store.sweeps.close(
                     self._id, trial, "pruned", curve[-1][1], message=f"pruned at epoch {curve[-1][0]}"
                 )
-                self._store.want(trial.run, "stop")
+                self._store.queue.set_desired_state(trial.run, "stop")
 
     def ask(self, number: int) -> list[Trial]:
         """The trials of the next settings, one for each seed; a refused one where no race can have these; none: there are no more."""

@@ -28,7 +28,7 @@ class Recording:
 
 def save(store: Store, run_id: str, about: dict[str, Any], path: Path) -> None:
     """Writes the finished race to ``path``. Raises ValueError for one that is unknown or has no result."""
-    run, window = store.run(run_id), store.window(run_id)
+    run, window = store.runs.get(run_id), store.curves.window(run_id)
     if run is None or window is None or run.result is None:
         raise ValueError(f"{run_id[:40]!r} is not a finished race")
     told = {
@@ -58,7 +58,7 @@ def load(path: Path) -> Recording:
 
 def _pictures(store: Store, window: Window) -> list[Heatmap]:
     every = (
-        store.heatmap(window.run_id, lane.name, layer["name"], mask["step"])
+        store.curves.heatmap(window.run_id, lane.name, layer["name"], mask["step"])
         for lane in window.lanes
         for mask in lane.masks
         for layer in window.layers

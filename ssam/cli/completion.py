@@ -57,8 +57,8 @@ def script(whole: argparse.ArgumentParser, shell: str) -> str:
         for name, command in commands.items()
         for flag, allowed in _values(command)
     ]
-    known = [f'        {name}) words="{" ".join(_flags(command))}" ;;' for name, command in commands.items()]
-    parts = {"commands": " ".join(commands), "values": "\n".join(values), "flags": "\n".join(known)}
+    flags = [f'        {name}) words="{" ".join(_flags(command))}" ;;' for name, command in commands.items()]
+    parts = {"commands": " ".join(commands), "values": "\n".join(values), "flags": "\n".join(flags)}
     return SCRIPT.format(kind=shell, python=shlex.quote(sys.executable), begin=begin, **parts)
 
 

@@ -105,16 +105,16 @@ def spec_of(options: argparse.Namespace) -> RaceSpec:
 
 def overridden(base: RaceSpec, spec: RaceSpec, flags: Mapping[str, object]) -> list[str]:
     """What a preset's flags change beyond themselves, or do not change though they seem to."""
-    said = []
+    notes = []
     if ended := left_behind(base, flags):
         settings = ", ".join(
             f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in ended.items()
         )
-        said.append(f"dataset {spec.dataset}: the preset's {settings} ended with its data set; give a flag to set it")
+        notes.append(f"dataset {spec.dataset}: the preset's {settings} ended with its data set; give a flag to set it")
     own = [f"{lane.method} {lane.rho:g}" for lane in spec.lanes if lane.rho is not None]
     if "rho" in flags and own:
-        said.append(f"rho {spec.rho:g} is not that of every lane: {', '.join(own)} of their own; --lanes sets them")
-    return said
+        notes.append(f"rho {spec.rho:g} is not that of every lane: {', '.join(own)} of their own; --lanes sets them")
+    return notes
 
 
 def sized(spec: RaceSpec, images: Path) -> RaceSpec:
@@ -155,9 +155,9 @@ def _as_json(event: Event) -> dict[str, Any] | None:
     return None
 
 
-def _measured(told: dict[str, Any]) -> dict[str, Any]:
+def _measured(values: dict[str, Any]) -> dict[str, Any]:
     """Without what only a race with a validation part measures, where this one has none."""
-    return {name: value for name, value in told.items() if value is not None or not name.startswith("validation_")}
+    return {name: value for name, value in values.items() if value is not None or not name.startswith("validation_")}
 
 
 def _table(result: Result) -> str:

@@ -67,15 +67,15 @@ def _list(options: argparse.Namespace) -> int:
     if options.limit < 1:
         raise ValueError(f"limit '{options.limit}' must be a whole number from 1")
     with closing(Store()) as store:
-        found = list(_found(store, options))
+        rows = list(_found(store, options))
     if not options.json:
-        if found:
+        if rows:
             print(LINE.format("id", "state", "begun", "what", "accuracy", "seconds"))
         else:
             print("no race matches", file=sys.stderr)
-    for listed in found:
+    for listed in rows:
         print(json.dumps(_object(listed), allow_nan=False) if options.json else _line(listed), flush=True)
-    return 0 if found else 1
+    return 0 if rows else 1
 
 
 def _found(store: Store, options: argparse.Namespace) -> Iterator[RunRow]:
@@ -83,11 +83,11 @@ def _found(store: Store, options: argparse.Namespace) -> Iterator[RunRow]:
     left, size = options.limit, min(options.limit, MANY)
     page = pages = 1
     while page <= pages and left > 0:
-        found = store.runs.search(
+        result = store.runs.search(
             RunQuery(text=" ".join(options.words), page=page, size=size, **filters), options.owner
         )
-        yield from found.rows[:left]
-        left, page, pages = left - len(found.rows), page + 1, found.pages
+        yield from result.rows[:left]
+        left, page, pages = left - len(result.rows), page + 1, result.pages
 
 
 def _title(run: Run) -> str:
@@ -150,21 +150,13 @@ def _export(options: argparse.Namespace) -> int:
 
 
 def _last_weights(store: Store, run: Run) -> "dict[str, tuple[int, Weights]]":
-    """By lane, the steps made and the weights of the newest checkpoint that can be read. Imports torch. Raises ValueError, one line."""
+    """Return, by lane, the steps made and the weights of the newest checkpoint that can be read. Import torch. Raise ValueError if
+    there is none."""
     from ssam.jobs import checkpoints
 
-    folder, why = store.run_folder(run.id), "its weights are no longer kept: there is no checkpoint"
-    for name in (checkpoints.NEWEST, checkpoints.OLDER):
-        if not (folder / name).exists():
-            continue
-        try:
-            lanes = checkpoints.read(folder / name).state["lanes"]
-        except ValueError as error:
-            why = str(error)
-            continue
-        kept = {name: lane for name, lane in lanes.items() if not lane["diverged"]}
-        return {
-            name: (lane["step_count"], {key: value.cpu().numpy() for key, value in lane["model"].items()})
-            for name, lane in kept.items()
-        }
-    raise ValueError(why)
+    lanes = checkpoints.read_newest(store.run_folder(run.id)).state["lanes"]
+    return {
+        name: (lane["step_count"], {key: value.cpu().numpy() for key, value in lane["model"].items()})
+        for name, lane in lanes.items()
+        if not lane["diverged"]
+    }

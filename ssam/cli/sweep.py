@@ -65,8 +65,8 @@ def _run(options: argparse.Namespace) -> int:
     with closing(Store()) as store:
         client = Client(store)
         if options.list:
-            for known in store.sweeps.of(None):
-                print(json.dumps(_about(store, known)) if options.json else _line(store, known), flush=True)
+            for sweep in store.sweeps.of(None):
+                print(json.dumps(_about(store, sweep)) if options.json else _line(store, sweep), flush=True)
             return 0
         action = next((name for name in STEERS if getattr(options, name)), None)
         try:
@@ -79,9 +79,9 @@ def _run(options: argparse.Namespace) -> int:
 
 def _find(store: Store, named: str) -> str:
     fitting = [
-        known.id
-        for known in store.sweeps.of(None, 1000)
-        if known.id == named or (len(named) >= 4 and known.id.startswith(named))
+        sweep.id
+        for sweep in store.sweeps.of(None, 1000)
+        if sweep.id == named or (len(named) >= 4 and sweep.id.startswith(named))
     ]
     if len(fitting) != 1:
         raise ValueError(f"there is no sweep {named[:40]!r} here; --list names them")
@@ -102,12 +102,12 @@ def spec_of(options: argparse.Namespace) -> SweepSpec:
 def _one_lane(base: RaceSpec, named: str | None) -> RaceSpec:
     """The race with the one lane that is swept."""
     names = {**{str(number): number - 1 for number in range(1, len(base.lanes) + 1)}}
-    names |= {name: place for place, name in enumerate(base.lane_names)}
+    names |= {name: index for index, name in enumerate(base.lane_names)}
     if named is None and len(base.lanes) == 1:
         named = "1"
     if named is None or named not in names:
-        said = "this race has several" if named is None else f"{named[:40]!r} is not there"
-        raise ValueError(f"lane: {said}; allowed: 1 to {len(base.lanes)}, or {', '.join(base.lane_names)}")
+        problem = "this race has several" if named is None else f"{named[:40]!r} is not there"
+        raise ValueError(f"lane: {problem}; allowed: 1 to {len(base.lanes)}, or {', '.join(base.lane_names)}")
     return base.model_copy(update={"lanes": (base.lanes[names[named]],)})
 
 
@@ -124,11 +124,11 @@ def _start(client: Client, options: argparse.Namespace) -> int:
     _tell(options, {"event": "sweep", "id": sweep_id, "validation": spec.base.validation}, sweep_id)
     if options.detach:
         return 0
-    told: set[tuple[int, int]] = set()
-    status = _follow(client, sweep_id, options, told)
+    reported: set[tuple[int, int]] = set()
+    status = _follow(client, sweep_id, options, reported)
     if status == 0 and options.fresh:
         client.sweeps.fresh(sweep_id, ME, options.fresh)
-        status = _follow(client, sweep_id, options, told)
+        status = _follow(client, sweep_id, options, reported)
     return _end(client, sweep_id, options) or status
 
 
@@ -156,26 +156,26 @@ def _amount(options: argparse.Namespace, name: str) -> float:
         raise ValueError(f"{name} {text[:40]!r} must be a number above 0") from None
 
 
-def _follow(client: Client, sweep_id: str, options: argparse.Namespace, told: set[tuple[int, int]]) -> int:
+def _follow(client: Client, sweep_id: str, options: argparse.Namespace, reported: set[tuple[int, int]]) -> int:
     """Tells every trial that comes to an end, by number and seed, once, until the sweep has; 1 where nothing came of it."""
     store, bar = client.store, race.Progress(sys.stderr.isatty())
     try:
         while True:
             client.runner.ensure()
-            found = store.sweeps.get(sweep_id)
-            if found is None:
+            sweep = store.sweeps.get(sweep_id)
+            if sweep is None:
                 raise ValueError("this sweep has been deleted meanwhile")
             trials = store.sweeps.trials(sweep_id)
             for trial in trials:
-                if trial.state != "open" and (key := (trial.number, trial.seed)) not in told:
-                    told.add(key)
+                if trial.state != "open" and (key := (trial.number, trial.seed)) not in reported:
+                    reported.add(key)
                     bar.clear()
-                    _tell(options, {"event": "trial", **_trial(found.spec, trial)}, None, _said(found.spec, trial))
+                    _tell(options, {"event": "trial", **_trial(sweep.spec, trial)}, None, _said(sweep.spec, trial))
             over = [trial for trial in trials if trial.state != "open"]
-            bar.share(len(over) / max(len(trials), found.spec.most_races if found.state == "running" else 1))
-            if found.state != "running" and len(over) == len(trials):
+            bar.share(len(over) / max(len(trials), sweep.spec.most_races if sweep.state == "running" else 1))
+            if sweep.state != "running" and len(over) == len(trials):
                 break
-            if found.state == "paused" and not any(trial.run_state in ("starting", "running") for trial in trials):
+            if sweep.state == "paused" and not any(trial.run_state in ("starting", "running") for trial in trials):
                 break
             time.sleep(LOOK_SECONDS)
     except KeyboardInterrupt:
@@ -183,21 +183,21 @@ def _follow(client: Client, sweep_id: str, options: argparse.Namespace, told: se
         raise
     finally:
         bar.clear()
-    return 0 if ranked(found.spec, trials) else 1
+    return 0 if ranked(sweep.spec, trials) else 1
 
 
 def _end(client: Client, sweep_id: str, options: argparse.Namespace) -> int:
     """How the sweep stands, as the last thing that is printed."""
-    found = client.store.sweeps.get(sweep_id)
-    assert found is not None
+    sweep = client.store.sweeps.get(sweep_id)
+    assert sweep is not None
     trials = client.store.sweeps.trials(sweep_id)
     if options.json:
         print(
-            json.dumps(finite({"event": "result", **_result(client.store, found, trials)}), allow_nan=False), flush=True
+            json.dumps(finite({"event": "result", **_result(client.store, sweep, trials)}), allow_nan=False), flush=True
         )
     else:
-        print("\n".join([*_table(found, trials), *_sureness(client.store, found, trials)]), flush=True)
-    return 0 if ranked(found.spec, trials) or found.state in ("running", "paused") else 1
+        print("\n".join([*_table(sweep, trials), *_sureness(client.store, sweep, trials)]), flush=True)
+    return 0 if ranked(sweep.spec, trials) or sweep.state in ("running", "paused") else 1
 
 
 def _tell(options: argparse.Namespace, event: dict[str, Any], plain: str | None, aside: str = "") -> None:
@@ -230,40 +230,40 @@ def _said(spec: SweepSpec, trial: Trial) -> str:
     return f"{_values(trial.values):<40} seed {trial.seed:<4} {trial.state}{score}{part}  {trial.message}".rstrip()
 
 
-def _about(store: Store, found: Sweep) -> dict[str, Any]:
-    trials = store.sweeps.trials(found.id)
-    best = next(iter(ranked(found.spec, trials)), None)
+def _about(store: Store, sweep: Sweep) -> dict[str, Any]:
+    trials = store.sweeps.trials(sweep.id)
+    best = next(iter(ranked(sweep.spec, trials)), None)
     about = {
-        "id": found.id,
-        "state": found.state,
-        "created": found.created,
-        "owner": found.owner,
-        "message": found.message,
+        "id": sweep.id,
+        "state": sweep.state,
+        "created": sweep.created,
+        "owner": sweep.owner,
+        "message": sweep.message,
     }
-    about["spec"] = found.spec.model_dump(mode="json", exclude_defaults=True)
+    about["spec"] = sweep.spec.model_dump(mode="json", exclude_defaults=True)
     about["trials"] = {"all": len(trials), "ended": sum(trial.state != "open" for trial in trials)}
-    about["chosen_by"] = found.spec.chooses_by
-    return about | {"best": best and _best(found, trials, best)}
+    about["chosen_by"] = sweep.spec.chooses_by
+    return about | {"best": best and _best(sweep, trials, best)}
 
 
-def _best(found: Sweep, trials: list[Trial], best: Point) -> dict[str, Any]:
+def _best(sweep: Sweep, trials: list[Trial], best: Point) -> dict[str, Any]:
     """The best so far. Its test accuracy once it is the chosen one, and of no other settings."""
-    told = {"values": best.values, "score": best.score, "spread": best.spread, "cost": best.cost}
-    told[f"{found.spec.chooses_by}_accuracy"] = best.score
-    if found.spec.chooses_by == "validation" and chosen(found, trials):
-        told |= {"test_accuracy": best.test, "gap": best.gap}
-    return told
+    facts = {"values": best.values, "score": best.score, "spread": best.spread, "cost": best.cost}
+    facts[f"{sweep.spec.chooses_by}_accuracy"] = best.score
+    if sweep.spec.chooses_by == "validation" and chosen(sweep, trials):
+        facts |= {"test_accuracy": best.test, "gap": best.gap}
+    return facts
 
 
-def _result(store: Store, found: Sweep, trials: list[Trial]) -> dict[str, Any]:
-    known = points(found.spec, trials)
-    on_front = [{"values": point.values, "score": point.score, "cost": point.cost} for point in front(known)]
-    return _about(store, found) | {
-        "settings": [_setting(point) for point in (*ranked(found.spec, trials), *unranked(found.spec, trials))],
+def _result(store: Store, sweep: Sweep, trials: list[Trial]) -> dict[str, Any]:
+    tried = points(sweep.spec, trials)
+    on_front = [{"values": point.values, "score": point.score, "cost": point.cost} for point in front(tried)]
+    return _about(store, sweep) | {
+        "settings": [_setting(point) for point in (*ranked(sweep.spec, trials), *unranked(sweep.spec, trials))],
         "images": _images(store, trials),
-        "front": on_front if found.spec.cost else None,
-        "importance": found.importance,
-        "fresh": [_fresh(told) for told in fresh(trials)],
+        "front": on_front if sweep.spec.cost else None,
+        "importance": sweep.importance,
+        "fresh": [_fresh(confirmed) for confirmed in fresh(trials)],
     }
 
 
@@ -279,9 +279,9 @@ def _images(store: Store, trials: list[Trial]) -> int | None:
     return next((score_size(run) for run in runs.values()), None)
 
 
-def _sureness(store: Store, found: Sweep, trials: list[Trial]) -> list[str]:
+def _sureness(store: Store, sweep: Sweep, trials: list[Trial]) -> list[str]:
     """The interval of the best score by the number of its images; no line where that is not known."""
-    best, size = next(iter(ranked(found.spec, trials)), None), _images(store, trials)
+    best, size = next(iter(ranked(sweep.spec, trials)), None), _images(store, trials)
     if best is None or not size:
         return []
     margin = proportion.margin(best.score, size, 2)
@@ -290,32 +290,32 @@ def _sureness(store: Store, found: Sweep, trials: list[Trial]) -> list[str]:
     ]
 
 
-def _fresh(told: Fresh) -> dict[str, Any]:
+def _fresh(confirmed: Fresh) -> dict[str, Any]:
     about = {
-        "values": told.values,
-        "selected": told.selected,
-        "mean": told.mean,
-        "spread": told.spread,
-        "open": told.open,
+        "values": confirmed.values,
+        "selected": confirmed.selected,
+        "mean": confirmed.mean,
+        "spread": confirmed.spread,
+        "open": confirmed.open,
     }
-    interval = told.compared.interval and [end / 100 for end in told.compared.interval]
-    about |= {"scores": told.scores, "standard": told.standard, "interval": interval}
-    about |= {"verdict": told.compared.verdict, "finding": told.is_finding}
+    interval = confirmed.compared.interval and [end / 100 for end in confirmed.compared.interval]
+    about |= {"scores": confirmed.scores, "standard": confirmed.standard, "interval": interval}
+    about |= {"verdict": confirmed.compared.verdict, "finding": confirmed.is_finding}
     return about
 
 
-def _line(store: Store, found: Sweep) -> str:
-    about = _about(store, found)
+def _line(store: Store, sweep: Sweep) -> str:
+    about = _about(store, sweep)
     best = "" if about["best"] is None else f"best {about['best']['score']:.2%} at {_values(about['best']['values'])}"
-    vary = " ".join(map(str, found.spec.vary))
-    return f"{found.id:<24}{found.state:<10}{about['trials']['ended']:>4} races  {vary}  {best}".rstrip()
+    vary = " ".join(map(str, sweep.spec.vary))
+    return f"{sweep.id:<24}{sweep.state:<10}{about['trials']['ended']:>4} races  {vary}  {best}".rstrip()
 
 
-def _table(found: Sweep, trials: list[Trial]) -> list[str]:
-    fields = [vary.field for vary in found.spec.vary]
+def _table(sweep: Sweep, trials: list[Trial]) -> list[str]:
+    fields = [vary.field for vary in sweep.spec.vary]
     line = "".join(f"{{:<{max(14, len(field) + 2)}}}" for field in fields) + "{:>8}{:>22}{:>12}"
-    lines = [line.format(*fields, "seeds", f"{found.spec.chooses_by} accuracy", found.spec.cost or "")]
-    for point in ranked(found.spec, trials)[:20]:
+    lines = [line.format(*fields, "seeds", f"{sweep.spec.chooses_by} accuracy", sweep.spec.cost or "")]
+    for point in ranked(sweep.spec, trials)[:20]:
         spread = "" if point.spread is None else f" ± {100 * point.spread:.2f}"
         cost = "" if point.cost is None else f"{point.cost:,.1f}"
         values = [str(point.values[field]) for field in fields]
@@ -324,24 +324,24 @@ def _table(found: Sweep, trials: list[Trial]) -> list[str]:
         )
     if len(lines) == 1:
         lines.append("no race has come to an end")
-    for point in unranked(found.spec, trials):
+    for point in unranked(sweep.spec, trials):
         values = [str(point.values[field]) for field in fields]
         lines.append(line.format(*values, len(point.trials), point.state, "").rstrip())
-    lines.append(chosen_by(found.spec))
-    if (best := chosen(found, trials)) and best.gap is not None and found.spec.chooses_by == "validation":
+    lines.append(chosen_by(sweep.spec))
+    if (best := chosen(sweep, trials)) and best.gap is not None and sweep.spec.chooses_by == "validation":
         gap = f"validation − test {100 * best.gap:+.2f} points"
         lines.append(f"chosen: {_values(best.values)}, test accuracy {100 * (best.test or 0):.2f} %, {gap}")
-    lines += [_verdict(found, told) for told in fresh(trials)]
-    if len(ranked(found.spec, trials)) > 1 and not fresh(trials):
+    lines += [_verdict(sweep, confirmed) for confirmed in fresh(trials)]
+    if len(ranked(sweep.spec, trials)) > 1 and not fresh(trials):
         lines.append("The first of many is likely too good: --confirm ID races it with fresh seeds.")
     return lines
 
 
-def _verdict(found: Sweep, told: Fresh) -> str:
-    head = f"{_values(told.values)}: chosen at {told.selected:.2%} {found.spec.chooses_by} accuracy"
-    if told.mean is None or told.open:
-        return f"{head}; {told.open} races with fresh seeds have not come to an end"
-    spread = "" if told.spread is None else f" ± {100 * told.spread:.2f}"
-    head += f"; test accuracy on {len(told.scores)} fresh seeds {100 * told.mean:.2f}{spread} %"
-    said = sentence("The chosen setting", "the starting point", told.compared)
-    return f"{head}. {said}{' A finding.' * told.is_finding}"
+def _verdict(sweep: Sweep, confirmed: Fresh) -> str:
+    head = f"{_values(confirmed.values)}: chosen at {confirmed.selected:.2%} {sweep.spec.chooses_by} accuracy"
+    if confirmed.mean is None or confirmed.open:
+        return f"{head}; {confirmed.open} races with fresh seeds have not come to an end"
+    spread = "" if confirmed.spread is None else f" ± {100 * confirmed.spread:.2f}"
+    head += f"; test accuracy on {len(confirmed.scores)} fresh seeds {100 * confirmed.mean:.2f}{spread} %"
+    verdict = sentence("The chosen setting", "the starting point", confirmed.compared)
+    return f"{head}. {verdict}{' A finding.' * confirmed.is_finding}"

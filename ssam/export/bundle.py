@@ -60,8 +60,8 @@ def check_kinds(kinds: str | Iterable[str]) -> tuple[str, ...]:
     names = [name for kind in asked for name in ([k for k in KINDS if k != "mlflow"] if kind == ALL else [kind])]
     unknown = [name for name in names if name not in KINDS]
     if unknown or not names:
-        said = f"{unknown[0][:40]!r} cannot be taken away" if unknown else "nothing to take away"
-        raise ValueError(f"{said}; allowed: {ALL}, {', '.join(KINDS)}")
+        problem = f"{unknown[0][:40]!r} cannot be taken away" if unknown else "nothing to take away"
+        raise ValueError(f"{problem}; allowed: {ALL}, {', '.join(KINDS)}")
     return tuple(dict.fromkeys(names))
 
 
@@ -107,8 +107,8 @@ def download(source: Source, kinds: Iterable[str]) -> bytes:
 
     Raises ValueError, one line, where there is nothing, or more than MOST_BYTES."""
     names = check_kinds(kinds)
-    with tempfile.TemporaryDirectory(prefix="ssam-") as place:
-        folder = Path(place)
+    with tempfile.TemporaryDirectory(prefix="ssam-") as temporary:
+        folder = Path(temporary)
         missing = write(source, names, folder)
         written = sorted(path for path in folder.rglob("*") if path.is_file())
         size = sum(path.stat().st_size for path in written)

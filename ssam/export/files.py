@@ -34,8 +34,8 @@ def parquet(source: Source, folder: Path) -> None:
 def _metadata(source: Source, folder: Path) -> None:
     """``metadata.json`` beside tables of own images: what their numbers stand on, and what was left out."""
     if source.notes:
-        told = {"run": source.run.id, "classes": source.info["classes"], "test_images": source.info["test_size"]}
-        text = json.dumps(told | {"data_notes": source.notes}, indent=2, ensure_ascii=False)
+        facts = {"run": source.run.id, "classes": source.info["classes"], "test_images": source.info["test_size"]}
+        text = json.dumps(facts | {"data_notes": source.notes}, indent=2, ensure_ascii=False)
         (folder / "metadata.json").write_text(text + "\n", encoding="utf-8")
 
 
@@ -44,8 +44,8 @@ def masks(source: Source, folder: Path) -> None:
 
     Raises ValueError where no mask is kept to the bit (networks of more than a million weights, old races on a full disk)."""
     written = False
-    for place, name in enumerate(source.spec.lane_names):
-        file = folder / f"masks-{source.lane_file(place)}.npz"
+    for lane, name in enumerate(source.spec.lane_names):
+        file = folder / f"masks-{source.lane_file(lane)}.npz"
         steps = [step for step, _, _ in source.store.curves.mask_densities(source.run.id, name)]
         kept = ((step, bits) for step in steps if (bits := source.store.curves.mask_bits(source.run.id, name, step)))
         if first := next(kept, None):
@@ -93,14 +93,14 @@ def why_no_weights(source: Source) -> str:
     return "" if source.last_weights or source.store.analyses.snapshots(source.run.id) else NO_WEIGHTS
 
 
-def _save_weights(source: Source, folder: Path, place: int, step: int, arrays: Weights) -> None:
+def _save_weights(source: Source, folder: Path, lane: int, step: int, arrays: Weights) -> None:
     from safetensors.numpy import save_file
 
     about = {
-        "lane": source.spec.lane_names[place],
+        "lane": source.spec.lane_names[lane],
         "step": str(step),
         "model": source.spec.model,
         "race": source.run.id,
     }
     whole = {name: np.ascontiguousarray(array).reshape(array.shape) for name, array in arrays.items()}
-    save_file(whole, folder / f"weights-{source.lane_file(place)}-{step}.safetensors", {"ssam": json.dumps(about)})
+    save_file(whole, folder / f"weights-{source.lane_file(lane)}-{step}.safetensors", {"ssam": json.dumps(about)})

@@ -49,8 +49,8 @@ def _log(client: "MlflowClient", source: Source) -> None:
     """A run for each lane. One that an earlier export has made is brought up to date: it gets what it lacks."""
     from mlflow.entities import Param
 
-    known = client.get_experiment_by_name(source.title)
-    experiment = known.experiment_id if known else client.create_experiment(source.title)
+    existing = client.get_experiment_by_name(source.title)
+    experiment = existing.experiment_id if existing else client.create_experiment(source.title)
     start = source.run.started or source.run.created
     race = source.spec.model_dump(mode="json", exclude={"lanes"})
     earlier = _earlier(client, experiment, source.run.id)

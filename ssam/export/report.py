@@ -100,22 +100,22 @@ def _head(source: Source, name: str) -> str:
 def _summary(source: Source) -> str:
     """What came out, in two sentences."""
     ends = list(zip(source.outcomes, source.lane_titles, strict=bool(source.outcomes)))
-    known = [(end.accuracy, title, end) for end, title in ends if end.accuracy is not None]
+    finished = [(end.accuracy, title, end) for end, title in ends if end.accuracy is not None]
     lost = "".join(f" {title} diverged." for end, title in ends if end.status == "diverged")
-    if not known:
+    if not finished:
         return lost.strip() or "The race had not reached its end when this was written, so there is no result yet."
-    best, title, winner = max(known, key=lambda each: each[0])
+    best, title, winner = max(finished, key=lambda each: each[0])
     size = source.info["test_size"]
-    said = f"{title} ended best, with {proportion.said(best, size)} of {size:,} test images right"
+    sentence = f"{title} ended best, with {proportion.said(best, size)} of {size:,} test images right"
     sgd = next((end.accuracy for end in source.outcomes if not METHODS[end.method].perturbs), None)
     if sgd is not None and METHODS[winner.method].perturbs:
-        said += f", {100 * (best - sgd):.1f} points more than SGD"
-    return f"{said}.{lost} This is one seed: repeat it with others before you call a small difference a finding."
+        sentence += f", {100 * (best - sgd):.1f} points more than SGD"
+    return f"{sentence}.{lost} This is one seed: repeat it with others before you call a small difference a finding."
 
 
 def _held_out_accuracy(end: Outcome | None) -> str:
-    known = end.validation_accuracy if end else None
-    return "–" if known is None else f"{100 * known:.2f}"
+    accuracy = end.validation_accuracy if end else None
+    return "–" if accuracy is None else f"{100 * accuracy:.2f}"
 
 
 def _results(source: Source) -> str:
@@ -145,7 +145,7 @@ def _results(source: Source) -> str:
     columns = ("Lane", "Sparsity %", "ρ", "Test accuracy %", *held)
     columns += ("Test loss", "ms a step", "× SGD (quartiles)", "Seconds")
     size = source.info["test_size"]
-    image = f"; {known}" if (known := proportion.one_image(size)) else ""
+    image = f"; {one_image}" if (one_image := proportion.one_image(size)) else ""
     notes = [
         f"Last epoch, never the best one; all {size:,} test images. Beside the accuracy, the {proportion.LEVEL} interval that their number implies{image}.",
         "Sparsity is the share of weights that are not perturbed.",
@@ -186,8 +186,8 @@ def _masks(source: Source) -> str:
         pictures = "".join(_picture(picture, title) for picture in seen if picture)
         last = lane.masks[-1]
         changed = "" if last["changed"] is None else f", {100 * last['changed']:.1f} % changed at the last refresh"
-        said = f"{len(moments)} masks, {100 * last['density']:.1f} % of the network perturbed{changed}"
-        lines.append(f"<h3>{escape(title)}</h3><p class=facts>{escape(said)}.</p><div class=masks>{pictures}</div>")
+        caption = f"{len(moments)} masks, {100 * last['density']:.1f} % of the network perturbed{changed}"
+        lines.append(f"<h3>{escape(title)}</h3><p class=facts>{escape(caption)}.</p><div class=masks>{pictures}</div>")
     intro = (
         f"Layer {layer} ({' × '.join(map(str, shape))}), an output a row; bright where weights are perturbed."
         " Where the layer is larger than the picture, a cell is the share of its weights."
@@ -265,11 +265,11 @@ def _again(source: Source) -> str:
         "<em>Open a race from a file</em> in any SSAM Lab.</p>",
         f"<p>On the command line:</p><pre>{escape(command)}</pre>",
     ]
-    for place, title in enumerate(source.lane_titles):
-        if why := script.refusal(source, place):
+    for lane, title in enumerate(source.lane_titles):
+        if why := script.refusal(source, lane):
             parts.append(f"<p class=facts>No script: {escape(why)}.</p>")
         else:
-            code = escape(script.script(source, place))
+            code = escape(script.script(source, lane))
             parts.append(f"<details><summary>Python code of {escape(title)}</summary><pre>{code}</pre></details>")
     return "\n".join(parts)
 
@@ -307,8 +307,8 @@ def _quoted(text: Any) -> str:
 
 def _versions() -> list[str]:
     """A server of pages alone can do without some."""
-    found = []
+    versions = []
     for package in PACKAGES:
         with suppress(PackageNotFoundError):
-            found.append(f"{package} {version(package)}")
-    return found
+            versions.append(f"{package} {version(package)}")
+    return versions

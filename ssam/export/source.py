@@ -83,11 +83,11 @@ class Source:
     def evaluations(self) -> "DataFrame":
         """A row for each lane and evaluation, with the 95 % interval that the number of test images gives the accuracy."""
         table = self._identified(self.store.curves.epochs_table(self.run.id))
-        known = zip(table["test_accuracy"], table["test_size"], strict=True)
-        intervals = [(None, None) if share is None or share != share else wilson(share, size) for share, size in known]
-        place = table.columns.get_loc("test_accuracy") + 1
+        shares = zip(table["test_accuracy"], table["test_size"], strict=True)
+        intervals = [(None, None) if share is None or share != share else wilson(share, size) for share, size in shares]
+        column = table.columns.get_loc("test_accuracy") + 1
         for name, end in (("test_accuracy_high", 1), ("test_accuracy_low", 0)):
-            table.insert(place, name, [interval[end] for interval in intervals])
+            table.insert(column, name, [interval[end] for interval in intervals])
         return table
 
     @cached_property
@@ -101,8 +101,8 @@ class Source:
             raise ValueError("this race has been deleted meanwhile")
         spec, statuses = self.spec, self.statuses
         about = {"run": self.run.id, "dataset": spec.dataset, "model": spec.model, "seed": spec.seed}
-        for place, (name, value) in enumerate(about.items()):
-            table.insert(place, name, value)
+        for column, (name, value) in enumerate(about.items()):
+            table.insert(column, name, value)
         table.insert(table.columns.get_loc("lane") + 1, "status", [statuses[lane] for lane in table["lane"]])
         return table
 
@@ -117,11 +117,11 @@ class Source:
     def lane_titles(self) -> list[str]:
         return lane_titles(self.spec)
 
-    def lane_file(self, place: int) -> str:
+    def lane_file(self, lane: int) -> str:
         """A file name for a lane: its place, and what can be read of its name.
 
         Place first: two names may differ only in what a file name cannot hold."""
-        return f"{place}-{re.sub(r'[^a-z0-9.]+', '-', self.spec.lane_names[place])}"
+        return f"{lane}-{re.sub(r'[^a-z0-9.]+', '-', self.spec.lane_names[lane])}"
 
     @property
     def link(self) -> str:

@@ -21,8 +21,8 @@ def write(source: Source, folder: Path) -> None:
 
 def spec_json(spec: RaceSpec, notes: Sequence[str] = ()) -> str:
     """Every field, the defaults too: a later version may have others. ``notes`` are what the race told of its data."""
-    told = {"ssam_lab": LAYOUT, "spec": spec.model_dump(mode="json")}
-    return json.dumps(told | ({"data_notes": list(notes)} if notes else {}), indent=2) + "\n"
+    content = {"ssam_lab": LAYOUT, "spec": spec.model_dump(mode="json")}
+    return json.dumps(content | ({"data_notes": list(notes)} if notes else {}), indent=2) + "\n"
 
 
 def embedded(spec: RaceSpec) -> str:
@@ -47,18 +47,18 @@ def spec_of(data: bytes) -> RaceSpec:
     if text.startswith("<"):
         text = _from_page(text)
     try:
-        told = json.loads(text)
+        content = json.loads(text)
     except (ValueError, RecursionError):
         raise ValueError("the file is neither a specification (JSON) nor a report (HTML) of SSAM Lab") from None
-    return parse_spec(_settings(told))
+    return parse_spec(_settings(content))
 
 
-def _settings(told: Any) -> dict[str, Any]:
-    if not isinstance(told, dict) or not isinstance(told.get("spec"), dict):
+def _settings(content: Any) -> dict[str, Any]:
+    if not isinstance(content, dict) or not isinstance(content.get("spec"), dict):
         raise ValueError('the file holds no race: it must be {"ssam_lab": 1, "spec": {…}}')
-    if told.get("ssam_lab", LAYOUT) != LAYOUT:
-        raise ValueError(f"the file has layout {str(told['ssam_lab'])[:40]!r}; only layout {LAYOUT} can be read")
-    settings: dict[str, Any] = told["spec"]
+    if content.get("ssam_lab", LAYOUT) != LAYOUT:
+        raise ValueError(f"the file has layout {str(content['ssam_lab'])[:40]!r}; only layout {LAYOUT} can be read")
+    settings: dict[str, Any] = content["spec"]
     return settings
 
 

@@ -38,8 +38,8 @@ def tensorboard(source: Source, folder: Path) -> None:
     The wall time of a point is the race's start plus the lane's own compute time: TensorBoard's *Relative* axis is the lane's
     seconds. Values are float32, as TensorBoard keeps them. Of each lane that has ended DIVERGED tells how."""
     start, statuses = source.run.started or source.run.created, source.statuses
-    for place, name in enumerate(source.spec.lane_names):
-        to = folder / "tensorboard" / source.lane_file(place)
+    for lane_index, name in enumerate(source.spec.lane_names):
+        to = folder / "tensorboard" / source.lane_file(lane_index)
         to.mkdir(parents=True, exist_ok=True)
         with (to / f"events.out.tfevents.{int(start):010d}.ssam").open("wb") as file:
             _write(file, _double(1, start) + _bytes(3, b"brain.Event:2"))
@@ -48,14 +48,14 @@ def tensorboard(source: Source, folder: Path) -> None:
                     if values := _values(row, tags):
                         _write(file, event(start + row["seconds"], row["step"], values))
             if statuses.get(name) in ("finished", "diverged"):
-                lane = source.window.lanes[place]
+                lane = source.window.lanes[lane_index]
                 ended = {DIVERGED: float(statuses[name] == "diverged")}
                 _write(file, event(start + lane.seconds, lane.last_step, ended))
 
 
 def _values(row: Mapping[str, Any], tags: Mapping[str, str]) -> dict[str, float]:
-    known = {tag: row[column] for tag, column in tags.items()}
-    return {tag: value for tag, value in known.items() if value is not None and value == value}  # no NaN
+    values = {tag: row[column] for tag, column in tags.items()}
+    return {tag: value for tag, value in values.items() if value is not None and value == value}  # no NaN
 
 
 def event(wall_time: float, step: int, values: Mapping[str, float]) -> bytes:

@@ -49,7 +49,7 @@ def read(text: str, classes: Collection[str]) -> dict[str, str]:
     >>> read("val_0.JPEG\\tcat\\t0\\t0\\t62\\t61", {"cat"}), read("ImageId,Prediction\\nval_1,dog 1 2 3 4", {"dog"})
     ({'val_0': 'cat'}, {'val_1': 'dog'})
     """
-    found = {}
+    labels = {}
     for line in text.splitlines():
         fields = [part.strip(" \"'") for part in re.split(r"[\t,;]", line.strip(), maxsplit=2)]
         if len(fields) == 1:
@@ -59,8 +59,8 @@ def read(text: str, classes: Collection[str]) -> dict[str, str]:
         label = unicodedata.normalize("NFC", fields[1])
         label = label if label in classes else label.partition(" ")[0]
         if label in classes:
-            found[_stem(fields[0])] = label
-    return found
+            labels[_stem(fields[0])] = label
+    return labels
 
 
 def _stem(member: str) -> str:

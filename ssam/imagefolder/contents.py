@@ -29,10 +29,10 @@ class Contents:
 
     def counts(self, split: str) -> tuple[int, ...]:
         """Pictures of each class that can be used."""
-        found = [0] * len(self.listing.classes)
+        counts = [0] * len(self.listing.classes)
         for _, label in self.good(split):
-            found[label] += 1
-        return tuple(found)
+            counts[label] += 1
+        return tuple(counts)
 
     @property
     def skipped(self) -> list[Skipped]:
@@ -120,10 +120,10 @@ def size_of(listing: ImageListing, progress: Progress) -> int:
     """The natural size of these images. Reads headers, of large images few."""
     members, longest = Members(listing.path), 1
     for samples in listing.splits.values():
-        found = attempt(
+        outcomes = attempt(
             lambda member: header(members, member), [member for member, _ in samples], "reading sizes", progress
         )
-        for each in found:
+        for each in outcomes:
             longest = max(longest, each.side if isinstance(each, Facts) else 1)
             if natural_size(longest) == USUAL_SIZE:
                 return USUAL_SIZE

@@ -207,7 +207,7 @@ class _Reading:
     def _take_test(self, split: Split, classes: set[str]) -> bool:
         """Takes a split for the test set; whether any of its images has a label, else nothing is taken."""
         depth = len(split.folder) + split.wrapping
-        found: list[tuple[str, str]] = []
+        labelled: list[tuple[str, str]] = []
         skipped: list[Skipped] = []
         unlabelled: list[str] = []
         for parts, member in self._inside(split.folder).items():
@@ -215,14 +215,14 @@ class _Reading:
             if what := UNREAD.get(_suffix(member)):
                 skipped.append(_in_unread_format(member, what))
             elif name in classes:
-                found.append((member, name))
+                labelled.append((member, name))
             elif name is None or name.lower() in FILLERS:
                 unlabelled.append(member)
             else:
                 skipped.append(Skipped(member, Kind.UNPLACED, f"in {split.name}/, of a class without training images"))
         text, labels = annotations.find(self._path, self._files.texts, split.folder, unlabelled, classes)
-        found += sorted(labels.items())
-        if not found:
+        labelled += sorted(labels.items())
+        if not labelled:
             return False
         if text:
             self._skipped.remove(Skipped(text, Kind.OTHER, "not images"))
@@ -230,7 +230,7 @@ class _Reading:
         reason = f"in {split.name}/, without a class folder or a label"
         self._skipped += skipped
         self._skipped += [Skipped(member, Kind.UNPLACED, reason) for member in unlabelled if member not in labels]
-        self._test = found
+        self._test = labelled
         return True
 
     def listing(self) -> ImageListing:
@@ -247,7 +247,7 @@ class _Reading:
         if len(classes) == 1:
             raise ValueError(f"{name} has only one class, {shown(classes[0])}; at least two are needed")
         index = {class_name: number for number, class_name in enumerate(classes)}
-        train, test = ([(member, index[label]) for member, label in found] for found in (self._train, self._test))
+        train, test = ([(member, index[label]) for member, label in members] for members in (self._train, self._test))
         notes = list(self._notes)
         if not test:
             train, test = _hold_out(train, len(classes))

@@ -51,15 +51,15 @@ class Members:
 
 def _open_inside(folder: Path, member: str) -> BinaryIO:
     """Opens an ordinary file that lies in the folder itself; a pipe is not waited for, and no link leads out."""
-    place = os.path.realpath(folder / member)
-    if not Path(place).is_relative_to(os.path.realpath(folder)):
+    path = os.path.realpath(folder / member)
+    if not Path(path).is_relative_to(os.path.realpath(folder)):
         raise Unusable(Kind.DAMAGED, "leads outside of the folder")
     flags = (getattr(os, name, 0) for name in ("O_BINARY", "O_NONBLOCK", "O_NOFOLLOW"))  # as far as the system has them
-    file = os.fdopen(os.open(place, os.O_RDONLY | sum(flags)), "rb")
-    found = os.fstat(file.fileno())
-    if not stat.S_ISREG(found.st_mode) or found.st_size > MAX_FILE_BYTES:
+    file = os.fdopen(os.open(path, os.O_RDONLY | sum(flags)), "rb")
+    status = os.fstat(file.fileno())
+    if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_FILE_BYTES:
         file.close()
-        _check_bytes(found.st_size)
+        _check_bytes(status.st_size)
         raise Unusable(Kind.DAMAGED, "no ordinary files")
     return file
 

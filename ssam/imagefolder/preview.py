@@ -45,21 +45,23 @@ class Preview:
 def preview(path: Path) -> Preview:
     """Reads a kept upload. Raises ValueError, one line, where its layout is refused."""
     listing = scan(path, UPLOAD)
-    told = _ask("contents", str(path))
-    if told is None:
+    answer = _ask("contents", str(path))
+    if answer is None:
         counts = [[label for _, label in listing.splits[split]] for split in ("train", "test")]
         train, test = (tuple(map(labels.count, range(len(listing.classes)))) for labels in counts)
         unread = "the pictures were not looked at here, which took too long; the race says what it skips"
         return Preview(listing.classes, train, test, (0, 0), (*listing.notes, unread))
-    fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in told.items()}
+    fields: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in answer.items()
+    }
     return Preview(**fields)
 
 
 @lru_cache(maxsize=256)
 def thumbnails(path: Path, size: int) -> tuple[tuple[str, bytes], ...]:
     """A few of the training images as the network gets them, the classes in turn: class and PNG. Empty where that takes too long."""
-    told = _ask("thumbnails", str(path), str(size))
-    return tuple((name, base64.b64decode(image)) for name, image in told or ())
+    answer = _ask("thumbnails", str(path), str(size))
+    return tuple((name, base64.b64decode(image)) for name, image in answer or ())
 
 
 def _ask(*question: str) -> Any:

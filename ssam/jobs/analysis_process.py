@@ -3,7 +3,7 @@
 import math
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ssam.config import default_device, read_limits
 from ssam.experiment import RaceSpec
@@ -50,9 +50,9 @@ def run(
     if analysis.kind == "anatomy":
         moments = with_rates(moments, lambda moment: _rate(handle.store, parent, spec, moment))
     pulse = _Heartbeat(handle)
-    found: Found | None = None
+    result: Found | None = None
     try:
-        told = analyse(
+        results = analyse(
             spec,
             analysis,
             moments,
@@ -62,15 +62,15 @@ def run(
             image_root=image_root,
             pulse=pulse.beat,
         )
-        for found in told:
-            pulse.keep(found)
+        for result in results:
+            pulse.keep(result)
     except Cancelled:
         return "stopped", ""
     except TimeIsUpError as limit:
         return "stopped", str(limit)
     finally:
-        if found is not None:
-            pulse.keep(found, last=True)
+        if result is not None:
+            pulse.keep(result, last=True)
     return "finished", ""
 
 
@@ -106,10 +106,10 @@ class _Heartbeat:
         if now - self._begin > 60 * self._minutes:
             raise TimeIsUpError(f"it has run for {self._minutes:g} minutes, the most at a time")
 
-    def keep(self, found: Found, last: bool = False) -> None:
+    def keep(self, result: Found, last: bool = False) -> None:
         now = time.monotonic()
         if last or now - self._kept >= KEEP_SECONDS:
-            retry_while_unavailable(self._handle, lambda: self._handle.save_result(found))
+            retry_while_unavailable(self._handle, lambda: self._handle.save_result(result))
             self._kept = now
 
 
@@ -122,7 +122,7 @@ def _moments(store: Store, parent: str, spec: RaceSpec, analysis: AnalysisSpec) 
         raise ValueError("its race has been deleted, or was never started")
     if analysis.epochs:
         return _snapshots(store, race, analysis.epochs, with_masks=analysis.kind in WITH_MASKS)
-    state = _checkpoint(store.run_folder(parent))
+    state = checkpoints.read_newest(store.run_folder(parent)).state
     layers = race.started_info["layers"]
     lanes = [
         of_checkpoint(lane, state["lanes"][name], layers)
@@ -140,26 +140,14 @@ def _moments(store: Store, parent: str, spec: RaceSpec, analysis: AnalysisSpec) 
     return [*path, *lanes]
 
 
-def _checkpoint(folder: Path) -> dict[str, Any]:
-    """The state of the newest checkpoint that can be read."""
-    why = "its weights are no longer kept: there is no checkpoint"
-    for name in (checkpoints.NEWEST, checkpoints.OLDER):
-        if (folder / name).exists():
-            try:
-                return checkpoints.read(folder / name).state
-            except ValueError as error:
-                why = str(error)
-    raise ValueError(why)
-
-
 def _snapshots(store: Store, race: Run, epochs: tuple[int, ...], with_masks: bool) -> "list[LaneWeights]":
-    """The kept weights at these epochs, or all; raises ValueError, one line, where one is not there."""
+    """Return the kept weights at these epochs, or all; raise ValueError if one is missing."""
     import torch
 
     from ssam.analysis.context import LaneWeights
 
     assert race.started_info is not None
-    there, found = store.analyses.snapshots(race.id), []
+    there, snapshots = store.analyses.snapshots(race.id), []
     steps = [epoch * race.started_info["steps_per_epoch"] for epoch in epochs]
     if missing := [epoch for epoch, step in zip(epochs, steps, strict=True) if step not in {m.step for m in there}]:
         raise ValueError(f"the weights of epoch {missing[0]} are not kept")
@@ -168,8 +156,8 @@ def _snapshots(store: Store, race: Run, epochs: tuple[int, ...], with_masks: boo
             arrays = load_arrays(snapshot_file(store.run_folder(race.id), moment))
             weights = {name: torch.from_numpy(array) for name, array in arrays.items()}
             masks = _mask_at(store, race, moment) if with_masks else None
-            found.append(LaneWeights(moment.lane, moment.step, weights, masks))
-    return found
+            snapshots.append(LaneWeights(moment.lane, moment.step, weights, masks))
+    return snapshots
 
 
 def _rate(store: Store, parent: str, spec: RaceSpec, moment: "LaneWeights") -> float | None:

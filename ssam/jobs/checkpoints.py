@@ -26,7 +26,7 @@ class Kept:
 
 
 def write(folder: Path, kept: Kept) -> None:
-    """Makes this the newest one. Raises OSError where there is no room: then everything is as it was."""
+    """Make this the newest one. Raise OSError, and change nothing, if there is no room."""
     import torch
 
     def fill(file: io.BufferedRandom) -> None:
@@ -48,8 +48,20 @@ def write(folder: Path, kept: Kept) -> None:
     keep_names(folder)
 
 
+def read_newest(folder: Path) -> Kept:
+    """Return the newest checkpoint of a race that can be read. Raise ValueError if there is none."""
+    why = "its weights are no longer kept: there is no checkpoint"
+    for path in (folder / NEWEST, folder / OLDER):
+        if path.exists():
+            try:
+                return read(path)
+            except ValueError as error:
+                why = str(error)
+    raise ValueError(why)
+
+
 def read(path: Path) -> Kept:
-    """Raises ValueError, one line, for a file that is not just what was written; nothing in it is ever executed."""
+    """Return what a file holds. Raise ValueError for a file that is not just what was written; nothing in it is ever executed."""
     import torch
 
     size = path.stat().st_size - DIGEST_BYTES

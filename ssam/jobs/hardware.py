@@ -53,13 +53,13 @@ def torch_devices() -> list[DeviceInfo]:
     """The accelerators torch can use here."""
     import torch
 
-    found = []
+    devices = []
     for index in range(torch.cuda.device_count()):
         about = torch.cuda.get_device_properties(index)
-        found.append(DeviceInfo(f"cuda:{index}", about.name, round(about.total_memory / GB, 1)))
+        devices.append(DeviceInfo(f"cuda:{index}", about.name, round(about.total_memory / GB, 1)))
     if torch.backends.mps.is_available():
-        found.append(DeviceInfo("mps", "Apple GPU", _memory_gb()))  # shares the machine's memory
-    return found
+        devices.append(DeviceInfo("mps", "Apple GPU", _memory_gb()))  # shares the machine's memory
+    return devices
 
 
 def describe(cpu_slots: int, gpus: list[DeviceInfo]) -> Machine:

@@ -104,14 +104,14 @@ class Search:
 
     def importance(self) -> dict[str, float]:
         """Each field's share in what the accuracies owe to the settings (PED-ANOVA); empty where there is too little to go by."""
-        told = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        if len(told) < FEWEST_IMPORTANT or len({trial.values[0] for trial in told}) < 2 or len(self._space) < 2:
+        complete = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        if len(complete) < FEWEST_IMPORTANT or len({trial.values[0] for trial in complete}) < 2 or len(self._space) < 2:
             return {}
         evaluator = optuna.importance.PedAnovaImportanceEvaluator()
-        found = optuna.importance.get_param_importances(
+        shares = optuna.importance.get_param_importances(
             self._study, evaluator=evaluator, target=lambda trial: trial.values[0]
         )
-        return {name: float(share) for name, share in found.items()}
+        return {name: float(share) for name, share in shares.items()}
 
 
 def _distribution(vary: Vary, spec: SweepSpec) -> BaseDistribution:

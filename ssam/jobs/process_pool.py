@@ -59,8 +59,8 @@ class Worker:
             return "the race process did not end by itself and was killed"
         if self.code is not None and self.code < 0:
             return f"the race process was killed (signal {-self.code})"
-        known = "" if self.code is None else f" with exit code {self.code}"
-        return f"the race process ended{known} before the race did"
+        exit_code = "" if self.code is None else f" with exit code {self.code}"
+        return f"the race process ended{exit_code} before the race did"
 
 
 class ForkServer:

@@ -32,8 +32,8 @@ def find(pid: int | None, started: float | None) -> psutil.Process | None:
     process = None if pid is None or started is None else look_up(pid)
     if process is None or started is None:
         return None
-    found = _start(process)
-    return process if found is not None and abs(found - started) < SAME_START else None
+    start = _start(process)
+    return process if start is not None and abs(start - started) < SAME_START else None
 
 
 def is_alive(pid: int | None, started: float | None) -> bool:

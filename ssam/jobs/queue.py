@@ -115,23 +115,23 @@ def forecast(
     """
     waiting, going, served = list(queued), list(running), dict(served)
     ends = {job.id: _end(left[job.id], 0.0) for job in going}
-    found: dict[str, Forecast] = {}
-    clock, known = 0.0, True
+    forecasts: dict[str, Forecast] = {}
+    clock, is_known = 0.0, True
     while waiting:
-        moment = now + clock + MOMENT * len(found)
+        moment = now + clock + MOMENT * len(forecasts)
         for job, slot in starting(waiting, going, slots, owner_running, served, moment):
-            found[job.id] = Forecast(len(found) + 1, clock if known else None)
+            forecasts[job.id] = Forecast(len(forecasts) + 1, clock if is_known else None)
             waiting.remove(job)
             going.append(replace(job, slot=slot))
-            served[job.owner] = now + clock + MOMENT * len(found)
+            served[job.owner] = now + clock + MOMENT * len(forecasts)
             ends[job.id] = _end(left[job.id], clock)
         if not going:
             break
-        known = known and all(left[job.id] is not None for job in going)
+        is_known = is_known and all(left[job.id] is not None for job in going)
         first = min(going, key=lambda job: ends[job.id])  # those of unknown length last
         going.remove(first)
         clock = ends[first.id] if math.isfinite(ends[first.id]) else clock
-    return found
+    return forecasts
 
 
 def _end(seconds: float | None, start: float) -> float:

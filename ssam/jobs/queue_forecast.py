@@ -58,10 +58,10 @@ class QueueForecaster:
         runs = self._store.runs.get_many([job.id for job in jobs])
         left = {job.id: self._left(job, runs.get(job.id)) for job in jobs}
         waiting, running, slots, served = self._situation(jobs)
-        found = queue.forecast(waiting, running, slots, self._limits.owner_running, served, left, time.time())
+        forecasts = queue.forecast(waiting, running, slots, self._limits.owner_running, served, left, time.time())
         if self._is_full():
-            return {run_id: Forecast(turn.position, None) for run_id, turn in found.items()}
-        return found
+            return {run_id: Forecast(turn.position, None) for run_id, turn in forecasts.items()}
+        return forecasts
 
     def _situation(self, jobs: list[Job]) -> tuple[list[Job], list[Job], tuple[str, ...], dict[str, float]]:
         """Queued and running races, the slots, and when each waiting owner was served last."""
@@ -80,8 +80,8 @@ class QueueForecaster:
         if run is None or job.want != "run":
             return 0.0
         if job.state == "running" and run.analysis is None and (window := self._store.curves.window(job.id, points=1)):
-            told = window.elapsed >= TELLING_SECONDS and window.progress >= TELLING_PROGRESS
-            if told and window.eta_seconds is not None:
+            is_settled = window.elapsed >= TELLING_SECONDS and window.progress >= TELLING_PROGRESS
+            if is_settled and window.eta_seconds is not None:
                 return window.eta_seconds
         whole = self._whole(run.spec, run.analysis)
         return None if whole is None else whole * (1 - run.progress)

@@ -220,8 +220,8 @@ def _failure(handle: RunHandle, error: Exception) -> End:
         handle.flush()
     except Exception as another:
         log(f"and its last rows could not be written: {another}")
-    said = " ".join(str(error).split())
-    return End("failed", said if isinstance(error, ValueError) else f"{type(error).__name__}: {said}")
+    message = " ".join(str(error).split())
+    return End("failed", message if isinstance(error, ValueError) else f"{type(error).__name__}: {message}")
 
 
 def _print_to(log_file: Path) -> None:

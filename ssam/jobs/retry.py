@@ -44,7 +44,7 @@ def retry_while_unavailable(
 
     Raises what ``action`` raises where waiting does not help, or did not for OUTAGE_SECONDS.
     """
-    begin, told = time.monotonic(), None
+    begin, reported = time.monotonic(), None
     tried: Callable[[], object] = action
     while True:
         try:
@@ -53,14 +53,14 @@ def retry_while_unavailable(
             why = outage_reason(error)
             if why is None or (why == NO_DATABASE and time.monotonic() - begin > OUTAGE_SECONDS):
                 raise
-            if why != told:
-                told = why
+            if why != reported:
+                reported = why
                 log(f"it holds still: {why} ({type(error).__name__}: {' '.join(str(error).split())[:300]})")
                 if cancellable:
                     _say(handle, f"it holds still: {why}")
         else:
-            if told:
-                message = f"it held still for {time.monotonic() - begin:.0f} s: {told}"
+            if reported:
+                message = f"it held still for {time.monotonic() - begin:.0f} s: {reported}"
                 log(message)
                 if cancellable:
                     _say(handle, message)

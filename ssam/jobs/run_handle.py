@@ -28,9 +28,9 @@ class RunHandle:
             return None
         return self.store.runs.get(self._run_id)
 
-    def save_result(self, found: Found) -> None:
+    def save_result(self, result: Found) -> None:
         """Save the result so far of an analysis."""
-        self.store.analyses.save_result(self._run_id, found)
+        self.store.analyses.save_result(self._run_id, result)
 
     def load(self) -> tuple[checkpoints.Kept | None, list[str]]:
         """Return the newest usable checkpoint, or None; unusable checkpoints are deleted and reported, a line each."""

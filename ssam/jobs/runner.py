@@ -184,8 +184,8 @@ class Runner:
         if state == "queued":
             cause += "; the race goes on by itself"
         elif state == "interrupted":
-            said = self._store.runs.log_tail(job.id, lines=1).strip()
-            cause += f", {job.attempts} times without getting further" + (f": {said[:200]}" if said else "")
+            last_line = self._store.runs.log_tail(job.id, lines=1).strip()
+            cause += f", {job.attempts} times without getting further" + (f": {last_line[:200]}" if last_line else "")
         self._store.queue.abandon(job, state, cause)
 
     def _possible(self, queued: Sequence[Job], machine: Machine) -> list[Job]:

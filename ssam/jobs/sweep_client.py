@@ -83,11 +83,11 @@ class SweepClient:
         if not 2 <= seeds <= MOST_FRESH:
             raise ValueError(f"fresh seeds {seeds} must be a whole number from 2 to {MOST_FRESH}")
         self.store.uploads.check(sweep.spec.base.data)
-        known = self.store.sweeps.trials(sweep_id)
-        best = next(iter(ranked(sweep.spec, known)), None)
+        trials = self.store.sweeps.trials(sweep_id)
+        best = next(iter(ranked(sweep.spec, trials)), None)
         if best is None:
             raise ValueError("no race of this sweep has come to an end: there is nothing to run again")
-        seen = {trial.seed for trial in known if not trial.fresh}
+        seen = {trial.seed for trial in trials if not trial.fresh}
         first = max([sweep.spec.base.seed + sweep.spec.seeds - 1, *seen]) + 1
         begun = [Trial(best.number, first + at, best.values, fresh=True) for at in range(seeds)]
         if best.values != sweep.spec.standard:

@@ -46,8 +46,8 @@ class SweepDriver:
         except Exception as error:
             traceback.print_exc()
             self._broken.add(sweep.id)
-            said = f"{type(error).__name__}: {' '.join(str(error).split())}"
-            self._store.sweeps.transition(sweep.id, ("running", "paused"), "stopped", message=said)
+            message = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            self._store.sweeps.transition(sweep.id, ("running", "paused"), "stopped", message=message)
 
     def _drive(self, sweep: Sweep) -> None:
         trials = self._store.sweeps.trials(sweep.id)
@@ -55,14 +55,14 @@ class SweepDriver:
         if [self._settle(sweep, trial) for trial in still].count(True):
             trials = self._store.sweeps.trials(sweep.id)
             still = [trial for trial in trials if trial.state == "open"]
-        told = self._searches.get(sweep.id)
-        if told is None or told.spec != sweep.spec or told.dropped(trials):
-            told = self._searches[sweep.id] = _SearchSession(self._store, sweep, trials)
-        told.hear(trials)
+        session = self._searches.get(sweep.id)
+        if session is None or session.spec != sweep.spec or session.dropped(trials):
+            session = self._searches[sweep.id] = _SearchSession(self._store, sweep, trials)
+        session.hear(trials)
         if sweep.spec.pruning != "none":
-            told.prune(still)
+            session.prune(still)
         if sweep.state == "running":
-            self._go_on(sweep, told, trials, still)
+            self._go_on(sweep, session, trials, still)
         elif sweep.state == "stopped":
             still = [trial for trial in still if trial.fresh]
         if sweep.state != "paused":
@@ -100,19 +100,19 @@ class SweepDriver:
         store.sweeps.close(sweep.id, trial, "done", score, cost, test=end.test)
         return True
 
-    def _go_on(self, sweep: Sweep, told: "_SearchSession", trials: list[Trial], still: list[Trial]) -> None:
+    def _go_on(self, sweep: Sweep, session: "_SearchSession", trials: list[Trial], still: list[Trial]) -> None:
         """Asks for settings as long as there are places for their races and there is something left to ask for."""
         tried = [trial for trial in trials if not trial.fresh]
         while len(still) < self._places():
             number = max((trial.number for trial in tried), default=-1) + 1
-            new = told.ask(number) if self._may_ask(sweep, len(tried)) else []
+            new = session.ask(number) if self._may_ask(sweep, len(tried)) else []
             if not new:
                 if not still:
                     self._store.sweeps.transition(sweep.id, ("running",), "finished")
                 return
             self._store.sweeps.add(sweep.id, new)
             tried += new
-            told.hear(tried)  # one that is refused has come to its end already
+            session.hear(tried)  # one that is refused has come to its end already
             still += [trial for trial in new if trial.state == "open"]
 
     def _may_ask(self, sweep: Sweep, tried: int) -> bool:
@@ -152,9 +152,9 @@ class _SearchSession:
 
         self.spec: SweepSpec = sweep.spec
         self._store, self._id = store, sweep.id
-        known = points(sweep.spec, trials)
-        self._search = Search(sweep.spec, known, self._curve)
-        self._told = {point.number for point in known if point.state != "open"}
+        tried = points(sweep.spec, trials)
+        self._search = Search(sweep.spec, tried, self._curve)
+        self._told = {point.number for point in tried if point.state != "open"}
 
     def _curve(self, point: Point) -> list[tuple[int, float]]:
         return self._evaluations(run) if (run := point.trials[0].run) else []

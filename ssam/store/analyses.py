@@ -48,14 +48,14 @@ class Analyses:
         with self._engine.connect() as connection:
             return next(iter(run_list.views(connection, connection.execute(newest).all())), None)
 
-    def save_result(self, run_id: str, found: Found) -> None:
+    def save_result(self, run_id: str, result: Found) -> None:
         """Save the result so far of an analysis. Raise OSError, and change nothing, if there is no room."""
         folder = self._runs.folder(run_id)
         folder.mkdir(parents=True, exist_ok=True)
         # The file first: whoever sees the row finds it complete.
-        write_whole(folder / ARRAYS, lambda file: save_arrays(file, found.arrays))
-        result = json.dumps(finite({"about": found.about, "rows": found.rows}))
-        values = {"done": found.done, "message": found.message, "result": result}
+        write_whole(folder / ARRAYS, lambda file: save_arrays(file, result.arrays))
+        text = json.dumps(finite({"about": result.about, "rows": result.rows}))
+        values = {"done": result.done, "message": result.message, "result": text}
         with self._engine.begin() as connection:
             connection.execute(update(runs).where(runs.c.id == run_id).values(values))
 

@@ -94,9 +94,9 @@ def _snapshot(store: Store, file: Path) -> dict[str, int]:
 
 
 def _check(connection: Connection) -> None:
-    found = connection.execute(text("PRAGMA quick_check(1)")).scalar_one()
-    if found != "ok":
-        raise ValueError(f"the run database is damaged: {' '.join(found.split())[:200]}")
+    answer = connection.execute(text("PRAGMA quick_check(1)")).scalar_one()
+    if answer != "ok":
+        raise ValueError(f"the run database is damaged: {' '.join(answer.split())[:200]}")
 
 
 def _members(store: Store, staging: Path) -> Iterator[tuple[str, Path]]:
@@ -160,7 +160,7 @@ def restore(store: Store, file: Path, force: bool = False) -> dict[str, Any]:
         ):
             _check(reading)
             _check_target(writing, force)
-            known = _run_ids(reading)
+            run_ids = _run_ids(reading)
             for table in reversed(KEPT_TABLES):
                 writing.execute(delete(table))
             _copy_rows(reading, writing)
@@ -168,33 +168,33 @@ def restore(store: Store, file: Path, force: bool = False) -> dict[str, Any]:
             _bring_home(writing, str(manifest["place"]), store.place)
             _move_files(staging.folder, store.home)
         for folder in (store.home / "runs").iterdir() if (store.home / "runs").exists() else ():
-            if folder.name not in known:
+            if folder.name not in run_ids:
                 shutil.rmtree(folder)
     return manifest
 
 
 def _unpack(file: Path, folder: Path) -> dict[str, Any]:
     """Unpacks plain files with the names that a back-up has, and nothing else, and compares them with the manifest."""
-    found: dict[str, str] = {}
+    digests: dict[str, str] = {}
     try:
         with gzip.open(file) as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
             for member in archive:
                 data = archive.extractfile(member) if member.isreg() and NAME.fullmatch(member.name) else None
-                if data is None or member.name in found:
+                if data is None or member.name in digests:
                     raise ValueError(f"{file.name} is no back-up: it names {member.name[:80]!r}")
                 path, reader = folder / member.name, _Hashed(data)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 with path.open("xb") as target:
                     shutil.copyfileobj(reader, target)
-                found[member.name] = reader.digest.hexdigest()
+                digests[member.name] = reader.digest.hexdigest()
             while stream.read(1 << 20):  # to the checksum at its end, which covers the manifest too
                 pass
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise ValueError(f"{file.name} is no back-up, damaged or cut short: {error}") from None
-    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8")) if found.pop(MANIFEST, None) else {}
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8")) if digests.pop(MANIFEST, None) else {}
     if manifest.get("format", FORMAT) > FORMAT:
         raise ValueError(f"{file.name} was made by a newer version of the lab")
-    if DATABASE not in found or found != manifest.get("files"):
+    if DATABASE not in digests or digests != manifest.get("files"):
         raise ValueError(f"{file.name} is damaged or cut short: its files are not those that its manifest lists")
     return manifest
 

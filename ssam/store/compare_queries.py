@@ -54,10 +54,10 @@ def records(connection: Connection, run_ids: Sequence[str]) -> list[RaceRecord]:
     courses, results = _courses(connection, keys)
     lane_records: dict[int, list[LaneRecord]] = {key: [] for key in keys}
     for lane in connection.execute(select(lanes).where(lanes.c.run.in_(keys)).order_by(lanes.c.run, lanes.c.lane)):
-        place = (lane.run, lane.lane)
-        result = results.get(place) if lane.state == "finished" else None
+        lane_key = (lane.run, lane.lane)
+        result = results.get(lane_key) if lane.state == "finished" else None
         lane_records[lane.run].append(
-            LaneRecord(lane.state, lane.gradients, lane.seconds, tuple(courses.get(place, {}).values()), result)
+            LaneRecord(lane.state, lane.gradients, lane.seconds, tuple(courses.get(lane_key, {}).values()), result)
         )
     analyses: dict[str | None, list[Run]] = {}
     about = select(runs).where(runs.c.parent.in_(list(rows))).order_by(runs.c.created.desc(), runs.c.key.desc())

@@ -271,9 +271,9 @@ Kinds = list[tuple[float, dict[str, np.ndarray]]]  # of steps: the share of the 
 def _kinds(connection: Connection, lane: Row, interval: int, last: int) -> Kinds:
     """Milliseconds per phase and the ratio to SGD of the ``last`` steps (the settling ones left out). ``step`` is the sum of
     STEP_PHASES. Where only every ``interval``-th step perturbs, those and the others are two kinds."""
-    place = {"run": lane.run, "lane": lane.lane, "after": max(SETTLING_STEPS, lane.last_step - last)}
+    which = {"run": lane.run, "lane": lane.lane, "after": max(SETTLING_STEPS, lane.last_step - last)}
     names = (*PHASES, "ratio")
-    rows = connection.execute(_STEPS, place).all()
+    rows = connection.execute(_STEPS, which).all()
     table = np.array(list(zip(*rows, strict=True)), dtype=float)  # (names + 1, steps), the last row the steps' numbers
     if not table.size:
         return [(1.0, dict.fromkeys((*names, "step"), np.array([])))]
@@ -283,8 +283,8 @@ def _kinds(connection: Connection, lane: Row, interval: int, last: int) -> Kinds
     for share, kind in ((1 / interval, perturbs), (1 - 1 / interval, ~perturbs)):
         if kind.any():
             values = np.sort(table[:, kind], axis=1)  # NaN sorts last
-            known = np.isfinite(values).sum(axis=1)
-            kinds.append((share, {name: values[row, : known[row]] for row, name in enumerate((*names, "step"))}))
+            counts = np.isfinite(values).sum(axis=1)
+            kinds.append((share, {name: values[row, : counts[row]] for row, name in enumerate((*names, "step"))}))
     return kinds
 
 

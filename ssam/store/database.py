@@ -29,14 +29,14 @@ def open_database(url: str) -> Engine:
     engine = _engine(_parsed(url))
     try:
         with engine.connect() as connection:
-            found = schema.version(connection)
-        if found != schema.SCHEMA_VERSION:
+            version = schema.version(connection)
+        if version != schema.SCHEMA_VERSION:
             with changing_tables(engine) as connection:
                 _prepare(connection, engine)
     except DBAPIError as error:
         engine.dispose()
-        said = " ".join(str(error.orig).split())
-        raise ValueError(f"the run database {engine.url.database} cannot be opened: {said}") from error
+        reason = " ".join(str(error.orig).split())
+        raise ValueError(f"the run database {engine.url.database} cannot be opened: {reason}") from error
     except ValueError:
         engine.dispose()
         raise
@@ -89,13 +89,13 @@ def _engine(url: URL) -> Engine:
 
 
 def _prepare(connection: Connection, engine: Engine) -> None:
-    found = schema.version(connection)
-    if found is None:
+    version = schema.version(connection)
+    if version is None:
         schema.create(connection)
         return
-    if engine.dialect.name == "sqlite" and found < schema.SCHEMA_VERSION:
+    if engine.dialect.name == "sqlite" and version < schema.SCHEMA_VERSION:
         file = Path(str(engine.url.database))
-        copy_sqlite(engine, file.with_name(f"{file.name}.v{found}.backup"))  # ours is the only writer now
+        copy_sqlite(engine, file.with_name(f"{file.name}.v{version}.backup"))  # ours is the only writer now
     migrations.upgrade(connection)
 
 

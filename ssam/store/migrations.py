@@ -30,16 +30,16 @@ from ssam.store import schema
 def upgrade(connection: Connection) -> None:
     """Brings the tables to this program's version in the caller's transaction. Raises ValueError, one line, for tables that a
     newer program made."""
-    found = schema.version(connection)
-    while found != schema.SCHEMA_VERSION:
-        if found is None or found not in STEPS:
+    version = schema.version(connection)
+    while version != schema.SCHEMA_VERSION:
+        if version is None or version not in STEPS:
             raise ValueError(
-                f"the run database has schema version {found}, this program needs {schema.SCHEMA_VERSION}; "
+                f"the run database has schema version {version}, this program needs {schema.SCHEMA_VERSION}; "
                 "a newer version of the lab made it"
             )
-        STEPS[found](connection)
-        found += 1
-        connection.execute(text("UPDATE meta SET schema_version = :version"), {"version": found})
+        STEPS[version](connection)
+        version += 1
+        connection.execute(text("UPDATE meta SET schema_version = :version"), {"version": version})
 
 
 def _queue_owners_and_analyses(connection: Connection) -> None:

@@ -31,28 +31,28 @@ def save(store: Store, run_id: str, about: dict[str, Any], path: Path) -> None:
     run, window = store.runs.get(run_id), store.curves.window(run_id)
     if run is None or window is None or run.result is None:
         raise ValueError(f"{run_id[:40]!r} is not a finished race")
-    told = {
+    content = {
         "about": about,
         "run": asdict(run) | {"spec": run.spec.model_dump(mode="json"), "owner": "", "analysis": None},
         "window": asdict(window),
         "pictures": [_packed(picture) for picture in _pictures(store, window)],
     }
-    text = json.dumps(_rounded(told), separators=(",", ":"))
+    text = json.dumps(_rounded(content), separators=(",", ":"))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(gzip.compress(text.encode(), mtime=0))  # the same race gives the same file
 
 
 def load(path: Path) -> Recording:
     """Reads such a file."""
-    told = json.loads(gzip.decompress(path.read_bytes()))
-    run, window = told["run"], told["window"]
+    content = json.loads(gzip.decompress(path.read_bytes()))
+    run, window = content["run"], content["window"]
     ends = zip(window.pop("lanes"), run["result"]["lanes"], strict=True)
     lanes = tuple(settled(LaneWindow(**lane), result) for lane, result in ends)
     return Recording(
-        told["about"],
+        content["about"],
         Run(**run | {"spec": RaceSpec.model_validate(run["spec"])}),
         Window(lanes=lanes, **window),
-        {(each["lane"], each["layer"], each["step"]): _unpacked(each) for each in told["pictures"]},
+        {(each["lane"], each["layer"], each["step"]): _unpacked(each) for each in content["pictures"]},
     )
 
 
@@ -71,8 +71,8 @@ def _packed(picture: Heatmap) -> dict[str, Any]:
     return values | {"pixels": base64.b64encode(picture.pixels).decode()}
 
 
-def _unpacked(told: dict[str, Any]) -> Heatmap:
-    return Heatmap(**told | {"shape": tuple(told["shape"]), "pixels": base64.b64decode(told["pixels"])})
+def _unpacked(packed: dict[str, Any]) -> Heatmap:
+    return Heatmap(**packed | {"shape": tuple(packed["shape"]), "pixels": base64.b64decode(packed["pixels"])})
 
 
 def _rounded(value: Any) -> Any:

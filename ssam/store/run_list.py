@@ -74,12 +74,12 @@ def rate(connection: Connection, place: str, device: str, model: str | None, sha
         .order_by(runs.c.key.desc())
         .limit(100)
     )
-    found: list[tuple[str, float]] = []
+    speeds_by_model: list[tuple[str, float]] = []
     for row in connection.execute(query):
         spec = RaceSpec.model_validate_json(row.spec)
         if device in (spec.device, json.loads(row.started_info)["device"]):
             images = float(row.gradients) * spec.batch_size * FORWARDS_PER_GRADIENT  # SUM of integers may be a Decimal
-            found.append((spec.model, images * image_gmacs(spec) / row.seconds))
-    speeds = [speed for name, speed in found if name == model] or [speed for _, speed in found]
+            speeds_by_model.append((spec.model, images * image_gmacs(spec) / row.seconds))
+    speeds = [speed for name, speed in speeds_by_model if name == model] or [speed for _, speed in speeds_by_model]
     measured = [speed for speed in speeds[:RATED_RUNS] if speed > 0]
     return Rate(statistics.median(measured), measured=True) if measured else default_rate(device)

@@ -122,7 +122,7 @@ def facts(run_id: str, spec: str, result: str | None) -> RunFacts:
     noise = (
         f"{100 * race['label_noise']:g} % wrong labels, noise {race['label_noise']:g}" if race["label_noise"] else ""
     )
-    said = [
+    parts = [
         title,
         dataset.name,
         model.name,
@@ -134,7 +134,7 @@ def facts(run_id: str, spec: str, result: str | None) -> RunFacts:
         *(_lane_words(tuple(lane.items())) for lane in lanes),
         run_id,
     ]
-    words = " · ".join(filter(None, said)).lower()
+    words = " · ".join(filter(None, parts)).lower()
     return RunFacts(words, title, (dataset.name, model.name, methods), max(ended, default=None))
 
 
@@ -175,8 +175,8 @@ def parse_text(text: str) -> list[str]:
     >>> parse_text('SAM "seed 3" cnn8')
     ['sam', 'seed 3', 'cnn8']
     """
-    found = re.findall(r'"([^"]*)"|(\S+)', text[:QUERY].lower())
-    return [" ".join((phrase or word).split()) for phrase, word in found if phrase.strip() or word]
+    matches = re.findall(r'"([^"]*)"|(\S+)', text[:QUERY].lower())
+    return [" ".join((phrase or word).split()) for phrase, word in matches if phrase.strip() or word]
 
 
 def search(

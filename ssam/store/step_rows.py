@@ -30,5 +30,5 @@ def read(connection: Connection, run_id: str) -> dict[str, Sequence[str] | np.nd
         whose.extend(names[one] for one in lane)
         for kept, column in zip(values, columns, strict=True):
             kept.extend(math.nan if value is None else value for value in column)
-    found = {column.name: np.array(kept) for column, kept in zip(COLUMNS, values, strict=True)}
-    return {"lane": whose, **found}
+    columns_by_name = {column.name: np.array(kept) for column, kept in zip(COLUMNS, values, strict=True)}
+    return {"lane": whose, **columns_by_name}

@@ -52,9 +52,9 @@ def _point(number: int, own: tuple[Trial, ...]) -> Point:
     scores = [trial.score for trial in own if trial.score is not None]
     costs = [trial.cost for trial in own if trial.cost is not None]
     tests = [trial.test for trial in own if trial.test is not None]
-    told = state in ("done", "pruned") and len(scores) == len(own)
-    cost, test = (statistics.fmean(each) if told and len(each) == len(own) else None for each in (costs, tests))
-    return Point(number, own[0].values, state, own, statistics.fmean(scores) if told else None, cost, test)
+    is_scored = state in ("done", "pruned") and len(scores) == len(own)
+    cost, test = (statistics.fmean(each) if is_scored and len(each) == len(own) else None for each in (costs, tests))
+    return Point(number, own[0].values, state, own, statistics.fmean(scores) if is_scored else None, cost, test)
 
 
 def ranked(spec: SweepSpec, trials: Iterable[Trial]) -> list[Point]:
@@ -65,10 +65,10 @@ def ranked(spec: SweepSpec, trials: Iterable[Trial]) -> list[Point]:
 
 def chosen(sweep: Sweep, trials: Iterable[Trial]) -> Point | None:
     """The best settings once the search is over: only their test accuracy is looked at. None before."""
-    known = list(trials)
-    if sweep.state in ("running", "paused") or any(trial.state == "open" and not trial.fresh for trial in known):
+    trials_seen = list(trials)
+    if sweep.state in ("running", "paused") or any(trial.state == "open" and not trial.fresh for trial in trials_seen):
         return None
-    return next(iter(ranked(sweep.spec, known)), None)
+    return next(iter(ranked(sweep.spec, trials_seen)), None)
 
 
 def unranked(spec: SweepSpec, trials: Iterable[Trial]) -> list[Point]:
@@ -76,9 +76,9 @@ def unranked(spec: SweepSpec, trials: Iterable[Trial]) -> list[Point]:
     return [point for point in points(spec, trials) if point.state not in ("open", "done")]
 
 
-def front(known: Sequence[Point]) -> list[Point]:
+def front(tried: Sequence[Point]) -> list[Point]:
     """The Pareto front: those that no other beats in accuracy without costing more; the cheapest first."""
-    priced = [point for point in known if point.state == "done" and point.score is not None and point.cost is not None]
+    priced = [point for point in tried if point.state == "done" and point.score is not None and point.cost is not None]
     return pareto.front(
         sorted(priced, key=lambda point: point.number),
         lambda point: point.cost or 0.0,
@@ -119,20 +119,22 @@ class Fresh:
 
 def fresh(trials: Iterable[Trial]) -> list[Fresh]:
     """By settings that were run again, the newest last."""
-    known = list(trials)
-    begun = [trial for trial in known if trial.fresh]
+    all_trials = list(trials)
+    begun = [trial for trial in all_trials if trial.fresh]
     standard = {trial.seed: trial.score for trial in begun if trial.number == STANDARD and trial.score is not None}
-    found = []
+    results = []
     for number in sorted({trial.number for trial in begun} - {STANDARD}):
         own = [trial for trial in begun if trial.number == number]
         seeds = {trial.seed for trial in own}
         both = [trial for trial in begun if trial.seed in seeds and trial.number in (number, STANDARD)]
         searched = [
-            trial.score for trial in known if trial.number == number and not trial.fresh and trial.score is not None
+            trial.score
+            for trial in all_trials
+            if trial.number == number and not trial.fresh and trial.score is not None
         ]
         scores = {trial.seed: trial.score for trial in own if trial.score is not None}
         begun_with = {seed: score for seed, score in standard.items() if seed in seeds}
-        found.append(
+        results.append(
             Fresh(
                 values=own[0].values,
                 selected=statistics.fmean(searched),
@@ -143,8 +145,8 @@ def fresh(trials: Iterable[Trial]) -> list[Fresh]:
                 compared=compare(_percent(scores), _percent(begun_with)),
             )
         )
-    together = family([one.compared for one in found])
-    return [replace(one, compared=compared) for one, compared in zip(found, together, strict=True)]
+    together = family([one.compared for one in results])
+    return [replace(one, compared=compared) for one, compared in zip(results, together, strict=True)]
 
 
 def _percent(scores: Mapping[int, float]) -> dict[int, float]:

@@ -104,8 +104,8 @@ class Sweeps:
         return sweep_id
 
     def get(self, sweep_id: str) -> Sweep | None:
-        found = self._some(sweeps.c.id == sweep_id)
-        return found[0] if found else None
+        rows = self._some(sweeps.c.id == sweep_id)
+        return rows[0] if rows else None
 
     def of(self, owner: str | None, limit: int = 50) -> list[Sweep]:
         """One owner's sweeps, or everybody's (None), newest first."""
@@ -154,12 +154,12 @@ class Sweeps:
 
     def add(self, sweep_id: str, new: Iterable[Trial]) -> None:
         """Trials without a race yet: the runner gives them one. Those that are there already stay as they are."""
-        known = {(trial.number, trial.seed) for trial in self.trials(sweep_id)}
+        existing = {(trial.number, trial.seed) for trial in self.trials(sweep_id)}
         rows = [
             {"sweep": sweep_id, "number": trial.number, "seed": trial.seed, "fresh": trial.fresh, "state": trial.state}
             | {"values": json.dumps(trial.values), "message": trial.message, "run": None}
             for trial in new
-            if (trial.number, trial.seed) not in known
+            if (trial.number, trial.seed) not in existing
         ]
         if rows:
             with self._engine.begin() as connection:
@@ -223,8 +223,8 @@ class Sweeps:
             seen = select(epochs.c.epoch, accuracy).where(
                 epochs.c.run == row.run, epochs.c.lane == lane, ~epochs.c.final, epochs.c.epoch >= 0.5
             )
-            found = connection.execute(seen.where(accuracy.is_not(None)).order_by(epochs.c.step))
-            return [(round(epoch), value) for epoch, value in found]
+            rows = connection.execute(seen.where(accuracy.is_not(None)).order_by(epochs.c.step))
+            return [(round(epoch), value) for epoch, value in rows]
 
 
 def tag(sweep_id: str) -> str:

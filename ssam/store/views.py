@@ -154,16 +154,16 @@ class LaneWindow:
 
     def _mean(self, power: int) -> float | None:
         """A bin counts by its steps; their mean number tells how many they are."""
-        past = known = 0
+        past = counted = 0
         total = 0.0
         for middle, radius in zip(self.steps.get("step", ()), self.steps.get("radius", ()), strict=True):
             assert middle is not None
             count = round(2 * (middle - past) - 1)
             past += count
             if radius is not None:
-                known += count
+                counted += count
                 total += count * radius**power
-        return total / known if known else None
+        return total / counted if counted else None
 
 
 @dataclass(frozen=True)

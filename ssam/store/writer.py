@@ -53,8 +53,8 @@ class Writer:
         self._flushed = 0.0
         with engine.connect() as connection:
             self._lanes = {lane.name: lane for lane in _lanes_so_far(connection, key)}
-            told = select(masks.c.lane, masks.c.step).where(masks.c.run == key)
-            self._told_masks = {(lane, step) for lane, step in connection.execute(told)}
+            written = select(masks.c.lane, masks.c.step).where(masks.c.run == key)
+            self._told_masks = {(lane, step) for lane, step in connection.execute(written)}
 
     def __enter__(self) -> Self:
         return self
@@ -123,17 +123,17 @@ class Writer:
 
     def reached(self) -> dict[str, list[int]]:
         """How far the rows in the store go: of each lane its last step, evaluations, masks, and 1 once it has ended."""
-        found = {name: [0, 0, 0, 0] for name in self._lanes}
+        reached = {name: [0, 0, 0, 0] for name in self._lanes}
         names = {lane.index: name for name, lane in self._lanes.items()}
         with self._engine.connect() as connection:
             for lane in connection.execute(select(lanes).where(lanes.c.run == self._key)):
-                found[lane.name][0] = lane.last_step
-                found[lane.name][3] = int(lane.state in ("finished", "diverged"))
-            for place, table in ((1, epochs), (2, masks)):
+                reached[lane.name][0] = lane.last_step
+                reached[lane.name][3] = int(lane.state in ("finished", "diverged"))
+            for column, table in ((1, epochs), (2, masks)):
                 query = select(table.c.lane, func.count()).where(table.c.run == self._key).group_by(table.c.lane)
                 for index, count in connection.execute(query):
-                    found[names[index]][place] = count
-        return found
+                    reached[names[index]][column] = count
+        return reached
 
     def _start(self, event: Started) -> None:
         self._run_values["started_info"] = json.dumps(finite(asdict(event)))
@@ -236,7 +236,7 @@ class _Bin:
 def _lanes_so_far(connection: Connection, run: int) -> list[_Lane]:
     """The lanes as an earlier writer left them. Their open bins are summed up again from the steps, in the same order: a mean
     times its count would not give the same bits."""
-    found = []
+    so_far = []
     for row in connection.execute(select(lanes).where(lanes.c.run == run).order_by(lanes.c.lane)).all():
         lane = _Lane(run, row.lane, row.name)
         lane.values = {name: getattr(row, name) for name in LANE_VALUES}
@@ -248,8 +248,8 @@ def _lanes_so_far(connection: Connection, run: int) -> list[_Lane]:
             lane.draw(point.step, list(point))
         for bin_ in lane.open.values():
             bin_.tried = True
-        found.append(lane)
-    return found
+        so_far.append(lane)
+    return so_far
 
 
 def _insert_new(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:

@@ -255,9 +255,33 @@ def test_a_newer_database_is_refused_and_left_alone(tmp_path: Path, database_url
     engine.dispose()
     before = described(database_url)
     with pytest.raises(
-        ValueError, match=r"^the run database has schema version 99, this program needs 6; a newer"
+        ValueError, match=r"^the run database has schema version 99, this program needs 7; a newer"
     ) as refused:
         Store(tmp_path / "home", database_url)
     assert "\n" not in str(refused.value)
     assert described(database_url) == before
     assert not list(tmp_path.glob("*.backup"))
+
+
+def test_what_old_races_did_not_record_is_filled_in_once(upgraded: Store) -> None:
+    """So that nothing that reads them asks whether it is there. The tables of version 1 had neither stages nor a load."""
+    run = upgraded.runs.get(race(1))
+    assert run is not None
+    assert run.started_info is not None
+    assert run.result is not None
+    assert {"stages", "warnings", "validation_size"} <= set(run.started_info)
+    assert run.started_info["lanes"][0].keys() >= {"plan", "predicted_ratio", "exact", "total_steps"}
+    assert {"load", "cores"} <= set(run.result)
+    assert run.result["lanes"][1]["validation_accuracy"] is None
+
+
+def test_complete_facts_keeps_what_is_there() -> None:
+    started = {"stages": [{"name": "one", "share": 1.0}], "warnings": ["w"], "lanes": [{"plan": "two passes"}]}
+    result = {"load": 1.5, "lanes": [{"validation_accuracy": 0.5}]}
+    migrations.complete_facts(started, result)
+    assert (started["stages"][0]["name"], started["warnings"], started["lanes"][0]["plan"]) == (
+        "one",
+        ["w"],
+        "two passes",
+    )
+    assert (result["load"], result["cores"], result["lanes"][0]["validation_accuracy"]) == (1.5, None, 0.5)

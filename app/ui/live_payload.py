@@ -14,7 +14,7 @@ from ssam.planning.cost import Plan
 from ssam.stats import proportion
 from ssam.stats.heights import top
 from ssam.store import LaneWindow, Run, Window
-from ssam.store.outcome import load_said
+from ssam.store.outcome import machine_load
 from ssam.store.views import CURVES, ENDED
 
 EVALUATIONS = 150
@@ -203,7 +203,7 @@ def _notes(run: Run, info: dict[str, Any]) -> list[str]:
         notes.append("Shared machine: another race ran at the same time, so step times are not to be trusted.")
     if run.exclusive:
         notes.append("Runs alone: no other race of this lab runs at the same time.")
-    if run.result and (load := load_said(run.result.get("load"), run.result.get("cores"))):
+    if load := machine_load(run):
         notes.append(f"{load[0].upper()}{load[1:]}.")
     if run.spec.data and info:
         notes.append(f"Trained on {info['train_size']:,} images of its owner's.")

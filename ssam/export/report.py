@@ -237,10 +237,11 @@ def _shown(source: Source, name: str) -> str:
 
 def _machine(source: Source) -> str:
     info, run = source.info, source.run
+    held = f"{info['validation_size']:,} held out for validation, " * bool(info["validation_size"])
     facts = {
         "Trained on": f"{info['device']} ({info['device_name']}), {info['threads']} threads, {info['precision']}",
         "Network": f"{info['parameters']:,} parameters",
-        "Images": f"{info['train_size']:,} for training, {_held_out(info)}{info['test_size']:,} for testing, {len(info['classes'])} classes",
+        "Images": f"{info['train_size']:,} for training, {held}{info['test_size']:,} for testing, {len(info['classes'])} classes",
         "Beside it": company(run),
         "Race": run.id,
         "Specification": source.spec.digest,
@@ -248,11 +249,6 @@ def _machine(source: Source) -> str:
         "Report written": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC; the versions are those of the lab at that time",
     }
     return _facts([[name, value] for name, value in facts.items()])
-
-
-def _held_out(info: dict[str, Any]) -> str:
-    held = info.get("validation_size")  # races of earlier versions do not say
-    return f"{held:,} held out for validation, " if held else ""
 
 
 def _again(source: Source) -> str:

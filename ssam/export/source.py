@@ -53,7 +53,7 @@ class Source:
     @property
     def notes(self) -> list[str]:
         """What the race told of its data: how it was split, what was left out and why, what its test accuracy stands on."""
-        return list(self.info.get("warnings", ()))
+        return list(self.info["warnings"])
 
     @property
     def info(self) -> dict[str, Any]:

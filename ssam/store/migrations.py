@@ -4,7 +4,9 @@ Each step takes the tables from its number to the next. Steps are never changed 
 they were then and take nothing from schema.py. A column that is added is nullable or has a default.
 """
 
+import json
 from collections.abc import Callable
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -151,6 +153,27 @@ def _validation(connection: Connection) -> None:
     connection.execute(text("UPDATE trials SET test = score WHERE state = 'done'"))
 
 
+def complete_facts(started: dict[str, Any], result: dict[str, Any] | None) -> None:
+    """Fill in, in place, what races of versions before 7 did not record: no stages, warnings or images held out, no load."""
+    lane_facts = {"plan": "", "predicted_ratio": None, "exact": True}
+    lanes = [lane_facts | lane for lane in started["lanes"]]
+    started |= {"stages": [], "warnings": [], "validation_size": 0} | started | {"lanes": lanes}
+    if result is not None:
+        held_out = {"validation_accuracy": None, "validation_loss": None}
+        result |= {"load": None, "cores": None} | result | {"lanes": [held_out | lane for lane in result["lanes"]]}
+
+
+def _complete_facts(connection: Connection) -> None:
+    races = text("SELECT key, started_info, result FROM runs WHERE analysis IS NULL AND started_info IS NOT NULL")
+    for key, started_info, result_text in connection.execute(races).all():
+        started, result = json.loads(started_info), json.loads(result_text) if result_text else None
+        complete_facts(started, result)
+        connection.execute(
+            text("UPDATE runs SET started_info = :started, result = :result WHERE key = :key"),
+            {"started": json.dumps(started), "result": result and json.dumps(result), "key": key},
+        )
+
+
 def _add_columns(connection: Connection, table: str, *columns: Column) -> None:
     """In the database's own words, so that the column is just what a new database has."""
     for column in columns:
@@ -164,4 +187,5 @@ STEPS: dict[int, Callable[[Connection], None]] = {
     3: _labels,
     4: _sweeps,
     5: _validation,
+    6: _complete_facts,
 }

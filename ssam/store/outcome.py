@@ -54,7 +54,7 @@ def outcomes(run: Run) -> tuple[Outcome, ...]:
             accuracy=None if lane["diverged"] else lane["test_accuracy"],
             test_size=size,
             test_loss=None if lane["diverged"] else lane["test_loss"],
-            validation_accuracy=None if lane["diverged"] else lane.get("validation_accuracy"),
+            validation_accuracy=None if lane["diverged"] else lane["validation_accuracy"],
             step_ms=lane["step_ms_median"],
             ratio=lane["step_ratio_to_sgd"],
             seconds=lane["seconds"],
@@ -84,9 +84,13 @@ def company(run: Run) -> str:
     >>> load_said(15.2, 2), load_said(1.6, 2), load_said(None, None)
     ('load 15.2 on 2 cores: machine busy', 'load 1.6 on 2 cores', '')
     """
-    result = run.result or {}
     others = "Another race ran at the same time" if run.shared else "No other race ran at the same time"
-    return "; ".join(filter(None, [others, load_said(result.get("load"), result.get("cores"))]))
+    return "; ".join(filter(None, [others, machine_load(run)]))
+
+
+def machine_load(run: Run) -> str:
+    """Return the load that a finished race saw, in words; empty if it is not finished or the system does not tell."""
+    return load_said(run.result["load"], run.result["cores"]) if run.result else ""
 
 
 def load_said(load: float | None, cores: int | None) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ssam.experiment import RaceSpec
+from ssam.store.migrations import complete_facts
 from ssam.store.outcome import settled
 from ssam.store.store import Store
 from ssam.store.views import Heatmap, LaneWindow, Run, Window
@@ -46,6 +47,7 @@ def load(path: Path) -> Recording:
     """Reads such a file."""
     content = json.loads(gzip.decompress(path.read_bytes()))
     run, window = content["run"], content["window"]
+    complete_facts(run["started_info"], run["result"])
     ends = zip(window.pop("lanes"), run["result"]["lanes"], strict=True)
     lanes = tuple(settled(LaneWindow(**lane), result) for lane, result in ends)
     return Recording(

@@ -33,7 +33,7 @@ from sqlalchemy import (
 from ssam.experiment.events import PHASES
 from ssam.store.views import CURVES
 
-SCHEMA_VERSION = 6  # a change of the tables needs a step in migrations.py
+SCHEMA_VERSION = 7  # a change of the tables needs a step in migrations.py
 BIN_WIDTHS = (8, 64, 512, 4096)  # steps are also kept as means over so many, for curves that read fast at any length
 
 

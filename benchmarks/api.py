@@ -31,7 +31,7 @@ PARTS = {
         *("ssam.masks:group_mask", "ssam.masks:perturbed_count"),
     ),
     "Taking a race away": (
-        *("ssam.export:Source", "ssam.export:write", "ssam.export:check_kinds", "ssam.export:spec_json", "ssam.export:spec_of"),
+        *("ssam.export:Source", "ssam.export:write", "ssam.export:check_formats", "ssam.export:spec_json", "ssam.export:spec_of"),
     ),
 }  # fmt: skip
 OWN_METHODS = ("SAM", "Race", "LaneSpec", "RaceSpec")  # those of others are Python's or a library's

@@ -21,14 +21,14 @@ from ssam.experiment import RaceSpec, parse_spec, preset, presets
 from ssam.experiment.events import Snapshot
 from ssam.export import (
     ALL,
-    KINDS,
+    FORMATS,
     Source,
+    available_formats,
     bundle,
-    check_kinds,
+    check_formats,
     download,
     figures,
     file_name,
-    on_offer,
     report,
     spec_json,
     spec_of,
@@ -119,7 +119,7 @@ def test_a_damaged_checkpoint_does_not_keep_the_kept_weights_back(source: Source
 
 def test_what_a_race_does_not_have_is_said_in_one_line(store: Store, tmp_path: Path) -> None:
     race = bare(store)
-    assert set(on_offer(race)) == set(KINDS) - {"masks", "weights", "mlflow"}
+    assert set(available_formats(race)) == set(FORMATS) - {"masks", "weights", "mlflow"}
     missing = write(race, "csv,masks,weights", tmp_path)
     assert set(missing) == {"masks", "weights"}
     assert "snapshot_interval" in missing["weights"]
@@ -392,12 +392,12 @@ def test_garbage_is_refused_in_one_line(data: bytes) -> None:
 
 
 def test_kinds_are_checked() -> None:
-    assert check_kinds(ALL) == tuple(name for name in KINDS if name != "mlflow")
-    assert check_kinds("csv, code,csv") == ("csv", "code")
-    assert check_kinds(["mlflow", ALL])[0] == "mlflow"
+    assert check_formats(ALL) == tuple(name for name in FORMATS if name != "mlflow")
+    assert check_formats("csv, code,csv") == ("csv", "code")
+    assert check_formats(["mlflow", ALL])[0] == "mlflow"
     for bad in ("", [], "csv;code", ["CSV"], "csv,,code"):
         with pytest.raises(ValueError, match="allowed: all, report, csv"):
-            check_kinds(bad)
+            check_formats(bad)
 
 
 def test_a_download_is_one_page_or_a_zip(source: Source, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -415,13 +415,13 @@ def test_a_download_is_one_page_or_a_zip(source: Source, store: Store, monkeypat
     monkeypatch.setattr(bundle, "MOST_BYTES", 100)
     with pytest.raises(ValueError, match="too much for a browser"):
         download(source, ["csv"])
-    assert "weights" not in on_offer(source)
+    assert "weights" not in available_formats(source)
 
 
 def test_nothing_that_is_taken_away_names_the_owner(store: Store) -> None:
     """A race can be watched and taken by whoever has its address; what its owner is known by is nobody's business."""
     run = fake_lab.race(store, "owner-7f3a")
-    with zipfile.ZipFile(io.BytesIO(download(Source(store, run), check_kinds(ALL)))) as archive:
+    with zipfile.ZipFile(io.BytesIO(download(Source(store, run), check_formats(ALL)))) as archive:
         for name in archive.namelist():
             assert b"owner-7f3a" not in archive.read(name), name
 

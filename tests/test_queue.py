@@ -392,7 +392,7 @@ def test_kept_weights_go_after_checkpoints_and_before_masks(kept: Store):
 def test_what_was_resumed_in_that_moment_stays(kept: Store, monkeypatch: pytest.MonkeyPatch):
     ended = kept.runs.ended()
     kept.queue.resume(kept.runs.find_by_request("stopped"))
-    monkeypatch.setattr(kept.runs.newest, "ended", lambda: ended)
+    monkeypatch.setattr(kept.runs, "ended", lambda: ended)
     disk.make_room(kept, 0.001)
     assert files(kept, "finished") == ["log.txt"]
     assert files(kept, "stopped") == EVERYTHING

@@ -9,7 +9,7 @@ from app.shell import share_link
 from app.shell.share_link import Link
 from app.ui import texts
 from app.ui.lab import Lab
-from ssam.export import KINDS, Source, download, file_name, on_offer, spec_of
+from ssam.export import FORMATS, Source, available_formats, download, file_name, spec_of
 from ssam.store import Person, Run
 from ssam.store.annotations import Labels
 from ssam.store.views import ENDED
@@ -31,18 +31,18 @@ def _choice(lab: Lab, run: Run, person: Person) -> None:
     mine = person.may_steer(run)
     labels = lab.store.runs.labels(run.id) if mine else Labels()
     source = Source(lab.store, run, share_link.build(Link(), st.context.url or ""), labels)
-    kinds = [kind for kind in on_offer(source) if mine or kind != "weights"]
+    kinds = [kind for kind in available_formats(source) if mine or kind != "weights"]
     chosen = st.pills(
         "What",
         kinds,
         selection_mode="multi",
         default=["report"],
-        format_func=lambda name: KINDS[name].title,
+        format_func=lambda name: FORMATS[name].title,
         key="take_kinds",
         label_visibility="collapsed",
     )
     if chosen:
-        st.caption("  \n".join(f"**{KINDS[name].title}**: {KINDS[name].about}." for name in chosen))
+        st.caption("  \n".join(f"**{FORMATS[name].title}**: {FORMATS[name].about}." for name in chosen))
     st.download_button(
         "Download",
         partial(download, source, chosen),

@@ -41,12 +41,12 @@ def flags(command: argparse.ArgumentParser) -> None:
 
 
 def export_flags(command: argparse.ArgumentParser) -> None:
-    from ssam.export import ALL, KINDS
+    from ssam.export import ALL, FORMATS
 
     command.set_defaults(run=_export)
     command.add_argument("races", metavar="RACE", nargs="+", help=RACE)
     command.add_argument(
-        "--kinds", metavar="X", default=ALL, help=f"with commas between: {', '.join(KINDS)} (default {ALL})"
+        "--kinds", metavar="X", default=ALL, help=f"with commas between: {', '.join(FORMATS)} (default {ALL})"
     )
     _take_flags(command)
 
@@ -129,7 +129,7 @@ def find(store: Store, named: str) -> Run:
 def _export(options: argparse.Namespace) -> int:
     from ssam import export  # here: matplotlib and pandas take a while
 
-    names = export.check_kinds(options.kinds)
+    names = export.check_formats(options.kinds)
     with closing(Store()) as store:
         runs = [find(store, named) for named in options.races]  # all of them first
         for run in runs:

@@ -97,7 +97,7 @@ class Batches:
 
     def samples(self, count: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
         """``count`` different training images (at most all), not augmented, with their noisy labels, in chunks."""
-        rows = self._chosen[sampling.few_rows(sampling.SAMPLES, len(self._chosen), count, seed)]
+        rows = self._chosen[sampling.sample_rows(sampling.SAMPLES, len(self._chosen), count, seed)]
         return self._chunks(self._train, rows, self._labels)
 
     def validation(self) -> Iterator[tuple[Tensor, Tensor]]:
@@ -108,7 +108,7 @@ class Batches:
         """The test images in chunks: all of them, or ``limit`` of them, the same ones for every seed."""
         rows = np.arange(len(self._test))
         if limit is not None:
-            rows = np.sort(sampling.few_rows(sampling.TEST, len(self._test), limit, seed=0))
+            rows = np.sort(sampling.sample_rows(sampling.TEST, len(self._test), limit, seed=0))
         return self._chunks(self._test, rows, self._test.labels)
 
     def _chunks(self, images: Images, rows: sampling.Rows, labels: Tensor) -> Iterator[tuple[Tensor, Tensor]]:

@@ -56,7 +56,7 @@ def _statistics(images: Images) -> Statistics:
     """Mean and standard deviation per channel, of all images in memory or of some of a streamed set."""
     rows = np.arange(len(images))
     if isinstance(images, StreamedImages):
-        rows = np.sort(sampling.few_rows(sampling.STATISTICS, len(images), STATISTICS_SAMPLE, seed=0))
+        rows = np.sort(sampling.sample_rows(sampling.STATISTICS, len(images), STATISTICS_SAMPLE, seed=0))
     total, squares, count = torch.zeros(3, dtype=torch.float64), torch.zeros(3, dtype=torch.float64), 0
     for pixels, _ in images.chunks(rows, CHUNK):
         values = pixels.double().div_(255).transpose(0, 1).flatten(1)  # (3, B·H·W)

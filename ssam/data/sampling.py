@@ -51,6 +51,6 @@ def batch_rows(chosen: Rows, batch_size: int, seed: int, step: int) -> Rows:
     return chosen[order[place * batch_size : (place + 1) * batch_size]]
 
 
-def few_rows(purpose: int, size: int, count: int, seed: int) -> Rows:
+def sample_rows(purpose: int, size: int, count: int, seed: int) -> Rows:
     """``count`` different numbers below ``size`` (all of them where there are fewer), in random order."""
     return generator(purpose, seed).permutation(size)[:count]

@@ -3,18 +3,18 @@
 Never imports torch: the app's server offers all of this. The command line adds weights that only checkpoints hold.
 """
 
-from ssam.export.bundle import ALL, KINDS, check_kinds, download, file_name, on_offer, write
+from ssam.export.bundle import ALL, FORMATS, available_formats, check_formats, download, file_name, write
 from ssam.export.source import Source
 from ssam.export.spec_file import spec_json, spec_of
 
 __all__ = [
     "ALL",
-    "KINDS",
+    "FORMATS",
     "Source",
-    "check_kinds",
+    "available_formats",
+    "check_formats",
     "download",
     "file_name",
-    "on_offer",
     "spec_json",
     "spec_of",
     "write",

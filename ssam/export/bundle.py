@@ -1,4 +1,4 @@
-"""What can be taken of a race, by name, into a folder or as one download."""
+"""The formats that a race is exported to, into a folder or as one download."""
 
 import io
 import tempfile
@@ -19,68 +19,69 @@ def _always(source: Source) -> str:
 
 
 @dataclass(frozen=True)
-class Kind:
-    """``write`` puts it into a folder; ``why_not`` is empty, or one line that says why this race has none."""
+class Format:
+    """``write`` puts it into a folder; ``unavailable_reason`` is empty, or one line that says why this race has none."""
 
     title: str
     about: str
     write: Callable[[Source, Path], None]
-    why_not: Callable[[Source], str] = _always
+    unavailable_reason: Callable[[Source], str] = _always
 
 
-KINDS = {
-    "report": Kind(
+FORMATS = {
+    "report": Format(
         "Report", "One HTML file with everything in it, to read, to print, and to open again here", report.report
     ),
-    "csv": Kind("CSV", "Every evaluation and every step, as text", files.csv),
-    "parquet": Kind("Parquet", "The same two tables with their types", files.parquet),
-    "figures": Kind("Figures", "Curves and step times in print size: SVG, and PNG at 300 dpi", figures.write),
-    "code": Kind("Code", "A short Python script per lane that gives the same numbers", script.write, script.why_none),
-    "race": Kind(
+    "csv": Format("CSV", "Every evaluation and every step, as text", files.csv),
+    "parquet": Format("Parquet", "The same two tables with their types", files.parquet),
+    "figures": Format("Figures", "Curves and step times in print size: SVG, and PNG at 300 dpi", figures.write),
+    "code": Format("Code", "A short Python script per lane that gives the same numbers", script.write, script.why_none),
+    "race": Format(
         "Race file", "The settings, to open again here (race.json), and the link to this race", spec_file.write
     ),
-    "masks": Kind("Masks", "Every mask to the bit, as npz", files.masks, files.why_no_masks),
-    "weights": Kind("Weights", "The kept weights as safetensors", files.weights, files.why_no_weights),
-    "tensorboard": Kind("TensorBoard", "Event files, a folder for each lane", tensorboard.tensorboard),
-    "mlflow": Kind(
+    "masks": Format("Masks", "Every mask to the bit, as npz", files.masks, files.why_no_masks),
+    "weights": Format("Weights", "The kept weights as safetensors", files.weights, files.why_no_weights),
+    "tensorboard": Format("TensorBoard", "Event files, a folder for each lane", tensorboard.tensorboard),
+    "mlflow": Format(
         "MLflow", "A run for each lane, to MLFLOW_TRACKING_URI or into mlflow.db", mlflow.mlflow, mlflow.why_not
     ),
 }
 
 
-def check_kinds(kinds: str | Iterable[str]) -> tuple[str, ...]:
-    """The kinds that were asked for, each once: a list of them, text with commas between, or ``"all"``.
+def check_formats(formats: str | Iterable[str]) -> tuple[str, ...]:
+    """Return the formats that were asked for, each once: from a list, text separated by commas, or ``"all"``.
 
-    Raises ValueError, one line, for one that is not there, or none at all.
+    Raise ValueError for an unknown format, or none at all.
 
-    >>> check_kinds("csv,report,csv")
+    >>> check_formats("csv,report,csv")
     ('csv', 'report')
     """
-    asked = [part.strip() for part in kinds.split(",")] if isinstance(kinds, str) else list(kinds)
-    names = [name for kind in asked for name in ([k for k in KINDS if k != "mlflow"] if kind == ALL else [kind])]
-    unknown = [name for name in names if name not in KINDS]
+    asked = [part.strip() for part in formats.split(",")] if isinstance(formats, str) else list(formats)
+    every = [name for name in FORMATS if name != "mlflow"]
+    names = [name for each in asked for name in (every if each == ALL else [each])]
+    unknown = [name for name in names if name not in FORMATS]
     if unknown or not names:
         problem = f"{unknown[0][:40]!r} cannot be taken away" if unknown else "nothing to take away"
-        raise ValueError(f"{problem}; allowed: {ALL}, {', '.join(KINDS)}")
+        raise ValueError(f"{problem}; allowed: {ALL}, {', '.join(FORMATS)}")
     return tuple(dict.fromkeys(names))
 
 
-def write(source: Source, kinds: str | Iterable[str], folder: Path) -> dict[str, str]:
-    """Writes these kinds into the folder, which is made where it is missing. Files of the same names are overwritten.
+def write(source: Source, formats: str | Iterable[str], folder: Path) -> dict[str, str]:
+    """Write these formats into the folder, which is made if missing. Files of the same names are overwritten.
 
-    Returns what could not be had of this race: kind → one line that says why. Raises ValueError, that line, where nothing could, and
-    OSError where the disk does not take it.
+    Return what this race cannot be exported to: format → one line that says why. Raise ValueError, that line, if that is all of them,
+    and OSError if the disk does not take it.
     """
     missing = {}
     folder.mkdir(parents=True, exist_ok=True)
-    names = check_kinds(kinds)
+    names = check_formats(formats)
     for name in names:
-        kind = KINDS[name]
-        if why := kind.why_not(source):
+        format_ = FORMATS[name]
+        if why := format_.unavailable_reason(source):
             missing[name] = why
             continue
         try:
-            kind.write(source, folder)
+            format_.write(source, folder)
         except ValueError as error:
             missing[name] = str(error)
     if len(missing) == len(names):
@@ -88,25 +89,25 @@ def write(source: Source, kinds: str | Iterable[str], folder: Path) -> dict[str,
     return missing
 
 
-def on_offer(source: Source) -> list[str]:
-    """The kinds that this race has and a browser can be given."""
-    offered = [name for name, kind in KINDS.items() if name != "mlflow" and not kind.why_not(source)]
+def available_formats(source: Source) -> list[str]:
+    """Return the formats that this race has and a browser can download."""
+    offered = [name for name, format_ in FORMATS.items() if name != "mlflow" and not format_.unavailable_reason(source)]
     kept = sum(path.stat().st_size for path in source.store.run_folder(source.run.id).glob("weights/*"))
     return [name for name in offered if name != "weights" or kept <= MOST_BYTES]
 
 
-def file_name(source: Source, kinds: Iterable[str]) -> str:
-    """What ``download`` of these kinds is called: the report alone is a page, everything else a zip."""
-    names = check_kinds(kinds)
+def file_name(source: Source, formats: Iterable[str]) -> str:
+    """Return the name of the file of ``download``: the report alone is a page, everything else a zip."""
+    names = check_formats(formats)
     race = f"race-{source.run.id[:8]}"
     return f"{race}.html" if names == ("report",) else f"{race}-{names[0]}.zip" if len(names) == 1 else f"{race}.zip"
 
 
-def download(source: Source, kinds: Iterable[str]) -> bytes:
-    """These kinds as the file that ``file_name`` names. What a zip lacks is said in its ``missing.txt``.
+def download(source: Source, formats: Iterable[str]) -> bytes:
+    """Return these formats as the file that ``file_name`` names. What a zip lacks is listed in its ``missing.txt``.
 
-    Raises ValueError, one line, where there is nothing, or more than MOST_BYTES."""
-    names = check_kinds(kinds)
+    Raise ValueError if there is nothing, or more than MOST_BYTES."""
+    names = check_formats(formats)
     with tempfile.TemporaryDirectory(prefix="ssam-") as temporary:
         folder = Path(temporary)
         missing = write(source, names, folder)

@@ -27,20 +27,20 @@ class QueueForecaster:
     def __init__(self, store: Store, limits: Limits) -> None:
         self._store, self._limits = store, limits
         self._lock = threading.Lock()
-        self._found: dict[str, Forecast] = {}
-        self._old_at = 0.0  # when these have to be found anew
+        self._forecasts: dict[str, Forecast] = {}
+        self._expires_at = 0.0
         self._rates: dict[tuple[str, str], Rate] = {}
-        self._rates_old_at = 0.0
+        self._rates_expire_at = 0.0
 
     def forecasts(self) -> dict[str, Forecast]:
         """Of every queued race that can start on this machine."""
         with self._lock:
             begin = time.monotonic()
-            if begin >= self._old_at:
-                self._found = self._forecast()
+            if begin >= self._expires_at:
+                self._forecasts = self._forecast()
                 took = time.monotonic() - begin
-                self._old_at = begin + max(FORECAST_SECONDS, took / FORECAST_SHARE)
-            return self._found
+                self._expires_at = begin + max(FORECAST_SECONDS, took / FORECAST_SHARE)
+            return self._forecasts
 
     def starts_at_once(self, job: Job) -> bool:
         """Whether this race, put at the end of the queue, would start without waiting for another to end."""
@@ -87,9 +87,9 @@ class QueueForecaster:
         return None if whole is None else whole * (1 - run.progress)
 
     def _whole(self, spec: RaceSpec, analysis: AnalysisSpec | None) -> float | None:
-        if time.monotonic() >= self._rates_old_at:
+        if time.monotonic() >= self._rates_expire_at:
             self._rates.clear()
-            self._rates_old_at = time.monotonic() + RATE_SECONDS
+            self._rates_expire_at = time.monotonic() + RATE_SECONDS
         kind = (spec.device, spec.model)
         if kind not in self._rates:
             self._rates[kind] = self._store.runs.rate(*kind, shared=True)

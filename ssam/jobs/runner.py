@@ -85,12 +85,12 @@ class Runner:
         signal.signal(signal.SIGTERM, self._leave)
         me = {"pid": os.getpid(), "started": processes.start_time(os.getpid()), "since": time.time()}
         write_json(runner_file(self._store.home), me)
-        self._workshop = ForkServer(self._preload)
-        for task in (self._warm_up, self._mind_the_disk, self._drive_sweeps):
+        self._fork_server = ForkServer(self._preload)
+        for task in (self._warm_up, self._watch_disk, self._drive_sweeps):
             threading.Thread(target=task, daemon=True).start()
         while not self._leaving:
             try:
-                self._look()
+                self._poll()
             except DBAPIError as error:  # locked, full or out of reach: the races go on, and so do we
                 if (why := outage_reason(error)) is None:
                     raise
@@ -108,14 +108,14 @@ class Runner:
     def _warm_up(self) -> None:
         """The first process waits until the fork server has imported torch; nobody else is to wait for that."""
         try:
-            probe = self._workshop.start(write_machine, self._store.home, self._limits.slots, self._devices)
+            probe = self._fork_server.start(write_machine, self._store.home, self._limits.slots, self._devices)
             probe.join()
             if probe.exitcode != 0:  # no room on the disk, or a driver that does not answer
                 log(f"looking for GPUs ended with {probe.exitcode}; what was known before is taken")
         finally:
             self._machine = read_machine(self._store.home) or describe(self._limits.slots, [])
 
-    def _mind_the_disk(self) -> None:
+    def _watch_disk(self) -> None:
         while True:
             try:
                 self._disk = disk.make_room(self._store, self._limits.disk_gb)
@@ -137,12 +137,12 @@ class Runner:
             else:
                 time.sleep(SWEEP_SECONDS if some else IDLE_SWEEP_SECONDS)
 
-    def _look(self) -> None:
+    def _poll(self) -> None:
         """One round: who has ended, who must be killed, who is next."""
         jobs = {job.id: job for job in self._store.queue.jobs()}
-        buried = [self._check(run_id, worker, jobs.get(run_id)) for run_id, worker in list(self._workers.items())]
-        buried += [self._adopt(job) for job in jobs.values() if job.state in ALIVE and job.id not in self._workers]
-        if any(buried):
+        dead = [self._check(run_id, worker, jobs.get(run_id)) for run_id, worker in list(self._workers.items())]
+        dead += [self._attach(job) for job in jobs.values() if job.state in ALIVE and job.id not in self._workers]
+        if any(dead):
             return  # the queue has changed
         training = [job for job in jobs.values() if job.state == "running"]
         if len(training) > 1 and not all(job.shared for job in training):
@@ -158,7 +158,7 @@ class Runner:
         if worker.is_gone():
             died = job is not None and job.state in ALIVE and job.pid in (None, worker.pid)
             if job is not None and died:
-                self._bury(job, worker.last_words())
+                self._handle_dead(job, worker.last_words())
             del self._workers[run_id]
             return died
         if job is None or job.state == "queued" or job.want != "run":
@@ -169,16 +169,16 @@ class Runner:
             worker.overdue = None  # the wish was taken back in time
         return False
 
-    def _adopt(self, job: Job) -> bool:
+    def _attach(self, job: Job) -> bool:
         """A race process that another runner started is watched on; whether it did not survive that one."""
         process = processes.find(job.pid, job.pid_started)
         if process is None:
-            self._bury(job, "the race process is gone: the machine or the runner was restarted")
+            self._handle_dead(job, "the race process is gone: the machine or the runner was restarted")
             return True
         self._workers[job.id] = Worker(job, process, self._until())
         return False
 
-    def _bury(self, job: Job, cause: str) -> None:
+    def _handle_dead(self, job: Job, cause: str) -> None:
         """What becomes of a race whose process died before the race had reached a last state."""
         state = queue.after_death(job)
         if state == "queued":
@@ -214,7 +214,9 @@ class Runner:
         threads = max(1, (cores() - 1) // machine.slots)
         run_id, store = turn.job.id, self._store
         try:
-            own = self._workshop.start(race_process.main, run_id, store.home, store.url, threads, turn.slot, self._race)
+            own = self._fork_server.start(
+                race_process.main, run_id, store.home, store.url, threads, turn.slot, self._race
+            )
         except (EOFError, OSError) as error:
             message = f"the race process could not be started ({type(error).__name__}: {error}); see runner.log"
             store.queue.transition(run_id, ALIVE, "failed", message=message)

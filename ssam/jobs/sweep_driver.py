@@ -154,7 +154,7 @@ class _SearchSession:
         self._store, self._id = store, sweep.id
         tried = points(sweep.spec, trials)
         self._search = Search(sweep.spec, tried, self._curve)
-        self._told = {point.number for point in tried if point.state != "open"}
+        self._finished = {point.number for point in tried if point.state != "open"}
 
     def _curve(self, point: Point) -> list[tuple[int, float]]:
         return self._evaluations(run) if (run := point.trials[0].run) else []
@@ -169,11 +169,11 @@ class _SearchSession:
     def hear(self, trials: list[Trial]) -> None:
         """Tells the search what has come to an end."""
         ended = [
-            point for point in points(self.spec, trials) if point.state != "open" and point.number not in self._told
+            point for point in points(self.spec, trials) if point.state != "open" and point.number not in self._finished
         ]
         for point in ended:
             self._search.tell(point)
-            self._told.add(point.number)
+            self._finished.add(point.number)
         if ended:
             self._store.sweeps.set_importance(self._id, self._search.importance())
 

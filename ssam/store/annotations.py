@@ -1,11 +1,6 @@
-"""What people write on races: a name, tags and a note; and which races are soft-deleted.
-
-All functions take a connection; others reach them through ``Store.runs``.
-"""
+"""What people write on races: a name, tags and a note; and which races are soft-deleted."""
 
 import re
-import time
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Row, select, update
@@ -57,36 +52,8 @@ def of_row(row: Row) -> Labels:
     return Labels(row.name or "", tuple((row.tags or "").split()), row.note or "", row.deleted)
 
 
-def read(connection: Connection, run_id: str) -> Labels:
-    """Return the labels of one race; empty ones if it has none, or is unknown."""
-    query = select(labels).join(runs, runs.c.key == labels.c.run).where(runs.c.id == run_id)
-    row = connection.execute(query).one_or_none()
-    return Labels() if row is None else of_row(row)
-
-
-def write(connection: Connection, run_id: str, new: Labels) -> bool:
-    """Replace name, tags and note of a race; return False if there is no such race."""
-    return _set(connection, run_id, {"name": new.name, "tags": " ".join(new.tags), "note": new.note})
-
-
-def soft_delete(connection: Connection, run_id: str) -> bool:
-    """Hide a race in a way that can be undone; return False if it is queued, alive or unknown."""
-    return _set(connection, run_id, {"deleted": time.time()}, idle=True)
-
-
-def undelete(connection: Connection, run_id: str) -> bool:
-    """Bring a soft-deleted race back; return False if it is gone by now."""
-    return _set(connection, run_id, {"deleted": None})
-
-
-def soft_deleted(connection: Connection, before: float | None = None) -> Sequence[str]:
-    """Return the soft-deleted races, those deleted ``before`` a time if given; the longest ago first."""
-    query = select(runs.c.id).join(labels, runs.c.key == labels.c.run).where(labels.c.deleted.is_not(None))
-    query = query if before is None else query.where(labels.c.deleted < before)
-    return connection.execute(query.order_by(labels.c.deleted)).scalars().all()
-
-
-def _set(connection: Connection, run_id: str, values: Mapping[str, object], idle: bool = False) -> bool:
+def update_labels(connection: Connection, run_id: str, idle: bool = False, **values: object) -> bool:
+    """Set columns of a race's labels; return False if there is no such race or, with ``idle``, if it is queued or alive."""
     which = select(runs.c.key).where(runs.c.id == run_id)
     if idle:
         which = which.where(runs.c.state.not_in((*ALIVE, "queued")))

@@ -11,11 +11,11 @@ from sqlalchemy.exc import IntegrityError
 
 from ssam.experiment import RaceSpec
 from ssam.planning.estimate import Rate
-from ssam.store import annotations, run_list, search
-from ssam.store.annotations import KEPT, Labels
+from ssam.store import run_list, search
+from ssam.store.annotations import KEPT, Labels, of_row, update_labels
 from ssam.store.classes import seedless
 from ssam.store.places import without_folders
-from ssam.store.schema import new_id, runs
+from ssam.store.schema import labels, new_id, runs
 from ssam.store.views import ALIVE, ENDED, Run
 
 LOG_TAIL_BYTES = 20_000  # of a log are looked at
@@ -142,28 +142,32 @@ class Runs:
 
     def labels(self, run_id: str) -> Labels:
         """Return name, tags and note of a race; empty ones if nobody has written any."""
+        query = select(labels).join(runs, runs.c.key == labels.c.run).where(runs.c.id == run_id)
         with self._engine.connect() as connection:
-            return annotations.read(connection, run_id)
+            row = connection.execute(query).one_or_none()
+        return Labels() if row is None else of_row(row)
 
-    def label(self, run_id: str, labels: Labels) -> bool:
+    def label(self, run_id: str, new: Labels) -> bool:
         """Replace name, tags and note of a race; return False if there is no such race."""
         with self._engine.begin() as connection:
-            return annotations.write(connection, run_id, labels)
+            return update_labels(connection, run_id, name=new.name, tags=" ".join(new.tags), note=new.note)
 
     def soft_delete(self, run_id: str) -> bool:
         """Hide a race; ``undelete`` brings it back for ``annotations.UNDO_SECONDS``. Return False if it is queued, alive or unknown."""
         with self._engine.begin() as connection:
-            return annotations.soft_delete(connection, run_id)
+            return update_labels(connection, run_id, idle=True, deleted=time.time())
 
     def undelete(self, run_id: str) -> bool:
         """Bring a soft-deleted race back; return False if it is gone by now."""
         with self._engine.begin() as connection:
-            return annotations.undelete(connection, run_id)
+            return update_labels(connection, run_id, deleted=None)
 
     def soft_deleted(self, before: float | None = None) -> list[str]:
         """Return the ids of the soft-deleted races, those deleted ``before`` a time if given; the longest ago first."""
+        deleted = labels.c.deleted.is_not(None) if before is None else labels.c.deleted < before
+        query = select(runs.c.id).join(labels, runs.c.key == labels.c.run).where(deleted).order_by(labels.c.deleted)
         with self._engine.connect() as connection:
-            return list(annotations.soft_deleted(connection, before))
+            return list(connection.execute(query).scalars())
 
     def purge(self, run_id: str) -> bool:
         """Delete a run for good, with its files and its analyses. Return False if one of their processes is alive, or the id is

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, Row, delete, func, ins
 from sqlalchemy.exc import IntegrityError
 
 from ssam.experiment.sweep import SweepSpec, Values
-from ssam.store import annotations
+from ssam.store.annotations import update_labels
 from ssam.store.places import without_folders
 from ssam.store.schema import epochs, lanes, new_id, runs, sweeps, trials
 from ssam.store.views import State
@@ -168,7 +168,7 @@ class Sweeps:
     def begin(self, sweep_id: str, trial: Trial, run_id: str) -> None:
         """Its race has been queued. The race can be found by its sweep."""
         with self._engine.begin() as connection:
-            annotations.write(connection, run_id, annotations.Labels(tags=(tag(sweep_id),)))
+            update_labels(connection, run_id, name="", tags=tag(sweep_id), note="")
             connection.execute(update(trials).where(_which(sweep_id, trial)).values(run=run_id))
 
     def close(

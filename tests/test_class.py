@@ -137,12 +137,16 @@ def test_a_version_2_database_gets_classes(tmp_path: Path, monkeypatch: pytest.M
         assert "done" in columns
         assert "class_code" not in columns
         before = connection.execute(f"SELECT {', '.join(columns)} FROM runs ORDER BY key").fetchall()
-    open_database(url).dispose()
+    with monkeypatch.context() as then:
+        then.setattr(schema, "SCHEMA_VERSION", 3)
+        open_database(url).dispose()
     engine = engine_of(url)
     with engine.connect() as connection:
         after = connection.execute(text(f"SELECT {', '.join(columns)} FROM runs ORDER BY key")).all()
         assert [tuple(row) for row in after] == before
         assert set(connection.execute(text("SELECT class_code FROM runs")).scalars()) == {None}
+    open_database(url).dispose()
+    with engine.connect() as connection:
         assert connection.execute(text("SELECT schema_version FROM meta")).scalar_one() == schema.SCHEMA_VERSION
     engine.dispose()
     assert (tmp_path / "ssam.db.v2.backup").exists()

@@ -18,7 +18,6 @@ from sqlalchemy import Connection, Row, Select, select, true
 from ssam.catalogue import DATASETS, MODELS
 from ssam.experiment import LaneSpec, RaceSpec, presets
 from ssam.methods import METHODS
-
 from ssam.store import classes, run_list
 from ssam.store.annotations import Labels, of_row
 from ssam.store.schema import labels, runs

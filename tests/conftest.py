@@ -12,6 +12,7 @@ import hypothesis
 import pytest
 
 from ssam.store import Store
+from tests.golden import Golden
 from tests.marks import NEEDS, marks_of
 from tests.postgres import database_url, new_database, postgres  # noqa: F401  fixtures
 
@@ -26,6 +27,7 @@ LOG_TAIL = 3000  # characters of a log that a failing test shows
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--quick", action="store_true", help=f"leave out {', '.join(NEEDS)} and slow tests")
+    parser.addoption("--update-golden", action="store_true", help="keep what the pages say now in tests/golden/")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -99,6 +101,11 @@ def installed_components() -> Iterator[None]:
 def installed(request: pytest.FixtureRequest) -> None:
     if request.node.get_closest_marker("page"):
         request.getfixturevalue("installed_components")
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Golden:
+    return Golden(request.config.getoption("update_golden"))
 
 
 @pytest.fixture

@@ -33,6 +33,7 @@ from ssam.jobs.runner import Runner, main
 from ssam.methods import METHODS
 from ssam.store import Store
 
+UNFIT = "the folder 'nowhere' does not exist; choose another"  # how a race fails on BAD_INPUT
 SHORT, ENDLESS, BAD_INPUT, BUG, DEAF, KILLED, LONG = range(7)
 STEPS = {SHORT: 20, LONG: 400}  # of each lane; those that never end are not here
 EPOCH = 10  # steps
@@ -108,7 +109,7 @@ class FakeRace:
         print(f"seed {self.spec.seed}, {self.threads} threads, GPUs {gpus!r}, from step {self.taken}", flush=True)
         yield Preparing("warming up")
         if self.behaviour == BAD_INPUT:
-            raise ValueError("the folder 'nowhere' does not exist; choose another")
+            raise ValueError(UNFIT)
         while self.behaviour == DEAF:
             time.sleep(1)
         names, steps = self.spec.lane_names, STEPS.get(self.behaviour)

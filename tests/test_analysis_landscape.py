@@ -1,5 +1,7 @@
 """Lines and planes: what filter normalisation is for, and that a plane through lanes goes through them."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -148,7 +150,7 @@ def test_lanes_on_a_line_are_in_the_plane_too():
     assert [float(x @ x), float(y @ y), float(x @ y)] == pytest.approx([1.0, 1.0, 0.0], abs=1e-9)
     assert shared.in_plane == pytest.approx(np.ones(3))
     assert shared.coordinates[:, 1] == pytest.approx(np.zeros(3), abs=1e-9)
-    assert shared.kind == "3 lanes on a line and a random direction"
+    assert re.search("3 lanes.*random", shared.kind)
 
 
 def test_projection_keeps_distances_in_the_plane_and_says_what_it_loses():
@@ -169,12 +171,12 @@ def test_projection_keeps_distances_in_the_plane_and_says_what_it_loses():
 
 def test_planes_that_cannot_be_are_refused():
     weights = net().state_dict()
-    with pytest.raises(ValueError, match="needs at least two lanes"):
+    with pytest.raises(ValueError, match="two lanes"):
         common_plane(Layout.of(net()), [weights], 0)
-    with pytest.raises(ValueError, match="the lanes have the same weights"):
+    with pytest.raises(ValueError, match="same weights"):
         common_plane(Layout.of(net()), [weights, weights], 0)
     plane = Plane(*(Layout.of(net()).point(weights) for _ in range(3)))
-    with pytest.raises(ValueError, match="as many rows as columns, not 2 and 3"):
+    with pytest.raises(ValueError, match=r"rows.*columns.*2 and 3"):
         next(surface(Objective(net(), images(), dtype=torch.float64), Layout.of(net()), plane, TICKS, TICKS[:2]))
 
 

@@ -109,18 +109,18 @@ def test_a_loss_without_curvature_has_no_spectrum():
     hessian = Hessian(objective)
     assert power_iteration(objective, [torch.ones(1, 3, dtype=torch.float64)], 2).value == 0.0
     assert trace(hessian, 2)[0] == 0.0
-    with pytest.raises(ValueError, match="zero or not finite: it has no spectrum"):
+    with pytest.raises(ValueError, match="zero or not finite"):
         lanczos(hessian, steps=2)
     with pytest.raises(ValueError, match="did not converge"):
         top_eigenvalues(hessian, 1)
-    with pytest.raises(ValueError, match="draws must be at least 1, not 0"):
+    with pytest.raises(ValueError, match=r"draws .*1.*0"):
         trace(hessian, 0)
 
 
 def test_weights_without_a_loss_are_refused():
     model = nn.Linear(3, 2)
     nn.init.constant_(model.weight, float("nan"))
-    with pytest.raises(ValueError, match="the loss is not finite at these weights"):
+    with pytest.raises(ValueError, match=r"loss .*not finite"):
         Hessian(Objective(model, [(torch.ones(4, 3), LABELS[:4] % 2)]))
 
 

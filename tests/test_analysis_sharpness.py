@@ -104,9 +104,9 @@ def test_m_sharpness_is_the_mean_of_the_groups_own_gaps():
     whole, unknown = m_sharpness(Objective(net(), batches, dtype=torch.float64), RHO, m=32)
     assert whole == pytest.approx(ascent_gap(Objective(net(), batches, dtype=torch.float64), RHO), rel=1e-12)
     assert math.isnan(unknown)  # one group has no spread
-    with pytest.raises(ValueError, match="m must be at most the images of a chunk, not 64"):
+    with pytest.raises(ValueError, match=r"^m .*chunk.*64"):
         m_sharpness(Objective(net(), batches, dtype=torch.float64), RHO, m=64)
-    with pytest.raises(ValueError, match="m must be at least 1, not 0"):
+    with pytest.raises(ValueError, match=r"^m .*1.*0"):
         m_sharpness(Objective(net(), batches, dtype=torch.float64), RHO, m=0)
 
 
@@ -140,9 +140,9 @@ def test_the_modes_of_batchnorm_are_different_functions():
     model(x)  # its statistics move a tenth of the way
     stored, own = (Objective(model, [(x, y)], mode).loss() for mode in ("evaluation", "batch"))
     assert stored != pytest.approx(own, rel=1e-3)
-    with pytest.raises(ValueError, match="batchnorm must be 'evaluation' or 'batch', not 'train'"):
+    with pytest.raises(ValueError, match=r"batchnorm .*'evaluation'.*'batch'.*'train'"):
         Objective(model, [(x, y)], "train")
-    with pytest.raises(ValueError, match="at least one chunk"):
+    with pytest.raises(ValueError, match="one chunk"):
         Objective(model, [])
 
 

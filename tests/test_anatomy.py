@@ -318,7 +318,7 @@ def test_kept_weights_have_no_momentum_and_it_is_said(home, moments) -> None:
 
 
 def test_it_is_of_one_moment_and_costs_two_gradients_a_lane() -> None:
-    with pytest.raises(ValueError, match="kind 'anatomy' is of one moment"):
+    with pytest.raises(ValueError, match=r"kind 'anatomy' .*one "):
         parse_analysis({"kind": "anatomy", "epochs": [1, 2]})
     once = analysis_seconds(RACE, ASKED, Rate(10.0, measured=True))
     twice = analysis_seconds(RACE.model_copy(update={"batch_size": 128}), ASKED, Rate(10.0, measured=True))

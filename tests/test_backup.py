@@ -3,6 +3,7 @@
 import gzip
 import io
 import os
+import re
 import tarfile
 import zlib
 from contextlib import closing
@@ -22,6 +23,7 @@ from ssam.jobs import processes
 from ssam.store import Store, Window, backup
 from tests.fake_race import LONG, STEPS, mask, started, step
 from tests.fake_runner import TORCH, Site
+from tests.golden import assert_one_line_error
 from tests.patience import wait_until
 
 LANES = parse_spec({"lanes": "sgd,ssam-f", "seed": LONG})
@@ -140,15 +142,15 @@ def test_nothing_is_overwritten_unless_forced(
         (first,) = [run.id for run in store.runs.newest()]
         file = str(tmp_path / "lab.tar.gz")
         assert cli.main(["backup", file]) == 0
-        assert "1 races, 30 steps" in capsys.readouterr().out
+        assert re.search("1 races?, 30 steps", capsys.readouterr().out)
         assert cli.main(["backup", file]) == 2
-        assert capsys.readouterr().err == f"ssam backup: {file} exists already; a back-up is never overwritten\n"
+        assert_one_line_error(capsys.readouterr().err, ["ssam backup: ", file, "exists"])
 
         second = store.runs.create(LANES, "second")
         (store.home / "runs" / second).mkdir()
         assert cli.main(["restore", file]) == 2
-        assert "there are 2 races here already; --force deletes them" in capsys.readouterr().err
-        assert store.runs.get(second) is not None
+        assert_one_line_error(capsys.readouterr().err, ["2 races", "--force"])
+        assert store.run(second) is not None
         assert cli.main(["restore", file, "--force"]) == 0
         assert [run.id for run in store.runs.newest()] == [first]  # a program that has the database open sees it too
         assert [path.name for path in (store.home / "runs").iterdir()] == [first]
@@ -164,13 +166,13 @@ def test_refused_while_somebody_works(
         backup.backup(here, Path(file))
         with FileLock(there.home / "runner.lock"):  # as a runner holds it
             assert cli.main(["restore", file]) == 2
-        assert capsys.readouterr().err == f"ssam restore: a runner serves {there.home}; stop it and the app first\n"
-        run_id = there.runs.create(LANES, "under way")
-        assert there.queue.assign(run_id, "cpu")
-        assert there.queue.acquire(run_id, os.getpid(), processes.start_time(os.getpid()))
+        assert_one_line_error(capsys.readouterr().err, ["ssam restore: ", "runner", there.home, "stop"])
+        run_id = there.create_run(LANES, "under way")
+        assert there.take(run_id, "cpu")
+        assert there.claim(run_id, os.getpid(), processes.start_time(os.getpid()))
         assert cli.main(["restore", file, "--force"]) == 2
-        assert capsys.readouterr().err == "ssam restore: a race is under way; stop all races first\n"
-        with pytest.raises(ValueError, match="a race is under way"):  # by its heartbeat, as from another machine
+        assert_one_line_error(capsys.readouterr().err, ["ssam restore: ", "race", "stop"])
+        with pytest.raises(ValueError, match="under way"):  # by its heartbeat, as from another machine
             backup.restore(there, Path(file), force=True)
         assert there.runs.get(run_id).state == "starting"
 
@@ -229,7 +231,7 @@ def test_a_race_whose_name_is_a_path_is_refused(tmp_path: Path) -> None:
         with here._engine.begin() as connection:
             connection.exec_driver_sql("UPDATE runs SET id = '../../outside'")
         backup.backup(here, tmp_path / "lab.tar.gz")
-        with pytest.raises(ValueError, match=r"the id '\.\./\.\./outside', which this program never gives"):
+        with pytest.raises(ValueError, match=r"id '\.\./\.\./outside'"):
             backup.restore(there, tmp_path / "lab.tar.gz")
         assert there.runs.newest() == []
 

@@ -18,6 +18,7 @@ from ssam.bench.published import PublishedImages, PublishedSSAM, cutout, publish
 from ssam.masks import random_mask
 from ssam.models import build_model
 from tests import twins
+from tests.golden import assert_one_line_error
 
 CPU = torch.device("cpu")
 TINY = ["bench", "--models", "cnn8", "--repeats", "5", "--batch-size", "8"]
@@ -195,7 +196,8 @@ def test_the_plain_loop_trains_as_the_race_does():
 def test_no_overhead_where_an_epoch_is_too_short(monkeypatch):
     monkeypatch.setattr(overhead, "STRETCH_SECONDS", 1e9)
     (note,) = overhead.overhead("cnn8", 8, CPU, 5, timing.work_timer(CPU))
-    assert note == measure.Note("cnn8: an epoch is too short to measure what watching adds")
+    assert isinstance(note, measure.Note)
+    assert_one_line_error(note.message, ["cnn8", "epoch"])
 
 
 def test_ratios_are_those_of_the_clock():
@@ -244,6 +246,7 @@ def test_the_cpu_clock_leaves_out_what_others_do(monkeypatch):
 FAULTS = """
 import resource, torch
 from ssam.engine.device import keep_freed_memory
+from tests.golden import assert_one_line_error
 {}
 torch.ones(7_000_000)  # 28 MB, freed at once
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -306,7 +309,8 @@ def test_no_timed_step_makes_a_mask():
 def test_without_the_peers_there_is_a_note(monkeypatch):
     monkeypatch.setattr(ways, "find_spec", lambda name: None)
     events = list(measure.bench([], repeats=5, batch_size=8, seconds_per_model=60))
-    assert events[0] == measure.Note("pytorch_optimizer is not installed: its SAM and LookSAM are left out")
+    assert isinstance(events[0], measure.Note)
+    assert_one_line_error(events[0].message, ["pytorch_optimizer", "SAM", "LookSAM"])
     spec, model, batches = prepared()
     assert not any("pytorch_optimizer" in way.lane for way in ways.contestants(spec, model, batches))
 
@@ -318,24 +322,24 @@ def test_a_model_that_does_not_fit_is_left_out(monkeypatch, capsys):
 
     monkeypatch.setattr(measure, "_bench_model", too_large)
     assert cli.main(TINY) == 0
-    assert "cnn8 is left out: it does not fit into memory" in capsys.readouterr().err
+    assert_one_line_error(capsys.readouterr().err, ["cnn8", "memory"])
 
 
 def test_a_model_that_takes_too_long_is_left_out(monkeypatch, capsys):
     monkeypatch.setattr(measure, "LEAST_REPEATS", 1_000_000)
     assert cli.main([*TINY, "--json"]) == 0
     out, err = capsys.readouterr()
-    assert "cnn8 is left out: 1000000 repetitions take about" in err
+    assert_one_line_error(err, ["cnn8", "1000000 repetitions"])
     (result,) = [json.loads(line) for line in out.splitlines()]
     assert result["rows"] == 0
 
 
 def test_other_errors_are_not_swallowed(monkeypatch):
     def broken(*_):
-        raise RuntimeError("shapes do not match")
+        raise RuntimeError("shapes differ")
 
     monkeypatch.setattr(measure, "_bench_model", broken)
-    with pytest.raises(RuntimeError, match="shapes do not match"):
+    with pytest.raises(RuntimeError, match="shapes differ"):
         cli.main(TINY)
 
 
@@ -365,4 +369,4 @@ def test_bad_flags_exit_2_with_one_line(arguments, says, capsys):
 def test_an_unknown_device_is_one_line(monkeypatch, capsys):
     monkeypatch.setenv("SSAM_DEVICE", "cuda:42")
     assert cli.main(TINY) == 2
-    assert capsys.readouterr().err.startswith("ssam bench: device 'cuda:42' is not on this machine")
+    assert_one_line_error(capsys.readouterr().err, ["ssam bench: device 'cuda:42'", "allowed: auto"])

@@ -207,10 +207,10 @@ def test_an_eigenvector_is_asked_for_only_where_it_is_needed(tmp_path, state):
     assert not any("eigenvector" in lane for lane in state["lanes"].values())  # as in a state from before there was one
     spec = spec_of(eigenvalue_interval=1)
     for_it = state | {"spec": spec.digest}
-    with pytest.raises(ValueError, match=r"the checkpoint of lane 'sgd' is not complete: it lacks eigenvector$"):
+    with pytest.raises(ValueError, match=r"lane 'sgd' .*eigenvector$"):
         race_of(spec, tmp_path, for_it)
     for_it["lanes"] = {name: lane | {"eigenvector": [torch.ones(3)]} for name, lane in state["lanes"].items()}
-    with pytest.raises(ValueError, match=r"the checkpoint of lane 'sgd' does not fit this model$"):
+    with pytest.raises(ValueError, match=r"lane 'sgd' .*model$"):
         list(race_of(spec, tmp_path, for_it).events())
 
 
@@ -318,11 +318,11 @@ def test_a_state_of_another_race_or_version_is_refused(tmp_path, state):
 def test_a_state_with_a_missing_piece_is_refused(tmp_path, state):
     assert set(state) == checkpoint.PIECES
     for piece in checkpoint.PIECES:
-        with pytest.raises(ValueError, match=f"lacks {piece}$|not the checkpoint"):
+        with pytest.raises(ValueError, match=rf"{piece}$|not the checkpoint"):
             race_of(spec_of(), tmp_path, without(state, piece))
     for piece in checkpoint.LANE_PIECES:
         poorer = state | {"lanes": state["lanes"] | {"sam": without(state["lanes"]["sam"], piece)}}
-        with pytest.raises(ValueError, match=f"the checkpoint of lane 'sam' is not complete: it lacks {piece}$"):
+        with pytest.raises(ValueError, match=rf"lane 'sam' .*{piece}$"):
             race_of(spec_of(), tmp_path, poorer)
 
 
@@ -334,17 +334,17 @@ def test_tensors_that_do_not_fit_are_refused(tmp_path, state):
     lane = state["lanes"]["sam"]
     for name, poorer in (("model", dict(list(lane["model"].items())[1:])), ("left", lane["left"][1:])):
         bad = state | {"lanes": state["lanes"] | {"sam": lane | {name: poorer}}}
-        with pytest.raises(ValueError, match=r"the checkpoint of lane 'sam' does not fit this model$"):
+        with pytest.raises(ValueError, match=r"lane 'sam' .*model$"):
             list(race_of(spec_of(), tmp_path, bad).events())
 
 
 def test_other_data_another_device_or_more_processes_are_refused(tmp_path, state, monkeypatch):
     for what, then, here in (("device", "cuda", "cpu"), ("processes", "2", "1")):
         elsewhere = state | {"place": state["place"] | {what: then}}
-        with pytest.raises(ValueError, match=f"^the checkpoint was taken with {what} {then}, now it is {here}$"):
+        with pytest.raises(ValueError, match=rf"^.*{what} {then}.* {here}$"):
             list(race_of(spec_of(), tmp_path, elsewhere).events())
     monkeypatch.setattr(race, "load_dataset", lambda spec, home, image_root, progress: dataset_of(train=80))
-    with pytest.raises(ValueError, match=r"^the checkpoint was taken with training images 64, now it is 80$"):
+    with pytest.raises(ValueError, match=r"^.*images 64.* 80$"):
         list(race_of(spec_of(), tmp_path, state).events())
 
 

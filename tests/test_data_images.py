@@ -191,7 +191,7 @@ def test_a_test_set_of_unreadable_files_is_refused(tmp_path: Path) -> None:
     folder = make_folder(tmp_path / "pets", per_class=2)
     for file in (folder / "test").rglob("*.png"):
         file.write_text("no picture")
-    with pytest.raises(ValueError, match="no test picture in 'pets' can be read: 4 files"):
+    with pytest.raises(ValueError, match=r"test .*'pets' .*4 files"):
         load(folder, tmp_path)
 
 
@@ -210,7 +210,7 @@ def test_a_pickle_is_never_loaded(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("field", ["train_size", "batch_size"])
 def test_more_than_there_is_is_refused(tmp_path: Path, field: str) -> None:
-    with pytest.raises(ValueError, match=f"{field} 21 must be at most 20"):
+    with pytest.raises(ValueError, match=rf"^{field} 21 .*20"):
         load(make_folder(tmp_path / "pets"), tmp_path, **{field: 21})
 
 
@@ -337,7 +337,7 @@ def test_a_file_that_breaks_later_gives_the_next_one_with_its_label(
     monkeypatch.setattr(streaming, "MAX_DAMAGED", 6)
     for member, _ in data.train.samples:
         (folder / member).unlink()
-    with pytest.raises(ValueError, match=r"^6 images in a row cannot be read; is 'pets' damaged\?$"):
+    with pytest.raises(ValueError, match=r"^6 images .*'pets'.*$"):
         next(data.train.chunks(np.array([0]), 1))
 
 
@@ -376,7 +376,7 @@ def test_a_servers_users_stay_inside_the_image_folder(tmp_path: Path, given: str
     root = tmp_path / "images"
     make_folder(root / "sub" / "pets.zip")
     make_folder(tmp_path / "secret.zip")
-    with pytest.raises(ValueError, match="must be the name of one of the stored image sets"):
+    with pytest.raises(ValueError, match="image sets"):
         load_dataset(spec_of(given), tmp_path, image_root=root, progress=quiet)
 
 
@@ -388,13 +388,13 @@ def test_a_stored_set_is_found_by_name_unless_it_is_a_link(tmp_path: Path) -> No
     assert data.train_size == 20
     (root / "link").symlink_to(root / "pets")
     for name in ("link", "missing"):
-        with pytest.raises(ValueError, match=r"image sets|not on this server") as refused:
+        with pytest.raises(ValueError, match=r"image sets|on this server") as refused:
             load_dataset(spec_of(name), tmp_path, image_root=root, progress=quiet)
         assert str(tmp_path) not in str(refused.value)
 
 
 def test_the_home_of_nobody_is_one_clear_line(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"^data '~no-such-user/x': the home folder that ~ stands for is unknown"):
+    with pytest.raises(ValueError, match=r"^data '~no-such-user/x'.*home folder"):
         load("~no-such-user/x", tmp_path)
 
 

@@ -143,9 +143,9 @@ def test_a_perturbation_by_worker_takes_each_share_to_its_own_worst_point(states
 
 
 def test_batches_must_be_shared_equally(tmp_path):
-    with pytest.raises(ValueError, match="batch_size 128 must be a multiple of the number of processes, 3"):
+    with pytest.raises(ValueError, match=r"batch_size 128 .*multiple.* 3"):
         Race(parse_spec({}), home=tmp_path, ranks=Ranks(size=3))
-    with pytest.raises(ValueError, match="ascent_batch 6 must be a multiple of the number of processes, 4"):
+    with pytest.raises(ValueError, match=r"ascent_batch 6 .*multiple.* 4"):
         Race(parse_spec({"lanes": "sam:ascent_batch=6"}), home=tmp_path, ranks=Ranks(size=4))
 
 
@@ -183,4 +183,4 @@ def test_a_process_that_dies_ends_the_others_with_one_line(tmp_path):
 
 def test_a_perturbation_needs_several_processes(capsys):
     assert cli.main(["race", "--perturbation", "global"]) == 2
-    assert "start them with torchrun" in capsys.readouterr().err
+    assert "torchrun" in capsys.readouterr().err

@@ -504,7 +504,7 @@ def test_what_does_not_fit_into_memory_gets_one_line(home, monkeypatch):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 3 GiB\nmore")
 
     monkeypatch.setattr(Lane, "step", no_room)
-    with pytest.raises(MemoryError, match="batch_size 64 with model 'cnn8' and 4 lanes does not fit"):
+    with pytest.raises(MemoryError, match=r"batch_size 64 .*'cnn8' .*4 lanes"):
         run(home)
 
 
@@ -520,7 +520,7 @@ def test_nothing_is_printed_and_nothing_written(home, capfd):
 
 
 def test_a_device_that_is_not_there_is_refused(home):
-    with pytest.raises(ValueError, match="device 'cuda:7' is not on this machine; allowed: auto, "):
+    with pytest.raises(ValueError, match=r"^device 'cuda:7' .*allowed: auto, "):
         run(home, device="cuda:7")
 
 
@@ -528,7 +528,7 @@ def test_the_device_setting_of_the_environment_decides_auto(monkeypatch):
     monkeypatch.setenv("SSAM_DEVICE", "cpu")
     assert device.pick_device("auto") == torch.device("cpu")
     monkeypatch.setenv("SSAM_DEVICE", "tpu")
-    with pytest.raises(ValueError, match="device 'tpu' is not on this machine"):
+    with pytest.raises(ValueError, match=r"^device 'tpu' .*allowed: auto, "):
         device.pick_device("auto")
 
 

@@ -209,7 +209,7 @@ def submit(app: AppTest) -> None:
 @pytest.mark.parametrize("text", ["", "\n", "short\n"])
 def test_a_teacher_key_that_could_be_guessed_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "teacher.key").write_text(text)
-    with pytest.raises(ValueError, match=r"at least 20 characters"):
+    with pytest.raises(ValueError, match="20 characters"):
         identity.teacher_key(tmp_path)
 
 
@@ -259,8 +259,8 @@ def test_where_people_log_in_the_key_counts_for_nothing(store: Store) -> None:
 
 def test_a_teacher_list_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSAM_TEACHERS", "a@b.example; c@d.example")
-    with pytest.raises(ValueError, match=r"SSAM_TEACHERS 'a@b.example; c@d[.]example' must be an e-mail address"):
-        config.teachers()
+    with pytest.raises(ValueError, match=r"SSAM_TEACHERS 'a@b\.example; c@d\.example' .*e-mail"):
+        identity.teachers()
 
 
 # The web server

@@ -98,14 +98,14 @@ def test_folders_that_hold_the_same_folders_are_no_classes(
     tmp_path: Path, outer: tuple[str, ...], inner: tuple[str, ...], wrapping: str
 ) -> None:
     members = [f"{wrapping}{one}/{two}/{number}.png" for one in outer for two in inner for number in range(4)]
-    with pytest.raises(ValueError, match=r"hold the same folders|only one class|no images in train") as error:
+    with pytest.raises(ValueError, match=r"same folders|one class|no images") as error:
         scan(zip_of(tmp_path / "x.zip", members))
     assert "\n" not in str(error.value)
 
 
 def test_several_training_sets_are_refused(tmp_path: Path) -> None:
     members = [f"{which}/{member}" for which in ("original", "augmented") for member in SPLIT]
-    with pytest.raises(ValueError, match=r"several training sets \('augmented/train'; 'original/train'\)"):
+    with pytest.raises(ValueError, match=r"training sets .*'augmented/train'.*'original/train'"):
         scan(zip_of(tmp_path / "x.zip", members))
 
 
@@ -202,7 +202,7 @@ def test_a_zip_written_with_backslashes_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", ["heic", "HEIC", "heif", "avif", "jxl", "cr2", "dng"])
 def test_a_class_of_pictures_that_are_not_read_is_refused(tmp_path: Path, suffix: str) -> None:
     birds = [f"bird/{number}.{suffix}" for number in range(3)]
-    with pytest.raises(ValueError, match=r"'bird' in 'x\.zip' can be read: 3 files, [A-Za-z ]+; save them as JPEG"):
+    with pytest.raises(ValueError, match=r"'bird' in 'x\.zip' .*3 files.*JPEG"):
         scan(zip_of(tmp_path / "x.zip", [*FLAT, *birds]))
     with pytest.raises(ValueError, match="'bird'"):
         scan(zip_of(tmp_path / "y.zip", [*SPLIT, *(f"train/{bird}" for bird in birds), "test/bird/1.jpg"]))
@@ -317,7 +317,7 @@ def test_paths_that_lead_outside_are_refused(tmp_path: Path, evil: str) -> None:
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("x", b"x")
         archive.filelist[-1].filename = evil  # as zipfile itself would not write it
-    with pytest.raises(ValueError, match=r"'x\.zip' is refused: .*(outside|absolute or foreign)") as error:
+    with pytest.raises(ValueError, match=r"'x\.zip' .*(outside|absolute)") as error:
         scan(path)
     assert "\n" not in str(error.value)
 
@@ -329,11 +329,11 @@ def test_symbolic_links_are_refused(tmp_path: Path) -> None:
     link.external_attr = (stat.S_IFLNK | 0o777) << 16
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(link, "/etc/passwd")
-    with pytest.raises(ValueError, match=r"'train/cat/link\.jpg' is a symbolic link"):
+    with pytest.raises(ValueError, match=r"'train/cat/link\.jpg' .*symbolic link"):
         scan(path)
     folder = folder_of(tmp_path / "folder", SPLIT)
     (folder / "train" / "cat" / "link.jpg").symlink_to("/etc/passwd")
-    with pytest.raises(ValueError, match=r"holds a symbolic link: 'train/cat/link\.jpg'"):
+    with pytest.raises(ValueError, match=r"symbolic link.* 'train/cat/link\.jpg'"):
         scan(folder)
 
 
@@ -343,7 +343,7 @@ def test_special_files_in_a_zip_are_refused(tmp_path: Path) -> None:
     pipe.create_system, pipe.external_attr = 3, (stat.S_IFIFO | 0o777) << 16
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(pipe, b"x")
-    with pytest.raises(ValueError, match=r"'train/cat/pipe\.jpg' is no ordinary file"):
+    with pytest.raises(ValueError, match=r"'train/cat/pipe\.jpg' .*file"):
         scan(path)
 
 
@@ -352,7 +352,7 @@ def test_special_files_in_a_zip_are_refused(tmp_path: Path) -> None:
 )
 def test_paths_that_are_too_long_are_refused(tmp_path: Path, evil: str) -> None:
     """A folder 30,000 deep would keep the server busy for minutes."""
-    with pytest.raises(ValueError, match="has too long a path") as error:
+    with pytest.raises(ValueError, match="path") as error:
         scan(zip_of(tmp_path / "x.zip", [*SPLIT, evil]))
     assert len(str(error.value)) < 200
 
@@ -366,7 +366,7 @@ def test_members_that_share_their_bytes_are_refused(tmp_path: Path) -> None:
         twin = copy.copy(archive.filelist[-1])
         twin.filename = "train/cat/twin.jpg"
         archive.filelist.append(twin)
-    with pytest.raises(ValueError, match=r"is refused: .* shares its bytes or lacks them"):
+    with pytest.raises(ValueError, match=r"x\.zip.* bytes"):
         scan(path)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(SPLIT[0], bytes(1000))
@@ -384,7 +384,7 @@ def test_other_packings_are_refused(tmp_path: Path, packing: int) -> None:
     with zipfile.ZipFile(path, "w", packing) as archive:
         for member in SPLIT:
             archive.writestr(member, b"x")
-    with pytest.raises(ValueError, match="packed in another way than stored or deflated"):
+    with pytest.raises(ValueError, match="stored or deflated"):
         scan(path)
 
 
@@ -396,11 +396,11 @@ def test_bombs_are_refused(tmp_path: Path) -> None:
             archive.writestr(member, b"x")
         archive.writestr("train/cat/bomb.png", bytes(MAX_FILE_BYTES + 1))
     assert path.stat().st_size < 2**20
-    with pytest.raises(ValueError, match="unpacks to more than 0 GiB"):
+    with pytest.raises(ValueError, match=r"unpacks .*0 GiB"):
         scan(path, Limits(files=100, unpacked=MAX_FILE_BYTES))
     assert UPLOAD.unpacked <= 8 * 2**30
     scan(path, UPLOAD)
-    with pytest.raises(ValueError, match="larger than 64 MiB"):
+    with pytest.raises(ValueError, match="64 MiB"):
         Members(path).open("train/cat/bomb.png")
 
 
@@ -416,7 +416,7 @@ def test_drawings_that_pack_tightly_are_no_bombs(tmp_path: Path) -> None:
 
 def test_too_many_members_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for path in (folder_of(tmp_path / "x", SPLIT), zip_of(tmp_path / "x.zip", SPLIT)):
-        with pytest.raises(ValueError, match="holds more than 10 files"):
+        with pytest.raises(ValueError, match="more than 10"):
             scan(path, Limits(files=10, unpacked=2**30))
     made: list[int] = []
     monkeypatch.setattr(zipfile.ZipInfo, "_decodeExtra", lambda self, *given: made.append(1))
@@ -428,16 +428,16 @@ def test_too_many_members_are_refused(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_what_is_no_folder_or_zip_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no folder or zip file"):
+    with pytest.raises(ValueError, match=r"missing.*folder or zip"):
         scan(tmp_path / "missing")
     (tmp_path / "text.zip").write_text("not a zip")
-    with pytest.raises(ValueError, match="neither a folder nor a zip"):
+    with pytest.raises(ValueError, match=r"text\.zip.*folder"):
         scan(tmp_path / "text.zip")
     path = zip_of(tmp_path / "cut.zip", SPLIT)
     broken = bytearray(path.read_bytes())
     broken[broken.index(b"PK\x01\x02")] = 0  # the list of members no longer starts as it must
     path.write_bytes(broken)
-    with pytest.raises(ValueError, match=r"cannot read 'cut\.zip': its list of files is damaged \(BadZipFile\)"):
+    with pytest.raises(ValueError, match=r"'cut\.zip'.*BadZipFile"):
         scan(path)
 
 
@@ -445,7 +445,7 @@ def test_devices_and_pipes_are_refused_unread(tmp_path: Path) -> None:
     """Both would be read for ever."""
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", Path("/dev/zero")):
-        with pytest.raises(ValueError, match=rf"'{path.name}' is neither a folder nor a zip file"):
+        with pytest.raises(ValueError, match=rf"'{path.name}' .*folder .*zip"):
             scan(path)
 
 

@@ -308,7 +308,7 @@ def test_masks_may_be_changed_in_place_and_by_entry():
     sam.masks[a][0, 0] = True
     assert moved() == {a, model[1].bias}
     sam.masks[a] = torch.ones(2, dtype=torch.bool)
-    with pytest.raises(ValueError, match="a mask must be bool"):
+    with pytest.raises(ValueError, match=r"mask .*bool"):
         moved()
 
 
@@ -368,7 +368,7 @@ def test_unscaling_twice_or_too_early_is_refused(wrong, says, fused):
 def test_a_scaler_cannot_take_the_closure():
     model = network()
     sam, scaler = ssam.SAM(sgd(model)), torch.amp.GradScaler("cpu")
-    with pytest.raises(RuntimeError, match="Closure use is not currently supported"):
+    with pytest.raises(RuntimeError, match="Closure use"):
         scaler.step(sam, closure=closure_for(sam, model))
     scaler.scale(cross_entropy(model(X), Y)).backward()
     with pytest.raises(TypeError, match="needs a closure"):
@@ -433,7 +433,7 @@ def test_a_closure_must_zero_the_gradients(to_none):
 
     sam.step(zeroes)
     sam.step(zeroes)
-    with pytest.raises(RuntimeError, match="must zero the gradients"):
+    with pytest.raises(RuntimeError, match="zero the gradients"):
         sam.step(adds)
 
 
@@ -444,7 +444,7 @@ def test_both_passes_for_each_micro_batch_are_refused():
     with sam.perturbed():
         cross_entropy(model(X), Y).backward()
     cross_entropy(model(X), Y).backward()
-    with pytest.raises(RuntimeError, match="have not been used"), sam.perturbed():
+    with pytest.raises(RuntimeError, match="not been used"), sam.perturbed():
         pass
 
 

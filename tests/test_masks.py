@@ -113,9 +113,9 @@ def test_the_drop_rate_is_half_a_cosine():
 @pytest.mark.parametrize("bad", [-0.1, 1.5, float("nan")])
 def test_a_sparsity_out_of_range_is_refused(bad):
     (p,) = parameters([(4,)])
-    with pytest.raises(ValueError, match="sparsity must be 0 to 1"):
+    with pytest.raises(ValueError, match=r"sparsity .*0 to 1"):
         ssam.random_mask([p], bad, seeded())
-    with pytest.raises(ValueError, match="sparsity must be 0 to 1"):
+    with pytest.raises(ValueError, match=r"sparsity .*0 to 1"):
         ssam.top_k_mask({p: torch.ones(4)}, bad)
 
 
@@ -188,7 +188,7 @@ def test_the_batch_gradient_does_not_leak_into_the_scores():
 
 
 def test_fisher_without_samples_says_so():
-    with pytest.raises(ValueError, match="at least one sample"):
+    with pytest.raises(ValueError, match="one sample"):
         ssam.fisher_mask(convnet(), cross_entropy, [], 0.5)
 
 
@@ -359,7 +359,7 @@ def test_groups_are_taken_by_score_until_the_next_does_not_fit():
 
 @pytest.mark.parametrize(("n", "m"), [(3, 2), (-1, 4), (0, 0)])
 def test_an_impossible_pattern_is_refused(n, m):
-    with pytest.raises(ValueError, match="n must be 0 to m"):
+    with pytest.raises(ValueError, match=r"^n .*0 to m"):
         n_of_m_mask({nn.Parameter(torch.zeros(4)): torch.zeros(4)}, n, m)
 
 

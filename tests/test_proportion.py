@@ -40,5 +40,5 @@ def test_what_is_shown_is_the_interval() -> None:
 
 @pytest.mark.parametrize(("share", "size"), [(-0.1, 10), (1.1, 10), (float("nan"), 10), (0.5, 0)])
 def test_what_is_no_share_is_refused(share: float, size: int) -> None:
-    with pytest.raises(ValueError, match="must be from 0 to 1"):
+    with pytest.raises(ValueError, match="0 to 1"):
         proportion.wilson(share, size)

@@ -77,7 +77,7 @@ def test_the_same_race_gives_the_same_file(store: Store, tmp_path: Path) -> None
 def test_only_a_finished_race_is_recorded(store: Store, tmp_path: Path) -> None:
     run_id = store.runs.create(RaceSpec(), "once")
     for wrong in (run_id, "nobody's"):
-        with pytest.raises(ValueError, match="is not a finished race"):
+        with pytest.raises(ValueError, match="finished race"):
             save(store, wrong, {}, tmp_path / "it")
 
 
@@ -97,7 +97,7 @@ def test_every_bundled_recording_is_its_presets_race(name: str) -> None:
 def test_the_default_preset_is_recorded_and_unknown_names_are_told_what_there_is() -> None:
     first, entry = next(iter(presets().items()))
     assert recorded.of(entry.spec) == first
-    with pytest.raises(ValueError, match=f"'../../x' is not a recorded race; allowed: .*{first}"):
+    with pytest.raises(ValueError, match=rf"'../../x' .*allowed: .*{first}"):
         recorded.read("../../x")
 
 

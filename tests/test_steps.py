@@ -179,7 +179,7 @@ def test_a_stage_that_works_in_place_is_refused():
     model = net_with(("doubled", Doubled()))
     masks = {p: torch.ones_like(p, dtype=torch.bool) for p in model.stages["last"].parameters()}
     x, y = torch.randn(5, 6), torch.randint(3, (5,))
-    with pytest.raises(RuntimeError, match="stage 'doubled' changes its input in place"):
+    with pytest.raises(RuntimeError, match=r"stage 'doubled' .*in place"):
         steps.two_passes(model, sam_for(model, masks), x, y, PhaseTimer(CPU), nothing, split=1)
 
 
@@ -299,13 +299,13 @@ def test_late_and_early_halve_the_parameters(name):
 
 
 def test_regions_that_are_not_there_are_refused():
-    with pytest.raises(ValueError, match="stages are 0 to 7"):
+    with pytest.raises(ValueError, match=r"stages .*0 to 7"):
         parameters_in(model_of("cnn8"), "from-40")
     net = model_of("cnn8")
     for module in net.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.requires_grad_(False)
-    with pytest.raises(ValueError, match="needs a model with normalisation layers"):
+    with pytest.raises(ValueError, match="normalisation layers"):
         parameters_in(net, "norm")
 
 

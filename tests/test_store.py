@@ -537,10 +537,10 @@ def test_uploads_are_checked_and_named_by_content(store: Store) -> None:
     other = store.uploads.save(
         "My Photos!.zip", archive("train/cat/1.jpg", "train/dog/5.jpg", "test/cat/3.jpg", "test/dog/4.jpg")
     )
-    assert store.uploads.names() == sorted([name, other])
-    assert store.uploads.sizes(name) == (2, 2)
-    with pytest.raises(ValueError, match=r"there are no uploaded images '\.\./x\.zip'"):
-        store.uploads.sizes("../x.zip")
+    assert store.images() == sorted([name, other])
+    assert store.image_sizes(name) == (2, 2)
+    with pytest.raises(ValueError, match=r"uploaded images '\.\./x\.zip'"):
+        store.image_sizes("../x.zip")
     for bad in (archive("../cat/1.jpg", "dog/2.jpg"), archive("train/cat/1.jpg"), b"no zip at all"):
         with pytest.raises(ValueError, match="holiday") as refused:
             store.uploads.save("holiday.zip", bad)
@@ -560,7 +560,7 @@ def test_home_and_database_come_from_the_environment(tmp_path: Path, monkeypatch
 
 def test_a_home_that_is_no_home_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSAM_HOME", "~no-such-user/lab")
-    with pytest.raises(ValueError, match=r"^SSAM_HOME '~no-such-user/lab': the home folder that ~ stands for"):
+    with pytest.raises(ValueError, match=r"^SSAM_HOME '~no-such-user/lab'.*home folder"):
         Store()
 
 

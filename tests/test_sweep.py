@@ -118,7 +118,7 @@ def test_what_makes_no_sweep_is_said_in_one_line(values: dict[str, object], says
 
 def test_a_lane_with_a_rho_of_its_own_is_pointed_at() -> None:
     base = parse_spec({"lanes": "sgd,sam:rho=0.3"})
-    with pytest.raises(ValueError, match=r"^lane 2 has a rho of its own: vary lane2\.rho instead of rho$"):
+    with pytest.raises(ValueError, match=r"^lane 2 .*lane2\.rho .*rho$"):
         parse_sweep({"base": base, "vary": ["rho=0.1,0.2"], "lane": 2})
     sweep = parse_sweep({"base": base, "vary": ["lane2.rho=0.1,0.2"], "lane": 2})
     assert sweep.standard == {"lane2.rho": 0.3}

@@ -20,6 +20,7 @@ from ssam.store.sweeps import STANDARD, tag
 from ssam.store.views import ENDED
 from tests.fake_runner import SWEPT, TORCH, SweepLab
 from tests.fake_sweep import BEST
+from tests.golden import assert_one_line_error
 from tests.patience import wait_until
 
 ADA, BOB = Person("ada"), Person("bob")
@@ -140,7 +141,7 @@ def test_pruning_goes_by_validation(lab: SweepLab) -> None:
 
 
 def test_a_sweep_without_images_to_choose_by_is_not_begun(lab: SweepLab) -> None:
-    with pytest.raises(ValueError, match="needs a validation share above 0"):
+    with pytest.raises(ValueError, match=r"validation .*above 0"):
         lab.client.sweeps.start(parse_sweep({"base": SWEPT, "vary": ["rho=0.1,0.2"]}), "unsplit", ADA)
     own = SWEPT.model_copy(update={"validation": 0.3})
     assert lab.look(lab.sweep(vary=["rho=0.1"], base=own)).spec.base.validation == 0.3
@@ -186,7 +187,7 @@ def test_what_diverges_or_is_refused_is_said_and_held_against_it(lab: SweepLab) 
     sweep_id = lab.sweep(base=base, vary=["batch_size=64,512", "train_size=256,4000"])
     ended = lab.wait_over(sweep_id)
     assert [trial.state for trial in ended] == ["done", "done", "refused", "done"]
-    assert ended[2].message == "batch_size 512 must be at most train_size 256"
+    assert_one_line_error(ended[2].message, ["batch_size 512", "train_size 256"])
     assert ended[2].run is None
 
 
@@ -222,9 +223,9 @@ def test_stop_ends_its_races_and_extend_takes_up_what_was_left(lab: SweepLab) ->
     ended = lab.wait_over(sweep_id)
     assert sorted(float(trial.values["rho"]) for trial in ended) == [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
     assert lab.look(sweep_id).state == "finished"
-    with pytest.raises(ValueError, match=r"^all combinations of this grid are in its budget already$"):
+    with pytest.raises(ValueError, match=r"^.*all combinations.*$"):
         lab.client.sweeps.extend(sweep_id, ADA, races=5)
-    with pytest.raises(ValueError, match=r"^this sweep has no budget of minutes; extend what it has: races$"):
+    with pytest.raises(ValueError, match=r"^.*minutes; .*races$"):
         lab.client.sweeps.extend(sweep_id, ADA, minutes=5)
 
 
@@ -268,12 +269,12 @@ def test_races_that_somebody_waits_for_go_first(lab: SweepLab) -> None:
 def test_only_its_owner_steers_it_and_a_few_at_once(lab: SweepLab) -> None:
     sweep_id = lab.sweep(vary=["rho=0.1,0.2"], base=ENDLESS)
     for steer in (lab.client.sweeps.pause, lab.client.sweeps.stop, lab.client.sweeps.delete):
-        with pytest.raises(PermissionError, match=r"^this sweep belongs to somebody else$"):
+        with pytest.raises(PermissionError, match=r"^.*somebody else$"):
             steer(sweep_id, BOB)
     with pytest.raises(ValueError, match="still under way"):
         lab.client.sweeps.delete(sweep_id, ADA)
     others = [lab.sweep(vary=["rho=0.1,0.2"], base=ENDLESS) for _ in range(MOST_AT_ONCE - 1)]
-    with pytest.raises(ValueError, match=r"^you have 3 sweeps under way and may have 3; stop one first$"):
+    with pytest.raises(ValueError, match=r"^.*3 sweeps .*3; stop .*$"):
         lab.sweep(vary=["rho=0.1"], base=ENDLESS)
     for each in (sweep_id, *others):
         lab.client.sweeps.stop(each, Person("somebody", teacher=True))

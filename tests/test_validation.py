@@ -156,7 +156,7 @@ def test_a_spec_without_a_split_is_what_it_was() -> None:
     ],
 )
 def test_a_split_that_no_race_can_have_is_one_line(values: dict, says: str) -> None:
-    with pytest.raises(ValueError, match=f"^{says}"):
+    with pytest.raises(ValueError, match=rf"^{says}"):
         parse_spec(values)
 
 

@@ -200,7 +200,9 @@ def test_the_address_of_an_analysis_is_no_race(store: Store) -> None:
     race = store.runs.create(RACE, "race", "ada")
     analysis = store.analyses.create(store.runs.get(race), QUICK, "analysis", "ada")
     st.query_params.from_dict({"run": analysis})
-    assert read(store)[1:] == (None, f"There is no race {analysis[:40]!r} here.")
+    run, problem = read(store)[1:]
+    assert run is None
+    assert_one_line_error(problem, [repr(analysis[:40])])
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,7 @@ def test_a_loss_without_curvature_has_no_spectrum():
     hessian = Hessian(objective)
     assert power_iteration(objective, [torch.ones(1, 3, dtype=torch.float64)], 2).value == 0.0
     assert trace(hessian, 2)[0] == 0.0
-    with pytest.raises(ValueError, match="zero or not finite"):
+    with pytest.raises(ValueError, match="not finite"):
         lanczos(hessian, steps=2)
     with pytest.raises(ValueError, match="did not converge"):
         top_eigenvalues(hessian, 1)

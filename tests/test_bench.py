@@ -108,9 +108,9 @@ def test_a_refresh_has_its_cost_and_its_agreement(lines):
     told = {line["score"]: line for line in lines if line.get("event") == "refresh"}
     assert all(line["images"] == 128 and 0 < line["iqr"][0] <= line["sgd_steps"] for line in told.values())
     agreement = {score: line["agreement"] for score, line in told.items()}
-    assert agreement["Fisher, image by image"] > 0.999  # with a loop over the images; a tie may round differently
-    assert agreement["Fisher, image by image"] > agreement["Fisher, 8 images a gradient"]
-    assert agreement["Fisher, 8 images a gradient"] > agreement["Fisher, 32 images a gradient"] > 0.5
+    single, of_8, of_32 = (agreement[name] for name in agreement if name.startswith("Fisher"))
+    assert single > 0.999  # with a loop over the images; a tie may round differently
+    assert single > of_8 > of_32 > 0.5
     assert 0.3 < agreement["published style"] < 0.8
 
 

@@ -1,5 +1,6 @@
 """The race page in a real browser, on the real server with the real runner."""
 
+import re
 import time
 import zipfile
 from collections.abc import Iterator
@@ -188,7 +189,7 @@ def test_a_finished_race_on_a_phone_in_the_dark(browser: Browser, address: str, 
     page.keyboard.press("Escape")
     assert "test_accuracy" in lines[0]
     assert len(lines) == 1 + 2 * 2  # a heading, then two lanes with two evaluations each
-    page.get_by_text("What am I seeing?").first.click()
+    page.locator(".why summary").first.click()
     expect(page.locator(".why[open] p").first).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.locator(".why[open]")).to_have_count(0)
@@ -196,9 +197,9 @@ def test_a_finished_race_on_a_phone_in_the_dark(browser: Browser, address: str, 
     expect(page.locator(".why[open] > div")).to_be_in_viewport(ratio=0.98)
     page.keyboard.press("Escape")
     of_layer, of_all = page.locator(f"{LIVE} figure small").all_text_contents()
-    assert of_layer.endswith("% of this layer")
-    assert "of the whole mask changed since the last one · overlap 0." in of_all
-    assert page.locator(f"{LIVE} .slide output").text_content() == "at the start of epoch 2 of 2"
+    assert re.search(r"\d %", of_layer)
+    assert re.search(r"\d %.* 0\.\d", of_all)
+    expect(page.locator(f"{LIVE} .slide output")).to_contain_text("2 of 2")
     page.context.close()
     assert watched.problems == []
 
@@ -241,11 +242,11 @@ def test_a_stranger_can_watch_and_a_teacher_can_steer(browser: Browser, address:
     key = teacher.page.get_by_label("Teacher key")
     key.fill("not the key")
     key.press("Enter")
-    expect(teacher.page.get_by_text("That is not the teacher key")).to_be_visible()
+    expect(teacher.page.get_by_role("alert")).to_contain_text("teacher key")
     teacher.page.wait_for_timeout(1000)  # one try a second
     key.fill((store.home / "teacher.key").read_text().strip())
     key.press("Enter")
-    expect(teacher.page.get_by_text("You are a teacher here")).to_be_visible()
+    expect(teacher.page.get_by_label("Teacher key")).to_have_count(0)
     teacher.page.goto(link)
     teacher.page.locator(".st-key-stop_race button").click()
     stranger.wait("live.dataset.state === 'stopped'")

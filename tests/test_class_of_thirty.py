@@ -1,6 +1,7 @@
 """A class of thirty on one server: everybody watches the wall, everybody is answered; and the wall in a real browser."""
 
 import asyncio
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,7 +64,7 @@ def test_thirty_seeds_are_on_the_plot_and_one_more_arrives_live(lab: tuple[str, 
     address, store = lab
     watched = opened(browser, address, f"wall?class={CODE.lower()}")
     wait(watched, f"{WALL}?.dataset.drawn == {STUDENTS}")
-    assert watched.page.locator(".ssam-wall .counts").inner_text() == "30 seeds · 30 finished"
+    assert re.findall(r"\d+", watched.page.locator(".ssam-wall .counts").inner_text()) == ["30", "30"]
     thin = f"{WALL}.querySelector('.chart').data[0]"
     gaps = f"{thin}.y.filter((value) => value == null).length"
     assert watched.page.evaluate(gaps) == STUDENTS, "each line ends with a gap"
@@ -72,10 +73,10 @@ def test_thirty_seeds_are_on_the_plot_and_one_more_arrives_live(lab: tuple[str, 
     fake_class.advance(store, run_id, range(1, 4))
     wait(watched, f"{WALL}.dataset.drawn == {STUDENTS + 1}")
     assert watched.page.evaluate(gaps) == STUDENTS + 1
-    assert "31 seeds · 30 finished · 1 under way" in watched.page.locator(".ssam-wall .counts").inner_text()
+    assert re.findall(r"\d+", watched.page.locator(".ssam-wall .counts").inner_text()) == ["31", "30", "1"]
     fake_class.advance(store, run_id, range(4, fake_class.SPEC.epochs + 1))
     wait(watched, f"{WALL}.dataset.finished == {STUDENTS + 1}")
-    assert "Ahead on 31 of 31 seeds" in watched.page.locator(".ssam-wall .verdicts").inner_text()
+    assert "31 of 31" in watched.page.locator(".ssam-wall .verdicts").inner_text()
     assert watched.page.evaluate(f"{WALL}.mark") == 1, "it was brought up to date, not made anew"
     rows = watched.page.locator(".ssam-wall tbody tr")
     assert rows.count() == 4
@@ -86,7 +87,7 @@ def test_thirty_seeds_are_on_the_plot_and_one_more_arrives_live(lab: tuple[str, 
     watched.page.get_by_role("button", name="Leave").click()
     watched.page.get_by_label("Class code").fill("no")
     watched.page.get_by_role("button", name="Show the wall").click()
-    watched.page.get_by_text("must be 4 to 12").wait_for()
+    watched.page.get_by_text("4 to 12").wait_for()
 
 
 @pytest.mark.browser

@@ -17,6 +17,7 @@ from ssam.store.annotations import Labels
 from tests import fake_lab, fake_sweep
 from tests.fake_runner import TORCH, SweepLab
 from tests.fake_sweep import GRID
+from tests.golden import assert_one_line_error
 from tests.patience import wait_until
 
 Command = Callable[..., tuple[int, str, str]]
@@ -115,7 +116,7 @@ def test_nothing_that_came_to_an_end_is_status_1(
     monkeypatch.setenv("SSAM_HOME", str(lab.store.home))
     status, out, _ = command("sweep", "--lanes", "sam", "--epochs", "1", "--vary", "rho=8,9")
     assert status == 1
-    assert "no race has come to an end" in out
+    assert_one_line_error(out.strip().splitlines()[-1], ["no race"])
 
 
 @pytest.mark.parametrize(
@@ -191,8 +192,8 @@ def test_what_a_race_does_not_have_is_said(kept: Store, command: Command, tmp_pa
     status, _, err = command("export", run.id, "--kinds", "weights", "--to", str(tmp_path / "out"))
     assert status == 2
     assert len(err.splitlines()) == 1
-    waiting = kept.runs.create(run.spec.model_copy(update={"seed": 9}), "waits", "ada")
-    assert command("report", waiting)[2].endswith("this race has not begun: there is nothing to take away yet\n")
+    waiting = kept.create_run(run.spec.model_copy(update={"seed": 9}), "waits", "ada")
+    assert_one_line_error(command("report", waiting)[2], ["not begun"])
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ import json
 import multiprocessing
 import pickle
 import random
+import re
 import zipfile
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from ssam.data.streaming import StreamedImages
 from ssam.experiment import RaceSpec, parse_spec
 from ssam.imagefolder import members
 from ssam.imagefolder.members import Members
+from tests.golden import assert_one_line_error
 
 
 def quiet(message: str, fraction: float | None) -> None:
@@ -72,7 +74,8 @@ def test_folder_and_zip_give_the_same_normalised_images(tmp_path: Path) -> None:
     data = load_dataset(spec_of(folder), tmp_path, progress=lambda *said: told.append(said))
     assert (data.classes, data.channels, data.size) == (("cat", "dog"), 3, 16)
     assert (data.train_size, data.test_size, skipped(data)) == (20, 20, [])
-    assert told[0] == ("reading 20 train images", 0.0)
+    assert told[0][1] == 0.0
+    assert_one_line_error(told[0][0], ["20", "train"])
     x = torch.cat([x for x, _ in data.batches(spec_of(folder), "cpu", False).samples(20, 0)])
     assert x.mean((0, 2, 3)).abs().max() < 1e-4
     assert (x.std((0, 2, 3), correction=0) - 1).abs().max() < 1e-4
@@ -218,14 +221,14 @@ def test_flat_folder_says_that_it_was_split(tmp_path: Path) -> None:
     make_folder(tmp_path / "pets")
     data = load(tmp_path / "pets" / "train", tmp_path)
     assert (data.train_size, data.test_size) == (16, 4)
-    assert "held out for testing" in data.warnings[1]
+    assert "held out" in data.warnings[1]
 
 
 def test_classes_without_test_images_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = make_folder(tmp_path / "pets", per_class=3)
     save(folder / "train" / "emu" / "1.png")
     (line,) = [note for note in load(folder, tmp_path).warnings if "without test images" in note]
-    assert line.startswith("1 of 3 classes")
+    assert line.startswith("1 of 3")
     assert line.endswith(": 'emu'")
     for name in ("ant", "bee", "cow"):
         save(folder / "train" / name / "1.png")
@@ -233,8 +236,8 @@ def test_classes_without_test_images_are_named(tmp_path: Path, monkeypatch: pyte
         (folder / "test" / name / "1.png").write_text("no picture")  # found, but not to be read
     for data in (load(folder, tmp_path), streamed(folder, tmp_path, monkeypatch)):
         (line,) = [note for note in data.warnings if "without test images" in note]
-        assert line.startswith("4 of 6 classes")
-        assert line.endswith(": 'ant'; 'bee'; 'cow'; …")
+        assert line.startswith("4 of 6")
+        assert re.findall("'(\\w+)'", line) == ["ant", "bee", "cow"]
         assert skipped(data)[0].startswith("3 files skipped")
 
 

@@ -39,6 +39,7 @@ from ssam.store import Store
 from ssam.store.annotations import Labels
 from ssam.styles import lane_styles
 from tests import fake_lab
+from tests.golden import assert_one_line_error
 
 WEIGHTS = {"stages.stem.weight": np.arange(6, dtype=np.float32).reshape(2, 3).T, "stages.norm.count": np.array(7)}
 
@@ -291,7 +292,7 @@ def test_the_report_holds_what_was_measured_and_asks_nobody(source: Source) -> N
         assert words in page.text
     assert page.tags.count("svg") == len(report.SHOWN)
     assert page.tags.count("img") == 2 * report.PICTURES
-    assert "SSAM-F ended best, with 81.0 %" in page.text
+    assert re.search("SSAM-F .*81.0 %", page.text)
 
 
 def test_names_and_notes_cannot_become_tags(source: Source) -> None:
@@ -396,8 +397,8 @@ def test_kinds_are_checked() -> None:
     assert check_formats("csv, code,csv") == ("csv", "code")
     assert check_formats(["mlflow", ALL])[0] == "mlflow"
     for bad in ("", [], "csv;code", ["CSV"], "csv,,code"):
-        with pytest.raises(ValueError, match="allowed: all, report, csv"):
-            check_formats(bad)
+        with pytest.raises(ValueError, match="all, report, csv"):
+            check_kinds(bad)
 
 
 def test_a_download_is_one_page_or_a_zip(source: Source, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -411,7 +412,7 @@ def test_a_download_is_one_page_or_a_zip(source: Source, store: Store, monkeypat
     assert {"evaluations.csv", "steps.csv"} <= set(names)
     assert sum(name.startswith("tensorboard/") for name in names) == 5
     with zipfile.ZipFile(io.BytesIO(download(bare(store), ["csv", "masks"]))) as archive:
-        assert archive.read("missing.txt").decode() == "masks: no mask of this race is kept to the bit\n"
+        assert_one_line_error(archive.read("missing.txt").decode(), ["masks: "])
     monkeypatch.setattr(bundle, "MOST_BYTES", 100)
     with pytest.raises(ValueError, match="browser"):
         download(source, ["csv"])

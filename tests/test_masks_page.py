@@ -30,6 +30,7 @@ from ssam.store import Run, Store
 from tests import fake_masks
 from tests.browser import Watched, app_server
 from tests.fake_masks import LAYERS, SIZES, mask
+from tests.golden import Golden, assert_one_line_error
 from tests.patience import SECONDS
 from tests.people import ALICE, BOB, SESSION, open_page, owner
 
@@ -254,15 +255,15 @@ def test_layers_beside_chance_are_named() -> None:
     assert masks_text.odd_layers(0.5, {"a": 0.505, "b": 0.5, "c": 0.495}, big) == ([], []), "within 2 sd of 0.0041"
 
 
-def test_words_carry_the_numbers(store: Store) -> None:
+def test_words_carry_the_numbers(store: Store, golden: Golden) -> None:
     run = race(store)
     shown = lanes(store, run)
     pairs = data.pairs(store, run.id, shown, TOLD)
     first = {lane.name: data.since_first(store, run.id, lane, TOLD) for lane in shown}
     words = masks_text.training(shown, pairs, first)
-    assert f"overlap {pairs[0].iou[-1]:.3f}; by chance {pairs[0].chance[-1]:.3f}" in words
-    assert f"{100 * mask(F, 4).mean():.1f} % of all weights" in masks_text.network(shown, TOLD)
-    assert "More than chance: stem.conv.weight" in masks_text.network(shown, TOLD)
+    golden("masks", "in words", words, masks_text.network(shown, TOLD))
+    assert re.search(f"{pairs[0].iou[-1]:.3f}.*{pairs[0].chance[-1]:.3f}", words)
+    assert f"{100 * mask(F, 4).mean():.1f} %" in masks_text.network(shown, TOLD)
 
 
 def test_the_files_hold_the_masks(store: Store) -> None:
@@ -291,7 +292,7 @@ def test_fisher_stages_pair_mass_with_compute(store: Store) -> None:
     assert (weights["y"], compute["y"]) == ([40, 60], [90, 10])
     assert [trace["y"] for trace in mass] == [[60, 40]] * 4
     assert [trace["name"] for trace in dense["data"]] == ["SSAM-F", "SSAM-D"]
-    assert [note["text"] for note in dense["layout"]["annotations"]] == ["no mask: SGD, SAM"]
+    assert ["SGD, SAM" in note["text"] for note in dense["layout"]["annotations"]] == [True]
 
 
 def test_fisher_patterns_show_the_density_made(store: Store) -> None:
@@ -330,9 +331,9 @@ def address_of(app: AppTest) -> dict[str, str]:
     return {name: "".join(value) for name, value in app.query_params.items()}
 
 
-def test_without_a_race_the_page_says_what_to_do(store: Store) -> None:
+def test_without_a_race_the_page_says_what_to_do(store: Store, golden: Golden) -> None:
     app = page()
-    assert "Nothing to look at yet" in app.markdown[0].value
+    golden("masks", "without races", app.markdown[0].value)
     assert len(app.get("page_link")) == 1
 
 
@@ -396,14 +397,14 @@ def test_without_an_address_it_is_the_race_of_the_race_page(store: Store) -> Non
 
 def test_an_analysis_is_no_race(store: Store) -> None:
     made = fake_masks.measure(store, race(store), owner(ALICE))
-    assert "There is no race" in page(run=made).warning[0].value
+    assert_one_line_error(page(run=made).warning[0].value, [made])
 
 
-def test_a_race_without_masks_says_so(store: Store) -> None:
+def test_a_race_without_masks_says_so(store: Store, golden: Golden) -> None:
     run = race(store, lanes="sgd,sam")
     app = page(run=run.id)
     assert any(text.value == masks_text.NO_MASKS for text in app.markdown)
-    assert "Nothing to look at yet" in page().markdown[0].value, "one's own without masks are not offered"
+    golden("masks", "without races", page().markdown[0].value)  # one's own without masks are not offered
 
 
 @pytest.mark.parametrize("view", ["training", "often"])
@@ -542,7 +543,7 @@ def test_masks_are_played_without_asking_the_server(tmp_path: Path, browser: Bro
             assert [frame for frame, _ in frames][-4:] == ["2", "3", "4", "5"]
             assert {told for _, told in frames} == {0}
             panel.locator("input").fill("2")
-            expect(panel.locator("output")).to_contain_text("start of epoch 3")
+            expect(panel.locator("output")).to_contain_text("epoch 3")
             page.wait_for_url("**epoch=2**")
             panel.get_by_role("button", name="stem.norm.weight").click()
             expect(panel.locator("h3")).to_contain_text("stem.norm.weight")

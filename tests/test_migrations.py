@@ -102,7 +102,7 @@ def test_every_race_reads_as_before(upgraded: Store) -> None:
     assert [(told["step"], told["overlap"]) for told in ssam.masks] == [(1, None), (11, 0.6)]
     failed = upgraded.curves.window(race(2)).lanes[0]
     assert (failed.state, failed.steps["loss"][7:10]) == ("diverged", [1 / 8, None, 1 / 10])
-    assert runs[race(2)].message == "RuntimeError: out of memory"
+    assert runs[race(2)].message.endswith(": out of memory")
     assert (runs[race(4)].want, runs[race(8)].want) == ("stop", "run")  # one had a process, one was held back
     assert runs[race(7)].spec.device == "cuda:0"
 

@@ -394,11 +394,9 @@ def test_owners_their_races_and_what_is_deleted(store: Store) -> None:
 
 
 def test_any_text_can_be_the_last_words(store: Store) -> None:
-    run_id = store.runs.create(TWO, "a")
-    assert store.queue.transition(
-        run_id, ("queued",), "failed", message="after a power cut: \0\0\0, a file name \udcff, ε → w"
-    )
-    assert store.runs.get(run_id).message == "after a power cut: , a file name ?, ε → w"
+    run_id = store.create_run(TWO, "a")
+    assert store.move(run_id, ("queued",), "failed", message="\0\0\0, name \udcff, ε → w")
+    assert store.run(run_id).message == ", name ?, ε → w"
 
 
 def test_steps_are_written_in_batches_and_rare_events_at_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -601,5 +599,5 @@ def test_the_tables_and_the_curves_are_also_postgresql() -> None:
     ddl = "\n".join(str(CreateTable(table).compile(dialect=dialect)) for table in metadata.sorted_tables)
     assert "DOUBLE PRECISION" in ddl
     assert "ROWID" not in ddl
-    query = str(curves._curves_query(16).compile(dialect=dialect))
-    assert "GROUP BY bins.bin / 2 ORDER BY bins.bin / 2" in query
+    query = str(reader._curves_query(16).compile(dialect=dialect))
+    assert query.count("BY bins.bin / 2") == 2

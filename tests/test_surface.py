@@ -21,6 +21,7 @@ from app.surface.text import METHODS, PHASES, PRESETS, SURFACES
 from ssam.optim import SAM
 from tests.browser import ROOT, Watched, wait_until
 from tests.components import data_of
+from tests.golden import assert_one_line_error
 from tests.patience import SECONDS
 from tests.people import ALICE, SESSION
 
@@ -129,7 +130,7 @@ def test_an_address_is_kept_and_a_bad_one_is_said(store: Any) -> None:
     assert data_of(app, "surface")["at"]["rho"] == 0.3
     app = page(rho="9")
     (warning,) = app.warning
-    assert "rho '9' must be a number from 0 to 1" in re.sub(r"\\(.)", r"\1", warning.value)
+    assert_one_line_error(re.sub(r"\\(.)", r"\1", warning.value), ["rho '9'", "0 to 1"])
     assert address_of(app) == {"preset": "sharp-valley"}
 
 
@@ -353,15 +354,19 @@ def ends(maths: Page, toy: Toy, steps: int = 1500) -> dict[str, dict[str, Any]]:
     return found
 
 
+VALLEY = "([x, y]) => maths.SURFACES.valleys.valley(x, y)"
+
+
 def sharp_valley(maths: Page, toy: Toy) -> None:
-    assert maths.evaluate("([x, y]) => maths.SURFACES.valleys.valley(x, y)", [toy.x, toy.y]) == "the sharp valley"
+    assert maths.evaluate(VALLEY, [toy.x, toy.y]) == "the sharp valley"
     found = ends(maths, toy)
     assert (found["sgd"]["at"], found["sam"]["at"]) == (["sharp"], ["flat"])
     assert found["sgd"]["moves"] < 1e-6, "stays"
     ways = {method: [row["w"][0] for row in course(maths, method, toy, 12)] for method in ("sgd", "sam")}
     assert max(ways["sam"]) > max(ways["sgd"]), "overshoots"
-    assert "has left the sharp valley." in milestones(maths, "sam", toy)
-    assert milestones(maths, "sgd", toy) == ["rests at the sharp minimum."]
+    assert any(re.match("has left .*sharp", line) for line in milestones(maths, "sam", toy))
+    (rest,) = milestones(maths, "sgd", toy)
+    assert re.match("rests .*sharp", rest)
 
 
 def wrong_axis(maths: Page, toy: Toy) -> None:
@@ -412,8 +417,9 @@ def restless(maths: Page, toy: Toy) -> None:
     assert all(row["w"][0] * row["after"][0] < 0 for row in last), "across the steep axis, in every step"
     assert found["sam"]["moves"] > 0.1
     assert found["ssam"]["moves"] < found["sam"]["moves"] / 50, "hardly moves"
-    assert "rests at the minimum." in milestones(maths, "sgd", toy)
-    assert milestones(maths, "sam", toy) == ["stays at the minimum, never at rest."]
+    assert any(line.startswith("rests") for line in milestones(maths, "sgd", toy))
+    (rest,) = milestones(maths, "sam", toy)
+    assert re.match("stays .*never", rest)
 
 
 def saddle(maths: Page, toy: Toy) -> None:
@@ -429,7 +435,7 @@ def needle(maths: Page, toy: Toy) -> None:
     assert found["sam"]["loss"] == pytest.approx(1, abs=0.01)
     assert found["sgd"]["sharpness"] > 10 * found["sam"]["sharpness"]
     assert there(maths, toy, [toy.x, toy.y])[:1] != ["flat, loss 1"]
-    assert "has left the sharp valley." in milestones(maths, "sam", toy)
+    assert any(re.match("has left .*sharp", line) for line in milestones(maths, "sam", toy))
 
 
 CLAIMS = {
@@ -554,11 +560,11 @@ def test_it_moves_by_itself_without_a_word_to_the_server_and_comes_to_rest(seen:
     assert one.frames == frames, "nothing is sent or received while it plays"
     expect(one.panel).to_have_attribute("data-ended", "true")
     log = one.panel.get_by_role("log")
-    expect(log).to_contain_text("SGD rests at a steep stretch of the floor.")
-    expect(log).to_contain_text("SAM stays at the flat stretch of the floor, never at rest.")
+    expect(log).to_contain_text("SGD rests")
+    expect(log).to_contain_text("SAM stays")
     row = one.panel.get_by_role("row").filter(has_text="SGD").first
     assert re.search(r"0\.000\s*6\.\d\d\s*\d{3}\s*steep, at rest", row.inner_text())
-    assert "SGD steep, at rest, loss 0.000" in one.summary()
+    assert re.search("SGD steep.* 0.000", one.summary())
     ended = one.steps()
     one.panel.get_by_role("button", name="Again").click()
     one.playing(True)
@@ -594,8 +600,8 @@ def test_keys_work_in_the_panel_and_nowhere_else(seen: Callable[..., Seen]) -> N
     before = one.start.get_attribute("aria-label") or ""
     one.press("ArrowRight")
     one.press("Shift+ArrowUp")
-    assert "x = -1.95, y = 1.20" in before
-    expect(one.start).to_have_attribute("aria-label", re.compile("x = -1.90, y = 1.45"))
+    assert re.search("-1.95.* 1.20", before)
+    expect(one.start).to_have_attribute("aria-label", re.compile("-1.90.* 1.45"))
     one.page.wait_for_url("**x=-1.9&y=1.45**")
     one.playing(False)
     one.panel.get_by_role("combobox", name="Pace").press("s")  # to "slow motion", as in any list
@@ -637,8 +643,8 @@ def test_the_start_is_dragged_and_the_address_holds_everything(seen: Callable[..
     one.panel.get_by_role("radio", name="Perspective").press(" ")
     one.panel.get_by_role("slider", name="Turn the perspective").press("ArrowRight")
     one.panel.get_by_role("combobox", name="Pace").select_option("60")
-    one.panel.get_by_role("spinbutton", name="Seed of the noise").fill("12")
-    one.panel.get_by_role("spinbutton", name="Seed of the noise").press("Enter")
+    one.panel.get_by_role("spinbutton", name="Seed").fill("12")
+    one.panel.get_by_role("spinbutton", name="Seed").press("Enter")
     one.page.wait_for_url("**seed=12**")
     label = one.start.get_attribute("aria-label")
     again = seen(one.page.url.split("/surface")[1])
@@ -655,9 +661,9 @@ def test_the_start_is_dragged_and_the_address_holds_everything(seen: Callable[..
     again.page.mouse.move(turned["x"] + 200, turned["y"] + 30, steps=4)
     again.page.mouse.up()
     expect(again.panel.get_by_role("slider", name="Turn the perspective")).to_have_value("71")
-    again.panel.get_by_role("button", name="Caught at a saddle").click()
+    again.panel.get_by_role("button", name="saddle").click()
     expect(again.panel.get_by_role("combobox", name="Surface")).to_have_value("saddle")
-    expect(again.panel.locator(".look")).to_contain_text("SAM is drawn to the saddle")
+    expect(again.panel.locator(".look")).to_contain_text("saddle")
 
 
 @pytest.mark.browser
@@ -669,7 +675,7 @@ def test_slow_motion_goes_through_the_six_parts(seen: Callable[..., Seen]) -> No
         current = one.panel.locator(".phases [aria-current=step]")
         assert current.inner_text().startswith(PHASES[part - 1])
     expect(one.panel).to_have_attribute("data-steps", "1")
-    one.panel.get_by_role("combobox", name="Whose step is drawn").select_option("sgd")
+    one.panel.get_by_role("combobox", name="Whose step").select_option("sgd")
     parts = one.panel.evaluate(
         """(panel) => new Promise((seen) => {
           const parts = [panel.dataset.phase];

@@ -1,5 +1,6 @@
 """The sweeps page: the form, the way of a sweep from its start to a finding, its figures, its address."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +24,7 @@ from tests import fake_sweep
 from tests.browser import Watched, app_server
 from tests.components import every
 from tests.fake_sweep import BASE, GRID
+from tests.golden import Golden
 from tests.people import ALICE, BOB, open_page, owner
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -44,7 +46,7 @@ def page(token: str = ALICE, **words: str) -> AppTest:
 
 def text_of(app: AppTest) -> str:
     parts = [*app.markdown, *app.caption, *app.info, *app.success, *app.warning, *app.error]
-    return "\n".join(part.value for part in parts).replace("\\", "")
+    return "\n".join(part.value for part in parts if part.value != text.SEEING.strip()).replace("\\", "")
 
 
 def figures(app: AppTest) -> list[dict]:
@@ -54,7 +56,7 @@ def figures(app: AppTest) -> list[dict]:
 # The form
 
 
-def test_a_newcomer_starts_a_search_over_rho_and_sparsity_with_one_click(store: Store) -> None:
+def test_a_newcomer_starts_a_search_over_rho_and_sparsity_with_one_click(store: Store, golden: Golden) -> None:
     app = page()
     assert app.session_state["sweep_fields"] == ["lane1.rho", "lane1.sparsity"]
     app.button(key="start_sweep").click().run()
@@ -65,14 +67,22 @@ def test_a_newcomer_starts_a_search_over_rho_and_sparsity_with_one_click(store: 
     assert [str(vary) for vary in made.spec.vary] == ["lane1.rho=0.02..1:log", "lane1.sparsity=0.5..0.98"]
     assert made.spec.base.label_noise == 0.4  # the race that the race page opens with
     assert made.spec.base.validation == VALIDATION
-    assert "No race has come to an end yet." in text_of(app)
+    golden("sweeps", "just begun", text_of(app))
+    golden("sweeps", "explained", text.SEEING)
     assert app.query_params["sweep"] == made.id
 
 
 def test_a_grid_begins_with_what_the_lane_has_among_its_values(store: Store) -> None:
     app = page(lanes="sgd,ssam-f:sparsity=0.8:rho=0.25", method="grid")
-    assert app.text_input(key="sweep_vary_lane1.rho_grid").value == "0.05, 0.1, 0.2, 0.25, 0.4, 0.8"
-    assert "The lane: SSAM-F, rho 0.25, sparsity 80 %." in text_of(app)
+    assert app.text_input(key="sweep_vary_lane1.rho_grid").value.split(", ") == [
+        "0.05",
+        "0.1",
+        "0.2",
+        "0.25",
+        "0.4",
+        "0.8",
+    ]
+    assert re.search("SSAM-F, .*0.25, .*80", text_of(app))
 
 
 @pytest.mark.parametrize("method", ["grid", "tpe"])
@@ -99,10 +109,10 @@ def test_what_is_wrong_is_said_in_one_line_and_cannot_be_started(store: Store) -
     app = page()
     app.text_input(key="sweep_vary_lane1.rho_tpe").set_value("0.1..99").run()
     assert app.button(key="start_sweep").disabled
-    assert "must be a number from 0 to 10" in text_of(app)
+    assert "0 to 10" in text_of(app)
     app.text_input(key="sweep_vary_lane1.rho_tpe").set_value("0.1..1").run()
     app.number_input(key="sweep_races").set_value(None).run()
-    assert "give races, minutes or gradients" in text_of(app)
+    assert app.button(key="start_sweep").disabled
     app.selectbox(key="sweep_method").set_value("grid").run()
     assert not app.button(key="start_sweep").disabled
     assert "24 races" in text_of(app)
@@ -137,15 +147,14 @@ def test_the_address_brings_the_same_form_back(store: Store) -> None:
 # A sweep
 
 
-def test_only_fresh_seeds_make_a_finding(store: Store) -> None:
+def test_only_fresh_seeds_make_a_finding(store: Store, golden: Golden) -> None:
     """The winner's curse, step by step: chosen, re-run, and only then called better."""
     sweep_id = fake_sweep.fill(store, owner(ALICE), GRID)
     app = page(sweep=sweep_id)
     said = text_of(app)
     best = ranked(GRID, store.sweeps.trials(sweep_id))[0]
     assert best.values == {"lane1.rho": 0.2, "lane1.sparsity": 0.8}
-    assert "Best so far: rho 0.2, sparsity 80 %" in said
-    assert "chosen as the best of 15, so the number is likely too good" in said
+    golden("sweeps", "best so far", said)
     assert "**A finding" not in said
     app.number_input(key="sweep_fresh_seeds").set_value(4).run()
     app.button(key="sweep_fresh_now").click().run()
@@ -153,12 +162,13 @@ def test_only_fresh_seeds_make_a_finding(store: Store) -> None:
     assert sorted((trial.number, trial.seed) for trial in begun) == [
         (number, seed) for number in sorted((STANDARD, best.number)) for seed in (1, 2, 3, 4)
     ]
-    assert "0 of 8 races have come to an end" in text_of(app)
+    assert "0 of 8" in text_of(app)
     for trial in begun:
         score = {STANDARD: 0.75, best.number: 0.78}[trial.number] + 0.001 * trial.seed**2
         store.sweeps.close(sweep_id, trial, "done", score + 0.0001 * trial.number)
     said = text_of(page(sweep=sweep_id))
-    assert f"Chosen at {100 * (best.score or 0):.1f} %" in said
+    assert f"{100 * (best.score or 0):.1f} %" in said
+    golden("sweeps", "repeated on fresh seeds", said)
     assert "4 fresh seeds" in said
     assert "**A finding" in said
 
@@ -173,7 +183,7 @@ def test_the_test_accuracy_of_the_chosen_settings_alone_is_shown_and_only_at_the
     assert shown not in text_of(page(sweep=sweep_id)), "the search is not over"
     store.sweeps.transition(sweep_id, ("running",), "finished")
     app = page(sweep=sweep_id)
-    assert f"{shown}, gap (validation − test) +2.0 points" in text_of(app)
+    assert re.search(f"{shown}.* \\+2.0", text_of(app))
     table = app.dataframe[0].value
     assert table["Test accuracy"].isna().all()
     assert sorted(table["Validation accuracy"]) == pytest.approx(sorted(100 * (trial.score or 0) for trial in trials))
@@ -181,34 +191,33 @@ def test_the_test_accuracy_of_the_chosen_settings_alone_is_shown_and_only_at_the
 
 def test_what_settings_are_chosen_by_is_said_with_the_number_of_images(store: Store) -> None:
     said = text_of(page(train_size="1000", label_noise="0.4"))
-    assert "20% of the training images are held out" in said
-    assert "800 images and is validated on 200" in said
+    assert "20%" in said
+    assert re.search("800 .*200", said)
     assert "60%" in said, "what a network that is always right reaches on labels of which 40% are wrong"
     assert "60%" not in text_of(page(train_size="1000", label_noise="0"))
-    assert "30% of the training images are held out" in text_of(page(validation="0.3"))
+    assert "30%" in text_of(page(validation="0.3"))
 
 
-def test_a_sweep_of_an_earlier_version_says_that_it_was_chosen_by_test_accuracy(store: Store) -> None:
+def test_a_sweep_of_an_earlier_version_says_that_it_was_chosen_by_test_accuracy(store: Store, golden: Golden) -> None:
     old = BASE.model_copy(update={"validation": 0.0})
     sweep_id = fake_sweep.fill(store, owner(ALICE), parse_sweep({"base": old, "vary": ["lane1.rho=0.1,0.2"]}))
     app = page(sweep=sweep_id)
-    assert "chosen by test accuracy" in text_of(app)
+    golden("sweeps", "of an earlier version", text_of(app))
     assert "gap (validation" not in text_of(app)
     assert app.dataframe[0].value["Test accuracy"].notna().all()
 
 
-def test_what_was_found_has_its_race_beside_it_and_what_was_kept(store: Store) -> None:
+def test_what_was_found_has_its_race_beside_it_and_what_was_kept(store: Store, golden: Golden) -> None:
     spec = parse_sweep({"base": BASE, "vary": ["lane1.rho=0.05,0.1,0.2"]})
     sweep_id = fake_sweep.fill(store, owner(ALICE), spec)
     app = page(sweep=sweep_id)
     best = ranked(spec, store.sweeps.trials(sweep_id))[0]
     (link,) = app.get("page_link")
     assert link.proto.query_string == f"run={best.trials[0].run}"
-    assert "Began with SSAM-F, rho 0.1, sparsity 80 %." in text_of(app)
+    golden("sweeps", "a grid without the baseline", text_of(app))
     assert app.session_state["sweep_figure"] == "slice"
-    assert "That is what the sweep began with." not in text_of(app)
     same = fake_sweep.fill(store, owner(ALICE), parse_sweep({"base": BASE, "vary": ["lane1.rho=0.01,0.1"]}))
-    assert "That is what the sweep began with." in text_of(page(sweep=same))
+    golden("sweeps", "the baseline is best", text_of(page(sweep=same)))
 
 
 def test_a_stranger_can_look_and_not_touch(store: Store) -> None:
@@ -271,12 +280,12 @@ def test_the_numbers_in_the_cells_can_be_read_on_every_colour() -> None:
         assert (light + 0.05) / (dark + 0.05) >= 4.5, color
 
 
-def test_figures_of_a_sweep_without_an_end_are_drawn_and_say_so(store: Store) -> None:
+def test_figures_of_a_sweep_without_an_end_are_drawn_and_say_so(store: Store, golden: Golden) -> None:
     sweep_id = store.sweeps.create(SEARCH, "new", owner(ALICE))
     for name in query.FIGURES:
         app = page(sweep=sweep_id, figure=name)
         assert not app.exception
-    assert charts.parallel(SEARCH, []).words.endswith("No race has come to an end yet.")
+    golden("sweeps", "empty parallel chart", charts.parallel(SEARCH, []).words)
 
 
 # What is said
@@ -383,7 +392,7 @@ def test_in_a_browser_a_running_sweep_is_watched(tmp_path: Path, browser: Browse
             shown.context.add_cookies([{"name": COOKIE, "value": ALICE, "url": address}])
             shown.goto(address)
             shown.get_by_role("link", name="Sweeps", exact=True).first.click()
-            expect(shown.get_by_text("6 of 15 races")).to_be_visible()
+            expect(shown.get_by_text("6 of 15")).to_be_visible()
             expect(shown.locator(".js-plotly-plot .heatmaplayer")).to_be_visible()
             shown.set_viewport_size({"width": 390, "height": 844})
             assert shown.evaluate("document.documentElement.scrollWidth") <= 390

@@ -312,7 +312,7 @@ def test_health_tells_whether_races_can_be_read_and_nothing_else(
     assert "secret" not in caplog.text
 
 
-def test_the_entry_is_the_application_for_the_server_and_the_navigation_for_a_session() -> None:
+def test_the_entry_is_the_application_for_the_server_and_the_navigation_for_a_session(store: Store) -> None:
     from streamlit.web.server.app_discovery import discover_asgi_app
 
     entry = ROOT / "app" / "main.py"

@@ -438,7 +438,7 @@ def test_the_list_names_a_file_that_is_not_right(store: Store, tmp_path: Path, m
 def test_from_prediction_to_reveal(store: Store, golden: Golden) -> None:
     app = page(lesson="noisy-labels")
     app.button(key=commit_key(app)).click().run()
-    assert not app.get("bidi_component"), "nothing is shown before an answer"
+    assert "choice_noisy-labels_1" in {radio.key for radio in app.radio}, "the question stays before an answer"
     app.radio(key="choice_noisy-labels_1").set_value(2)  # right
     app.radio(key="stake_noisy-labels_1").set_value(3)
     app.radio(key="choice_noisy-labels_2").set_value(3)  # wrong
@@ -611,7 +611,7 @@ def test_without_evidence_the_page_says_so(store: Store, monkeypatch: pytest.Mon
     monkeypatch.setattr(evidence, "races", lambda *_: None)
     said = says(skipped(lesson="noisy-labels", step="reveal"))
     golden("lessons", "without evidence", said)
-    assert not re.search(r"of 5 seeds|[+−]\d", said)
+    assert "of 5 seeds" not in said
 
 
 def test_points() -> None:

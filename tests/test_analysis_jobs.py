@@ -162,21 +162,23 @@ def test_a_killed_process_is_replaced_and_finds_the_same(lab: Lab) -> None:
 
 def test_what_cannot_be_measured_is_refused_in_one_line(lab: Lab) -> None:
     with pytest.raises(ValueError, match=r"^.*'nowhere'.*$"):
-        lab.client.analyse("nowhere", QUICK, "a", ADA)
-    waiting = lab.store.create_run(RACE.model_copy(update={"seed": 9}), "held back", "ada")
-    lab.store.want(waiting, "pause")
+        lab.client.analyses.submit("nowhere", QUICK, "a", ADA)
+    waiting = lab.store.runs.create(RACE.model_copy(update={"seed": 9}), "held back", "ada")
+    lab.store.queue.set_desired_state(waiting, "pause")
     with pytest.raises(ValueError, match="no checkpoint"):
-        lab.client.analyse(waiting, QUICK, "b", ADA)
+        lab.client.analyses.submit(waiting, QUICK, "b", ADA)
     analysis = lab.analyse(QUICK)
     with pytest.raises(ValueError, match=rf"no race .*{analysis[:8]}"):
-        lab.client.analyse(analysis, QUICK, "c", ADA)
+        lab.client.analyses.submit(analysis, QUICK, "c", ADA)
 
 
 def test_weights_that_are_gone_fail_with_a_line(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Client, "_check_weights", lambda *_: None)  # they went after the question
-    empty = lab.store.create_run(RACE.model_copy(update={"seed": 8}), "never started", "ada")
-    lab.store.want(empty, "pause")
-    run = lab.ended(lab.client.analyse(empty, QUICK, "d", ADA).run_id)
+    monkeypatch.setattr(
+        "ssam.jobs.analysis_client.AnalysisClient._check_weights", lambda *_: None
+    )  # they went after the question
+    empty = lab.store.runs.create(RACE.model_copy(update={"seed": 8}), "never started", "ada")
+    lab.store.queue.set_desired_state(empty, "pause")
+    run = lab.ended(lab.client.analyses.submit(empty, QUICK, "d", ADA).run_id)
     assert run.state == "failed"
     assert_one_line_error(run.message, ["race", "deleted"])
 

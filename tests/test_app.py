@@ -378,8 +378,8 @@ def test_the_settings_of_a_lane_carry_its_plan_once_that_is_known(store: Store, 
 
 def test_who_waits_is_told_where_and_why(store: Store, golden: Golden) -> None:
     for at in range(3):
-        store.create_run(RaceSpec(seed=at), str(at))
-    told = [live(page(run=run.id))["status"]["detail"] for run in store.runs()]
+        store.runs.create(RaceSpec(seed=at), str(at))
+    told = [live(page(run=run.id))["status"]["detail"] for run in store.runs.newest()]
     assert [text[:3] for text in told[:2]] == ["3rd", "2nd"], "how long races take here is not known"
     golden("race", "waiting", *told)
 
@@ -406,7 +406,7 @@ def test_recent_races_say_what_sets_them_apart(store: Store) -> None:
 def test_a_failure_is_told_in_the_words_of_the_form(store: Store) -> None:
     run_id = start(page()).query_params["run"]
     run_id = run_id if isinstance(run_id, str) else run_id[0]
-    assert store.move(run_id, ("queued",), "failed", message="train_size 4000 is too large")
+    assert store.queue.transition(run_id, ("queued",), "failed", message="train_size 4000 is too large")
     assert live(page(run=run_id))["failed"].startswith("Training size 4000 ")
 
 

@@ -150,7 +150,7 @@ def test_nothing_is_overwritten_unless_forced(
         (store.home / "runs" / second).mkdir()
         assert cli.main(["restore", file]) == 2
         assert_one_line_error(capsys.readouterr().err, ["2 races", "--force"])
-        assert store.run(second) is not None
+        assert store.runs.get(second) is not None
         assert cli.main(["restore", file, "--force"]) == 0
         assert [run.id for run in store.runs.newest()] == [first]  # a program that has the database open sees it too
         assert [path.name for path in (store.home / "runs").iterdir()] == [first]
@@ -167,9 +167,9 @@ def test_refused_while_somebody_works(
         with FileLock(there.home / "runner.lock"):  # as a runner holds it
             assert cli.main(["restore", file]) == 2
         assert_one_line_error(capsys.readouterr().err, ["ssam restore: ", "runner", there.home, "stop"])
-        run_id = there.create_run(LANES, "under way")
-        assert there.take(run_id, "cpu")
-        assert there.claim(run_id, os.getpid(), processes.start_time(os.getpid()))
+        run_id = there.runs.create(LANES, "under way")
+        assert there.queue.assign(run_id, "cpu")
+        assert there.queue.acquire(run_id, os.getpid(), processes.start_time(os.getpid()))
         assert cli.main(["restore", file, "--force"]) == 2
         assert_one_line_error(capsys.readouterr().err, ["ssam restore: ", "race", "stop"])
         with pytest.raises(ValueError, match="under way"):  # by its heartbeat, as from another machine

@@ -218,8 +218,8 @@ def test_the_lowest_free_seed_of_these_settings(client: Client) -> None:
 
 def test_a_bad_code_is_refused(client: Client) -> None:
     with pytest.raises(ValueError, match=r"^class code 'x' .*4 to 12"):
-        client.submit(SPEC, "1", ADA, class_code="x")
-    assert client.store.runs() == []
+        client.races.submit(SPEC, "1", ADA, class_code="x")
+    assert client.store.runs.newest() == []
 
 
 # The race page

@@ -192,7 +192,7 @@ def test_what_a_race_does_not_have_is_said(kept: Store, command: Command, tmp_pa
     status, _, err = command("export", run.id, "--kinds", "weights", "--to", str(tmp_path / "out"))
     assert status == 2
     assert len(err.splitlines()) == 1
-    waiting = kept.create_run(run.spec.model_copy(update={"seed": 9}), "waits", "ada")
+    waiting = kept.runs.create(run.spec.model_copy(update={"seed": 9}), "waits", "ada")
     assert_one_line_error(command("report", waiting)[2], ["not begun"])
 
 

@@ -398,7 +398,7 @@ def test_kinds_are_checked() -> None:
     assert check_formats(["mlflow", ALL])[0] == "mlflow"
     for bad in ("", [], "csv;code", ["CSV"], "csv,,code"):
         with pytest.raises(ValueError, match="all, report, csv"):
-            check_kinds(bad)
+            check_formats(bad)
 
 
 def test_a_download_is_one_page_or_a_zip(source: Source, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,6 @@ from streamlit.testing.v1 import AppTest
 
 from app.shell import identity, middleware
 from app.ui.lab import Lab
-from ssam import config
 from ssam.experiment import preset
 from ssam.jobs.client import Client
 from ssam.store import Person, Store
@@ -74,7 +73,7 @@ def test_a_button_pressed_by_who_may_not_any_more_says_so(store: Store) -> None:
     app = open_page(token=BOB, run=run_id)
     forget_teachers(store)
     app.button(key="stop_race").click().run()
-    assert store.run(run_id).want == "run"
+    assert store.runs.get(run_id).want == "run"
     assert ["somebody else" in toast.value for toast in app.toast] == [True]
 
 

@@ -143,17 +143,22 @@ def test_a_queued_race_waits_its_turn_and_stops_at_once(served: Site) -> None:
 
 def test_only_the_owner_and_teachers_steer(served: Site) -> None:
     run_id = served.running()
-    for action in (served.client.pause, served.client.resume, served.client.stop, served.client.delete):
+    for action in (
+        served.client.races.pause,
+        served.client.races.resume,
+        served.client.races.stop,
+        served.client.races.purge,
+    ):
         with pytest.raises(PermissionError, match="somebody else"):
             action(run_id, Person("bob"))
     with pytest.raises(ValueError, match="still under way"):
         served.client.races.purge(run_id, ADA)
     served.client.races.stop(run_id, Person("bob", teacher=True))
     served.wait_state(run_id, "stopped")
-    served.client.delete(run_id, ADA)
-    assert served.store.run(run_id) is None
+    served.client.races.purge(run_id, ADA)
+    assert served.store.runs.get(run_id) is None
     with pytest.raises(ValueError, match="no race"):
-        served.client.stop(run_id, ADA)
+        served.client.races.stop(run_id, ADA)
 
 
 def test_bad_input_fails_with_its_own_line(served: Site) -> None:
@@ -219,7 +224,7 @@ def test_who_wished_for_something_before_the_death_gets_it(served: Site) -> None
         process.kill()
         run = served.wait_state(run_id, state)
         assert_one_line_error(run.message, ["killed", "signal 9"])
-    served.client.resume(run_id, ADA)
+    served.client.races.resume(run_id, ADA)
     served.wait_state(run_id, "running")
 
 
@@ -433,7 +438,7 @@ def test_two_starts_end_with_one_runner(site: Site, monkeypatch: pytest.MonkeyPa
 def test_a_runner_that_cannot_start_says_why(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSAM_SLOTS", "many")
     with pytest.raises(RuntimeError, match=r"SSAM_SLOTS 'many' .*whole number"):
-        site.client.ensure_runner()
+        site.client.runner.ensure()
 
 
 def test_another_process_with_the_same_pid_is_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:

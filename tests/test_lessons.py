@@ -560,7 +560,7 @@ def test_a_race_is_submitted_once_with_a_seed_that_was_not_measured(store: Store
 
 
 def test_another_lessons_race_is_not_taken(store: Store) -> None:
-    run_id = store.create_run(preset("quick").spec, "other", owner(ALICE))
+    run_id = store.runs.create(preset("quick").spec, "other", owner(ALICE))
     assert len(page(lesson="noisy-labels", run=run_id).warning) == 1
 
 

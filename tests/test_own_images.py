@@ -284,6 +284,6 @@ def test_the_notes_stand_in_every_export(store: Store, raced: Run, tmp_path: Pat
 
 
 def test_the_live_panel_tells_what_the_numbers_stand_on(store: Store, raced: Run) -> None:
-    told = live_payload.race(raced, store.window(raced.id), "")["notes"]
+    told = live_payload.race(raced, store.curves.window(raced.id), "")["notes"]
     assert [note for note in told if "4 images" in note]
     assert [note for note in told if f"{raced.started_info['train_size']:,}" in note]

@@ -248,15 +248,15 @@ def finished(store: Store, spec: RaceSpec, seconds: float = 40.0, steps: int = 1
 
 
 def test_the_same_request_is_the_same_race_even_where_the_queue_is_full(client: Client):
-    first = client.submit(race(1), "one", ADA)
-    client.submit(race(2), "two", ADA)
-    assert client.submit(race(1), "one", ADA) == first
+    first = client.races.submit(race(1), "one", ADA)
+    client.races.submit(race(2), "two", ADA)
+    assert client.races.submit(race(1), "one", ADA) == first
     with pytest.raises(ValueError, match=r"^.*2 races .*2; stop"):
-        client.submit(race(3), "three", ADA)
-    client.submit(race(3), "three", BOB)
+        client.races.submit(race(3), "three", ADA)
+    client.races.submit(race(3), "three", BOB)
     with pytest.raises(ValueError, match=r"full.* 3 races"):
-        client.submit(race(4), "four", CYD)
-    assert len(client.store.jobs()) == 3
+        client.races.submit(race(4), "four", CYD)
+    assert len(client.store.queue.jobs()) == 3
 
 
 def test_an_owner_has_the_same_race_only_once_at_a_time(client: Client):

@@ -167,23 +167,26 @@ def test_a_deleted_race_is_nowhere_until_it_is_had_back(kept: Store) -> None:
 
 
 def test_a_race_under_way_is_not_deleted(kept: Store) -> None:
-    for run_id in (kept.create_run(TINY, "queued", "ada"), fake_class.begin(kept, "ada", 0, None)):
+    for run_id in (kept.runs.create(TINY, "queued", "ada"), fake_class.begin(kept, "ada", 0, None)):
         with pytest.raises(ValueError, match=r"^.*under way; stop .*$"):
-            Client(kept).discard(run_id, ADA)
-        assert kept.run(run_id)
+            Client(kept).races.soft_delete(run_id, ADA)
+        assert kept.runs.get(run_id)
 
 
 def test_only_its_owner_and_teachers_write_on_a_race_and_delete_it(kept: Store) -> None:
     run_id, client, bob = finished(kept, "ada", 0), Client(kept), Person("bob")
-    for act in (lambda who: client.discard(run_id, who), lambda who: client.label(run_id, who, "Mine", "", "")):
+    for act in (
+        lambda who: client.races.soft_delete(run_id, who),
+        lambda who: client.races.label(run_id, who, "Mine", "", ""),
+    ):
         with pytest.raises(PermissionError, match="somebody else"):
             act(bob)
         act(ADA)
-        client.restore(run_id, ADA)
-    client.discard(run_id, ADA)
+        client.races.undelete(run_id, ADA)
+    client.races.soft_delete(run_id, ADA)
     with pytest.raises(PermissionError, match="somebody else"):
-        client.restore(run_id, bob)
-    client.restore(run_id, Person("eve", teacher=True))
+        client.races.undelete(run_id, bob)
+    client.races.undelete(run_id, Person("eve", teacher=True))
 
 
 def test_what_was_deleted_a_day_ago_goes_and_all_of_it_where_the_disk_is_full(
@@ -293,7 +296,7 @@ def test_others_races_are_not_listed_but_found_by_their_link(store: Store) -> No
     app.session_state["runs_chosen"] = [run_id]
     app.run()
     app.button(key="runs_delete").click().run()
-    assert store.run(run_id), "a stranger deletes nothing"
+    assert store.runs.get(run_id), "a stranger deletes nothing"
     assert "somebody else" in app.toast[0].value
     app.text_input(key="runs_text").set_value("").run()
     forged = page(show=query.EVERYBODYS)  # only a teacher's page offers it

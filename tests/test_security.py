@@ -265,7 +265,7 @@ def test_an_upload_has_a_limit(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
     good = zipped(pictures())
     monkeypatch.setattr(uploads, "MAX_BYTES", len(good) - 1)
     with pytest.raises(ValueError, match=r"^.*upload .*\d+ MiB$"):
-        uploads.save(folder, "pets.zip", io.BytesIO(good))
+        uploads.Uploads(folder).save("pets.zip", io.BytesIO(good))
     assert list(folder.iterdir()) == []
 
 
@@ -274,7 +274,7 @@ def test_an_upload_never_fills_the_disk(folder: Path, monkeypatch: pytest.Monkey
     free = iter((uploads.RESERVE_BYTES + 3 * 2**20, uploads.RESERVE_BYTES + 2**19))  # somebody else writes, too
     monkeypatch.setattr(uploads.shutil, "disk_usage", lambda path: usage(next(free)))
     with pytest.raises(ValueError, match=r"disk .*full"):
-        uploads.save(folder, "pets.zip", io.BytesIO(good + bytes(2 * 2**20)))
+        uploads.Uploads(folder).save("pets.zip", io.BytesIO(good + bytes(2 * 2**20)))
     assert list(folder.iterdir()) == []
     monkeypatch.undo()
 
@@ -290,26 +290,26 @@ def test_an_upload_never_fills_the_disk(folder: Path, monkeypatch: pytest.Monkey
 def test_owners_have_uploads_and_a_limit_of_their_own(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     good = zipped(pictures())
     monkeypatch.setattr(uploads, "OWNER_BYTES", 2 * len(good))
-    one, two = (uploads.save(folder, name, good, "ada") for name in ("one.zip", "two.zip"))
-    assert uploads.save(folder, "one.zip", good, "ada") == one, "the same again takes no more room"
+    one, two = (uploads.Uploads(folder).save(name, good, "ada") for name in ("one.zip", "two.zip"))
+    assert uploads.Uploads(folder).save("one.zip", good, "ada") == one, "the same again takes no more room"
     with pytest.raises(ValueError, match=r"upload .*yours .*more than"):
-        uploads.save(folder, "three.zip", good, "ada")
-    assert uploads.save(folder, "one.zip", good, "../bob") == one
-    assert uploads.names(folder, "ada") == [one, two]
-    assert uploads.names(folder, "../bob") == [one]
-    assert uploads.names(folder, "eve") == []
-    assert uploads.names(folder) == [one, two]
+        uploads.Uploads(folder).save("three.zip", good, "ada")
+    assert uploads.Uploads(folder).save("one.zip", good, "../bob") == one
+    assert uploads.Uploads(folder).names("ada") == [one, two]
+    assert uploads.Uploads(folder).names("../bob") == [one]
+    assert uploads.Uploads(folder).names("eve") == []
+    assert uploads.Uploads(folder).names() == [one, two]
     (folder / two).unlink()
     assert uploads.Uploads(folder).names("ada") == [one], "what has been cleaned away is not offered"
 
 
 def test_uploads_leave_room_for_races_and_can_be_deleted(folder: Path) -> None:
     good = zipped(pictures())
-    one = uploads.save(folder, "one.zip", good, "ada", 2.5 * len(good))
-    uploads.save(folder, "one.zip", good, "bob", 2.5 * len(good))
-    two = uploads.save(folder, "two.zip", good, "bob", 2.5 * len(good))
+    one = uploads.Uploads(folder).save("one.zip", good, "ada", 2.5 * len(good))
+    uploads.Uploads(folder).save("one.zip", good, "bob", 2.5 * len(good))
+    two = uploads.Uploads(folder).save("two.zip", good, "bob", 2.5 * len(good))
     with pytest.raises(ValueError, match=r"all uploads .*more than"):
-        uploads.save(folder, "three.zip", good, "ada", 2.5 * len(good))
+        uploads.Uploads(folder).save("three.zip", good, "ada", 2.5 * len(good))
     for name, owner in ((one, "ada"), (two, "ada"), ("../ssam.db", "ada")):
         uploads.Uploads(folder).delete(name, owner)
     assert uploads.Uploads(folder).names("ada") == [], "their own is out of their list"

@@ -112,8 +112,8 @@ def test_in_a_class_that_gives_the_seeds_there_is_no_such_control(store: Store, 
 def test_progress_counts_each_seed_once(store: Store) -> None:
     run_id = fake_class.finish(store, "ada", 0, None)
     fake_class.begin(store, "ada", 1, None)
-    store.create_run(SPEC.model_copy(update={"seed": 1}), "again", "ada")
-    assert [run.spec.seed for run in store.siblings(SPEC, "ada")] == [0, 1, 1]
-    group = [run for run in store.siblings(SPEC, "ada") if run.state != "queued"]
+    store.runs.create(SPEC.model_copy(update={"seed": 1}), "again", "ada")
+    assert [run.spec.seed for run in store.runs.seed_replicas(SPEC, "ada")] == [0, 1, 1]
+    group = [run for run in store.runs.seed_replicas(SPEC, "ada") if run.state != "queued"]
     assert re.findall(r"\d", seeds.progress(group)) == ["1", "2", "1"]
-    assert Person("ada").may_steer(store.run(run_id))
+    assert Person("ada").may_steer(store.runs.get(run_id))

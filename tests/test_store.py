@@ -22,7 +22,7 @@ from ssam.catalogue import MODELS
 from ssam.experiment import LaneSpec, RaceSpec, parse_spec
 from ssam.experiment.analysis import Moment
 from ssam.experiment.events import EpochEvent, LaneEnded, LaneResult, Layer, MaskEvent, Preparing, Result, Snapshot
-from ssam.store import Store, curves
+from ssam.store import Store
 from ssam.store import writer as writing
 from ssam.store.arrays import load_arrays, snapshot_file
 from ssam.store.schema import metadata
@@ -394,9 +394,9 @@ def test_owners_their_races_and_what_is_deleted(store: Store) -> None:
 
 
 def test_any_text_can_be_the_last_words(store: Store) -> None:
-    run_id = store.create_run(TWO, "a")
-    assert store.move(run_id, ("queued",), "failed", message="\0\0\0, name \udcff, ε → w")
-    assert store.run(run_id).message == ", name ?, ε → w"
+    run_id = store.runs.create(TWO, "a")
+    assert store.queue.transition(run_id, ("queued",), "failed", message="\0\0\0, name \udcff, ε → w")
+    assert store.runs.get(run_id).message == ", name ?, ε → w"
 
 
 def test_steps_are_written_in_batches_and_rare_events_at_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -535,10 +535,10 @@ def test_uploads_are_checked_and_named_by_content(store: Store) -> None:
     other = store.uploads.save(
         "My Photos!.zip", archive("train/cat/1.jpg", "train/dog/5.jpg", "test/cat/3.jpg", "test/dog/4.jpg")
     )
-    assert store.images() == sorted([name, other])
-    assert store.image_sizes(name) == (2, 2)
+    assert store.uploads.names() == sorted([name, other])
+    assert store.uploads.sizes(name) == (2, 2)
     with pytest.raises(ValueError, match=r"uploaded images '\.\./x\.zip'"):
-        store.image_sizes("../x.zip")
+        store.uploads.sizes("../x.zip")
     for bad in (archive("../cat/1.jpg", "dog/2.jpg"), archive("train/cat/1.jpg"), b"no zip at all"):
         with pytest.raises(ValueError, match="holiday") as refused:
             store.uploads.save("holiday.zip", bad)
@@ -599,5 +599,5 @@ def test_the_tables_and_the_curves_are_also_postgresql() -> None:
     ddl = "\n".join(str(CreateTable(table).compile(dialect=dialect)) for table in metadata.sorted_tables)
     assert "DOUBLE PRECISION" in ddl
     assert "ROWID" not in ddl
-    query = str(reader._curves_query(16).compile(dialect=dialect))
+    query = str(curves._curves_query(16).compile(dialect=dialect))
     assert query.count("BY bins.bin / 2") == 2

@@ -229,7 +229,7 @@ def test_the_others_learn_neither_whose_a_race_is_nor_its_address(store: Store) 
         assert secret not in json.dumps(payload.group(group))
     assert '"mine": [4]' in sent
     assert "Seed 50" in sent
-    images = data.grouped([store.class_races(CODE)[0].__class__(1, "id", "anna", zipped, "queued", None)], {})
+    images = data.grouped([store.classes.races(CODE)[0].__class__(1, "id", "anna", zipped, "queued", None)], {})
     assert "anna" not in payload.title(images[0])
 
 
@@ -299,7 +299,7 @@ def test_a_word_that_an_address_cannot_have_is_told(store: Store) -> None:
 def test_the_lab_counts_races_of_a_class(store: Store) -> None:
     fake_class.furnish(store, 2, me=owner(ALICE))
     assert any("1 race" in caption.value for caption in page().caption)
-    assert Lab(store, Client(store)).store.class_count(CODE, owner(ALICE)) == 1
+    assert Lab(store, Client(store)).store.classes.count(CODE, owner(ALICE)) == 1
 
 
 def test_numbers_are_written_as_people_write_them() -> None:

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ssam.catalogue import DATASETS, METHODS, MODELS
+from ssam.catalogue import DATASETS, MODELS
 from ssam.config import default_home
 from ssam.experiment import RaceSpec, laid_over, left_behind, parse_spec, preset, presets
 from ssam.experiment.events import EpochEvent, Event, LaneEnded, MaskEvent, Preparing, Result, Started, StepEvent

@@ -14,4 +14,9 @@ def data_of(app: AppTest, name: str) -> dict:
 def every(app: AppTest, name: str) -> list[dict]:
     """The data of all of them."""
     named = [part for part in app.get("bidi_component") if part.proto.component_name.endswith(f"ssam_{name}")]
-    return [json.loads(bytes(part.proto.bytes).decode()) for part in named]
+    return [_merged(bytes(part.proto.bytes).decode()) for part in named]
+
+
+def _merged(text: str) -> dict:
+    """One JSON object a line; the browser gets all of them together."""
+    return {name: value for line in text.splitlines() for name, value in json.loads(line).items()}

@@ -16,6 +16,7 @@ from app.flatness import query as flatness_query
 from app.masks import query as masks_query
 from app.shell.identity import COOKIE
 from app.sweeps import query as sweeps_query
+from app.ui import component
 from ssam.store import Store
 from tests import fake_class, fake_lab, fake_sweep
 from tests.browser import LIVE, PATIENCE, app_server, chromium
@@ -26,6 +27,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 ROOT = Path(__file__).resolve().parents[1]
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
+ANNOUNCE = f"/app/static/{component.VERSION}/ui/live/announce.js"
 ACCESS = (ROOT / "tests" / "access.js").read_text(encoding="utf-8")
 DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 STOPS = 400  # more than any page has, a table's cells included
@@ -300,7 +302,7 @@ def test_milestones_are_told_once_and_ticks_never(lab: Lab) -> None:
     expect(log).to_have_count(1)
     expect(log).to_be_empty()  # a race that has long been finished is no news
     page.evaluate(
-        """async () => { const { announcer } = await import("/app/static/announce.js"); window.told = announcer(); }"""
+        f"""async () => {{ const {{ announcer }} = await import("{ANNOUNCE}"); window.told = announcer(); }}"""
     )
     script = """(data) => { told.node.replaceChildren(); told.tell({ run: "one", failed: "", ...data });
       return [...told.node.children].map(({ textContent }) => textContent); }"""
@@ -336,7 +338,7 @@ HEADLINES = [  # (progress, lanes, what the headline names); every number belong
 
 def test_the_headline_names_the_epoch_that_its_numbers_are_of(lab: Lab) -> None:
     page = lab.open("/?run={run}")
-    script = """async (data) => (await import("/app/static/announce.js")).headline(data)"""
+    script = f"""async (data) => (await import("{ANNOUNCE}")).headline(data)"""
     for progress, drawn, said in HEADLINES:
         assert re.search(said, page.evaluate(script, {"progress": progress, "lanes": drawn})), said
     assert page.evaluate(script, {"progress": 0.1, "lanes": lanes([0.6], [])}) == "", "not all have been evaluated"

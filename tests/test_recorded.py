@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 from streamlit.testing.v1 import AppTest
 
 from app.shell import share_link
-from app.ui import about_charts, recorded, run_labels, texts
+from app.ui import about_charts, component, recorded, run_labels, texts
 from app.ui.lesson_content import lessons
 from ssam.experiment import RaceSpec, parse_spec, presets
 from ssam.experiment.events import LaneEnded
@@ -191,8 +191,9 @@ def test_on_opening_a_recorded_race_moves_and_says_what_it_is(browser: Browser, 
 @pytest.mark.browser
 def test_one_more_epoch_is_the_next_after_the_one_that_is_shown(browser: Browser, new_lab: str) -> None:
     _, page = opened(browser, new_lab, reduced_motion="reduce")
-    script = """async (from) => {
-      const { Player } = await import("/app/static/replay.js");
+    module = f"/app/static/{component.VERSION}/ui/live/replay.js"
+    script = """async ([module, from]) => {
+      const { Player } = await import(module);
       const seen = [], player = new Player((epoch) => seen.push(epoch));
       player.begin({ epochs: 15, replay: { label: "", about: "", seconds: 100 } });
       player.move(from);
@@ -208,7 +209,7 @@ def test_one_more_epoch_is_the_next_after_the_one_that_is_shown(browser: Browser
         (14.2, "14.2", 15),
         (15, "15.0", 15),
     ):
-        found = page.evaluate(script, place)
+        found = page.evaluate(script, [module, place])
         assert shown in found["before"], "no epoch is named before its end is shown"
         assert (found["epoch"], found["scrub"]) == (after, after)
         assert f"{after}.0 of 15" in found["after"]

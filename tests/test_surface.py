@@ -134,7 +134,7 @@ def test_an_address_is_kept_and_a_bad_one_is_said(store: Any) -> None:
     assert address_of(app) == {"preset": "sharp-valley"}
 
 
-# The mathematics: static/surface_math.js beside torch
+# The mathematics: app/surface/math.js beside torch
 
 
 HELPERS = """
@@ -164,8 +164,8 @@ window.milestones = (name, method, toy, steps) => {
 def maths(browser: Browser) -> Iterator[Page]:
     """An empty page with the modules that need no page, as ``maths`` and ``told``."""
     page = browser.new_context().new_page()
-    for name, file in (("maths", "surface_math.js"), ("told", "surface_told.js")):
-        code = b64encode((ROOT / "app" / "static" / file).read_bytes()).decode()
+    for name, file in (("maths", "math.js"), ("told", "narration.js")):
+        code = b64encode((ROOT / "app" / "surface" / file).read_bytes()).decode()
         page.evaluate(f"async () => {{ window.{name} = await import('data:text/javascript;base64,{code}'); }}")
     page.evaluate(f"() => {{ {HELPERS} }}")
     yield page

@@ -1,10 +1,9 @@
 // The anatomy of a step: its phases one by one, or played. mount(host) gives {update, unmount}. All numbers and sentences come with the data.
 
-const version = new URL(import.meta.url).search;
-const { element, swatch } = await import(`./parts.js${version}`);
-const { figure, inflate, offsets, paintLarge, paintMask, paintSmall, stages } = await import(`./anatomy_maps.js${version}`);
-const { player, walk } = await import(`./playing.js${version}`);
-const { path } = await import(`./anatomy_path.js${version}`);
+import { element, swatch } from "../ui/parts.js";
+import { figure, inflate, offsets, paintLarge, paintMask, paintSmall, stages } from "./maps.js";
+import { player, walk } from "../ui/playing.js";
+import { path } from "./path.js";
 
 const PACE = 4200; // milliseconds a phase
 const FALL = 1500; // milliseconds that the mask takes to fall

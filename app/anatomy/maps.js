@@ -1,6 +1,6 @@
 // The maps of a step: pictures of a layer's weights, one cell each. Colour and its strength for a signed value, filled or hollow.
 
-const { element } = await import(`./parts.js${new URL(import.meta.url).search}`);
+import { element } from "../ui/parts.js";
 
 export const PLUS = [14, 143, 143];
 export const MINUS = [194, 64, 126];

@@ -1,6 +1,5 @@
 """A step in the browser: all of its phases are sent at once, and played there."""
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +13,7 @@ KEY = "anatomy_panel"
 PICTURES = ("gradient", "mask", "epsilon", "second", "update")
 LENGTHS = ("radius", "dense", "masked_norm", "gradient_norm", "update_norm", "uphill", "aside", "second_uphill")
 
-_mount = component.register("anatomy", "anatomy.css")
+_mount = component.register("anatomy/anatomy")
 
 
 def told(anatomy: Anatomy, run_id: str, at: dict[str, Any]) -> dict[str, Any]:
@@ -53,8 +52,7 @@ def _lane(anatomy: Anatomy, place: int) -> dict[str, Any]:
 
 def draw(data: dict[str, Any], seen: Callable[[], None]) -> None:
     """``seen`` is called when the reader has stopped at a lane, layer or phase; ``view`` then tells which."""
-    whole = {"module": component.address_of("anatomy.js"), **data}
-    _mount(key=KEY, data=json.dumps(whole).encode(), on_view_change=seen)
+    _mount(KEY, data, on_view_change=seen)
 
 
 def view() -> dict[str, Any]:

@@ -1,10 +1,9 @@
 // The masks page: the network as layers and one layer's masks, played in the browser. mount(host) gives {update, unmount}.
 
-const version = new URL(import.meta.url).search;
-const { count, element, fixed, percent, swatch } = await import(`./parts.js${version}`);
-const { paintShares } = await import(`./masks.js${version}`);
-const { player, walk } = await import(`./playing.js${version}`);
-const { folded, pooledTable, tableOf } = await import(`./tables.js${version}`);
+import { count, element, fixed, percent, swatch } from "../ui/parts.js";
+import { paintShares } from "../ui/masks.js";
+import { player, walk } from "../ui/playing.js";
+import { folded, pooledTable, tableOf } from "../ui/tables.js";
 
 const FRAME = 250; // milliseconds
 const TOLD = 300; // milliseconds that the reader must have stayed at an epoch before the server is told

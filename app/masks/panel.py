@@ -1,7 +1,6 @@
 """The masks in the browser: the network as layers, and one layer's masks, played without asking the server for every frame."""
 
 import base64
-import json
 import zlib
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -18,7 +17,7 @@ from ssam.store import Store, Window
 KEY = "masks_panel"
 OFTEN = 128  # cells a side of the picture of how often, at most
 
-_mount = component.register("masks", "masks_page.css")
+_mount = component.register("masks/masks")
 
 
 def network(store: Store, window: Window, shown: Sequence[Lane], layer: str, epoch: float | None) -> dict[str, Any]:
@@ -62,8 +61,7 @@ def often(run_id: str, layer: str, found: Sequence[Often]) -> dict[str, Any]:
 
 def draw(data: dict[str, Any], seen: Callable[[], None]) -> None:
     """``seen`` is called when the reader has chosen a layer or stopped at an epoch; ``view`` then tells which."""
-    whole = {"module": component.address_of("masks_page.js"), **data}
-    _mount(key=KEY, data=json.dumps(whole).encode(), on_view_change=seen)
+    _mount(KEY, data, on_view_change=seen)
 
 
 def view() -> dict[str, Any]:

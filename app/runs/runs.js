@@ -1,7 +1,6 @@
 // The list of races: a box to choose each, its small curves, its name, which opens it. mount(host) gives {update, unmount}.
 
-const version = new URL(import.meta.url).search;
-const { element } = await import(`./parts.js${version}`);
+import { element } from "../ui/parts.js";
 const SVG = "http://www.w3.org/2000/svg";
 const SIZE = [120, 38];
 

@@ -1,6 +1,5 @@
 """The list in the browser: a line for each race, with a box to choose it and its curves of accuracy in small."""
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -16,14 +15,13 @@ WIDTH, HEIGHT, EDGE = 120, 38, 3  # of the small curves
 POINTS = 40  # of one of them, at most
 EXCERPT = 140  # letters of a note
 
-_mount = component.register("runs", "runs.css")
+_mount = component.register("runs/runs")
 
 
 def draw(rows: list[dict[str, Any]], chosen: list[str], turn: int, ticked: Callable[[], None]) -> None:
     """``ticked`` is called when boxes have changed; ``boxes`` then tells which are set, ``opened`` which race was clicked."""
-    base = component.address_of("").partition("/app/static/")[0]
-    data = {"module": component.address_of("runs.js"), "base": base, "rows": rows, "chosen": chosen, "turn": turn}
-    _mount(key=KEY, data=json.dumps(data).encode(), on_chosen_change=ticked, on_open_change=lambda: None)
+    data = {"base": component.base(), "rows": rows, "chosen": chosen, "turn": turn}
+    _mount(KEY, data, on_chosen_change=ticked, on_open_change=lambda: None)
 
 
 def boxes() -> list[str]:

@@ -1,7 +1,6 @@
 // Projector mode: marks the page, and listens to the keys of who presents. mount(host) gives {update, unmount}.
 
-const version = new URL(import.meta.url).search;
-const { element } = await import(`./parts.js${version}`);
+import { element } from "../ui/parts.js";
 
 // What a key presses: the first of these that can be seen and pressed. S and P are shortcuts of Streamlit's own buttons.
 const PRESSED = {

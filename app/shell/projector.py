@@ -1,7 +1,5 @@
 """Projector mode in the browser: large type by a style sheet, and keys for who presents. Start and pause are shortcuts of their own
-buttons; the rest is ``static/presenter.js``."""
-
-import json
+buttons; the rest is ``presenter.js``."""
 
 from app.ui import component
 
@@ -15,7 +13,7 @@ KEYS = [
 ]
 KEY = "presenter"
 
-_mount = component.register("presenter", "presenter.css")
+_mount = component.register("shell/presenter")
 
 
 def table() -> str:
@@ -26,5 +24,4 @@ def table() -> str:
 
 def draw() -> None:
     """While this is on a page, the page is in projector mode."""
-    data = {"module": component.address_of("presenter.js"), "keys": KEYS}
-    _mount(key=KEY, data=json.dumps(data).encode())
+    _mount(KEY, {"keys": KEYS})

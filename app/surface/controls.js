@@ -1,7 +1,6 @@
 // What the toy surface is steered with, and its table. Each part is made once; ``show`` brings it up to date. Nothing here runs it.
 
-const version = new URL(import.meta.url).search;
-const { element, swatch } = await import(`./parts.js${version}`);
+import { element, swatch } from "../ui/parts.js";
 
 const STEPS = { rho: 0.01, lr: 0.005, momentum: 0.05, noise: 0.1 }; // of the sliders
 const DIGITS = { rho: 2, lr: 3, momentum: 2, noise: 1 };

@@ -1,9 +1,8 @@
 // The picture of the toy surface: the ground on a canvas of its own, what moves above it, and the start, which can be moved.
 
-const version = new URL(import.meta.url).search;
-const { element } = await import(`./parts.js${version}`);
-const { contourView, groundOf, perspectiveView } = await import(`./surface_draw.js${version}`);
-const { drawFeeler, drawHead, drawPlaces, drawStep, drawTrail } = await import(`./surface_paths.js${version}`);
+import { element } from "../ui/parts.js";
+import { contourView, groundOf, perspectiveView } from "./ground.js";
+import { drawFeeler, drawHead, drawPlaces, drawStep, drawTrail } from "./paths.js";
 
 const KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowDown: [0, -1], ArrowUp: [0, 1] };
 const [SMALL, LARGE] = [0.05, 0.25]; // how far a key moves the start, and with Shift

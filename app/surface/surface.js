@@ -1,12 +1,11 @@
 // The toy surface: what runs and when. mount(host) gives {update, unmount}. The mathematics is surface_math.js; the server learns the
 // settings after the reader has changed one, and nothing while it plays.
 
-const version = new URL(import.meta.url).search;
-const { element } = await import(`./parts.js${version}`);
-const { SURFACES, ascend, begin, curvature, descend, lookAhead } = await import(`./surface_math.js${version}`);
-const { Watch, curvatureText, lossText, pointText } = await import(`./surface_told.js${version}`);
-const { picture } = await import(`./surface_picture.js${version}`);
-const { methodsTable, milestones, phasesList, presetsBar, settingsPanel, transport } = await import(`./surface_controls.js${version}`);
+import { element } from "../ui/parts.js";
+import { SURFACES, ascend, begin, curvature, descend, lookAhead } from "./math.js";
+import { Watch, curvatureText, lossText, pointText } from "./narration.js";
+import { picture } from "./picture.js";
+import { methodsTable, milestones, phasesList, presetsBar, settingsPanel, transport } from "./controls.js";
 
 const PHASE = { 1: 1300, 2: 1500, 3: 1100, 4: 1300, 5: 1100, 6: 1300 }; // milliseconds of each part of a step in slow motion
 const LIMIT = 1500; // steps after which it rests, whatever still moves

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-SURFACES = {  # the losses of static/surface_math.js
+SURFACES = {  # the losses of math.js
     "valleys": ("Two valleys", "A sharp and a flat minimum of equal loss, side by side."),
     "canyon": ("Canyon", "Its floor, x = 0, has loss 0 all along. The walls are flattest at y = 0."),
     "bowl": ("Bowl", "A quadratic, 48 times as curved along x as along y."),

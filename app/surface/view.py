@@ -1,6 +1,5 @@
 """The toy surface in the browser, where all of it runs: the server only says how it begins."""
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from typing import Any
@@ -18,7 +17,7 @@ STYLES = {  # SGD with noise is SGD in another shade, with a dash and an open ma
     for name in METHODS
 }
 
-_mount = component.register("surface", "surface.css")
+_mount = component.register("surface/surface")
 
 
 def draw(
@@ -30,7 +29,6 @@ def draw(
     """``at`` is the state to begin with, and ``move``, which tells a new state from a repeated one; ``presets`` are states too.
     ``seen`` is called when the reader has changed something; ``view`` then tells the whole state."""
     data = {
-        "module": component.address_of("surface.js"),
         "at": at,
         "surfaces": [{"name": name, "title": title, "words": said} for name, (title, said) in SURFACES.items()],
         "methods": [{"name": name, "title": title, **asdict(STYLES[name])} for name, title in METHODS.items()],
@@ -45,7 +43,7 @@ def draw(
         "views": VIEWS,
         "phases": PHASES,
     }
-    _mount(key=KEY, data=json.dumps(data).encode(), on_view_change=seen)
+    _mount(KEY, data, on_view_change=seen)
 
 
 def view() -> dict[str, str]:

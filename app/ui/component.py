@@ -1,101 +1,86 @@
-"""Components whose code is a static file: ``static/NAME.js`` has ``mount(root)``, which gives {update, unmount}."""
+"""Components whose code stands beside their page: ``app/PAGE/NAME.js`` has ``mount(host)``, which gives {update, unmount}."""
 
-import filecmp
 import hashlib
 import importlib.util
+import json
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import streamlit as st
 
-STATIC = Path(__file__).parents[1] / "static"
+APP = Path(__file__).parents[1]
+SERVED = APP / "static"  # Streamlit serves what lies here; all of it is copied
 PLOTLY = "plotly.min.js"
 
-# Only this is sent with every tick; the rest is a file that the browser keeps.
-LOADER = """
-const instances = new WeakMap();
 
-export default function (component) {
-  const { parentElement } = component;
-  const data = JSON.parse(new TextDecoder().decode(component.data));
-  const host = parentElement.querySelector(".ssam-NAME");
-  let instance = instances.get(parentElement);
-  if (instance && instance.host !== host) end(instance); // Streamlit has replaced the HTML
-  if (!instance || instance.gone) {
-    instance = { host };
-    instances.set(parentElement, instance);
-    endWhenRemoved(instance);
-    const started = instance;
-    import(new URL(data.module, document.baseURI).href)
-      .then((module) => {
-        if (started.gone) return;
-        started.view = module.mount(host);
-        started.view.update(started.latest);
-      })
-      .catch((error) => {
-        host.textContent = `This could not be loaded: ${error.message}`;
-      });
-  }
-  instance.latest = { ...component, data };
-  instance.view?.update(instance.latest);
-}
-
-// Streamlit's own clean-up does not tell an update that a newer one has overtaken from a component that leaves the page.
-function endWhenRemoved(instance) {
-  instance.observer = new MutationObserver(() => {
-    if (!instance.host.isConnected) end(instance);
-  });
-  instance.observer.observe(document.body, { childList: true, subtree: true });
-}
-
-function end(instance) {
-  if (instance.gone) return;
-  instance.gone = true;
-  instance.observer.disconnect();
-  instance.view?.unmount();
-}
-"""
+class Mount(Protocol):
+    def __call__(self, key: str, *parts: Mapping[str, Any] | str, **events: Any) -> Any: ...
 
 
-def register(name: str, style: str) -> Any:
-    """Registers the component ``ssam_NAME``, whose root is ``<div class="ssam-NAME">``; ``style`` is a file in static/. Its data are
-    bytes: JSON with the address of its ``module``."""
-    return st.components.v2.component(
+def register(module: str) -> Mount:
+    """Register the component of ``app/MODULE.js`` and ``app/MODULE.css``, whose root is ``<div class="ssam-NAME">``.
+
+    Return the function that puts it on the page. What it sends is the ``parts`` together, each a mapping or the JSON of one;
+    it goes as bytes, since Streamlit would write a dictionary out twice, once more to see whether it has changed.
+    """
+    name = module.rpartition("/")[2]
+    view = st.components.v2.component(
         f"ssam_{name}",
         html=f'<div class="ssam-{name}"></div>',
-        css=(STATIC / style).read_text(encoding="utf-8"),
-        js=LOADER.replace("NAME", name),
+        css=(APP / f"{module}.css").read_text(encoding="utf-8"),
+        js=_LOADER.replace("NAME", name).replace("MODULE", f"{base()}/app/static/{VERSION}/{module}.js"),
         isolate_styles=False,
     )
 
+    def mount(key: str, *parts: Mapping[str, Any] | str, **events: Any) -> Any:
+        lines = [part if isinstance(part, str) else json.dumps(part) for part in parts]
+        return view(key=key, data="\n".join(lines).encode(), **events)
 
-def _keep_plotly() -> None:
-    """Plotly's own JavaScript comes out of the plotly package: nothing is fetched from outside."""
+    return mount
+
+
+def base() -> str:
+    """What every address of this server begins with: empty, or as ``/lab``."""
+    path = st.get_option("server.baseUrlPath").strip("/")
+    return f"/{path}" if path else ""
+
+
+def _publish() -> str:
+    """Copy the browser code to where it is served, and Plotly's out of its package: nothing is fetched from outside.
+
+    Return the folder's name, a digest of what is in it: browsers may keep each file, and none shows yesterday's.
+    """
     package = importlib.util.find_spec("plotly")
     if package is None or package.origin is None:
         raise RuntimeError("plotly is not installed; run: pip install -r requirements.txt")
-    source, copy = Path(package.origin).parent / "package_data" / PLOTLY, STATIC / PLOTLY
-    if not copy.exists() or not filecmp.cmp(source, copy):
-        draft = copy.with_suffix(f".{os.getpid()}")
-        shutil.copy2(source, draft)
-        os.replace(draft, copy)
+    files = {path.relative_to(APP): path for path in sorted(APP.rglob("*.js")) if SERVED not in path.parents}
+    files[Path(PLOTLY)] = Path(package.origin).parent / "package_data" / PLOTLY
+    digest = hashlib.sha256()
+    for name, path in files.items():
+        digest.update(f"{name.as_posix()} {path.stat().st_size}\n".encode())
+        digest.update(path.read_bytes())
+    version = digest.hexdigest()[:12]
+    if not (SERVED / version).exists():
+        draft = SERVED / f"{version}.{os.getpid()}"
+        for name, path in files.items():
+            (draft / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, draft / name)
+        try:
+            draft.rename(SERVED / version)
+        except OSError:  # another process was first
+            shutil.rmtree(draft)
+        _remove_others(version)
+    return version
 
 
-_keep_plotly()
+def _remove_others(version: str) -> None:
+    for old in SERVED.iterdir():
+        if not old.name.startswith(version):  # else it may be another process's copy, half made
+            shutil.rmtree(old, ignore_errors=True)
 
 
-def _stamp() -> str:
-    """Changes with the static files, so that no browser shows yesterday's."""
-    times = "".join(str(path.stat().st_mtime_ns) for path in sorted(STATIC.iterdir()))
-    return hashlib.sha256(times.encode()).hexdigest()[:12]
-
-
-_STAMP = _stamp()  # once a server, not once a tick
-
-
-def address_of(name: str) -> str:
-    """Where the browser finds a static file."""
-    base = st.get_option("server.baseUrlPath").strip("/")
-    return f"{'/' + base if base else ''}/app/static/{name}?v={_STAMP}"
+VERSION = _publish()  # once a server, not once a tick
+_LOADER = (Path(__file__).parent / "loader.js").read_text(encoding="utf-8")

@@ -2,8 +2,10 @@
 
 let plotly; // one promise for the page
 
+const address = new URL("../plotly.min.js", import.meta.url).href;
+
 /** Resolves once window.Plotly is there. */
-export function loadPlotly(address) {
+export function loadPlotly() {
   plotly ??= new Promise((resolve, reject) => {
     if (window.Plotly) return resolve();
     const script = Object.assign(document.createElement("script"), { src: address, onload: resolve });

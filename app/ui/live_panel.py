@@ -19,7 +19,7 @@ POINTS = 300
 KEPT = 200  # races whose newest look is kept
 KEY = "live"
 
-_mount = component.register("live", "live.css")
+_mount = component.register("ui/live/live")
 
 
 def pace(run: Run, window: Window) -> float | None:
@@ -90,21 +90,12 @@ def draw(store: Store, look: Look) -> None:
 
 def prepare() -> None:
     """Has the browser load what the panel needs, where there is no race to show yet."""
-    _send(json.dumps(_modules()))
+    _mount(KEY, {}, on_view_change=lambda: None)
 
 
 def show(race: str, more: dict[str, Any]) -> None:
-    """Mounts the component. ``race`` is what ``panel.race`` tells, as JSON; ``more`` goes beside it."""
-    _send(f"{race[:-1]}, {json.dumps(_modules() | more)[1:]}")
-
-
-def _modules() -> dict[str, Any]:
-    return {"module": component.address_of("live.js"), "plotly": component.address_of(component.PLOTLY)}
-
-
-def _send(told: str) -> None:
-    """As bytes: Streamlit would write a dictionary out twice, once more to see whether it has changed."""
-    _mount(key=KEY, data=told.encode(), on_view_change=lambda: None)
+    """Mount the component. ``race`` is ``live_payload.race`` as JSON; ``more`` goes with it."""
+    _mount(KEY, race, more, on_view_change=lambda: None)
 
 
 @lru_cache(maxsize=256)

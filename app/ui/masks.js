@@ -1,6 +1,6 @@
 // The masks of one layer: a canvas per lane that has masks, one canvas pixel per cell, enlarged by CSS without smoothing.
 
-const { element, fixed, percent, swatch } = await import(`./parts.js${new URL(import.meta.url).search}`);
+import { element, fixed, percent, swatch } from "./parts.js";
 
 /** Brings the figures up to date; they are made once a race. */
 export function showMasks(holder, data) {

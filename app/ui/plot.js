@@ -1,8 +1,7 @@
 // One Plotly figure, brought up to date and not built anew, so that what the reader has zoomed to stays. mount(host) gives {update, unmount}.
 
-const version = new URL(import.meta.url).search;
-const { element } = await import(`./parts.js${version}`);
-const { letGo, loadPlotly, themeOf } = await import(`./drawing.js${version}`);
+import { element } from "./parts.js";
+import { letGo, loadPlotly, themeOf } from "./drawing.js";
 
 export function mount(host) {
   const chart = element("div", { role: "figure" });
@@ -16,7 +15,7 @@ export function mount(host) {
     chart.ariaLabel = data.words;
     chart.style.height = `${data.figure.layout.height}px`; // before it is drawn, so that nothing below it jumps
     if (!chart.isConnected) host.replaceChildren(failure, chart);
-    loadPlotly(data.plotly).then(draw).catch(fail);
+    loadPlotly().then(draw).catch(fail);
   }
 
   function draw() {

@@ -9,7 +9,7 @@ from app.ui import component
 
 CONFIG = {"displaylogo": False, "modeBarButtons": [["zoom2d", "pan2d", "resetScale2d", "toImage"]]}
 
-_mount = component.register("plot", "plot.css")
+_mount = component.register("ui/plot")
 
 
 def draw(figure: dict[str, Any], key: str, words: str, file: str) -> None:
@@ -19,11 +19,9 @@ def draw(figure: dict[str, Any], key: str, words: str, file: str) -> None:
     the range changes: give it what to include instead.
     """
     data = {
-        "module": component.address_of("plot.js"),
-        "plotly": component.address_of(component.PLOTLY),
         "figure": figure,
         "words": words,
         "config": {**CONFIG, "responsive": False, "toImageButtonOptions": {"filename": file, "scale": 2}},
     }
     # Its encoder writes what is not a number as null, where JSON has no word for it.
-    _mount(key=key, data=json.dumps(data, cls=PlotlyJSONEncoder).encode())
+    _mount(key, json.dumps(data, cls=PlotlyJSONEncoder))

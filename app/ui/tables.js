@@ -1,8 +1,7 @@
 // The pictures of the live panel as tables. A table is written when it is opened, and anew with every tick while it is open.
 
-const version = new URL(import.meta.url).search;
-const { element, fixed, percent, times } = await import(`./parts.js${version}`);
-const { EPOCH_CURVES, runningMean, STEP_CURVES } = await import(`./charts.js${version}`);
+import { element, fixed, percent, times } from "./parts.js";
+import { EPOCH_CURVES, runningMean, STEP_CURVES } from "./live/charts.js";
 
 const ROWS = 12; // of a table of a curve, at most
 const CELLS = 8; // a side of a table of a mask, at most

@@ -1,8 +1,7 @@
 // The class wall: every seed's curves, thin; median and middle half, bold; and each seed's difference. mount(host) gives {update, unmount}.
 
-const version = new URL(import.meta.url).search;
-const { element, swatch } = await import(`./parts.js${version}`);
-const { letGo, loadPlotly, themeOf } = await import(`./drawing.js${version}`);
+import { element, swatch } from "../ui/parts.js";
+import { letGo, loadPlotly, themeOf } from "../ui/drawing.js";
 
 const SKELETON = `
   <p class="counts"></p>
@@ -44,7 +43,7 @@ export function mount(host) {
   Object.values(charts).forEach((chart) => resized.observe(chart));
 
   function update({ data }) {
-    loadPlotly(data.plotly).then(draw).catch(fail);
+    loadPlotly().then(draw).catch(fail);
     if (state.data?.group !== data.group) {
       find(".legend").replaceChildren(...data.lanes.map((lane) => element("span", {}, swatch(lane), lane.title)));
       state.milestone = -1;

@@ -1,6 +1,6 @@
 // What a screen reader is told of a race while it goes on: its milestones, one sentence each and each only once. Never a tick.
 
-const { count, element, epochName, percent } = await import(`./parts.js${new URL(import.meta.url).search}`);
+import { count, element, epochName, percent } from "../parts.js";
 
 const KEPT = 6; // sentences that stay in the log
 const FALLEN = 0.02; // share of accuracy under its best that is told as falling

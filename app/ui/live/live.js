@@ -1,14 +1,13 @@
 // The live panel. mount(host) gives {update, unmount}; every update brings the whole window of the race.
 
-const version = new URL(import.meta.url).search;
-const { accuracyChart, newest, stepsChart, timingChart, STEP_CURVES } = await import(`./charts.js${version}`);
-const { count, element, epochName, fixed, percent, showCards, showLegend, showWords, times } = await import(`./parts.js${version}`);
-const { letGo, loadPlotly, themeOf } = await import(`./drawing.js${version}`);
-const { showMasks } = await import(`./masks.js${version}`);
-const { costs, showStages } = await import(`./stages.js${version}`);
-const { announcer, headline } = await import(`./announce.js${version}`);
-const { prepareTables } = await import(`./tables.js${version}`);
-const { Player, cut, heatChosen } = await import(`./replay.js${version}`);
+import { accuracyChart, newest, stepsChart, timingChart, STEP_CURVES } from "./charts.js";
+import { count, element, epochName, fixed, percent, showCards, showLegend, showWords, times } from "../parts.js";
+import { letGo, loadPlotly, themeOf } from "../drawing.js";
+import { showMasks } from "../masks.js";
+import { costs, showStages } from "./stages.js";
+import { announcer, headline } from "./announce.js";
+import { prepareTables } from "../tables.js";
+import { Player, cut, heatChosen } from "./replay.js";
 
 const SKELETON = `
   <div class="status">
@@ -165,7 +164,7 @@ export function mount(host) {
   }
 
   function update({ data: sent, setStateValue }) {
-    loadPlotly(sent.plotly).then(drawCharts).catch(fail);
+    loadPlotly().then(drawCharts).catch(fail);
     if (!sent.lanes) return hide();
     const columns = (packed) => Object.fromEntries(Object.entries(packed).map(([name, text]) => [name, unpack(text)]));
     const lanes = sent.lanes.map((lane) => ({ ...lane, steps: columns(lane.steps), epochs: rows(columns(lane.epochs)) }));

@@ -1,7 +1,7 @@
 // Plays a recorded race. The whole of it has come at once; what is shown is cut at the playhead, so that the panel draws it as it
 // draws a race under way.
 
-const { element } = await import(`./parts.js${new URL(import.meta.url).search}`);
+import { element } from "../parts.js";
 
 const SPEEDS = [1, 4, 12];
 const SHORTEST = 8; // seconds that the whole race takes at the speed it begins with, so that one can follow it

@@ -1,6 +1,6 @@
 // A strip of the network's stages per lane that perturbs: what of each stage runs again in the ascent, and what that costs.
 
-const { element, swatch, times } = await import(`./parts.js${new URL(import.meta.url).search}`);
+import { element, swatch, times } from "../parts.js";
 
 // The kinds of segments, as the legend explains them; only those that occur are listed.
 const KINDS = {

@@ -304,8 +304,8 @@ def test_milestones_are_told_once_and_ticks_never(lab: Lab) -> None:
     page.evaluate(
         f"""async () => {{ const {{ announcer }} = await import("{ANNOUNCE}"); window.told = announcer(); }}"""
     )
-    script = """(data) => { told.node.replaceChildren(); told.tell({ run: "one", failed: "", ...data });
-      return [...told.node.children].map(({ textContent }) => textContent); }"""
+    script = """(data) => { told.liveRegion.replaceChildren(); told.announce({ run: "one", failed: "", ...data });
+      return [...told.liveRegion.children].map(({ textContent }) => textContent); }"""
     for sent, said in COURSE:
         assert page.evaluate(script, sent) == said, sent
         assert page.evaluate(script, sent) == [], "the same once more is a tick"

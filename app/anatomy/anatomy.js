@@ -2,12 +2,12 @@
 
 import { element, swatch } from "../ui/parts.js";
 import { figure, inflate, offsets, paintLarge, paintMask, paintSmall, stages } from "./maps.js";
-import { player, walk } from "../ui/playing.js";
+import { player, arrowKeyNavigation } from "../ui/playing.js";
 import { path } from "./path.js";
 
 const PACE = 4200; // milliseconds a phase
 const FALL = 1500; // milliseconds that the mask takes to fall
-const TOLD = 400; // milliseconds that the reader must have stayed before the server is told
+const IDLE = 400; // milliseconds that the reader must have stayed before the server learns of it
 const MAPS = { gradient: "g, gradient at w", mask: "m, the mask", epsilon: "ε", second: "gradient at w + ε", update: "update" };
 const COLUMNS = { gradient: "‖g‖", epsilon: "‖ε‖", second: "‖g(w+ε)‖", update: "‖update‖" };
 
@@ -53,7 +53,7 @@ export function mount(host) {
   const last = () => lane().phases.length - 1;
   const playing = player(play, {
     pace: PACE,
-    stay: TOLD,
+    idle: IDLE,
     begin() {
       state.wanted = null;
       if (state.phase === last()) state.phase = 0;
@@ -64,7 +64,7 @@ export function mount(host) {
       show();
     },
     ended: () => state.phase === last(),
-    rested: () => state.set("view", { run: state.data.run, lane: lane().name, layer: state.data.layers[state.layer].name, phase: phase().key }),
+    onIdle: () => state.set("view", { run: state.data.run, lane: lane().name, layer: state.data.layers[state.layer].name, phase: phase().key }),
     changed: (isPlaying) => (root.dataset.playing = isPlaying),
   });
   back.onclick = () => turn(-1);
@@ -120,7 +120,7 @@ export function mount(host) {
     lanes.replaceChildren(...data.lanes.map(bar));
     legend.replaceChildren(...data.parts.map(({ title, color }) => tinted("span", title, color)));
     net.replaceChildren(...stages(data.layers, chooseLayer));
-    net.onkeydown = walk;
+    net.onkeydown = arrowKeyNavigation;
     notes.textContent = [...data.notes, data.source].join(" ");
     chips.dataset.lane = "";
   }
@@ -289,7 +289,7 @@ export function mount(host) {
     state.wanted = null;
     state.phase = at;
     show();
-    playing.tell();
+    playing.touched();
   }
 
   function turn(step) {
@@ -303,7 +303,7 @@ export function mount(host) {
     state.wanted = null;
     state.phase = nearest(before);
     show();
-    playing.tell();
+    playing.touched();
   }
 
   function chooseLayer(at) {
@@ -311,7 +311,7 @@ export function mount(host) {
     state.wanted = null;
     showMaps();
     root.dataset.layer = state.data.layers[at].name;
-    playing.tell();
+    playing.touched();
   }
 
   /** Arrow keys go from phase to phase and space plays, wherever the reader is but in something that takes keys itself. */

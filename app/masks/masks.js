@@ -2,11 +2,11 @@
 
 import { count, element, fixed, percent, swatch } from "../ui/parts.js";
 import { paintShares } from "../ui/masks.js";
-import { player, walk } from "../ui/playing.js";
-import { folded, pooledTable, tableOf } from "../ui/tables.js";
+import { player, arrowKeyNavigation } from "../ui/playing.js";
+import { detailsTable, pooledTable, tableOf } from "../ui/tables.js";
 
 const FRAME = 250; // milliseconds
-const TOLD = 300; // milliseconds that the reader must have stayed at an epoch before the server is told
+const IDLE = 300; // milliseconds that the reader must have stayed at an epoch before the server learns of it
 
 const SKELETON = `
   <div class="net" role="group" aria-label="The network, stage by stage"></div>
@@ -42,19 +42,19 @@ export function mount(host) {
   const ended = () => state.at >= state.data.epochs.length - 1;
   const playing = player(play, {
     pace: FRAME,
-    stay: TOLD,
+    idle: IDLE,
     begin: () => ended() && show(0),
     advance: () => show(state.at + 1),
     ended,
-    rested: () => choose(state.data.layer),
+    onIdle: () => choose(state.data.layer),
   });
   slider.oninput = () => {
     playing.stop();
     show(Number(slider.value));
-    playing.tell();
+    playing.touched();
   };
-  net.onkeydown = walk;
-  const table = folded(tables);
+  net.onkeydown = arrowKeyNavigation;
+  const table = detailsTable(tables);
   root.append(table);
 
   async function update({ data, setStateValue }) {

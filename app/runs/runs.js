@@ -27,7 +27,7 @@ export function mount(host) {
 
   all.onchange = () => {
     for (const box of boxes()) toggle(box.value, all.checked);
-    tell();
+    report();
   };
 
   const boxes = () => [...list.querySelectorAll("input")];
@@ -47,7 +47,7 @@ export function mount(host) {
     all.indeterminate = count > 0 && !all.checked;
   }
 
-  function tell() {
+  function report() {
     show();
     state.set("chosen", boxes().filter((box) => box.checked).map((box) => box.value));
   }
@@ -56,7 +56,7 @@ export function mount(host) {
     const box = element("input", { type: "checkbox", value: row.id, ariaLabel: `Choose ${row.title}, ${row.says}` });
     box.onchange = () => {
       toggle(row.id, box.checked);
-      tell();
+      report();
     };
     const link = element("a", { href: `${state.base}/?run=${row.id}`, textContent: row.title });
     link.onclick = (event) => {

@@ -174,12 +174,12 @@ export function phasesList(data, change) {
 
 /** The milestones, the newest last: read out, and to be seen. */
 export function milestones() {
-  const root = element("ol", { className: "told", role: "log", ariaLabel: "What has happened" });
+  const root = element("ol", { className: "narration", role: "log", ariaLabel: "What has happened" });
 
-  function tell(step, sentence) {
+  function narrate(step, sentence) {
     root.append(element("li", {}, text("small", `step ${step}`), " ", sentence));
     while (root.childElementCount > HAPPENED) root.firstChild.remove();
   }
 
-  return { root, tell, clear: () => root.replaceChildren() };
+  return { root, narrate, clear: () => root.replaceChildren() };
 }

@@ -10,7 +10,7 @@ import { methodsTable, milestones, phasesList, presetsBar, settingsPanel, transp
 const PHASE = { 1: 1300, 2: 1500, 3: 1100, 4: 1300, 5: 1100, 6: 1300 }; // milliseconds of each part of a step in slow motion
 const LIMIT = 1500; // steps after which it rests, whatever still moves
 const LONGEST = 2000; // points of a way that are kept
-const TOLD = 400; // milliseconds without a change before the server is told
+const IDLE = 400; // milliseconds without a change before the server learns of it
 const NUMBERS = 120; // milliseconds between two updates of the table
 const OWN_KEYS = "select, input[type=number], input[type=text], textarea";
 const VIEWING = ["view", "turn", "pace", "follow"]; // of no preset: how the reader looks at it
@@ -22,7 +22,7 @@ export function mount(host) {
   root.dataset.testid = "surface";
   const state = { data: null, move: null, settings: null, surface: null, lanes: [], playing: false, ended: false, phase: 0, share: 1, numbers: 0 };
   let parts; // made when the data are there
-  let [frame, telling, watching] = [0, 0, 0];
+  let [frame, reporting, watching] = [0, 0, 0];
 
   function update({ data, setStateValue }) {
     state.set = setStateValue;
@@ -45,12 +45,12 @@ export function mount(host) {
       settings: settingsPanel(data, change),
       table: methodsTable(data, change),
       phases: phasesList(data, change),
-      told: milestones(),
+      narration: milestones(),
       picture: picture(tools.turning, place, (turn) => change({ turn }), draw),
     };
-    const { presets, settings, table, phases, told } = parts;
+    const { presets, settings, table, phases, narration } = parts;
     const left = element("div", { className: "left" }, parts.picture.root, tools.root);
-    const right = element("div", { className: "right" }, phases.root, element("div", { className: "scroll" }, table.root), settings.root, told.root);
+    const right = element("div", { className: "right" }, phases.root, element("div", { className: "scroll" }, table.root), settings.root, narration.root);
     root.append(presets.root, element("div", { className: "scene" }, left, right));
     root.onkeydown = press;
     host.replaceChildren(root);
@@ -82,7 +82,7 @@ export function mount(host) {
     if (runs && ended && !state.held) goOn();
     if (patch.surface && !calm()) play();
     show();
-    tell();
+    report();
   }
 
   /** Another surface, and nothing else said: as its first preset has it. */
@@ -110,12 +110,12 @@ export function mount(host) {
     state.held = null;
   }
 
-  function tell() {
-    clearTimeout(telling);
-    telling = setTimeout(() => {
+  function report() {
+    clearTimeout(reporting);
+    reporting = setTimeout(() => {
       const words = Object.entries(state.settings).map(([name, value]) => [name, String(value)]);
       state.set("view", Object.fromEntries(words));
-    }, TOLD);
+    }, IDLE);
   }
 
   // What runs
@@ -128,7 +128,7 @@ export function mount(host) {
       return { ...begin(name, [x, y]), trail: [[x, y, state.surface.loss(x, y)]], watch };
     });
     Object.assign(state, { phase: 0, share: 1, limit: LIMIT, ended: false });
-    parts.told.clear();
+    parts.narration.clear();
     show();
   }
 
@@ -199,7 +199,7 @@ export function mount(host) {
       if (lane.trail.length > LONGEST) lane.trail.shift();
       const said = lane.watch.see(lane);
       if (!state.settings.methods.includes(lane.method)) continue;
-      for (const sentence of said) parts.told.tell(lane.steps, `${titleOf(lane.method)} ${sentence}`);
+      for (const sentence of said) parts.narration.narrate(lane.steps, `${titleOf(lane.method)} ${sentence}`);
     }
   }
 
@@ -296,7 +296,7 @@ export function mount(host) {
 
   function unmount() {
     stop();
-    clearTimeout(telling);
+    clearTimeout(reporting);
     clearInterval(watching);
     parts?.picture.unmount();
     root.remove();

@@ -23,8 +23,8 @@ export function themeOf(root) {
   return { text: look("text-color"), line: look("border-color"), font: look("font"), panel: look("secondary-background-color"), active: look("link-color"), scale };
 }
 
-/** Lets charts go once what is still being drawn in them is drawn: Plotly would miss what it is bereft of here. */
-export async function letGo(charts, drawing) {
+/** Purge charts once what is still being drawn in them is drawn: Plotly would fail on what is gone. */
+export async function dispose(charts, drawing) {
   await drawing;
   for (const chart of charts) if (chart.data) window.Plotly.purge(chart);
 }

@@ -1,9 +1,9 @@
 // What pages that play something share: a Play button with its clock, and the arrow keys along a group of buttons.
 
 /** Makes ``button`` play and pause. Every ``pace`` milliseconds ``advance`` goes one on, until ``ended``; ``begin`` comes before the first.
- * ``rested`` is called once the reader has been at rest for ``stay`` milliseconds: after the play, or after ``tell``. */
-export function player(button, { pace, stay, begin, advance, ended, rested, changed = () => {} }) {
-  let [timer, telling] = [0, 0];
+ * ``onIdle`` is called once the reader has been at rest for ``idle`` milliseconds: after the play, or after ``touched``. */
+export function player(button, { pace, idle, begin, advance, ended, onIdle, changed = () => {} }) {
+  let [timer, waiting] = [0, 0];
   button.onclick = () => (timer ? stop() : start());
   label(false);
 
@@ -27,24 +27,24 @@ export function player(button, { pace, stay, begin, advance, ended, rested, chan
     clearInterval(timer);
     timer = 0;
     label(false);
-    tell();
+    touched();
   }
 
-  function tell() {
-    clearTimeout(telling);
-    telling = setTimeout(() => !timer && rested(), stay);
+  function touched() {
+    clearTimeout(waiting);
+    waiting = setTimeout(() => !timer && onIdle(), idle);
   }
 
   function unmount() {
     clearInterval(timer);
-    clearTimeout(telling);
+    clearTimeout(waiting);
   }
 
-  return { stop, tell, unmount, isPlaying: () => timer > 0 };
+  return { stop, touched, unmount, isPlaying: () => timer > 0 };
 }
 
 /** In a group of buttons the arrow keys go from one to the next: an ``onkeydown``. */
-export function walk(event) {
+export function arrowKeyNavigation(event) {
   const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
   const buttons = [...event.currentTarget.querySelectorAll("button")];
   const next = buttons[buttons.indexOf(document.activeElement) + step];

@@ -1,7 +1,7 @@
 // One Plotly figure, brought up to date and not built anew, so that what the reader has zoomed to stays. mount(host) gives {update, unmount}.
 
 import { element } from "./parts.js";
-import { letGo, loadPlotly, themeOf } from "./drawing.js";
+import { dispose, loadPlotly, themeOf } from "./drawing.js";
 
 export function mount(host) {
   const chart = element("div", { role: "figure" });
@@ -46,7 +46,7 @@ export function mount(host) {
   function unmount() {
     resized.disconnect();
     chart.remove();
-    letGo([chart], state.drawing);
+    dispose([chart], state.drawing);
   }
 
   return { update, unmount };

@@ -15,7 +15,7 @@ export function tableOf(heading, columns, rows) {
 }
 
 /** "As a table", to be opened; ``write`` gives its tables. The node has ``refresh``, which writes them again where it is open. */
-export function folded(write) {
+export function detailsTable(write) {
   const holder = element("div");
   const made = element("details", { className: "words" }, element("summary", { textContent: "As a table" }), holder);
   made.refresh = () => made.open && holder.replaceChildren(...write());
@@ -78,11 +78,11 @@ function timingTables({ lanes, phases }) {
   return [tableOf("Milliseconds of a step", ["Lane", ...phases.map(({ title }) => title), "× SGD", "counted ×"], rows)];
 }
 
-/** Puts a folded table below each panel; ``state`` is the live panel's: data, axis, curve. Returns what writes the open ones anew. */
+/** Put a table to be opened below each panel; ``state`` is the live panel's: data, axis, curve. Returns what writes the open ones anew. */
 export function prepareTables(root, state) {
   const writers = { accuracy: accuracyTables, steps: stepsTables, masks: maskTables, timing: timingTables };
   const tables = Object.entries(writers).map(([name, write]) => {
-    const made = folded(() => (state.data ? write(state.data, state.axis, state.curve) : []));
+    const made = detailsTable(() => (state.data ? write(state.data, state.axis, state.curve) : []));
     root.querySelector(`[data-panel="${name}"]`).append(made);
     return made;
   });

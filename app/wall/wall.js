@@ -1,11 +1,11 @@
 // The class wall: every seed's curves, thin; median and middle half, bold; and each seed's difference. mount(host) gives {update, unmount}.
 
 import { element, swatch } from "../ui/parts.js";
-import { letGo, loadPlotly, themeOf } from "../ui/drawing.js";
+import { dispose, loadPlotly, themeOf } from "../ui/drawing.js";
 
 const SKELETON = `
   <p class="counts"></p>
-  <p class="told" role="status"></p>
+  <p class="announced" role="status"></p>
   <p class="failure" role="alert" hidden></p>
   <div class="panels">
     <section class="panel" data-panel="curves">
@@ -57,14 +57,14 @@ export function mount(host) {
     fill(find(".verdicts"), verdicts);
     fill(find(".mine"), words);
     showTable(data);
-    tell(data);
+    announce(data);
     describe(data);
   }
 
   /** Milestones are read out, not ticks. */
-  function tell({ finished, counts, verdicts }) {
+  function announce({ finished, counts, verdicts }) {
     const milestone = Math.floor(finished / MILESTONE);
-    if (milestone > state.milestone && state.milestone >= 0) find(".told").textContent = [counts, ...verdicts].join(" ");
+    if (milestone > state.milestone && state.milestone >= 0) find(".announced").textContent = [counts, ...verdicts].join(" ");
     state.milestone = milestone;
   }
 
@@ -108,7 +108,7 @@ export function mount(host) {
   function unmount() {
     resized.disconnect();
     root.remove();
-    letGo(Object.values(charts), state.drawing);
+    dispose(Object.values(charts), state.drawing);
   }
 
   return { update, unmount };

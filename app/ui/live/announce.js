@@ -82,12 +82,12 @@ function stateSentence(state, { lanes, replay }) {
   return state === "finished" ? `${race} has finished: ${finalStanding(lanes)}.` : `${race} ${said[state]}.`;
 }
 
-/** {node, tell}: ``tell`` takes what the live panel has been sent. Of a race that is met half-way only what is new is told. */
+/** {liveRegion, announce}: ``announce`` takes what the live panel has been sent. Of a race that is met half-way only what is new is told. */
 export function announcer() {
-  const node = element("div", { className: "told", role: "log", ariaLabel: "Milestones of the race" });
+  const liveRegion = element("div", { className: "announced", role: "log", ariaLabel: "Milestones of the race" });
   let run = null, state = "", said = new Set();
 
-  function tell(data) {
+  function announce(data) {
     const now = data.replay ? (data.progress < 1 ? "running" : "finished") : data.state === "starting" ? "queued" : data.state;
     const reached = milestones(data);
     const known = data.run === run;
@@ -98,9 +98,9 @@ export function announcer() {
   }
 
   function speak(sentence) {
-    node.append(element("p", { textContent: sentence }));
-    while (node.childElementCount > KEPT) node.firstChild.remove();
+    liveRegion.append(element("p", { textContent: sentence }));
+    while (liveRegion.childElementCount > KEPT) liveRegion.firstChild.remove();
   }
 
-  return { node, tell };
+  return { liveRegion, announce };
 }

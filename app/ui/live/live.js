@@ -2,7 +2,7 @@
 
 import { accuracyChart, newest, stepsChart, timingChart, STEP_CURVES } from "./charts.js";
 import { count, element, epochName, fixed, percent, showCards, showLegend, showWords, times } from "../parts.js";
-import { letGo, loadPlotly, themeOf } from "../drawing.js";
+import { dispose, loadPlotly, themeOf } from "../drawing.js";
 import { showMasks } from "../masks.js";
 import { costs, showStages } from "./stages.js";
 import { announcer, headline } from "./announce.js";
@@ -80,7 +80,7 @@ export function mount(host) {
   const find = (selector) => root.querySelector(selector);
   const panel = (name, selector) => find(`[data-panel="${name}"] ${selector}`);
   const charts = Object.fromEntries(["accuracy", "steps", "timing"].map((name) => [name, panel(name, ".chart")]));
-  const state = { axis: "epoch", curve: "loss", layer: null, epoch: null, data: null, ask: null };
+  const state = { axis: "epoch", curve: "loss", layer: null, epoch: null, data: null, set: null };
   const gone = new AbortController();
   const player = new Player(showAt);
   root.prepend(player.root);
@@ -90,8 +90,8 @@ export function mount(host) {
   prepareHelp();
   prepareCurves();
   prepareMasks();
-  const { node: told, tell } = announcer();
-  root.append(told);
+  const { liveRegion, announce } = announcer();
+  root.append(liveRegion);
   const refreshTables = prepareTables(root, state);
 
   /** "What am I seeing?" lies over its panel; Escape, a click elsewhere and leaving it with the keyboard close it. */
@@ -141,25 +141,25 @@ export function mount(host) {
   function prepareMasks() {
     const [layer, slider, follow] = [find(".layer"), find(".slide input"), find(".follow input")];
     let waiting = 0;
-    const ask = () => {
+    const request = () => {
       if (state.replayed && state.layer === state.data.heat.layer) player.show(player.epoch); // all of its epochs are here
-      else state.ask("view", { run: state.data.run, layer: state.layer, epoch: state.epoch });
+      else state.set("view", { run: state.data.run, layer: state.layer, epoch: state.epoch });
     };
     const shown = () => state.data.heat.epochs[slider.value];
     layer.onchange = () => {
       state.layer = layer.value;
-      ask();
+      request();
     };
     slider.oninput = () => {
       follow.checked = false;
       state.epoch = shown();
       showEpoch(state.epoch);
       clearTimeout(waiting);
-      waiting = setTimeout(ask, 80); // one question for a whole drag
+      waiting = setTimeout(request, 80); // one question for a whole drag
     };
     follow.onchange = () => {
       state.epoch = follow.checked ? null : shown();
-      ask();
+      request();
     };
   }
 
@@ -168,7 +168,7 @@ export function mount(host) {
     if (!sent.lanes) return hide();
     const columns = (packed) => Object.fromEntries(Object.entries(packed).map(([name, text]) => [name, unpack(text)]));
     const lanes = sent.lanes.map((lane) => ({ ...lane, steps: columns(lane.steps), epochs: rows(columns(lane.epochs)) }));
-    state.ask = setStateValue;
+    state.set = setStateValue;
     if (sent.replay) replay({ ...sent, lanes });
     else show({ ...sent, lanes });
   }
@@ -212,7 +212,7 @@ export function mount(host) {
     showWords(find(".whole table"), data);
     showLegend(find(".legend"), data.phases);
     showStages(find(".stages"), data);
-    tell(data);
+    announce(data);
     find(".headline").textContent = headline(data);
     drawCharts();
   }
@@ -344,7 +344,7 @@ export function mount(host) {
     if (state.replayed) player.pause();
     resized.disconnect();
     root.remove();
-    letGo(Object.values(charts), state.drawing);
+    dispose(Object.values(charts), state.drawing);
   }
 
   return { update, unmount };

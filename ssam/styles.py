@@ -7,10 +7,13 @@ least 3:1 on both of the page's backgrounds; tests/test_app.py measures both.
 import math
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
 
 from ssam.experiment.lane import LaneSpec
 from ssam.experiment.race import RaceSpec
-from ssam.methods import METHODS, Style
+from ssam.markers import Style
+from ssam.methods import METHODS
 
 METHOD_STYLES = {name: method.style for name, method in METHODS.items()}
 
@@ -51,7 +54,6 @@ SHORT = {
     "last": "last gradient",
 }
 LUMINANCES = (0.29, 0.2, 0.125)  # of the shades of one method: between these the contrast holds on both backgrounds
-DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
 
 def lane_styles(spec: RaceSpec) -> list[Style]:

@@ -17,12 +17,12 @@ MAY_IMPORT = {  # docs/architecture.md has the same map in words
     "system": set(),
     "config": {"system"},
     "imagefolder": set(),
-    "methods": {"optim", "masks"},  # inside functions: the facts come without torch
+    "methods": {"markers", "optim", "masks"},  # inside functions: the facts come without torch
     "experiment": {"catalogue", "methods"},
-    "styles": {"methods", "experiment"},
+    "styles": {"markers", "methods", "experiment"},
     "planning": {"catalogue", "methods", "experiment"},
     "store": {*SPECIFICATIONS, "config", "imagefolder"},
-    "export": {*SPECIFICATIONS, "store", "styles"},
+    "export": {*SPECIFICATIONS, "markers", "store", "styles"},
     "interop": set(),
     "optim": {"interop"},
     "masks": {"interop"},
@@ -34,7 +34,7 @@ MAY_IMPORT = {  # docs/architecture.md has the same map in words
     "jobs": {*SPECIFICATIONS, "config", "imagefolder", "system", "store", "engine", "analysis", "training"},
     "bench": {*SPECIFICATIONS, "config", "store", "engine", "optim", "masks", "models", "data", "training"},
 }
-TORCH_FREE = (*sorted(SPECIFICATIONS - {"methods"}), "config", "imagefolder", "styles", "system", "store", "export")
+TORCH_FREE = (*sorted(SPECIFICATIONS - {"methods"}), "config", "imagefolder", "markers", "styles", "system", "store", "export")
 FOR_THE_APP = {*TORCH_FREE, "methods", "jobs"}
 SHARED = ("shell", "ui")  # of app/: what pages share
 

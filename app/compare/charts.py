@@ -6,7 +6,7 @@ from html import escape
 from typing import Any
 
 from app.compare.groups import Group, Member
-from app.ui.chart_base import FAINT, Figure, _faded
+from app.ui.chart_base import FAINT, Figure, faded
 from ssam.stats.heights import top
 from ssam.store.compare_queries import Evaluation
 
@@ -190,7 +190,7 @@ def _raw(group: Group, xs: Sequence[float], values: Sequence[float]) -> dict[str
 
 def _band(group: Group, told: Sequence[tuple[float, float, float, float]]) -> list[dict[str, Any]]:
     edge = {"type": "scatter", "mode": "lines", "x": [at for at, *_ in told], "line": {"width": 0}, "hoverinfo": "skip"}
-    color = _faded(group.style.color, 0.15)
+    color = faded(group.style.color, 0.15)
     return [
         {**edge, "y": [low for *_, low, _ in told]},
         {**edge, "y": [high for *_, high in told], "fill": "tonexty", "fillcolor": color},

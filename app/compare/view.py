@@ -84,9 +84,7 @@ def curves(every: Sequence[Group], shown: Sequence[Group], baseline: Group | Non
     smooth, kind = int(state["cmp_smooth"]), state["cmp_band"]
     figure = charts.figure(every, shown, baseline, state["cmp_x"], state["cmp_show"], smooth, kind)
     drawn = [group for group in every if group in shown or group is baseline]
-    legend.draw(
-        [(legend.glyph(group.style), group.style.color, _named(group, baseline)) for group in drawn], "cmp_legend"
-    )
+    legend.draw([(group.style.glyph, group.style.color, _named(group, baseline)) for group in drawn], "cmp_legend")
     if not figure["data"]:
         st.caption("No curve yet: nothing has been evaluated.")
         return

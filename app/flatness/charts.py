@@ -10,7 +10,7 @@ import pandas  # noqa: F401  Plotly takes it as it finds it, half imported too, 
 from app.flatness.correlation import Point
 from app.flatness.text import maskless, newest
 from app.ui import theme
-from app.ui.chart_base import NEUTRAL, Arrays, Figure, _faded, _mark, gap, lane_title, layout_of
+from app.ui.chart_base import NEUTRAL, Arrays, Figure, faded, gap, lane_title, layout_of, mark
 from app.ui.estimators import ESTIMATORS, NO_MASK
 from app.ui.formats import drawable, number
 from ssam.experiment import RaceSpec
@@ -42,7 +42,7 @@ def profile(run: Run, arrays: Arrays, what: str) -> Figure:
         band = {**common, "line": {"width": 0}, "hoverinfo": "skip"}
         traces += [
             {**band, "y": low},
-            {**band, "y": high, "fill": "tonexty", "fillcolor": _faded(styles[lane].color, 0.16)},
+            {**band, "y": high, "fill": "tonexty", "fillcolor": faded(styles[lane].color, 0.16)},
             {
                 **common,
                 "y": lines.mean(0).tolist(),
@@ -76,7 +76,7 @@ def spectra(run: Run, arrays: Arrays) -> list[Figure]:
             "x": grid,
             "y": density.tolist(),
             "fill": "tozeroy",
-            "fillcolor": _faded(style.color, 0.15),
+            "fillcolor": faded(style.color, 0.15),
             "line": {"color": style.color, "width": 1.8},
             "hovertemplate": "λ %{x:.3g}: %{y:.2g}<extra></extra>",
         }
@@ -166,7 +166,7 @@ def _errors(rows: Sequence[dict[str, Any]], **more: Any) -> dict[str, Any]:
 def _short(spec: RaceSpec, lane: int) -> str:
     """A lane's marker, and its method where there is room for words."""
     name = METHODS[spec.lanes[lane].method].title if len(spec.lanes) <= 4 else ""
-    return f"{_mark(theme.lane_styles(spec)[lane])} {name}".strip()
+    return f"{mark(theme.lane_styles(spec)[lane])} {name}".strip()
 
 
 def _over_epochs(spec: RaceSpec, rows: Sequence[dict[str, Any]], title: str, x: str = "epoch") -> Figure:

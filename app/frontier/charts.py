@@ -7,11 +7,10 @@ import pandas  # noqa: F401  Plotly takes it as it finds it, half imported too, 
 
 from app.frontier import text
 from app.ui import theme
+from app.ui.chart_base import FAINT, NEUTRAL, faded
 from app.ui.tradeoff import Point, Source, Task, drawable, efficient
 from ssam.methods import METHODS
 
-NEUTRAL = "#8b93a1"  # to be seen on both backgrounds
-FAINT = "rgba(139, 147, 161, 0.22)"
 SIZES: dict[Source, int] = {"search": 7, "own": 13, "final": 12}
 OPACITIES: dict[Source, float] = {"search": 0.5, "own": 1.0, "final": 1.0}
 GUIDES = {1.0: "", 1.05: "1.05", 2.0: "two passes"}
@@ -106,7 +105,7 @@ def _trace(points: Sequence[Point], source: Source, method: str) -> dict[str, An
         },
         "error_y": {
             "array": [point.deviation or 0 for point in points],
-            "color": _faded(style.color, 0.25 if source == "search" else 0.7),
+            "color": faded(style.color, 0.25 if source == "search" else 0.7),
             "thickness": 1 if source == "search" else 1.5,
             "width": 0 if source == "search" else 4,
         },
@@ -119,11 +118,6 @@ def _symbol(symbol: str, point: Point) -> str:
     if point.source != "own":
         return symbol
     return f"{symbol}-open" if point.shared else f"{symbol}-dot"
-
-
-def _faded(color: str, alpha: float) -> str:
-    red, green, blue = (int(color[at : at + 2], 16) for at in (1, 3, 5))
-    return f"rgba({red}, {green}, {blue}, {alpha})"
 
 
 def _frontier(best: Sequence[Point]) -> dict[str, Any]:
@@ -149,7 +143,7 @@ def _ring(point: Point) -> dict[str, Any]:
 
 
 def _guide(cost: float) -> dict[str, Any]:
-    line = {"color": _faded(NEUTRAL, 0.5), "width": 1, "dash": "dot"}
+    line = {"color": faded(NEUTRAL, 0.5), "width": 1, "dash": "dot"}
     return {"type": "line", "x0": cost, "x1": cost, "yref": "paper", "y0": 0, "y1": 1, "line": line, "layer": "below"}
 
 

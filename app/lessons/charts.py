@@ -7,10 +7,10 @@ from typing import Any
 import pandas  # noqa: F401  Plotly takes it as it finds it, half imported too, while another visitor's first page imports it
 
 from app.ui import theme
+from app.ui.chart_base import FAINT, faded
 from ssam.experiment import RaceSpec
 
 HEIGHT = 340
-FAINT = "rgba(139, 147, 161, 0.22)"
 
 
 def figure(race: Mapping[str, Any], spec: RaceSpec) -> dict[str, Any]:
@@ -39,7 +39,7 @@ def _lane(race: Mapping[str, Any], title: str, style: theme.Style, place: int) -
     edge = {"mode": "lines", "x": epochs, "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False}
     return [
         {"type": "scatter", **edge, "y": [min(values) for values in by_epoch]},
-        {"type": "scatter", **edge, "y": [max(values) for values in by_epoch], "fill": "tonexty", "fillcolor": _faded(style.color)},
+        {"type": "scatter", **edge, "y": [max(values) for values in by_epoch], "fill": "tonexty", "fillcolor": faded(style.color, 0.14)},
         {
             "type": "scatter",
             "mode": "lines+markers",
@@ -56,8 +56,3 @@ def _lane(race: Mapping[str, Any], title: str, style: theme.Style, place: int) -
 def _curve(epochs: list[dict[str, Any]]) -> dict[int, float]:
     """Accuracy in percent by whole epochs; the last evaluation, on all test images, stands for the last one."""
     return {round(row["epoch"]): 100 * row["test_accuracy"] for row in epochs if row["test_accuracy"] is not None}
-
-
-def _faded(color: str) -> str:
-    red, green, blue = (int(color[at : at + 2], 16) for at in (1, 3, 5))
-    return f"rgba({red}, {green}, {blue}, 0.14)"

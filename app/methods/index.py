@@ -6,7 +6,7 @@ from typing import Any
 import streamlit as st
 
 from app.methods.cards import GROUPS, Card
-from app.ui import legend, theme
+from app.ui import theme
 
 KEY = "methods_index"
 
@@ -97,4 +97,4 @@ def choice() -> str | None:
 
 def _item(card: Card) -> dict[str, str]:
     style = theme.METHOD_STYLES[card.method]
-    return {"name": card.name, "title": card.title, "color": style.color, "glyph": legend.glyph(style)}
+    return {"name": card.name, "title": card.title, "color": style.color, "glyph": style.glyph}

@@ -10,7 +10,7 @@ from app.methods.cards import Card, citations
 from app.methods.measured import Measured, of
 from app.methods.source_excerpt import excerpt
 from app.shell import url_state
-from app.ui import legend, theme, tradeoff_sources
+from app.ui import theme, tradeoff_sources
 from app.ui.measured import lengths
 from ssam.experiment import LaneSpec, RaceSpec, preset
 from ssam.methods import METHODS
@@ -19,7 +19,6 @@ PAGE = "methods"
 VIEWS = {"cards": "Cards", "compare": "Compare"}
 SETTINGS = ("method", "view")
 LESSON = "noisy-labels"
-DASHES = {"solid": "solid", "dot": "dotted", "dash": "dashed", "dashdot": "dash-dotted", "longdash": "long-dashed"}
 COLUMN, WIDE = 620, 690  # pixels: side by side where there is room
 
 
@@ -81,7 +80,7 @@ def _words(card: Card) -> None:
 
 def _drawn(card: Card) -> tuple[str, str]:
     style = theme.METHOD_STYLES[card.method]
-    return "Drawn", f"{legend.glyph(style)} as {METHODS[card.method].title}, with a {DASHES[style.dash]} line"
+    return "Drawn", f"{style.glyph} as {METHODS[card.method].title}, with a {theme.DASHES[style.dash].word} line"
 
 
 def _links(card: Card) -> None:
@@ -136,7 +135,7 @@ def compare(cards: Sequence[Card], found: Sequence[Measured]) -> None:
     """All cards in one table."""
     rows = methods_text.compared(cards, found)
     styles = [theme.METHOD_STYLES[card.method] for card in cards]
-    marks = [(legend.glyph(style), style.color) for style in styles]
+    marks = [(style.glyph, style.color) for style in styles]
     table.draw(rows, methods_text.table_summary(rows), "methods_compared", marks)
     with st.container(width=860):
         st.markdown(methods_text.COMPARE)

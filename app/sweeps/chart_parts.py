@@ -5,12 +5,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from app.sweeps import query
+from app.ui.chart_base import FAINT, NEUTRAL
 from ssam.experiment.sweep import SweepSpec, Value, Vary
 from ssam.store.sweep_scores import Point
 
 DONE = "#2471e0"  # what has come to an end
-NEUTRAL = "#8b93a1"  # to be seen on both backgrounds
-FAINT = "rgba(139, 147, 161, 0.22)"
 SCALE = "Cividis"  # told apart with any colour vision
 HEIGHT = 380
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from app.sweeps import chart_parts as parts
 from app.sweeps import diverged, query
-from app.sweeps.chart_parts import DONE, FAINT, NEUTRAL
+from app.sweeps.chart_parts import DONE
+from app.ui.chart_base import FAINT, NEUTRAL
 from ssam.experiment.sweep import SweepSpec, Value, Vary
 from ssam.store import Trial
 from ssam.store.sweep_scores import Point, front

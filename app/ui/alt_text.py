@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from app.ui.formats import number
+from ssam.markers import MARKERS
 
 ROWS, COLUMNS = 13, 7  # of a table, at most
+GLYPHS = " " + "".join(marker.filled + marker.open for marker in MARKERS.values())
 GAP = "gap"  # an annotation's name: it says why there is no bar
 
 Figure = dict[str, Any]
@@ -22,7 +24,7 @@ def title(figure: Figure) -> str:
     >>> title({"layout": {"title": {"text": '<span style="color: #000000">●</span> SGD'}}})
     'SGD'
     """
-    return _bare(figure["layout"].get("title", {}).get("text", "")).lstrip("●■◆▲▼○□◇△▽ ")
+    return _bare(figure["layout"].get("title", {}).get("text", "")).lstrip(GLYPHS)
 
 
 def summary(figure: Figure) -> str:

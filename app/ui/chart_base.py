@@ -7,25 +7,18 @@ import numpy as np
 
 from app.ui import theme
 from app.ui.alt_text import GAP
-from app.ui.legend import glyph
 from app.ui.theme import Style
 from ssam.experiment import RaceSpec
 
 Figure = dict[str, Any]
-
-
 Arrays = dict[str, np.ndarray]
-
-
 NEUTRAL = "#8b93a1"  # to be seen on both backgrounds
-
-
 FAINT = "rgba(139, 147, 161, 0.22)"
 
 
-def _mark(style: Style) -> str:
+def mark(style: Style) -> str:
     """A style's marker in its colour, as Plotly's texts have it."""
-    return f'<span style="color: {style.color}">{glyph(style)}</span>'
+    return f'<span style="color: {style.color}">{style.glyph}</span>'
 
 
 def layout_of(title: str, x: str, height: int, **more: Any) -> dict[str, Any]:
@@ -44,7 +37,7 @@ def layout_of(title: str, x: str, height: int, **more: Any) -> dict[str, Any]:
 
 
 def lane_title(spec: RaceSpec, lane: int) -> str:
-    return f"{_mark(theme.lane_styles(spec)[lane])} {escape(theme.lane_titles(spec)[lane])}"
+    return f"{mark(theme.lane_styles(spec)[lane])} {escape(theme.lane_titles(spec)[lane])}"
 
 
 def gap(place: float, title: str, why: str) -> dict[str, Any]:
@@ -61,6 +54,7 @@ def gap(place: float, title: str, why: str) -> dict[str, Any]:
     }
 
 
-def _faded(color: str, alpha: float) -> str:
+def faded(color: str, alpha: float) -> str:
+    """``#rrggbb`` with an opacity."""
     red, green, blue = (int(color[at : at + 2], 16) for at in (1, 3, 5))
     return f"rgba({red}, {green}, {blue}, {alpha})"

@@ -6,19 +6,9 @@ import streamlit as st
 
 from app.ui import theme
 from app.ui.theme import Style
+from ssam.catalogue import METHODS
 from ssam.experiment import RaceSpec
 from ssam.methods import METHODS
-
-GLYPHS = {
-    "circle": "●",
-    "square": "■",
-    "diamond": "◆",
-    "triangle-up": "▲",
-    "triangle-down": "▼",
-    "star": "★",
-    "hexagon": "⬢",
-}
-OPEN = dict(zip((f"{symbol}-open" for symbol in GLYPHS), "○□◇△▽☆⬡", strict=True))
 
 CSS = """
 .ssam-legend { display: flex; flex-wrap: wrap; gap: 2px 18px; color: var(--st-text-color); font-family: var(--st-font); line-height: 1.5; }
@@ -43,21 +33,16 @@ _mount = st.components.v2.component(
 Item = tuple[str, str, str]  # glyph, colour, name
 
 
-def glyph(style: Style) -> str:
-    """The character that looks like a style's marker."""
-    return (GLYPHS | OPEN)[style.symbol]
-
-
 def lanes(spec: RaceSpec, places: Sequence[int] | None = None) -> list[Item]:
     """A race's lanes, or those at these places."""
     every = list(zip(theme.lane_styles(spec), theme.lane_titles(spec), strict=True))
     chosen = every if places is None else [every[place] for place in places]
-    return [(glyph(style), style.color, title) for style, title in chosen]
+    return [(style.glyph, style.color, title) for style, title in chosen]
 
 
 def methods(names: set[str]) -> list[Item]:
     return [
-        (glyph(style), style.color, METHODS[name].title) for name, style in theme.METHOD_STYLES.items() if name in names
+        (style.glyph, style.color, METHODS[name].title) for name, style in theme.METHOD_STYLES.items() if name in names
     ]
 
 

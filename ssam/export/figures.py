@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from ssam.export.source import Source
 from ssam.stats.heights import top
-from ssam.styles import PHASE_COLORS, PHASE_TITLES, Style, lane_styles
+from ssam.markers import DASHES, Style
+from ssam.styles import PHASE_COLORS, PHASE_TITLES, lane_styles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,23 +25,6 @@ SCREEN = (4.0, 2.7)  # inches: letters as large as a report's on a telephone
 DPI = 300
 INK, GRID = "#16181d", "#d5d8de"
 ANY_INK, ANY_GRID = "#010203", "#040506"  # stand for the colours of the page that a figure is put into
-DASHES: dict[str, Any] = {
-    "solid": "-",
-    "dash": "--",
-    "dot": ":",
-    "dashdot": "-.",
-    "longdash": (0, (8, 3)),
-    "longdashdot": (0, (8, 3, 1, 3)),
-}
-MARKERS = {
-    "circle": "o",
-    "square": "s",
-    "diamond": "D",
-    "triangle-up": "^",
-    "triangle-down": "v",
-    "star": "*",
-    "hexagon": "H",
-}
 AXES = {
     "epoch": "Epoch",
     "gradients": "Gradients (forward + backward passes)",
@@ -177,17 +161,16 @@ def _lanes(source: Source) -> list[tuple[str, str, Style]]:
 
 
 def _line(axes: "Axes", x: list[float], y: list[float], title: str, style: Style, marked: bool) -> None:
-    hollow = style.symbol.endswith("-open")
     axes.plot(
         x,
         y,
         color=style.color,
-        linestyle=DASHES[style.dash],
+        linestyle=DASHES[style.dash].matplotlib,
         linewidth=1.2 if marked else 0.9,
-        marker=MARKERS[style.symbol.removesuffix("-open")] if marked else "",
+        marker=style.marker.matplotlib if marked else "",
         markersize=3,
         markevery=max(1, len(x) // 12),
-        markerfacecolor="none" if hollow else style.color,
+        markerfacecolor="none" if style.hollow else style.color,
         label=title,
     )
 

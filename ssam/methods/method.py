@@ -10,14 +10,7 @@ NextMask = Callable[[Masks, Mapping[Any, Any], float, Any], Masks]
 
 STEP = frozenset({"rho", "norm", "region", "direction", "ascent_batch", "ascent_interval"})  # of all that perturb
 
-
-@dataclass(frozen=True)
-class Style:
-    """How a lane is drawn. ``dash`` and ``symbol`` are Plotly's names."""
-
-    color: str
-    dash: str
-    symbol: str
+from ssam.markers import Style
 
 
 @dataclass(frozen=True, kw_only=True)

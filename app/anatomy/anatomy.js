@@ -1,9 +1,11 @@
+// @ts-check
 // The anatomy of a step: its phases one by one, or played. mount(host) gives {update, unmount}. All numbers and sentences come with the data.
 
 import { element, swatch } from "../ui/parts.js";
-import { figure, inflate, offsets, paintLarge, paintMask, paintSmall, stages } from "./maps.js";
+import { figure, offsets, paintLarge, paintMask, paintSmall, stages } from "./maps.js";
 import { player, arrowKeyNavigation } from "../ui/playing.js";
 import { path } from "./path.js";
+import { inflate } from "../ui/wire.js";
 
 const PACE = 4200; // milliseconds a phase
 const FALL = 1500; // milliseconds that the mask takes to fall
@@ -87,7 +89,7 @@ export function mount(host) {
   }
 
   async function unpack(one) {
-    const pairs = await Promise.all(Object.entries(one.pictures).map(async ([name, packed]) => [name, await inflate(packed)]));
+    const pairs = await Promise.all(Object.entries(one.pictures).map(async ([name, packed]) => [name, new Int8Array((await inflate(packed)).buffer)]));
     return { ...one, pictures: Object.fromEntries(pairs) };
   }
 

@@ -1,8 +1,6 @@
 """A step taken apart as the page wants it: out of an analysis of a race, or out of the recorded one that comes with the lab."""
 
-import base64
 import json
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from app.ui import wire
 from ssam.experiment import ASSETS, RaceSpec, preset
 from ssam.store import Run, Store
 
@@ -33,10 +32,7 @@ class Anatomy:
 
 def packed(arrays: Mapping[str, np.ndarray]) -> dict[str, str]:
     """Each as base64 of zlib's format."""
-    return {
-        name: base64.b64encode(zlib.compress(np.ascontiguousarray(array).tobytes(), 9)).decode()
-        for name, array in arrays.items()
-    }
+    return {name: wire.packed(array, 9) for name, array in arrays.items()}
 
 
 @lru_cache(maxsize=1)

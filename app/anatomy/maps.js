@@ -1,3 +1,4 @@
+// @ts-check
 // The maps of a step: pictures of a layer's weights, one cell each. Colour and its strength for a signed value, filled or hollow.
 
 import { element } from "../ui/parts.js";
@@ -5,12 +6,6 @@ import { element } from "../ui/parts.js";
 export const PLUS = [14, 143, 143];
 export const MINUS = [194, 64, 126];
 const CELL = 6; // canvas pixels a side, of a large map
-
-export async function inflate(text) {
-  const packed = Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
-  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
-  return new Int8Array(await new Response(stream).arrayBuffer());
-}
 
 /** Where each layer's cells begin in a lane's pictures. */
 export function offsets(layers) {
@@ -27,7 +22,7 @@ function prepare(canvas, rows, columns, cell, least = 0.25) {
   return canvas.getContext("2d");
 }
 
-function rgba([red, green, blue], share) {
+function rgba(/** @type {number[]} */ [red, green, blue], share) {
   return `rgb(${red} ${green} ${blue} / ${share})`;
 }
 

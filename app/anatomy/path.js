@@ -1,3 +1,4 @@
+// @ts-check
 // The way of the weights in a step: w, w + ε and the new w, in true distances, ε upwards.
 
 const SPACE = "http://www.w3.org/2000/svg";

@@ -7,7 +7,7 @@ import streamlit as st
 
 from app.anatomy import text
 from app.anatomy.data import Anatomy
-from app.ui import component, live_payload, theme
+from app.ui import component, live_payload, theme, wire
 
 KEY = "anatomy_panel"
 PICTURES = ("gradient", "mask", "epsilon", "second", "update")
@@ -35,10 +35,7 @@ def _lane(anatomy: Anatomy, place: int) -> dict[str, Any]:
     style, step = theme.lane_styles(anatomy.spec)[place], anatomy.steps[place]
     return {
         "name": anatomy.spec.lane_names[place],
-        "title": theme.lane_titles(anatomy.spec)[place],
-        "color": style.color,
-        "dash": style.dash,
-        "symbol": style.symbol,
+        **wire.lane_style(theme.lane_titles(anatomy.spec)[place], style),
         "phases": text.phases(anatomy, place),
         "ms": anatomy.phase_ms[place],
         "losses": {name: step.get(name) for name in ("loss", "loss_perturbed", "loss_after")},

@@ -1,9 +1,11 @@
+// @ts-check
 // The masks page: the network as layers and one layer's masks, played in the browser. mount(host) gives {update, unmount}.
 
 import { count, element, fixed, percent, swatch } from "../ui/parts.js";
 import { paintShares } from "../ui/masks.js";
 import { player, arrowKeyNavigation } from "../ui/playing.js";
 import { detailsTable, pooledTable, tableOf } from "../ui/tables.js";
+import { floats, inflate } from "../ui/wire.js";
 
 const FRAME = 250; // milliseconds
 const IDLE = 300; // milliseconds that the reader must have stayed at an epoch before the server learns of it
@@ -21,16 +23,6 @@ const SKELETON = `
   </div>
   <h3></h3>
   <div class="maps"></div>`;
-
-async function inflate(text) {
-  const packed = Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
-  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
-  return new Uint8Array(await new Response(stream).arrayBuffer());
-}
-
-function floats(text) {
-  return new Float32Array(Uint8Array.from(atob(text), (char) => char.charCodeAt(0)).buffer);
-}
 
 export function mount(host) {
   const root = element("section", { ariaLabel: "Masks", innerHTML: SKELETON });

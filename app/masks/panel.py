@@ -1,7 +1,5 @@
 """The masks in the browser: the network as layers, and one layer's masks, played without asking the server for every frame."""
 
-import base64
-import zlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,7 +9,7 @@ import streamlit as st
 from app.masks import data as masks_data
 from app.masks import overlap
 from app.masks.data import Lane, Often
-from app.ui import component
+from app.ui import component, wire
 from ssam.store import Store, Window
 
 KEY = "masks_panel"
@@ -52,7 +50,7 @@ def often(run_id: str, layer: str, found: Sequence[Often]) -> dict[str, Any]:
                 **_lane(one.lane),
                 "rows": picture.shape[0],
                 "columns": picture.shape[1],
-                "pictures": _packed(picture),
+                "pictures": wire.packed(picture),
                 "words": [words, f"{one.masks} mask{'s' * (one.masks != 1)}"],
             }
         )
@@ -70,8 +68,7 @@ def view() -> dict[str, Any]:
 
 
 def _lane(lane: Lane) -> dict[str, Any]:
-    style = lane.style
-    return {"name": lane.name, "title": lane.title, "color": style.color, "dash": style.dash, "symbol": style.symbol}
+    return {"name": lane.name, **wire.lane_style(lane.title, lane.style)}
 
 
 def _played(store: Store, window: Window, lane: Lane, layer: str, epochs: Sequence[float]) -> dict[str, Any]:
@@ -86,17 +83,12 @@ def _played(store: Store, window: Window, lane: Lane, layer: str, epochs: Sequen
         "density": [refresh.density for refresh in some],
         "changed": [refresh.changed for refresh in some],
         "overlap": [refresh.overlap for refresh in some],
-        "densities": base64.b64encode(np.array(densities, dtype="<f4").tobytes()).decode(),
+        "densities": wire.floats(densities),
         "rows": shape[0],
         "columns": shape[1],
         "kept": [picture is not None for picture in pictures],
-        "pictures": _packed(b"".join(picture.pixels if picture else blank for picture in pictures)),
+        "pictures": wire.packed(b"".join(picture.pixels if picture else blank for picture in pictures)),
     }
-
-
-def _packed(pixels: bytes | np.ndarray) -> str:
-    """Base64 of zlib's format: masks of single weights shrink to an eighth."""
-    return base64.b64encode(zlib.compress(pixels if isinstance(pixels, bytes) else pixels.tobytes())).decode()
 
 
 def _percent(share: float) -> str:

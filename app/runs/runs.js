@@ -1,3 +1,4 @@
+// @ts-check
 // The list of races: a box to choose each, its small curves, its name, which opens it. mount(host) gives {update, unmount}.
 
 import { element } from "../ui/parts.js";
@@ -23,7 +24,7 @@ export function mount(host) {
   const list = element("ul");
   const root = element("section", { ariaLabel: "Races" }, element("label", { className: "all" }, all, "All on this page"), list);
   root.dataset.testid = "runs";
-  const state = { turn: null, made: "", chosen: new Set(), set: () => {}, trigger: () => {}, base: "" };
+  const state = { turn: null, made: "", chosen: new Set(), set: (_name, _value) => {}, trigger: (_name, _value) => {}, base: "" };
 
   all.onchange = () => {
     for (const box of boxes()) toggle(box.value, all.checked);
@@ -82,7 +83,7 @@ export function mount(host) {
     state.turn = data.turn;
     if (made !== state.made) {
       state.made = made;
-      const focused = list.contains(document.activeElement) ? document.activeElement.value : null;
+      const focused = /** @type {HTMLInputElement | null} */ (list.querySelector("input:focus"))?.value;
       list.replaceChildren(...data.rows.map(line));
       boxes().find((box) => box.value === focused)?.focus(); // a race's numbers have changed under the reader's hands
     }

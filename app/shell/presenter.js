@@ -1,3 +1,4 @@
+// @ts-check
 // Projector mode: marks the page, and listens to the keys of who presents. mount(host) gives {update, unmount}.
 
 import { element } from "../ui/parts.js";

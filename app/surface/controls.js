@@ -1,3 +1,4 @@
+// @ts-check
 // What the toy surface is steered with, and its table. Each part is made once; ``show`` brings it up to date. Nothing here runs it.
 
 import { element, swatch } from "../ui/parts.js";

@@ -1,3 +1,4 @@
+// @ts-check
 // How the toy surface looks: its grid and contour lines, computed once a surface, and the two views of it. A view has ``place``
 // (x, y, loss → pixels), ``at`` (pixels → x, y) and ``paint``. All lengths are CSS pixels.
 
@@ -140,7 +141,7 @@ export function perspectiveView(surface, ground, width, height, turn) {
   const edge = (part, pick) => Math.min(...corners.map((corner) => pick * corner[part])) * pick;
   const [west, east, south, north] = [edge(0, 1), edge(0, -1), edge(1, 1), edge(1, -1)];
   const scale = Math.min((width * (1 - MARGIN)) / (east - west), (height * (1 - MARGIN)) / (north - south));
-  const fit = ([across, up]) => [width / 2 + (across - (west + east) / 2) * scale, height / 2 - (up - (south + north) / 2) * scale];
+  const fit = (/** @type {number[]} */ [across, up]) => [width / 2 + (across - (west + east) / 2) * scale, height / 2 - (up - (south + north) / 2) * scale];
   const place = (x, y, loss) => fit(project(x, y, heightOf(loss, surface.top)));
 
   const points = []; // of the mesh, row by row: pixels, depth, height

@@ -1,3 +1,4 @@
+// @ts-check
 // The mathematics of the toy surface: losses of two weights with their gradients, and the steps of the methods on them, in float64
 // and in the order of operations of ssam.SAM on torch's SGD. No page, no clock: tests/test_surface.py runs it beside those two.
 

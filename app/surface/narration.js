@@ -1,3 +1,4 @@
+// @ts-check
 // What the methods do on the toy surface, in words: where each is, and the milestones of its way. No page.
 
 const STILL = 1e-4; // the length of an update under which a step counts as none

@@ -1,6 +1,7 @@
+// @ts-check
 // What moves on the toy surface: the ways of the methods, where they are, and the parts of one step as numbered arrows.
 
-const DASHES = { solid: [], dot: [2, 4], dash: [8, 5], dashdot: [8, 4, 2, 4], longdash: [13, 5], longdashdot: [13, 4, 2, 4] };
+const HEAD = 7; // pixels: radius of a marker
 const PARTS = { gradient: "#4f7fb5", epsilon: "#d9a520", second: "#8262b5" };
 const [SHORTEST, LONGEST] = [26, 64]; // pixels of a gradient's arrow
 
@@ -18,41 +19,25 @@ export function drawTrail(context, view, trail, tip, style, look, thin) {
   context.globalAlpha = thin ? 0.6 : 1;
   context.strokeStyle = style.color;
   context.lineWidth = thin ? 1 : 2;
-  context.setLineDash(thin ? [] : DASHES[style.dash]);
+  context.setLineDash(thin ? [] : style.lengths);
   context.stroke();
   context.setLineDash([]);
   context.globalAlpha = 1;
 }
 
-const SHAPES = {
-  circle: (path, x, y) => path.arc(x, y, 7, 0, 2 * Math.PI),
-  square: (path, x, y) => path.rect(x - 6.5, y - 6.5, 13, 13),
-  diamond: (path, x, y) => corners(path, [x, y - 9], [x + 9, y], [x, y + 9], [x - 9, y]),
-  "triangle-up": (path, x, y) => corners(path, [x, y - 8], [x + 8, y + 6], [x - 8, y + 6]),
-  "triangle-down": (path, x, y) => corners(path, [x, y + 8], [x + 8, y - 6], [x - 8, y - 6]),
-  star: (path, x, y) => corners(path, [x, y - 10], [x + 2.4, y - 3.2], [x + 9.5, y - 3.1], [x + 3.8, y + 1.2], [x + 5.9, y + 8.1], [x, y + 4], [x - 5.9, y + 8.1], [x - 3.8, y + 1.2], [x - 9.5, y - 3.1], [x - 2.4, y - 3.2]),
-  hexagon: (path, x, y) => corners(path, [x, y - 8], [x + 6.9, y - 4], [x + 6.9, y + 4], [x, y + 8], [x - 6.9, y + 4], [x - 6.9, y - 4]),
-};
-
-function corners(path, ...points) {
-  for (const point of points) path.lineTo(...point);
-  path.closePath();
-}
-
 /** Where a method is. */
-export function drawHead(context, [x, y], { symbol, color }, look) {
-  const open = symbol.endsWith("-open");
-  context.beginPath();
-  SHAPES[symbol.replace("-open", "")](context, x, y);
-  context.lineWidth = open ? 5 : 3;
+export function drawHead(context, [x, y], { path, hollow, color }, look) {
+  const marker = new Path2D();
+  marker.addPath(new Path2D(path), new DOMMatrix([HEAD, 0, 0, HEAD, x, y]));
+  context.lineWidth = hollow ? 5 : 3;
   context.strokeStyle = look.paperText;
-  context.stroke();
-  context.fillStyle = open ? look.paperText : color;
-  context.fill();
-  if (!open) return;
+  context.stroke(marker);
+  context.fillStyle = hollow ? look.paperText : color;
+  context.fill(marker);
+  if (!hollow) return;
   context.lineWidth = 2.5;
   context.strokeStyle = color;
-  context.stroke();
+  context.stroke(marker);
 }
 
 /** w+ε, as far as a method looks ahead: a thin line with a point. */

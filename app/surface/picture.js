@@ -1,3 +1,4 @@
+// @ts-check
 // The picture of the toy surface: the ground on a canvas of its own, what moves above it, and the start, which can be moved.
 
 import { element } from "../ui/parts.js";

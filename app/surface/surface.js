@@ -1,3 +1,4 @@
+// @ts-check
 // The toy surface: what runs and when. mount(host) gives {update, unmount}. The mathematics is surface_math.js; the server learns the
 // settings after the reader has changed one, and nothing while it plays.
 
@@ -29,7 +30,7 @@ export function mount(host) {
     if (!parts) build(data);
     if (state.move === data.at.move) return; // the server repeats what it knows; here is what is newer
     state.move = data.at.move;
-    const { move, ...settings } = data.at;
+    const { move: _move, ...settings } = data.at;
     state.settings = settings;
     restart();
     if (!calm()) play();

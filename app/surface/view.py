@@ -1,13 +1,13 @@
 """The toy surface in the browser, where all of it runs: the server only says how it begins."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import streamlit as st
 
 from app.surface.text import LABELS, METHODS, PACES, PHASES, PRESETS, SURFACES, VIEWS
-from app.ui import component, theme
+from app.ui import component, theme, wire
 
 KEY = "surface_panel"
 STYLES = {  # SGD with noise is SGD in another shade, with a dash and an open marker
@@ -31,7 +31,7 @@ def draw(
     data = {
         "at": at,
         "surfaces": [{"name": name, "title": title, "words": said} for name, (title, said) in SURFACES.items()],
-        "methods": [{"name": name, "title": title, **asdict(STYLES[name])} for name, title in METHODS.items()],
+        "methods": [{"name": name, **wire.lane_style(title, STYLES[name])} for name, title in METHODS.items()],
         "presets": [
             {"name": name, "title": title, "look": look, "state": presets[name]}
             for name, (title, look, _) in PRESETS.items()

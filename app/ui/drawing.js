@@ -1,3 +1,4 @@
+// @ts-check
 // What all that Plotly draws has in common: its code, loaded once a page.
 
 let plotly; // one promise for the page
@@ -6,7 +7,7 @@ const address = new URL("../plotly.min.js", import.meta.url).href;
 
 /** Resolves once window.Plotly is there. */
 export function loadPlotly() {
-  plotly ??= new Promise((resolve, reject) => {
+  plotly ??= new Promise(/** @param {(value?: unknown) => void} resolve */ (resolve, reject) => {
     if (window.Plotly) return resolve();
     const script = Object.assign(document.createElement("script"), { src: address, onload: resolve });
     script.onerror = () => reject(new Error(`${address} did not load`));

@@ -1,6 +1,5 @@
 """The live panel: one component that draws curves, masks and bars, fed with the whole down-sampled window each tick."""
 
-import base64
 import json
 import threading
 import time
@@ -12,6 +11,7 @@ import streamlit as st
 
 from app.ui import component, live_payload, run_labels
 from app.ui.lab import Lab
+from app.ui.live_types import Heat, MaskPicture, Pictures
 from ssam.store import Heatmap, Run, Store, Window
 from ssam.store.views import ENDED, default_layer
 
@@ -93,7 +93,7 @@ def prepare() -> None:
     _mount(KEY, {}, on_view_change=lambda: None)
 
 
-def show(race: str, more: dict[str, Any]) -> None:
+def show(race: str, more: Pictures) -> None:
     """Mount the component. ``race`` is ``live_payload.race`` as JSON; ``more`` goes with it."""
     _mount(KEY, race, more, on_view_change=lambda: None)
 
@@ -104,7 +104,7 @@ def _picture(store: Store, run_id: str, lane: str, layer: str, step: int) -> Hea
     return store.curves.heatmap(run_id, lane, layer, step)
 
 
-def _heat(store: Store, run: Run, window: Window, view: dict[str, Any]) -> dict[str, Any] | None:
+def _heat(store: Store, run: Run, window: Window, view: dict[str, Any]) -> Heat | None:
     """The pictures of one layer's masks, of every lane that has one, at the wanted epoch or the newest."""
     masked = [lane for lane in window.lanes if lane.masks]
     if not masked or not window.layers:
@@ -113,17 +113,9 @@ def _heat(store: Store, run: Run, window: Window, view: dict[str, Any]) -> dict[
     layer = view["layer"] if view.get("layer") in names else default_layer(window)
     epochs = sorted({mask["epoch"] for lane in masked for mask in lane.masks})
     wanted = view.get("epoch") if view.get("run") == run.id else None
-    maps = {}
+    maps: dict[str, MaskPicture] = {}
     for lane in masked:
         past = [mask for mask in lane.masks if wanted is None or mask["epoch"] <= wanted] or lane.masks[:1]
         if picture := _picture(store, run.id, lane.name, layer, past[-1]["step"]):
-            rows, columns = picture.shape
-            pixels = base64.b64encode(picture.pixels).decode()
-            maps[lane.name] = {
-                **past[-1],
-                "rows": rows,
-                "columns": columns,
-                "pixels": pixels,
-                "density": picture.density,
-            }
+            maps[lane.name] = live_payload.mask_picture(past[-1], picture)
     return {"layer": layer, "epochs": epochs, "epoch": wanted, "maps": maps}

@@ -1,13 +1,15 @@
 """What the live panel is told of a race."""
 
-import base64
 import statistics
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 import numpy as np
 
 from app.ui import about_charts, step_plan, texts, theme
+from app.ui import about_charts, step_plan, texts, theme, wire
+from app.ui.live_types import Eigenvalues, Ends, Lane, Layer, MaskPicture, Phase, Race, Status
+from ssam.catalogue import METHODS
 from ssam.experiment import LaneSpec, RaceSpec
 from ssam.methods import METHODS
 from ssam.planning.cost import Plan
@@ -15,6 +17,8 @@ from ssam.stats import proportion
 from ssam.stats.heights import top
 from ssam.store import LaneWindow, Run, Window
 from ssam.store.outcome import machine_load
+from ssam.store import Heatmap, LaneWindow, Run, Window
+from ssam.store.outcome import load_said
 from ssam.store.views import CURVES, ENDED
 
 EVALUATIONS = 150
@@ -24,12 +28,12 @@ EVALUATED = (
 )
 DRAWN = ("loss", "ascent_gap", "radius", "grad_norm", "perturbed_norm")
 HELD_OUT = ("validation_accuracy",)  # of races that hold images out
-PHASES = [
+PHASES: list[Phase] = [
     {"name": name, "title": title, "color": theme.PHASE_COLORS[name]} for name, title in theme.PHASE_TITLES.items()
 ]
 
 
-def race(run: Run, window: Window, waiting: str) -> dict[str, Any]:
+def race(run: Run, window: Window, waiting: str) -> Race:
     """Everything but the pictures of the masks, ready for JSON. ``waiting`` is what to say of a queued race."""
     info = run.started_info or {}
     styles, titles = theme.lane_styles(run.spec), theme.lane_titles(run.spec)
@@ -50,17 +54,15 @@ def race(run: Run, window: Window, waiting: str) -> dict[str, Any]:
         "heights": _heights(window),
         "validation": _validation(run.spec, info),
         "lanes": [
-            {
-                "title": title,
-                "color": style.color,
-                "dash": style.dash,
-                "symbol": style.symbol,
-                **_steps(run.spec, spec_lane, info, known, lane),
-                **_lane(lane, (*EVALUATED, *(HELD_OUT if run.spec.validation else ()))),
-            }
+            cast(
+                Lane,
+                wire.lane_style(title, style)
+                | _steps(run.spec, spec_lane, info, known, lane)
+                | _lane(lane, (*EVALUATED, *(HELD_OUT if run.spec.validation else ()))),
+            )
             for lane, spec_lane, style, title, known in lanes
         ],
-        "layers": window.layers,
+        "layers": cast(list[Layer], window.layers),
         "phases": PHASES,
         "texts": about_charts.seeing(run.spec, run.state == "finished"),
         "curveTexts": texts.SEEING_CURVE,
@@ -92,8 +94,8 @@ def _lane(lane: LaneWindow, evaluated: Sequence[str]) -> dict[str, Any]:
         "name": lane.name,
         "state": lane.state,
         "points": lane.points,
-        "steps": {name: _packed(lane.steps[name]) for name in CURVES},
-        "epochs": {name: _packed(column) for name, column in _evaluations(lane.epochs, evaluated).items()},
+        "steps": {name: wire.floats(lane.steps[name]) for name in CURVES},
+        "epochs": {name: wire.floats(column) for name, column in _evaluations(lane.epochs, evaluated).items()},
         "phases": lane.phase_ms,
         "stepMs": lane.step_ms,
         "ratio": lane.ratio,
@@ -130,7 +132,7 @@ def _heights(window: Window) -> dict[str, float]:
     return {name: height for name, height in tops.items() if height is not None}
 
 
-def _eigenvalues(spec: RaceSpec, window: Window) -> dict[str, float | None] | None:
+def _eigenvalues(spec: RaceSpec, window: Window) -> Eigenvalues | None:
     """What λ₁ costs: milliseconds a time, and its share of the race's time; None where the race does not measure it."""
     if spec.eigenvalue_interval is None:
         return None
@@ -151,9 +153,9 @@ def _validation(spec: RaceSpec, info: dict[str, Any]) -> str:
     return f"Evaluated after every epoch on {held}.{noise}"
 
 
-def _ends(spec: RaceSpec, info: dict[str, Any]) -> dict[str, float | None]:
+def _ends(spec: RaceSpec, info: dict[str, Any]) -> Ends:
     """Where the race will end on each x-axis, so that the axes need not grow; None where that is not known."""
-    ends: dict[str, float | None] = {
+    ends: Ends = {
         "epoch": spec.epochs if spec.clock == "epochs" else None,
         "gradients": None,
         "seconds": spec.seconds if spec.clock == "seconds" else None,
@@ -165,12 +167,7 @@ def _ends(spec: RaceSpec, info: dict[str, Any]) -> dict[str, float | None]:
     return ends
 
 
-def _packed(values: Sequence[float | None]) -> str:
-    """Base64 of little-endian float32, NaN where there is no value."""
-    return base64.b64encode(np.array(values, dtype="<f4").tobytes()).decode()
-
-
-def _status(run: Run, window: Window, waiting: str) -> dict[str, str]:
+def _status(run: Run, window: Window, waiting: str) -> Status:
     """The state in a word, and what there is to say about the time."""
     word = texts.STATES[run.state]
     if run.state == "queued":
@@ -208,3 +205,18 @@ def _notes(run: Run, info: dict[str, Any]) -> list[str]:
     if run.spec.data and info:
         notes.append(f"Trained on {info['train_size']:,} images of its owner's.")
     return notes + [f"{warning[0].upper()}{warning[1:]}." for warning in map(str, info.get("warnings", ())) if warning]
+
+
+def mask_picture(mask: Mapping[str, Any], picture: Heatmap) -> MaskPicture:
+    """A mask event with one layer's picture; ``density`` is then the layer's."""
+    rows, columns = picture.shape
+    return {
+        "step": mask["step"],
+        "epoch": mask["epoch"],
+        "changed": mask["changed"],
+        "overlap": mask["overlap"],
+        "density": picture.density,
+        "rows": rows,
+        "columns": columns,
+        "pixels": wire.pixels(picture.pixels),
+    }

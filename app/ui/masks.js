@@ -1,9 +1,11 @@
+// @ts-check
 // The masks of one layer: a canvas per lane that has masks, one canvas pixel per cell, enlarged by CSS without smoothing.
 
 import { element, fixed, percent, swatch } from "./parts.js";
+import { pixels as unpacked } from "./wire.js";
 
 /** Brings the figures up to date; they are made once a race. */
-export function showMasks(holder, data) {
+export function showMasks(holder, /** @type {import("./live/data").Race} */ data) {
   const masked = data.lanes.filter((lane) => lane.masked);
   if (holder.dataset.run !== data.run) {
     holder.dataset.run = data.run;
@@ -23,17 +25,17 @@ export function showMasks(holder, data) {
   });
 }
 
-function figure(lane) {
+function figure(/** @type {import("./live/data").Lane} */ lane) {
   const frame = element("div", { className: "frame" }, element("canvas", { role: "img" }));
   return element("figure", {}, element("figcaption", {}, swatch(lane), lane.title), frame, element("small"), element("small"));
 }
 
 /** Paints pixels (base64 uint8) where they are others than last time. */
-function paint(canvas, { rows, columns, pixels }, color) {
+function paint(canvas, /** @type {import("./live/payload").MaskPicture} */ { rows, columns, pixels }, color) {
   const shown = `${rows} ${columns} ${pixels}`;
   if (canvas.shown === shown) return;
   canvas.shown = shown;
-  paintShares(canvas, rows, columns, Uint8Array.from(atob(pixels), (char) => char.charCodeAt(0)), color);
+  paintShares(canvas, rows, columns, unpacked(pixels), color);
 }
 
 /** Paints a share for each cell, row by row (0–255, 255 = every weight perturbed), from transparent to the lane's colour. */

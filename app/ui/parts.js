@@ -1,3 +1,4 @@
+// @ts-check
 // Small pieces of the page that are text: the cards of the lanes, the race as a table, the legends.
 
 export const percent = (share, digits = 1) => (share == null ? "–" : `${(100 * share).toFixed(digits)} %`);
@@ -18,25 +19,13 @@ export function element(tag, properties = {}, ...children) {
   return made;
 }
 
-const DASHES = { solid: "", dot: "2 3", dash: "7 4", dashdot: "7 3 2 3", longdash: "11 4", longdashdot: "11 3 2 3" };
-const SHAPES = {
-  circle: '<circle cx="15" cy="7" r="4"/>',
-  square: '<rect x="11" y="3" width="8" height="8"/>',
-  diamond: '<path d="M15 2l5 5-5 5-5-5z"/>',
-  "triangle-up": '<path d="M15 2l5 9h-10z"/>',
-  "triangle-down": '<path d="M15 12l5-9h-10z"/>',
-  star: '<path d="M15 1l1.6 4 4.3.3-3.3 2.8 1 4.2L15 10l-3.6 2.3 1-4.2-3.3-2.8 4.3-.3z"/>',
-  hexagon: '<path d="M15 2l4.3 2.5v5L15 12l-4.3-2.5v-5z"/>',
-};
-
-/** A lane's line and marker, as the charts draw it. */
-export function swatch({ symbol, dash, color }) {
-  const shape = SHAPES[symbol.replace("-open", "")] ?? SHAPES.circle;
-  const inside = symbol.endsWith("-open") ? "var(--st-background-color)" : "currentColor";
+/** A lane's line and marker, as the charts draw it. @param {import("./wire_types").LaneStyle} style */
+export function swatch({ path, hollow, lengths, color }) {
+  const inside = hollow ? "var(--st-background-color)" : "currentColor";
   const made = element("span", { className: "swatch", ariaHidden: "true" });
   made.innerHTML =
-    `<svg width="30" height="14" style="color:${color}"><path d="M0 7h30" stroke="currentColor" stroke-width="2" stroke-dasharray="${DASHES[dash]}"/>` +
-    `<g fill="${inside}" stroke="currentColor" stroke-width="1.5">${shape}</g></svg>`;
+    `<svg width="30" height="14" style="color:${color}"><path d="M0 7h30" stroke="currentColor" stroke-width="2" stroke-dasharray="${lengths.join(" ")}"/>` +
+    `<path d="${path}" transform="translate(15 7) scale(4)" fill="${inside}" stroke="currentColor" stroke-width="1.5" vector-effect="non-scaling-stroke"/></svg>`;
   return made;
 }
 
@@ -46,7 +35,7 @@ function part(tag, name) {
   return made;
 }
 
-function card(lane) {
+function card(/** @type {import("./live/data").Lane} */ lane) {
   const facts = { loss: "train loss", ms: "ms a step", ratio: "× SGD" };
   const fact = ([name, label]) => element("div", {}, element("dt", { textContent: label }), part("dd", name));
   const made = element(
@@ -63,12 +52,12 @@ function card(lane) {
 }
 
 /** What a lane perturbs and how, with the mean length that its perturbation turned out to have. */
-function settingsOf({ settings, radius }) {
+function settingsOf(/** @type {import("./live/data").Lane} */ { settings, radius }) {
   return radius == null ? settings : `${settings} · mean length ${fixed(radius, 3)}`;
 }
 
 /** One card per lane; made once a race, then only their texts change. */
-export function showCards(holder, data) {
+export function showCards(holder, /** @type {import("./live/data").Race} */ data) {
   if (holder.dataset.run !== data.run) {
     holder.dataset.run = data.run;
     holder.replaceChildren(...data.lanes.map(card));
@@ -84,7 +73,7 @@ export function showCards(holder, data) {
     show("state", lane.state === data.state ? "" : states[lane.state]);
     const lost = lane.state === "diverged";
     show("accuracy", lost ? "–" : percent(newest?.test_accuracy)); // what was seen before it diverged is no result
-    const seen = lost ? `last seen ${percent(newest?.test_accuracy)}` : margin(newest ?? {});
+    const seen = lost ? `last seen ${percent(newest?.test_accuracy)}` : newest ? margin(newest) : "";
     const held = newest?.validation_accuracy == null ? "" : ` · validation ${percent(newest.validation_accuracy)}`;
     show("of", newest ? `${seen} after epoch ${epochName(newest.epoch)}, on ${newest.final && !lost ? "all " : ""}${count(newest.test_size)} test images${held}`.trim() : "test accuracy");
     made.querySelector('[data-part="of"]').title = newest ? "95 % interval by the number of test images alone" : "";
@@ -98,7 +87,7 @@ export function showCards(holder, data) {
 }
 
 /** The race as a table of words and numbers, for those who cannot see the charts. */
-export function showWords(table, data) {
+export function showWords(table, /** @type {import("./live/data").Race} */ data) {
   const columns = ["Lane", "State", "Epoch", "Test accuracy", "Test loss", "Train loss", "ms a step", "× SGD", "counted ×", "Own seconds", "ρ", "mean ‖m⊙ε‖"];
   if (data.eigenvalues) columns.push("λ₁ (residual)");
   if (data.validation) columns.push("Validation accuracy");

@@ -1,3 +1,4 @@
+// @ts-check
 // One Plotly figure, brought up to date and not built anew, so that what the reader has zoomed to stays. mount(host) gives {update, unmount}.
 
 import { element } from "./parts.js";

@@ -1,17 +1,15 @@
 """Recorded races: played back by the same live panel that shows a race under way."""
 
-import base64
 import json
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import streamlit as st
 
 from app.ui import live_panel, live_payload, spec_diff, texts
+from app.ui.live_types import Heats, MaskPicture, Replay
 from ssam.experiment import ASSETS, RaceSpec, preset, presets
-from ssam.store import Heatmap
 from ssam.store.race_file import Recording, load
 
 FOLDER = ASSETS / "recorded"
@@ -62,7 +60,7 @@ def draw(name: str, label: str = "Recorded race") -> None:
     known = [layer["name"] for layer in recording.window.layers]
     layer = view.get("layer") if view.get("layer") in known else live_panel.default_layer(recording.window)
     seconds = sum(lane.seconds for lane in recording.window.lanes)  # of training, one lane after the other
-    replay = {"label": label, "about": about(name, recording), "seconds": seconds}
+    replay: Replay = {"label": label, "about": about(name, recording), "seconds": seconds}
     live_panel.show(_told(name), {"replay": replay, "heats": _heats(recording, str(layer))})
 
 
@@ -110,18 +108,12 @@ def _told(name: str) -> str:
     return json.dumps(told | {"state": "recorded", "status": {"word": "Recorded race", "detail": ""}, "notes": []})
 
 
-def _heats(recording: Recording, layer: str) -> dict[str, Any] | None:
+def _heats(recording: Recording, layer: str) -> Heats | None:
     """The pictures of one layer's masks at all times."""
-    maps: dict[str, list[dict[str, Any]]] = {}
+    maps: dict[str, list[MaskPicture]] = {}
     for lane in recording.window.lanes:
         drawn = [(mask, recording.pictures.get((lane.name, layer, mask["step"]))) for mask in lane.masks]
-        if told := [mask | _told_picture(picture) for mask, picture in drawn if picture]:
+        if told := [live_payload.mask_picture(mask, picture) for mask, picture in drawn if picture]:
             maps[lane.name] = told
     epochs = sorted({mask["epoch"] for drawn in maps.values() for mask in drawn})
     return {"layer": layer, "epochs": epochs, "maps": maps} if maps else None
-
-
-def _told_picture(picture: Heatmap) -> dict[str, Any]:
-    rows, columns = picture.shape
-    pixels = base64.b64encode(picture.pixels).decode()
-    return {"rows": rows, "columns": columns, "pixels": pixels, "density": picture.density}

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.ui import texts
+from app.ui.live_types import Kind, Strip
+from ssam.catalogue import METHODS
 from ssam.experiment import LaneSpec, RaceSpec
 from ssam.methods import METHODS
 from ssam.planning.cost import Plan, Touch, first_pass_shares, is_sub_batch, plan_for
@@ -95,7 +97,7 @@ def _density(layers: Layers, densities: Mapping[str, float]) -> float | None:
     return sum(_size(layer) * densities.get(layer["name"], 0.0) for layer in layers) / max(1, weights)
 
 
-def strip(spec: RaceSpec, lane: LaneSpec, steps: LaneSteps) -> dict[str, Any]:
+def strip(spec: RaceSpec, lane: LaneSpec, steps: LaneSteps) -> Strip:
     """The stages as the panel draws them: width, height and kind of each, and a sentence that says the same."""
     return {
         "every": lane.ascent_interval,
@@ -112,7 +114,7 @@ def strip(spec: RaceSpec, lane: LaneSpec, steps: LaneSteps) -> dict[str, Any]:
     }
 
 
-def _kind(spec: RaceSpec, lane: LaneSpec, stage: Stage) -> str:
+def _kind(spec: RaceSpec, lane: LaneSpec, stage: Stage) -> Kind:
     """``once``, ``twice``, ``light`` (the first time without the gradients of the weights) or ``part`` (of the batch)."""
     if not stage.ascent:
         return "once"

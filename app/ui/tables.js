@@ -1,7 +1,9 @@
+// @ts-check
 // The pictures of the live panel as tables. A table is written when it is opened, and anew with every tick while it is open.
 
 import { element, fixed, percent, times } from "./parts.js";
 import { EPOCH_CURVES, runningMean, STEP_CURVES } from "./live/charts.js";
+import { pixels as unpacked } from "./wire.js";
 
 const ROWS = 12; // of a table of a curve, at most
 const CELLS = 8; // a side of a table of a mask, at most
@@ -26,8 +28,8 @@ export function detailsTable(write) {
 /** The share of each part of a mask: cells (0–255, row by row) gathered to at most CELLS a side. */
 export function pooledTable(heading, rows, columns, cells) {
   const parts = (size) => Array.from({ length: Math.min(size, CELLS) }, (_, at, all = Math.min(size, CELLS)) => [Math.floor((at * size) / all), Math.floor(((at + 1) * size) / all)]);
-  const named = ([from, to]) => (to - from === 1 ? `${to}` : `${from + 1}–${to}`);
-  const mean = ([top, bottom], [left, right]) => {
+  const named = (/** @type {number[]} */ [from, to]) => (to - from === 1 ? `${to}` : `${from + 1}–${to}`);
+  const mean = (/** @type {number[]} */ [top, bottom], /** @type {number[]} */ [left, right]) => {
     let sum = 0;
     for (let row = top; row < bottom; row++) for (let column = left; column < right; column++) sum += cells[row * columns + column];
     return sum / 255 / ((bottom - top) * (right - left));
@@ -42,21 +44,21 @@ function thinned(list) {
   return list.filter((_, at) => (list.length - 1 - at) % step === 0);
 }
 
-function accuracyTables({ lanes }) {
+function accuracyTables(/** @type {import("./live/data").Race} */ { lanes }) {
   const known = lanes.map((lane) => new Map(lane.epochs.map((epoch) => [epoch.epoch, epoch.test_accuracy])));
   const epochs = [...new Set(lanes.flatMap((lane) => lane.epochs.map(({ epoch }) => epoch)))].sort((a, b) => a - b);
   return [tableOf("Test accuracy", ["Epoch", ...lanes.map(({ title }) => title)], thinned(epochs).map((epoch) => [fixed(epoch, 1), ...known.map((lane) => percent(lane.get(epoch)))]))];
 }
 
 /** The points of a lane's curve, as [where, value]. */
-function points(lane, curve, axis) {
+function points(/** @type {import("./live/data").Lane} */ lane, curve, axis) {
   if (curve in EPOCH_CURVES) return lane.epochs.map((epoch) => [epoch[axis], EPOCH_CURVES[curve](epoch)]).filter(([, value]) => value != null);
   const { x, y } = curve === "convergence" ? runningMean(lane.steps.step, lane.steps.grad_norm) : { x: lane.steps[axis], y: lane.steps[curve] };
   return x.map((where, at) => [where, y[at]]).filter(([, value]) => value != null);
 }
 
 /** Lanes need not have points at the same places: a row for each of some places, with each lane's last point up to there. */
-function stepsTables({ lanes }, axis, curve) {
+function stepsTables(/** @type {import("./live/data").Race} */ { lanes }, axis, curve) {
   const drawn = lanes.map((lane) => points(lane, curve, axis));
   const places = thinned([...new Set(drawn.flatMap((lane) => lane.map(([where]) => where)))].sort((a, b) => a - b));
   const value = (lane, place) => lane.findLast(([where]) => where <= place)?.[1];
@@ -65,15 +67,15 @@ function stepsTables({ lanes }, axis, curve) {
   return [tableOf(STEP_CURVES[curve].title, [by, ...lanes.map(({ title }) => title)], places.map((place) => [Number(place.toPrecision(3)).toString(), ...drawn.map((lane) => number(value(lane, place)))]))];
 }
 
-function maskTables({ heat, lanes }) {
+function maskTables(/** @type {import("./live/data").Race} */ { heat, lanes }) {
   if (!heat) return [];
-  const shown = lanes.filter((lane) => heat.maps[lane.name]).map((lane) => [lane.title, heat.maps[lane.name]]);
-  const numbers = shown.map(([title, map]) => [title, percent(map.density, 0), percent(map.changed, 0), fixed(map.overlap, 2)]);
-  const pictures = shown.map(([title, { rows, columns, pixels }]) => pooledTable(`${title}: perturbed share of each part of ${heat.layer}`, rows, columns, Uint8Array.from(atob(pixels), (char) => char.charCodeAt(0))));
+  const shown = lanes.filter((lane) => heat.maps[lane.name]).map(({ title, name }) => ({ title, map: heat.maps[name] }));
+  const numbers = shown.map(({ title, map }) => [title, percent(map.density, 0), percent(map.changed, 0), fixed(map.overlap, 2)]);
+  const pictures = shown.map(({ title, map: { rows, columns, pixels } }) => pooledTable(`${title}: perturbed share of each part of ${heat.layer}`, rows, columns, unpacked(pixels)));
   return [tableOf(`Masks of ${heat.layer}`, ["Lane", "perturbed here", "of the whole mask changed", "overlap with the last"], numbers), ...pictures];
 }
 
-function timingTables({ lanes, phases }) {
+function timingTables(/** @type {import("./live/data").Race} */ { lanes, phases }) {
   const rows = lanes.map((lane) => [lane.title, ...phases.map(({ name }) => fixed(lane.phases[name], 2)), times(lane.ratio), times(lane.counted)]);
   return [tableOf("Milliseconds of a step", ["Lane", ...phases.map(({ title }) => title), "× SGD", "counted ×"], rows)];
 }

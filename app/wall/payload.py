@@ -1,14 +1,11 @@
 """What a class wall tells of one group of races: to the panel as JSON, and in words. Never whose a race is, nor its address."""
 
-import base64
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from app.ui import run_labels, texts, theme
+from app.ui import run_labels, texts, theme, wire
 from ssam.experiment import RaceSpec
 from ssam.methods import METHODS
 from ssam.stats.paired import Paired, compare, family, sentence
@@ -75,7 +72,7 @@ def group(group: Group) -> dict[str, Any]:
         "reference": group.reference,
         "end": group.spec.epochs if group.spec.clock == "epochs" else None,
         "lanes": [
-            {"title": title, "color": style.color, "dash": style.dash, "symbol": style.symbol}
+            wire.lane_style(title, style)
             | _curves(group, lane)
             | {"band": _band(group, lane), "differences": _differences(group, lane, compared.get(lane))}
             for lane, (title, style) in enumerate(zip(titles, styles, strict=True))
@@ -186,7 +183,7 @@ def _curves(group: Group, lane: int) -> dict[str, Any]:
         lengths.append(len(kept))
         xs += [epochs[at] for at in kept]
         ys += [accuracies[at] for at in kept]
-    return {"lengths": lengths, "x": _packed(xs), "y": _packed([None if y is None else 100 * y for y in ys])}
+    return {"lengths": lengths, "x": wire.floats(xs), "y": wire.floats([None if y is None else 100 * y for y in ys])}
 
 
 def _band(group: Group, lane: int) -> dict[str, list[float]]:
@@ -232,8 +229,3 @@ def _differences(group: Group, lane: int, compared: Paired | None) -> dict[str, 
         "low": low,
         "high": high,
     }
-
-
-def _packed(values: Sequence[float | None]) -> str:
-    """Base64 of little-endian float32, NaN where there is no value."""
-    return base64.b64encode(np.array(values, dtype="<f4").tobytes()).decode()

@@ -1,7 +1,9 @@
+// @ts-check
 // The class wall: every seed's curves, thin; median and middle half, bold; and each seed's difference. mount(host) gives {update, unmount}.
 
 import { element, swatch } from "../ui/parts.js";
 import { dispose, loadPlotly, themeOf } from "../ui/drawing.js";
+import { floats } from "../ui/wire.js";
 
 const SKELETON = `
   <p class="counts"></p>
@@ -26,11 +28,6 @@ const SKELETON = `
 
 const CONFIG = { displayModeBar: false, responsive: false };
 const MILESTONE = 5; // finished seeds between two announcements
-
-function floats(text) {
-  const numbers = new Float32Array(Uint8Array.from(atob(text), (char) => char.charCodeAt(0)).buffer);
-  return Array.from(numbers, (number) => (Number.isNaN(number) ? null : number));
-}
 
 export function mount(host) {
   const root = element("section", { className: "wall", ariaLabel: "Class wall", innerHTML: SKELETON });
@@ -180,7 +177,9 @@ const offset = (at) => 0.09 * ((at * 7) % 5) - 0.18;
 
 function drawDifferences(Plotly, chart, data, theme) {
   const lanes = data.lanes.filter((_, at) => at !== data.reference).reverse(); // Plotly counts from below
-  const dots = [], shapes = [{ type: "line", xref: "x", yref: "paper", x0: 0, x1: 0, y0: 0, y1: 1, line: { color: theme.text, width: theme.scale, dash: "dot" } }];
+  const dots = [];
+  /** @type {object[]} */
+  const shapes = [{ type: "line", xref: "x", yref: "paper", x0: 0, x1: 0, y0: 0, y1: 1, line: { color: theme.text, width: theme.scale, dash: "dot" } }];
   const mine = new Set(data.mine);
   lanes.forEach((lane, row) => {
     const { color, symbol, differences } = lane;

@@ -1,3 +1,4 @@
+// @ts-check
 // What a screen reader is told of a race while it goes on: its milestones, one sentence each and each only once. Never a tick.
 
 import { count, element, epochName, percent } from "../parts.js";
@@ -5,37 +6,37 @@ import { count, element, epochName, percent } from "../parts.js";
 const KEPT = 6; // sentences that stay in the log
 const FALLEN = 0.02; // share of accuracy under its best that is told as falling
 
-const hasDiverged = (lane) => lane.state === "diverged";
+const hasDiverged = (/** @type {import("./data").Lane} */ lane) => lane.state === "diverged";
 
 /** A lane's accuracies while the race went on, by epoch. Those of the end are left out: they are on other images. */
-const course = (lane) => new Map(lane.epochs.filter((row) => !row.final && row.test_accuracy != null).map((row) => [row.epoch, row.test_accuracy]));
+const course = (/** @type {import("./data").Lane} */ lane) => new Map(lane.epochs.filter((row) => !row.final && row.test_accuracy != null).map((row) => [row.epoch, row.test_accuracy]));
 
 /** The epochs after which all of these courses have an accuracy, in their order. */
-const shared = ([one, ...others]) => [...(one?.keys() ?? [])].filter((epoch) => others.every((other) => other.has(epoch)));
+const shared = (/** @type {Map<number, number>[]} */ [one, ...others]) => [...(one?.keys() ?? [])].filter((epoch) => others.every((other) => other.has(epoch)));
 
 /** Each lane with its accuracy, the best first: "SAM 80.5 %, SGD 69.0 %". A lane that has diverged has none. */
-function standing(lanes, accuracy) {
+function standing(/** @type {import("./data").Lane[]} */ lanes, accuracy) {
   const going = lanes.filter((lane) => !hasDiverged(lane) && accuracy(lane) != null).sort((a, b) => accuracy(b) - accuracy(a));
   const fallen = lanes.filter(hasDiverged).map((lane) => `${lane.title} diverged`);
   return [...going.map((lane) => `${lane.title} ${percent(accuracy(lane))}`), ...fallen].join(", ");
 }
 
 /** Where the lanes stood at one and the same epoch: the first or the newest (``at`` 0 or -1) that all of them have come to. */
-function standingAt(lanes, at) {
+function standingAt(/** @type {import("./data").Lane[]} */ lanes, at) {
   const epoch = shared(lanes.filter((lane) => !hasDiverged(lane)).map(course)).at(at);
   return epoch == null ? "" : `After epoch ${epochName(epoch)}: ${standing(lanes, (lane) => course(lane).get(epoch))}.`;
 }
 
-const finalStanding = (lanes) => standing(lanes, (lane) => lane.epochs.at(-1)?.test_accuracy);
+const finalStanding = (/** @type {import("./data").Lane[]} */ lanes) => standing(lanes, (lane) => lane.epochs.at(-1)?.test_accuracy);
 
 /** A lane's best accuracy during the race and its newest one, as [epoch, accuracy]; null before the first. */
-function bestAndNewest(lane) {
+function bestAndNewest(/** @type {import("./data").Lane} */ lane) {
   const own = [...course(lane)];
   return own.length ? [own.reduce((best, one) => (one[1] > best[1] ? one : best)), own.at(-1)] : null;
 }
 
 /** What the data say has been reached: a name for each milestone, and its sentence. Lanes that perturb nothing are SGD's. */
-export function milestones({ lanes, progress }) {
+export function milestones(/** @type {import("./data").Race} */ { lanes, progress }) {
   const reached = {};
   const first = standingAt(lanes, 0);
   if (first) reached.first = first;
@@ -53,21 +54,22 @@ export function milestones({ lanes, progress }) {
 }
 
 /** The newest thing to be seen in a race, in one or two sentences: for the eye, and as true when the race is played backwards. */
-export function headline({ lanes, progress }) {
-  const { first, half, ...events } = milestones({ lanes, progress });
+export function headline(/** @type {import("./data").Race} */ data) {
+  const { lanes, progress } = data;
+  const { first: _first, half: _half, ...events } = milestones(data);
   if (progress < 1 || !lanes.some((lane) => lane.epochs.length)) return Object.values(events).at(-1) ?? standingAt(lanes, -1);
   return [`Final test accuracy: ${finalStanding(lanes)}.`, ...lanes.filter((lane) => `fallen ${lane.name}` in events).map(peak)].join(" ");
 }
 
 /** The best accuracy that a lane had, and on how many images: at the end there may be more. */
-function peak(lane) {
+function peak(/** @type {import("./data").Lane} */ lane) {
   const [[epoch, accuracy]] = bestAndNewest(lane);
   const [during, end] = [lane.epochs.find((row) => row.epoch === epoch).test_size, lane.epochs.at(-1).test_size];
   return `${lane.title} peaked at ${percent(accuracy)} after epoch ${epochName(epoch)}${during < end ? ` (on ${count(during)} of the ${count(end)} test images)` : ""}.`;
 }
 
 /** Says so where a lane, not ahead of SGD after the first epoch that both have had, is ahead after the newest. */
-function overtook(lane, sgd) {
+function overtook(/** @type {import("./data").Lane} */ lane, /** @type {import("./data").Lane} */ sgd) {
   const [own, other] = [course(lane), course(sgd)];
   const epochs = shared([own, other]);
   const [first, newest] = [epochs[0], epochs.at(-1)];
@@ -76,7 +78,7 @@ function overtook(lane, sgd) {
 }
 
 /** Why a race has failed is not said here: the panel's alert says it. */
-function stateSentence(state, { lanes, replay }) {
+function stateSentence(state, /** @type {import("./data").Race} */ { lanes, replay }) {
   const race = replay ? "The recorded race" : "The race";
   const said = { queued: "is in the queue", running: replay ? "is playing" : "is running", paused: "is paused", stopped: "was stopped", failed: "has failed", interrupted: "has been interrupted" };
   return state === "finished" ? `${race} has finished: ${finalStanding(lanes)}.` : `${race} ${said[state]}.`;
@@ -87,7 +89,7 @@ export function announcer() {
   const liveRegion = element("div", { className: "announced", role: "log", ariaLabel: "Milestones of the race" });
   let run = null, state = "", said = new Set();
 
-  function announce(data) {
+  function announce(/** @type {import("./data").Race} */ data) {
     const now = data.replay ? (data.progress < 1 ? "running" : "finished") : data.state === "starting" ? "queued" : data.state;
     const reached = milestones(data);
     const known = data.run === run;

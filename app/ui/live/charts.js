@@ -1,3 +1,4 @@
+// @ts-check
 // The curves and bars, drawn by Plotly. Each function brings one chart up to date; zoom and hidden traces survive,
 // because uirevision stays the same until the reader asks for another axis or curve.
 
@@ -52,7 +53,7 @@ function layout(chart, theme, revision, more) {
 }
 
 /** The axis that both charts of curves share. It reaches to the end of the race, so that it does not grow. */
-function progressAxis({ ends }, axis, theme) {
+function progressAxis(/** @type {import("./data").Race} */ { ends }, axis, theme) {
   const range = ends[axis] == null ? { rangemode: "tozero" } : between(0, 1.02 * ends[axis]); // room for the last marker
   return { title: { text: AXES[axis], standoff: 8, font: { size: 13 * theme.scale } }, unifiedhovertitle: { text: HOVER[axis] }, ...range };
 }
@@ -71,7 +72,7 @@ const anchor = (low) => ({ type: "scatter", mode: "markers", x: [0], y: [low], o
 
 /** Whole tens of percent around the accuracies, 0 to 100 before there are any. It only grows while a race goes on. Lanes that
  *  diverged leave the chart where others stay in it. */
-function tens(all) {
+function tens(/** @type {import("./data").Lane[]} */ all) {
   const sound = all.filter((lane) => lane.state !== "diverged");
   const lanes = sound.some((lane) => lane.epochs.length) ? sound : all;
   const known = lanes.flatMap((lane) => lane.epochs.map((epoch) => epoch.test_accuracy)).filter((share) => share != null);
@@ -81,7 +82,7 @@ function tens(all) {
   return [Math.max(0, low), high < 100 ? high : 102]; // 102: room for the marker at 100 %
 }
 
-export function accuracyChart(Plotly, chart, data, axis, theme) {
+export function accuracyChart(Plotly, chart, /** @type {import("./data").Race} */ data, axis, theme) {
   const traces = data.lanes.flatMap((lane) => {
     const line = (epochs, more) => ({
       type: "scatter",
@@ -113,19 +114,19 @@ function smoothed(values) {
   });
 }
 
-export function stepsChart(Plotly, chart, data, axis, curve, theme) {
+export function stepsChart(Plotly, chart, /** @type {import("./data").Race} */ data, axis, curve, theme) {
   const draw = curve in EPOCH_CURVES ? epochsChart : curve === "convergence" ? convergenceChart : curvesChart;
   return draw(Plotly, chart, data, axis, curve, theme);
 }
 
 /** The newest value of a lane on one of STEP_CURVES; undefined or null before there is one. */
-export function newest(lane, curve) {
+export function newest(/** @type {import("./data").Lane} */ lane, curve) {
   if (curve in EPOCH_CURVES) return lane.epochs.map(EPOCH_CURVES[curve]).findLast((value) => value != null);
   if (curve === "convergence") return runningMean(lane.steps.step, lane.steps.grad_norm).y.at(-1);
   return lane.steps[curve].at(-1);
 }
 
-function curvesChart(Plotly, chart, data, axis, curve, theme) {
+function curvesChart(Plotly, chart, /** @type {import("./data").Race} */ data, axis, curve, theme) {
   const thin = [], bold = [];
   for (const { title, color, dash, steps } of data.lanes) {
     const common = { type: "scatter", mode: "lines", x: steps[axis] };
@@ -162,7 +163,7 @@ function guide({ x, y }, stepsPerEpoch) {
   return { x: steps, y: steps.map((count) => (y[at] * rate(count)) / rate(x[at])) };
 }
 
-function convergenceChart(Plotly, chart, data, _axis, curve, theme) {
+function convergenceChart(Plotly, chart, /** @type {import("./data").Race} */ data, _axis, curve, theme) {
   const line = { type: "scatter", mode: "lines", hovertemplate: `%{y:${STEP_CURVES[curve].hover}}` };
   const atW = [], perturbed = [];
   for (const { title, color, dash, steps } of data.lanes) {
@@ -178,7 +179,7 @@ function convergenceChart(Plotly, chart, data, _axis, curve, theme) {
   return Plotly.react(chart, [rate, ...perturbed, ...atW], layout(chart, theme, `${data.run} ${curve}`, more), CONFIG);
 }
 
-function epochsChart(Plotly, chart, data, axis, curve, theme) {
+function epochsChart(Plotly, chart, /** @type {import("./data").Race} */ data, axis, curve, theme) {
   const value = EPOCH_CURVES[curve];
   const aside = { eigenvalue: " (residual %{customdata:.2f})", validation: " %" }[curve];
   const traces = data.lanes.map(({ title, color, dash, symbol, epochs }) => {
@@ -212,7 +213,7 @@ function wrapped(title, most) {
   return lines;
 }
 
-export function timingChart(Plotly, chart, data, theme) {
+export function timingChart(Plotly, chart, /** @type {import("./data").Race} */ data, theme) {
   const lanes = [...data.lanes].reverse(); // Plotly counts from below
   const titles = lanes.map((lane) => lane.title);
   const traces = data.phases.map(({ name, title, color }) => ({

@@ -1,12 +1,14 @@
+// @ts-check
 // The live panel. mount(host) gives {update, unmount}; every update brings the whole window of the race.
 
 import { accuracyChart, newest, stepsChart, timingChart, STEP_CURVES } from "./charts.js";
-import { count, element, epochName, fixed, percent, showCards, showLegend, showWords, times } from "../parts.js";
+import { count, element, epochName, fixed, percent, showCards, showLegend, showWords } from "../parts.js";
 import { dispose, loadPlotly, themeOf } from "../drawing.js";
 import { showMasks } from "../masks.js";
 import { costs, showStages } from "./stages.js";
 import { announcer, headline } from "./announce.js";
 import { prepareTables } from "../tables.js";
+import { floats } from "../wire.js";
 import { Player, cut, heatChosen } from "./replay.js";
 
 const SKELETON = `
@@ -56,16 +58,15 @@ const SKELETON = `
   <ul class="notes"></ul>
   <details class="words whole"><summary>The race as a table</summary><table><thead></thead><tbody></tbody></table></details>`;
 
-/** Decodes base64 float32; NaN becomes null, as Plotly wants it for a gap. */
-function unpack(text) {
-  const bytes = Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
-  return Array.from(new Float32Array(bytes.buffer), (value) => (Number.isNaN(value) ? null : value));
+/** Columns as numbers. @template {string} Name @returns {Record<Name, (number | null)[]>} */
+function unpacked(/** @type {Record<Name, import("../wire_types").Floats>} */ columns) {
+  return /** @type {any} */ (Object.fromEntries(Object.entries(columns).map(([name, text]) => [name, floats(/** @type {any} */ (text))])));
 }
 
-/** One object for each row of columns of equal length. */
-function rows(columns) {
-  const names = Object.keys(columns);
-  return columns[names[0]].map((_, at) => Object.fromEntries(names.map((name) => [name, columns[name][at]])));
+/** One object for each row of columns of equal length. @template {string} Name @returns {Record<Name, number | null>[]} */
+function rows(/** @type {Record<Name, (number | null)[]>} */ columns) {
+  const names = /** @type {Name[]} */ (Object.keys(columns));
+  return columns[names[0]].map((_, at) => /** @type {any} */ (Object.fromEntries(names.map((name) => [name, columns[name][at]]))));
 }
 
 /** Whether a computed colour, "rgb(…)", is a light one. */
@@ -80,6 +81,7 @@ export function mount(host) {
   const find = (selector) => root.querySelector(selector);
   const panel = (name, selector) => find(`[data-panel="${name}"] ${selector}`);
   const charts = Object.fromEntries(["accuracy", "steps", "timing"].map((name) => [name, panel(name, ".chart")]));
+  /** @type {{ data: import("./data").Race | null, replayed?: import("./data").Race | null, [key: string]: any }} */
   const state = { axis: "epoch", curve: "loss", layer: null, epoch: null, data: null, set: null };
   const gone = new AbortController();
   const player = new Player(showAt);
@@ -163,11 +165,11 @@ export function mount(host) {
     };
   }
 
+  /** @param {{ data: import("./payload").Payload, setStateValue: (name: string, value: unknown) => void }} component */
   function update({ data: sent, setStateValue }) {
     loadPlotly().then(drawCharts).catch(fail);
     if (!sent.lanes) return hide();
-    const columns = (packed) => Object.fromEntries(Object.entries(packed).map(([name, text]) => [name, unpack(text)]));
-    const lanes = sent.lanes.map((lane) => ({ ...lane, steps: columns(lane.steps), epochs: rows(columns(lane.epochs)) }));
+    const lanes = sent.lanes.map((lane) => ({ ...lane, steps: unpacked(lane.steps), epochs: rows(unpacked(/** @type {Required<typeof lane.epochs>} */ (lane.epochs))) }));
     state.set = setStateValue;
     if (sent.replay) replay({ ...sent, lanes });
     else show({ ...sent, lanes });
@@ -181,7 +183,7 @@ export function mount(host) {
   }
 
   /** A recorded race is all here: it begins, or goes on where its playhead is, with the pictures of another layer. */
-  function replay(data) {
+  function replay(/** @type {import("./data").Race} */ data) {
     const goesOn = state.replayed?.run === data.run;
     state.replayed = data;
     if (!goesOn) player.begin(data);
@@ -194,7 +196,7 @@ export function mount(host) {
     show(data);
   }
 
-  function show(data) {
+  function show(/** @type {import("./data").Race} */ data) {
     const isRecorded = Boolean(data.replay);
     if (!isRecorded && state.replayed) player.pause();
     if (!isRecorded) state.replayed = null;
@@ -218,7 +220,7 @@ export function mount(host) {
   }
 
   /** Another race than before: what was chosen for the last one does not hold for it. */
-  function begin(data) {
+  function begin(/** @type {import("./data").Race} */ data) {
     state.layer = null;
     state.epoch = data.heat?.epoch ?? null;
     find(".follow input").checked = state.epoch == null;
@@ -226,7 +228,7 @@ export function mount(host) {
     offerCurves(data);
   }
 
-  function explainAll(data) {
+  function explainAll(/** @type {import("./data").Race} */ data) {
     for (const [name, paragraphs] of Object.entries(data.texts)) explain(name, paragraphs);
     explain("steps", data.curveTexts[state.curve] ?? data.texts.steps);
   }
@@ -240,7 +242,7 @@ export function mount(host) {
     find(".failure").textContent = `The charts could not be drawn: ${error.message}`;
   }
 
-  function showStatus(data) {
+  function showStatus(/** @type {import("./data").Race} */ data) {
     root.dataset.state = data.state === "starting" ? "queued" : data.state;
     root.dataset.lanes = data.lanes.length;
     root.classList.toggle("blank", Boolean(data.failed) && !data.lanes.some((lane) => lane.points));
@@ -255,7 +257,7 @@ export function mount(host) {
     find(".notes").replaceChildren(...data.notes.map((note) => element("li", { textContent: note })));
   }
 
-  function showMaskPanel({ run, heat, lanes, layers }) {
+  function showMaskPanel(/** @type {import("./data").Race} */ { run, heat, lanes, layers }) {
     find('[data-panel="masks"]').classList.toggle("idle", !heat);
     const masked = lanes.some((lane) => lane.masked);
     find(".empty").textContent = masked ? "The first mask comes with the first step." : "No lane of this race has a mask. Those of Sparse SAM have one, and SAM in a region.";
@@ -298,7 +300,7 @@ export function mount(host) {
     refreshTables();
   }
 
-  function describeCharts({ lanes, testSize, eigenvalues, heights, validation }, axis, curve) {
+  function describeCharts(/** @type {import("./data").Race} */ { lanes, testSize, eigenvalues, heights, validation }, axis, curve) {
     for (const drawing of root.querySelectorAll(".main-svg")) drawing.ariaHidden = "true"; // read out would be its labels, one by one
     const label = (name, what, value) => charts[name].setAttribute("aria-label", `${what} ${lanes.map((lane) => `${lane.title} ${value(lane)}`).join("; ")}.`);
     const newestAccuracy = (epoch) => (epoch ? `${percent(epoch.test_accuracy)} after epoch ${epochName(epoch.epoch)}` : "–");
@@ -320,12 +322,12 @@ export function mount(host) {
   }
 
   /** The mean lengths of the perturbations, beside the rho that was asked for. */
-  function lengths(lanes) {
+  function lengths(/** @type {import("./data").Lane[]} */ lanes) {
     return lanes.filter(({ radius }) => radius != null).map((lane) => `${lane.title} ${fixed(lane.radius, 3)} (ρ ${lane.rho})`).join(", ") || "–";
   }
 
   /** Which lanes have no curve, and why: nothing drawn is not a curve at zero. */
-  function absences(lanes, curve) {
+  function absences(/** @type {import("./data").Lane[]} */ lanes, curve) {
     const absent = lanes.filter(({ steps }) => steps[curve]?.length && steps[curve].every((value) => value == null));
     return absent.map((lane) => `${lane.title} has no such curve: it perturbs ${lane.perturbs ? "in some steps only" : "nothing"}.`).join(" ");
   }

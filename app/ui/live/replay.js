@@ -1,3 +1,4 @@
+// @ts-check
 // Plays a recorded race. The whole of it has come at once; what is shown is cut at the playhead, so that the panel draws it as it
 // draws a race under way.
 
@@ -12,19 +13,19 @@ const still = matchMedia("(prefers-reduced-motion: reduce)");
 const tenths = (epoch) => Math.floor(epoch * 10 + 1e-6) / 10;
 
 /** The recorded race as it was when its furthest lane had come to ``epoch``. */
-export function cut(data, epoch) {
+export function cut(/** @type {import("./data").Race} */ data, epoch) {
   const end = epoch >= data.epochs;
   const lanes = data.lanes.map((lane) => {
     const count = end ? lane.steps.epoch.length : lane.steps.epoch.filter((at) => at <= epoch).length;
-    const steps = Object.fromEntries(Object.entries(lane.steps).map(([name, values]) => [name, values.slice(0, count)]));
+    const steps = /** @type {typeof lane.steps} */ (Object.fromEntries(Object.entries(lane.steps).map(([name, values]) => [name, values.slice(0, count)])));
     const epochs = lane.epochs.filter((row) => end || (row.epoch <= epoch && !row.final));
-    return { ...lane, steps, epochs, state: end ? lane.state : "running", points: count, seconds: steps.seconds.at(-1) ?? 0 };
+    return { ...lane, steps, epochs, state: end ? lane.state : /** @type {const} */ ("running"), points: count, seconds: steps.seconds.at(-1) ?? 0 };
   });
   return { ...data, lanes, heat: heatAt(data.heats, epoch), progress: Math.min(1, epoch / data.epochs) };
 }
 
 /** The masks that were in use at an epoch, as the live panel is sent them. */
-function heatAt(heats, epoch) {
+function heatAt(/** @type {import("./payload").Heats} */ heats, epoch) {
   if (!heats) return null;
   const epochs = heats.epochs.filter((at) => at <= epoch);
   const maps = Object.fromEntries(Object.entries(heats.maps).map(([lane, drawn]) => [lane, drawn.filter((map) => map.epoch <= epoch).at(-1) ?? drawn[0]]));
@@ -42,7 +43,7 @@ export class Player {
     this.show = show;
     this.button = element("button", { type: "button", className: "play", onclick: () => this.toggle() });
     this.next = element("button", { type: "button", textContent: "+1 epoch", onclick: () => this.step() });
-    this.speed = element("select", { ariaLabel: "Speed of the playback" }, ...SPEEDS.map((times) => new Option(`${times} × speed`, times)));
+    this.speed = element("select", { ariaLabel: "Speed of the playback" }, ...SPEEDS.map((times) => new Option(`${times} × speed`, String(times))));
     this.scrub = element("input", { type: "range", min: 0, step: 0.1, ariaLabel: "Place in the recorded race", oninput: () => this.seek() });
     this.when = element("output");
     this.label = element("b");
@@ -53,7 +54,7 @@ export class Player {
   }
 
   /** Takes a race up, from its beginning; where motion is not wanted it shows the end and waits. */
-  begin(data) {
+  begin(/** @type {import("./data").Race} */ data) {
     this.data = data;
     this.label.textContent = data.replay.label;
     this.about.textContent = data.replay.about;

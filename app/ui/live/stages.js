@@ -1,3 +1,4 @@
+// @ts-check
 // A strip of the network's stages per lane that perturbs: what of each stage runs again in the ascent, and what that costs.
 
 import { element, swatch, times } from "../parts.js";
@@ -12,12 +13,12 @@ const KINDS = {
 };
 
 /** Counted against measured, in words. */
-export function costs({ counted, ratio }) {
+export function costs(/** @type {import("./data").Lane} */ { counted, ratio }) {
   return [counted == null ? "" : `counted ${times(counted)}`, ratio == null ? "" : `measured ${times(ratio)}`].filter(Boolean).join(" · ");
 }
 
 /** Brings the strips up to date; they are made when the stages are first known, then only what changed is touched. */
-export function showStages(holder, data) {
+export function showStages(holder, /** @type {import("./data").Race} */ data) {
   const lanes = data.lanes.filter((lane) => lane.perturbs && lane.counted != null);
   const made = `${data.run} ${lanes.map(({ name, strip }) => `${name} ${strip?.stages.length}`)}`;
   holder.hidden = !lanes.length;
@@ -41,7 +42,7 @@ function show(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
-function row(holder, lane, at) {
+function row(holder, /** @type {import("./data").Lane} */ lane, at) {
   const title = element("p", {}, swatch(lane), element("b", { textContent: lane.title }), element("span", { className: "costs" }));
   const made = element("div", { className: "steps" }, title);
   made.style.setProperty("--lane", lane.color);
@@ -50,7 +51,7 @@ function row(holder, lane, at) {
 }
 
 /** A list whose entries are read out one by one; the arrow keys go along it. */
-function strip(holder, lane, at) {
+function strip(holder, /** @type {import("./data").Lane} */ lane, at) {
   const made = element("div", { className: "strip", role: "listbox", tabIndex: 0, ariaLabel: `Stages of ${lane.title}` });
   made.append(
     ...lane.strip.stages.map((stage, place) => {
@@ -76,7 +77,7 @@ function strip(holder, lane, at) {
   return made;
 }
 
-function fill(segment, { name, ascent, kind, words }, every) {
+function fill(segment, /** @type {import("./payload").Stage} */ { name, ascent, kind, words }, every) {
   segment.dataset.kind = kind;
   segment.style.setProperty("--ascent", ascent);
   segment.style.setProperty("--every", every);
@@ -93,7 +94,7 @@ function point(holder, segment) {
   show(holder.querySelector(".pointed"), segment.ariaLabel.replaceAll(" %", "\u00a0%")); // not parted at the end of a line
 }
 
-function showKinds(holder, lanes) {
+function showKinds(holder, /** @type {import("./data").Lane[]} */ lanes) {
   if (!holder) return;
   const strips = lanes.map((lane) => lane.strip).filter(Boolean);
   const found = new Set(strips.flatMap(({ stages, every }) => stages.flatMap(({ kind }) => (every > 1 && kind !== "once" ? [kind, "some"] : [kind]))));

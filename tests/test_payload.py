@@ -6,6 +6,8 @@ import json
 import numpy as np
 import pytest
 
+from app.anatomy import data as anatomy_data
+from app.anatomy import view
 from app.ui import live_payload, recorded, wire
 from app.ui.live_types import Payload
 from ssam.styles import DASHES, MARKERS, METHOD_STYLES, Style
@@ -29,6 +31,15 @@ def test_a_race_has_the_keys_of_its_type_and_no_other() -> None:
         assert set(sent) == set(lane.__annotations__)
         for name in ("steps", "epochs"):
             assert set(sent[name]) >= set(lane.__annotations__[name].__annotations__) - optional
+
+
+def test_a_lane_of_the_anatomy_keeps_its_style() -> None:
+    """What a page adds to a lane does not hide what draws its line and marker."""
+    found = anatomy_data.recorded()
+    style = set(wire.LaneStyle.__annotations__)
+    for lane in view.told(found, "run", {})["lanes"]:
+        sent = wire.lane_style(lane["title"], Style(lane["color"], lane["dash"], lane["symbol"]))
+        assert {key: lane[key] for key in style} == sent
 
 
 def test_numbers_arrive_as_they_were() -> None:

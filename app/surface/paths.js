@@ -19,7 +19,7 @@ export function drawTrail(context, view, trail, tip, style, look, thin) {
   context.globalAlpha = thin ? 0.6 : 1;
   context.strokeStyle = style.color;
   context.lineWidth = thin ? 1 : 2;
-  context.setLineDash(thin ? [] : style.lengths);
+  context.setLineDash(thin ? [] : style.dashes);
   context.stroke();
   context.setLineDash([]);
   context.globalAlpha = 1;

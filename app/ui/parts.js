@@ -20,11 +20,11 @@ export function element(tag, properties = {}, ...children) {
 }
 
 /** A lane's line and marker, as the charts draw it. @param {import("./wire_types").LaneStyle} style */
-export function swatch({ path, hollow, lengths, color }) {
+export function swatch({ path, hollow, dashes, color }) {
   const inside = hollow ? "var(--st-background-color)" : "currentColor";
   const made = element("span", { className: "swatch", ariaHidden: "true" });
   made.innerHTML =
-    `<svg width="30" height="14" style="color:${color}"><path d="M0 7h30" stroke="currentColor" stroke-width="2" stroke-dasharray="${lengths.join(" ")}"/>` +
+    `<svg width="30" height="14" style="color:${color}"><path d="M0 7h30" stroke="currentColor" stroke-width="2" stroke-dasharray="${dashes.join(" ")}"/>` +
     `<path d="${path}" transform="translate(15 7) scale(4)" fill="${inside}" stroke="currentColor" stroke-width="1.5" vector-effect="non-scaling-stroke"/></svg>`;
   return made;
 }

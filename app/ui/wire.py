@@ -23,7 +23,7 @@ class LaneStyle(TypedDict):
     symbol: str
     hollow: bool
     path: str
-    lengths: Sequence[int]
+    dashes: Sequence[int]
 
 
 def lane_style(title: str, style: Style) -> LaneStyle:
@@ -34,7 +34,7 @@ def lane_style(title: str, style: Style) -> LaneStyle:
         "symbol": style.symbol,
         "hollow": style.hollow,
         "path": style.marker.path,
-        "lengths": DASHES[style.dash].lengths,
+        "dashes": DASHES[style.dash].lengths,
     }
 
 

@@ -13,5 +13,5 @@ export interface LaneStyle {
   symbol: string;
   hollow: boolean;
   path: string;
-  lengths: number[];
+  dashes: number[];
 }

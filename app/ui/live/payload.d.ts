@@ -67,7 +67,7 @@ export interface Lane {
   symbol: string;
   hollow: boolean;
   path: string;
-  lengths: number[];
+  dashes: number[];
   name: string;
   state: "waiting" | "running" | "finished" | "diverged";
   points: number;

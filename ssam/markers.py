@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+
 @dataclass(frozen=True)
 class Style:
     """How a lane is drawn. ``dash`` and ``symbol`` are Plotly's names."""

@@ -7,12 +7,10 @@ least 3:1 on both of the page's backgrounds; tests/test_app.py measures both.
 import math
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
 
 from ssam.experiment.lane import LaneSpec
 from ssam.experiment.race import RaceSpec
-from ssam.markers import Style
+from ssam.markers import DASHES, Style
 from ssam.methods import METHODS
 
 METHOD_STYLES = {name: method.style for name, method in METHODS.items()}

@@ -34,7 +34,16 @@ MAY_IMPORT = {  # docs/architecture.md has the same map in words
     "jobs": {*SPECIFICATIONS, "config", "imagefolder", "system", "store", "engine", "analysis", "training"},
     "bench": {*SPECIFICATIONS, "config", "store", "engine", "optim", "masks", "models", "data", "training"},
 }
-TORCH_FREE = (*sorted(SPECIFICATIONS - {"methods"}), "config", "imagefolder", "markers", "styles", "system", "store", "export")
+TORCH_FREE = (
+    *sorted(SPECIFICATIONS - {"methods"}),
+    "config",
+    "imagefolder",
+    "markers",
+    "styles",
+    "system",
+    "store",
+    "export",
+)
 FOR_THE_APP = {*TORCH_FREE, "methods", "jobs"}
 SHARED = ("shell", "ui")  # of app/: what pages share
 

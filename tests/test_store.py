@@ -22,7 +22,7 @@ from ssam.catalogue import MODELS
 from ssam.experiment import LaneSpec, RaceSpec, parse_spec
 from ssam.experiment.analysis import Moment
 from ssam.experiment.events import EpochEvent, LaneEnded, LaneResult, Layer, MaskEvent, Preparing, Result, Snapshot
-from ssam.store import Store
+from ssam.store import Store, curves
 from ssam.store import writer as writing
 from ssam.store.arrays import load_arrays, snapshot_file
 from ssam.store.schema import metadata

@@ -5,8 +5,6 @@ from collections.abc import Iterable, Sequence
 import streamlit as st
 
 from app.ui import theme
-from app.ui.theme import Style
-from ssam.catalogue import METHODS
 from ssam.experiment import RaceSpec
 from ssam.methods import METHODS
 

@@ -4,21 +4,15 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-import numpy as np
-
-from app.ui import about_charts, step_plan, texts, theme
 from app.ui import about_charts, step_plan, texts, theme, wire
 from app.ui.live_types import Eigenvalues, Ends, Lane, Layer, MaskPicture, Phase, Race, Status
-from ssam.catalogue import METHODS
 from ssam.experiment import LaneSpec, RaceSpec
 from ssam.methods import METHODS
 from ssam.planning.cost import Plan
 from ssam.stats import proportion
 from ssam.stats.heights import top
-from ssam.store import LaneWindow, Run, Window
-from ssam.store.outcome import machine_load
 from ssam.store import Heatmap, LaneWindow, Run, Window
-from ssam.store.outcome import load_said
+from ssam.store.outcome import machine_load
 from ssam.store.views import CURVES, ENDED
 
 EVALUATIONS = 150

@@ -7,7 +7,6 @@ from typing import Any
 
 from app.ui import texts
 from app.ui.live_types import Kind, Strip
-from ssam.catalogue import METHODS
 from ssam.experiment import LaneSpec, RaceSpec
 from ssam.methods import METHODS
 from ssam.planning.cost import Plan, Touch, first_pass_shares, is_sub_batch, plan_for

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ssam.export.source import Source
-from ssam.stats.heights import top
 from ssam.markers import DASHES, Style
+from ssam.stats.heights import top
 from ssam.styles import PHASE_COLORS, PHASE_TITLES, lane_styles
 
 if TYPE_CHECKING:

@@ -4,13 +4,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ssam.markers import Style
+
 Masks = dict[Any, Any]  # parameter → bool tensor of its shape
 FirstMask = Callable[[list[Any], int, Any], Masks]
 NextMask = Callable[[Masks, Mapping[Any, Any], float, Any], Masks]
 
 STEP = frozenset({"rho", "norm", "region", "direction", "ascent_batch", "ascent_interval"})  # of all that perturb
-
-from ssam.markers import Style
 
 
 @dataclass(frozen=True, kw_only=True)

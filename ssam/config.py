@@ -27,7 +27,10 @@ VARIABLES = {  # name: what it sets, default
     ),
     "SSAM_OWNER_QUEUED": ("races of one owner in the queue", "10"),
     "SSAM_QUEUED": ("races in the queue, of all owners", "200"),
-    "SSAM_RACE_MINUTES": ("wall-clock limit of a race, after which it is stopped; *Resume* grants the same time again", "120"),
+    "SSAM_RACE_MINUTES": (
+        "wall-clock limit of a race, after which it is stopped; *Resume* grants the same time again",
+        "120",
+    ),
     "SSAM_DISK_GB": ("disk quota for runs, uploads and downloads together; uploads at most half of it", "20"),
     "SSAM_CHECKPOINT_SECONDS": (
         "how often a checkpoint is written; less often if that would cost more than 2% of the race's time",

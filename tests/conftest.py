@@ -1,5 +1,6 @@
 """Marks and choice of the tests, what a failing one leaves to read, and what many share: the store, the browser, the databases."""
 
+import gc
 import os
 import sys
 import tempfile
@@ -43,6 +44,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         left_out = [item for item in items if any(map(item.get_closest_marker, (*NEEDS, "slow")))]
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in set(left_out)]
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """What was imported so far stays. ``SAM`` looks for its model among all Python objects, a third of a second with every test
+    file's libraries imported; from here on it sees the tests' own only."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_exception_interact(

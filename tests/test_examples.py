@@ -36,6 +36,7 @@ def test_they_are_short() -> None:
         assert len(path.read_text(encoding="utf-8").splitlines()) < 60, path
 
 
+@pytest.mark.training
 @pytest.mark.parametrize(
     "example", [("plain_pytorch",), ("accumulation",), ("fp16_scaler",), ("compiled", "aot_eager")], ids=lambda e: e[0]
 )
@@ -45,6 +46,7 @@ def test_the_loop_learns(example: tuple[str, ...], capsys: pytest.CaptureFixture
     assert_learns(capsys.readouterr().out)
 
 
+@pytest.mark.service
 @pytest.mark.parametrize("wrapper", ["ddp", "fsdp"])
 def test_several_processes_learn(wrapper: str) -> None:
     command = [sys.executable, "-W", "ignore", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]

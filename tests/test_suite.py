@@ -13,7 +13,6 @@ ROOT = Path(__file__).resolve().parents[1]
 FILES = sorted((ROOT / "tests").glob("test_*.py"))
 ALLOWED = {
     "test_child.py",  # a race may not say that it took longer than it did
-    "test_recorded.py",  # prints how long the page took
 }
 HEAVY = ("playwright", "streamlit", "ray", "app.main")
 CLOCKS = {"monotonic", "perf_counter", "process_time", "thread_time", "cpu_times"}

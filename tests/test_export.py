@@ -188,6 +188,7 @@ def test_a_huge_number_does_not_break_the_file() -> None:
 
 
 @pytest.mark.filterwarnings("ignore")  # those of MLflow and what it brings
+@pytest.mark.slow
 def test_mlflow_holds_a_run_for_each_lane(source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("mlflow")
     from mlflow.tracking import MlflowClient
@@ -207,6 +208,7 @@ def test_mlflow_holds_a_run_for_each_lane(source: Source, tmp_path: Path, monkey
 # Figures
 
 
+@pytest.mark.slow
 def test_figures_have_print_size_and_show_every_lane(source: Source, tmp_path: Path) -> None:
     write(source, ["figures"], tmp_path)
     assert {path.stem for path in tmp_path.iterdir()} == set(figures.FIGURES)
@@ -222,6 +224,7 @@ def test_figures_have_print_size_and_show_every_lane(source: Source, tmp_path: P
             assert all(style.color in text for style in lane_styles(source.spec))
 
 
+@pytest.mark.slow
 def test_the_same_race_gives_the_same_figure(source: Source, tmp_path: Path) -> None:
     texts = []
     for place in ("a", "b"):
@@ -332,6 +335,7 @@ def test_a_file_and_a_report_open_as_the_very_race(spec: RaceSpec) -> None:
     assert read(page).tags.count("script") == 1  # nothing in a name ends the element
 
 
+@pytest.mark.slow
 def test_a_whole_report_and_the_written_file_open(source: Source, tmp_path: Path) -> None:
     write(source, ["report", "race"], tmp_path)
     assert spec_of((tmp_path / "report.html").read_bytes()) == source.spec
@@ -400,6 +404,7 @@ def test_kinds_are_checked() -> None:
             check_kinds(bad)
 
 
+@pytest.mark.slow
 def test_a_download_is_one_page_or_a_zip(source: Source, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     short = source.run.id[:8]
     assert file_name(source, ["report"]) == f"race-{short}.html"
@@ -418,6 +423,7 @@ def test_a_download_is_one_page_or_a_zip(source: Source, store: Store, monkeypat
     assert "weights" not in on_offer(source)
 
 
+@pytest.mark.slow
 def test_nothing_that_is_taken_away_names_the_owner(store: Store) -> None:
     """A race can be watched and taken by whoever has its address; what its owner is known by is nobody's business."""
     run = fake_lab.race(store, "owner-7f3a")

@@ -64,7 +64,7 @@ def test_a_bad_value_gets_one_line_that_says_what_is_allowed(values, says):
     assert "\n" not in str(error.value)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(deadline=None)
 @given(
     st.dictionaries(st.sampled_from([*RaceSpec.model_fields, "x"]), st.text() | st.integers() | st.floats(), max_size=4)
 )

@@ -52,7 +52,7 @@ def test_garbage_is_one_line(text: str) -> None:
         st.one_of(st.none(), st.integers(), st.text(max_size=9), st.lists(st.text(max_size=9), max_size=3)),
     )
 )
-@settings(max_examples=300, deadline=None)
+@settings(deadline=None)
 def test_loose_values_give_a_sweep_or_one_line(values: dict[str, object]) -> None:
     try:
         sweep = parse_sweep({"base": ONE, "vary": ["lane1.rho=0.1,0.2"], **values})

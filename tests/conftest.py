@@ -40,6 +40,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         for mark in marks_of(item.path):
             item.add_marker(mark)
+    items.sort(key=lambda item: -len(marks_of(item.path)))  # what needs most takes longest: no worker begins it last
     if config.getoption("quick"):
         left_out = [item for item in items if any(map(item.get_closest_marker, (*NEEDS, "slow")))]
         config.hook.pytest_deselected(items=left_out)
@@ -81,6 +82,15 @@ def logs(used: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for home in {home for home in found if isinstance(home, Path)}:
         for log in sorted(home.glob("*.log")):
             yield str(log), log.read_text(encoding="utf-8", errors="replace")[-LOG_TAIL:]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nobodys_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keeps the lab of the person who runs the tests out of them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSAM_HOME", str(tmp_path_factory.mktemp("nobodys-home")))
+        patch.delenv("SSAM_DATABASE_URL", raising=False)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -8,6 +8,8 @@
 PYTHON ?= python3
 PORT ?= 8501
 PY := .venv/bin/python
+# $(1), and how long it took.
+TIMED = @start=$$(date +%s); ( $(1) ); status=$$?; echo "make $@: $$(($$(date +%s) - start)) s"; exit $$status
 LINT := $(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy
 
 .PHONY: app check test drills load bench setup setup-test browser clean
@@ -18,12 +20,10 @@ app: setup
 	@$(PY) -m app.shell.open_browser http://127.0.0.1:$(PORT) & MALLOC_ARENA_MAX=2 $(PY) -m streamlit run app/main.py --server.port $(PORT)
 
 check: setup-test
-	$(LINT)
-	OMP_NUM_THREADS=1 $(PY) -m pytest --quick -n 2 --dist loadfile --no-loadscope-reorder
+	$(call TIMED,$(LINT) && OMP_NUM_THREADS=1 $(PY) -m pytest --quick -n 2 --dist worksteal)
 
 test: setup-test browser
-	$(LINT)
-	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(call TIMED,$(LINT) && OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder)
 
 drills: setup-test
 	@$(PY) -m benchmarks.drills --rounds 20 --json

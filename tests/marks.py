@@ -1,7 +1,8 @@
 """What a test file needs beside Python, told by what it imports, itself or through a helper of the tests.
 
-``browser`` drives a real Chromium, ``page`` runs the app's code in Streamlit, ``service`` starts a runner, a database server or a
-cluster, ``training`` trains races. ``make check`` leaves these files out, unread: importing them would take longer than what it runs.
+``browser`` drives a real Chromium, ``page`` runs the app's code in Streamlit, ``service`` starts a runner, a database server, a
+cluster or several processes, ``training`` trains races. ``make check`` leaves these files out, unread: importing them would
+take longer than what it runs.
 """
 
 import ast
@@ -12,7 +13,14 @@ ROOT = Path(__file__).resolve().parents[1]
 NEEDS = {
     "browser": ("playwright",),
     "page": ("streamlit", "app", "pages"),
-    "service": ("tests.fake_runner", "tests.postgres", "tests.ray_cluster", "benchmarks.load", "benchmarks.drills"),
+    "service": (
+        "tests.fake_runner",
+        "tests.postgres",
+        "tests.ray_cluster",
+        "tests.shards",
+        "benchmarks.load",
+        "benchmarks.drills",
+    ),
     "training": ("ssam.engine", "ssam.bench"),
 }
 

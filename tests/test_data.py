@@ -15,7 +15,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torchvision import datasets
 
 from ssam.catalogue import DATASETS
 from ssam.data import Batches, Dataset, augment, load_dataset, sampling
@@ -284,6 +283,8 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *args: object) -> None:
             pass
+
+    from torchvision import datasets  # here, as elsewhere: it takes seconds to import
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=tmp_path / "site")) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

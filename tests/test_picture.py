@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageDraw, ImageOps
-from torchvision.transforms.v2 import functional as transforms
 
 from ssam.data.images import check_all, decode, decode_all
 from ssam.imagefolder import picture
@@ -30,6 +29,8 @@ def decoded(path: Path, size: int = 16) -> torch.Tensor:
 
 def by_torchvision(path: Path, size: int) -> torch.Tensor:
     """The slow twin: the same in torchvision's words."""
+    from torchvision.transforms.v2 import functional as transforms
+
     with Image.open(path) as image:
         image.draft("RGB", (2 * size, 2 * size))
         rgb = image.convert("RGB")

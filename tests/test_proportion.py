@@ -3,13 +3,14 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binom, binomtest
 
 from ssam.stats import proportion
 
 
 @given(st.integers(1, 20_000), st.data())
 def test_it_is_wilsons_interval(size: int, data: st.DataObject) -> None:
+    from scipy.stats import binomtest  # here: it takes seconds to import
+
     right = data.draw(st.integers(0, size))
     expected = binomtest(right, size).proportion_ci(0.95, method="wilson")
     assert proportion.wilson(right / size, size) == pytest.approx((expected.low, expected.high), abs=1e-9)
@@ -19,6 +20,8 @@ def test_it_is_wilsons_interval(size: int, data: st.DataObject) -> None:
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.805, 0.98])
 def test_it_holds_the_true_share_in_about_95_of_100_test_sets(size: int, share: float) -> None:
     """Exact, no simulation: the chance of every count whose interval holds the share."""
+    from scipy.stats import binom
+
     likely = binom.ppf([1e-9, 1 - 1e-9], size, share).astype(int)
     counts = range(likely[0], likely[1] + 1)
     covered = sum(

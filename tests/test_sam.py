@@ -5,7 +5,6 @@ import io
 
 import pytest
 import torch
-from pytorch_optimizer import SAM as OracleSAM
 from torch import nn
 from torch.nn.functional import cross_entropy
 
@@ -101,6 +100,8 @@ def test_equals_the_slow_twin_step_by_step(base, settings):
 
 @pytest.mark.parametrize("adaptive", [False, True])
 def test_equals_the_oracle_for_sam_and_asam(adaptive):
+    from pytorch_optimizer import SAM as OracleSAM
+
     model, other = network(), network()
     sam = make(model, adaptive=adaptive)
     oracle = OracleSAM(

@@ -5,13 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 import torch
 
 from tests import shards
 
 
-@pytest.mark.service
 def test_two_processes_equal_one(tmp_path: Path) -> None:
     root = Path(__file__).resolve().parents[1]
     command = [sys.executable, "-W", "ignore", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]

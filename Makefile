@@ -8,6 +8,8 @@
 PYTHON ?= python3
 PORT ?= 8501
 PY := .venv/bin/python
+# Where a machine sets this, each of the many processes compiles everything anew.
+export PYTHONDONTWRITEBYTECODE =
 # $(1), and how long it took.
 TIMED = @start=$$(date +%s); ( $(1) ); status=$$?; echo "make $@: $$(($$(date +%s) - start)) s"; exit $$status
 LINT := $(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy

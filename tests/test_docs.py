@@ -14,6 +14,9 @@ from ssam.stats.paired import compare, family, sentence
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("ssam", "app")
+README, MEASURED, COMMANDS = (
+    (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/measured.md", "docs/command-line.md")
+)
 
 
 def modules():
@@ -38,17 +41,26 @@ def test_the_packages_example_in_the_readme():
     assert any(bool(mask.any()) for mask in names["optimizer"].masks.values())
 
 
-def test_pictures_and_files_that_the_readme_names_are_there():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    for path in re.findall(r"\]\((assets/[^)]+)\)", text) + re.findall(r"`(assets/[A-Za-z][^`]*)`", text):
-        assert (ROOT / path).exists(), path
+@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))])
+def test_links_and_files_that_a_page_names_are_there(page):
+    text = page.read_text(encoding="utf-8")
+    for link in re.findall(r"\]\(([^)]+)\)", text):
+        path, _, section = link.partition("#")
+        if "://" in link:
+            continue
+        target = page.parent / path if path else page
+        assert target.exists(), link
+        heads = re.findall(r"^#+ (.*)", target.read_text(encoding="utf-8"), re.MULTILINE) if section else []
+        assert not section or section in {re.sub(r"[^\w -]", "", head).lower().replace(" ", "-") for head in heads}, link
+    for path in re.findall(r"`(assets/[A-Za-z][^`]*)`", text):
+        assert (ROOT / path).exists() or "lessons/80-my-lesson.md" in path, path
 
 
 def test_the_readmes_lanes_are_lanes():
     from ssam.experiment import parse_spec
 
-    commands = re.findall(r"-m ssam race (.*)", (ROOT / "README.md").read_text(encoding="utf-8"))
-    assert len(commands) >= 3
+    commands = re.findall(r"-m ssam race (.*)", README + COMMANDS)
+    assert len(commands) >= 6
     for command in commands:
         for lanes in re.findall(r"--lanes (\S+)", command):
             parse_spec({"lanes": lanes})
@@ -66,7 +78,7 @@ def test_the_teachers_guide_expects_what_was_measured(title, race):
     guide = (ROOT / "docs/teaching.md").read_text(encoding="utf-8")
     (said,) = re.findall(rf"- \*\*{title}\*\*: (.*?)\n- ", guide, re.DOTALL)
     for method, accuracies in found.items():
-        assert f"{method.upper()} {statistics.fmean(accuracies):.2f} ± {statistics.stdev(accuracies):.2f} %" in said
+        assert f"{method.upper()} {statistics.fmean(accuracies):.2f} ± {statistics.stdev(accuracies):.2f}%" in said
     least = min(sam - sgd for sam, sgd in zip(found["sam"], found["sgd"], strict=True))
     assert f"smallest lead over SGD was\n  {least:.2f} points".replace("-", "−") in said
     sgd = dict(enumerate(found["sgd"]))
@@ -78,11 +90,8 @@ def test_the_rates_of_false_alarms_are_those_that_were_simulated():
     record = json.loads(statistics_command.FILE.read_text(encoding="utf-8"))
     measured = (ROOT / "docs/measured.md").read_text(encoding="utf-8")
     assert statistics_command.table(record) in measured
-    assert f"{100 * record['peeking']['rate']:.1f} %" in measured
+    assert f"{100 * record['peeking']['rate']:.1f}%" in measured
     assert all(f"{100 * row['rate']:.1f}" in measured for row in record["equal_means_other_shapes"])
-
-
-README, MEASURED = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/measured.md"))
 
 
 def record(name):
@@ -144,7 +153,7 @@ def test_the_studys_table_is_what_the_study_found():
     found = {
         (
             precise(point),
-            f"{100 * point.share:.0f} %" if point.share is not None else "–",
+            f"{100 * point.share:.0f}%" if point.share is not None else "–",
             f"{point.ratio:.2f}",
             f"{point.seconds_ratio:.2f}",
         )

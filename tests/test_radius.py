@@ -95,8 +95,8 @@ def test_the_table_in_the_docs_is_the_files() -> None:
     ]
     shown = [cells.split(" | ")[1:] for cells in found]
     assert shown == [
-        [f"{100 - 100 * row['sparsity']:g} %", f"{row['rho']:g}", f"{row['radius']:.3f}"]
-        + [f"{100 * row[share]:.1f} %" for share in ("length", "square")]
+        [f"{100 - 100 * row['sparsity']:g}%", f"{row['rho']:g}", f"{row['radius']:.3f}"]
+        + [f"{100 * row[share]:.1f}%" for share in ("length", "square")]
         for row in rows
     ]
 
@@ -108,7 +108,7 @@ def test_every_length_in_the_readme_is_a_recordings() -> None:
     found = {number for part in about for number in re.findall(r"\b0\.\d{3}\b", part)}
     assert found
     assert found <= {f"{row['radius']:.3f}" for race in RECORD["races"].values() for row in race["lanes"]}
-    shares = {share for part in about for share in re.findall(r"\b\d\d\.\d(?= %)", part)}
+    shares = {share for part in about for share in re.findall(r"\b\d\d\.\d(?=%)", part)}
     known = {
         f"{100 * row['length']:.1f}" for race in RECORD["races"].values() for row in race["lanes"] if row["length"]
     }

@@ -51,7 +51,9 @@ def test_links_and_files_that_a_page_names_are_there(page):
         target = page.parent / path if path else page
         assert target.exists(), link
         heads = re.findall(r"^#+ (.*)", target.read_text(encoding="utf-8"), re.MULTILINE) if section else []
-        assert not section or section in {re.sub(r"[^\w -]", "", head).lower().replace(" ", "-") for head in heads}, link
+        assert not section or section in {re.sub(r"[^\w -]", "", head).lower().replace(" ", "-") for head in heads}, (
+            link
+        )
     for path in re.findall(r"`(assets/[A-Za-z][^`]*)`", text):
         assert (ROOT / path).exists() or "lessons/80-my-lesson.md" in path, path
 

@@ -9,7 +9,7 @@
 PYTHON ?= python3
 PORT ?= 8501
 PY := .venv/bin/python
-# Where a machine sets this, each of the many processes compiles everything anew.
+# With this set, each of the many processes would compile every module again.
 export PYTHONDONTWRITEBYTECODE =
 # $(1), and how long it took.
 TIMED = @start=$$(date +%s); ( $(1) ); status=$$?; echo "make $@: $$(($$(date +%s) - start)) s"; exit $$status

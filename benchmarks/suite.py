@@ -17,7 +17,7 @@ BURN = "while True: pass"
 
 @contextmanager
 def busy_cores(count: int) -> Iterator[None]:
-    """Keeps so many cores busy meanwhile."""
+    """Keep ``count`` cores busy inside the with block."""
     burners = [subprocess.Popen([sys.executable, "-c", BURN]) for _ in range(count)]
     try:
         yield

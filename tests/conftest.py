@@ -86,10 +86,10 @@ def logs(used: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def nobodys_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keeps the lab of the person who runs the tests out of them."""
+def isolated_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Point SSAM_HOME at an empty folder, so that no test reads the lab of the person who runs it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SSAM_HOME", str(tmp_path_factory.mktemp("nobodys-home")))
+        patch.setenv("SSAM_HOME", str(tmp_path_factory.mktemp("isolated-home")))
         patch.delenv("SSAM_DATABASE_URL", raising=False)
         yield
 

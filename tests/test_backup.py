@@ -90,7 +90,7 @@ def test_made_in_the_middle_of_a_race_it_goes_on_elsewhere(
         manifest = backup.backup(here.store, file)
         assert manifest["rows"]["runs"] == 2
         assert file.stat().st_mode & 0o777 == 0o600
-        assert here.runs.get(run_id).state == "running"
+        assert here.store.runs.get(run_id).state == "running"
 
         backup.restore(there.store, file)
         after = [lane.last_step for lane in window(there.store, run_id).lanes]

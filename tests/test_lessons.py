@@ -206,7 +206,7 @@ def studied(task: str, phase: str, lane: str) -> dict[int, float]:
 @pytest.mark.parametrize(
     ("words", "task", "phase", "better", "worse", "least", "most"),
     [
-        ("with SAM's own it brought less still", "noisy-labels", "search",
+        ("with SAM's own rho it brought even less", "noisy-labels", "search",
          "sam:rho=0.5:norm=masked:region=late", "sam:rho=0.2:norm=masked:region=late", 1, 100),
         ("the early half perturbed along the momentum buffer", "noisy-labels", "final",
          "ssam:rho=1.4:norm=masked:region=early:direction=momentum", "sgd", 5, 100),

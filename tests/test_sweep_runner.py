@@ -25,6 +25,7 @@ from tests.patience import wait_until
 
 ADA, BOB = Person("ada"), Person("bob")
 ENDLESS = parse_spec({"lanes": "sam", "epochs": 1000, "rho": 0.3})
+RHOS = "0.2,0.25,0.15,0.3,0.22,0.001,0.002,4,3.9"  # the best first, the second best after four, then the hopeless
 
 
 @pytest.fixture(scope="module")
@@ -91,8 +92,7 @@ def test_every_setting_gets_all_its_seeds(lab: SweepLab) -> None:
 
 
 def test_pruning_stops_the_hopeless_and_lets_the_best_finish(lab: SweepLab) -> None:
-    rhos = "0.2,0.25,0.15,0.3,0.22,0.001,0.002,4,3.9"
-    sweep_id = lab.sweep(vary=[f"rho={rhos}"], pruning="median", base=SWEPT.model_copy(update={"epochs": 10}))
+    sweep_id = lab.sweep(vary=[f"rho={RHOS}"], pruning="median", base=SWEPT.model_copy(update={"epochs": 10}))
     ended = lab.wait_over(sweep_id)
     states = {trial.values["rho"]: trial.state for trial in ended}
     assert states[0.2] == "done"
@@ -132,8 +132,7 @@ def test_what_the_test_set_says_does_not_change_what_is_chosen(lab: SweepLab) ->
 
 def test_pruning_goes_by_validation(lab: SweepLab) -> None:
     """Those that are best on the test set are stopped, for they fall behind on the images held out."""
-    rhos = "0.2,0.25,0.15,0.3,0.22,0.001,0.002,4,3.9"
-    ended = lab.wait_over(lab.sweep(vary=[f"rho={rhos}"], pruning="median", base=OPPOSED))
+    ended = lab.wait_over(lab.sweep(vary=[f"rho={RHOS}"], pruning="median", base=OPPOSED))
     pruned = {float(trial.values["rho"]) for trial in ended if trial.state == "pruned"}
     assert pruned
     assert pruned <= {0.3, 0.001, 0.002, 4.0, 3.9}
@@ -304,6 +303,25 @@ def test_a_restart_in_the_middle_loses_nothing_and_repeats_nothing(own_lab: Swee
     own = lab.store.runs.newest(limit=100)
     assert len(own) == 14  # every trial has one race and every race is a trial
     assert {run.id for run in own} == {trial.run for trial in ended}
+
+
+def test_the_median_counts_races_that_ended_between_two_looks() -> None:
+    """The best race was seen while it ran, three more only when they had ended: the second best is above their median."""
+    spec = parse_sweep({"base": SWEPT.model_copy(update={"epochs": 10}), "vary": [f"rho={RHOS}"], "pruning": "median"})
+    ends = [0.80, 0.74, 0.73, 0.72, 0.79, 0.60]
+    search = Search(spec, [], lambda point: rising(ends[point.number]))
+    for number, end in enumerate(ends):
+        values = search.ask(number)
+        assert values is not None
+        if number in (0, 4, 5):
+            assert search.falls_behind(number, rising(end)) is (number == 5)
+        if number < 4:
+            (point,) = points(spec, [Trial(number, 0, values, state="done", score=end)])
+            search.tell(point)
+
+
+def rising(end: float) -> list[tuple[int, float]]:
+    return [(epoch, end - 0.1 * (1 - epoch / 10)) for epoch in range(1, 11)]
 
 
 def same_search(spec: SweepSpec, told: int) -> None:

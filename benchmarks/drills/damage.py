@@ -105,23 +105,12 @@ def overwrite(path: Path) -> None:
 
 def damaged_checkpoint(drill: Drill, rounds: int) -> None:
     """Of a paused race the newest checkpoint is damaged, or both that there are."""
-    lab = drill.lab
-    while drill.rounds < rounds:
-        run_id = lab.race()
-        while drill.rounds < rounds and lab.wait_training(run_id):
-            time.sleep(drill.draw.uniform(0, 2))
-            lab.store.queue.set_desired_state(run_id, "pause")
-            if lab.wait_state(run_id, "paused", "finished").state == "finished":
-                break
-            lab.look(run_id)
-            damage = [cut, flip, empty][drill.rounds % 3]
-            files = [NEWEST] if drill.draw.random() < 0.5 else [NEWEST, OLDER]
-            for path in (lab.store.run_folder(run_id) / name for name in files):
-                if path.exists():
-                    damage(path)
-            lab.store.queue.resume(run_id)
-            drill.rounds += 1
-        drill.finish(run_id)
+    for run_id in drill.paused(rounds):
+        damage = [cut, flip, empty][drill.rounds % 3]
+        files = [NEWEST] if drill.draw.random() < 0.5 else [NEWEST, OLDER]
+        for path in (drill.lab.store.run_folder(run_id) / name for name in files):
+            if path.exists():
+                damage(path)
 
 
 def damaged_database(drill: Drill, rounds: int) -> None:

@@ -41,6 +41,23 @@ class Drill:
             return True
         return False
 
+    def paused(self, rounds: int) -> Iterator[str]:
+        """Yield the id of a race that has just been paused, at a random moment of its training, ``rounds`` times. It is resumed
+        afterwards, and finished before another one begins."""
+        lab = self.lab
+        while self.rounds < rounds:
+            run_id = lab.race()
+            while self.rounds < rounds and lab.wait_training(run_id):
+                time.sleep(self.draw.uniform(0, 2))
+                lab.store.queue.set_desired_state(run_id, "pause")
+                if lab.wait_state(run_id, "paused", "finished").state == "finished":
+                    break
+                lab.look(run_id)
+                yield run_id
+                lab.store.queue.resume(run_id)
+                self.rounds += 1
+            self.finish(run_id)
+
     def wait_alive(self, run_id: str) -> int | None:
         """The pid of its race process; None once the race has ended. Resumes it, as its owner would, where it was given up."""
         lab = self.lab

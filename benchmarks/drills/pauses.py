@@ -12,23 +12,13 @@ JUMP = 3600  # seconds
 
 def paused_across_a_restart(drill: Drill, rounds: int) -> None:
     lab = drill.lab
-    while drill.rounds < rounds:
-        run_id = lab.race()
-        while drill.rounds < rounds and lab.wait_training(run_id):
-            time.sleep(drill.draw.uniform(0, 2))
-            lab.store.queue.set_desired_state(run_id, "pause")
-            if lab.wait_state(run_id, "paused", "finished").state == "finished":
-                break
-            lab.look(run_id)
-            assert lab.close() == 0, "a paused race kept a process"
-            lab.open()
-            lab.start_runner()
-            wait_for(lambda: lab.client.machine() is not None)
-            assert lab.run(run_id).state == "paused"
-            lab.look(run_id)
-            lab.store.queue.resume(run_id)
-            drill.rounds += 1
-        drill.finish(run_id)
+    for run_id in drill.paused(rounds):
+        assert lab.close() == 0, "a paused race kept a process"
+        lab.open()
+        lab.start_runner()
+        wait_for(lambda: lab.client.machine() is not None)
+        assert lab.run(run_id).state == "paused"
+        lab.look(run_id)
 
 
 def wrong_clock(folder: Path) -> dict[str, str]:

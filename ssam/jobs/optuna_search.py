@@ -40,15 +40,16 @@ class Search:
         self._space = {vary.field: _distribution(vary, spec) for vary in spec.vary}
         directions = [StudyDirection.MAXIMIZE, *([StudyDirection.MINIMIZE] if spec.cost else [])]
         self._study = optuna.create_study(directions=directions, pruner=_pruner(spec), study_name="sweep")
+        self._curve = curve
         self._asked: dict[int, optuna.Trial] = {}
         self._seen: dict[int, int] = {}  # the newest epoch that was told
         self._pruned: set[int] = set()
         for point in points:
             self._retell(point.number, point.values)
-            if spec.pruning != "none":
-                self.falls_behind(point.number, curve(point))
             if point.state != "open":
                 self.tell(point)
+            elif spec.pruning != "none":
+                self.falls_behind(point.number, curve(point))
 
     def _retell(self, number: int, values: Values) -> None:
         self._study.enqueue_trial(values)
@@ -81,15 +82,21 @@ class Search:
         """Tells the evaluations that are new; whether the race should be stopped for them."""
         trial = self._asked[number]
         for epoch, accuracy in curve:
-            if epoch > self._seen.get(number, 0) and number not in self._pruned:
+            if epoch > self._seen.get(number, 0):
                 self._seen[number] = epoch
                 trial.report(accuracy, epoch)
-                if trial.should_prune():
+                if number not in self._pruned and trial.should_prune():
                     self._pruned.add(number)
         return number in self._pruned
 
     def tell(self, point: Point) -> None:
-        """What came of a point; once."""
+        """Tell what came of a point; once.
+
+        Its evaluations are told first: a race may have ended since they were last read, and a median over the few races whose
+        evaluations happened to be read in time prunes settings that are above the true median.
+        """
+        if self.spec.pruning != "none":
+            self.falls_behind(point.number, self._curve(point))
         trial = self._asked[point.number]
         if point.state == "done" and point.score is not None and not self.spec.cost:
             self._study.tell(trial, point.score)

@@ -6,11 +6,11 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, expect
 
-from app.ui.component import LOADER
 from ssam.store import Store
 from tests.browser import LIVE, Watched, app_server, end_runner, wait_until
 from tests.ray_cluster import LOOPBACK, Cluster, missing
@@ -18,6 +18,7 @@ from tests.ray_cluster import LOOPBACK, Cluster, missing
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 START = ".st-key-start_race button"
+LOADER = Path(__file__).parents[1] / "app/ui/loader.js"
 QUICK = "/?preset=quick&epochs=40"  # long enough to be stopped, whatever the machine
 CHART = "live.querySelector('[data-panel=accuracy] .chart')"
 LOOKS = 60  # in more than a second, at the number of points
@@ -270,9 +271,9 @@ def test_a_component_ends_when_it_leaves_the_page_and_not_before(watched: Watche
     said = page.evaluate(
         """async (loader) => {
           const address = (code) => URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
-          const { default: update } = await import(address(loader));
           const code = "export const mount = (root) => ({ update() { root.textContent += 'drawn ' }, unmount() { root.textContent += 'gone' } })";
-          const data = new TextEncoder().encode(JSON.stringify({ module: address(code) }));
+          const { default: update } = await import(address(loader.replace("MODULE", address(code))));
+          const data = new TextEncoder().encode("{}");
           const parentElement = document.createElement("div");
           parentElement.innerHTML = '<div class="ssam-live"></div>';
           document.body.append(parentElement);
@@ -289,6 +290,6 @@ def test_a_component_ends_when_it_leaves_the_page_and_not_before(watched: Watche
           await new Promise((done) => setTimeout(done));
           return [cleanUp ?? "none", before, first.textContent, shown, parentElement.textContent];
         }""",
-        LOADER.replace("NAME", "live"),
+        LOADER.read_text(encoding="utf-8").replace("NAME", "live"),
     )
     assert said == ["none", "drawn drawn ", "drawn drawn gone", "drawn ", "drawn gone"]

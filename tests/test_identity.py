@@ -14,6 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from app.shell import identity, middleware
 from app.ui.lab import Lab
+from ssam import config
 from ssam.experiment import preset
 from ssam.jobs.client import Client
 from ssam.store import Person, Store
@@ -257,7 +258,7 @@ def test_where_people_log_in_the_key_counts_for_nothing(store: Store) -> None:
 def test_a_teacher_list_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSAM_TEACHERS", "a@b.example; c@d.example")
     with pytest.raises(ValueError, match=r"SSAM_TEACHERS 'a@b\.example; c@d\.example' .*e-mail"):
-        identity.teachers()
+        config.teachers()
 
 
 # The web server

@@ -254,7 +254,7 @@ def test_a_newer_database_is_refused_and_left_alone(tmp_path: Path, database_url
         connection.execute(text("UPDATE meta SET schema_version = 99"))
     engine.dispose()
     before = described(database_url)
-    with pytest.raises(ValueError, match=r"^.*version 99, .* 6; .*newer") as refused:
+    with pytest.raises(ValueError, match=r"^.*version 99, .* 7; .*newer") as refused:
         Store(tmp_path / "home", database_url)
     assert "\n" not in str(refused.value)
     assert described(database_url) == before

@@ -10,7 +10,8 @@ from app.anatomy import data as anatomy_data
 from app.anatomy import view
 from app.ui import live_payload, recorded, wire
 from app.ui.live_types import Payload
-from ssam.styles import DASHES, MARKERS, METHOD_STYLES, Style
+from ssam.markers import DASHES, MARKERS, Style
+from ssam.styles import METHOD_STYLES
 from tests.payload_declarations import FILES, ROOT, declarations
 
 

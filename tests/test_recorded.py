@@ -178,7 +178,7 @@ def test_on_opening_a_recorded_race_moves_and_says_what_it_is(browser: Browser, 
     whole = points(page)
     page.keyboard.press("Home")
     page.wait_for_function(f"document.querySelector('{RECORDED}').dataset.points < {whole / 4}")
-    page.get_by_label("Speed of the playback").select_option("12")
+    page.locator(".replay select").select_option("12")
     page.get_by_role("button", name="Play").press("Enter")
     page.wait_for_function(f"document.querySelector('{RECORDED}').dataset.points == {whole}")
     expect(page.get_by_role("button", name="Again")).to_be_visible()

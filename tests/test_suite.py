@@ -43,7 +43,7 @@ def test_a_file_is_marked_by_what_it_imports(path: Path) -> None:
 
 def test_marks_come_through_the_helpers() -> None:
     assert marks_of(ROOT / "tests" / "browser.py") == {"browser"}
-    assert marks_of(ROOT / "tests" / "test_browser.py") == {"browser", "page", "service"}
+    assert marks_of(ROOT / "tests" / "test_browser.py") == {"browser", "service"}
     assert marks_of(ROOT / "tests" / "test_jobs.py") == {"service"}
     assert marks_of(ROOT / "tests" / "test_seeds.py") == {"page"}
     assert marks_of(ROOT / "tests" / "test_inside.py") == {"training"}, "by tests/small_races.py"

@@ -414,10 +414,8 @@ def test_the_server_has_no_torch(tmp_path: Path) -> None:
     script = """
 import sys
 from streamlit.testing.v1 import AppTest
-from ssam.jobs.client import Client
-from tests.golden import Golden, assert_one_line_error
-from tests.golden import Golden, assert_one_line_error
-Client.ensure_runner = lambda self: None
+from ssam.jobs.runner_process import RunnerProcess
+RunnerProcess.ensure = lambda self: None
 app = AppTest.from_file("app/main.py", default_timeout=120).run()
 app.button(key="start_race").click().run()
 assert not app.exception, app.exception

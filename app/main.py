@@ -16,37 +16,6 @@ if str(ROOT) not in sys.path:  # a plain ``streamlit run`` puts only app/ there
     sys.path.insert(0, str(ROOT))
 
 
-# By section of the navigation: file, title, icon. The first one opens.
-PAGES = {
-    "": [
-        ("race", "Race", "flag"),
-        ("runs", "Runs", "history"),
-        ("compare", "Compare", "compare_arrows"),
-        ("sweeps", "Sweeps", "tune"),
-        ("lessons", "Lessons", "school"),
-    ],
-    "Understand": [
-        ("surface", "Toy surface", "show_chart"),
-        ("anatomy", "Anatomy of a step", "footprint"),
-        ("methods", "Methods", "functions"),
-    ],
-    "Look inside": [
-        ("masks", "Masks", "grid_on"),
-        ("flatness", "Flatness", "landscape"),
-        ("frontier", "Frontier", "scatter_plot"),
-    ],
-    "Class": [("wall", "Class wall", "groups"), ("teach", "For teachers", "co_present"), ("system", "System", "dns")],
-}
-
-
-def _page(name: str, title: str, icon: str) -> st.Page:
-    default = name == PAGES[""][0][0]
-    address = None if default else name
-    return st.Page(
-        ROOT / "pages" / f"{name}.py", title=title, icon=f":material/{icon}:", default=default, url_path=address
-    )
-
-
 @st.cache_resource(show_spinner=False)
 def freeze_garbage(page: str) -> None:
     """What has been imported need not be looked at whenever Python collects garbage. Once for each page, which may import more
@@ -64,16 +33,25 @@ def sweep() -> None:
 
 
 def navigation() -> None:
-    from app.shell import classroom, identity, projector
+    from app.shell import classroom, identity, nav, projector
     from app.ui import page_chrome
 
     st.set_page_config(
         page_title="SSAM Lab", page_icon=str(HERE / "icon.svg"), layout="wide", initial_sidebar_state=320
     )
     st.logo(str(HERE / "logo.svg"), icon_image=str(HERE / "icon.svg"), size="large")
-    page = st.navigation(
-        {section: [_page(*about) for about in pages] for section, pages in PAGES.items()}, position="top"
-    )
+    sections: dict[str, list[st.Page]] = {}
+    for place, entry in enumerate(nav.PAGES.values()):
+        sections.setdefault(entry.section, []).append(
+            st.Page(
+                ROOT / "pages" / f"{entry.name}.py",
+                title=entry.title,
+                icon=entry.symbol,
+                default=place == 0,
+                url_path=entry.name if place else None,
+            )
+        )
+    page = st.navigation(sections, position="top")
     st.set_page_config(page_title=f"{page.title} · SSAM Lab")
     page_chrome.draw(page.title)
     identity.account()

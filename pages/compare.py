@@ -3,7 +3,7 @@
 import streamlit as st
 
 from app.compare import groups, query, text, view
-from app.shell import identity, services, url_state
+from app.shell import identity, nav, services, url_state
 from app.ui.lab import Lab
 
 PACE = 3.0  # seconds between two looks where races are under way
@@ -44,7 +44,7 @@ if ids := list(st.session_state["cmp_runs"]):
     st.fragment(page, run_every=pace)(lab, ids, pace)
 else:
     st.markdown(text.EMPTY)
-    st.page_link("../pages/runs.py", label="To the runs", icon=":material/history:")
+    nav.link("runs", "To the runs")
     query.write(None)
 with st.expander("How is this counted?", key="cmp_counted"), st.container(width=860):
     st.markdown(text.METHOD)

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from app.flatness import query, text, versus_accuracy, view
-from app.shell import analysis_job, identity, services, url_state
+from app.shell import analysis_job, identity, nav, services, url_state
 from app.ui import texts
 from app.ui.lab import Lab
 from ssam.experiment.analysis import AnalysisSpec
@@ -74,4 +74,4 @@ else:
     if notice := st.session_state.get("flat_notice"):
         st.warning(texts.plain(notice))
     st.markdown(text.EMPTY)
-    st.page_link("../pages/race.py", label="To the race", icon=":material/flag:")
+    nav.link("race", "To the race")

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from app.frontier import charts, point_card, text
-from app.shell import identity, services, url_state
+from app.shell import identity, nav, services, url_state
 from app.ui import legend, plot, tradeoff_sources
 from app.ui.tradeoff import Point, Task
 from app.ui.tradeoff_sources import Study
@@ -99,4 +99,4 @@ if tasks:
         page(study, tasks)
 else:
     st.markdown(text.EMPTY)
-    st.page_link("../pages/race.py", label="To the race", icon=":material/flag:")
+    nav.link("race", "To the race")

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from app.masks import query, text, views
-from app.shell import identity, services, url_state
+from app.shell import identity, nav, services, url_state
 from app.ui import live_panel, step_plan, texts
 from app.ui.lab import Lab
 from ssam.store import Person, Run
@@ -37,7 +37,7 @@ def page(lab: Lab, person: Person, races: list[Run]) -> None:
     st.markdown("## Which weights are perturbed?")
     with st.container(key="masks_bar", horizontal=True, vertical_alignment="bottom", gap="medium"):
         race = query.choose_race(races)
-        st.page_link("../pages/race.py", label="To this race", icon=":material/flag:", query_params={"run": race.id})
+        nav.link("race", "To this race", {"run": race.id})
     kind = query.choose_view()
     if notice := st.session_state.get("masks_notice"):
         st.warning(texts.plain(notice))
@@ -71,4 +71,4 @@ else:
     if notice := st.session_state.get("masks_notice"):
         st.warning(texts.plain(notice))
     st.markdown(text.EMPTY)
-    st.page_link("../pages/race.py", label="To the race", icon=":material/flag:")
+    nav.link("race", "To the race")

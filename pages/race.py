@@ -3,7 +3,7 @@
 import streamlit as st
 
 from app.race import export_menu, form, head, recent_runs, seeds, start_button
-from app.shell import classroom, identity, services, url_state
+from app.shell import classroom, identity, nav, services, url_state
 from app.ui import live_panel, recorded, run_labels, run_result, spec_diff, texts
 from app.ui.lab import Lab
 from ssam.experiment import RaceSpec
@@ -73,7 +73,7 @@ else:
     invitation(spec, name)
     with st.container(key="start_bar", horizontal=True, vertical_alignment="center"):
         start_button.button(lab, spec, problem, None, person, width=START_WIDTH)
-        st.page_link("../pages/lessons.py", label="New here? Start with the lessons", icon=":material/school:")
+        nav.link("lessons", "New here? Start with the lessons")
     if name:
         recorded.draw(name)
     elif spec and not classroom.code():

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from app.runs import actions, query, view
-from app.shell import identity, services, url_state
+from app.shell import identity, nav, services, url_state
 from app.ui import texts
 from app.ui.lab import Lab
 from ssam.store import Person
@@ -63,7 +63,7 @@ def controls(found: RunPage, person: Person) -> None:
 
 def page(lab: Lab, person: Person, pace: float | None) -> None:
     if opened := view.opened():
-        st.switch_page("../pages/race.py", query_params={"run": opened})
+        nav.open_page("race", {"run": opened})
     found = query.find(lab, person)
     controls(found, person)
     query.write()

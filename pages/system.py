@@ -2,14 +2,13 @@
 
 import streamlit as st
 
-from app.shell import identity, services, url_state
+from app.shell import identity, nav, services, url_state
 from app.system import data
 from app.ui import run_labels, run_result, texts
 from app.ui.lab import Lab
 from ssam.store import Person
 
 SECONDS = 3.0  # between two looks at the load
-RACE = "../pages/race.py"
 
 
 @st.fragment(run_every=SECONDS)
@@ -53,7 +52,7 @@ def failures(lab: Lab, person: Person) -> None:
             st.caption(run_labels.facts(run))
             st.text(run.message)
             run_result.log(lab, run, person)
-            st.page_link(RACE, label="Open this race", icon=":material/flag:", query_params={"run": run.id})
+            nav.link("race", "Open this race", {"run": run.id})
 
 
 def teacher(lab: Lab, person: Person) -> None:

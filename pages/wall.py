@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app.shell import classroom, identity, services, share_link, url_state
+from app.shell import classroom, identity, nav, services, share_link, url_state
 from app.ui import texts
 from app.ui.lab import Lab
 from app.wall import data, payload, view
@@ -48,8 +48,7 @@ def show(lab: Lab, person: Person, code: str) -> None:
     mine = payload.mine(group, person)
     view.draw(found.told(group), mine, payload.my_words(group, mine))
     if mine:
-        own = {"run": group.entries[mine[-1]].race.id}
-        st.page_link("../pages/race.py", label="My race", icon=":material/flag:", query_params=own)
+        nav.link("race", "My race", {"run": group.entries[mine[-1]].race.id})
 
 
 url_state.leave()

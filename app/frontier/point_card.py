@@ -3,11 +3,9 @@
 import streamlit as st
 
 from app.frontier import text
-from app.shell import url_state
+from app.shell import nav, url_state
 from app.ui import texts, theme
 from app.ui.tradeoff import Point, Task
-
-RACE = "../pages/race.py"
 
 
 def card(task: Task, point: Point) -> None:
@@ -21,7 +19,7 @@ def card(task: Task, point: Point) -> None:
         label = "Open this race" if point.run else f"Race SGD, SAM and this, seed {point.trials[0].seed}"
         if not point.run and task.spec.data:
             st.caption(f"It needs the images {texts.plain(task.spec.data)}: upload them on the race page.")
-        st.page_link(RACE, label=label, icon=":material/flag:", query_params=where)
+        nav.link("race", label, where)
 
 
 def table(task: Task) -> None:

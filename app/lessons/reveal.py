@@ -6,6 +6,7 @@ import streamlit as st
 
 from app.lessons import charts, query, text, views
 from app.lessons import race as lessons_race
+from app.shell import nav
 from app.ui import alt_text, evidence, recorded, run_labels, texts
 from app.ui.evidence import Rows
 from app.ui.lab import Lab
@@ -124,12 +125,7 @@ def _claim(lesson: Lesson, claim: Claim, place: int, mine: Rows, compared: Paire
 def _elsewhere(lesson: Lesson, claim: Claim) -> None:
     """The button for a claim that this lesson's race does not test."""
     if claim.evidence == "flatness":
-        st.page_link(
-            "../pages/flatness.py",
-            label="Measure your own race",
-            icon=":material/landscape:",
-            query_params=_flatness_of(lesson),
-        )
+        nav.link("flatness", "Measure your own race", _flatness_of(lesson))
         return
     settings = (
         {"preset": claim.preset}
@@ -137,7 +133,7 @@ def _elsewhere(lesson: Lesson, claim: Claim) -> None:
         else {"preset": lesson.preset, "lanes": ",".join(dict.fromkeys(("sgd", "sam", *claim.lanes)))}
     )
     label = f"Race it: {preset(claim.preset).title}" if claim.preset else "Race it beside SGD and SAM"
-    st.page_link("../pages/race.py", label=label, icon=":material/flag:", query_params=settings)
+    nav.link("race", label, settings)
 
 
 def _flatness_of(lesson: Lesson) -> dict[str, str]:

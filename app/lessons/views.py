@@ -5,11 +5,11 @@ from functools import partial
 import streamlit as st
 
 from app.lessons import query, race
+from app.shell import nav
 from app.ui.lab import Lab
 from app.ui.lesson_content import SECTIONS, STEPS, Lesson, Link, Question
 from ssam.store import Person
 
-ICONS = {"surface": "show_chart", "anatomy": "footprint", "masks": "grid_on", "flatness": "landscape", "frontier": "scatter_plot", "methods": "functions", "race": "flag"}  # fmt: skip
 COLUMN = 860  # pixels: lines that can be read
 
 
@@ -28,9 +28,7 @@ def overview(known: dict[str, Lesson]) -> None:
     for place, lesson in enumerate(known.values(), 1):
         with st.container(border=True, key=f"lesson_card_{lesson.name}", gap="xsmall"):
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-                st.page_link(
-                    "../pages/lessons.py", label=f"**{place} · {lesson.title}**", query_params={"lesson": lesson.name}
-                )
+                nav.link("lessons", f"**{place} · {lesson.title}**", {"lesson": lesson.name}, icon="")
                 st.caption(f"{lesson.minutes} min{_progress(lesson)}", width="content")
             st.markdown(f"{lesson.summary} After it you can {lesson.goal}")
 
@@ -45,7 +43,7 @@ def _progress(lesson: Lesson) -> str:
 def head(lesson: Lesson, known: dict[str, Lesson]) -> None:
     """Where one is: among the lessons, and in this one."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.page_link("../pages/lessons.py", label="All lessons", icon=":material/arrow_back:")
+        nav.link("lessons", "All lessons", icon="arrow_back")
         total, asked, _ = query.score(known)
         counted = f" · {signed(total)} point{'s' * (abs(total) != 1)}" if asked else ""
         st.caption(
@@ -157,30 +155,15 @@ def try_next(lesson: Lesson, known: dict[str, Lesson]) -> None:
     st.space("small")
     with st.container(horizontal=True, gap="small", key="lesson_neighbours"):
         if before:
-            st.page_link(
-                "../pages/lessons.py",
-                label=f"Before: {before.title}",
-                icon=":material/arrow_back:",
-                query_params={"lesson": before.name},
-            )
+            nav.link("lessons", f"Before: {before.title}", {"lesson": before.name}, icon="arrow_back")
         if after:
-            st.page_link(
-                "../pages/lessons.py",
-                label=f"Next: {after.title}",
-                icon=":material/arrow_forward:",
-                query_params={"lesson": after.name},
-            )
+            nav.link("lessons", f"Next: {after.title}", {"lesson": after.name}, icon="arrow_forward")
 
 
 def links(lesson: Lesson, step: str) -> None:
     for link in lesson.next:
         if link.step == step:
-            st.page_link(
-                f"../pages/{link.page}.py",
-                label=link.text,
-                icon=f":material/{ICONS[link.page]}:",
-                query_params=_address(lesson, link),
-            )
+            nav.link(link.page, link.text, _address(lesson, link))
 
 
 def _address(lesson: Lesson, link: Link) -> dict[str, str]:

@@ -9,7 +9,7 @@ from app.methods import text as methods_text
 from app.methods.cards import Card, citations
 from app.methods.measured import Measured, of
 from app.methods.source_excerpt import excerpt
-from app.shell import url_state
+from app.shell import nav, url_state
 from app.ui import theme, tradeoff_sources
 from app.ui.measured import lengths
 from ssam.experiment import LaneSpec, RaceSpec, preset
@@ -87,9 +87,9 @@ def _links(card: Card) -> None:
     with st.container(horizontal=True, key="methods_links", vertical_alignment="center"):
         label = "Race it beside SGD" if METHODS[card.method].perturbs else "Race it beside SAM"
         if st.button(label, key="methods_race", type="primary", icon=":material/flag:"):
-            st.switch_page("../pages/race.py", query_params=url_state.of(race(card)))
-        st.page_link("../pages/surface.py", label="Toy surface", icon=":material/show_chart:")
-        st.page_link("../pages/anatomy.py", label="Anatomy of a step", icon=":material/footprint:")
+            nav.open_page("race", url_state.of(race(card)))
+        nav.link("surface")
+        nav.link("anatomy")
 
 
 def _code(card: Card) -> None:

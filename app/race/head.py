@@ -3,6 +3,7 @@
 import streamlit as st
 
 from app.race import export_menu, seeds
+from app.shell import nav
 from app.shell.run_controls import leave, steering
 from app.ui import run_labels, step_plan
 from app.ui.lab import Lab
@@ -23,12 +24,10 @@ def head(lab: Lab, run: Run, person: Person) -> None:
     with st.container(key="race_links", horizontal=True, gap="small"):
         here = {"run": run.id}
         if run.started_info and step_plan.masked_lanes(run.spec):
-            st.page_link("../pages/masks.py", label="Masks", icon=":material/grid_on:", query_params=here)
+            nav.link("masks", address=here)
         if run.state == "finished":
-            st.page_link("../pages/flatness.py", label="Flatness", icon=":material/landscape:", query_params=here)
-            st.page_link(
-                "../pages/anatomy.py", label="Anatomy of a step", icon=":material/footprint:", query_params=here
-            )
+            nav.link("flatness", address=here)
+            nav.link("anatomy", address=here)
         seeds.row(lab, run)
     if run.owner != person.owner:
         st.caption(f"Somebody else's race: you {'steer it as a teacher' if mine else 'can watch it'}.")

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from app.race import form
+from app.shell import nav
 from app.ui import run_labels
 from app.ui.lab import Lab
 from app.ui.run_labels import facts
@@ -34,7 +35,7 @@ def recent(lab: Lab, shown: Run | None, person: Person) -> None:
                 )
                 whose = "" if run.owner == person.owner else f" · somebody else's ({run.owner[:6] or 'no owner'})"
                 st.caption(facts(run) + whose)
-        st.page_link("../pages/runs.py", label="All runs", icon=":material/history:")
+        nav.link("runs", "All runs")
 
 
 def _open(run: Run) -> None:

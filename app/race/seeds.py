@@ -7,7 +7,7 @@ import secrets
 
 import streamlit as st
 
-from app.shell import classroom, identity
+from app.shell import classroom, identity, nav
 from app.ui import texts
 from app.ui.lab import Lab
 from app.ui.run_picker import COMPARED
@@ -94,12 +94,7 @@ def row(lab: Lab, run: Run) -> None:
         if len(group) > 1:
             st.markdown(progress(group), width="content")
             ids = ",".join(one.id for one in group[-COMPARED:])
-            st.page_link(
-                "../pages/compare.py",
-                label="Compare them",
-                icon=":material/compare_arrows:",
-                query_params={"runs": ids},
-            )
+            nav.link("compare", "Compare them", {"runs": ids})
         if run.state == "finished" and not classroom.own_seed():
             with st.popover("Repeat with more seeds", key="seeds_repeat", icon=":material/repeat:"):
                 count = int(st.slider("More seeds", 1, MOST, MORE, key="seeds_more"))

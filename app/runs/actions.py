@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from app.runs import query as runs_query
+from app.shell import nav
 from app.ui import run_labels, run_picker, spec_diff, texts
 from app.ui.lab import Lab
 from ssam.catalogue import DATASETS, MODELS
@@ -42,7 +43,7 @@ def bar(lab: Lab, deleted: bool) -> None:
             _button("Restore", "runs_restore", "restore_from_trash", runs_query.restore, lab, chosen)
         else:
             if st.button("Compare", key="runs_compare", icon=":material/compare_arrows:"):
-                st.switch_page("../pages/compare.py", query_params={"runs": ",".join(chosen[: run_picker.COMPARED])})
+                nav.open_page("compare", {"runs": ",".join(chosen[: run_picker.COMPARED])})
             with st.popover("Label", key="runs_label", icon=":material/sell:"):
                 _form(lab, chosen)
             _button("Delete", "runs_delete", "delete", runs_query.delete, lab, chosen)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import streamlit as st
 
-from app.shell import identity, projector, share_link
+from app.shell import identity, nav, projector, share_link
 from app.shell.share_link import Link
 from app.ui.lab import Lab
 
@@ -71,9 +71,7 @@ def bar(lab: Lab, switch: bool = True, on_wall: bool = False) -> None:
             st.markdown(f"## Class wall {known}" if on_wall else f"Class **{known}**", width="content")
             st.caption(started, width="content")
             if not on_wall:
-                st.page_link(
-                    "../pages/wall.py", label="Class wall", icon=":material/groups:", query_params={"class": known}
-                )
+                nav.link("wall", address={"class": known})
             st.button("Leave", key="leave_class", type="tertiary", on_click=leave, help="Races stay on the wall.")
         st.space("stretch")
         st.toggle("Projector", key="projector", help=projector.HELP, persist_state="session")

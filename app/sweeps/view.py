@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import streamlit as st
 
-from app.shell import identity, share_link
+from app.shell import identity, nav, share_link
 from app.shell.share_link import Link
 from app.sweeps import charts, query
 from app.sweeps import text as sweeps_text
@@ -39,7 +39,7 @@ def draw(lab: Lab, found: Sweep, trials: list[Trial], person: Person) -> None:
     with st.container(key="sweep_best", horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(sweeps_text.best(found, trials), width="content")
         if best and (run := best.trials[0].run):
-            st.page_link("../pages/race.py", label="Open its race", icon=":material/flag:", query_params={"run": run})
+            nav.link("race", "Open its race", {"run": run})
     if best and (run := best.trials[0].run) and (race := lab.store.runs.get(run)):
         st.caption(sweeps_text.sureness(best.score, score_size(race)))
     for told in fresh(trials):

@@ -41,7 +41,7 @@ def test_a_second_click_on_start_makes_no_second_race(store: Store) -> None:
     app = start(page())
     before = store.runs.newest()
     assert app.button(key="start_race").disabled
-    app.session_state["request_id"] = "another"  # what a click would bring that was made before the page knew
+    app.session_state["race_request"] = "another"  # what a click would bring that was made before the page knew
     start_callback_again(app)
     assert store.runs.newest() == before
 

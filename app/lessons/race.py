@@ -1,7 +1,5 @@
 """A lesson's race: the recorded one played back, or the learner's own, run for real and shown as it is trained."""
 
-import secrets
-
 import streamlit as st
 
 from app.lessons import query
@@ -9,6 +7,7 @@ from app.shell import classroom, identity, run_controls
 from app.ui import evidence, live_panel, recorded, run_labels, run_result, texts
 from app.ui.lab import Lab
 from app.ui.lesson_content import Lesson
+from app.ui.submit_once import submit_once
 from ssam.experiment import RaceSpec, parse_spec
 from ssam.store import Person, Run
 from ssam.store.views import ENDED
@@ -137,22 +136,16 @@ def _said(lab: Lab, lesson: Lesson, run: Run | None) -> str:
 def submit(lab: Lab, lesson: Lesson, seed: int | None = None) -> None:
     """Has the lesson's race run, with the seed of the form unless one is given, and shows it. One race however often it is pressed;
     what stands against it is said in one line."""
-    request = st.session_state.setdefault("lesson_request", secrets.token_urlsafe(16))
     person, given = identity.person(lab), classroom.own_seed()
-    try:
+    with submit_once("lesson") as request:
         spec = _spec(lesson, st.session_state.get("lesson_seed") if seed is None else seed)
         submitted = lab.client.races.submit(spec, request, person, class_code=classroom.code(), own_seed=given)
-    except (ValueError, RuntimeError) as error:  # a limit is reached, or no runner comes up
-        st.session_state["lesson_notice"] = f"Not started: {error}."
-        return
-    query.remember(lesson.name, submitted.run_id)
-    query.go(lesson.name, "watch")
-    st.session_state["lesson_reused"] = submitted.run_id if submitted.reused else None
-    st.session_state["lesson_request"] = secrets.token_urlsafe(16)
-    st.session_state["lesson_notice"] = None
-    st.session_state[KEY] = "own"
-    if run := lab.store.runs.get(submitted.run_id):
-        st.session_state["lesson_seed"] = run.spec.seed
+        query.remember(lesson.name, submitted.run_id)
+        query.go(lesson.name, "watch")
+        st.session_state["lesson_reused"] = submitted.run_id if submitted.reused else None
+        st.session_state[KEY] = "own"
+        if run := lab.store.runs.get(submitted.run_id):
+            st.session_state["lesson_seed"] = run.spec.seed
 
 
 def _spec(lesson: Lesson, seed: object) -> RaceSpec:

@@ -3,14 +3,13 @@
 Races that differ in nothing but the seed belong together by themselves; nothing else is kept about them.
 """
 
-import secrets
-
 import streamlit as st
 
 from app.shell import classroom, identity, nav
 from app.ui import texts
 from app.ui.lab import Lab
 from app.ui.run_picker import COMPARED
+from app.ui.submit_once import submit_once
 from ssam.experiment import RaceSpec
 from ssam.stats.paired import FEWEST
 from ssam.store import Person, Run
@@ -137,8 +136,6 @@ def _repeat(lab: Lab, run_id: str, first: int, count: int) -> None:
     run = lab.store.runs.get(run_id)
     if run is None:
         return
-    request = st.session_state.setdefault("seeds_request", secrets.token_urlsafe(16))
-    found = start(lab, run.spec, first, count, request)
-    st.session_state["seeds_started"] = [run_id, *found]
-    gather(lab, run, identity.person(lab))
-    st.session_state["seeds_request"] = secrets.token_urlsafe(16)
+    with submit_once("seeds", notice="notice") as request:
+        st.session_state["seeds_started"] = [run_id, *start(lab, run.spec, first, count, request)]
+        gather(lab, run, identity.person(lab))

@@ -1,6 +1,5 @@
 """The Start button: what the race will cost, what is wrong with the settings, and one race however often it is pressed."""
 
-import secrets
 from typing import Literal
 
 import streamlit as st
@@ -10,6 +9,7 @@ from app.shell import classroom, identity
 from app.ui import texts
 from app.ui.lab import Lab
 from app.ui.run_labels import cost
+from app.ui.submit_once import submit_once
 from ssam.experiment import RaceSpec
 from ssam.store import Person, Run
 from ssam.store.views import ENDED
@@ -24,7 +24,6 @@ def button(
     width: int | Literal["stretch"] = "stretch",
 ) -> None:
     """The Start button with one line that says how long the race will take, or why it cannot start."""
-    st.session_state.setdefault("request_id", secrets.token_urlsafe(16))
     going = spec is not None and seeds.wanted() == 1 and _is_going(shown, spec, person)
     st.button(
         "Start race",
@@ -53,9 +52,9 @@ def _start(lab: Lab) -> None:
     except ValueError:  # the page says what is wrong
         return
     if (count := seeds.wanted()) > 1:
-        seeds.show(seeds.start(lab, spec, spec.seed, count, st.session_state["request_id"]))
+        with submit_once("race", notice="notice") as request:
+            seeds.show(seeds.start(lab, spec, spec.seed, count, request))
         st.session_state["reused"] = None
-        st.session_state["request_id"] = secrets.token_urlsafe(16)
         return
     run_id = st.session_state.get("run")
     if not _is_going(lab.store.runs.get(run_id) if run_id else None, spec, identity.person(lab)):
@@ -64,20 +63,15 @@ def _start(lab: Lab) -> None:
 
 def _submit(lab: Lab, spec: RaceSpec, again: bool = False) -> None:
     exclusive = bool(st.session_state.get("exclusive"))
-    person, request_id, own = identity.person(lab), st.session_state["request_id"], classroom.own_seed()
-    try:
+    person, own = identity.person(lab), classroom.own_seed()
+    with submit_once("race", notice="notice") as request:
         submitted = lab.client.races.submit(
-            spec, request_id, person, exclusive=exclusive, again=again, class_code=classroom.code(), own_seed=own
+            spec, request, person, exclusive=exclusive, again=again, class_code=classroom.code(), own_seed=own
         )
-    except (ValueError, RuntimeError) as error:  # a limit is reached, or no runner comes up
-        st.session_state["notice"] = f"Not started: {error}."
-        return
-    st.session_state["run"] = submitted.run_id
-    if own and (run := lab.store.runs.get(submitted.run_id)):
-        st.session_state["seed"] = run.spec.seed
-    st.session_state["reused"] = submitted.run_id if submitted.reused else None
-    st.session_state["request_id"] = secrets.token_urlsafe(16)
-    st.session_state["notice"] = None
+        st.session_state["run"] = submitted.run_id
+        if own and (run := lab.store.runs.get(submitted.run_id)):
+            st.session_state["seed"] = run.spec.seed
+        st.session_state["reused"] = submitted.run_id if submitted.reused else None
 
 
 def reused(lab: Lab, shown: Run) -> None:

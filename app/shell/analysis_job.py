@@ -3,7 +3,6 @@
 ``page`` is what the keys of a page's widgets and its session state begin with.
 """
 
-import secrets
 from collections.abc import Callable
 
 import streamlit as st
@@ -11,6 +10,7 @@ import streamlit as st
 from app.shell import identity
 from app.ui import run_labels, run_result, texts
 from app.ui.lab import Lab
+from app.ui.submit_once import submit_once
 from ssam.experiment.analysis import AnalysisSpec
 from ssam.planning.estimate import analysis_seconds
 from ssam.store import Person, Run
@@ -45,14 +45,8 @@ def cost(lab: Lab, race: Run, analysis: AnalysisSpec) -> str:
 
 def submit(lab: Lab, race_id: str, read: Callable[[], AnalysisSpec], page: str) -> None:
     """Asks for what ``read`` gives; one wish however often the button is pressed. Who may not, or cannot now, is told so in one line."""
-    request = st.session_state.setdefault(f"{page}_request", secrets.token_urlsafe(16))
-    try:
+    with submit_once(page, failed="Not measured") as request:
         lab.client.analyses.submit(race_id, read(), request, identity.person(lab))
-    except (ValueError, PermissionError, RuntimeError) as error:
-        st.session_state[f"{page}_notice"] = f"Not measured: {error}."
-        return
-    st.session_state[f"{page}_request"] = secrets.token_urlsafe(16)
-    st.session_state[f"{page}_notice"] = ""
 
 
 def shown(lab: Lab, race: Run, run: Run, person: Person, page: str, draw: Callable[[Run], None]) -> None:

@@ -1,13 +1,12 @@
 """What a new sweep is asked for: which lane, what varies and how, what counts, and when it is enough."""
 
-import secrets
-
 import streamlit as st
 
 from app.shell import identity
 from app.sweeps import query
 from app.ui import run_labels, texts, theme
 from app.ui.lab import Lab
+from app.ui.submit_once import submit_once
 from ssam.catalogue import DATASETS
 from ssam.experiment.choosing import chosen_by
 from ssam.experiment.sweep import MAX_FIELDS, SweepSpec
@@ -137,15 +136,9 @@ def cost(lab: Lab, spec: SweepSpec) -> str:
 
 def _start(lab: Lab) -> None:
     """Begins the sweep that the controls show; one, however often the button is pressed."""
-    request = st.session_state.setdefault("sweep_request", secrets.token_urlsafe(16))
-    try:
-        st.session_state["sweep_shown"] = lab.client.sweeps.start(query.read(), request, identity.person(lab))
-    except (ValueError, RuntimeError) as error:
-        st.session_state["sweep_notice"] = f"Not started: {error}."
-        return
-    st.session_state["sweep_request"] = secrets.token_urlsafe(16)
-    st.session_state["sweep_notice"] = ""
-    st.session_state["sweep_pick"] = st.session_state["sweep_shown"]
+    with submit_once("sweep") as request:
+        started = lab.client.sweeps.start(query.read(), request, identity.person(lab))
+        st.session_state["sweep_shown"] = st.session_state["sweep_pick"] = started
 
 
 def _other_lane() -> None:

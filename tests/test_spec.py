@@ -172,3 +172,10 @@ def test_gradients_of_a_race(clock, gradients):
 def test_every_dataset_fits_some_model():
     for dataset in DATASETS.values():
         assert any((dataset.size or 64) >= model.min_size for model in MODELS.values())
+
+
+def test_lanes_given_as_values_are_complained_of_as_they_are_written() -> None:
+    lane = LaneSpec(method="sam", rho=0.2)
+    for lanes in ((lane, lane), "sam:rho=0.2,sam:rho=0.2"):
+        with pytest.raises(ValueError, match=r"^lanes 'sam:rho=0\.2,sam:rho=0\.2': "):
+            parse_spec({"lanes": lanes})

@@ -39,7 +39,7 @@ def read(lab: Lab) -> RaceSpec:
         del values["seconds"]
     if not (chosen := st.session_state["lanes"]):
         raise ValueError("Choose at least one lane.")
-    lanes = ",".join(str(lane_form.read(option)) for option in chosen)
+    lanes = tuple(lane_form.read(option) for option in chosen)
     empty = {name: "" for name, value in values.items() if value is None and name not in OPTIONAL}
     try:
         spec = parse_spec({**values, **empty, "lanes": lanes})

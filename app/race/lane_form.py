@@ -8,10 +8,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import streamlit as st
+from pydantic import ValidationError
 from streamlit.delta_generator import DeltaGenerator
 
 from app.ui import texts
 from ssam.experiment import LaneSpec
+from ssam.experiment.base import explain
 from ssam.experiment.lane import SETTINGS
 from ssam.methods import METHODS, Method
 from ssam.methods.directions import DIRECTIONS
@@ -44,11 +46,11 @@ def read(option: str) -> LaneSpec:
         values["granularity"] = f"n-of-{_state('group', method, GROUP)}"
     if _is_free(method):
         values.pop("ascent_batch", None)
-    said = (f"{name}={value}" for name, value in values.items() if value is not None)
+    own = {name: value for name, value in values.items() if value is not None}
     try:
-        return LaneSpec.parse(":".join([option, *said]))
-    except ValueError as error:  # in the words of its field under "Per lane"
-        raise ValueError(texts.labelled(f"{method.title} {error}")) from None
+        return LaneSpec.model_validate({"method": option, **own})
+    except ValidationError as error:  # in the words of its field under "Per lane"
+        raise ValueError(texts.labelled(f"{method.title} {explain(error, LaneSpec)}")) from None
 
 
 def settings(method: Method) -> tuple[str, ...]:

@@ -33,7 +33,8 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
     """The first thing that is wrong, as one line: field, value, what is allowed."""
     first = error.errors()[0]
     field = ".".join(str(part) for part in first["loc"])
-    shown = repr(str(first["input"])[:60])
+    given = first["input"]
+    shown = repr((",".join(map(str, given)) if isinstance(given, tuple) else str(given))[:60])
     if first["type"] == "extra_forbidden":
         return f"{field[:40]!r} is not a setting; allowed: {', '.join(model.model_fields)}"
     if first["type"] == "value_error":

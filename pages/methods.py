@@ -6,14 +6,12 @@ from app.methods import index as methods_index
 from app.methods import measured
 from app.methods import view as methods_view
 from app.methods.cards import Card, cards
-from app.shell import url_state
-from app.ui import texts
+from app.shell.address import Table
 
 
-def page(known: dict[str, Card]) -> None:
+def page(known: dict[str, Card], table: Table) -> None:
     st.markdown("## What each method does, costs and keeps")
-    if notice := st.session_state["methods_notice"]:
-        st.warning(texts.plain(notice))
+    table.notice()
     view = st.segmented_control(
         "View",
         list(methods_view.VIEWS),
@@ -23,7 +21,7 @@ def page(known: dict[str, Card]) -> None:
         label_visibility="collapsed",
         persist_state="session",
     )
-    methods_view.write()
+    table.push_url()
     found = measured.everything()
     if view == "compare":
         methods_view.compare(list(known.values()), found)
@@ -36,8 +34,8 @@ def page(known: dict[str, Card]) -> None:
         methods_view.draw(known[chosen], found)
 
 
-url_state.leave()
 every = cards()
-if url_state.moved(methods_view.PAGE):
-    st.session_state["methods_notice"] = methods_view.go(every)
-page(every)
+table = methods_view.table(every)
+if table.moved():
+    table.complain(table.load_from_url())
+page(every, table)

@@ -4,43 +4,28 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
-from app.methods import index, table
+from app.methods import index
+from app.methods import table as methods_table
 from app.methods import text as methods_text
 from app.methods.cards import Card, citations
 from app.methods.measured import Measured, of
 from app.methods.source_excerpt import excerpt
 from app.shell import nav, url_state
+from app.shell.address import Table, choice
 from app.ui import theme, tradeoff_sources
 from app.ui.measured import lengths
 from ssam.experiment import LaneSpec, RaceSpec, preset
 from ssam.methods import METHODS
 
-PAGE = "methods"
 VIEWS = {"cards": "Cards", "compare": "Compare"}
-SETTINGS = ("method", "view")
 LESSON = "noisy-labels"
 COLUMN, WIDE = 620, 690  # pixels: side by side where there is room
 
 
-def go(cards: Mapping[str, Card]) -> str:
-    """Sets what is shown to the address. Returns one line about what was not understood."""
-    asked, problems = dict(st.query_params), []
-    if unknown := [name for name in asked if name not in SETTINGS]:
-        problems.append(f"{unknown[0][:40]!r} is no setting here; allowed: {', '.join(SETTINGS)}.")
-    for name, allowed in (("method", list(cards)), ("view", list(VIEWS))):
-        wanted = asked.get(name, st.session_state.get(f"methods_{name}", allowed[0]))
-        if wanted not in allowed:
-            problems.append(f"{name} {wanted[:40]!r} must be one of {', '.join(allowed)}.")
-        st.session_state[f"methods_{name}"] = wanted if wanted in allowed else allowed[0]
-    return " ".join(problems)
-
-
-def write() -> None:
-    """Puts what is shown into the address."""
-    where = {"method": st.session_state["methods_method"]}
-    if st.session_state["methods_view"] != "cards":
-        where["view"] = st.session_state["methods_view"]
-    url_state.put(where, PAGE)
+def table(cards: Mapping[str, Card]) -> Table:
+    """What an address says."""
+    first = next(iter(cards))
+    return Table("methods", "methods", (choice("method", cards, first, always=True), choice("view", VIEWS, "cards")))
 
 
 def chosen() -> None:
@@ -115,13 +100,13 @@ def _measured(card: Card, found: Sequence[Measured]) -> None:
     told = f"Measured of {card.title}"
     if first:
         st.caption(f"As the lane {first[0]['Lane']}")
-        table.draw([_without(row, "Lane") for row in first], told, key="methods_measured")
+        methods_table.draw([_without(row, "Lane") for row in first], told, key="methods_measured")
     if others:
         with st.expander("With other settings"):
-            table.draw(others, f"{told}, with other settings", key="methods_others")
+            methods_table.draw(others, f"{told}, with other settings", key="methods_others")
     if searched:
         with st.expander("Searched only", expanded=not first):
-            table.draw(searched, f"{told}, searched only", key="methods_searched")
+            methods_table.draw(searched, f"{told}, searched only", key="methods_searched")
     _notes(bool(searched))
     if card.method == card.name and card.method in {lane.method for lane in preset(LESSON).spec.lanes}:
         st.caption(lengths(LESSON))
@@ -136,13 +121,13 @@ def compare(cards: Sequence[Card], found: Sequence[Measured]) -> None:
     rows = methods_text.compared(cards, found)
     styles = [theme.METHOD_STYLES[card.method] for card in cards]
     marks = [(style.glyph, style.color) for style in styles]
-    table.draw(rows, methods_text.table_summary(rows), "methods_compared", marks)
+    methods_table.draw(rows, methods_text.table_summary(rows), "methods_compared", marks)
     with st.container(width=860):
         st.markdown(methods_text.COMPARE)
     searched = methods_text.only_searched(cards, found)
     if searched:
         st.markdown("#### Searched only")
-        table.draw(searched, "Methods that were searched only", key="methods_compared_searched")
+        methods_table.draw(searched, "Methods that were searched only", key="methods_compared_searched")
     with st.container(width=860):
         _notes(bool(searched))
 

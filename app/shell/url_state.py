@@ -10,6 +10,7 @@ from ssam.store import Store
 
 STALE_SECONDS = 3.0  # after we wrote an address, the one before it may still be on its way
 _SEEN, _WRITTEN, _WHEN, _LEFT = "_address_seen", "_address_written", "_address_when", "_address_left"
+_PAGE, _RESETS = "_address_page", "_address_resets"
 
 
 def moved(page: str = "") -> bool:
@@ -20,6 +21,10 @@ def moved(page: str = "") -> bool:
     wrote a new address. So an address that we wrote is no move, nor is, for a moment, the one that it replaced; later that is
     the reader's going back.
     """
+    st.session_state[_RESETS] = _SEEN + page not in st.session_state or st.session_state.get(_PAGE) == page
+    if page:
+        leave(page)
+    st.session_state[_PAGE] = page
     now = dict(st.query_params)
     if _SEEN + page not in st.session_state:
         st.session_state[_SEEN + page], st.session_state[_WRITTEN + page] = now, []
@@ -34,6 +39,12 @@ def moved(page: str = "") -> bool:
         return False
     st.session_state[_SEEN + page], st.session_state[_WRITTEN + page] = now, []
     return True
+
+
+def resets() -> bool:
+    """Whether an empty address means the defaults: on the first visit, and after going back to it. The navigation's, from another
+    page, leaves all as it was."""
+    return bool(st.session_state[_RESETS])
 
 
 def read(store: Store) -> tuple[RaceSpec, str | None, str | None]:
@@ -96,8 +107,9 @@ def left() -> dict[str, str]:
     return dict(st.session_state.get(_LEFT, {}))
 
 
-def leave() -> None:
-    """Another page is shown. Its address is no race's, and coming back is a move, to where the reader was."""
+def leave(page: str | None = None) -> None:
+    """A page other than the race's is shown. Its address is no race's, and coming back is a move, to where the reader was."""
+    st.session_state[_PAGE] = page
     if _SEEN in st.session_state:
         written = st.session_state.pop(_WRITTEN)
         seen = st.session_state.pop(_SEEN)

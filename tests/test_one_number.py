@@ -244,7 +244,7 @@ def test_what_ran_beside_it_is_what_was_measured(run: Run) -> None:
     assert "15.2" in company(run)
     assert "busy" in company(run)
     assert "busy" not in company(dataclasses.replace(run, result={"lanes": [], "load": 1.8, "cores": 2}))
-    alone = company(dataclasses.replace(run, result={"lanes": []}))
+    alone = company(dataclasses.replace(run, result={"lanes": [], "load": None, "cores": None}))
     assert "load" not in alone  # of a race from before it was measured
     assert company(dataclasses.replace(run, shared=True)) != company(run)
 

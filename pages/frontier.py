@@ -28,7 +28,7 @@ def filters(task: Task) -> list[Point]:
             format_func=lambda choice: SHOWN[choice],
         )
         points = [point for point in points if show == ALL or point.source != "search"]
-    if st.toggle("At least 50 % of the weights not perturbed", key="sparse"):
+    if st.toggle("At least 50% of the weights not perturbed", key="sparse"):
         points = [point for point in points if point.sparsity > 0.495 or not METHODS[point.lane.method].perturbs]
     if st.toggle(f"At most {CLOSE} SGD steps", key="close"):
         points = [point for point in points if point.ratio is not None and point.ratio <= CLOSE]

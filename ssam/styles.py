@@ -108,11 +108,11 @@ def lane_title(lane: LaneSpec) -> str:
     """The method and the lane's own settings, short enough for a legend; no two lanes of a race share one.
 
     >>> lane_title(LaneSpec.parse("ssam-f:rho=0.25:sparsity=0.8:norm=masked:region=late"))
-    'SSAM-F 80 % ρ 0.25 late masked'
+    'SSAM-F 80% ρ 0.25 late masked'
     """
     title = METHODS[lane.method].title
     if lane.sparsity is not None:
-        title += f" {lane.sparsity * 100:g} %"
+        title += f" {lane.sparsity * 100:g}%"
     if lane.rho is not None:
         title += f" ρ {lane.rho:g}"
     own = {name: str(value) for name, value in lane.own_settings.items()}

@@ -236,7 +236,7 @@ def test_the_panels_of_a_race_are_tables_of_what_they_show(lab: Lab) -> None:
     tables = page.locator(".panel[data-panel=accuracy] table")
     expect(tables.locator("tbody tr")).to_have_count(5)
     cells = tables.locator("tbody tr").last.locator("th, td").all_text_contents()
-    assert [cell.removesuffix(" %") for cell in cells] == ["5.0", "61.0", "80.0", "81.0", "80.0", "78.0"]
+    assert [cell.removesuffix("%") for cell in cells] == ["5.0", "61.0", "80.0", "81.0", "80.0", "78.0"]
     curve = page.locator(".panel[data-panel=steps] select")
     curve.select_option("radius")
     expect(page.locator(".panel[data-panel=steps] caption")).to_have_text("Effective radius ‖m⊙ε‖")
@@ -272,26 +272,26 @@ COURSE = [  # what the panel is sent tick by tick, and what is then said
     ({"state": "running", "progress": 0.1, "lanes": lanes([0.6], [])}, []),
     (
         {"state": "running", "progress": 0.2, "lanes": lanes([0.6], [0.5])},
-        ["After epoch 1: SGD 60.0 %, SAM 50.0 %."],
+        ["After epoch 1: SGD 60.0%, SAM 50.0%."],
     ),
     ({"state": "running", "progress": 0.3, "lanes": lanes([0.6, 0.7], [0.5])}, []),
     (
         {"state": "running", "progress": 0.4, "lanes": lanes([0.6, 0.7], [0.5, 0.75])},
-        ["SAM has overtaken SGD: 75.0 % against 70.0 % after epoch 2."],
+        ["SAM has overtaken SGD: 75.0% against 70.0% after epoch 2."],
     ),
     ({"state": "paused", "progress": 0.4, "lanes": lanes([0.6, 0.7], [0.5, 0.75])}, ["The race is paused."]),
     (
         {"state": "running", "progress": 0.6, "lanes": lanes([0.6, 0.7, 0.67], [0.5, 0.75, 0.8])},
         [
-            "SGD has fallen to 67.0 % after epoch 3, from 70.0 % after epoch 2.",
-            "Half of the race is done. After epoch 3: SAM 80.0 %, SGD 67.0 %.",
+            "SGD has fallen to 67.0% after epoch 3, from 70.0% after epoch 2.",
+            "Half of the race is done. After epoch 3: SAM 80.0%, SGD 67.0%.",
             "The race is running.",
         ],
     ),
     ({"state": "running", "progress": 0.9, "lanes": lanes([0.6, 0.7, 0.6], [0.5, 0.75, 0.81])}, []),
     (
         {"state": "finished", "progress": 1, "lanes": lanes([0.6, 0.7, 0.6], [0.5, 0.75, 0.81], final=True)},
-        ["The race has finished: SAM 81.0 %, SGD 60.0 %."],
+        ["The race has finished: SAM 81.0%, SGD 60.0%."],
     ),
 ]
 
@@ -314,7 +314,7 @@ def test_milestones_are_told_once_and_ticks_never(lab: Lab) -> None:
     assert page.evaluate(script, {"run": "two", **COURSE[8][0]}) == COURSE[8][1][:2]
     failed = {"run": "two", "state": "failed", "progress": 0.6, "lanes": COURSE[8][0]["lanes"], "failed": "no room"}
     assert ["failed" in said for said in page.evaluate(script, failed)] == [True]
-    for progress, told in ((0.9, []), (1, ["The recorded race has finished: SAM 81.0 %, SGD 60.0 %."])):
+    for progress, told in ((0.9, []), (1, ["The recorded race has finished: SAM 81.0%, SGD 60.0%."])):
         played = {
             "run": "three",
             "state": "recorded",
@@ -327,11 +327,11 @@ def test_milestones_are_told_once_and_ticks_never(lab: Lab) -> None:
 
 
 HEADLINES = [  # (progress, lanes, what the headline names); every number belongs to the epoch that is named
-    (0.3, lanes([0.6, 0.65, 0.7], [0.5, 0.55, 0.6]), r"epoch 3\b.*SGD 70\.0 %.*SAM 60\.0 %"),
-    (0.3, lanes([0.6, 0.65, 0.7], [0.5, 0.55]), r"epoch 2\b.*SGD 65\.0 %.*SAM 55\.0 %"),
-    (0.3, lanes([0.6, 0.7], [0.5, 0.75, 0.8]), r"SAM.*75\.0 %.*70\.0 %.*epoch 2\b"),
-    (0.4, lanes([0.6, 0.8, 0.7, 0.75], [0.5, 0.6, 0.6, 0.6]), r"SGD.*75\.0 %.*epoch 4\b.*80\.0 %.*epoch 2\b"),
-    (1, lanes([0.6, 0.7, 0.6], [0.5, 0.75, 0.81], final=True), r"SAM 81\.0 %, SGD 60\.0 %.*70\.0 % after epoch 2\b.*2,000"),
+    (0.3, lanes([0.6, 0.65, 0.7], [0.5, 0.55, 0.6]), r"epoch 3\b.*SGD 70\.0%.*SAM 60\.0%"),
+    (0.3, lanes([0.6, 0.65, 0.7], [0.5, 0.55]), r"epoch 2\b.*SGD 65\.0%.*SAM 55\.0%"),
+    (0.3, lanes([0.6, 0.7], [0.5, 0.75, 0.8]), r"SAM.*75\.0%.*70\.0%.*epoch 2\b"),
+    (0.4, lanes([0.6, 0.8, 0.7, 0.75], [0.5, 0.6, 0.6, 0.6]), r"SGD.*75\.0%.*epoch 4\b.*80\.0%.*epoch 2\b"),
+    (1, lanes([0.6, 0.7, 0.6], [0.5, 0.75, 0.81], final=True), r"SAM 81\.0%, SGD 60\.0%.*70\.0% after epoch 2\b.*2,000"),
     (0.3, [{**lanes([0.6], [0.5])[0], "state": "diverged"}, lanes([0.6], [0.5, 0.7])[1]], r"SGD has diverged"),
 ]  # fmt: skip
 
@@ -344,8 +344,8 @@ def test_the_headline_names_the_epoch_that_its_numbers_are_of(lab: Lab) -> None:
     assert page.evaluate(script, {"progress": 0.1, "lanes": lanes([0.6], [])}) == "", "not all have been evaluated"
     diverged = [{**lanes([0.6], [])[0], "state": "diverged"}, lanes([], [0.5, 0.7])[1]]
     ended = page.evaluate(script, {"progress": 1, "lanes": diverged})
-    assert "SAM 70.0 %" in ended
-    assert "SGD 60.0 %" not in ended, "a lane that has diverged has no accuracy"
+    assert "SAM 70.0%" in ended
+    assert "SGD 60.0%" not in ended, "a lane that has diverged has no accuracy"
     page.close()
 
 

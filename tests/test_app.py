@@ -373,7 +373,7 @@ def test_the_settings_of_a_lane_carry_its_plan_once_that_is_known(store: Store, 
     spec = parse_spec({"lanes": "sgd,ssam-f:region=late:norm=masked", "rho": 0.3})
     settings = [lane["settings"] for lane in live(page(run=race(store, spec)))["lanes"]]
     golden("race", "settings of the lanes", *settings)
-    assert re.search(r"50 % .*0\.3", settings[1])
+    assert re.search(r"50% .*0\.3", settings[1])
 
 
 def test_who_waits_is_told_where_and_why(store: Store, golden: Golden) -> None:
@@ -388,7 +388,7 @@ def test_pausing_and_stopping_are_said_before_they_are_done(store: Store) -> Non
     run_id = race(store, preset("quick").spec, steps=10)
     assert store.queue.transition(run_id, ("queued",), "running")
     status = live(page(run=run_id))["status"]
-    assert status == {"word": "Running", "detail": "50 %"}  # too early for the time left
+    assert status == {"word": "Running", "detail": "50%"}  # too early for the time left
     store.queue.set_desired_state(run_id, "pause")
     assert live(page(run=run_id))["status"]["word"] == "Pausing…"
     store.queue.set_desired_state(run_id, "stop")
@@ -400,7 +400,7 @@ def test_recent_races_say_what_sets_them_apart(store: Store) -> None:
     finish(store, race(store, spec), spec)
     captions = [caption.value for caption in page().caption]
     (told,) = (caption for caption in captions if "finished" in caption)
-    assert re.match(r"\d\d:\d\d · finished .*82\.0 % \(SSAM-D\).*SAM ρ 0\.3.*ρ 0\.1.*50 %$", told)
+    assert re.match(r"\d\d:\d\d · finished .*82\.0% \(SSAM-D\).*SAM ρ 0\.3.*ρ 0\.1.*50%$", told)
 
 
 def test_a_failure_is_told_in_the_words_of_the_form(store: Store) -> None:

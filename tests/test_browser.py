@@ -198,8 +198,8 @@ def test_a_finished_race_on_a_phone_in_the_dark(browser: Browser, address: str, 
     expect(page.locator(".why[open] > div")).to_be_in_viewport(ratio=0.98)
     page.keyboard.press("Escape")
     of_layer, of_all = page.locator(f"{LIVE} figure small").all_text_contents()
-    assert re.search(r"\d %", of_layer)
-    assert re.search(r"\d %.* 0\.\d", of_all)
+    assert re.search(r"\d%", of_layer)
+    assert re.search(r"\d%.* 0\.\d", of_all)
     expect(page.locator(f"{LIVE} .slide output")).to_contain_text("2 of 2")
     page.context.close()
     assert watched.problems == []

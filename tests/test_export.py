@@ -295,7 +295,7 @@ def test_the_report_holds_what_was_measured_and_asks_nobody(source: Source) -> N
         assert words in page.text
     assert page.tags.count("svg") == len(report.SHOWN)
     assert page.tags.count("img") == 2 * report.PICTURES
-    assert re.search("SSAM-F .*81.0 %", page.text)
+    assert re.search("SSAM-F .*81.0%", page.text)
 
 
 def test_names_and_notes_cannot_become_tags(source: Source) -> None:

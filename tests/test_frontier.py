@@ -114,7 +114,7 @@ def test_a_point_is_a_lane_with_all_its_seeds(task: Task) -> None:
 
 
 def test_a_finalist_is_judged_by_the_seeds_it_was_not_chosen_by(task: Task) -> None:
-    assert point(task, "ssam-f").mean > 78, "the 60 % of the search must not count"
+    assert point(task, "ssam-f").mean > 78, "the 60% of the search must not count"
     assert point(task, "ssam-d:rho=0.3").source == "search"
 
 
@@ -126,7 +126,7 @@ def test_gains_are_paired_by_seed(tmp_path: Path) -> None:
     study = tradeoff_sources.study(write(tmp_path / "study.json", alone))
     assert study
     free = point(study.tasks[0], "ssam-f")
-    assert free.gain == pytest.approx(15.0), "over SGD's 66 % of that seed, not over its mean of 68 %"
+    assert free.gain == pytest.approx(15.0), "over SGD's 66% of that seed, not over its mean of 68%"
     assert free.share == pytest.approx(15 / 14)
 
 
@@ -195,7 +195,7 @@ def test_only_sound_lanes_make_the_frontier() -> None:
 
 
 def race(store: Store, spec: RaceSpec, ratio: float = 2.0, shared: bool = False, state: str = "finished") -> str:
-    """A race that has ended: 70 % for SGD, 80 % for the others."""
+    """A race that has ended: 70% for SGD, 80% for the others."""
     run_id = store.runs.create(spec, f"request {len(store.runs.newest(limit=100))}", owner(ALICE))
     lanes = []
     for name, lane in zip(spec.lane_names, spec.lanes, strict=True):
@@ -285,7 +285,7 @@ def test_whiskers_are_drawn_for_two_seeds_or_more(task: Task) -> None:
 def test_sgd_and_sam_are_level_lines_and_failures_do_not_flatten_the_rest(task: Task) -> None:
     layout = charts.figure(task, task.points, None)["layout"]
     assert [shape["y0"] for shape in layout["shapes"] if shape.get("xref") == "paper"] == pytest.approx([68.0, 80.0])
-    assert any("SGD<br>68.0 %" in note["text"] for note in layout["annotations"])
+    assert any("SGD<br>68.0%" in note["text"] for note in layout["annotations"])
     low, high = layout["yaxis"]["range"]
     assert 50 < low < 66
     assert 82 < high < 90
@@ -314,7 +314,7 @@ def test_a_lane_in_words(golden: Golden) -> None:
     }
     words = {lane: frontier_text.words(LaneSpec.parse(lane), sparsity) for lane, sparsity in told.items()}
     golden("frontier", "lanes in words", *(f"{lane}: {text}" for lane, text in words.items()))
-    assert words["ssam-f:rho=0.2:sparsity=0.8"].count("20 %") == 1, "perturbed is what is not sparse"
+    assert words["ssam-f:rho=0.2:sparsity=0.8"].count("20%") == 1, "perturbed is what is not sparse"
 
 
 def test_the_late_half_is_told_with_its_numbers(task: Task, golden: Golden) -> None:
@@ -506,7 +506,7 @@ def test_a_click_on_a_point_shows_it_and_opens_its_race(tmp_path: Path, browser:
                 }"""
             )
             page.mouse.move(x, y)
-            expect(plot.locator(".hoverlayer")).to_contain_text("70.0 %")
+            expect(plot.locator(".hoverlayer")).to_contain_text("70.0%")
             page.mouse.click(x, y)
             card = page.locator(".st-key-frontier_card")
             expect(card.get_by_role("heading")).to_have_text("SGD")

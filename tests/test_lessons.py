@@ -591,7 +591,7 @@ def test_ones_own_race_is_held_against_the_claims(store: Store, monkeypatch: pyt
     monkeypatch.setattr(fake_lab, "ACCURACIES", fake_lab.ACCURACIES[:4])
     run = fake_lab.race(store, owner(ALICE), spec)
     said = says(skipped(lesson="noisy-labels", step="reveal", run=run.id))
-    assert re.search(r"seed 9: \+11\.0", said)  # 80 % and 69 %, as made up
+    assert re.search(r"seed 9: \+11\.0", said)  # 80% and 69%, as made up
 
 
 def test_race_it_yourself_leads_to_the_race(store: Store) -> None:

@@ -263,7 +263,7 @@ def test_words_carry_the_numbers(store: Store, golden: Golden) -> None:
     words = masks_text.training(shown, pairs, first)
     golden("masks", "in words", words, masks_text.network(shown, TOLD))
     assert re.search(f"{pairs[0].iou[-1]:.3f}.*{pairs[0].chance[-1]:.3f}", words)
-    assert f"{100 * mask(F, 4).mean():.1f} %" in masks_text.network(shown, TOLD)
+    assert f"{100 * mask(F, 4).mean():.1f}%" in masks_text.network(shown, TOLD)
 
 
 def test_the_files_hold_the_masks(store: Store) -> None:

@@ -162,7 +162,7 @@ def test_the_table_below_the_race_says_the_same(run: Run, truth: list[dict], mon
     run_result.result(run)
     for row, end in zip(shown[0], truth, strict=True):
         assert (row["ms a step"], row["× SGD"]) == (end["step_ms_median"], end["step_ratio_to_sgd"])
-        expected = "diverged" if end["diverged"] else f"{100 * end['test_accuracy']:.1f} %"
+        expected = "diverged" if end["diverged"] else f"{100 * end['test_accuracy']:.1f}%"
         assert row["Test accuracy"].startswith(expected)
     assert f"{TESTED} test images" in shown[1][0]["caption"]
 
@@ -170,7 +170,7 @@ def test_the_table_below_the_race_says_the_same(run: Run, truth: list[dict], mon
 def test_report_and_figures_say_the_same(source: Source, truth: list[dict]) -> None:
     axes = Figure().add_subplot()
     figures.step_time(axes, source)
-    drawn = [float(text.get_text().split()[0]) for text in axes.texts]
+    drawn = [float(text.get_text().split("×")[0]) for text in axes.texts]
     for row, in_figure, end in zip(of_report(source), drawn, truth, strict=True):
         ratio, low, high = (float(part) for part in re.findall(r"[\d.]+", row["× SGD (quartiles)"]))
         assert ratio == in_figure == round(end["step_ratio_to_sgd"], 2)

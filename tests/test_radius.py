@@ -76,7 +76,7 @@ def test_a_sentence_has_the_length_of_every_lane(name: str) -> None:
         assert re.search(rf"{row['radius']:.3f} .*{row['rho']:g}", said)
         method = next(method for method in METHODS if row["lane"].partition(":")[0] == method)
         if METHODS[method].sparse and row["length"]:
-            assert f"{100 * row['length']:.1f} %" in said
+            assert f"{100 * row['length']:.1f}%" in said
 
 
 def row_of(race: str, lane: str) -> dict:

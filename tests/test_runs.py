@@ -231,9 +231,9 @@ def test_a_line_says_what_was_raced_and_how_it_went(store: Store) -> None:
     (listed,) = store.runs.search(RunQuery(), owner(ALICE)).rows
     told = view.row(listed, Person(owner(ALICE)))
     assert told["title"] == "<b>Mine</b>"
-    assert told["best"] == ["81.0 %", "SSAM-F"]
+    assert told["best"] == ["81.0%", "SSAM-F"]
     assert "\\" not in told["detail"]
-    assert re.search("SGD .*69 .*61 %.*SAM .*80 .*80 %", told["words"])
+    assert re.search("SGD .*69 .*61%.*SAM .*80 .*80%", told["words"])
     assert len(told["note"]) == view.EXCERPT
     assert len(told["curves"]) == len(run.spec.lanes)
     assert "somebody else" not in told["says"]

@@ -210,6 +210,6 @@ def test_every_page_gives_the_same_verdict_on_the_same_seeds() -> None:
 
 
 def test_a_sign_test_could_not_tell_five_seeds_apart() -> None:
-    """Why the rule is none: of 2⁵ throws of a coin two are one-sided, more than 5 %."""
+    """Why the rule is none: of 2⁵ throws of a coin two are one-sided, more than 5%."""
     one_sided = [throw for throw in itertools.product((0, 1), repeat=5) if len(set(throw)) == 1]
     assert len(one_sided) / 2**5 > LEVEL > math.ldexp(len(one_sided), -6)

@@ -167,7 +167,7 @@ def test_only_fresh_seeds_make_a_finding(store: Store, golden: Golden) -> None:
         score = {STANDARD: 0.75, best.number: 0.78}[trial.number] + 0.001 * trial.seed**2
         store.sweeps.close(sweep_id, trial, "done", score + 0.0001 * trial.number)
     said = text_of(page(sweep=sweep_id))
-    assert f"{100 * (best.score or 0):.1f} %" in said
+    assert f"{100 * (best.score or 0):.1f}%" in said
     golden("sweeps", "repeated on fresh seeds", said)
     assert "4 fresh seeds" in said
     assert "**A finding" in said
@@ -270,7 +270,7 @@ def test_cells_of_the_map_are_means_over_what_else_varies() -> None:
     pair = charts.map_fields(spec)
     assert pair
     (trace,) = charts.heatmap(spec, known, *pair).figure["data"]
-    assert (trace["x"], trace["y"]) == (["0.1", "0.2"], ["50 %", "80 %"])
+    assert (trace["x"], trace["y"]) == (["0.1", "0.2"], ["50%", "80%"])
     assert trace["z"] == [[pytest.approx(5.0), pytest.approx(45.0)], [pytest.approx(25.0), pytest.approx(60.0)]]
 
 
@@ -317,7 +317,7 @@ def test_a_finding_follows_from_the_paired_comparison(
     said = text.fresh(found)
     assert ("finding" in said) == finding
     assert sentence("The chosen setting", "the starting point", found.compared) in said
-    assert "90.0 %" in said
+    assert "90.0%" in said
 
 
 def test_a_race_that_was_lost_forbids_a_finding() -> None:

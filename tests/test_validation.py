@@ -116,7 +116,7 @@ def test_the_part_is_taken_from_what_the_race_without_it_trains_on_with_the_same
         for image, label in zip(bits(x), y, strict=True)
     }
     wrong = np.mean([true[image] != label for image, label in held.items()])
-    assert 0.2 < wrong < 0.6  # of 64 labels 40 % are expected
+    assert 0.2 < wrong < 0.6  # of 64 labels 40% are expected
 
 
 def test_without_a_split_batches_are_what_they_were(monkeypatch: pytest.MonkeyPatch) -> None:

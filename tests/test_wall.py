@@ -111,7 +111,7 @@ def test_the_table_is_that_of_the_results(store: Store) -> None:
     assert payload.row(group, 1, compared[0]) == [
         "SAM",
         "8",
-        f"{middle:.1f} %",
+        f"{middle:.1f}%",
         payload.row(group, 1, None)[3],
         payload.signed(float(np.mean(leads))),
         f"{payload.signed(exact.low)} to {payload.signed(exact.high)}",

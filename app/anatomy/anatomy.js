@@ -182,7 +182,7 @@ export function mount(host) {
     const norms = Object.keys(COLUMNS).filter((name) => one.pictures[name]);
     const rows = one.layers.map((row, at) => [
       state.data.layers[at].name,
-      ...(one.pictures.mask ? [`${(100 * row.density).toFixed(1)} %`] : []),
+      ...(one.pictures.mask ? [`${(100 * row.density).toFixed(1)}%`] : []),
       ...norms.map((name) => row[name].toPrecision(3)),
     ]);
     const head = ["Layer", ...(one.pictures.mask ? ["perturbed"] : []), ...norms.map((name) => COLUMNS[name])];
@@ -258,7 +258,7 @@ export function mount(host) {
         paintLarge(canvas, layer, cells(whole || fallen < 1 ? "gradient" : "epsilon", state.layer), ink, reached("mask") ? cells("mask", state.layer) : null, fallen);
       } else paintLarge(canvas, layer, there && !gone ? cells(name, state.layer) : null, ink);
       made.classList.toggle("now", name === now.picture || (name === "mask" && now.key === "mask") || (name === "epsilon" && now.key === "epsilon"));
-      const words = !there ? "not yet" : gone ? "taken back" : name === "mask" ? `${(100 * own.density).toFixed(1)} % of this layer perturbed` : whole ? "before the mask" : `‖·‖ in this layer ${own[name].toPrecision(3)}`;
+      const words = !there ? "not yet" : gone ? "taken back" : name === "mask" ? `${(100 * own.density).toFixed(1)}% of this layer perturbed` : whole ? "before the mask" : `‖·‖ in this layer ${own[name].toPrecision(3)}`;
       made.lastChild.textContent = words;
       canvas.setAttribute("aria-label", `${MAPS[name]} in ${layer.name}: ${words}.`);
     }

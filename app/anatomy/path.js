@@ -89,7 +89,7 @@ export function path(lane) {
   arrow("after", found.w, found.after, "");
   spot("w", found.w, "w", -1);
   if (found.up) spot("up", found.up, "w + ε", -1);
-  spot("new", found.after, "new w", 1, found.times > 1 ? `(drawn ${found.times} × farther)` : "");
+  spot("new", found.after, "new w", 1, found.times > 1 ? `(drawn ${found.times}× farther)` : "");
   const dot = svg("circle", { class: "dot", r: 7 });
   root.append(dot);
 

@@ -63,7 +63,7 @@ def number(value: float | None) -> str:
 
 
 def share(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:.1f} %"
+    return "–" if value is None else f"{100 * value:.1f}%"
 
 
 def table(anatomy: Anatomy) -> list[list[str]]:
@@ -172,10 +172,10 @@ def _perturbation(row: Row, method: Method, has_mask: bool) -> list[Phase]:
                 "The mask falls",
                 ["perturb"],
                 "epsilon",
-                f"m⊙ε: {share(1 - row['density'])} of the weights will stay where they are. What is left of ε is {number(row['radius'])} long, {100 * left:.0f} % of it.",
+                f"m⊙ε: {share(1 - row['density'])} of the weights will stay where they are. What is left of ε is {number(row['radius'])} long, {100 * left:.0f}% of it.",
                 ("perturbed", share(row["density"])),
                 ("‖m⊙ε‖, effective radius", number(row["radius"])),
-                ("of ‖ε‖", f"{100 * left:.1f} %"),
+                ("of ‖ε‖", f"{100 * left:.1f}%"),
             )
         )
     found.append(

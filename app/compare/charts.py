@@ -94,7 +94,7 @@ def figure(
             },
             "yaxis": {
                 **axis,
-                "ticksuffix": " %" * (what in SHARES),
+                "ticksuffix": "%" * (what in SHARES),
                 **_reaching(*heights(every, what)),
                 "uirevision": what,
             },

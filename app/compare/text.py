@@ -50,10 +50,10 @@ def accuracy_rows(shown: Sequence[Group], baseline: Group | None) -> list[Row]:
 def _difference(found: Paired | None) -> Row:
     """None is the baseline itself."""
     if found is None:
-        return {"Difference": "baseline", "95 % interval": "–", "Pairs": "–", "Verdict": "–"}
+        return {"Difference": "baseline", "95% interval": "–", "Pairs": "–", "Verdict": "–"}
     return {
         "Difference": points(found.mean, sign=True) if found.mean is not None else "–",
-        "95 % interval": " to ".join(map(points, found.interval)) if found.interval else "–",
+        "95% interval": " to ".join(map(points, found.interval)) if found.interval else "–",
         "Pairs": str(found.pairs),
         "Verdict": found.verdict,
     }
@@ -110,7 +110,7 @@ def summary(shown: Sequence[Group], baseline: Group | None) -> str:
         if not group.accuracies or (baseline and group.key == baseline.key):
             continue
         title = f"**{texts.plain(group.title)}**"
-        told = f"{spread(list(group.accuracies.values()), 1)} %"
+        told = f"{spread(list(group.accuracies.values()), 1)}%"
         if baseline:
             found = sentence(title, f"**{texts.plain(baseline.title)}**", compared[group.key])
             said.append(f"- {found} Final accuracy {told}.")
@@ -123,7 +123,7 @@ def summary(shown: Sequence[Group], baseline: Group | None) -> str:
             else "No lane has come to its end yet."
         )
     base = (
-        f"Against **{texts.plain(baseline.title)}** ({spread(list(baseline.accuracies.values()), 1)} %):\n\n"
+        f"Against **{texts.plain(baseline.title)}** ({spread(list(baseline.accuracies.values()), 1)}%):\n\n"
         if baseline
         else ""
     )
@@ -154,7 +154,7 @@ def tested(shown: Sequence[Group]) -> str:
         share = fmean(share for own, share in known if own == size)
         image = f", {text}" if (text := proportion.one_image(size)) else ""
         margin = proportion.margin(share, size)
-        said.append(f"{size:,} test images ({proportion.LEVEL} interval at {100 * share:.1f} %: {margin}{image})")
+        said.append(f"{size:,} test images ({proportion.LEVEL} interval at {100 * share:.1f}%: {margin}{image})")
     return f"Each accuracy is of {' or '.join(said)}." if said else ""
 
 

@@ -55,7 +55,7 @@ def profile(run: Run, arrays: Arrays, what: str) -> Figure:
         "distance along the direction",
         height=360,
     )
-    layout["yaxis"] |= {"ticksuffix": " %"} if what == "accuracy" else {"type": "log", **_log_ticks()}
+    layout["yaxis"] |= {"ticksuffix": "%"} if what == "accuracy" else {"type": "log", **_log_ticks()}
     return {"data": traces, "layout": layout}
 
 
@@ -250,11 +250,11 @@ def scatter(points: Sequence[Point], title: str) -> Figure:
                     "y": [point.accuracy for point in own],
                     "text": [theme.lane_titles(point.spec)[point.lane] + f", seed {point.spec.seed}" for point in own],
                     "marker": {"color": style.color, "symbol": style.symbol, "size": 10, "opacity": 0.85},
-                    "hovertemplate": "%{text}<br>%{x:.3g}, %{y:.1f} %<extra></extra>",
+                    "hovertemplate": "%{text}<br>%{x:.3g}, %{y:.1f}%<extra></extra>",
                 }
             )
     layout = layout_of(title, "sharper →", height=280)
-    layout["yaxis"] |= {"ticksuffix": " %"}
+    layout["yaxis"] |= {"ticksuffix": "%"}
     found = [point.value for point in points]
     if min(found, default=0) > 0 and max(found) > 20 * min(found):
         layout["xaxis"] |= {"type": "log", **_log_ticks()}

@@ -35,7 +35,7 @@ class Point:
 
 
 class Correlation(NamedTuple):
-    """Spearman's rank correlation with the bounds of its 95 % interval; NaN where one side is constant."""
+    """Spearman's rank correlation with the bounds of its 95% interval; NaN where one side is constant."""
 
     value: float
     low: float

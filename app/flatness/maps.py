@@ -62,7 +62,7 @@ class Colours:
             said = [f"{value:.{digits}g}" for value in values]
             if len(set(said)) == count:
                 break
-        return places, [f"{value} %" if self.what == "accuracy" else value for value in said]
+        return places, [f"{value}%" if self.what == "accuracy" else value for value in said]
 
     @property
     def trace(self) -> dict[str, Any]:
@@ -81,7 +81,7 @@ def finest(xs: np.ndarray, ys: np.ndarray, values: np.ndarray) -> tuple[np.ndarr
 
 def _hover(values: np.ndarray, what: str) -> list[list[str]]:
     return [
-        [f"{what} {100 * v:.1f} %" if what == "accuracy" else f"{what} {number(float(v))}" for v in row]
+        [f"{what} {100 * v:.1f}%" if what == "accuracy" else f"{what} {number(float(v))}" for v in row]
         for row in values
     ]
 

@@ -66,7 +66,7 @@ SEEING = {
     "better": (
         "Every lane that you have measured at the end of its race: its sharpness against its accuracy on test images. ρₛ is Spearman's "
         "rank correlation: −1, the flatter the better without exception; 0, nothing in common; 1, the sharper the better.",
-        "The interval holds 95 % of what resampling the lanes gives. Lanes of one race share images and first weights, so it is "
+        "The interval holds 95% of what resampling the lanes gives. Lanes of one race share images and first weights, so it is "
         "rather too narrow. Lanes differ by method too: a correlation may come from the method, without flatness as its cause.",
     ),
 }
@@ -125,7 +125,7 @@ def _surface(titles: Sequence[str], rows: list[dict[str, Any]], arrays: dict[str
         if "in_plane" in row:
             said.append(
                 f"{title} ended at ({number(row['x'])}, {number(row['y'])}), loss {number(row['loss'])}; "
-                f"{100 * row['in_plane']:.0f} % of its distance from the middle lies in the plane."
+                f"{100 * row['in_plane']:.0f}% of its distance from the middle lies in the plane."
             )
         elif loss is not None and np.isfinite(loss).any():
             edge = np.concatenate([loss[0], loss[-1], loss[:, 0], loss[:, -1]])
@@ -198,9 +198,9 @@ def correlation(found: Correlation) -> str:
     """A correlation with its interval.
 
     >>> correlation(Correlation(-0.5, -0.8, -0.1, 12))
-    'ρₛ −0.50 (95 %: −0.80 to −0.10), n = 12'
+    'ρₛ −0.50 (95%: −0.80 to −0.10), n = 12'
     """
     if math.isnan(found.value):
         return f"n = {found.n}"
-    bounds = "" if math.isnan(found.low) else f" (95 %: {found.low:.2f} to {found.high:.2f})"
+    bounds = "" if math.isnan(found.low) else f" (95%: {found.low:.2f} to {found.high:.2f})"
     return f"ρₛ {found.value:.2f}{bounds}, n = {found.n}".replace("-", "−")

@@ -94,7 +94,7 @@ def _surfaces(run: Run, arrays: Arrays, words: str) -> None:
         plane = run.result["about"].get("plane") if run.result else None
         if plane:
             st.caption(
-                f"The plane: {plane['kind']}; at least {100 * plane['in_plane']:.0f} % of a lane's place lies in it. {plane['unit']}"
+                f"The plane: {plane['kind']}; at least {100 * plane['in_plane']:.0f}% of a lane's place lies in it. {plane['unit']}"
             )
         return
     config = maps.CONFIG_3D if deep else CONFIG

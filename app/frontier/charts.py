@@ -44,7 +44,7 @@ def figure(task: Task, shown: Sequence[Point], chosen: Point | None) -> dict[str
                 "showgrid": False,
                 "zeroline": False,
             },
-            "yaxis": {"ticksuffix": " %", "range": [low, high], "gridcolor": FAINT, "zeroline": False, "nticks": 8},
+            "yaxis": {"ticksuffix": "%", "range": [low, high], "gridcolor": FAINT, "zeroline": False, "nticks": 8},
             "shapes": [*(_guide(cost) for cost in GUIDES if cost < right), *(_level(line) for line in lines)],
             "annotations": [*(_note(cost) for cost in GUIDES if cost < right), *_labels(lines)],
         },
@@ -173,7 +173,7 @@ def _labels(lines: Sequence[Point]) -> list[dict[str, Any]]:
                 "align": "left",
                 "y": point.mean,
                 "yanchor": "top" if under else "bottom",
-                "text": f"{METHODS[point.lane.method].title}<br>{point.mean:.1f} %",
+                "text": f"{METHODS[point.lane.method].title}<br>{point.mean:.1f}%",
                 "font": {"size": 13},
                 "showarrow": False,
             }

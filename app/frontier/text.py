@@ -70,7 +70,7 @@ def words(lane: LaneSpec, sparsity: float) -> str:
 def _what(lane: LaneSpec, density: float) -> str:
     if lane.sparsity is None:
         return "every weight"
-    share = f"{100 * density:.0f} %"
+    share = f"{100 * density:.0f}%"
     if METHODS[lane.method].mask_words:
         return METHODS[lane.method].mask_words.format(share=share)
     score = SCORES.get(lane.mask_score or "")
@@ -106,10 +106,10 @@ def hover(point: Point) -> str:
     """A few short lines, for Plotly."""
     lines = [f"<b>{theme.lane_title(point.lane)}</b>", f"{score(point)}  ({seeds(point)})"]
     if point.share is not None and METHODS[point.lane.method].perturbs:
-        lines.append(f"{100 * point.share:.0f} % of SAM's gain over SGD")
+        lines.append(f"{100 * point.share:.0f}% of SAM's gain over SGD")
     lines.append(f"step ÷ SGD step: {cost(point)}")
     if METHODS[point.lane.method].perturbs:
-        lines.append(f"{exactness(point)}, {100 * point.sparsity:.0f} % of the weights not perturbed")
+        lines.append(f"{exactness(point)}, {100 * point.sparsity:.0f}% of the weights not perturbed")
     if point.shared:
         lines.append("shared machine: the time is not to be trusted")
     return "<br>".join(lines)
@@ -120,17 +120,17 @@ def facts(point: Point) -> list[tuple[str, str]]:
     perturbs = METHODS[point.lane.method].perturbs
     found = [("Test accuracy", f"**{score(point)}**")]
     if perturbs and point.gain is not None:
-        share = "" if point.share is None else f", {100 * point.share:.0f} % of SAM's gain"
+        share = "" if point.share is None else f", {100 * point.share:.0f}% of SAM's gain"
         interval = point.over_sgd.interval
-        sure = f" (95 % interval {signed(interval[0])} to {signed(interval[1])})" if interval else ""
+        sure = f" (95% interval {signed(interval[0])} to {signed(interval[1])})" if interval else ""
         found.append(("Over SGD", f"{signed(point.gain)} points{sure}{share}"))
     found.append(("Step ÷ SGD", f"**{cost(point)}**{', shared machine: not to be trusted' * point.shared}"))
     if point.seconds_ratio is not None:
         found.append(("Whole lane ÷ SGD", f"{point.seconds_ratio:.2f}, mask refreshes included"))
     if perturbs:
-        found.append(("Not perturbed", f"{100 * point.sparsity:.0f} % of the weights"))
+        found.append(("Not perturbed", f"{100 * point.sparsity:.0f}% of the weights"))
         found.append(("Steps", ", ".join(filter(None, (point.plan, exactness(point))))))
-    told = ("diverged" if trial.accuracy is None else f"{trial.accuracy:.1f}\u00a0%" for trial in point.trials)
+    told = ("diverged" if trial.accuracy is None else f"{trial.accuracy:.1f}%" for trial in point.trials)
     found.append(
         ("By seed", ", ".join(f"{trial.seed}: {text}" for trial, text in zip(point.trials, told, strict=True)))
     )
@@ -148,7 +148,7 @@ def on_the_line(shown: Sequence[Point]) -> list[tuple[str, str, str]]:
 def option(point: Point) -> str:
     """A point in a list."""
     kind = {"final": "finalist: ", "search": "", "own": "yours: "}[point.source]
-    mean = "diverged" if point.mean is None else f"{point.mean:.1f} %"
+    mean = "diverged" if point.mean is None else f"{point.mean:.1f}%"
     return f"{kind}{mean} at {cost_alone(point)} · {theme.lane_title(point.lane)}"
 
 
@@ -177,13 +177,13 @@ def late_half(task: Task) -> str:
     best, share = late[0], late[0].share
     radii = ", ".join(f"{signed(point.gain or 0)} at rho {point.lane.rho:g}" for point in late)
     text = (
-        f"**{'A counter-example: the' if share < LITTLE else 'The'} late half of the network.** With {100 * best.sparsity:.0f} % of "
+        f"**{'A counter-example: the' if share < LITTLE else 'The'} late half of the network.** With {100 * best.sparsity:.0f}% of "
         f"the weights not perturbed a step costs {best.ratio:.2f} SGD steps, and is equal bit for bit to two full passes. Its "
         f"points over SGD: {radii} ({seeds(best)}), where SAM has {signed(late[0].sam_gain)} on the same seeds. "
     )
     if share < LITTLE:
         text += (
-            f"Cheap and exact, for {'next to nothing' if share < 0.1 else f'{100 * share:.0f} % of the gain at best'}. "
+            f"Cheap and exact, for {'next to nothing' if share < 0.1 else f'{100 * share:.0f}% of the gain at best'}. "
         )
     if early and early[0].gain is not None and early[0].ratio is not None:
         text += f"The early half has {signed(early[0].gain)}, at {early[0].ratio:.2f} SGD steps. "

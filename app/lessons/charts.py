@@ -26,7 +26,7 @@ def figure(race: Mapping[str, Any], spec: RaceSpec) -> dict[str, Any]:
             "dragmode": False,
             "legend": {"traceorder": "normal", "orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
             "xaxis": {"title": {"text": "epoch", "standoff": 6}, "showgrid": False, "zeroline": False, "nticks": 8},
-            "yaxis": {"ticksuffix": " %", "gridcolor": FAINT, "zeroline": False, "nticks": 6},
+            "yaxis": {"ticksuffix": "%", "gridcolor": FAINT, "zeroline": False, "nticks": 6},
         },
     }
 
@@ -48,7 +48,7 @@ def _lane(race: Mapping[str, Any], title: str, style: theme.Style, place: int) -
             "y": [round(statistics.fmean(values), 2) for values in by_epoch],
             "line": line,
             "marker": {"symbol": style.symbol, "size": 7, "color": style.color},
-            "hovertemplate": "%{y:.1f} %",
+            "hovertemplate": "%{y:.1f}%",
         },
     ]  # fmt: skip
 

@@ -80,7 +80,7 @@ def number(claim: Claim, value: float | None) -> str:
     if value is None:
         return "diverged"
     if claim.over:
-        return f"{value:.1f} ×"
+        return f"{value:.1f}×"
     digits = DIGITS.get(claim.value, 2)
     if _is_difference(claim):
         said = f"{value:+.{digits}f}"
@@ -143,9 +143,9 @@ def races(race: Mapping[str, Any], rows: Rows, spec: RaceSpec) -> Table:
         table.append(
             {
                 "Lane": said[name],
-                "Not perturbed": f"{100 * sparsity:.0f} %" if METHODS[lane.method].perturbs else "–",
+                "Not perturbed": f"{100 * sparsity:.0f}%" if METHODS[lane.method].perturbs else "–",
                 "ρ": f"{spec.lane_rho(lane):g}" if METHODS[lane.method].perturbs else "–",
-                "Test accuracy": spread(_column(rows, name, "test_accuracy"), 1, " %"),
+                "Test accuracy": spread(_column(rows, name, "test_accuracy"), 1, "%"),
                 f"Over {said[first]}, mean (least)": "–" if name == first else _lead(lead),
                 "Best − last, same images": spread(_column(rows, name, "fall"), 1),
                 "Step ÷ SGD": _median(_column(rows, name, "step_ratio_to_sgd")),
@@ -163,7 +163,7 @@ def flatness(rows: Rows) -> Table:
             "λ₁": spread(_column(rows, name, "λ1"), 1),
             "Ascent gap": spread(_column(rows, name, "ascent_gap"), 3),
             "Trace of the Hessian": spread(_column(rows, name, "trace"), 0),
-            "Test accuracy": spread(_column(rows, name, "test_accuracy"), 1, " %"),
+            "Test accuracy": spread(_column(rows, name, "test_accuracy"), 1, "%"),
         }
         for name in names
     ]
@@ -187,8 +187,8 @@ def bench(rows: Rows, names: Iterable[str]) -> Table:
 def spread(values: Sequence[float | None], digits: int, unit: str = "") -> str:
     """Mean ± standard deviation.
 
-    >>> spread([80.0, 82.0], 1, " %")
-    '81.0 ± 1.4 %'
+    >>> spread([80.0, 82.0], 1, "%")
+    '81.0 ± 1.4%'
     """
     known = [value for value in values if value is not None]
     if len(known) < len(values) or not known:

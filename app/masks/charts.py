@@ -18,7 +18,7 @@ from ssam.experiment import RaceSpec
 
 PAIRS = 6  # pairs of lanes in one chart
 BARS = 24  # of a histogram, at most
-PERCENT = {"ticksuffix": " %", "rangemode": "tozero"}
+PERCENT = {"ticksuffix": "%", "rangemode": "tozero"}
 IOU = {"rangemode": "tozero"}
 HEIGHT = 260
 MARK = (
@@ -129,7 +129,7 @@ def histogram(spec: RaceSpec, found: Often) -> Figure:
         "width": 0.82,
         "marker": {"color": found.lane.style.color, "opacity": 0.6},
         "customdata": names,
-        "hovertemplate": f"%{{customdata}} of {found.masks}: %{{y:.1f}} %<extra></extra>",
+        "hovertemplate": f"%{{customdata}} of {found.masks}: %{{y:.1f}}%<extra></extra>",
     }
     chance = {
         "type": "scatter",
@@ -140,7 +140,7 @@ def histogram(spec: RaceSpec, found: Often) -> Figure:
         "line": {"color": NEUTRAL, "width": 2, "dash": "dot"},
         "marker": {"color": NEUTRAL, "size": 7},
         "customdata": names,
-        "hovertemplate": f"by chance %{{customdata}} of {found.masks}: %{{y:.1f}} %<extra></extra>",
+        "hovertemplate": f"by chance %{{customdata}} of {found.masks}: %{{y:.1f}}%<extra></extra>",
     }
     layout = layout_of(
         lane_title(spec, found.lane.place), f"masks, of {found.masks}, that perturb the weight", height=HEIGHT
@@ -175,7 +175,7 @@ def fisher_stages(spec: RaceSpec, rows: Rows) -> list[Figure]:
                 "name": f"Fisher information, {titles[lane]}",
                 "line": {"color": styles[lane].color, "width": 1.2, "dash": styles[lane].dash},
                 "marker": {"color": styles[lane].color, "symbol": styles[lane].symbol, "size": 9},
-                "hovertemplate": f"Fisher information, {titles[lane]}: %{{y:.1f}} %<extra></extra>",
+                "hovertemplate": f"Fisher information, {titles[lane]}: %{{y:.1f}}%<extra></extra>",
             }
         )
     dense = [

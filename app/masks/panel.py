@@ -92,4 +92,4 @@ def _played(store: Store, window: Window, lane: Lane, layer: str, epochs: Sequen
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %" if share == 0 or share >= 0.005 else "under 1 %"
+    return f"{100 * share:.0f}%" if share == 0 or share >= 0.005 else "under 1%"

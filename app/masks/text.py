@@ -77,9 +77,9 @@ SHORT = {**PATTERNS, "weight": "weights", "tensor": "tensors", "own mask": "own"
 def percent(share: float) -> str:
     """
     >>> percent(0.123), percent(0.0004), percent(0.0)
-    ('12.3 %', 'under 0.1 %', '0.0 %')
+    ('12.3%', 'under 0.1%', '0.0%')
     """
-    return "under 0.1 %" if 0 < share < 0.0005 else f"{100 * share:.1f} %"
+    return "under 0.1%" if 0 < share < 0.0005 else f"{100 * share:.1f}%"
 
 
 def network(lanes: Sequence[Lane], layers: Layers) -> str:

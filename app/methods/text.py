@@ -16,7 +16,7 @@ from ssam.methods import METHODS
 NOT_MEASURED = "not measured"
 ONLY_SEARCHED = "searched only"
 NOISE = preset("noisy-labels").spec.label_noise
-NOISY, CLEAN = f"Over SGD, {100 * NOISE:g} % wrong labels", "Over SGD, all labels right"
+NOISY, CLEAN = f"Over SGD, {100 * NOISE:g}% wrong labels", "Over SGD, all labels right"
 SHARES = {0.0: "0", 0.25: "¼", 1.0: "1", 1.25: "1¼"}
 
 COMPARE = (
@@ -141,7 +141,7 @@ def title(lane: LaneSpec) -> str:
 
 def _unbroken(row: dict[str, str]) -> dict[str, str]:
     """No line ends inside a number with its spread, its unit or its mark."""
-    return {name: re.sub(r" (?=[±%])|(?<=[±ρ]) |(?<=,) (?=searched)", "\u00a0", text) for name, text in row.items()}
+    return {name: re.sub(r" (?=±)|(?<=[±ρ]) |(?<=,) (?=searched)", "\u00a0", text) for name, text in row.items()}
 
 
 def gain(card: Card, one: Measured | None) -> str:

@@ -78,7 +78,7 @@ def _best(listed: RunRow, titles: list[str]) -> list[str]:
     if not listed.run.result or listed.accuracy is None:
         return []
     ends = [lane["test_accuracy"] for lane in listed.run.result["lanes"]]
-    return [f"{100 * listed.accuracy:.1f} %", titles[ends.index(listed.accuracy)]]
+    return [f"{100 * listed.accuracy:.1f}%", titles[ends.index(listed.accuracy)]]
 
 
 def _words(courses: tuple[AccuracyCurve, ...], titles: list[str]) -> str:
@@ -87,7 +87,7 @@ def _words(courses: tuple[AccuracyCurve, ...], titles: list[str]) -> str:
         (title, [value for value in course.accuracies if value is not None])
         for title, course in zip(titles, courses, strict=False)
     ]
-    said = [f"{title} from {100 * all_[0]:.0f} to {100 * all_[-1]:.0f} %" for title, all_ in known if all_]
+    said = [f"{title} from {100 * all_[0]:.0f} to {100 * all_[-1]:.0f}%" for title, all_ in known if all_]
     return f"Test accuracy: {', '.join(said)}" if said else "No evaluation yet"
 
 

@@ -64,7 +64,7 @@ def _under_way(lab: Lab, run_id: str, person: Person, page: str, draw: Callable[
         st.rerun()
     lab.client.runner.ensure_in_background()  # it may have died since the page was opened
     with st.container(key=f"{page}_progress", horizontal=True, vertical_alignment="center"):
-        share = f"{100 * run.progress:.0f} % · {run.message or 'starting'}"
+        share = f"{100 * run.progress:.0f}% · {run.message or 'starting'}"
         said = f"Queued: {run_labels.waiting(lab, run)}" if run.state == "queued" else share
         st.progress(min(1.0, run.progress), texts.plain(said))
         if person.may_steer(run):

@@ -33,11 +33,11 @@ def dots(xs: Sequence[Any], ys: Sequence[Any], hovers: list[str], colors: Sequen
 
 
 def colorbar() -> dict[str, Any]:
-    return {"title": {"text": "accuracy"}, "ticksuffix": " %", "thickness": 14, "outlinewidth": 0}
+    return {"title": {"text": "accuracy"}, "ticksuffix": "%", "thickness": 14, "outlinewidth": 0}
 
 
 def accuracy(spec: SweepSpec) -> dict[str, Any]:
-    return {"title": {"text": query.measure(spec)}, "ticksuffix": " %", "gridcolor": FAINT, "zeroline": False}
+    return {"title": {"text": query.measure(spec)}, "ticksuffix": "%", "gridcolor": FAINT, "zeroline": False}
 
 
 def axis(vary: Vary) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def scale(vary: Vary) -> dict[str, Any]:
     if not is_number(vary):
         return {"type": "category"}
     if not vary.log or vary.low is None or vary.high is None:
-        return {"type": "linear", "ticksuffix": " %" if is_share(vary) else ""}
+        return {"type": "linear", "ticksuffix": "%" if is_share(vary) else ""}
     tens = range(math.floor(math.log10(vary.low)), math.ceil(math.log10(vary.high)) + 1)
     marks = [digit * 10.0**ten for ten in tens for digit in (1, 2, 5)]
     return {"type": "log", "tickvals": marks, "ticktext": [f"{mark:g}" for mark in marks]}

@@ -46,13 +46,13 @@ class Shown:
 
 
 def percent(score: float | None) -> str:
-    return "–" if score is None else f"{100 * score:.1f} %"
+    return "–" if score is None else f"{100 * score:.1f}%"
 
 
 def settings(values: dict[str, Value]) -> str:
     """
     >>> settings({"lane1.rho": 0.2, "lane1.sparsity": 0.8})
-    'rho 0.2, sparsity 80 %'
+    'rho 0.2, sparsity 80%'
     """
     return ", ".join(f"{query.title(field).lower()} {query.said(field, value)}" for field, value in values.items())
 
@@ -93,7 +93,7 @@ def heatmap(spec: SweepSpec, known: Sequence[Point], across: Vary, up: Vary) -> 
         "text": [["" if value is None else f"{value:.1f}" for value in row] for row in mean],
         "texttemplate": "%{text}",
         "textfont": {"color": INK},
-        "hovertemplate": f"{query.title(across.field)} %{{x}}<br>{query.title(up.field)} %{{y}}<br>%{{z:.2f}} %<extra></extra>",
+        "hovertemplate": f"{query.title(across.field)} %{{x}}<br>{query.title(up.field)} %{{y}}<br>%{{z:.2f}}%<extra></extra>",
         "colorscale": CELL_SCALE,
         "colorbar": parts.colorbar(),
         "xgap": 2,
@@ -219,20 +219,20 @@ def importance(spec: SweepSpec, shares: dict[str, float]) -> Shown:
         "type": "bar",
         "orientation": "h",
         "x": [100 * share for _, share in ordered],
-        "y": [f"{query.title(field)}, {100 * share:.0f} %" for field, share in ordered],
+        "y": [f"{query.title(field)}, {100 * share:.0f}%" for field, share in ordered],
         "marker": {"color": STATE_COLORS["done"]},
         "hoverinfo": "skip",
     }
     layout = {
         "xaxis": {
-            "ticksuffix": " %",
+            "ticksuffix": "%",
             "range": [0, 105],
             "gridcolor": FAINT,
             "title": {"text": "share of the importance"},
         },
         "yaxis": {"automargin": True},
     }
-    rows = [{"Setting": query.title(field), "Importance": f"{100 * share:.0f} %"} for field, share in ordered[::-1]]
+    rows = [{"Setting": query.title(field), "Importance": f"{100 * share:.0f}%"} for field, share in ordered[::-1]]
     said = ", ".join(f"{row['Setting'].lower()} {row['Importance']}" for row in rows)
     return Shown(parts.figure([trace], layout, 110 + 46 * len(ordered)), f"Importance: {said}.", rows)
 
@@ -343,4 +343,4 @@ def _best_said(done: Sequence[Point]) -> str:
 def _row(spec: SweepSpec, point: Point) -> dict[str, str]:
     said = {query.title(field): query.said(field, value) for field, value in point.values.items()}
     spread = "" if point.spread is None else f" ± {100 * point.spread:.1f}"
-    return {**said, _measure(spec): percent(point.score).replace(" %", f"{spread} %")}
+    return {**said, _measure(spec): percent(point.score).replace("%", f"{spread}%")}

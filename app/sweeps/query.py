@@ -90,13 +90,13 @@ def said(field: str, value: Value) -> str:
     """A setting's value as the page shows it.
 
     >>> said("lane1.sparsity", 0.8), said("rho", 0.05), said("train_size", None)
-    ('80 %', '0.05', 'none')
+    ('80%', '0.05', 'none')
     """
     if value is None:
         return "none"
     if isinstance(value, str):
         return value
-    return f"{100 * value:.3g} %" if field.endswith(("sparsity", "label_noise")) else f"{value:.3g}"
+    return f"{100 * value:.3g}%" if field.endswith(("sparsity", "label_noise")) else f"{value:.3g}"
 
 
 def measure(spec: SweepSpec) -> str:
@@ -141,7 +141,7 @@ def lane_said(base: RaceSpec, place: int) -> str:
     """A lane of a race and what it is raced with.
 
     >>> lane_said(RaceSpec(lanes="sgd,ssam-f:sparsity=0.8:region=early"), 1)
-    'SSAM-F, rho 0.1, sparsity 80 %, region early'
+    'SSAM-F, rho 0.1, sparsity 80%, region early'
     """
     lane = base.lanes[place]
     method, own = METHODS[lane.method], lane.model_dump(exclude_defaults=True, exclude={"method", "rho", "sparsity"})

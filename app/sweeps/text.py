@@ -86,7 +86,7 @@ def best(sweep: Sweep, trials: Sequence[Trial]) -> str:
         return "No race has come to an end yet."
     tried = len([point for point in points(sweep.spec, trials) if point.state != "open"])
     spread = f" ± {100 * found[0].spread:.1f}" if found[0].spread is not None else ""
-    score = percent(found[0].score).replace(" %", f"{spread} %")
+    score = percent(found[0].score).replace("%", f"{spread}%")
     begun = " That is what the sweep began with." if found[0].values == sweep.spec.standard else ""
     many = f" It was chosen as the best of {tried}, so the number is likely too good." if tried > 1 else ""
     said = f"**Best so far: {settings(found[0].values)}**, {sweep.spec.chooses_by} accuracy {score}.{begun}{many}"
@@ -123,4 +123,4 @@ def _plain_mean(scores: dict[int, float]) -> str:
     if not values:
         return "nothing"
     spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
-    return f"{statistics.fmean(values):.2f}{spread} %"
+    return f"{statistics.fmean(values):.2f}{spread}%"

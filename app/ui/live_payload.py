@@ -178,7 +178,7 @@ def _status(run: Run, window: Window, waiting: str) -> Status:
             "word": word,
             "detail": " · ".join([f"{texts.duration(window.elapsed)} in all"] * (run.progress > 0) + why),
         }
-    detail = f"{window.progress * 100:.0f} %"
+    detail = f"{window.progress * 100:.0f}%"
     known = window.elapsed >= 3 and (window.progress >= 0.05 or window.elapsed >= 60)  # before, it would be a bad guess
     if window.eta_seconds is not None and known:
         detail += f" · about {texts.duration(window.eta_seconds)} left"

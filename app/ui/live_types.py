@@ -56,7 +56,7 @@ class StepColumns(TypedDict):
 
 
 class EpochColumns(TypedDict):
-    """One value an evaluation. ``low`` and ``high`` bound the 95 % interval of ``test_accuracy``."""
+    """One value an evaluation. ``low`` and ``high`` bound the 95% interval of ``test_accuracy``."""
 
     epoch: Floats
     step: Floats

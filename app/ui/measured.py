@@ -26,8 +26,8 @@ def accuracies(name: str) -> str:
         found = [values[lane]["test_accuracy"] for values in rows.values()]
         known = [accuracy for accuracy in found if accuracy is not None]
         lost = f", {len(found) - len(known)} diverged" * (len(known) < len(found))
-        lanes.append(f"{title} {statistics.fmean(known):.1f} ± {statistics.stdev(known):.1f} %{lost}")
-    labels = f"{100 * spec.label_noise:g} % of their labels wrong" if spec.label_noise else "all labels right"
+        lanes.append(f"{title} {statistics.fmean(known):.1f} ± {statistics.stdev(known):.1f}%{lost}")
+    labels = f"{100 * spec.label_noise:g}% of their labels wrong" if spec.label_noise else "all labels right"
     return (
         f"Measured on {spec.train_size or DATASETS[spec.dataset].train:,} images of {DATASETS[spec.dataset].title}, "
         f"{labels}, {spec.epochs} epochs, seeds {', '.join(rows)}: "
@@ -57,7 +57,7 @@ def _length(row: dict[str, Any]) -> str:
     if not METHODS[lane.method].sparse or row["length"] is None:
         return said
     weights, length, square = 1 - row["sparsity"], row["length"], row["square"]
-    return f"{said}, where {100 * weights:.0f} % of the weights carry {100 * length:.1f} % of ε's length ({100 * square:.0f} % of its square)"
+    return f"{said}, where {100 * weights:.0f}% of the weights carry {100 * length:.1f}% of ε's length ({100 * square:.0f}% of its square)"
 
 
 def eigenvalue_cost() -> str:
@@ -67,4 +67,4 @@ def eigenvalue_cost() -> str:
         return ""
     record = json.loads(file.read_text(encoding="utf-8"))
     share, title = record["eigenvalue"]["share"], preset(record["race"]["preset"]).title
-    return f"Measured at every epoch of the race *{title}*: {100 * share:.1f} % of its time."
+    return f"Measured at every epoch of the race *{title}*: {100 * share:.1f}% of its time."

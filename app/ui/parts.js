@@ -1,15 +1,15 @@
 // @ts-check
 // Small pieces of the page that are text: the cards of the lanes, the race as a table, the legends.
 
-export const percent = (share, digits = 1) => (share == null ? "–" : `${(100 * share).toFixed(digits)} %`);
+export const percent = (share, digits = 1) => (share == null ? "–" : `${(100 * share).toFixed(digits)}%`);
 export const fixed = (value, digits) => (value == null ? "–" : value.toFixed(digits));
-/** The 95 % interval of an evaluation by the number of its test images: "± 0.8", or both ends where its sides differ. */
+/** The 95% interval of an evaluation by the number of its test images: "± 0.8", or both ends where its sides differ. */
 export function margin({ test_accuracy: share, low, high }) {
   if (share == null || low == null) return "";
   if (Math.abs(high - share - (share - low)) < 0.002) return `± ${(50 * (high - low)).toFixed(1)}`;
-  return `${(100 * low).toFixed(1)}–${(100 * high).toFixed(1)} %`;
+  return `${(100 * low).toFixed(1)}–${(100 * high).toFixed(1)}%`;
 }
-export const times = (ratio) => (ratio == null ? "–" : `${ratio.toFixed(2)} ×`);
+export const times = (ratio) => (ratio == null ? "–" : `${ratio.toFixed(2)}×`);
 export const epochName = (epoch) => String(Number(epoch.toFixed(1)));
 export const count = (number) => number.toLocaleString("en");
 
@@ -76,7 +76,7 @@ export function showCards(holder, /** @type {import("./live/data").Race} */ data
     const seen = lost ? `last seen ${percent(newest?.test_accuracy)}` : newest ? margin(newest) : "";
     const held = newest?.validation_accuracy == null ? "" : ` · validation ${percent(newest.validation_accuracy)}`;
     show("of", newest ? `${seen} after epoch ${epochName(newest.epoch)}, on ${newest.final && !lost ? "all " : ""}${count(newest.test_size)} test images${held}`.trim() : "test accuracy");
-    made.querySelector('[data-part="of"]').title = newest ? "95 % interval by the number of test images alone" : "";
+    made.querySelector('[data-part="of"]').title = newest ? "95% interval by the number of test images alone" : "";
     show("loss", fixed(newest?.train_loss ?? lane.steps.loss.at(-1), 3));
     show("ms", fixed(lane.stepMs, 1));
     show("ratio", times(lane.ratio));

@@ -27,7 +27,7 @@ def describe_without_seed(spec: RaceSpec) -> str:
     if spec.train_size:
         parts.append(f"{spec.train_size:,} images")
     if spec.label_noise:
-        parts.append(f"{spec.label_noise * 100:g} % wrong labels")
+        parts.append(f"{spec.label_noise * 100:g}% wrong labels")
     if spec.validation:
         parts.append(f"{spec.validation * 100:g}% held out for validation")
     epochs = f"{spec.epochs} epoch{'s' * (spec.epochs > 1)}"
@@ -39,7 +39,7 @@ def describe_lanes(spec: RaceSpec) -> str:
     """Every lane with what it perturbs, in one line.
 
     >>> describe_lanes(RaceSpec(lanes="sgd,sam,ssam-f:rho=0.25:norm=masked", rho=0.2))
-    'SGD, SAM (ρ 0.2), SSAM-F (ρ 0.25, sparsity 50 %, masked norm)'
+    'SGD, SAM (ρ 0.2), SSAM-F (ρ 0.25, sparsity 50%, masked norm)'
     """
     return ", ".join(_lane(spec, lane) for lane in spec.lanes)
 
@@ -47,7 +47,7 @@ def describe_lanes(spec: RaceSpec) -> str:
 def _lane(spec: RaceSpec, lane: LaneSpec) -> str:
     method = METHODS[lane.method]
     said = [f"ρ {spec.lane_rho(lane):g}"] * method.perturbs
-    said += [f"sparsity {100 * spec.lane_sparsity(lane):g} %"] * method.sparse
+    said += [f"sparsity {100 * spec.lane_sparsity(lane):g}%"] * method.sparse
     said += texts.lane_words(lane)
     return f"{method.title} ({', '.join(said)})" if said else method.title
 
@@ -99,7 +99,7 @@ def facts(run: Run) -> str:
         scores = zip((end.accuracy for end in ends), theme.lane_titles(run.spec), strict=True)
         if known := [(accuracy, title) for accuracy, title in scores if accuracy is not None]:
             best, title = max(known)
-            parts.append(f"best at the end {100 * best:.1f} % ({title})")
+            parts.append(f"best at the end {100 * best:.1f}% ({title})")
         if lost := sum(end.status == "diverged" for end in ends):
             parts.append(f"{lost} lane{'s' * (lost > 1)} diverged")
     spec = run.spec
@@ -107,7 +107,7 @@ def facts(run: Run) -> str:
     if any(METHODS[lane.method].perturbs and lane.rho is None for lane in spec.lanes):
         parts.append(f"ρ {spec.rho:g}")
     if any(METHODS[lane.method].sparse and lane.sparsity is None for lane in spec.lanes):
-        parts.append(f"sparsity {100 * spec.sparsity:g} %")
+        parts.append(f"sparsity {100 * spec.sparsity:g}%")
     return " · ".join(parts)
 
 

@@ -57,7 +57,7 @@ def value(spec: RaceSpec, name: str) -> str:
     if name == "data":
         return file_name(held)
     if name in ("sparsity", "label_noise", "validation"):
-        return f"{100 * held:g} %"
+        return f"{100 * held:g}%"
     if name == "dataset":
         return DATASETS[held].title
     if name == "model":

@@ -140,11 +140,11 @@ def _sentence(spec: RaceSpec, lane: LaneSpec, stage: Stage) -> str:
 def _percent(share: float) -> str:
     """
     >>> [_percent(share) for share in (1, 0.123, 0.0042, 0.00001)]
-    ['100 %', '12 %', '0.4 %', 'under 0.1 %']
+    ['100%', '12%', '0.4%', 'under 0.1%']
     """
     if 0 < share < 0.0005:
-        return "under 0.1 %"
-    return f"{100 * share:.{int(share < 0.0995)}f} %" if share else "0 %"
+        return "under 0.1%"
+    return f"{100 * share:.{int(share < 0.0995)}f}%" if share else "0%"
 
 
 def settings(spec: RaceSpec, lane: LaneSpec, info: Mapping[str, Any], window: LaneWindow, plan: Plan | None) -> str:
@@ -158,7 +158,7 @@ def settings(spec: RaceSpec, lane: LaneSpec, info: Mapping[str, Any], window: La
     ]
     parts = [_sparsity(spec, lane, window), f"ρ {spec.lane_rho(lane):g}", *words]
     if plan and pays:
-        counted = f"{plan.predicted_ratio + 1e-9:.2f}\N{NO-BREAK SPACE}×"  # 1.125 is 1.13, as the browser has it
+        counted = f"{plan.predicted_ratio + 1e-9:.2f}×"  # 1.125 is 1.13, as the browser has it
         parts.append(f"{plan.words}{'' if plan.exact else ', approximate'}: counted {counted}")
     return " · ".join(filter(None, parts))
 
@@ -169,10 +169,10 @@ def _sparsity(spec: RaceSpec, lane: LaneSpec, window: LaneWindow) -> str:
     asked = spec.lane_sparsity(lane)
     made = 1 - window.masks[-1]["density"] if window.masks else asked
     if round(100 * made) == round(100 * asked):
-        return f"sparsity {asked * 100:.3g} %" if asked else ""
+        return f"sparsity {asked * 100:.3g}%" if asked else ""
     if not METHODS[lane.method].sparse:
-        return f"sparsity {made * 100:.3g} %"
-    return f"sparsity {asked * 100:.3g} % asked, {made * 100:.0f} % made"
+        return f"sparsity {made * 100:.3g}%"
+    return f"sparsity {asked * 100:.3g}% asked, {made * 100:.0f}% made"
 
 
 def _pattern(spec: RaceSpec, lane: LaneSpec, info: Mapping[str, Any], window: LaneWindow) -> str:

@@ -13,7 +13,7 @@ WELCOME = "## Watch sharpness-aware training happen"
 # What to look for while the recorded race of a preset plays, in place of its summary.
 WATCH = {
     "noisy-labels": (
-        "40 % of the training labels are wrong. **SGD** memorises them: its curve rises, then falls. **SAM** (Sharpness-Aware Minimization) "
+        "40% of the training labels are wrong. **SGD** memorises them: its curve rises, then falls. **SAM** (Sharpness-Aware Minimization) "
         "resists: before each update it goes a short way uphill, and takes the gradient there. **Sparse SAM** (SSAM\u2011F, SSAM\u2011D) "
         "perturbs only half of the weights, and keeps up."
     ),
@@ -245,7 +245,7 @@ LANE_HELP = {
     ),
     "stage": "The first stage that is perturbed: 0 is the stem, then come the blocks, the last is the head.",
     "granularity": (
-        "What the mask takes or leaves as one. Single weights and N of every M (2 of 4 at sparsity 50 %) save no time; "
+        "What the mask takes or leaves as one. Single weights and N of every M (2 of 4 at sparsity 50%) save no time; "
         "tensors and blocks do with the masked norm, where they leave the first stages unperturbed."
     ),
     "group": "M, 2 to 64: of so many weights in a row N are perturbed, as many as the sparsity leaves.",

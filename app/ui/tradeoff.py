@@ -234,8 +234,8 @@ def score(point: Point) -> str:
 
     >>> from app.ui.tradeoff import Trial
     >>> score(Point(LaneSpec(method="sam"), "final", (Trial(0, 80.0, 2.0, 2.0), Trial(1, 81.0, 2.0, 2.0)), 0, "", 2, True))
-    '80.5 ± 0.7 %'
+    '80.5 ± 0.7%'
     """
     if point.mean is None:
         return "diverged"
-    return f"{point.mean:.1f} %" if point.deviation is None else f"{point.mean:.1f} ± {point.deviation:.1f} %"
+    return f"{point.mean:.1f}%" if point.deviation is None else f"{point.mean:.1f} ± {point.deviation:.1f}%"

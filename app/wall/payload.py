@@ -77,7 +77,7 @@ def group(group: Group) -> dict[str, Any]:
             | {"band": _band(group, lane), "differences": _differences(group, lane, compared.get(lane))}
             for lane, (title, style) in enumerate(zip(titles, styles, strict=True))
         ],
-        "columns": ["Lane", "Seeds", "Median", "Middle half", f"− {titles[group.reference]}, mean", "95 % interval"],
+        "columns": ["Lane", "Seeds", "Median", "Middle half", f"− {titles[group.reference]}, mean", "95% interval"],
         "rows": [row(group, lane, compared.get(lane)) for lane in range(len(titles))],
         "verdicts": [verdict(group, lane, compared[lane]) for lane in group.others],
     }
@@ -113,7 +113,7 @@ def row(group: Group, lane: int, compared: Paired | None) -> list[str]:
     if not results:
         return [*cells, "–", "–", "–", "–"]
     low, middle, high = quartiles(results)
-    cells += [f"{middle:.1f} %", f"{low:.1f} to {high:.1f} %" if len(results) > 2 else "–"]
+    cells += [f"{middle:.1f}%", f"{low:.1f} to {high:.1f}%" if len(results) > 2 else "–"]
     if compared is None or compared.mean is None:
         return [*cells, "–", "–"]
     interval = " to ".join(map(signed, compared.interval)) if compared.interval else "–"

@@ -19,7 +19,7 @@ const SKELETON = `
     <section class="panel" data-panel="differences">
       <header><h3></h3></header>
       <div class="chart" role="img"></div>
-      <footer>A dot is one seed, both lanes from the same start. Line: the mean; bar: its 95 % interval.</footer>
+      <footer>A dot is one seed, both lanes from the same start. Line: the mean; bar: its 95% interval.</footer>
     </section>
   </div>
   <ul class="verdicts"></ul>
@@ -158,8 +158,8 @@ function drawCurves(Plotly, chart, data, theme) {
     const faint = Math.max(0.24, 0.5 / Math.sqrt(Math.max(1, data.seeds.length / 3)));
     thin.push({ ...lines(lane, others), mode: "lines", hoverinfo: "skip", opacity: faint, line: { color, width: theme.scale } });
     bands.push({ type: "scatter", mode: "lines", hoverinfo: "skip", x: [...band.x, ...band.x.toReversed()], y: [...band.high, ...band.low.toReversed()], fill: "toself", fillcolor: `${color}2e`, line: { width: 0 } });
-    bold.push({ type: "scatter", mode: "lines", name: title, x: band.x, y: band.middle, customdata: band.n, hovertemplate: "%{y:.1f} % (%{customdata} seeds)", line: { color, dash, width: 3.5 * theme.scale } });
-    own.push({ ...lines(lane, mine), mode: "lines+markers", name: `${title}, yours`, hovertemplate: "%{y:.1f} %", line: { color, width: 1.5 * theme.scale }, marker: { color, symbol: `${symbol.replace("-open", "")}-open`, size: 7 * theme.scale } });
+    bold.push({ type: "scatter", mode: "lines", name: title, x: band.x, y: band.middle, customdata: band.n, hovertemplate: "%{y:.1f}% (%{customdata} seeds)", line: { color, dash, width: 3.5 * theme.scale } });
+    own.push({ ...lines(lane, mine), mode: "lines+markers", name: `${title}, yours`, hovertemplate: "%{y:.1f}%", line: { color, width: 1.5 * theme.scale }, marker: { color, symbol: `${symbol.replace("-open", "")}-open`, size: 7 * theme.scale } });
   }
   const known = data.lanes.flatMap((lane) => lane.y).filter((value) => value != null);
   const low = known.length ? Math.max(0, 10 * Math.floor(Math.min(...known) / 10 - 0.1)) : 0;
@@ -167,7 +167,7 @@ function drawCurves(Plotly, chart, data, theme) {
   const more = {
     hovermode: "x unified",
     xaxis: { title: "epoch", ...(data.end ? { range: [0, 1.02 * data.end] } : { rangemode: "tozero" }), unifiedhovertitle: { text: "epoch %{x:.1f}" } },
-    yaxis: { ticksuffix: " %", nticks: 7, range: [low, high] },
+    yaxis: { ticksuffix: "%", nticks: 7, range: [low, high] },
   };
   return Plotly.react(chart, [...thin, ...bands, ...bold, ...own], layout(chart, theme, data.group, more), CONFIG);
 }

@@ -83,12 +83,12 @@ def _bench_line(event: "bench.Event") -> str:
             return f"{event.model:<11}mask by {event.score:<50} {cost}"
         case bench.Throughput():
             rate = f"{event.images_per_second:,.0f} images/s ({_spread(event.iqr, ',.0f')})"
-            return f"{event.model:<11}epoch, {event.loop:<51} {rate}, {event.ratio_to_published:.2f} × published style"
+            return f"{event.model:<11}epoch, {event.loop:<51} {rate}, {event.ratio_to_published:.2f}× published style"
         case bench.Overhead():
             return f"{event.model:<11}watching, {event.what:<48} {event.share:+.2%} ({_spread(event.iqr, '+.2%')})"
         case bench.Memory():
             peak, kept = (size / event.weights_bytes for size in (event.extra_bytes, event.kept_bytes))
-            over = f"over SGD: {peak:.2f} × the weights at the peak, {kept:.2f} × between steps, {event.how}"
+            over = f"over SGD: {peak:.2f}× the weights at the peak, {kept:.2f}× between steps, {event.how}"
             return f"{event.model:<11}memory, {event.lane:<50} {over}"
         case bench.Result():
             return f"{event.rows} rows on {event.device} ({event.device_name}), {event.threads} threads"

@@ -319,9 +319,7 @@ def _table(sweep: Sweep, trials: list[Trial]) -> list[str]:
         spread = "" if point.spread is None else f" ± {100 * point.spread:.2f}"
         cost = "" if point.cost is None else f"{point.cost:,.1f}"
         values = [str(point.values[field]) for field in fields]
-        lines.append(
-            line.format(*values, len(point.trials), f"{100 * (point.score or 0):.2f}{spread} %", cost).rstrip()
-        )
+        lines.append(line.format(*values, len(point.trials), f"{100 * (point.score or 0):.2f}{spread}%", cost).rstrip())
     if len(lines) == 1:
         lines.append("no race has come to an end")
     for point in unranked(sweep.spec, trials):
@@ -330,7 +328,7 @@ def _table(sweep: Sweep, trials: list[Trial]) -> list[str]:
     lines.append(chosen_by(sweep.spec))
     if (best := chosen(sweep, trials)) and best.gap is not None and sweep.spec.chooses_by == "validation":
         gap = f"validation − test {100 * best.gap:+.2f} points"
-        lines.append(f"chosen: {_values(best.values)}, test accuracy {100 * (best.test or 0):.2f} %, {gap}")
+        lines.append(f"chosen: {_values(best.values)}, test accuracy {100 * (best.test or 0):.2f}%, {gap}")
     lines += [_verdict(sweep, confirmed) for confirmed in fresh(trials)]
     if len(ranked(sweep.spec, trials)) > 1 and not fresh(trials):
         lines.append("The first of many is likely too good: --confirm ID races it with fresh seeds.")
@@ -342,6 +340,6 @@ def _verdict(sweep: Sweep, confirmed: Fresh) -> str:
     if confirmed.mean is None or confirmed.open:
         return f"{head}; {confirmed.open} races with fresh seeds have not come to an end"
     spread = "" if confirmed.spread is None else f" ± {100 * confirmed.spread:.2f}"
-    head += f"; test accuracy on {len(confirmed.scores)} fresh seeds {100 * confirmed.mean:.2f}{spread} %"
+    head += f"; test accuracy on {len(confirmed.scores)} fresh seeds {100 * confirmed.mean:.2f}{spread}%"
     verdict = sentence("The chosen setting", "the starting point", confirmed.compared)
     return f"{head}. {verdict}{' A finding.' * confirmed.is_finding}"

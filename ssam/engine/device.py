@@ -45,7 +45,7 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of mallopt, in malloc.h
 def keep_freed_memory() -> None:
     """Tells the C library to keep the memory of freed tensors for the next ones instead of giving it back to the system.
 
-    Otherwise the activations of every step are given back and fetched again, page by page: 7 to 20 % of a CPU step where
+    Otherwise the activations of every step are given back and fetched again, page by page: 7 to 20% of a CPU step where
     measured (cnn8 29 → 23 ms, ResNet-20 427 → 400, VGG-11-BN 925 → 795), and at random, so that ratios of step times
     wander. The process then stays as large as it has once been. For the whole process, glibc on Linux only; elsewhere it
     does nothing.

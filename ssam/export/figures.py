@@ -83,7 +83,7 @@ def step_time(axes: "Axes", source: Source) -> None:
             axes.barh(range(len(lanes)), widths, left=left, height=0.6, color=PHASE_COLORS[phase], label=title)
     for row, lane in enumerate(lanes):
         end = sum(lane.phase_ms.get(phase) or 0.0 for phase in PHASE_TITLES)
-        if said := "not timed" if not end else f"{lane.ratio:.2f} × SGD" if lane.ratio is not None else "":
+        if said := "not timed" if not end else f"{lane.ratio:.2f}× SGD" if lane.ratio is not None else "":
             axes.annotate(said, (end, row), (4, 0), textcoords="offset points", va="center", fontsize="small")
     axes.set_yticks(range(len(lanes)), titles)
     axes.invert_yaxis()

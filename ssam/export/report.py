@@ -185,8 +185,8 @@ def _masks(source: Source) -> str:
         seen = [source.store.curves.heatmap(source.run.id, lane.name, layer, step) for step in chosen]
         pictures = "".join(_picture(picture, title) for picture in seen if picture)
         last = lane.masks[-1]
-        changed = "" if last["changed"] is None else f", {100 * last['changed']:.1f} % changed at the last refresh"
-        caption = f"{len(moments)} masks, {100 * last['density']:.1f} % of the network perturbed{changed}"
+        changed = "" if last["changed"] is None else f", {100 * last['changed']:.1f}% changed at the last refresh"
+        caption = f"{len(moments)} masks, {100 * last['density']:.1f}% of the network perturbed{changed}"
         lines.append(f"<h3>{escape(title)}</h3><p class=facts>{escape(caption)}.</p><div class=masks>{pictures}</div>")
     intro = (
         f"Layer {layer} ({' × '.join(map(str, shape))}), an output a row; bright where weights are perturbed."
@@ -202,10 +202,10 @@ def _picture(picture: Heatmap, title: str) -> str:
     file = io.BytesIO()
     Image.frombytes("L", (columns, rows), picture.pixels).save(file, "PNG")
     data = base64.b64encode(file.getvalue()).decode()
-    words = f"Mask of {title} at epoch {picture.epoch:g}, {100 * picture.density:.1f} % of the layer perturbed"
+    words = f"Mask of {title} at epoch {picture.epoch:g}, {100 * picture.density:.1f}% of the layer perturbed"
     return (
         f'<figure><img src="data:image/png;base64,{data}" width={columns} height={rows} alt={_quoted(words)}>'
-        f"<figcaption>epoch {picture.epoch:g}: {100 * picture.density:.1f} %</figcaption></figure>"
+        f"<figcaption>epoch {picture.epoch:g}: {100 * picture.density:.1f}%</figcaption></figure>"
     )
 
 

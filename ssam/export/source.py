@@ -81,7 +81,7 @@ class Source:
 
     @cached_property
     def evaluations(self) -> "DataFrame":
-        """A row for each lane and evaluation, with the 95 % interval that the number of test images gives the accuracy."""
+        """A row for each lane and evaluation, with the 95% interval that the number of test images gives the accuracy."""
         table = self._identified(self.store.curves.epochs_table(self.run.id))
         shares = zip(table["test_accuracy"], table["test_size"], strict=True)
         intervals = [(None, None) if share is None or share != share else wilson(share, size) for share, size in shares]
@@ -110,7 +110,7 @@ class Source:
     def title(self) -> str:
         """What is raced, in one line."""
         spec = self.spec
-        noise = f", {spec.label_noise * 100:g} % wrong labels" if spec.label_noise else ""
+        noise = f", {spec.label_noise * 100:g}% wrong labels" if spec.label_noise else ""
         return f"{MODELS[spec.model].title} on {DATASETS[spec.dataset].title}{noise}, seed {spec.seed}"
 
     @property

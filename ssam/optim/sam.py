@@ -50,7 +50,7 @@ class SAM(Optimizer):
     rounded: ``radius`` is then the distance that the weights moved, and ``rounded_away`` the share of the entries of ε that
     moved no weight (None for float32). Parameters in float32 under autocast lose nothing.
 
-    Deviations from the published code: weights are restored by copy (adding and subtracting changes 7 % of them by a
+    Deviations from the published code: weights are restored by copy (adding and subtracting changes 7% of them by a
     rounding error); BatchNorm statistics count once a step; a mask is complete from the first step on.
 
     With clipping, a ``GradScaler`` or several backward passes a step, write the two passes out. ε does not depend on the

@@ -1,7 +1,7 @@
 """The one rule by which two methods are compared: their difference on each seed that both finished, by Student's t. Every page, the
 command line and the exports ask here, so that equal numbers get equal verdicts.
 
-**Rule.** From FEWEST pairs on, a 95 % interval of the mean difference and its two-sided p; *better* or *worse* where p, adjusted by
+**Rule.** From FEWEST pairs on, a 95% interval of the mean difference and its two-sided p; *better* or *worse* where p, adjusted by
 Holm's method for the comparisons made together, is below LEVEL; else *no difference seen*. Larger values are better.
 
 **Why it holds its level.** If a method makes no difference, the two results of a seed come from one distribution, whatever that is, and
@@ -11,7 +11,7 @@ normal values and conservative for heavy tails and outliers; for light tails it 
 test sets (``docs/measured.md``). It is *not* a test of equal means: two methods that differ in shape alone, one of which collapses now
 and then, say, may be told apart more often.
 
-**Why not a sign or permutation test.** Free of assumptions, but below six pairs neither can reach 5 %: of five seeds all could be wins, and p
+**Why not a sign or permutation test.** Free of assumptions, but below six pairs neither can reach 5%: of five seeds all could be wins, and p
 would still be 0.0625. Their verdict on many seeds hardly differs, and two rules that contradict each other help nobody.
 
 **Small test sets.** Accuracies are counts of images, so a few differences can be equal by rounding alone, and Student's t would take
@@ -33,7 +33,7 @@ Verdict = Literal["better", "worse", "no difference seen", "too few pairs"]
 EXPLAINED = f"""
 - **Paired difference.** For each seed that both have finished, the lane's final accuracy minus the baseline's, in percentage points: with
   the same seed, data and model both start from the same weights and see the same batches.
-- **Verdict.** By Student's t on these differences, the same rule on every page. From {FEWEST} seeds on there is a 95 % interval of the mean
+- **Verdict.** By Student's t on these differences, the same rule on every page. From {FEWEST} seeds on there is a 95% interval of the mean
   difference. *Better* or *worse* means p < {LEVEL:g}, by Holm's method for all comparisons that are shown together. Without any difference
   such a verdict is a false alarm, about once in twenty times.
 - **Not significant** does not mean that there is no difference: {FEWEST} seeds show large differences only, more seeds show smaller ones.
@@ -44,7 +44,7 @@ EXPLAINED = f"""
 
 @dataclass(frozen=True)
 class Paired:
-    """One method against another on the seeds of both. ``mean`` is the mean difference, None without pairs; ``interval`` its 95 %
+    """One method against another on the seeds of both. ``mean`` is the mean difference, None without pairs; ``interval`` its 95%
     interval and ``p`` the two-sided p, both of this pair alone and None with fewer than FEWEST pairs. ``adjusted`` is p as one of
     ``comparisons`` made together."""
 
@@ -106,7 +106,7 @@ def sentence(one: str, other: str, found: Paired) -> str:
     """What the seeds say of two methods, in percentage points.
 
     >>> sentence("SAM", "SGD", compare({0: 80.0, 1: 81.0, 2: 82.5}, {0: 70.0, 1: 70.0, 2: 71.0}))
-    'SAM is better than SGD by 10.83 points (95 % interval 8.94 to 12.73, 3 seeds).'
+    'SAM is better than SGD by 10.83 points (95% interval 8.94 to 12.73, 3 seeds).'
     >>> sentence("SAM", "SGD", compare({0: 80.0, 1: 81.0}, {0: 70.0, 1: 71.0}))
     'SAM and SGD cannot be compared yet: 2 of at least 3 seeds.'
     """
@@ -115,7 +115,7 @@ def sentence(one: str, other: str, found: Paired) -> str:
     mean, (low, high) = found.mean, found.interval
     if found.verdict == "worse":
         mean, low, high = -mean, -high, -low
-    facts = f"95 % interval {points(low)} to {points(high)}, {found.pairs} seeds"
+    facts = f"95% interval {points(low)} to {points(high)}, {found.pairs} seeds"
     if found.comparisons > 1:
         facts += f", one of {found.comparisons} comparisons"
     if found.verdict == "no difference seen":

@@ -6,16 +6,16 @@ another question, and the spread over seeds answers that.
 
 from math import sqrt
 
-Z = 1.959963984540054  # 95 % of a normal distribution lie within so many standard deviations
-LEVEL = "95 %"
+Z = 1.959963984540054  # 95% of a normal distribution lie within so many standard deviations
+LEVEL = "95%"
 SYMMETRIC = 0.002  # as long as both sides differ by less, ± half the width says all of it
 
 
 def wilson(share: float, size: int) -> tuple[float, float]:
-    """Return the 95 % Wilson score interval of a share of ``size`` independent cases, both within 0–1.
+    """Return the 95% Wilson score interval of a share of ``size`` independent cases, both within 0–1.
 
     Unlike share ± z·√(share (1 − share) / size) it stays within 0–1, has a width where all cases or none are right, and covers
-    about 95 % in small samples too. Wilson, J. Am. Stat. Assoc. 22 (1927).
+    about 95% in small samples too. Wilson, J. Am. Stat. Assoc. 22 (1927).
 
     Raises ValueError for a share outside 0–1 or a size under 1.
 
@@ -50,13 +50,13 @@ def said(share: float | None, size: int | None, digits: int = 1) -> str:
     """Return an accuracy in percent with its interval.
 
     >>> said(0.805, 10_000), said(0.8, 160), said(0.8, None), said(None, 160)
-    ('80.5 % ± 0.8', '80.0 % (73.1–85.5)', '80.0 %', '–')
+    ('80.5% ± 0.8', '80.0% (73.1–85.5)', '80.0%', '–')
     """
     if share is None:
         return "–"
     about = margin(share, size, digits)
     about = f" {about}" if about.startswith("±") else f" ({about})" * bool(about)
-    return f"{100 * share:.{digits}f} %{about}"
+    return f"{100 * share:.{digits}f}%{about}"
 
 
 def one_image(size: int) -> str:

@@ -118,16 +118,14 @@ def facts(run_id: str, spec: str, result: str | None) -> RunFacts:
     methods = tuple(dict.fromkeys(lane["method"] for lane in lanes))
     dataset, model = DATASETS[race["dataset"]], MODELS[race["model"]]
     title = f"{model.title} on {dataset.title}"
-    noise = (
-        f"{100 * race['label_noise']:g} % wrong labels, noise {race['label_noise']:g}" if race["label_noise"] else ""
-    )
+    noise = f"{100 * race['label_noise']:g}% wrong labels, noise {race['label_noise']:g}" if race["label_noise"] else ""
     parts = [
         title,
         dataset.name,
         model.name,
         *(f"{name} {METHODS[name].title}" for name in methods),
         *_preset_names(race),
-        f"seed {race['seed']}, rho {race['rho']:g}, sparsity {100 * race['sparsity']:g} %, {race['epochs']} epochs",
+        f"seed {race['seed']}, rho {race['rho']:g}, sparsity {100 * race['sparsity']:g}%, {race['epochs']} epochs",
         noise,
         race["data"] or "",
         *(_lane_words(tuple(lane.items())) for lane in lanes),

@@ -14,7 +14,7 @@ const course = (/** @type {import("./data").Lane} */ lane) => new Map(lane.epoch
 /** The epochs after which all of these courses have an accuracy, in their order. */
 const shared = (/** @type {Map<number, number>[]} */ [one, ...others]) => [...(one?.keys() ?? [])].filter((epoch) => others.every((other) => other.has(epoch)));
 
-/** Each lane with its accuracy, the best first: "SAM 80.5 %, SGD 69.0 %". A lane that has diverged has none. */
+/** Each lane with its accuracy, the best first: "SAM 80.5%, SGD 69.0%". A lane that has diverged has none. */
 function standing(/** @type {import("./data").Lane[]} */ lanes, accuracy) {
   const going = lanes.filter((lane) => !hasDiverged(lane) && accuracy(lane) != null).sort((a, b) => accuracy(b) - accuracy(a));
   const fallen = lanes.filter(hasDiverged).map((lane) => `${lane.title} diverged`);

@@ -79,7 +79,7 @@ function tens(/** @type {import("./data").Lane[]} */ all) {
   if (!known.length) return [0, 100];
   const low = 10 * Math.floor(10 * Math.min(...known) - 0.1);
   const high = 10 * Math.ceil(10 * Math.max(...known) + 0.2);
-  return [Math.max(0, low), high < 100 ? high : 102]; // 102: room for the marker at 100 %
+  return [Math.max(0, low), high < 100 ? high : 102]; // 102: room for the marker at 100%
 }
 
 export function accuracyChart(Plotly, chart, /** @type {import("./data").Race} */ data, axis, theme) {
@@ -89,7 +89,7 @@ export function accuracyChart(Plotly, chart, /** @type {import("./data").Race} *
       x: epochs.map((epoch) => epoch[axis]),
       y: epochs.map((epoch) => (epoch.test_accuracy == null ? null : 100 * epoch.test_accuracy)),
       customdata: epochs.map((epoch) => epoch.test_size.toLocaleString("en")),
-      hovertemplate: "%{y:.1f} % (%{customdata} images)",
+      hovertemplate: "%{y:.1f}% (%{customdata} images)",
       ...more,
     });
     const { color, dash, symbol } = lane;
@@ -99,7 +99,7 @@ export function accuracyChart(Plotly, chart, /** @type {import("./data").Race} *
     ];
   });
   const [low, high] = tens(data.lanes);
-  const more = { xaxis: progressAxis(data, axis, theme), yaxis: { ticksuffix: " %", nticks: 7, ...between(low, high) } };
+  const more = { xaxis: progressAxis(data, axis, theme), yaxis: { ticksuffix: "%", nticks: 7, ...between(low, high) } };
   return Plotly.react(chart, [anchor(low), ...traces], layout(chart, theme, `${data.run} ${axis}`, more), CONFIG);
 }
 
@@ -181,7 +181,7 @@ function convergenceChart(Plotly, chart, /** @type {import("./data").Race} */ da
 
 function epochsChart(Plotly, chart, /** @type {import("./data").Race} */ data, axis, curve, theme) {
   const value = EPOCH_CURVES[curve];
-  const aside = { eigenvalue: " (residual %{customdata:.2f})", validation: " %" }[curve];
+  const aside = { eigenvalue: " (residual %{customdata:.2f})", validation: "%" }[curve];
   const traces = data.lanes.map(({ title, color, dash, symbol, epochs }) => {
     const known = epochs.filter((epoch) => value(epoch) != null);
     return {
@@ -197,7 +197,7 @@ function epochsChart(Plotly, chart, /** @type {import("./data").Race} */ data, a
     };
   });
   const isShare = curve === "validation";
-  const yaxis = isShare ? { nticks: 7, ticksuffix: " %" } : upTo(data.heights[curve]);
+  const yaxis = isShare ? { nticks: 7, ticksuffix: "%" } : upTo(data.heights[curve]);
   const more = { xaxis: progressAxis(data, axis, theme), yaxis };
   return Plotly.react(chart, [...(isShare ? [] : [anchor(0)]), ...traces], layout(chart, theme, `${data.run} ${axis} ${curve}`, more), CONFIG);
 }
@@ -229,7 +229,7 @@ export function timingChart(Plotly, chart, /** @type {import("./data").Race} */ 
   const annotations = lanes.map((lane, at) => ({
     y: titles[at],
     x: totals[at],
-    text: !totals[at] ? "not timed yet" : lane.ratio == null ? "" : `<b>${lane.ratio.toFixed(2)} ×</b>`,
+    text: !totals[at] ? "not timed yet" : lane.ratio == null ? "" : `<b>${lane.ratio.toFixed(2)}×</b>`,
     showarrow: false,
     xanchor: "left",
     xshift: 6,

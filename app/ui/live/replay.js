@@ -43,7 +43,7 @@ export class Player {
     this.show = show;
     this.button = element("button", { type: "button", className: "play", onclick: () => this.toggle() });
     this.next = element("button", { type: "button", textContent: "+1 epoch", onclick: () => this.step() });
-    this.speed = element("select", { ariaLabel: "Speed of the playback" }, ...SPEEDS.map((times) => new Option(`${times} × speed`, String(times))));
+    this.speed = element("select", { ariaLabel: "Speed of the playback" }, ...SPEEDS.map((times) => new Option(`${times}×`, String(times))));
     this.scrub = element("input", { type: "range", min: 0, step: 0.1, ariaLabel: "Place in the recorded race", oninput: () => this.seek() });
     this.when = element("output");
     this.label = element("b");

@@ -91,7 +91,7 @@ function point(holder, segment) {
   for (const other of holder.querySelectorAll("[aria-selected=true]")) if (other !== segment) other.ariaSelected = "false";
   segment.ariaSelected = "true";
   segment.parentElement.setAttribute("aria-activedescendant", segment.id);
-  show(holder.querySelector(".pointed"), segment.ariaLabel.replaceAll(" %", "\u00a0%")); // not parted at the end of a line
+  show(holder.querySelector(".pointed"), segment.ariaLabel);
 }
 
 function showKinds(holder, /** @type {import("./data").Lane[]} */ lanes) {

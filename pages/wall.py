@@ -5,7 +5,7 @@ import streamlit as st
 from app.shell import classroom, identity, nav, services, share_link, url_state
 from app.ui import texts
 from app.ui.lab import Lab
-from app.wall import data, payload, view
+from app.wall import data, payload, text, view
 from ssam.store import Person
 
 PAGE = "wall"
@@ -14,7 +14,7 @@ PAGE = "wall"
 def enter(problem: str) -> None:
     """Without a class: asks for its code."""
     st.markdown("## Class wall")
-    st.markdown(texts.WALL)
+    st.markdown(text.WALL)
     with st.form("join", width=340):
         typed = st.text_input("Class code", key="typed_code", max_chars=40, placeholder="MAY-7KQ")
         if st.form_submit_button("Show the wall"):
@@ -67,6 +67,6 @@ if code := classroom.code():
         st.warning(texts.plain(problem))
     st.fragment(show, run_every=data.PACE)(lab, person, code)
     with st.expander("How this is counted"):
-        st.markdown(texts.WALL_COUNTED)
+        st.markdown(text.COUNTED)
 else:
     enter(problem)

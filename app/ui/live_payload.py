@@ -4,7 +4,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from app.ui import about_charts, step_plan, texts, theme, wire
+from app.ui import step_plan, texts, theme, wire
+from app.ui.about_charts import SEEING_CURVE, seeing
 from app.ui.live_types import Eigenvalues, Ends, Lane, Layer, MaskPicture, Phase, Race, Status
 from ssam.experiment import LaneSpec, RaceSpec
 from ssam.methods import METHODS
@@ -58,8 +59,8 @@ def race(run: Run, window: Window, waiting: str) -> Race:
         ],
         "layers": cast(list[Layer], window.layers),
         "phases": PHASES,
-        "texts": about_charts.seeing(run.spec, run.state == "finished"),
-        "curveTexts": texts.SEEING_CURVE,
+        "texts": seeing(run.spec, run.state == "finished"),
+        "curveTexts": SEEING_CURVE,
     }
 
 

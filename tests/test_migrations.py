@@ -83,7 +83,7 @@ def test_the_tables_are_those_of_a_new_database(upgraded: Store, new_database: C
     new_url = new_database()
     open_database(new_url).dispose()
     new = described(new_url)
-    assert {"runs", "owners", "labels", "sweeps", "trials", "steps", "masks"} <= set(new)
+    assert {"runs", "owners", "labels", "sweeps", "trials", "duels", "steps", "masks"} <= set(new)
     assert described(upgraded.url) == new
 
 
@@ -254,7 +254,7 @@ def test_a_newer_database_is_refused_and_left_alone(tmp_path: Path, database_url
         connection.execute(text("UPDATE meta SET schema_version = 99"))
     engine.dispose()
     before = described(database_url)
-    with pytest.raises(ValueError, match=r"^.*version 99, .* 7; .*newer") as refused:
+    with pytest.raises(ValueError, match=r"^.*version 99, .* 8; .*newer") as refused:
         Store(tmp_path / "home", database_url)
     assert "\n" not in str(refused.value)
     assert described(database_url) == before

@@ -5,7 +5,7 @@ import os
 import sys
 from typing import NoReturn
 
-from ssam.cli import bench, completion, lab, race, runs, sweep
+from ssam.cli import bench, completion, duel, lab, race, runs, sweep
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -35,6 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, about, flags in (
         ("race", "race several optimizers on the same batches", race.flags),
         ("sweep", "race one method with many settings, in the lab (SSAM_HOME)", sweep.flags),
+        ("duel", "tune several methods by the same rule, then judge them on fresh seeds (SSAM_HOME)", duel.flags),
         ("runs", "list the races of the lab", runs.flags),
         ("export", "take races away: tables, masks, weights, figures, code", runs.export_flags),
         ("report", "one HTML file with everything about a race", runs.report_flags),

@@ -3,6 +3,7 @@
 from ssam.config import read_limits
 from ssam.jobs.analysis_client import AnalysisClient
 from ssam.jobs.disk import Disk, read_disk
+from ssam.jobs.duel_client import DuelClient
 from ssam.jobs.hardware import Machine, read_machine
 from ssam.jobs.queue_forecast import QueueForecaster
 from ssam.jobs.race_client import RaceClient
@@ -14,8 +15,8 @@ from ssam.store import Store
 class Client:
     """Queues races, analyses and sweeps and steers them. Everything goes through the store: the runner may restart at any time.
 
-    The parts are ``races``, ``analyses``, ``sweeps`` and ``runner``; ``limits`` are the server's. Raise ValueError for a bad limit in
-    the environment.
+    The parts are ``races``, ``analyses``, ``sweeps``, ``duels`` and ``runner``; ``limits`` are the server's. Raise ValueError for a bad
+    limit in the environment.
     """
 
     def __init__(self, store: Store) -> None:
@@ -25,6 +26,7 @@ class Client:
         self.races = RaceClient(store, self.limits, QueueForecaster(store, self.limits), self.runner.ensure)
         self.analyses = AnalysisClient(store, self.limits, self.runner.ensure)
         self.sweeps = SweepClient(store, self.runner.ensure)
+        self.duels = DuelClient(store, self.sweeps, self.runner.ensure)
 
     def machine(self) -> Machine | None:
         """Return what races run on; None until a runner has found out."""

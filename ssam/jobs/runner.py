@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 
 from ssam.config import Limits, read_limits
 from ssam.jobs import disk, processes, queue, race_process
+from ssam.jobs.duel_driver import DuelDriver
 from ssam.jobs.hardware import DeviceInfo, Machine, describe, read_machine, torch_devices, write_json, write_machine
 from ssam.jobs.process_pool import ForkServer, Worker
 from ssam.jobs.ray.engine import chosen_engine
@@ -128,11 +129,12 @@ class Runner:
         sweeper = SweepDriver(
             self._store, self._limits, lambda: self._machine.slots if self._machine else self._limits.slots
         )
+        duels = DuelDriver(self._store)
         while True:
             try:
-                some = sweeper.look()
+                some = any([duels.look(), sweeper.look()])
             except (OSError, DBAPIError) as error:
-                log(f"driving the sweeps: {error}")
+                log(f"driving sweeps and duels: {error}")
                 time.sleep(RETRY_SECONDS)
             else:
                 time.sleep(SWEEP_SECONDS if some else IDLE_SWEEP_SECONDS)

@@ -27,7 +27,7 @@ from sqlalchemy import Connection, Engine, Table, delete, func, insert, select, 
 from ssam.store import schema
 from ssam.store.database import copy_sqlite, default_url, open_database
 from ssam.store.files import write_whole
-from ssam.store.schema import runs, sweeps
+from ssam.store.schema import duels, runs, sweeps
 from ssam.store.store import Store
 from ssam.store.views import ALIVE
 
@@ -241,7 +241,8 @@ def _queue_what_was_alive(connection: Connection) -> None:
 def _bring_home(connection: Connection, there: str, here: str) -> None:
     """A run goes on where its files are. Finished ones still say how fast the machine was that they ran on."""
     connection.execute(update(runs).where(runs.c.place == there, runs.c.state != "finished").values(place=here))
-    connection.execute(update(sweeps).where(sweeps.c.place == there).values(place=here))
+    for table in (sweeps, duels):
+        connection.execute(update(table).where(table.c.place == there).values(place=here))
 
 
 def _move_files(staging: Path, home: Path) -> None:

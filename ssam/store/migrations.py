@@ -174,6 +174,22 @@ def _complete_facts(connection: Connection) -> None:
         )
 
 
+def _duels(connection: Connection) -> None:
+    Table(
+        "duels",
+        MetaData(),
+        Column("id", String(40), primary_key=True),
+        Column("request_id", String(200), nullable=False, unique=True),
+        Column("owner", String(200), nullable=False, index=True),
+        Column("spec", Text, nullable=False),
+        Column("state", String(20), nullable=False, index=True),
+        Column("created", Double, nullable=False),
+        Column("ended", Double),
+        Column("place", Text, nullable=False),
+        Column("message", Text, nullable=False),
+    ).create(connection)
+
+
 def _add_columns(connection: Connection, table: str, *columns: Column) -> None:
     """In the database's own words, so that the column is just what a new database has."""
     for column in columns:
@@ -188,4 +204,5 @@ STEPS: dict[int, Callable[[Connection], None]] = {
     4: _sweeps,
     5: _validation,
     6: _complete_facts,
+    7: _duels,
 }

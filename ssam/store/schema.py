@@ -33,7 +33,7 @@ from sqlalchemy import (
 from ssam.experiment.events import PHASES
 from ssam.store.views import CURVES
 
-SCHEMA_VERSION = 7  # a change of the tables needs a step in migrations.py
+SCHEMA_VERSION = 8  # a change of the tables needs a step in migrations.py
 BIN_WIDTHS = (8, 64, 512, 4096)  # steps are also kept as means over so many, for curves that read fast at any length
 
 
@@ -153,6 +153,20 @@ trials = Table(  # one race of a sweep, before it has a run until after that has
     Column("cost", Double),
     Column("message", PlainText, nullable=False),
     Column("test", Double),
+)
+
+duels = Table(
+    "duels",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("request_id", String(200), nullable=False, unique=True),
+    Column("owner", String(200), nullable=False, index=True),
+    Column("spec", Text, nullable=False),
+    Column("state", String(20), nullable=False, index=True),
+    Column("created", Double, nullable=False),
+    Column("ended", Double),
+    Column("place", Text, nullable=False),  # host and home folder of the one runner that drives it
+    Column("message", PlainText, nullable=False),
 )
 
 

@@ -19,6 +19,7 @@ SweepState = Literal["running", "paused", "stopped", "finished"]
 # open: its race has not ended; refused: no race can have these settings; failed: its race did, or was stopped by hand
 TrialState = Literal["open", "done", "pruned", "diverged", "failed", "refused"]
 
+DUEL = "duel "  # begins the request id of a sweep that belongs to a duel
 STANDARD = -1  # the number of the settings that the sweep began with
 
 
@@ -107,9 +108,15 @@ class Sweeps:
         rows = self._some(sweeps.c.id == sweep_id)
         return rows[0] if rows else None
 
+    def of_request(self, request_id: str) -> Sweep | None:
+        """Return the sweep that was created with this request id, or None."""
+        found = self._some(sweeps.c.request_id == request_id)
+        return found[0] if found else None
+
     def of(self, owner: str | None, limit: int = 50) -> list[Sweep]:
-        """One owner's sweeps, or everybody's (None), newest first."""
-        return self._some(sweeps.c.owner == owner if owner is not None else sweeps.c.id.is_not(None), limit)
+        """One owner's sweeps, or everybody's (None), newest first. The searches of a duel are not among them."""
+        own = ~sweeps.c.request_id.startswith(DUEL)
+        return self._some(own & (sweeps.c.owner == owner) if owner is not None else own, limit)
 
     def active(self) -> list[Sweep]:
         """Those that the runner of this home folder has to do with: running, or with races that have not ended. Oldest first."""
@@ -192,6 +199,12 @@ class Sweeps:
         with self._engine.begin() as connection:
             connection.execute(delete(trials).where(_which(sweep_id, trial), trials.c.state == "open"))
 
+    def reopen(self, sweep_id: str, trial: Trial) -> None:
+        """Undo ``close`` for a fresh trial whose race was stopped and has been queued again."""
+        which = _which(sweep_id, trial) & (trials.c.state == "failed") & trials.c.fresh
+        with self._engine.begin() as connection:
+            connection.execute(update(trials).where(which).values(state="open", message=""))
+
     # What the races say
 
     def spent(self, sweep_id: str) -> Spent:
@@ -225,6 +238,17 @@ class Sweeps:
             )
             rows = connection.execute(seen.where(accuracy.is_not(None)).order_by(epochs.c.step))
             return [(round(epoch), value) for epoch, value in rows]
+
+    def course(self, run_id: str, lane: int) -> list[tuple[float, int, float]]:
+        """Return test accuracy, gradients and seconds so far at each evaluation of a race's lane, the last one on all test images."""
+        with self._engine.connect() as connection:
+            row = _lane_row(connection, run_id, lane)
+            if row is None:
+                return []
+            seen = select(epochs.c.test_accuracy, epochs.c.gradients, epochs.c.seconds).where(
+                epochs.c.run == row.run, epochs.c.lane == lane, epochs.c.test_accuracy.is_not(None)
+            )
+            return [tuple(each) for each in connection.execute(seen.order_by(epochs.c.step, epochs.c.final))]
 
 
 def tag(sweep_id: str) -> str:

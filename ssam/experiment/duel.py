@@ -1,0 +1,136 @@
+"""The specification of a duel: several methods on one task, each tuned by the same rule, then judged on fresh seeds."""
+
+from collections.abc import Mapping, Sequence
+
+from pydantic import Field, ValidationError, model_validator
+
+from ssam.experiment.choosing import VALIDATION
+from ssam.experiment.race import Frozen, LaneSpec, RaceSpec, explain, parse_spec
+from ssam.experiment.sweep import MAX_FIELDS, SweepSpec, Vary
+from ssam.methods import METHODS
+
+MOST = 4  # contenders
+EPOCH_SHARES = (0.25, 0.4, 0.7, 1.0)  # of the task's epochs: fewer is early stopping with the schedule ending there
+WEIGHT_DECAYS = (1e-4, 5e-2)  # lowest and highest
+
+
+class Contender(Frozen):
+    """One method and the settings it is tuned over. The first contender of a duel is the baseline."""
+
+    lane: LaneSpec
+    vary: tuple[Vary, ...] = Field(min_length=1, max_length=MAX_FIELDS)
+
+
+class DuelSpec(Frozen):
+    """A comparison in which the baseline is tuned as much as its rivals.
+
+    ``base`` is the task: data, network, batch size, the most epochs. Its lanes are the contenders', and it holds out images to choose by,
+    with labels as noisy as those for training. A duel has ``seeds`` rounds. In each round every contender is tuned from scratch, by ``trials``
+    trials of Optuna's TPE over its own search space that choose by validation accuracy; its best settings are then trained once more
+    with a seed that no search has seen, and judged by test accuracy. So the differences between contenders, paired by round, contain the
+    luck of tuning as well as that of the seed: two copies of one method differ by chance alone. ``margin`` is the gain, in percentage
+    points, below which a method is not worth its cost.
+    """
+
+    base: RaceSpec
+    contenders: tuple[Contender, ...] = Field(min_length=2, max_length=MOST)
+    trials: int = Field(default=8, ge=2, le=200)
+    seeds: int = Field(default=5, ge=2, le=20)
+    margin: float = Field(default=1.0, gt=0.0, le=50.0)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "DuelSpec":
+        if not self.base.validation:
+            raise ValueError("a duel chooses by validation accuracy, so its task needs a validation share above 0")
+        if self.base.lanes != tuple(contender.lane for contender in self.contenders):
+            raise ValueError("the lanes of the task must be those of the contenders, in their order")
+        if self.base.clock == "seconds":
+            raise ValueError("clock 'seconds' is not repeatable, so a duel cannot use it; allowed: epochs, gradients")
+        for place in range(len(self.contenders)):
+            self.sweep(place, 0)
+        return self
+
+    def sweep(self, place: int, turn: int) -> SweepSpec:
+        """Return the search of the contender at ``place`` in round ``turn``, both from 0. Raises ValueError, one line."""
+        contender = self.contenders[place]
+        alone = self.base.model_copy(update={"lanes": (contender.lane,), "seed": self.base.seed + turn})
+        try:
+            return SweepSpec(base=alone, vary=contender.vary, method="tpe", races=self.trials)
+        except ValidationError as error:
+            raise ValueError(f"{contender.lane}: {explain(error, SweepSpec)}") from None
+
+    def fresh_seed(self, turn: int) -> int:
+        """Return the seed that judges the winners of a round: one that no search of this duel uses."""
+        return self.base.seed + self.seeds + turn
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """A unique name for each contender."""
+        return self.base.lane_names
+
+
+def search_space(base: RaceSpec, lane: LaneSpec) -> tuple[Vary, ...]:
+    """The settings that a lane of this task is tuned over unless told otherwise: learning rate, weight decay and epochs for each,
+    rho for a method that perturbs, sparsity for one with a mask.
+
+    >>> [str(vary) for vary in search_space(RaceSpec(epochs=15), LaneSpec(method="sgd"))]
+    ['lr=0.025..0.2:log', 'weight_decay=0.0001..0.05:log', 'epochs=4,6,10,15']
+    """
+    method = METHODS[lane.method]
+    epochs = tuple(dict.fromkeys(max(1, round(share * base.epochs)) for share in EPOCH_SHARES))
+    space = [
+        Vary(field="lr", low=base.lr / 4, high=2 * base.lr, log=True),
+        Vary(field="weight_decay", low=WEIGHT_DECAYS[0], high=WEIGHT_DECAYS[1], log=True),
+        Vary(field="epochs", values=epochs),
+    ]
+    if method.perturbs:
+        rho = base.lane_rho(lane) or base.rho
+        space.append(Vary(field="lane1.rho", low=rho / 4, high=2 * rho, log=True))
+    if method.sparse:
+        space.append(Vary(field="lane1.sparsity", values=(0.5, 0.8)))
+    return tuple(space)
+
+
+def new_duel(base: RaceSpec, lanes: Sequence[LaneSpec], spaces: Sequence[str] = (), **limits: object) -> DuelSpec:
+    """A duel of ``lanes`` on the task of ``base``, which holds out VALIDATION of its training images where it holds out none.
+
+    Args:
+        spaces: ``LANE:FIELD=VALUES`` or ``LANE:FIELD=LOW..HIGH[:log]`` replaces or adds one setting of a contender's search space;
+            LANE is its name or its number from 1.
+        limits: ``trials``, ``seeds``, ``margin`` of DuelSpec.
+
+    Raises ValueError, one line.
+
+    >>> new_duel(RaceSpec(), [LaneSpec(method="sgd"), LaneSpec(method="sam")], ["sam:rho=0.1,0.2"], trials=8).names
+    ('sgd', 'sam')
+    """
+    task = parse_spec({"lanes": tuple(lanes), "validation": base.validation or VALIDATION}, base)
+    own = {
+        name: {vary.setting: vary for vary in search_space(task, lane)}
+        for name, lane in zip(task.lane_names, lanes, strict=True)
+    }
+    for text in spaces:
+        name, _, space = text.partition(":")
+        names = {**{str(place): each for place, each in enumerate(task.lane_names, 1)}, **{each: each for each in own}}
+        if name not in names or not space:
+            raise ValueError(f"space {text[:60]!r} must be LANE:FIELD=…, LANE one of: {', '.join(own)}")
+        vary = _of_one_lane(Vary.parse(space))
+        own[names[name]][vary.setting] = vary
+    contenders = [
+        Contender(lane=lane, vary=tuple(own[name].values())) for name, lane in zip(task.lane_names, lanes, strict=True)
+    ]
+    return parse_duel({"base": task, "contenders": contenders, **limits})
+
+
+def _of_one_lane(vary: Vary) -> Vary:
+    """A contender is alone in its search, so what a lane can have of its own is its own."""
+    own = vary.field in LaneSpec.model_fields and vary.field != "method"
+    return vary.model_copy(update={"field": f"lane1.{vary.field}"}) if own else vary
+
+
+def parse_duel(values: Mapping[str, object]) -> DuelSpec:
+    """Build a duel from loose values. Raises ValueError, one line that names the field, the value and what is allowed."""
+    try:
+        return DuelSpec.model_validate(values)
+    except ValidationError as error:
+        raise ValueError(explain(error, DuelSpec)) from None

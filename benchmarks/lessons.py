@@ -106,13 +106,7 @@ def table(record: dict[str, Any]) -> str:
             spread = statistics.stdev(found) if len(found) > 1 else 0.0
             gain = f"{statistics.fmean(over):+.2f} ({min(over):+.2f})".replace("-", "−") if place else "–"
             accuracy = f"{statistics.fmean(found):.2f} ± {spread:.2f}"
-            row = (
-                preset(name).title,
-                text.title(lane),
-                accuracy,
-                gain,
-                f"{ratio:.2f}",
-            )
+            row = (preset(name).title, text.title(lane), accuracy, gain, f"{ratio:.2f}")
             rows.append(f"| {' | '.join(row)} |")
     return "\n".join(rows)
 

@@ -109,6 +109,8 @@ def lane_title(lane: LaneSpec) -> str:
 
     >>> lane_title(LaneSpec.parse("ssam-f:rho=0.25:sparsity=0.8:norm=masked:region=late"))
     'SSAM-F 80% ρ 0.25 late masked'
+    >>> lane_title(LaneSpec.parse("sgd:epochs=6:weight_decay=0.02"))
+    'SGD, 6 epochs, weight decay 0.02'
     """
     title = METHODS[lane.method].title
     if lane.sparsity is not None:
@@ -116,12 +118,29 @@ def lane_title(lane: LaneSpec) -> str:
     if lane.rho is not None:
         title += f" ρ {lane.rho:g}"
     own = {name: str(value) for name, value in lane.own_settings.items()}
-    return " ".join(
-        [title, *(form.format(SHORT.get(own[name], own[name])) for name, form in TITLED.items() if name in own)]
-    )
+    words = [title, *(form.format(SHORT.get(own[name], own[name])) for name, form in TITLED.items() if name in own)]
+    return ", ".join([" ".join(words), *training_words(lane)])
+
+
+def training_words(lane: LaneSpec) -> list[str]:
+    """What the lane trains by other than its race.
+
+    >>> training_words(LaneSpec.parse("sam:epochs=1:lr=0.05"))
+    ['1 epoch', 'lr 0.05']
+    """
+    words = {
+        "epochs": f"{lane.epochs} epoch{'s' * (lane.epochs != 1)}",
+        "lr": f"lr {lane.lr:g}" if lane.lr else "",
+        "weight_decay": f"weight decay {lane.weight_decay:g}" if lane.weight_decay is not None else "",
+    }
+    return [said for name, said in words.items() if name in lane.own_settings]
 
 
 def lane_titles(spec: RaceSpec) -> list[str]:
-    """A title per lane: the method's, with what sets the lane apart where a method races twice."""
+    """A title per lane: the method's, with what sets the lane apart where a method races twice, and what it trains by other than the
+    race."""
     counts = Counter(lane.method for lane in spec.lanes)
-    return [lane_title(lane) if counts[lane.method] > 1 else METHODS[lane.method].title for lane in spec.lanes]
+    return [
+        lane_title(lane) if counts[lane.method] > 1 else ", ".join([METHODS[lane.method].title, *training_words(lane)])
+        for lane in spec.lanes
+    ]

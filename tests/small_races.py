@@ -1,9 +1,12 @@
 """Real races of a few steps, and what they tell."""
 
+import numpy as np
 import torch
 
 from ssam.data import load_dataset
-from ssam.engine import Race
+from ssam.data.batches import Dataset
+from ssam.data.in_memory import MemoryImages
+from ssam.engine import Race, race
 from ssam.experiment import parse_spec
 from ssam.experiment.events import StepEvent
 from ssam.models import build_model
@@ -35,3 +38,20 @@ def parts(home, **values):
     batches = dataset.batches(spec, torch.device("cpu"), True)
     model = build_model(spec.model, channels=1, classes=10, size=28, seed=spec.seed)
     return spec, batches, model.to(memory_format=torch.channels_last)
+
+
+def dataset_of(train=64, test=24, size=16):
+    draws = np.random.default_rng(0)
+
+    def images(count):
+        pixels = draws.integers(0, 256, (count, 1, size, size), dtype=np.uint8)
+        return MemoryImages(torch.from_numpy(pixels), torch.from_numpy(np.arange(count) % 4))
+
+    return Dataset(tuple("abcd"), 1, size, images(train), images(test), (0.5,), (0.3,), train_size=train)
+
+
+def few_images_each(monkeypatch):
+    """Races of four steps an epoch at batch size 16, and nothing that takes long before the first of them."""
+    made = dataset_of()
+    monkeypatch.setattr(race, "load_dataset", lambda spec, home, image_root, progress: made)
+    monkeypatch.setattr(race, "stage_shares", lambda model, shape: [1 / len(model.stages)] * len(model.stages))

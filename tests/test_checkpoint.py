@@ -13,8 +13,6 @@ import torch
 from torch import nn
 
 from ssam import cli
-from ssam.data.batches import Dataset
-from ssam.data.in_memory import MemoryImages
 from ssam.engine import Race, checkpoint, lockstep, race
 from ssam.engine.lane import Lane
 from ssam.experiment import parse_spec
@@ -31,6 +29,7 @@ from ssam.experiment.events import (
 )
 from ssam.models import StagedModel, build_model
 from ssam.training import timing
+from tests.small_races import dataset_of, few_images_each
 
 CLASSIC = "sgd,sam,ssam-f,ssam-d"
 FAST = (
@@ -49,22 +48,9 @@ def spec_of(**values):
     return parse_spec({**settings, **values})
 
 
-def dataset_of(train=64, test=24, size=16):
-    draws = np.random.default_rng(0)
-
-    def images(count):
-        pixels = draws.integers(0, 256, (count, 1, size, size), dtype=np.uint8)
-        return MemoryImages(torch.from_numpy(pixels), torch.from_numpy(np.arange(count) % 4))
-
-    return Dataset(tuple("abcd"), 1, size, images(train), images(test), (0.5,), (0.3,), train_size=train)
-
-
 @pytest.fixture(autouse=True)
 def few_images(monkeypatch):
-    """Four steps an epoch, and nothing that takes long before the first of them."""
-    made = dataset_of()
-    monkeypatch.setattr(race, "load_dataset", lambda spec, home, image_root, progress: made)
-    monkeypatch.setattr(race, "stage_shares", lambda model, shape: [1 / len(model.stages)] * len(model.stages))
+    few_images_each(monkeypatch)
 
 
 @pytest.fixture(autouse=True)

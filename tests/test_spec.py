@@ -33,7 +33,7 @@ from ssam.planning.cost import first_pass_shares, predicted_ratio
         ({"lanes": ""}, "'' is not a method; allowed: sgd, sam, ssam-f, ssam-d"),
         ({"lanes": "sgd,sgd"}, "must not hold the same lane twice"),
         ({"lanes": "sam:rho=x"}, "rho 'x' must be a number from 0 to 10"),
-        ({"lanes": "sam:lr=1"}, "lane setting 'lr=1' must be NAME=VALUE, each once, of: rho, sparsity, norm"),
+        ({"lanes": "sam:speed=1"}, "lane setting 'speed=1' must be NAME=VALUE, each once, of: rho, sparsity, norm"),
         ({"lanes": "sgd:rho=0.1"}, "method 'sgd' perturbs nothing, so it has no rho"),
         ({"lanes": "sam:sparsity=0.5"}, "method 'sam' has no sparsity; methods that do: ssam-f, ssam-d"),
         ({"lanes": "ssam-f:score=random"}, "method 'ssam-f' has no score; methods that do: ssam"),

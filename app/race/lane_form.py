@@ -14,7 +14,7 @@ from streamlit.delta_generator import DeltaGenerator
 from app.ui import texts
 from ssam.experiment import LaneSpec
 from ssam.experiment.base import explain
-from ssam.experiment.lane import SETTINGS
+from ssam.experiment.lane import SETTINGS, TRAINING
 from ssam.methods import METHODS, Method
 from ssam.methods.directions import DIRECTIONS
 
@@ -55,7 +55,7 @@ def read(option: str) -> LaneSpec:
 
 def settings(method: Method) -> tuple[str, ...]:
     """The lane settings that a method can have."""
-    return tuple(name for name in SETTINGS if name in method.settings)
+    return tuple(name for name in SETTINGS if name in method.settings or name in TRAINING)
 
 
 def form(options: Sequence[str], seen: bool) -> None:

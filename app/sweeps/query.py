@@ -8,7 +8,7 @@ from app.shell import classroom, data_settings, share_link, url_state
 from app.ui import texts
 from ssam.experiment import LaneSpec, RaceSpec
 from ssam.experiment.choosing import new_sweep
-from ssam.experiment.lane import SETTINGS
+from ssam.experiment.lane import SETTINGS, TRAINING
 from ssam.experiment.sweep import LANE_FIELD, SweepSpec, Value, Vary
 from ssam.experiment.sweep import read as read_field
 from ssam.methods import METHODS
@@ -72,7 +72,10 @@ def race() -> RaceSpec:
 def fields(lane: LaneSpec) -> list[str]:
     """What can be varied in races of that one lane."""
     own = METHODS[lane.method].settings
-    return [f"lane1.{name}" if name in SETTINGS else name for name in OFFERED if name not in SETTINGS or name in own]
+    of_race = {
+        name for name in OFFERED if name not in SETTINGS or name in TRAINING
+    }  # one lane takes these from its race
+    return [name if name in of_race else f"lane1.{name}" for name in OFFERED if name in of_race | own]
 
 
 def title(field: str) -> str:

@@ -48,7 +48,7 @@ def _lane(spec: RaceSpec, lane: LaneSpec) -> str:
     method = METHODS[lane.method]
     said = [f"ρ {spec.lane_rho(lane):g}"] * method.perturbs
     said += [f"sparsity {100 * spec.lane_sparsity(lane):g}%"] * method.sparse
-    said += texts.lane_words(lane)
+    said += texts.lane_words(lane) + theme.training_words(lane)
     return f"{method.title} ({', '.join(said)})" if said else method.title
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.ui import texts
+from app.ui import texts, theme
 from app.ui.live_types import Kind, Strip
 from ssam.experiment import LaneSpec, RaceSpec
 from ssam.methods import METHODS
@@ -150,13 +150,13 @@ def _percent(share: float) -> str:
 def settings(spec: RaceSpec, lane: LaneSpec, info: Mapping[str, Any], window: LaneWindow, plan: Plan | None) -> str:
     """What the lane perturbs and how: with its newest mask also what the sparsity turned into, and a plan that saves time."""
     if not METHODS[lane.method].perturbs:
-        return "no perturbation"
+        return " · ".join(["no perturbation", *theme.training_words(lane)])
     pays = plan is not None and (plan.predicted_ratio < 2 or not plan.exact)
     where = lane.model_copy(update=PLANNED) if pays else lane
     words = [
         _pattern(spec, lane, info, window) if word == lane.granularity else word for word in texts.lane_words(where)
     ]
-    parts = [_sparsity(spec, lane, window), f"ρ {spec.lane_rho(lane):g}", *words]
+    parts = [_sparsity(spec, lane, window), f"ρ {spec.lane_rho(lane):g}", *words, *theme.training_words(lane)]
     if plan and pays:
         counted = f"{plan.predicted_ratio + 1e-9:.2f}×"  # 1.125 is 1.13, as the browser has it
         parts.append(f"{plan.words}{'' if plan.exact else ', approximate'}: counted {counted}")

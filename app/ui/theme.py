@@ -1,7 +1,7 @@
 """How lanes look and what they are called, under the name by which the pages know it."""
 
 from ssam.markers import DASHES, Style
-from ssam.styles import METHOD_STYLES, PHASE_COLORS, PHASE_TITLES, lane_styles, lane_title, lane_titles
+from ssam.styles import METHOD_STYLES, PHASE_COLORS, PHASE_TITLES, lane_styles, lane_title, lane_titles, training_words
 
 __all__ = [
     "DASHES",
@@ -12,4 +12,5 @@ __all__ = [
     "lane_styles",
     "lane_title",
     "lane_titles",
+    "training_words",
 ]

@@ -20,7 +20,7 @@ from ssam.analysis.context import AnalysisContext, LaneWeights, Result
 from ssam.analysis.step import Step, Tensors, cosine, masks_of, norm, numbers, take_step
 from ssam.methods.directions import DIRECTIONS
 from ssam.optim import SAM
-from ssam.training.optimizer import optimizer_for
+from ssam.training.optimizer import base_for, optimizer_for
 
 CELLS = 32  # of a picture, each way, at most
 PICTURES = ("gradient", "mask", "epsilon", "second", "update")
@@ -111,9 +111,7 @@ def _of_lane(context: AnalysisContext, moment: LaneWeights) -> tuple[SAM | Optim
 
 def _base(context: AnalysisContext, moment: LaneWeights) -> tuple[Optimizer, float]:
     """The base optimizer with its momentum, where that is kept, and the rate that it steps with."""
-    race = context.race
-    settings: dict[str, Any] = {"momentum": race.momentum, "weight_decay": race.weight_decay, "fused": True}
-    base = torch.optim.SGD(context.model.parameters(), lr=race.lr, **settings)
+    base = base_for(context.race, context.race.lanes[moment.lane], context.model.parameters())
     if moment.optimizer is not None:
         base.load_state_dict(copy.deepcopy(dict(moment.optimizer)))
     if moment.rate is not None:

@@ -26,7 +26,7 @@ HELP = {
     "dataset": ", ".join(DATASETS),
     "data": "folder or zip with one folder per class, for dataset images",
     "model": ", ".join(MODELS),
-    "lanes": f"methods, comma-separated: {', '.join(METHODS)}; each may set its own, as in ssam-f:rho=0.2:sparsity=0.8",
+    "lanes": f"methods, comma-separated: {', '.join(METHODS)}; each may set its own, as in ssam-f:rho=0.2:sparsity=0.8, sgd:epochs=6:lr=0.05:weight_decay=0.02",
     "sparsity": "share of the weights that is not perturbed, 0 to 1",
     "rho": "L2 radius of the perturbation, 0 to 10",
     "epochs": "1 to 1000",

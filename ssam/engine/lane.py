@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 from ssam.data import Batches
@@ -17,7 +16,7 @@ from ssam.models import StagedModel, parameters_in
 from ssam.optim import SAM
 from ssam.planning.cost import is_sub_batch
 from ssam.training import steps
-from ssam.training.optimizer import optimizer_for
+from ssam.training.optimizer import base_for, optimizer_for
 from ssam.training.schedule import learning_rate, step_rate
 from ssam.training.steps import StepRecord
 from ssam.training.timing import PhaseTimer
@@ -51,9 +50,7 @@ class Lane:
         self.rho, self.sparsity = spec.lane_rho(lane), spec.lane_sparsity(lane)
         self.device = next(model.parameters()).device
         self._batches, self.ranks = batches, ranks
-        self.base = torch.optim.SGD(
-            model.parameters(), lr=spec.lr, momentum=spec.momentum, weight_decay=spec.weight_decay, fused=True
-        )
+        self.base = base_for(spec, lane, model.parameters())
         statistics = [buffer for buffer in model.buffers() if buffer.is_floating_point()]  # of BatchNorm
         if ranks.size > 1:  # whatever way a step takes, it ends with the base optimizer's
             self.base.register_step_pre_hook(lambda *_: ranks.average(self._gradients() + statistics))
@@ -129,15 +126,16 @@ class Lane:
         return steps.two_passes(self.model, sam, x, y, timer, self._refresh_between, self.plan.split, needed)
 
     def _learning_rate(self) -> float:
-        """That of the race's schedule; on the seconds clock the warm-up is a twentieth of it."""
+        """That of the lane's schedule; on the seconds clock the warm-up is a twentieth of it."""
+        peak = self.spec.lane_lr(self.lane)
         if self.total_steps is None:
-            return learning_rate(self.spec.lr, max(self.progress, 0.005), warmup=0.05)
-        return step_rate(self.spec.lr, self.step_count, self.total_steps, self._batches.steps_per_epoch)
+            return learning_rate(peak, max(self.progress, 0.005), warmup=0.05)
+        return step_rate(peak, self.step_count, self.total_steps, self._batches.steps_per_epoch)
 
     def _total_steps(self) -> int | None:
-        """None on the seconds clock. On the gradients clock the dearest lane makes ``epochs`` epochs."""
-        steps_ = self.spec.epochs * self._batches.steps_per_epoch
-        if self.spec.clock == "epochs":
+        """None on the seconds clock. On the gradients clock the dearest lane makes ``epochs`` epochs. Its own epochs end a lane on both."""
+        steps_ = (self.lane.epochs or self.spec.epochs) * self._batches.steps_per_epoch
+        if self.spec.clock == "epochs" or self.lane.epochs:
             return steps_
         if self.spec.clock == "seconds":
             return None

@@ -48,6 +48,7 @@ class Past:
     """What the lanes have done so far, as far as it decides what is told of them next."""
 
     histories: dict[str, History]  # by lane
+    reference: str | None = None  # the lane that the others' step times are compared with
     ended: list[str] = field(default_factory=list)  # lanes whose end has been told
     sgd_ms: float = 0.0  # how long the last SGD step took
     unpaired: set[str] = field(default_factory=set)  # lanes without a step that was paired with that one
@@ -132,7 +133,11 @@ def run_in_lockstep(
 
 
 def new_past(lanes: Iterable[Lane]) -> Past:
-    return Past({lane.name: History() for lane in lanes})
+    """Nothing yet. Step times are compared with those of SGD, of several such lanes the one that takes the most steps."""
+    lanes = list(lanes)
+    plain = [lane for lane in lanes if not lane.method.perturbs]
+    reference = max(plain, key=lambda lane: lane.total_steps or 0).name if plain else None
+    return Past({lane.name: History() for lane in lanes}, reference)
 
 
 def reads_later(device: str, clock: str) -> bool:
@@ -159,7 +164,7 @@ def _read(unread: UnreadStep, past: Past) -> StepEvent:
     ms = {phase: seen[phase] for phase in ms}
     lane.seconds += sum(ms.values()) / 1000
     step_ms = sum(ms.get(phase, 0.0) for phase in STEP_PHASES)
-    if not lane.method.perturbs:
+    if lane.name == past.reference:
         past.sgd_ms, past.unpaired = step_ms, set(past.histories)
     ratio = step_ms / past.sgd_ms if lane.name in past.unpaired else None
     past.unpaired.discard(lane.name)

@@ -8,6 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 Sparsity = Annotated[float, Field(ge=0.0, le=1.0)]
 Rho = Annotated[float, Field(ge=0.0, le=10.0)]
+Epochs = Annotated[int, Field(ge=1, le=1000)]
+Rate = Annotated[float, Field(gt=0.0, le=100.0)]
+Decay = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
 def one_of(field: str, value: str, allowed: Iterable[str]) -> str:

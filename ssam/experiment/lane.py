@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from ssam.experiment.base import Frozen, Rho, Sparsity, explain, matching, one_of
+from ssam.experiment.base import Decay, Epochs, Frozen, Rate, Rho, Sparsity, explain, matching, one_of
 from ssam.methods import METHODS
 from ssam.methods.directions import DIRECTIONS
 
@@ -23,6 +23,9 @@ class LaneSpec(Frozen):
     ``direction`` is what ε follows: the batch's ``gradient`` at w; ``momentum``, against the momentum buffer; ``last``, the
     last step's descent gradient. The last two cost no pass. ``ascent_batch`` takes ε from that many images of the batch;
     ``ascent_interval`` perturbs in every k-th step only.
+
+    The settings of TRAINING are for every method. ``epochs``: the lane's learning rate reaches 0 there and the lane ends, while
+    others go on; at most the race's. ``lr`` and ``weight_decay`` are those of the base optimizer.
     """
 
     method: str
@@ -35,6 +38,9 @@ class LaneSpec(Frozen):
     direction: Literal["gradient", "momentum", "last"] = "gradient"
     ascent_batch: int | None = Field(default=None, ge=1, le=4096)
     ascent_interval: int = Field(default=1, ge=1, le=1000)
+    epochs: Epochs | None = None
+    lr: Rate | None = None
+    weight_decay: Decay | None = None
 
     @field_validator("method")
     @classmethod
@@ -57,6 +63,8 @@ class LaneSpec(Frozen):
     def _has_an_effect(self) -> "LaneSpec":
         method = METHODS[self.method]
         for name in self.own_settings:
+            if name in TRAINING:
+                continue
             if not method.perturbs:
                 raise ValueError(f"method {self.method!r} perturbs nothing, so it has no {name}")
             if name not in method.settings:
@@ -112,4 +120,5 @@ class LaneSpec(Frozen):
         return {name: value for name, value in values.items() if value != LaneSpec.model_fields[name].default}
 
 
+TRAINING = ("epochs", "lr", "weight_decay")  # of every method
 SETTINGS = tuple(name for name in LaneSpec.model_fields if name != "method")

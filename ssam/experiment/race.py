@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from ssam.catalogue import DATASETS, MODELS
-from ssam.experiment.base import Frozen, Rho, Sparsity, explain, matching, one_of
+from ssam.experiment.base import Decay, Epochs, Frozen, Rate, Rho, Sparsity, explain, matching, one_of
 from ssam.experiment.lane import LaneSpec
 from ssam.methods import METHODS
 
@@ -31,7 +31,8 @@ class RaceSpec(Frozen):
 
     On the ``epochs`` clock every lane sees ``epochs`` epochs. On the ``gradients`` clock every lane gets as many
     forward+backward passes as the dearest lane needs for ``epochs`` epochs; mask refreshes are not counted. On the
-    ``seconds`` clock every lane gets ``seconds`` of its own compute, mask refreshes included.
+    ``seconds`` clock every lane gets ``seconds`` of its own compute, mask refreshes included. A lane with epochs of its own ends
+    after them.
     """
 
     dataset: str = "fashion-mnist-10k"
@@ -40,12 +41,12 @@ class RaceSpec(Frozen):
     lanes: tuple[LaneSpec, ...] = tuple(LaneSpec(method=name) for name in DEFAULT_LANES)
     sparsity: Sparsity = 0.5
     rho: Rho = 0.1
-    epochs: int = Field(default=5, ge=1, le=1000)
+    epochs: Epochs = 5
     seed: int = Field(default=0, ge=0, le=2**31 - 1)
     batch_size: int = Field(default=128, ge=2, le=4096)
-    lr: float = Field(default=0.1, gt=0.0, le=100.0)
+    lr: Rate = 0.1
     momentum: float = Field(default=0.9, ge=0.0, lt=1.0)
-    weight_decay: float = Field(default=5e-4, ge=0.0, le=1.0)
+    weight_decay: Decay = 5e-4
     train_size: int | None = Field(default=None, ge=2, le=2_000_000)
     label_noise: float = Field(default=0.0, ge=0.0, le=1.0)
     augment: Literal["none", "flip", "crop-flip", "crop-flip-cutout"] = "none"
@@ -116,12 +117,20 @@ class RaceSpec(Frozen):
                 raise ValueError(f"region {lane.region!r}: the stages of model {self.model!r} are 0 to {last}")
         if self.momentum == 0 and any(lane.direction == "momentum" for lane in self.lanes):
             raise ValueError("momentum 0 leaves no buffer for a lane with direction 'momentum'; it must be above 0")
+        self._check_epochs()
         check_size(self.model, self.input_size)
         if self.clock != "seconds" and self.gradients > MAX_GRADIENTS:
             raise ValueError(
                 f"epochs {self.epochs} is too much: {self.gradients:,} gradients, at most {MAX_GRADIENTS:,}"
             )
         return self
+
+    def _check_epochs(self) -> None:
+        for lane in self.lanes:
+            if lane.epochs is not None and self.clock == "seconds":
+                raise ValueError(f"clock 'seconds' ends lane {str(lane)!r}: without epochs, or clock epochs, gradients")
+            if lane.epochs is not None and lane.epochs > self.epochs:
+                raise ValueError(f"epochs {lane.epochs} of lane {str(lane)!r} must be at most the race's {self.epochs}")
 
     @property
     def input_size(self) -> int:
@@ -148,9 +157,7 @@ class RaceSpec(Frozen):
     @property
     def gradients(self) -> int:
         """Forward+backward passes of all lanes together on the epochs or gradients clock."""
-        passes = [lane.passes for lane in self.lanes]
-        total = max(passes) * len(passes) if self.clock == "gradients" else sum(passes)
-        return round(self.epochs * self.steps_per_epoch * total)
+        return round(self.steps_per_epoch * sum(self.lane_epochs(lane) * lane.passes for lane in self.lanes))
 
     @property
     def lane_names(self) -> tuple[str, ...]:
@@ -164,6 +171,19 @@ class RaceSpec(Frozen):
         if not method.perturbs:
             return 0.0
         return self.rho * method.rho_scale if lane.rho is None else lane.rho
+
+    def lane_epochs(self, lane: LaneSpec) -> float:
+        """Epochs until the lane ends, on the clocks epochs and gradients: its own, else what the clock gives it."""
+        if lane.epochs is not None or self.clock != "gradients":
+            return lane.epochs or self.epochs
+        return self.epochs * max(other.passes for other in self.lanes) / lane.passes
+
+    def lane_lr(self, lane: LaneSpec) -> float:
+        """The peak of its learning rate."""
+        return self.lr if lane.lr is None else lane.lr
+
+    def lane_weight_decay(self, lane: LaneSpec) -> float:
+        return self.weight_decay if lane.weight_decay is None else lane.weight_decay
 
     def lane_norm(self, lane: LaneSpec) -> Literal["full", "masked"]:
         return self.norm if lane.norm is None else lane.norm

@@ -176,7 +176,7 @@ class SweepSpec(Frozen):
             raise ValueError(f"pruning {self.pruning!r} goes by accuracy alone, so cost must be left out")
         if self.pruning != "none" and self.seeds > 1:
             raise ValueError(f"pruning {self.pruning!r} judges single races, so seeds {self.seeds} must be 1")
-        if self.pruning != "none" and "epochs" in fields:
+        if self.pruning != "none" and any(vary.setting == "epochs" for vary in self.vary):
             raise ValueError(f"pruning {self.pruning!r} compares races of one length, so epochs cannot vary")
         if self.method == "tpe" and not (self.races or self.minutes or self.gradients):
             raise ValueError("method 'tpe' ends at a budget: give races, minutes or gradients")
@@ -266,8 +266,8 @@ def read(race: RaceSpec, field: str) -> Value:
         return value
     lane = race.lanes[int(match[1]) - 1]
     own: Value = getattr(lane, match[2])
-    taken = {"rho": race.lane_rho, "sparsity": race.lane_sparsity, "norm": race.lane_norm}
-    return taken[match[2]](lane) if own is None and match[2] in taken else own
+    takes = getattr(race, f"lane_{match[2]}", None)  # RaceSpec.lane_rho, and so on
+    return takes(lane) if own is None and takes else own
 
 
 def parse_sweep(values: Mapping[str, object]) -> SweepSpec:

@@ -113,7 +113,7 @@ def _model(source: Source, place: int) -> list[str]:
     own = "  # data: your zip or folder of images, by its path" if spec.data else ""
     channels_last = info["device"] != "mps"
     layout = ", memory_format=torch.channels_last" if channels_last else ""
-    sgd = f"lr={spec.lr!r}, momentum={spec.momentum!r}, weight_decay={spec.weight_decay!r}, fused=True"
+    rates = f"lr={spec.lane_lr(lane)!r}, momentum={spec.momentum!r}, weight_decay={spec.lane_weight_decay(lane)!r}"
     total = next(told["total_steps"] for told in info["lanes"] if told["name"] == spec.lane_names[place])
     lines = [
         f"SEED, STEPS, DEVICE = {spec.seed}, {total}, {literal(info['device'])}",
@@ -123,7 +123,7 @@ def _model(source: Source, place: int) -> list[str]:
         f"batches = data.batches(race, DEVICE, channels_last={channels_last})",
         "shape = dict(channels=data.channels, classes=len(data.classes), size=data.size)",
         f"model = build_model({literal(spec.model)}, **shape, seed=SEED).to(DEVICE{layout})",
-        f"sgd = torch.optim.SGD(model.parameters(), {sgd})",
+        f"sgd = torch.optim.SGD(model.parameters(), {rates}, fused=True)",
     ]
     if METHODS[lane.method].perturbs:
         given = {"rho": spec.lane_rho(lane), "norm": spec.lane_norm(lane), **METHODS[lane.method].optimizer}

@@ -76,7 +76,7 @@ class Steps:
         reuses = DIRECTIONS[self.lane.direction].keeps_gradients
         lines = [
             "x, y = batches.get(step)",
-            f'sgd.param_groups[0]["lr"] = step_rate({self.spec.lr!r}, step, STEPS, batches.steps_per_epoch)',
+            f'sgd.param_groups[0]["lr"] = step_rate({self.spec.lane_lr(self.lane)!r}, step, STEPS, batches.steps_per_epoch)',
             "model.train()",
             *([] if reuses else ["sgd.zero_grad()"]),
             *self._new_mask(),

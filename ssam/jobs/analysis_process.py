@@ -168,7 +168,8 @@ def _rate(store: Store, parent: str, spec: RaceSpec, moment: "LaneWeights") -> f
     assert race is not None
     assert race.started_info is not None
     total = race.started_info["lanes"][moment.lane]["total_steps"]
-    return None if total is None else step_rate(spec.lr, moment.step, total, race.started_info["steps_per_epoch"])
+    peak = spec.lane_lr(spec.lanes[moment.lane])
+    return None if total is None else step_rate(peak, moment.step, total, race.started_info["steps_per_epoch"])
 
 
 def _mask_at(store: Store, race: Run, moment: Moment) -> "dict[str, torch.Tensor] | None":

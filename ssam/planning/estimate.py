@@ -41,11 +41,12 @@ def estimate_seconds(spec: RaceSpec, rate: Rate, sizes: tuple[int, int] | None =
     gradients = spec.gradients * steps / spec.steps_per_epoch
     image = image_gmacs(spec)
     training = gradients * spec.batch_size * FORWARDS_PER_GRADIENT * image / rate.gmacs
-    fisher_lanes = sum(lane.mask_score in ("fisher", "fisher-per-cost", "gradient") for lane in spec.lanes)
-    refreshes = -(-spec.epochs // spec.mask_interval)
+    ranking = [lane for lane in spec.lanes if lane.mask_score in ("fisher", "fisher-per-cost", "gradient")]
+    refreshes = sum(-(-(lane.epochs or spec.epochs) // spec.mask_interval) for lane in ranking)
     samples = min(spec.fisher_samples, train or spec.fisher_samples)
-    masks = fisher_lanes * refreshes * samples * FORWARDS_PER_GRADIENT * image / rate.gmacs
-    tested = len(spec.lanes) * (spec.epochs * (min(test, LIVE_TEST_SIZE) + held) + test)
+    masks = refreshes * samples * FORWARDS_PER_GRADIENT * image / rate.gmacs
+    evaluations = sum(lane.epochs or spec.epochs for lane in spec.lanes)
+    tested = evaluations * (min(test, LIVE_TEST_SIZE) + held) + len(spec.lanes) * test
     if spec.clock == "seconds":
         return len(spec.lanes) * (spec.seconds + test * image / rate.gmacs)
     return training + masks + tested * image / rate.gmacs

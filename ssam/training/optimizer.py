@@ -1,10 +1,20 @@
-"""The optimizer of a lane, as its method and its settings make it."""
+"""The optimizers of a lane, as its method and its settings make them."""
 
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
 from torch.optim import Optimizer
 
 from ssam.experiment import LaneSpec, RaceSpec
 from ssam.methods import METHODS
 from ssam.optim import SAM
+
+
+def base_for(spec: RaceSpec, lane: LaneSpec, params: Iterable[Tensor]) -> Optimizer:
+    """The base optimizer, with the peak of the lane's learning rate."""
+    lr, decay = spec.lane_lr(lane), spec.lane_weight_decay(lane)
+    return torch.optim.SGD(params, lr=lr, momentum=spec.momentum, weight_decay=decay, fused=True)
 
 
 def optimizer_for(spec: RaceSpec, lane: LaneSpec, base: Optimizer) -> SAM | None:

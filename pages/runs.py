@@ -3,8 +3,7 @@
 import streamlit as st
 
 from app.runs import actions, query, view
-from app.shell import identity, nav, services, url_state
-from app.ui import texts
+from app.shell import identity, nav, services
 from app.ui.lab import Lab
 from ssam.store import Person
 from ssam.store.search import QUERY, RunPage
@@ -66,7 +65,7 @@ def page(lab: Lab, person: Person, pace: float | None) -> None:
         nav.open_page("race", {"run": opened})
     found = query.find(lab, person)
     controls(found, person)
-    query.write()
+    query.TABLE.push_url()
     actions.undo(lab)
     shown = [listed.run.id for listed in found.rows]
     actions.bar(lab, st.session_state["runs_show"] == query.DELETED)
@@ -95,13 +94,11 @@ def pace_of(found: RunPage) -> float | None:
     return PACE if actions.under_way([listed.run for listed in found.rows]) else None
 
 
-url_state.leave()
 lab = services.lab()
 person = identity.person(lab)
-if url_state.moved(query.PAGE):
-    st.session_state["runs_notice"] = query.go(person)
+if query.TABLE.moved():
+    query.go(person)
 st.markdown("## Runs")
-if notice := st.session_state.get("runs_notice"):
-    st.warning(texts.plain(notice))
+query.TABLE.notice()
 pace = st.session_state.get("runs_pace")  # as it was last; the page says so where that has changed
 st.fragment(page, run_every=pace)(lab, person, pace)

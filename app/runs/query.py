@@ -10,7 +10,8 @@ from typing import get_args
 
 import streamlit as st
 
-from app.shell import classroom, identity, share_link, url_state
+from app.shell import identity
+from app.shell.address import Field, Table, choice
 from app.ui import run_picker
 from app.ui.lab import Lab
 from ssam.catalogue import DATASETS, MODELS
@@ -20,7 +21,6 @@ from ssam.store.annotations import Labels
 from ssam.store.search import QUERY, SORTS, RunPage, RunQuery, Sort
 from ssam.store.views import State
 
-PAGE = "runs"
 MINE, SHARED, DELETED, EVERYBODYS = "mine", "shared", "deleted", "everybody"
 SHOWN = {MINE: "Mine", SHARED: "Opened by a link", DELETED: "Deleted", EVERYBODYS: "Everybody's"}
 FILTERS = {"state": "State", "dataset": "Data set", "model": "Model", "method": "Method", "tag": "Tag"}
@@ -31,52 +31,31 @@ SORTED: dict[Sort, str] = {
     "accuracy": "Most accurate first",
     "cost": "Cheapest first",
 }
-DEFAULTS = {"text": "", "sort": SORTS[0], "show": MINE}
 RUN_ID = r"(?:^|[?&]run=)([\w-]{22})(?:$|[&#\s])"
 
 
-def go(person: Person) -> str:
-    """Sets the controls to the address where it says anything; returns one line about what was not understood."""
-    for name, default in DEFAULTS.items():
-        st.session_state.setdefault(f"runs_{name}", default)
-    for name in FILTERS:
-        st.session_state.setdefault(f"runs_{name}", None)
-    asked = share_link.split(dict(st.query_params))[1]
-    try:
-        known = parse(asked)
-    except ValueError as error:
-        return f"Address: {error}."
-    if asked:
-        for name in (*DEFAULTS, *FILTERS):
-            st.session_state[f"runs_{name}"] = known.get(name, DEFAULTS.get(name))
+TABLE = Table(
+    "runs",
+    "runs",
+    (
+        Field("text", lambda said: said[:QUERY], default=""),
+        choice("sort", SORTS, SORTS[0]),
+        choice("show", SHOWN, MINE),
+        choice("state", get_args(State)),
+        choice("dataset", DATASETS),
+        choice("model", MODELS),
+        choice("method", METHODS),
+        Field("tag", lambda said: said[:QUERY]),
+    ),
+    shared=True,
+)
+
+
+def go(person: Person) -> None:
+    """Set the controls to the address. Only a teacher sees everybody's races."""
+    TABLE.complain(TABLE.load_from_url())
     if st.session_state["runs_show"] == EVERYBODYS and not person.teacher:
         st.session_state["runs_show"] = MINE
-    return ""
-
-
-def parse(words: dict[str, str]) -> dict[str, str]:
-    """The words of an address, checked. Raises ValueError, one line that says what is allowed."""
-    allowed = {
-        "state": get_args(State),
-        "dataset": tuple(DATASETS),
-        "model": tuple(MODELS),
-        "method": tuple(METHODS),
-        "sort": SORTS,
-        "show": tuple(SHOWN),
-    }
-    for name, value in words.items():
-        if name not in (*DEFAULTS, *FILTERS):
-            raise ValueError(f"{name[:40]!r} is no setting here; allowed: {', '.join((*DEFAULTS, *FILTERS))}")
-        if name in allowed and value not in allowed[name]:
-            raise ValueError(f"{name} {value[:40]!r} must be one of {', '.join(allowed[name])}")
-    return {name: value[:QUERY] for name, value in words.items()}
-
-
-def write() -> None:
-    """Puts what is wanted into the address bar, with what belongs to the class."""
-    said = {name: st.session_state[f"runs_{name}"] for name in (*DEFAULTS, *FILTERS)}
-    changed = {name: value for name, value in said.items() if value and value != DEFAULTS.get(name)}
-    url_state.put(changed | classroom.words(), PAGE)
 
 
 def find(lab: Lab, person: Person) -> RunPage:

@@ -92,11 +92,11 @@ class Table:
 
     def words(self, values: Mapping[str, Any]) -> dict[str, str]:
         """Return the address that says these values; ``parse`` reads it back."""
-        said = (field for field in self.fields if field.name in values)
+        said = [(field, values[field.name]) for field in self.fields if field.name in values]
         return {
-            field.name: field.to_text(values[field.name])
-            for field in said
-            if field.always or values[field.name] != field.default
+            field.name: field.to_text(value)
+            for field, value in said
+            if value != field.default or (field.always and value is not None)
         }
 
     # With the browser and the session state
@@ -112,12 +112,11 @@ class Table:
         return words if words or url_state.resets() else None
 
     def load_from_url(self) -> list[str]:
-        """Set the state to the browser's address; return a line about each word that is not understood.
+        """Set the state to the browser's address; return a line about each word that is not understood."""
+        return [] if (asked := self.asked()) is None else self.load(asked)
 
-        A word that is left out gets its default; one that is ``always`` there stays as it was.
-        """
-        if (asked := self.asked()) is None:
-            return []
+    def load(self, asked: Mapping[str, str]) -> list[str]:
+        """A word that is left out gets its default; one that is ``always`` there stays as it was."""
         values, problems = self.parse(asked)
         for field in self.fields:
             key = self.key(field.name)
@@ -125,10 +124,12 @@ class Table:
                 st.session_state[key] = values.get(field.name, copy(field.default))
         return problems
 
+    def state(self) -> dict[str, Any]:
+        return {field.name: st.session_state.get(self.key(field.name), field.default) for field in self.fields}
+
     def push_url(self, **values: Any) -> None:
         """Put the state into the browser's address; ``values`` stand for what the state has."""
-        state = {field.name: st.session_state.get(self.key(field.name), field.default) for field in self.fields}
-        self.put(self.words(state | values))
+        self.put(self.words(self.state() | values))
 
     def put(self, words: Mapping[str, str]) -> None:
         url_state.put({**words, **(classroom.words() if self.shared else {})}, self.page)

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from app.compare import groups, query, text, view
-from app.shell import identity, nav, services, url_state
+from app.shell import identity, nav, services
 from app.ui.lab import Lab
 
 PACE = 3.0  # seconds between two looks where races are under way
@@ -17,7 +17,7 @@ def page(lab: Lab, ids: list[str], pace: float | None) -> None:
     baseline = query.baseline(every)
     shown = query.chosen(every)
     view.controls(every, baseline)
-    query.write(baseline)
+    query.TABLE.push_url(baseline=baseline.key if baseline else None)
     if every:
         view.curves(every, shown, baseline)
         view.tables(every, shown, baseline)
@@ -31,13 +31,12 @@ def pace_of(every: list[groups.Group]) -> float | None:
     return PACE if going else None
 
 
-url_state.leave()
 lab = services.lab()
 person = identity.person(lab)
-if url_state.moved(query.PAGE):
-    st.session_state["cmp_notice"] = query.go(lab)
+if query.TABLE.moved():
+    query.go(lab)
 st.markdown("## Compare")
-view.notice()
+query.TABLE.notice()
 view.races(lab, person)
 if ids := list(st.session_state["cmp_runs"]):
     pace = st.session_state.get("cmp_pace")  # as it was last; the page says so where that has changed
@@ -45,6 +44,6 @@ if ids := list(st.session_state["cmp_runs"]):
 else:
     st.markdown(text.EMPTY)
     nav.link("runs", "To the runs")
-    query.write(None)
+    query.TABLE.push_url(baseline=None)
 with st.expander("How is this counted?", key="cmp_counted"), st.container(width=860):
     st.markdown(text.METHOD)

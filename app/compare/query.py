@@ -5,78 +5,59 @@
 
 import re
 from collections.abc import Sequence
+from functools import partial
 
 import streamlit as st
 
 from app.compare.charts import BANDS, MINMAX, SHOWN, SMOOTH, X
 from app.compare.groups import Group
-from app.shell import classroom, share_link, url_state
+from app.shell.address import Field, Table, choice, parts
 from app.ui import run_picker
 from app.ui.lab import Lab
 from app.ui.run_picker import COMPARED as MOST
 from ssam.methods import METHODS
 from ssam.store import Person, Run
 
-PAGE = "compare"
 OFFERED = 100  # own races to choose from, the newest
-CHOICES: dict[str, tuple[str, ...]] = {
-    "x": tuple(X),
-    "smooth": tuple(map(str, SMOOTH)),
-    "show": tuple(SHOWN),
-    "band": tuple(BANDS),
-}
-DEFAULTS = {"x": "epoch", "smooth": "1", "show": "test_accuracy", "band": MINMAX}
-WORDS = ("runs", "lanes", "baseline", *CHOICES)
 
 
-def go(lab: Lab) -> str:
-    """Sets the controls to the address where it says anything; returns one line about what was not understood."""
-    state = st.session_state
-    for name, default in DEFAULTS.items():
-        state.setdefault(f"cmp_{name}", default)
-    state.setdefault("cmp_runs", [])
-    state.setdefault("cmp_lanes", [])
-    state.setdefault("cmp_baseline", None)
-    asked = share_link.split(dict(st.query_params))[1]
-    if not asked:
-        return ""
-    try:
-        known = parse(asked)
-    except ValueError as error:
-        return f"Address: {error}."
-    ids = [part for part in known.get("runs", "").split(",") if part]
-    found = [run_id for run_id, run in lab.store.runs.get_many(ids).items() if run.analysis is None]
-    state["cmp_runs"] = [run_id for run_id in dict.fromkeys(ids) if run_id in found]
-    state["cmp_lanes"] = [part for part in known.get("lanes", "").split(",") if part]
-    state["cmp_baseline"] = known.get("baseline")
-    for name, default in DEFAULTS.items():
-        state[f"cmp_{name}"] = known.get(name, default)
-    if missing := len(set(ids)) - len(found):
-        return f"{missing} of {len(set(ids))} races in the address {'are' if missing > 1 else 'is'} not here."
-    return ""
-
-
-def parse(words: dict[str, str]) -> dict[str, str]:
-    """The words of an address, checked. Raises ValueError, one line that says what is allowed."""
-    for name, value in words.items():
-        if name not in WORDS:
-            raise ValueError(f"{name[:40]!r} is no setting here; allowed: {', '.join(WORDS)}")
-        if name in CHOICES and value not in CHOICES[name]:
-            raise ValueError(f"{name} {value[:40]!r} must be one of {', '.join(CHOICES[name])}")
-        if name in ("lanes", "baseline") and not re.fullmatch(r"[0-9a-f,]{0,2000}", value):
-            raise ValueError(f"{name} {value[:40]!r} must be keys of lanes, as this page writes them")
-    if (count := len(set(words.get("runs", "").split(",")))) > MOST:
+def _runs(said: str) -> list[str]:
+    if (count := len(ids := parts(said))) > MOST:
         raise ValueError(f"runs: {count} races are too many; at most {MOST}")
-    return words
+    return ids
 
 
-def write(baseline: Group | None) -> None:
-    """Puts what is compared into the address bar, with what belongs to the class."""
-    state = st.session_state
-    said = {"runs": ",".join(state["cmp_runs"]), "lanes": ",".join(state["cmp_lanes"])}
-    said["baseline"] = baseline.key if baseline else ""
-    said |= {name: state[f"cmp_{name}"] for name in DEFAULTS if state[f"cmp_{name}"] != DEFAULTS[name]}
-    url_state.put({name: value for name, value in said.items() if value} | classroom.words(), PAGE)
+def _keys(name: str, said: str) -> list[str]:
+    if not re.fullmatch(r"[0-9a-f,]{0,2000}", said):
+        raise ValueError(f"{name} {said[:40]!r} must be keys of lanes, as this page writes them")
+    return parts(said)
+
+
+TABLE = Table(
+    "compare",
+    "cmp",
+    (
+        Field("runs", _runs, ",".join, []),
+        Field("lanes", partial(_keys, "lanes"), ",".join, []),
+        Field("baseline", lambda said: next(iter(_keys("baseline", said)), None)),
+        choice("x", X, "epoch"),
+        choice("smooth", map(str, SMOOTH), "1"),
+        choice("show", SHOWN, "test_accuracy"),
+        choice("band", BANDS, MINMAX),
+    ),
+    shared=True,
+)
+
+
+def go(lab: Lab) -> None:
+    """Set the controls to the address, without the races that are not here."""
+    problems = TABLE.load_from_url()
+    ids = st.session_state["cmp_runs"]
+    found = [run_id for run_id, run in lab.store.runs.get_many(ids).items() if run.analysis is None]
+    st.session_state["cmp_runs"] = [run_id for run_id in ids if run_id in found]
+    if missing := len(ids) - len(found):
+        problems.append(f"{missing} of {len(ids)} races {'are' if missing > 1 else 'is'} not here")
+    TABLE.complain(problems)
 
 
 def offered(lab: Lab, person: Person) -> dict[str, Run]:

@@ -7,7 +7,7 @@ import streamlit as st
 
 from app.compare import charts, query, text
 from app.compare.groups import Group
-from app.ui import alt_text, legend, plot, run_labels, texts
+from app.ui import alt_text, legend, plot, run_labels
 from app.ui.lab import Lab
 from ssam.store import Person
 
@@ -131,8 +131,3 @@ def csv(rows: Sequence[Group], baseline: Group | None) -> str:
     from pandas import DataFrame
 
     return str(DataFrame(text.table(rows, baseline)).to_csv(index=False))
-
-
-def notice() -> None:
-    if said := st.session_state.get("cmp_notice"):
-        st.warning(texts.plain(said))

@@ -3,8 +3,8 @@
 import streamlit as st
 
 from app.masks import query, text, views
-from app.shell import identity, nav, services, url_state
-from app.ui import live_panel, step_plan, texts
+from app.shell import identity, nav, services
+from app.ui import live_panel, step_plan
 from app.ui.lab import Lab
 from ssam.store import Person, Run
 from ssam.store.views import ENDED
@@ -39,8 +39,7 @@ def page(lab: Lab, person: Person, races: list[Run]) -> None:
         race = query.choose_race(races)
         nav.link("race", "To this race", {"run": race.id})
     kind = query.choose_view()
-    if notice := st.session_state.get("masks_notice"):
-        st.warning(texts.plain(notice))
+    query.TABLE.notice()
     if race.owner != person.owner:
         st.caption("Somebody else's race: whoever has its address may look at its masks.")
     waits = race.state == "paused" and kind == "fisher"  # then the measurement is looked after, not the race
@@ -59,16 +58,14 @@ def under_way(lab: Lab, race_id: str, kind: str, person: Person) -> None:
     shown(lab, race_id, kind, person)
 
 
-url_state.leave()
 lab = services.lab()
 person = identity.person(lab)
-if url_state.moved(query.PAGE):
-    st.session_state["masks_notice"] = query.go(lab.store)
+if query.TABLE.moved():
+    query.go(lab.store)
 races = query.races(lab, person)
 if races:
     page(lab, person, races)
 else:
-    if notice := st.session_state.get("masks_notice"):
-        st.warning(texts.plain(notice))
+    query.TABLE.notice()
     st.markdown(text.EMPTY)
     nav.link("race", "To the race")

@@ -3,81 +3,76 @@
 import streamlit as st
 
 from app.masks import panel
-from app.shell import url_state
+from app.shell.address import Field, Table, choice, parts
 from app.ui import live_panel, run_labels, run_picker, step_plan, theme
 from app.ui.lab import Lab
 from ssam.store import Person, Run, Store, Window
 
-PAGE = "masks"
 RUNS = 60  # own races to choose from, the newest
 VIEWS = {"network": "Network", "training": "Over training", "often": "How often", "fisher": "Fisher information"}
-SETTINGS = ("run", "view", "layer", "lanes", "epoch")
 
 
-def go(store: Store) -> str:
-    """Sets what is shown to the address; what that leaves out stays as it was. Returns one line about what was not understood."""
-    asked, problems = dict(st.query_params), []
-    st.session_state.setdefault("masks_view", next(iter(VIEWS)))
-    if unknown := [name for name in asked if name not in SETTINGS]:
-        problems.append(f"{unknown[0][:40]!r} is no setting here; allowed: {', '.join(SETTINGS)}.")
-    if run_id := asked.get("run"):
-        race = run_picker.race_of(store, run_id)
-        if race is None:
-            problems.append(f"There is no race {run_id[:40]!r} here.")
-        _show(race)
-    elif not st.session_state.get("masks_run"):
-        race = run_picker.race_of(store, st.session_state.get("run") or "")  # the one that the race page shows
-        _show(race if race and step_plan.masked_lanes(race.spec) else None)
-    view = asked.get("view", st.session_state["masks_view"])
-    if view not in VIEWS:
-        problems.append(f"view {view[:40]!r} must be one of {', '.join(VIEWS)}.")
-        view = next(iter(VIEWS))
-    st.session_state["masks_view"] = view
-    race = store.runs.get(st.session_state.get("masks_run") or "")
-    problems += _fill(race, asked) if race else []
-    return " ".join(problems)
+def _epoch(said: str) -> float:
+    try:
+        return min(max(float(said), 0.0), 1e9)  # NaN becomes 0
+    except ValueError:
+        raise ValueError(f"epoch {said[:40]!r} must be a number from 0") from None
+
+
+TABLE = Table(
+    "masks",
+    "masks",
+    (
+        Field("run", always=True),
+        choice("view", VIEWS, next(iter(VIEWS)), always=True),
+        Field("layer"),
+        Field("lanes", parts, ",".join),
+        Field("epoch", _epoch, "{:g}".format),
+    ),
+)
+
+
+def go(store: Store) -> None:
+    """Set what is shown to the address: of the race that it names, else of the one that was shown here or on the race page."""
+    problems = TABLE.load_from_url()
+    named = st.session_state["masks_run"]
+    race = run_picker.race_of(store, named or st.session_state.get("run") or "")
+    if named and race is None:
+        problems.append(f"There is no race {named[:40]!r} here")
+    if race is None or not (named or step_plan.masked_lanes(race.spec)):
+        _show(None)
+    else:
+        st.session_state["masks_run"] = race.id
+        problems += _leave_out(race)
+    TABLE.complain(problems)
 
 
 def _show(race: Run | None) -> None:
     """What was chosen for another race does not hold for this one."""
     st.session_state["masks_run"] = race.id if race else None
     for name in ("layer", "lanes", "epoch"):
-        st.session_state.pop(f"masks_{name}", None)
+        st.session_state[f"masks_{name}"] = None
 
 
-def _fill(race: Run, asked: dict[str, str]) -> list[str]:
-    """Layer, lanes and epoch of an address, where the race has them; a line for each that it has not."""
-    problems = []
+def _leave_out(race: Run) -> list[str]:
+    """Layer and lanes that the race has not; a line for each."""
+    problems, state = [], st.session_state
     layers = [layer["name"] for layer in race.started_info["layers"]] if race.started_info else []
-    if (layer := asked.get("layer")) and layers:
-        if layer in layers:
-            st.session_state["masks_layer"] = layer
-        else:
-            problems.append(f"layer {layer[:40]!r} is none of this race's.")
-    if lanes := asked.get("lanes"):
-        known, wanted = step_plan.masked_lanes(race.spec), lanes.split(",")
-        if set(wanted) <= set(known):
-            st.session_state["masks_lanes"] = wanted
-        else:
-            problems.append(f"lanes {lanes[:40]!r} must be of {', '.join(known) or 'a race with masks'}.")
-    if epoch := asked.get("epoch"):
-        try:
-            st.session_state["masks_epoch"] = min(max(float(epoch), 0.0), 1e9)  # NaN becomes 0
-        except ValueError:
-            problems.append(f"epoch {epoch[:40]!r} must be a number from 0.")
+    if (layer := state["masks_layer"]) and layers and layer not in layers:
+        problems.append(f"layer {layer[:40]!r} is none of this race's")
+        state["masks_layer"] = None
+    known, lanes = step_plan.masked_lanes(race.spec), state["masks_lanes"] or []
+    if not set(lanes) <= set(known):
+        problems.append(f"lanes {','.join(lanes)[:40]!r} must be of {', '.join(known) or 'a race with masks'}")
+        state["masks_lanes"] = None
     return problems
 
 
 def write(race: Run, window: Window | None, lanes: list[str], layer: str | None) -> None:
-    """Puts what is shown into the address; what is the default is left out."""
-    where = {"run": race.id, "view": st.session_state["masks_view"]}
-    if layer and window and layer != live_panel.default_layer(window):
-        where["layer"] = layer
-    if lanes != step_plan.masked_lanes(race.spec):
-        where["lanes"] = ",".join(lanes)
-    if (epoch := st.session_state.get("masks_epoch")) is not None:
-        where["epoch"] = f"{epoch:g}"
-    url_state.put(where, PAGE)
+    """Put what is shown into the address."""
+    usual = live_panel.default_layer(window) if window else layer
+    every = step_plan.masked_lanes(race.spec)
+    TABLE.push_url(run=race.id, layer=None if layer == usual else layer, lanes=None if lanes == every else lanes)
 
 
 # The choices
@@ -130,8 +125,8 @@ def choose_lanes(race: Run) -> list[str]:
     """Those of the lanes with masks that are shown, in the order of the race; not asked where there is only one."""
     known = step_plan.masked_lanes(race.spec)
     titles = dict(zip(race.spec.lane_names, theme.lane_titles(race.spec), strict=True))
-    kept = [name for name in known if name in st.session_state.get("masks_lanes", known)]
-    st.session_state["masks_lanes"] = kept
+    wanted = st.session_state.get("masks_lanes")
+    st.session_state["masks_lanes"] = [name for name in known if wanted is None or name in wanted]
     if len(known) < 2:
         return known
     chosen = st.pills(

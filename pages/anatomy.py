@@ -6,8 +6,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from app.anatomy import data, query, text
-from app.shell import analysis_job, identity, services, url_state
-from app.ui import texts
+from app.shell import analysis_job, identity, services
 from app.ui.lab import Lab
 from ssam.store import Person, Run
 from ssam.store.views import ALIVE
@@ -28,7 +27,7 @@ def own(lab: Lab, race: Run, person: Person, bar: DeltaGenerator) -> None:
     if run is None:
         st.markdown(text.NOT_MEASURED)
     else:
-        analysis_job.shown(lab, race, run, person, query.PAGE, partial(found, lab, race))
+        analysis_job.shown(lab, race, run, person, query.TABLE.prefix, partial(found, lab, race))
 
 
 def found(lab: Lab, race: Run, run: Run) -> None:
@@ -36,17 +35,15 @@ def found(lab: Lab, race: Run, run: Run) -> None:
         query.show(step, race.id)
 
 
-url_state.leave()
 lab = services.lab()
 person = identity.person(lab)
-if url_state.moved(query.PAGE):
-    st.session_state["anatomy_notice"] = query.go(lab.store)
+if query.TABLE.moved():
+    query.go(lab.store)
 bar = st.container(key="anatomy_bar", horizontal=True, vertical_alignment="bottom", gap="medium")
 with bar:
     st.markdown("## One step, in slow motion", width="content")
     race = query.choose_race(lab, person)
-if notice := st.session_state.get("anatomy_notice"):
-    st.warning(texts.plain(notice))
+query.TABLE.notice()
 if race is None:
     query.show(data.recorded(), query.RECORDED)
 else:

@@ -5,72 +5,70 @@ import streamlit as st
 from app.anatomy import text as anatomy_text
 from app.anatomy import view as anatomy_view
 from app.anatomy.data import Anatomy
-from app.shell import analysis_job, url_state
+from app.shell import analysis_job
+from app.shell.address import Field, Table, choice
 from app.ui import run_labels, run_picker, texts
 from app.ui.lab import Lab
 from ssam.experiment.analysis import AnalysisSpec
 from ssam.store import Person, Run, Store
 from ssam.store.views import ALIVE
 
-PAGE = "anatomy"
 RUNS = 60  # own races to choose from, the newest
 RECORDED = "recorded"
 NEWEST = "newest"
-SETTINGS = ("run", "epoch", "lane", "layer", "phase")
 PLACES = ("lane", "layer", "phase")
 PHASES = ("loss", "gradient", "norm", "epsilon", "mask", "ascent", "loss2", "second", "restore", "update")
 
 
-def go(store: Store) -> str:
-    """Sets what is shown to the address; returns one line about what was not understood."""
-    asked, problems = dict(st.query_params), []
-    if unknown := [name for name in asked if name not in SETTINGS]:
-        problems.append(f"{unknown[0][:40]!r} is no setting here; allowed: {', '.join(SETTINGS)}.")
-    if asked:
-        run_id = asked.get("run", RECORDED)
-        race = None if run_id == RECORDED else run_picker.race_of(store, run_id)
-        if race is None and run_id != RECORDED:
-            problems.append(f"There is no race {run_id[:40]!r} here.")
-        st.session_state["anatomy_run"] = race.id if race else RECORDED
-        st.session_state["anatomy_epoch"] = _epoch(asked.get("epoch"), problems)
-        for name in PLACES:
-            st.session_state[f"anatomy_{name}"] = asked.get(name)
-    st.session_state.setdefault("anatomy_run", RECORDED)
-    st.session_state["anatomy_moves"] = st.session_state.get("anatomy_moves", 0) + 1
-    st.session_state["anatomy_at"] = {name: st.session_state.get(f"anatomy_{name}") for name in PLACES}
-    return " ".join(problems)
-
-
-def _epoch(text: str | None, problems: list[str]) -> int | str:
-    if text is None or text == NEWEST:
+def _epoch(said: str) -> int | str:
+    if said == NEWEST:
         return NEWEST
-    if text.isascii() and text.isdigit() and len(text) < 7:
-        return int(text)
-    problems.append(f"epoch {text[:40]!r} must be a whole number from 0, or {NEWEST}.")
-    return NEWEST
+    if said.isascii() and said.isdigit() and len(said) < 7:
+        return int(said)
+    raise ValueError(f"epoch {said[:40]!r} must be a whole number from 0, or {NEWEST}")
+
+
+TABLE = Table(
+    "anatomy",
+    "anatomy",
+    (
+        Field("run", default=RECORDED),
+        Field("epoch", _epoch, default=NEWEST),
+        Field("lane"),
+        Field("layer"),
+        choice("phase", PHASES),
+    ),
+)
+
+
+def go(store: Store) -> None:
+    """Set what is shown to the address."""
+    problems, state = TABLE.load_from_url(), st.session_state
+    if (run_id := state["anatomy_run"]) != RECORDED and run_picker.race_of(store, run_id) is None:
+        problems.append(f"There is no race {run_id[:40]!r} here")
+        state["anatomy_run"] = RECORDED
+    state["anatomy_moves"] = state.get("anatomy_moves", 0) + 1
+    state["anatomy_at"] = {name: state[f"anatomy_{name}"] for name in PLACES}
+    TABLE.complain(problems)
 
 
 def check(anatomy: Anatomy) -> str:
-    """Leaves out what the shown step has not; one line about it."""
-    lanes = list(anatomy.spec.lane_names)  # also those that are still to come
-    known = {"lane": lanes, "layer": [layer["name"] for layer in anatomy.about["layers"]], "phase": list(PHASES)}
+    """Leave out what the shown step has not; return one line about it."""
+    lanes = anatomy.spec.lane_names  # also those that are still to come
     at, problems = st.session_state["anatomy_at"], []
-    for name in PLACES:
-        if (value := at[name]) is not None and value not in known[name]:
-            allowed = "none of this network's" if name == "layer" else f"none of {', '.join(known[name])}"
-            problems.append(f"{name} {value[:40]!r} is {allowed}.")
-            at[name] = st.session_state[f"anatomy_{name}"] = None
+    if (lane := at["lane"]) and lane not in lanes:
+        problems.append(f"lane {lane[:40]!r} is none of {', '.join(lanes)}.")
+        at["lane"] = st.session_state["anatomy_lane"] = None
+    if (layer := at["layer"]) and layer not in {known["name"] for known in anatomy.about["layers"]}:
+        problems.append(f"layer {layer[:40]!r} is none of this network's.")
+        at["layer"] = st.session_state["anatomy_layer"] = None
     return " ".join(problems)
 
 
 def write() -> None:
-    """Puts what is shown into the address; what is the default is left out."""
-    run_id, epoch = st.session_state["anatomy_run"], st.session_state.get("anatomy_epoch", NEWEST)
-    where = {} if run_id == RECORDED else {"run": run_id}
-    if run_id != RECORDED and epoch != NEWEST:
-        where["epoch"] = str(epoch)
-    where |= {name: value for name in PLACES if (value := st.session_state.get(f"anatomy_{name}"))}
-    url_state.put(where, PAGE)
+    """Put what is shown into the address. The recorded race has one moment."""
+    recorded = st.session_state["anatomy_run"] == RECORDED
+    TABLE.push_url(**({"epoch": NEWEST} if recorded else {}))
 
 
 def seen() -> None:
@@ -146,7 +144,7 @@ def button(lab: Lab, race: Run, analysis: AnalysisSpec) -> None:
         type="primary",
         icon=":material/footprint:",
         on_click=analysis_job.submit,
-        args=(lab, race.id, lambda: analysis, PAGE),
+        args=(lab, race.id, lambda: analysis, TABLE.prefix),
     )
 
 

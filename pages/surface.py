@@ -2,16 +2,12 @@
 
 import streamlit as st
 
-from app.shell import url_state
 from app.surface import query, text
-from app.ui import texts
 
-url_state.leave()
-if url_state.moved(query.PAGE):
-    st.session_state["surface_notice"] = query.go()
+if query.TABLE.moved():
+    query.go()
 st.markdown("## Two weights, one surface")
-if notice := st.session_state.get("surface_notice"):
-    st.warning(texts.plain(notice))
+query.TABLE.notice()
 query.show()
 query.write()
 with st.expander("What am I seeing?", key="surface_seeing"), st.container(width=860):

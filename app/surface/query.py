@@ -1,17 +1,13 @@
 """The toy surface's state: one table of its settings, which the address, the browser and the presets share."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
 
 import streamlit as st
 
-from app.shell import url_state
+from app.shell.address import Field, Table, choice, number
 from app.surface import view as surface_view
 from app.surface.text import METHODS, PACES, PRESETS, SURFACES, VIEWS
-
-PAGE = "surface"
 
 
 @dataclass(frozen=True)
@@ -36,7 +32,6 @@ class Toy:
     follow: str = "ssam"
 
 
-SETTINGS = tuple(field.name for field in fields(Toy))
 NUMBERS = {  # lowest, highest
     "rho": (0.0, 1.0),
     "lr": (0.005, 0.3),
@@ -66,81 +61,56 @@ def base_of(surface: str) -> Toy:
     return next(toy for toy in presets().values() if toy.surface == surface)
 
 
-def read(words: Mapping[str, str]) -> Toy:
-    """The state that an address, or the browser, names. What it leaves out is the preset's, else that of the surface's first preset.
-
-    Raises ValueError, one line that says what is allowed, for an unknown name or a bad value.
-    """
-    rest, known = dict(words), presets()
-    if unknown := [name for name in rest if name not in (*SETTINGS, "preset")]:
-        raise ValueError(f"{unknown[0][:40]!r} is no setting here; allowed: preset, {', '.join(SETTINGS)}")
-    name = rest.pop("preset", None)
-    if name is not None and name not in known:
-        raise ValueError(f"preset {name[:40]!r} must be one of {', '.join(known)}")
-    values = {setting: _value(setting, text) for setting, text in rest.items()}
-    base = known[name] if name else base_of(values.get("surface", Toy().surface))
-    return replace(base, **values)
+def _methods(said: str) -> tuple[str, ...]:
+    wanted = said.split(",")
+    if not set(wanted) <= set(METHODS):
+        raise ValueError(f"methods {said[:40]!r} must be of {', '.join(METHODS)}, with commas between")
+    return tuple(method for method in METHODS if method in wanted)
 
 
-def _value(name: str, text: str) -> Any:
+def _field(name: str) -> Field:
     if name == "methods":
-        wanted = text.split(",")
-        if not set(wanted) <= set(METHODS):
-            raise ValueError(f"methods {text[:40]!r} must be of {', '.join(METHODS)}, with commas between")
-        return tuple(method for method in METHODS if method in wanted)
-    if name in CHOICES:
-        if text not in CHOICES[name]:
-            raise ValueError(f"{name} {text[:40]!r} must be one of {', '.join(CHOICES[name])}")
-        return text
-    low, high = NUMBERS[name]
-    whole = isinstance(low, int)
-    try:
-        value = int(text) if whole else float(text)
-    except ValueError:
-        value = math.nan
-    if not low <= value <= high:
-        raise ValueError(f"{name} {text[:40]!r} must be a {'whole ' * whole}number from {low:g} to {high:g}")
-    return value
+        return Field(name, _methods, ",".join)
+    return choice(name, CHOICES[name]) if name in CHOICES else number(name, *NUMBERS[name])
+
+
+TABLE = Table("surface", "surface", (choice("preset", PRESETS), *(_field(field.name) for field in fields(Toy))))
+
+
+def read(words: Mapping[str, str]) -> tuple[Toy, list[str]]:
+    """Return the state that an address, or the browser, names, and a line about each word that is not understood.
+
+    What it leaves out is the preset's, else that of the surface's first preset.
+    """
+    values, problems = TABLE.parse(words)
+    named = values.pop("preset", None)
+    base = presets()[named] if named else base_of(values.get("surface", Toy.surface))
+    return replace(base, **values), problems
 
 
 def words(toy: Toy) -> dict[str, str]:
-    """The state as an address, never an empty one; ``read`` reads it back."""
+    """Return the state as an address, never an empty one; ``read`` reads it back."""
     if named := next((name for name, preset in presets().items() if preset == toy), None):
         return {"preset": named}
     base, told = asdict(base_of(toy.surface)), asdict(toy)
-    own = {name: value for name, value in told.items() if name == "surface" or value != base[name]}
-    return {name: _text(value) for name, value in own.items()}
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, tuple):
-        return ",".join(value)
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return TABLE.words({name: value for name, value in told.items() if name == "surface" or value != base[name]})
 
 
 # Session state ↔ address and browser
 
 
-def go() -> str:
-    """Sets the state to the address; one without any words leaves it as it was. Returns one line about what was not understood."""
-    asked, problem = dict(st.query_params), ""
-    st.session_state.setdefault("surface_toy", Toy())
-    if asked:
-        try:
-            st.session_state["surface_toy"] = read(asked)
-        except ValueError as error:
-            problem = f"Address: {error}."
+def go() -> None:
+    """Set the state to the address."""
+    if (asked := TABLE.asked()) is not None:
+        st.session_state["surface_toy"], problems = read(asked)
+        TABLE.complain(problems)
     st.session_state["surface_moves"] = st.session_state.get("surface_moves", 0) + 1
     st.session_state["surface_at"] = st.session_state["surface_toy"]
-    return problem
 
 
 def seen() -> None:
     """The reader has changed something in the browser."""
-    try:
-        st.session_state["surface_toy"] = read(surface_view.view())
-    except ValueError as error:
-        st.session_state["surface_notice"] = f"Not understood: {error}."
+    st.session_state["surface_toy"], _ = read(surface_view.view())
 
 
 def show() -> None:
@@ -151,4 +121,4 @@ def show() -> None:
 
 
 def write() -> None:
-    url_state.put(words(st.session_state["surface_toy"]), PAGE)
+    TABLE.put(words(st.session_state["surface_toy"]))

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from app.flatness import query, text, versus_accuracy, view
-from app.shell import analysis_job, identity, nav, services, url_state
+from app.shell import analysis_job, identity, nav, services
 from app.ui import texts
 from app.ui.lab import Lab
 from ssam.experiment.analysis import AnalysisSpec
@@ -38,14 +38,13 @@ def measured(lab: Lab, person: Person, races: list[Run], kind: str) -> None:
             problem = str(error)
         run = analysis_job.known(lab, race, analysis) if analysis else None
         view.button(lab, race, analysis, run)
-    if notice := st.session_state.get("flat_notice"):
-        st.warning(texts.plain(notice))
+    query.TABLE.notice()
     if race.owner != person.owner:
         st.caption("Somebody else's race: whoever has its address may measure it too.")
     if analysis is None:
         st.error(texts.plain(problem))
         return
-    query.write(race.id, kind, analysis)
+    query.TABLE.put(query.of(race.id, kind, analysis))
     done = run is not None and run.state == "finished"
     st.caption(f"With {query.describe(analysis)}." + ("" if done else f" {analysis_job.cost(lab, race, analysis)}"))
     if run:
@@ -54,24 +53,22 @@ def measured(lab: Lab, person: Person, races: list[Run], kind: str) -> None:
         st.markdown(text.NOT_MEASURED)
 
 
-url_state.leave()
 lab = services.lab()
 person = identity.person(lab)
-if url_state.moved(query.PAGE):
-    st.session_state["flat_notice"] = query.go(lab.store)
+if query.TABLE.moved():
+    query.go(lab.store)
 races = query.races(lab, person)
 if races:
     st.markdown("## How flat is it?")
     kind = choose_kind()
     if kind == query.BETTER:
-        query.write(st.session_state.get("flat_run"), kind, None)
+        query.TABLE.put(query.of(st.session_state.get("flat_run"), kind, None))
         versus_accuracy.page(lab, person)
     else:
         measured(lab, person, races, kind)
     with st.expander("What am I seeing?", key="flat_seeing"), st.container(width=860):
         st.markdown(text.seeing(kind))
 else:
-    if notice := st.session_state.get("flat_notice"):
-        st.warning(texts.plain(notice))
+    query.TABLE.notice()
     st.markdown(text.EMPTY)
     nav.link("race", "To the race")

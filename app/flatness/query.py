@@ -1,18 +1,18 @@
 """The flatness page's controls: which race, what is measured on it and how; session state ↔ AnalysisSpec ↔ address."""
 
+from dataclasses import replace
 from typing import Any
 
 import streamlit as st
 
 from app.flatness import text
-from app.shell import url_state
+from app.shell.address import Field, Table, choice
 from app.ui import run_labels
 from app.ui.lab import Lab
 from app.ui.run_picker import race_of
 from ssam.experiment.analysis import AnalysisSpec, parse_analysis
 from ssam.store import Person, Run, Store
 
-PAGE, PREFIX = "flatness", "flat"  # of its address, and of its keys
 RUNS = 60  # own races to choose from, the newest
 BETTER = "better"
 KINDS = {kind: run_labels.ANALYSES[kind] for kind in ("surface", "profile", "curvature", "spectrum", "sharpness")} | {
@@ -97,60 +97,50 @@ def _key(kind: str, name: str) -> str:
 
 # The address
 
+TABLE = Table("flatness", "flat", (Field("run", always=True), choice("kind", KINDS, next(iter(KINDS)), always=True)))
 
-def go(store: Store) -> str:
-    """Sets the controls to the address, or leaves them where it is empty; returns one line about what was not understood."""
-    asked = dict(st.query_params)
+
+def table(kind: str) -> Table:
+    """The words of an address with the settings of a kind."""
+    return replace(TABLE, fields=(*TABLE.fields, *(_setting(kind, name) for name in SETTINGS.get(kind, ()))))
+
+
+def _setting(kind: str, name: str) -> Field:
+    def parse(said: str) -> Any:
+        value = [epoch for epoch in said.split(",") if epoch] if name == "epochs" else said
+        return getattr(parse_analysis({"kind": kind, name: value}), name)
+
+    def to_text(value: Any) -> str:
+        return ",".join(map(str, value)) if name == "epochs" else f"{value}"
+
+    return Field(name, parse, to_text, getattr(default(kind), name))
+
+
+def go(store: Store) -> None:
+    """Set the controls to the address: the race, the kind, and the settings of this kind."""
+    state = st.session_state
     for kind in SETTINGS:
-        if _key(kind, "seed") not in st.session_state:
+        if _key(kind, "seed") not in state:
             fill(default(kind))
-    st.session_state.setdefault("flat_kind", next(iter(KINDS)))
-    problems = []
-    if run_id := asked.pop("run", None):
-        race = race_of(store, run_id)
-        st.session_state["flat_run"] = race.id if race else None
-        problems += [] if race else [f"There is no race {run_id[:40]!r} here."]
-    kind = asked.pop("kind", st.session_state["flat_kind"])
-    if kind not in KINDS:
-        problems.append(f"{kind[:40]!r} is nothing that can be measured; choose one of {', '.join(KINDS)}.")
-        kind = next(iter(KINDS))
-    st.session_state["flat_kind"] = kind
-    if asked:
-        try:
-            fill(_parse(kind, asked))
-        except ValueError as error:
-            problems.append(f"Address: {error}.")
-            if kind != BETTER:
-                fill(default(kind))
-    return " ".join(problems)
-
-
-def _parse(kind: str, asked: dict[str, str]) -> AnalysisSpec:
-    """The settings of an address; raises ValueError, one line, for what this kind does not have or that is not allowed."""
-    allowed = SETTINGS.get(kind, ())
-    if unknown := [name for name in asked if name not in allowed]:
-        raise ValueError(f"{unknown[0][:40]!r} is no setting here; allowed: {', '.join(allowed) or 'none'}")
-    values: dict[str, object] = {"kind": kind, **DEFAULTS[kind], **asked}
-    if "epochs" in asked:
-        values["epochs"] = [epoch for epoch in asked["epochs"].split(",") if epoch]
-    return parse_analysis(values)
+    state.setdefault("flat_kind", next(iter(KINDS)))
+    problems: list[str] = []
+    if (asked := TABLE.asked()) is not None:
+        kind = asked["kind"] if asked.get("kind") in KINDS else state["flat_kind"]
+        values, problems = table(kind).parse(asked)
+        values.pop("kind", None)
+        if run_id := values.pop("run", None):
+            state["flat_run"] = run_id if race_of(store, run_id) else None
+            problems += [] if state["flat_run"] else [f"There is no race {run_id[:40]!r} here"]
+        state["flat_kind"] = kind
+        if kind != BETTER:
+            fill(default(kind).model_copy(update=values))
+    TABLE.complain(problems)
 
 
 def of(run_id: str | None, kind: str, analysis: AnalysisSpec | None) -> dict[str, str]:
-    """The address of what is shown. Settings that are the default are left out."""
-    where = {"run": run_id} if run_id else {}
-    where["kind"] = kind
-    if analysis:
-        usual = default(kind)
-        changed = (name for name in SETTINGS[kind] if getattr(analysis, name) != getattr(usual, name))
-        for name in changed:
-            value = getattr(analysis, name)
-            where[name] = ",".join(map(str, value)) if name == "epochs" else f"{value}"
-    return where
-
-
-def write(run_id: str | None, kind: str, analysis: AnalysisSpec | None) -> None:
-    url_state.put(of(run_id, kind, analysis), PAGE)
+    """Return the address of what is shown."""
+    settings = analysis.model_dump() if analysis else {}
+    return table(kind).words({**settings, "run": run_id, "kind": kind})
 
 
 # The form

@@ -34,12 +34,12 @@ def button(lab: Lab, race: Run, analysis: AnalysisSpec | None, run: Run | None) 
 
 def _measure(lab: Lab, race_id: str) -> None:
     """Submits what the controls show now."""
-    analysis_job.submit(lab, race_id, lambda: query.read(st.session_state["flat_kind"]), query.PREFIX)
+    analysis_job.submit(lab, race_id, lambda: query.read(st.session_state["flat_kind"]), query.TABLE.prefix)
 
 
 def shown(lab: Lab, race: Run, run: Run, person: Person) -> None:
     """A measurement: how far it is, and what it has found so far."""
-    analysis_job.shown(lab, race, run, person, query.PREFIX, partial(result, lab, race))
+    analysis_job.shown(lab, race, run, person, query.TABLE.prefix, partial(result, lab, race))
 
 
 def result(lab: Lab, race: Run, run: Run) -> None:

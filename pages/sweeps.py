@@ -2,9 +2,8 @@
 
 import streamlit as st
 
-from app.shell import identity, services, url_state
+from app.shell import identity, services
 from app.sweeps import form, query, text, view
-from app.ui import texts
 from app.ui.lab import Lab
 from ssam.store import Person, Sweep
 
@@ -12,12 +11,12 @@ from ssam.store import Person, Sweep
 def choose(lab: Lab, person: Person) -> Sweep | None:
     """The sweep that is shown: the one of the address, of this person's the newest, or the one that they choose."""
     own = lab.store.sweeps.of(person.owner)
-    asked = st.session_state.get("sweep_shown")
+    asked = st.session_state.get("sweep_sweep")
     given = lab.store.sweeps.get(asked) if asked else None
     if given is not None and given.id not in {one.id for one in own}:
         own = [*own, given]  # somebody else's, by its address
     if not own:
-        st.session_state["sweep_shown"] = None
+        st.session_state["sweep_sweep"] = None
         return None
     ids = [one.id for one in own]
     if st.session_state.get("sweep_pick") not in ids:
@@ -26,7 +25,7 @@ def choose(lab: Lab, person: Person) -> Sweep | None:
     if len(own) > 1:
         st.selectbox("Sweep", ids, key="sweep_pick", format_func=lambda one: titles.get(one, ""), width=520)
     chosen = next(one for one in own if one.id == st.session_state["sweep_pick"])
-    st.session_state["sweep_shown"] = chosen.id
+    st.session_state["sweep_sweep"] = chosen.id
     if len(own) == 1:
         st.markdown(f"### {query.describe(chosen.spec)}")
     return chosen
@@ -35,7 +34,7 @@ def choose(lab: Lab, person: Person) -> Sweep | None:
 def shown(lab: Lab, person: Person, sweep_id: str, pace: float | None) -> None:
     """Runs again by itself while the sweep is under way."""
     found = lab.store.sweeps.get(sweep_id)
-    if found is None or st.session_state.get("sweep_shown") != sweep_id:
+    if found is None or st.session_state.get("sweep_sweep") != sweep_id:
         st.rerun()
     lab.client.runner.ensure_in_background()
     trials = lab.store.sweeps.trials(sweep_id)
@@ -44,14 +43,12 @@ def shown(lab: Lab, person: Person, sweep_id: str, pace: float | None) -> None:
         st.rerun()
 
 
-url_state.leave()
 lab = services.lab()
 person = identity.person(lab)
-if url_state.moved(query.PAGE):
-    st.session_state["sweep_notice"] = query.go()
+if query.TABLE.moved():
+    query.go()
 st.markdown("## Sweeps")
-if notice := st.session_state.get("sweep_notice"):
-    st.warning(texts.plain(notice))
+query.TABLE.notice()
 place = st.container()
 with st.container(key="sweep_list"):
     found = choose(lab, person)

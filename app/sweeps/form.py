@@ -138,7 +138,7 @@ def _start(lab: Lab) -> None:
     """Begins the sweep that the controls show; one, however often the button is pressed."""
     with submit_once("sweep") as request:
         started = lab.client.sweeps.start(query.read(), request, identity.person(lab))
-        st.session_state["sweep_shown"] = st.session_state["sweep_pick"] = started
+        st.session_state["sweep_sweep"] = st.session_state["sweep_pick"] = started
 
 
 def _other_lane() -> None:

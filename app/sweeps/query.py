@@ -4,7 +4,8 @@ import math
 
 import streamlit as st
 
-from app.shell import classroom, data_settings, share_link, url_state
+from app.shell import data_settings, share_link, url_state
+from app.shell.address import Field, Table, choice, number
 from app.ui import texts
 from ssam.experiment import LaneSpec, RaceSpec
 from ssam.experiment.choosing import new_sweep
@@ -13,7 +14,6 @@ from ssam.experiment.sweep import LANE_FIELD, SweepSpec, Value, Vary
 from ssam.experiment.sweep import read as read_field
 from ssam.methods import METHODS
 
-PAGE = "sweeps"
 GRID, TPE = "grid", "tpe"
 METHOD_TITLES = {GRID: "Grid: every combination", TPE: "Search: Optuna's TPE"}
 PRUNINGS = {"none": "none", "median": "median", "hyperband": "hyperband"}
@@ -26,18 +26,7 @@ FIGURES = {
     "timeline": "Timeline",
     "front": "Trade-off",
 }
-DEFAULTS: dict[str, object] = {
-    "lane": None,
-    "method": TPE,
-    "fields": None,
-    "pruning": "none",
-    "cost": "",
-    "seeds": 1,
-    "races": 24,
-    "minutes": None,
-    "gradients": None,
-}
-NUMBERS = ("seeds", "races", "minutes", "gradients")
+NUMBERS = {"seeds": 1, "races": 24, "minutes": None, "gradients": None}  # with what a form begins with
 
 # What is offered to vary, with something to begin with: on a grid, and for a search.
 OFFERED = {
@@ -166,69 +155,73 @@ def first(field: str) -> str:
     return begun(field, st.session_state["sweep_method"], now)
 
 
-def go() -> str:
-    """Sets the controls to the address where it says anything; returns one line about what was not understood."""
-    for name, value in DEFAULTS.items():
-        st.session_state.setdefault(f"sweep_{name}", value)
-    asked = share_link.split(dict(st.query_params))[1]
-    problem = ""
-    st.session_state["sweep_shown"] = asked.pop("sweep", st.session_state.get("sweep_shown"))
-    if (figure := asked.pop("figure", None)) in FIGURES:
-        st.session_state["sweep_figure"] = figure
-    form = {name: asked.pop(name) for name in ("vary", *DEFAULTS) if name in asked and name != "fields"}
+def _vary(said: str) -> tuple[Vary, ...]:
+    return tuple(Vary.parse(part) for part in said.split(";")[:7])
+
+
+def _number(name: str) -> Field:
+    """A number of the form; ``none`` where it is empty."""
+
+    def parse(said: str) -> float | None:
+        if said == "none":
+            return None
+        if not (said.replace(".", "", 1).isdecimal() and len(said) < 16):
+            raise ValueError(f"{name} {said[:40]!r} must be a number")
+        return float(said) if name == "minutes" else int(float(said))
+
+    return Field(name, parse, lambda value: "none" if value is None else f"{value}", NUMBERS[name])
+
+
+TABLE = Table(  # beside the words of the race
+    "sweeps",
+    "sweep",
+    (
+        Field("sweep", always=True),
+        choice("figure", FIGURES, "map"),
+        number("lane", 0, 999),
+        Field("vary", _vary, lambda vary: ";".join(map(str, vary))),
+        choice("method", METHOD_TITLES, TPE),
+        choice("pruning", PRUNINGS, "none"),
+        choice("cost", COSTS, ""),
+        *map(_number, NUMBERS),
+    ),
+    shared=True,
+)
+
+
+def go() -> None:
+    """Set the controls to the address: the race of it, else of the race page, and the form."""
+    asked, state = TABLE.asked(), st.session_state
+    own = {field.name for field in TABLE.fields}
     left = {name: value for name, value in share_link.split(url_state.left())[1].items() if name != "run"}
+    settings = {name: value for name, value in (asked or {}).items() if name not in own} or left
+    problems = []
     try:
-        st.session_state["sweep_base"] = share_link.read_settings(asked or left)
-        problem = data_settings.ended(asked or left)
-        _fill(form)
+        state["sweep_base"] = share_link.read_settings(settings)
+        told = data_settings.ended(settings)
     except ValueError as error:
-        problem = f"Address: {error}."
-        st.session_state["sweep_base"] = share_link.read_settings({})
-        _fill({})
-    return problem
-
-
-def _fill(form: dict[str, str]) -> None:
-    base, method = race(), form.get("method", st.session_state["sweep_method"])
-    place = form.get("lane", st.session_state["sweep_lane"])
-    if str(place) not in {str(number) for number in range(len(base.lanes))}:
-        place = lane_of(base)
-    st.session_state["sweep_lane"] = int(str(place))
-    for name, choices in (("method", METHOD_TITLES), ("pruning", PRUNINGS), ("cost", COSTS)):
-        if name in form:
-            if form[name] not in choices:
-                raise ValueError(f"{name} {form[name][:40]!r} must be one of {', '.join(choices)}")
-            st.session_state[f"sweep_{name}"] = form[name]
-    for name in NUMBERS:
-        if name in form:
-            text = form[name]
-            if text != "none" and not (text.replace(".", "", 1).isdecimal() and len(text) < 16):
-                raise ValueError(f"{name} {text[:40]!r} must be a number")
-            number = None if text == "none" else float(text) if name == "minutes" else int(float(text))
-            st.session_state[f"sweep_{name}"] = number
-    if "vary" in form:
-        varied = [Vary.parse(text) for text in form["vary"].split(";")[:7]]
-        st.session_state["sweep_fields"] = [vary.field for vary in varied]
-        for vary in varied:
-            st.session_state[f"sweep_vary_{vary.field}_{method}"] = str(vary).partition("=")[2]
+        problems, told = [str(error)], ""
+        state["sweep_base"] = share_link.read_settings({})
+    if asked is not None:
+        problems += TABLE.load({name: value for name, value in asked.items() if name in own})
+        varied = state["sweep_vary"]
+        state["sweep_fields"] = [vary.field for vary in varied] if varied else None
+        for vary in varied or ():
+            state[f"sweep_vary_{vary.field}_{state['sweep_method']}"] = str(vary).partition("=")[2]
+    if state["sweep_lane"] not in range(len(race().lanes)):
+        state["sweep_lane"] = lane_of(race())
+    TABLE.complain(problems)
+    if told and not problems:
+        state["sweep_notice"] = told
 
 
 def write(spec: SweepSpec | None) -> None:
-    """Puts the form, what it is about and what is shown into the address."""
-    words = {}
-    if spec is not None:
-        words = url_state.of(race())
-        words["lane"] = str(st.session_state["sweep_lane"])
-        words["vary"] = ";".join(str(vary) for vary in spec.vary)
-        for name in ("method", "pruning", "cost", *NUMBERS):
-            value = st.session_state[f"sweep_{name}"]
-            if value != DEFAULTS[name]:
-                words[name] = "none" if value is None else f"{value}"
-    if shown := st.session_state.get("sweep_shown"):
-        words["sweep"] = shown
-    if (figure := st.session_state.get("sweep_figure")) not in (None, "map"):
-        words["figure"] = figure
-    url_state.put(words | classroom.words(), PAGE)
+    """Put the form, what it is about and what is shown into the address."""
+    state = TABLE.state()
+    if spec is None:
+        TABLE.put(TABLE.words({name: state[name] for name in ("sweep", "figure")}))
+    else:
+        TABLE.put(url_state.of(race()) | TABLE.words(state | {"vary": spec.vary}))
 
 
 def read() -> SweepSpec:

@@ -94,7 +94,7 @@ def _do(lab: Lab, action: Callable[[Person], None]) -> None:
 def _delete(lab: Lab) -> Callable[[str, Person], None]:
     def delete(sweep_id: str, who: Person) -> None:
         lab.client.sweeps.delete(sweep_id, who)
-        st.session_state["sweep_shown"] = st.session_state["sweep_pick"] = None
+        st.session_state["sweep_sweep"] = st.session_state["sweep_pick"] = None
 
     return delete
 

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from app.lessons import query, reveal, views
-from app.shell import classroom, identity, services, url_state
+from app.shell import classroom, identity, services
 from app.ui import texts
 from app.ui.lab import Lab
 from app.ui.lesson_content import Lesson
@@ -27,16 +27,15 @@ def show(lab: Lab, person: Person, lesson: Lesson, known: dict[str, Lesson]) -> 
         views.try_next(lesson, known)
 
 
-url_state.leave()
 lab = services.lab()
 person = identity.person(lab)
 known, broken = query.everything()
-if url_state.moved(query.PAGE):
+table = query.table(known)
+if table.moved():
     query.arrive(lab.store, known)
-query.write()
+query.write(known)
 classroom.bar(lab, switch=False)
-if notice := st.session_state["lesson_notice"]:
-    st.warning(texts.plain(notice))
+table.notice()
 name = st.session_state["lesson"]
 with st.container(key="lesson"):
     if name:

@@ -51,7 +51,6 @@ def show(lab: Lab, person: Person, code: str) -> None:
         nav.link("race", "My race", {"run": group.entries[mine[-1]].race.id})
 
 
-url_state.leave()
 lab = services.lab()
 person = identity.person(lab)
 problem = ""

@@ -6,14 +6,13 @@ from pathlib import Path
 
 import streamlit as st
 
-from app.shell import classroom, identity, services, share_link, url_state
+from app.shell import classroom, identity, services, share_link
+from app.shell.address import Field, Table, choice
 from app.ui.lesson_content import FOLDER, STEPS, Lesson, readable
 from ssam.experiment import RaceSpec
 from ssam.store import Store
 
-PAGE = "lessons"
 STAKES = {1: "1 · a guess", 2: "2 · fairly sure", 3: "3 · certain"}
-WORDS = ("lesson", "step", "run")  # of an address here
 
 
 @dataclass(frozen=True)
@@ -34,37 +33,9 @@ class Prediction:
 SKIPPED = Prediction(0, 0)  # stands for one that was not made: no choice, no points
 
 
-def arrive(store: Store, known: dict[str, Lesson]) -> None:
-    """Takes the lesson, the step and the race out of the address, and what it says of a class; keeps one line about what could not
-    be read. The address of a reveal asks for a prediction first, as its button does."""
-    common, words = share_link.split(dict(st.query_params))
-    problem = classroom.take(common)
-    st.session_state["lesson"] = st.session_state["lesson_asked"] = None
-    try:
-        _take(store, known, words)
-    except ValueError as error:
-        problem = problem or f"Address: {error}."
-    st.session_state["lesson_notice"] = problem
-
-
-def _take(store: Store, known: dict[str, Lesson], words: dict[str, str]) -> None:
-    if unknown := [name for name in words if name not in WORDS]:
-        raise ValueError(f"{unknown[0][:40]!r} is no setting here; allowed: {', '.join(WORDS)}")
-    name = words.get("lesson")
-    if name is None:
-        if words:
-            raise ValueError(f"{next(iter(words))} needs a lesson; lessons are {', '.join(known)}")
-        return
-    if name not in known:
-        raise ValueError(f"lesson {name[:40]!r} must be one of {', '.join(known)}")
-    st.session_state["lesson"] = name
-    if "step" in words:
-        go(name, _step(words["step"]))
-    if run_id := words.get("run"):
-        run = store.runs.get(run_id)
-        if run is None or run.analysis is not None or not is_of(known[name], run.spec):
-            raise ValueError(f"run {run_id[:40]!r} is no race of this lesson")
-        remember(name, run_id)
+def table(known: dict[str, Lesson]) -> Table:
+    """What an address says."""
+    return Table("lessons", "lesson", (choice("lesson", known), Field("step", _step), Field("run")), shared=True)
 
 
 def _step(said: str) -> str:
@@ -76,14 +47,33 @@ def _step(said: str) -> str:
     raise ValueError(f"step {said[:40]!r} must be one of {', '.join(STEPS)}, or 1 to {len(STEPS)}")
 
 
-def write() -> None:
-    """Puts the shown lesson into the address bar, with what belongs to the class."""
-    said = {}
-    if name := st.session_state["lesson"]:
-        said = {"lesson": name, "step": step(name)}
-        if own := runs(name):
-            said["run"] = own[-1]
-    url_state.put(said | classroom.words(), PAGE)
+def arrive(store: Store, known: dict[str, Lesson]) -> None:
+    """Take the lesson, the step and the race out of the address, and what it says of a class. The address of a reveal asks for a
+    prediction first, as its button does."""
+    here, state = table(known), st.session_state
+    misread = classroom.take(share_link.split(dict(st.query_params))[0])
+    values, problems = here.parse(here.asked() or {})
+    name = state["lesson"] = values.pop("lesson", None)
+    state["lesson_asked"] = None
+    if values and not name and not problems:
+        problems.append(f"{next(iter(values))} needs a lesson; lessons are {', '.join(known)}")
+    if name and (step := values.get("step")):
+        go(name, step)
+    if name and (run_id := values.get("run")):
+        run = store.runs.get(run_id)
+        if run and run.analysis is None and is_of(known[name], run.spec):
+            remember(name, run_id)
+        else:
+            problems.append(f"run {run_id[:40]!r} is no race of this lesson")
+    here.complain(problems)
+    state["lesson_notice"] = misread or state["lesson_notice"]
+
+
+def write(known: dict[str, Lesson]) -> None:
+    """Put the shown lesson into the address bar, with what belongs to the class."""
+    here, name = table(known), st.session_state["lesson"]
+    own = runs(name)
+    here.put(here.words({"lesson": name, "step": step(name), "run": own[-1] if own else None}) if name else {})
 
 
 def is_of(lesson: Lesson, spec: RaceSpec) -> bool:

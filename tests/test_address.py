@@ -1,17 +1,36 @@
 """A page's address as one table: read, complained of and written by the same rows, and gone back through."""
 
+import re
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
+from app.anatomy import query as anatomy_query
+from app.compare import query as compare_query
+from app.flatness import query as flatness_query
+from app.lessons import query as lessons_query
+from app.masks import query as masks_query
+from app.methods import view as methods_view
+from app.methods.cards import cards
+from app.runs import query as runs_query
+from app.shell import nav, share_link
 from app.shell.address import Field, Table, choice, number, parts
+from app.surface import query as surface_query
+from app.sweeps import query as sweeps_query
+from app.ui.lesson_content import lessons
+from ssam.experiment import parse_spec
 from ssam.store import Store
+from tests import fake_masks
 from tests.golden import assert_one_line_error
-from tests.people import open_page
+from tests.people import ALICE, open_page, owner
 
+ROOT = Path(__file__).resolve().parents[1]
 TABLE = Table(
     "page",
     "p",
@@ -35,6 +54,7 @@ VALUES = st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(VALUES)
 def test_what_is_written_is_read_back(values: dict[str, Any]) -> None:
     words = TABLE.words(values)
@@ -68,6 +88,80 @@ def test_a_bad_word_is_left_out_alone_and_its_line_says_what_is_allowed(
     values, (problem,) = TABLE.parse({"lanes": "x,y", word: text, **({"card": "b"} if word != "card" else {})})
     assert values == {"lanes": ["x", "y"]} | ({"card": "b"} if word != "card" else {})
     assert_one_line_error(problem, allowed)
+
+
+# Addresses that people have
+
+ADDRESSES = {  # page: addresses with all of its words, as it has written them
+    "anatomy": ["run=abc&epoch=3&lane=ssam-d&layer=head.linear.weight&phase=mask", "lane=sam"],
+    "compare": ["runs=abc,def&lanes=0a1b,2c&baseline=0a1b&x=gradients&smooth=3&show=train_loss&band=sd", "runs=abc"],
+    "flatness": ["run=abc&kind=better", *(f"run=abc&kind={kind}&images=64&seed=3" for kind in flatness_query.SETTINGS)],
+    "lessons": ["lesson=where", "lesson=noisy-labels&step=watch&run=abc", "lesson=where&step=3"],
+    "masks": ["run=abc&view=often&layer=stem.norm.weight&lanes=ssam-d,ssam-f&epoch=2.5"],
+    "methods": ["method=asam", "method=sam&view=compare"],
+    "runs": [
+        "text=noisy+rho&sort=accuracy&show=deleted&state=finished&tag=demo",
+        "dataset=cifar10&model=cnn8&method=ssam-d",
+    ],
+    "surface": [
+        "preset=canyon",
+        "surface=valleys&methods=sgd,sam&rho=0.2&lr=0.05&momentum=0.5&noise=1&noisy=all&seed=4",
+        "surface=bowl&mask=y&x=1&y=-1.5&view=perspective&turn=90&pace=10&follow=sam",
+    ],
+    "sweeps": [
+        "sweep=abc&figure=front&lane=1&vary=lane1.rho=0.1,0.2;lr=0.01..0.5:log&method=grid&pruning=median&cost=seconds",
+        "lane=0&seeds=3&races=none&minutes=5.0&gradients=100",
+    ],
+}
+
+
+def table_of(page: str, words: dict[str, str]) -> Table:
+    """The table that reads an address; of Flatness that of its kind."""
+    if page == "flatness":
+        return flatness_query.table(words.get("kind", ""))
+    if page in ("lessons", "methods"):
+        return lessons_query.table(lessons()) if page == "lessons" else methods_view.table(cards())
+    modules = {"anatomy": anatomy_query, "compare": compare_query, "masks": masks_query, "runs": runs_query}
+    return {**modules, "surface": surface_query, "sweeps": sweeps_query}[page].TABLE
+
+
+@pytest.mark.parametrize(("page", "query"), [(page, query) for page in ADDRESSES for query in ADDRESSES[page]])
+def test_an_address_of_before_is_understood_and_written_alike(page: str, query: str) -> None:
+    words = dict(parse_qsl(query, strict_parsing=True))
+    table = table_of(page, words)
+    values, problems = table.parse(words)
+    assert problems == []
+    always = {"lesson": "where", "step": "reveal"} if words.get("step") == "3" else words
+    assert table.words(values) == always
+
+
+@pytest.mark.parametrize("page", ADDRESSES)
+def test_these_addresses_have_all_words_of_the_page(page: str) -> None:
+    asked = [dict(parse_qsl(query)) for query in ADDRESSES[page]]
+    known = {field.name for words in asked for field in table_of(page, words).fields}
+    optional = {"plane", "points", "span", "directions", "rho", "batchnorm", "epochs"} if page == "flatness" else set()
+    said = {name for words in asked for name in words}
+    assert known - optional <= said | {"preset"}
+
+
+def documented() -> list[tuple[str, str]]:
+    """The pages and addresses that the texts name."""
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))]
+    names = "|".join(name for name in nav.PAGES if name != "race")
+    return sorted(
+        {found for text in texts for found in re.findall(rf"/({names}|)\?([\w.,:;=&%+-]+=[\w.,:;=&%+-]*)", text)}
+    )
+
+
+def test_every_documented_address_is_understood() -> None:
+    found = documented()
+    assert len({page for page, _ in found}) > 2, "the race page, the lessons and the wall at least"
+    for page, query in found:
+        words = dict(parse_qsl(query))
+        if page in ("", "wall"):
+            share_link.parse(words, page or "race")
+        elif words.get("lesson") != "my-lesson":  # the reader's own file
+            assert table_of(page, words).parse(words)[1] == [], query
 
 
 # In the pages: the browser's back and forward
@@ -106,3 +200,79 @@ def test_back_on_the_methods_page(store: Store) -> None:
     app.run()
     back_and_forward(app, "methods_view", "compare")
     back_and_forward(app, "methods_method", "asam")
+
+
+def own_race(store: Store) -> str:
+    return fake_masks.race(store, parse_spec({"lanes": "sgd,ssam-f,ssam-d"}), owner(ALICE)).id
+
+
+PAGES: dict[str, list[tuple[str, Any]]] = {  # controls, and what they are set to
+    "runs": [("runs_text", "noisy"), ("runs_sort", "name")],
+    "compare": [("cmp_x", "gradients"), ("cmp_smooth", "3")],
+    "masks": [("masks_view", "often"), ("masks_layer", "stem.norm.weight"), ("masks_lanes", ["ssam-d"])],
+    "flatness": [("flat_kind", "profile"), ("flat_profile_images", 64), ("flat_kind", "better")],
+    "anatomy": [("anatomy_lane", "sam"), ("anatomy_phase", "mask")],
+    "sweeps": [("sweep_method", "grid"), ("sweep_races", 8), ("sweep_minutes", 5.0)],
+}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_back_and_forward_through_a_pages_controls(store: Store, name: str) -> None:
+    run_id = own_race(store)
+    app = open_page(name, **({"runs": run_id} if name == "compare" else {"run": run_id} if name == "masks" else {}))
+    app.run()
+    for key, value in PAGES[name]:
+        back_and_forward(app, key, value)
+
+
+def test_back_on_the_toy_surface(store: Store) -> None:
+    app = open_page("surface", preset="canyon")
+    app.run()
+    go_to(app, {"surface": "canyon", "rho": "0.3"})
+    assert app.session_state["surface_toy"].rho == 0.3
+    go_to(app, {"preset": "canyon"})
+    assert app.session_state["surface_toy"] == surface_query.presets()["canyon"]
+
+
+def test_from_another_page_the_navigation_finds_a_page_as_it_was(store: Store) -> None:
+    app = open_page("runs", text="noisy")
+    app.switch_page("../pages/frontier.py").run()
+    app.switch_page("../pages/runs.py")
+    app.query_params.clear()
+    app.run()
+    assert app.session_state["runs_text"] == "noisy"
+    assert address_of(app) == {"text": "noisy"}
+
+
+BAD = [  # a page, its address, and the controls that the good part sets
+    ("runs", {"text": "x", "sort": "colour", "color": "red"}, {"runs_text": "x", "runs_sort": "newest"}),
+    ("compare", {"x": "seconds", "smooth": "4", "color": "red"}, {"cmp_x": "seconds", "cmp_smooth": "1"}),
+    ("methods", {"method": "sam", "view": "<b>"}, {"methods_method": "sam", "methods_view": "cards"}),
+    ("sweeps", {"races": "7", "seeds": "many", "vary": "seed=1"}, {"sweep_races": 7, "sweep_seeds": 1}),
+    ("sweeps", {"races": "7", "rho": "99"}, {"sweep_races": 7}),
+    ("sweeps", {"lanes": "sam", "method": "x", "figure": "x"}, {"sweep_method": "tpe", "sweep_lane": 0}),
+    (
+        "flatness",
+        {"kind": "surface", "points": "20", "images": "64", "rho": "1"},
+        {"flat_surface_images": 64, "flat_surface_points": 21},
+    ),
+    ("anatomy", {"lane": "sam", "epoch": "late", "phase": "lunch"}, {"anatomy_lane": "sam", "anatomy_epoch": "newest"}),
+    ("lessons", {"lesson": "where", "step": "9"}, {"lesson": "where"}),
+]
+
+
+@pytest.mark.parametrize(("name", "address", "state"), BAD)
+def test_a_bad_word_costs_nothing_but_itself(
+    store: Store, name: str, address: dict[str, str], state: dict[str, Any]
+) -> None:
+    own_race(store)
+    app = open_page(name, **address)
+    (warning,) = app.warning
+    assert_one_line_error(warning.value, [])
+    assert {key: app.session_state[key] for key in state} == state
+
+
+def test_a_bad_word_leaves_the_rest_of_a_surface() -> None:
+    toy, (problem,) = surface_query.read({"preset": "canyon", "rho": "9", "turn": "90"})
+    assert toy == replace(surface_query.presets()["canyon"], turn=90)
+    assert_one_line_error(problem, ["rho", "9", "0", "1"])

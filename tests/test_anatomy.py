@@ -458,7 +458,7 @@ def test_of_a_race_under_way_it_is_said_what_can_be_had(store: Store) -> None:
         ({"run": "nowhere"}, "There is no race 'nowhere' here."),
         ({"lane": "adam"}, "lane 'adam' is none of sgd, sam, ssam-f, ssam-d."),
         ({"layer": "nope"}, "layer 'nope' is none of this network's."),
-        ({"phase": "lunch"}, "phase 'lunch' is none of loss, gradient, norm"),
+        ({"phase": "lunch"}, "phase 'lunch' must be one of loss, gradient, norm"),
         ({"epoch": "late", "run": "recorded"}, "epoch 'late' must be a whole number from 0, or newest."),
         ({"rho": "0.1"}, "'rho' is no setting here; allowed: run, epoch, lane, layer, phase."),
     ],

@@ -328,7 +328,7 @@ def test_an_address_is_a_measurement(store: Store, address: dict[str, str]) -> N
 @pytest.mark.parametrize(
     ("address", "said"),
     [
-        ({"kind": "magic"}, "'magic' is nothing that can be measured"),
+        ({"kind": "magic"}, "kind 'magic' must be one of surface, profile"),
         ({"kind": "surface", "points": "20"}, "20 must be odd"),
         ({"kind": "surface", "rho": "0.1"}, "'rho' is no setting here"),
         ({"kind": "sharpness", "images": "9e9"}, "images"),

@@ -77,6 +77,11 @@ def answers(address: str) -> bool:
         return False
 
 
+def at_rest(page: Page) -> None:
+    """Waits until the page's script has ended: a key pressed before may go to an element that is replaced."""
+    page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]').wait_for()
+
+
 class Watched:
     """A page that notes where it went for data and what went wrong in it."""
 

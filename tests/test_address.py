@@ -1,6 +1,7 @@
 """A page's address as one table: read, complained of and written by the same rows, and gone back through."""
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from urllib.parse import parse_qsl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from playwright.sync_api import Browser, Page, expect
 from streamlit.testing.v1 import AppTest
 
 from app.anatomy import query as anatomy_query
@@ -21,12 +23,15 @@ from app.methods.cards import cards
 from app.runs import query as runs_query
 from app.shell import nav, share_link
 from app.shell.address import Field, Table, choice, number, parts
+from app.shell.identity import COOKIE
+from app.shell.url_state import STALE_SECONDS
 from app.surface import query as surface_query
 from app.sweeps import query as sweeps_query
 from app.ui.lesson_content import lessons
 from ssam.experiment import parse_spec
 from ssam.store import Store
 from tests import fake_masks
+from tests.browser import Watched, app_server, at_rest, wait_until
 from tests.golden import assert_one_line_error
 from tests.people import ALICE, open_page, owner
 
@@ -276,3 +281,72 @@ def test_a_bad_word_leaves_the_rest_of_a_surface() -> None:
     toy, (problem,) = surface_query.read({"preset": "canyon", "rho": "9", "turn": "90"})
     assert toy == replace(surface_query.presets()["canyon"], turn=90)
     assert_one_line_error(problem, ["rho", "9", "0", "1"])
+
+
+def typed(page: Page, key: str, text: str) -> None:
+    page.locator(f".st-key-{key} input").fill(text)
+    page.keyboard.press("Enter")
+
+
+def clicked(page: Page, key: str, label: str) -> None:
+    page.locator(f".st-key-{key} button", has_text=label).click()
+
+
+def picked(page: Page, key: str, option: str) -> None:
+    page.locator(f".st-key-{key} input").click()
+    page.get_by_role("option", name=option, exact=True).click()
+
+
+MOVES: dict[str, tuple[Callable[[Page, str, str], None], str, str, str]] = {  # how a control is set, and the new word
+    "methods": (clicked, "methods_view", "Compare", "view=compare"),
+    "runs": (typed, "runs_text", "noisy", "text=noisy"),
+    "compare": (picked, "cmp_x", "Gradients", "x=gradients"),
+    "masks": (clicked, "masks_view", "How often", "view=often"),
+    "flatness": (clicked, "flat_kind", "Flatter", "kind=better"),
+    "sweeps": (typed, "sweep_races", "8", "races=8"),
+}
+
+
+def state_of(page: Page, key: str) -> str:
+    """What a control shows: the text of a box, or the chosen button."""
+    shown = "(host) => [...host.querySelectorAll('input')].map((box) => box.value).join() + (host.querySelector('[aria-checked=true], [kind*=Active]')?.innerText ?? '')"
+    return str(page.locator(f".st-key-{key}").evaluate(shown))
+
+
+def back_forward_and_back(page: Page, name: str) -> None:
+    move, key, value, word = MOVES[name]
+    page.locator(f".st-key-{key}").wait_for()
+    at_rest(page)
+    page.wait_for_timeout(1000 * STALE_SECONDS)
+    before = state_of(page, key)
+    move(page, key, value)
+    expect(page).to_have_url(re.compile(re.escape(word)))
+    at_rest(page)
+    after = state_of(page, key)
+    assert after != before
+    for step, shown in ((page.go_back, before), (page.go_forward, after), (page.go_back, before)):
+        page.wait_for_timeout(1000 * STALE_SECONDS)
+        step()
+        wait_until(lambda shown=shown: state_of(page, key) == shown)
+        at_rest(page)
+        assert (word in page.url) == (shown == after), page.url
+        assert state_of(page, key) == shown
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+def test_the_browsers_back_and_forward(tmp_path: Path, browser: Browser) -> None:
+    store = Store(tmp_path, f"sqlite:///{tmp_path / 'ssam.db'}")
+    run_id = own_race(store)
+    first = {"masks": f"?run={run_id}&view=network", "compare": f"?runs={run_id}", "methods": "?method=sam"}
+    try:
+        with app_server(tmp_path, races=False) as lab:
+            for name in MOVES:
+                watched = Watched(browser)
+                watched.page.context.add_cookies([{"name": COOKIE, "value": ALICE, "url": lab}])
+                watched.page.goto(f"{lab}/{name}{first.get(name, '')}")
+                back_forward_and_back(watched.page, name)
+                watched.page.context.close()
+                assert [said for said in watched.problems if "404" not in said] == []
+    finally:
+        store.close()

@@ -20,7 +20,7 @@ from ssam.experiment import ASSETS, parse_spec, preset
 from ssam.stats.paired import compare
 from ssam.store import Store
 from tests import fake_lab
-from tests.browser import Watched
+from tests.browser import Watched, at_rest
 from tests.golden import Golden, assert_one_line_error
 from tests.people import ALICE, BOB, open_page, owner
 
@@ -624,11 +624,6 @@ def test_the_folder_holds_only_lessons() -> None:
 
 
 # In a browser
-
-
-def at_rest(page: Page) -> None:
-    """Waits until the page's script has ended: a key pressed before may go to an element that is replaced."""
-    page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]').wait_for()
 
 
 def tab_to(page: Page, name: str, most: int = 60) -> None:

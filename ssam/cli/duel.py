@@ -3,40 +3,34 @@
 import argparse
 import json
 import secrets
-import statistics
 import sys
 import time
 from contextlib import closing
-from typing import Any
+from pathlib import Path
 
 from ssam.cli import race
-from ssam.experiment.duel import DuelSpec, new_duel
-from ssam.experiment.sweep import Values
+from ssam.experiment.duel import BASELINE, RIVALS, DuelSpec, new_duel
+from ssam.export import duel as export
 from ssam.jobs.client import Client
-from ssam.methods import METHODS
-from ssam.stats.verdict import explanation
 from ssam.store import Person, Store
 from ssam.store.duels import Duel, Standing
 from ssam.store.schema import finite
 
 ME = Person("command-line", teacher=True)  # who may read the home folder may do everything in it
 LOOK_SECONDS = 0.3
-Costs = dict[
-    int, tuple[int, float] | None
-]  # gradients and seconds to the target by fresh seed, None where it was never reached
 STEERS = {
     "pause": "pause this duel and its races",
     "resume": "resume this duel",
     "stop": "stop this duel; trials that have not finished do not count",
     "follow": "follow this duel to its end",
     "show": "print how this duel stands",
-    "delete": "forget this duel; its sweeps and races stay",
+    "delete": "forget this duel; its races stay",
 }
 
 
 def flags(command: argparse.ArgumentParser) -> None:
     command.set_defaults(run=_run)
-    command.add_argument("--trials", metavar="N", default=8, help="trials of each search (default 8)")
+    command.add_argument("--trials", metavar="N", default=6, help="trials of each search (default 6)")
     command.add_argument(
         "--fresh",
         metavar="N",
@@ -44,9 +38,11 @@ def flags(command: argparse.ArgumentParser) -> None:
         help="rounds: in each a search per method, and a fresh seed that judges its winner (default 5)",
     )
     command.add_argument(
-        "--margin", metavar="X", default=1.0, help="points below which a gain is not worth the cost (default 1)"
+        "--margin", metavar="X", default=1.0, help="the gain worth having, in percentage points (default 1)"
     )
-    command.add_argument("--target", metavar="X", help="test accuracy, 0-1, whose cost is compared (default: see docs)")
+    command.add_argument(
+        "--target", metavar="X", help="test accuracy, 0-1, whose cost is compared (default: 0.01 below the worst mean)"
+    )
     command.add_argument(
         "--space",
         metavar="LANE:FIELD=…",
@@ -54,6 +50,7 @@ def flags(command: argparse.ArgumentParser) -> None:
         default=[],
         help="replace or add one setting of a search space",
     )
+    command.add_argument("--save", metavar="FILE", help="also write the result to FILE: .html, .csv or .json")
     command.add_argument("--detach", action="store_true", help="start it, print its id and leave")
     command.add_argument("--json", action="store_true", help="one JSON object a line; the last one is the result")
     steer = command.add_mutually_exclusive_group()
@@ -69,7 +66,7 @@ def _run(options: argparse.Namespace) -> int:
         if options.list:
             for duel in store.duels.of(None):
                 print(
-                    json.dumps(_about(duel))
+                    json.dumps(export.about(duel))
                     if options.json
                     else f"{duel.id:<24}{duel.state:<10}{' vs '.join(duel.spec.names)}"
                 )
@@ -83,12 +80,15 @@ def _run(options: argparse.Namespace) -> int:
 
 def spec_of(options: argparse.Namespace) -> DuelSpec:
     """The duel that the flags ask for. Raises ValueError, one line."""
+    if not (options.preset or options.lanes):
+        options.lanes = ",".join((BASELINE, *RIVALS))
     base = race.spec_of(options)
     return new_duel(base, base.lanes, options.space, trials=options.trials, seeds=options.fresh, margin=options.margin)
 
 
 def _start(client: Client, options: argparse.Namespace) -> int:
     _target(options)
+    _form(options)
     spec = spec_of(options)
     client.store.uploads.check(spec.base.data)
     if spec.base.data:
@@ -110,6 +110,8 @@ def _start(client: Client, options: argparse.Namespace) -> int:
 
 
 def _steer(client: Client, options: argparse.Namespace, action: str) -> int:
+    _target(options)
+    _form(options)
     duel_id = _find(client.store, getattr(options, action))
     if action in ("pause", "resume", "stop", "delete"):
         getattr(client.duels, action)(duel_id, ME)
@@ -173,76 +175,45 @@ def progress(spec: DuelSpec, standings: list[Standing]) -> float:
 def _print(store: Store, duel_id: str, options: argparse.Namespace) -> int:
     duel = store.duels.get(duel_id)
     assert duel is not None
-    standings = store.duels.standings(duel)
-    target = _target(options) or default_target(standings)
-    reached = [store.duels.to_target(duel, place, target) if target else {} for place in range(len(standings))]
+    target = _target(options)
     if options.json:
-        result = {"event": "result", **_about(duel), "target": target}
-        result["contenders"] = [_contender(each, costs) for each, costs in zip(standings, reached, strict=True)]
-        print(json.dumps(finite(result), allow_nan=False), flush=True)
+        told = {"event": "result", **export.result(store, duel, target)}
+        print(json.dumps(finite(told), allow_nan=False), flush=True)
     else:
-        print("\n".join(_table(duel, standings, target, reached)), flush=True)
+        print("\n".join(_table(store, duel, target)), flush=True)
+    if options.save:
+        form = _form(options)
+        Path(options.save).write_text(export.FORMATS[form](store, duel), encoding="utf-8")
+        print(f"ssam duel: saved {options.save}", file=sys.stderr)
     return 0 if duel.state in ("finished", "running", "paused") else 1
 
 
-def default_target(standings: list[Standing]) -> float | None:
-    """The accuracy whose cost is compared unless another is asked for: one point below the worst winner, so that all reach it at the end
-    of a typical seed; None before there are results."""
-    means = [each.mean for each in standings]
-    return None if not means or None in means else min(mean for mean in means if mean is not None) - 0.01
+def _form(options: argparse.Namespace) -> str:
+    """The kind of file that --save names, "" without it. Raises ValueError."""
+    if not options.save:
+        return ""
+    form = Path(options.save).suffix[1:].lower()
+    if form not in export.FORMATS:
+        raise ValueError(
+            f"save {options.save[:60]!r} must end in one of: {', '.join(f'.{name}' for name in export.FORMATS)}"
+        )
+    return form
 
 
-def _about(duel: Duel) -> dict[str, Any]:
-    spec = duel.spec.model_dump(mode="json", exclude_defaults=True)
-    return {"id": duel.id, "state": duel.state, "created": duel.created, "message": duel.message, "spec": spec}
-
-
-def _contender(each: Standing, costs: Costs) -> dict[str, Any]:
-    rounds = {
-        turn: {"settings": point.values, "validation_accuracy": point.score} for turn, point in each.winners.items()
-    }
-    about: dict[str, Any] = {"name": each.name, "searched": each.searched, "winners": rounds}
-    about |= {"test_accuracy": each.test, "mean": each.mean, "spread": each.spread, "lost": each.lost}
-    about |= {"gradients": each.gradients, "seconds": each.seconds}
-    about |= {"search_gradients": each.search_gradients, "search_minutes": each.search_minutes}
-    about["to_target"] = costs
-    if each.compared is not None:
-        about |= {"difference": each.compared.mean, "interval": each.compared.interval, "answer": each.answer}
-    return about
-
-
-def _table(duel: Duel, standings: list[Standing], target: float | None, reached: list[Costs]) -> list[str]:
-    line = "{:<16}{:>9}{:>20}{:>12}{:>10}{:>18}"
-    to = f"to {100 * target:.1f}%" if target is not None else "to target"
+def _table(store: Store, duel: Duel, target: float | None) -> list[str]:
+    standings = store.duels.standings(duel)
+    target = target or export.default_target(standings)
+    line = "{:<16}{:>9}{:>20}{:>12}{:>10}{:>24}"
+    to = f"gradients to {100 * target:.1f}%" if target else "gradients to target"
     lines = [line.format("method", "trials", "test accuracy", "gradients", "seconds", to)]
-    for each, costs in zip(standings, reached, strict=True):
-        accuracy = "–" if each.mean is None else f"{100 * each.mean:.2f}%"
-        accuracy += "" if each.spread is None else f" ± {100 * each.spread:.2f}"
-        gradients = f"{statistics.median(each.gradients.values()):,.0f}" if each.gradients else "–"
-        seconds = f"{statistics.median(each.seconds.values()):.1f}" if each.seconds else "–"
-        lines.append(line.format(each.name, each.searched, accuracy, gradients, seconds, _reached(costs)))
+    for place, each in enumerate(standings):
+        costs = store.duels.to_target(duel, place, target) if target else {}
+        cells = (export.accuracy(each), *export.medians(each), export.reached(costs))
+        lines.append(line.format(each.name, each.searched, *cells))
     for each in standings:
-        lines += [f"{each.name}, round {turn + 1}: {_values(point.values)}" for turn, point in each.winners.items()]
+        lines += [
+            f"{each.name}, round {turn + 1}: {export.settings(point.values)}" for turn, point in each.winners.items()
+        ]
     if duel.state != "finished":
         return [*lines, f"{duel.state}: {duel.message}" if duel.message else f"{duel.state}; no answer yet"]
-    titles = [METHODS[contender.lane.method].title for contender in duel.spec.contenders]
-    for each, title in zip(standings[1:], titles[1:], strict=True):
-        assert each.compared is not None
-        lines.append(explanation(title, titles[0], each.compared, duel.spec.margin))
-    return lines
-
-
-def _reached(costs: Costs) -> str:
-    """The median gradients to the target, and how many seeds reach it where not all do."""
-    reached = [cost[0] for cost in costs.values() if cost is not None]
-    if not costs or not reached:
-        return "never" if costs else "–"
-    share = "" if len(reached) == len(costs) else f" ({len(reached)} of {len(costs)})"
-    return f"{statistics.median(reached):,.0f}{share}"
-
-
-def _values(values: Values) -> str:
-    return " ".join(
-        f"{field.removeprefix('lane1.')}={value:.3g}" if isinstance(value, float) else f"{field}={value}"
-        for field, value in values.items()
-    )
+    return lines + export.verdicts(duel, standings)

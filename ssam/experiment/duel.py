@@ -4,13 +4,15 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import Field, ValidationError, model_validator
 
-from ssam.experiment.choosing import VALIDATION
+from ssam.experiment.choosing import VALIDATION, chosen_by
 from ssam.experiment.race import Frozen, LaneSpec, RaceSpec, explain, parse_spec
 from ssam.experiment.sweep import MAX_FIELDS, SweepSpec, Vary
 from ssam.methods import METHODS
 
 MOST = 4  # contenders
-EPOCH_SHARES = (0.25, 0.4, 0.7, 1.0)  # of the task's epochs: fewer is early stopping with the schedule ending there
+BASELINE = "sgd"
+RIVALS = ("sam", "ssam-f")
+EPOCH_SHARES = (0.25, 0.4, 0.7, 1.0)  # of the most epochs: fewer is early stopping with the schedule ending there
 WEIGHT_DECAYS = (1e-4, 5e-2)  # lowest and highest
 
 
@@ -24,7 +26,8 @@ class Contender(Frozen):
 class DuelSpec(Frozen):
     """A comparison in which the baseline is tuned as much as its rivals.
 
-    ``base`` is the task: data, network, batch size, the most epochs. Its lanes are the contenders', and it holds out images to choose by,
+    ``base`` is the task: data, network, batch size, the most epochs; on the clock ``gradients`` a method whose steps cost less may take
+    as many more epochs. Its lanes are the contenders', and it holds out images to choose by,
     with labels as noisy as those for training. A duel has ``seeds`` rounds. In each round every contender is tuned from scratch, by ``trials``
     trials of Optuna's TPE over its own search space that choose by validation accuracy; its best settings are then trained once more
     with a seed that no search has seen, and judged by test accuracy. So the differences between contenders, paired by round, contain the
@@ -34,7 +37,7 @@ class DuelSpec(Frozen):
 
     base: RaceSpec
     contenders: tuple[Contender, ...] = Field(min_length=2, max_length=MOST)
-    trials: int = Field(default=8, ge=2, le=200)
+    trials: int = Field(default=6, ge=2, le=200)
     seeds: int = Field(default=5, ge=2, le=20)
     margin: float = Field(default=1.0, gt=0.0, le=50.0)
 
@@ -69,6 +72,29 @@ class DuelSpec(Frozen):
         return self.base.lane_names
 
 
+def rule(spec: DuelSpec) -> list[str]:
+    """How a duel is decided, in sentences: what is tuned, what it is judged on, what is random, what each answer means."""
+    base = spec.base
+    most = f"{base.epochs} epoch{'s' * (base.epochs > 1)}"
+    if base.clock == "gradients":
+        most += " of the method whose steps cost most, or as many gradients for another"
+    together = "" if len(spec.contenders) == 2 else " for all comparisons together"
+    return [
+        f"{spec.seeds} rounds, fixed in advance. In each round every method is tuned from scratch over its own search space: {spec.trials} "
+        f"trials each (Optuna's TPE), each training at most {most}.",
+        f"Settings are chosen by validation accuracy alone. {chosen_by(spec.sweep(0, 0))}",
+        "The best settings of each search are trained once more with a seed that no search has used, and judged once on all test images.",
+        "Methods are compared by their difference in the same round. Random, and new in each round: the training images if only a part is "
+        "used, their wrong labels, the images held out, initial weights, batch order, and the settings tried. Fixed: the data set with its test "
+        "images, network and search spaces; the answer holds for these.",
+        f"Yes: the 95% interval of the mean difference{together} (Student's t) lies above 0 and reaches {spec.margin:g} points. "
+        f"No: it lies below {spec.margin:g} points, the gain worth having. Can't tell: anything else, fewer than 3 rounds, or a round without a "
+        "number. The chance of a wrong yes is at most 2.5%, and so is that of a wrong no.",
+        "No interval before the last round: who looks after each round and stops when the answer suits finds something too often. "
+        "Whoever runs several duels and reports one does too.",
+    ]
+
+
 def search_space(base: RaceSpec, lane: LaneSpec) -> tuple[Vary, ...]:
     """The settings that a lane of this task is tuned over unless told otherwise: learning rate, weight decay and epochs for each,
     rho for a method that perturbs, sparsity for one with a mask.
@@ -76,8 +102,10 @@ def search_space(base: RaceSpec, lane: LaneSpec) -> tuple[Vary, ...]:
     >>> [str(vary) for vary in search_space(RaceSpec(epochs=15), LaneSpec(method="sgd"))]
     ['lr=0.025..0.2:log', 'weight_decay=0.0001..0.05:log', 'epochs=4,6,10,15']
     """
-    method = METHODS[lane.method]
-    epochs = tuple(dict.fromkeys(max(1, round(share * base.epochs)) for share in EPOCH_SHARES))
+    method, most = METHODS[lane.method], base.epochs
+    if base.clock == "gradients":  # as many gradients for each, so more epochs for those whose steps cost less
+        most = round(base.epochs * max(each.passes for each in base.lanes) / lane.passes)
+    epochs = tuple(dict.fromkeys(max(1, round(share * most)) for share in EPOCH_SHARES))
     space = [
         Vary(field="lr", low=base.lr / 4, high=2 * base.lr, log=True),
         Vary(field="weight_decay", low=WEIGHT_DECAYS[0], high=WEIGHT_DECAYS[1], log=True),
@@ -85,7 +113,7 @@ def search_space(base: RaceSpec, lane: LaneSpec) -> tuple[Vary, ...]:
     ]
     if method.perturbs:
         rho = base.lane_rho(lane) or base.rho
-        space.append(Vary(field="lane1.rho", low=rho / 4, high=2 * rho, log=True))
+        space.append(Vary(field="lane1.rho", low=rho / 4, high=4 * rho, log=True))
     if method.sparse:
         space.append(Vary(field="lane1.sparsity", values=(0.5, 0.8)))
     return tuple(space)

@@ -31,6 +31,7 @@ class DuelClient:
         duel = self.check(duel_id, person)
         if self.store.duels.transition(duel_id, ("running",), "paused"):
             for sweep in self._begun(duel):
+                self._drop_unbegun(sweep)
                 self._sweeps.pause(sweep.id, person)
 
     def resume(self, duel_id: str, person: Person) -> None:
@@ -48,10 +49,11 @@ class DuelClient:
         duel = self.check(duel_id, person)
         if self.store.duels.transition(duel_id, ("running", "paused"), "stopped"):
             for sweep in self._begun(duel):
+                self._drop_unbegun(sweep)
                 self._sweeps.stop(sweep.id, person)
 
     def delete(self, duel_id: str, person: Person) -> None:
-        """Forget a duel that is over; its sweeps and races stay. Raises ValueError if it is still running."""
+        """Forget a duel that is over, and its searches; their races stay. Raises ValueError if it is still running."""
         if self.check(duel_id, person).state in ("running", "paused"):
             raise ValueError("this duel is still running; stop it before deleting it")
         self.store.duels.delete(duel_id)
@@ -64,6 +66,12 @@ class DuelClient:
         if not person.teacher and person.owner != duel.owner:
             raise PermissionError("this duel belongs to somebody else")
         return duel
+
+    def _drop_unbegun(self, sweep: Sweep) -> None:
+        """Take back a fresh trial that has no race yet: the runner would begin it, and adds it again once the duel goes on."""
+        for trial in self.store.sweeps.trials(sweep.id):
+            if trial.fresh and trial.run is None:
+                self.store.sweeps.drop(sweep.id, trial)
 
     def _resume_fresh(self, sweep: Sweep) -> None:
         for trial in self.store.sweeps.trials(sweep.id):

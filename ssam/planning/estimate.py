@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from ssam.catalogue import DATASETS, MODELS
 from ssam.experiment.analysis import AnalysisSpec
+from ssam.experiment.duel import DuelSpec
 from ssam.experiment.race import RaceSpec
 
 FORWARDS_PER_GRADIENT = 3  # a backward pass costs about two forward passes
@@ -50,6 +51,17 @@ def estimate_seconds(spec: RaceSpec, rate: Rate, sizes: tuple[int, int] | None =
     if spec.clock == "seconds":
         return len(spec.lanes) * (spec.seconds + test * image / rate.gmacs)
     return training + masks + tested * image / rate.gmacs
+
+
+def duel_seconds(spec: DuelSpec, rate: Rate, sizes: tuple[int, int] | None = None) -> float:
+    """Seconds of computing of a whole duel, one training after the other: all searches, and each round's winners once more."""
+    seconds = 0.0
+    for place, contender in enumerate(spec.contenders):
+        search = spec.sweep(place, 0)
+        grid = next((vary.grid for vary in contender.vary if vary.field == "epochs"), (spec.base.epochs,))
+        trainings = [estimate_seconds(search.race({"epochs": epochs}), rate, sizes) for epochs in grid]
+        seconds += spec.seeds * (spec.trials + 1) * sum(trainings) / len(trainings)
+    return seconds
 
 
 # What an estimator takes of one lane's images at one moment, in gradients of a training step: counted, with a product with the Hessian

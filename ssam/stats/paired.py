@@ -45,7 +45,8 @@ EXPLAINED = f"""
 @dataclass(frozen=True)
 class Paired:
     """One method against another on the seeds of both. ``mean`` is the mean difference, None without pairs; ``interval`` its 95%
-    interval and ``p`` the two-sided p, both of this pair alone and None with fewer than FEWEST pairs. ``adjusted`` is p as one of
+    interval and ``p`` the two-sided p, both of this pair alone (unless ``compare`` is told of others) and None with fewer than FEWEST
+    pairs. ``adjusted`` is p as one of
     ``comparisons`` made together."""
 
     pairs: int
@@ -64,8 +65,11 @@ class Paired:
         return "better" if self.mean > 0 else "worse"
 
 
-def compare(one: Mapping[int, float], other: Mapping[int, float]) -> Paired:
+def compare(one: Mapping[int, float], other: Mapping[int, float], comparisons: int = 1) -> Paired:
     """``one`` minus ``other``, both by seed, on the seeds that both have.
+
+    As one of several ``comparisons`` whose intervals are to hold together, its interval has the level 1 − LEVEL/comparisons and its
+    adjusted p is Bonferroni's: the interval excludes 0 just where the adjusted p is below LEVEL.
 
     >>> compare({0: 80.0, 1: 81.0, 2: 82.5}, {0: 70.0, 1: 70.0, 2: 71.0, 3: 72.0}).verdict
     'better'
@@ -74,16 +78,16 @@ def compare(one: Mapping[int, float], other: Mapping[int, float]) -> Paired:
     differences = [one[seed] - other[seed] for seed in seeds]
     n = len(differences)
     if n < FEWEST:
-        return Paired(n, math.fsum(differences) / n if n else None, None, None, None)
+        return Paired(n, math.fsum(differences) / n if n else None, None, None, None, comparisons)
     from scipy.special import stdtr, stdtrit  # not before it is needed: it takes longer to load than a page
 
     mean = math.fsum(differences) / n
     variance = math.fsum((difference - mean) ** 2 for difference in differences) / (n - 1)
     step = _step([each[seed] for each in (one, other) for seed in seeds])
     error = math.sqrt(max(variance, step**2 / 6) / n)  # of the mean
-    half = error * float(stdtrit(n - 1, 1 - LEVEL / 2))
+    half = error * float(stdtrit(n - 1, 1 - LEVEL / 2 / comparisons))
     p = 2 * float(stdtr(n - 1, -abs(mean) / error)) if error else 1.0
-    return Paired(n, mean, (mean - half, mean + half), p, p)
+    return Paired(n, mean, (mean - half, mean + half), p, min(1.0, comparisons * p), comparisons)
 
 
 def _step(values: Iterable[float]) -> float:

@@ -3,17 +3,17 @@
 import statistics
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Engine, Row, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from ssam.experiment.duel import DuelSpec
-from ssam.stats.paired import Paired, compare, family
+from ssam.stats.paired import Paired, compare
 from ssam.stats.verdict import Answer, answer
 from ssam.store.places import without_folders
-from ssam.store.schema import duels, new_id
+from ssam.store.schema import duels, new_id, sweeps
 from ssam.store.sweep_scores import Point, chosen
 from ssam.store.sweeps import DUEL, Ending, Sweep, Sweeps, Trial
 
@@ -39,8 +39,9 @@ class Standing:
 
     ``searched`` counts the trials that have ended, ``winners`` the best settings by round, of the searches that are over. ``test`` is the
     test accuracy of the winners by fresh seed, 0–1; ``gradients`` and ``seconds`` are what such a training took, by fresh seed, and
-    ``search_gradients`` and ``search_minutes`` what all searches took. ``compared`` is the paired difference from the baseline in
-    percentage points, None for the baseline itself; ``answer`` is final only once the duel is finished.
+    ``search_gradients`` and ``search_minutes`` what all searches took. ``differences`` are, by fresh seed, the points by which it is above the baseline;
+    ``compared`` is their comparison and ``answer`` the verdict. Both are None for the baseline, and before the duel is finished:
+    whoever looks after each round and stops when the answer suits finds something too often.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Standing:
     seconds: dict[int, float]
     search_gradients: int
     search_minutes: float
+    differences: dict[int, float] = field(default_factory=dict)
     compared: Paired | None = None
     answer: Answer | None = None
 
@@ -114,8 +116,11 @@ class Duels:
             return connection.execute(changed).rowcount > 0
 
     def delete(self, duel_id: str) -> None:
-        """Forget a duel. Its sweeps and races stay."""
+        """Forget a duel and its searches. Their races stay, as ordinary ones."""
         with self._engine.begin() as connection:
+            connection.execute(
+                delete(sweeps).where(sweeps.c.request_id.startswith(f"{DUEL}{duel_id} ", autoescape=True))
+            )
             connection.execute(delete(duels).where(duels.c.id == duel_id))
 
     def searches(self, duel: Duel, place: int) -> list[Sweep]:
@@ -126,16 +131,16 @@ class Duels:
     def standings(self, duel: Duel) -> list[Standing]:
         """Return how each contender stands, the baseline first."""
         alone = [self._standing(duel, place) for place in range(len(duel.spec.contenders))]
-        return compared(alone, duel.spec.margin)
+        return judged(alone, duel)
 
     def _standing(self, duel: Duel, place: int) -> Standing:
-        sweeps = self.searches(duel, place)
-        trials = {sweep.id: self._sweeps.trials(sweep.id) for sweep in sweeps}
-        winners = {turn: chosen(sweep, trials[sweep.id]) for turn, sweep in enumerate(sweeps)}
+        begun = self.searches(duel, place)
+        trials = {sweep.id: self._sweeps.trials(sweep.id) for sweep in begun}
+        winners = {turn: chosen(sweep, trials[sweep.id]) for turn, sweep in enumerate(begun)}
         every = [trial for own in trials.values() for trial in own]
         fresh = [trial for trial in every if trial.fresh and trial.state != "open"]
         ends = {trial.seed: end for trial in fresh if (end := self._ending(trial)) is not None}
-        spent = [self._sweeps.spent(sweep.id) for sweep in sweeps]
+        spent = [self._sweeps.spent(sweep.id) for sweep in begun]
         judged_minutes = sum(end.seconds for end in ends.values()) / 60
         return Standing(
             name=duel.spec.names[place],
@@ -167,15 +172,20 @@ class Duels:
         return self._sweeps.ending(trial.run, 0) if trial.run and trial.state == "done" else None
 
 
-def compared(standings: Sequence[Standing], margin: float) -> list[Standing]:
-    """Return the standings with each rival compared to the baseline, the first; all comparisons are one family."""
+def judged(standings: Sequence[Standing], duel: Duel) -> list[Standing]:
+    """Return the standings with each rival compared to the baseline, the first; the intervals hold together."""
+    baseline, *rivals = standings
     percent = [{seed: 100 * score for seed, score in each.test.items()} for each in standings]
-    found = family([compare(own, percent[0]) for own in percent[1:]])
-    rivals = [
-        replace(each, compared=difference, answer=answer(difference, margin))
-        for each, difference in zip(standings[1:], found, strict=True)
-    ]
-    return [standings[0], *rivals]
+    found = [baseline]
+    for each, own in zip(rivals, percent[1:], strict=True):
+        differences = {seed: value - percent[0][seed] for seed, value in own.items() if seed in percent[0]}
+        rival = replace(each, differences=differences)
+        if duel.state == "finished":
+            compared = compare(own, percent[0], comparisons=len(rivals))
+            verdict = answer(compared, duel.spec.margin, duel.spec.seeds)
+            rival = replace(rival, compared=compared, answer=verdict)
+        found.append(rival)
+    return found
 
 
 def request_of(duel_id: str, place: int, turn: int) -> str:

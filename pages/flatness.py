@@ -4,24 +4,10 @@ import streamlit as st
 
 from app.flatness import query, text, versus_accuracy, view
 from app.shell import analysis_job, identity, nav, services
-from app.ui import texts
+from app.ui import texts, view_switch
 from app.ui.lab import Lab
 from ssam.experiment.analysis import AnalysisSpec
 from ssam.store import Person, Run
-
-
-def choose_kind() -> str:
-    return str(
-        st.segmented_control(
-            "What to look at",
-            list(query.KINDS),
-            key="flat_kind",
-            required=True,
-            format_func=query.KINDS.__getitem__,
-            label_visibility="collapsed",
-            persist_state="session",
-        )
-    )
 
 
 def measured(lab: Lab, person: Person, races: list[Run], kind: str) -> None:
@@ -60,9 +46,9 @@ if query.TABLE.moved():
 races = query.races(lab, person)
 if races:
     st.markdown("## How flat is it?")
-    kind = choose_kind()
+    kind = view_switch.choose("What to look at", query.KINDS, "flat_kind")
     if kind == query.BETTER:
-        query.TABLE.put(query.of(st.session_state.get("flat_run"), kind, None))
+        query.TABLE.put(query.of(st.session_state["flat_run"], kind, None))
         versus_accuracy.page(lab, person)
     else:
         measured(lab, person, races, kind)

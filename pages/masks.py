@@ -4,7 +4,7 @@ import streamlit as st
 
 from app.masks import query, text, views
 from app.shell import identity, nav, services
-from app.ui import live_panel, step_plan
+from app.ui import live_panel, step_plan, view_switch
 from app.ui.lab import Lab
 from ssam.store import Person, Run
 from ssam.store.views import ENDED
@@ -38,7 +38,7 @@ def page(lab: Lab, person: Person, races: list[Run]) -> None:
     with st.container(key="masks_bar", horizontal=True, vertical_alignment="bottom", gap="medium"):
         race = query.choose_race(races)
         nav.link("race", "To this race", {"run": race.id})
-    kind = query.choose_view()
+    kind = view_switch.choose("What to look at", query.VIEWS, "masks_view")
     query.TABLE.notice()
     if race.owner != person.owner:
         st.caption("Somebody else's race: whoever has its address may look at its masks.")

@@ -7,20 +7,13 @@ from app.methods import measured
 from app.methods import view as methods_view
 from app.methods.cards import Card, cards
 from app.shell.address import Table
+from app.ui import view_switch
 
 
 def page(known: dict[str, Card], table: Table) -> None:
     st.markdown("## What each method does, costs and keeps")
     table.notice()
-    view = st.segmented_control(
-        "View",
-        list(methods_view.VIEWS),
-        key="methods_view",
-        required=True,
-        format_func=methods_view.VIEWS.__getitem__,
-        label_visibility="collapsed",
-        persist_state="session",
-    )
+    view = view_switch.choose("View", methods_view.VIEWS, "methods_view")
     table.push_url()
     found = measured.everything()
     if view == "compare":

@@ -13,7 +13,6 @@ from ssam.experiment.analysis import AnalysisSpec
 from ssam.store import Person, Run, Store
 from ssam.store.views import ALIVE
 
-RUNS = 60  # own races to choose from, the newest
 RECORDED = "recorded"
 NEWEST = "newest"
 PLACES = ("lane", "layer", "phase")
@@ -85,13 +84,8 @@ def seen() -> None:
 def choose_race(lab: Lab, person: Person) -> Run | None:
     """None: the step that comes with the lab."""
     shown = st.session_state["anatomy_run"]
-    found = [
-        run
-        for run in lab.store.runs.newest(RUNS, person.owner)
-        if run.checkpointed or lab.store.analyses.snapshots(run.id)
-    ]
-    if shown not in (RECORDED, *(run.id for run in found)) and (run := run_picker.race_of(lab.store, shown)):
-        found = [run, *found]
+    named = None if shown == RECORDED else shown
+    found = run_picker.own(lab, person, run_picker.has_weights(lab.store), named)
     known = {run.id: run for run in found}
     if shown not in (RECORDED, *known):
         st.session_state["anatomy_run"] = RECORDED

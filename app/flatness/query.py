@@ -7,13 +7,11 @@ import streamlit as st
 
 from app.flatness import text
 from app.shell.address import Field, Table, choice
-from app.ui import run_labels
+from app.ui import run_labels, run_picker
 from app.ui.lab import Lab
-from app.ui.run_picker import race_of
 from ssam.experiment.analysis import AnalysisSpec, parse_analysis
 from ssam.store import Person, Run, Store
 
-RUNS = 60  # own races to choose from, the newest
 BETTER = "better"
 KINDS = {kind: run_labels.ANALYSES[kind] for kind in ("surface", "profile", "curvature", "spectrum", "sharpness")} | {
     BETTER: "Flatter, better?"
@@ -123,13 +121,14 @@ def go(store: Store) -> None:
         if _key(kind, "seed") not in state:
             fill(default(kind))
     state.setdefault("flat_kind", next(iter(KINDS)))
+    state.setdefault("flat_run", None)
     problems: list[str] = []
     if (asked := TABLE.asked()) is not None:
         kind = asked["kind"] if asked.get("kind") in KINDS else state["flat_kind"]
         values, problems = table(kind).parse(asked)
         values.pop("kind", None)
         if run_id := values.pop("run", None):
-            state["flat_run"] = run_id if race_of(store, run_id) else None
+            state["flat_run"] = run_id if run_picker.race_of(store, run_id) else None
             problems += [] if state["flat_run"] else [f"There is no race {run_id[:40]!r} here"]
         state["flat_kind"] = kind
         if kind != BETTER:
@@ -148,20 +147,12 @@ def of(run_id: str | None, kind: str, analysis: AnalysisSpec | None) -> dict[str
 
 def races(lab: Lab, person: Person) -> list[Run]:
     """The own races that have weights to look at, and the one that the address names."""
-    own = [
-        run
-        for run in lab.store.runs.newest(RUNS, person.owner)
-        if run.checkpointed or lab.store.analyses.snapshots(run.id)
-    ]
-    shown = st.session_state.get("flat_run")
-    if shown and shown not in {run.id for run in own} and (run := race_of(lab.store, shown)):
-        return [run, *own]
-    return own
+    return run_picker.own(lab, person, run_picker.has_weights(lab.store), st.session_state["flat_run"])
 
 
 def choose_race(found: list[Run]) -> Run:
     known = {run.id: run for run in found}
-    if st.session_state.get("flat_run") not in known:
+    if st.session_state["flat_run"] not in known:
         st.session_state["flat_run"] = found[0].id
     chosen = st.selectbox(
         "Race",

@@ -4,9 +4,9 @@ from collections import Counter
 
 import streamlit as st
 
-from app.flatness import charts, correlation, query, text
+from app.flatness import charts, correlation, text
 from app.flatness.correlation import Point
-from app.ui import estimators, legend
+from app.ui import estimators, legend, run_picker
 from app.ui.chart_grid import grid
 from app.ui.lab import Lab
 from ssam.store import Person
@@ -15,7 +15,7 @@ ALL = ""  # tasks
 
 
 def page(lab: Lab, person: Person) -> None:
-    races = lab.store.runs.newest(query.RUNS, person.owner)
+    races = lab.store.runs.newest(run_picker.OFFERED, person.owner)
     points = correlation.points((race, lab.store.analyses.of_race(race.id)) for race in races)
     if not points:
         st.markdown(text.NOTHING_MEASURED)

@@ -8,7 +8,6 @@ from app.ui import live_panel, run_labels, run_picker, step_plan, theme
 from app.ui.lab import Lab
 from ssam.store import Person, Run, Store, Window
 
-RUNS = 60  # own races to choose from, the newest
 VIEWS = {"network": "Network", "training": "Over training", "often": "How often", "fisher": "Fisher information"}
 
 
@@ -80,20 +79,16 @@ def write(race: Run, window: Window | None, lanes: list[str], layer: str | None)
 
 def races(lab: Lab, person: Person) -> list[Run]:
     """The own races with masks, and the one that the address names."""
-    own = [
-        run
-        for run in lab.store.runs.newest(RUNS, person.owner)
-        if run.started_info and step_plan.masked_lanes(run.spec)
-    ]
-    shown = st.session_state.get("masks_run")
-    if shown and shown not in {run.id for run in own} and (run := run_picker.race_of(lab.store, shown)):
-        return [run, *own]
-    return own
+    return run_picker.own(lab, person, _has_masks, st.session_state["masks_run"])
+
+
+def _has_masks(race: Run) -> bool:
+    return bool(race.started_info and step_plan.masked_lanes(race.spec))
 
 
 def choose_race(found: list[Run]) -> Run:
     known = {run.id: run for run in found}
-    if st.session_state.get("masks_run") not in known:
+    if st.session_state["masks_run"] not in known:
         _show(found[0])
     chosen = st.selectbox(
         "Race",
@@ -105,20 +100,6 @@ def choose_race(found: list[Run]) -> Run:
         persist_state="session",
     )
     return known[chosen]
-
-
-def choose_view() -> str:
-    return str(
-        st.segmented_control(
-            "What to look at",
-            list(VIEWS),
-            key="masks_view",
-            required=True,
-            format_func=VIEWS.__getitem__,
-            label_visibility="collapsed",
-            persist_state="session",
-        )
-    )
 
 
 def choose_lanes(race: Run) -> list[str]:

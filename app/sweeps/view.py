@@ -10,7 +10,7 @@ from app.shell.share_link import Link
 from app.sweeps import charts, query
 from app.sweeps import text as sweeps_text
 from app.sweeps.charts import Shown
-from app.ui import plot, run_labels, texts
+from app.ui import plot, run_labels, texts, view_switch
 from app.ui.lab import Lab
 from ssam.experiment.choosing import chosen_by
 from ssam.store import Person, Sweep, Trial
@@ -155,15 +155,7 @@ def _figure(found: Sweep, known: list[Point], trials: list[Trial]) -> None:
         offered.sort(key=lambda name: name != "slice")
     if st.session_state.get("sweep_figure") not in offered:
         st.session_state["sweep_figure"] = offered[0]
-    name = st.segmented_control(
-        "Figure",
-        offered,
-        key="sweep_figure",
-        required=True,
-        format_func=query.FIGURES.__getitem__,
-        label_visibility="collapsed",
-        persist_state="session",
-    )
+    name = view_switch.choose("Figure", {figure: query.FIGURES[figure] for figure in offered}, "sweep_figure")
     if name == "map" and pair:
         shown = [charts.heatmap(spec, known, *pair)]
     elif name == "slice":

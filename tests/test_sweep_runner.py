@@ -221,6 +221,8 @@ def test_stop_ends_its_races_and_extend_takes_up_what_was_left(lab: SweepLab) ->
     lab.client.sweeps.extend(sweep_id, ADA, races=2)
     ended = lab.wait_over(sweep_id)
     assert sorted(float(trial.values["rho"]) for trial in ended) == [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
+    assert {trial.state for trial in ended} == {"done"}, "a race that was stopped goes on"
+    assert all(lab.run(str(trial.run)).spec.rho == trial.values["rho"] for trial in ended)
     assert lab.look(sweep_id).state == "finished"
     with pytest.raises(ValueError, match=r"^.*all combinations.*$"):
         lab.client.sweeps.extend(sweep_id, ADA, races=5)

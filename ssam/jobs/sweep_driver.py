@@ -137,8 +137,10 @@ class SweepDriver:
             return
         for trial in waiting[: max(0, self._places() - under_way)]:
             spec = sweep.spec.race(trial.values if trial.number != STANDARD else {}, trial.seed)
-            request = f"sweep {sweep.id} {trial.number} {trial.seed}"
+            # With the settings: after a stop a number that was dropped is asked for again, maybe with others.
+            request = f"sweep {sweep.id} {trial.number} {trial.seed} {spec.digest}"
             run_id = self._store.runs.create(spec, request, sweep.owner, sweep=sweep.id)
+            self._store.queue.resume(run_id)  # with the same ones, it is the race that was stopped
             self._store.sweeps.begin(sweep.id, trial, run_id)
 
 

@@ -31,6 +31,7 @@ _ALL = (
     Page("runs", "Runs", "history"),
     Page("compare", "Compare", "compare_arrows"),
     Page("sweeps", "Sweeps", "tune"),
+    Page("duel", "Duel", "balance"),
     Page("lessons", "Lessons", "school"),
     Page("surface", "Toy surface", "show_chart", "Understand"),
     Page("anatomy", "Anatomy of a step", "footprint", "Understand"),

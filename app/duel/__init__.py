@@ -1,0 +1,1 @@
+"""The page of duels: methods tuned alike, then judged on fresh seeds."""

@@ -195,7 +195,7 @@ def _tuned(lab: Lab, duel: Duel, standings: Sequence[Standing]) -> None:
         st.markdown("#### What each method was tuned to")
         st.dataframe(best, hide_index=True, placeholder="–", column_config=_columns())
     if every:
-        with st.expander(f"All {len(every)} trainings so far", key="duel_trials"):
+        with st.expander(f"All {len(every)} trainings so far", key="duel_every"):
             st.dataframe(every, hide_index=True, placeholder="–", column_config=_columns())
 
 

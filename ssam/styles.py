@@ -12,6 +12,7 @@ from ssam.experiment.lane import LaneSpec
 from ssam.experiment.race import RaceSpec
 from ssam.markers import DASHES, Style
 from ssam.methods import METHODS
+from ssam.methods.bases import BASES
 
 METHOD_STYLES = {name: method.style for name, method in METHODS.items()}
 
@@ -104,15 +105,15 @@ def _linear(color: str) -> list[float]:
     return [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in encoded]
 
 
-def lane_title(lane: LaneSpec) -> str:
-    """The method and the lane's own settings, short enough for a legend; no two lanes of a race share one.
+def lane_title(lane: LaneSpec, base: str = "sgd") -> str:
+    """The method and the lane's own settings, short enough for a legend; no two lanes of a race share one. ``base`` is the race's.
 
     >>> lane_title(LaneSpec.parse("ssam-f:rho=0.25:sparsity=0.8:norm=masked:region=late"))
     'SSAM-F 80% ρ 0.25 late masked'
     >>> lane_title(LaneSpec.parse("sgd:epochs=6:weight_decay=0.02"))
     'SGD, 6 epochs, weight decay 0.02'
     """
-    title = METHODS[lane.method].title
+    title = _plain_title(lane, base)
     if lane.sparsity is not None:
         title += f" {lane.sparsity * 100:g}%"
     if lane.rho is not None:
@@ -122,25 +123,40 @@ def lane_title(lane: LaneSpec) -> str:
     return ", ".join([" ".join(words), *training_words(lane)])
 
 
-def training_words(lane: LaneSpec) -> list[str]:
-    """What the lane trains by other than its race.
-
-    >>> training_words(LaneSpec.parse("sam:epochs=1:lr=0.05"))
-    ['1 epoch', 'lr 0.05']
-    """
-    words = {
-        "epochs": f"{lane.epochs} epoch{'s' * (lane.epochs != 1)}",
-        "lr": f"lr {lane.lr:g}" if lane.lr else "",
-        "weight_decay": f"weight decay {lane.weight_decay:g}" if lane.weight_decay is not None else "",
-    }
-    return [said for name, said in words.items() if name in lane.own_settings]
-
-
 def lane_titles(spec: RaceSpec) -> list[str]:
     """A title per lane: the method's, with what sets the lane apart where a method races twice, and what it trains by other than the
     race."""
     counts = Counter(lane.method for lane in spec.lanes)
     return [
-        lane_title(lane) if counts[lane.method] > 1 else ", ".join([METHODS[lane.method].title, *training_words(lane)])
+        lane_title(lane, spec.base)
+        if counts[lane.method] > 1
+        else ", ".join([_plain_title(lane, spec.base), *training_words(lane)])
         for lane in spec.lanes
     ]
+
+
+def _plain_title(lane: LaneSpec, base: str) -> str:
+    """The method's; the base optimizer's for one that perturbs nothing.
+
+    >>> [_plain_title(LaneSpec.parse(text), "sgd") for text in ("sgd", "sgd:base=adamw", "sam:base=adamw")]
+    ['SGD', 'AdamW', 'SAM']
+    """
+    return METHODS[lane.method].title if METHODS[lane.method].perturbs else BASES[lane.base or base].title
+
+
+def training_words(lane: LaneSpec) -> list[str]:
+    """What the lane trains by other than its race, but for what its title says.
+
+    >>> training_words(LaneSpec.parse("sam:epochs=1:lr=0.05:base=adamw"))
+    ['AdamW', '1 epoch', 'lr 0.05']
+    """
+    words = {
+        "base": BASES[lane.base].title if lane.base and METHODS[lane.method].perturbs else "",
+        "epochs": f"{lane.epochs} epoch{'s' * (lane.epochs != 1)}",
+        "lr": f"lr {lane.lr:g}" if lane.lr else "",
+        "weight_decay": f"weight decay {lane.weight_decay:g}" if lane.weight_decay is not None else "",
+        "label_smoothing": f"label smoothing {lane.label_smoothing:g}",
+        "ema": f"EMA {lane.ema}",
+        "patience": f"early stop after {lane.patience}",
+    }
+    return [said for name, said in words.items() if name in lane.own_settings and said]

@@ -40,6 +40,7 @@ COARSE = (
     "sgd,ssam-f:granularity=tensor,ssam:granularity=block:norm=masked,ssam:score=magnitude:granularity=n-of-4,"
     "ssam:score=fisher-per-cost:granularity=block:norm=masked,ssam:score=gradient:sparsity=0.8"
 )
+TRAINED = "sgd,sgd:epochs=2:base=adamw,sam:ema=0.5:label_smoothing=0.1,ssam-d:patience=1,sgd:patience=1:ema=0.5:lr=0.3"
 TICK = 1 / 64  # seconds; a power of two, so that sums of ticks are exact
 
 
@@ -165,6 +166,14 @@ def test_a_race_with_a_validation_split_goes_on_to_the_bit(tmp_path):
     assert all(event.validation_accuracy is not None for event in events if isinstance(event, EpochEvent))
     with pytest.raises(ValueError, match="belongs to specification"):
         race_of(spec.model_copy(update={"validation": 0.5}), tmp_path, states[0])
+
+
+def test_lanes_trained_by_settings_of_their_own_go_on_to_the_bit(tmp_path):
+    """AdamW's state, averages, and the best weights so far; some lanes end before the others."""
+    spec = spec_of(lanes=TRAINED, validation=0.25, label_noise=0.5, epochs=4, snapshot_interval=2)
+    events, _ = check_relay(spec, tmp_path, random_lengths("trained", 13))
+    ends = [event.step for event in events if isinstance(event, LaneEnded)]
+    assert len(set(ends)) > 2, "one lane by its own epochs, and at least one early"
 
 
 def test_a_race_broken_at_every_step_is_the_undisturbed_race(tmp_path):

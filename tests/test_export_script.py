@@ -29,9 +29,14 @@ MASKS = (
     "ssam:score=random,ssam:score=magnitude:region=late,ssam:score=gradient:granularity=tensor,ssam:granularity=block,"
     "ssam-f:granularity=block:norm=masked,ssam-f:region=norm:sparsity=0.999,ssam:score=random:granularity=n-of-8,ssam-d:sparsity=1"
 )
+TRAINED = (
+    "sgd:epochs=1:lr=0.05:weight_decay=0.01,sgd:base=adamw,sam:base=adamw:lr=0.002:label_smoothing=0.1,"
+    "sgd:ema=0.8:patience=1,ssam-d:patience=1:lr=0.3"
+)
 RACES = {
     "paper": {"lanes": PAPER, "augment": "crop-flip-cutout", "train_size": "96", "label_noise": "0.4"},
     "split": {"lanes": "sgd,ssam-f", "train_size": "160", "validation": "0.2", "label_noise": "0.4"},
+    "trained": {"lanes": TRAINED, "train_size": "160", "validation": "0.2", "label_noise": "0.4"},
     "ways": {"lanes": WAYS, "clock": "gradients", "mask_interval": "2", "dataset": "images", "data": "pictures"},
     "masks": {
         "lanes": MASKS,
@@ -134,7 +139,8 @@ def test_the_script_gives_the_lanes_numbers_to_the_bit(
 
 def run_of(changes: dict[str, str], result: dict | None = None, **info: object) -> Run:
     """A race that ended, never trained; ``info`` is what Started told of it."""
-    spec = parse_spec(TINY | changes)
+    held_out = {"validation": "0.2"} if changes.get("lanes") == TRAINED else {}
+    spec = parse_spec(TINY | held_out | changes)
     told = {**INFO, "lanes": [{"name": name, "total_steps": 12} for name in spec.lane_names], **info}
     times = {"created": 0.0, "started": 0.0, "ended": 1.0, "checkpointed": None, "races_ahead": None, "progress": 1.0}
     flags = {"message": "", "shared": False, "exclusive": False, "slot": None, "started_info": told, "result": result}
@@ -165,7 +171,7 @@ def test_what_a_script_cannot_repeat_is_refused_in_one_line(store: Store, change
     assert script.why_none(source) == str(refused.value)
 
 
-@pytest.mark.parametrize("lanes", ["sgd", PAPER, WAYS, MASKS])
+@pytest.mark.parametrize("lanes", ["sgd", PAPER, WAYS, MASKS, TRAINED])
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_every_script_is_python_and_stands_as_it_would_be_written(store: Store, lanes: str, precision: str) -> None:
     source = Source(store, run_of({"lanes": lanes}, precision=precision, device="cuda:0"))

@@ -13,6 +13,7 @@ from app.ui.estimators import measured
 from app.ui.texts import LABELS
 from app.ui.theme import Style
 from ssam.experiment import LaneSpec, RaceSpec
+from ssam.experiment.lane import TRAINING
 from ssam.methods import METHODS
 from ssam.stats.paired import Paired, compare, family
 from ssam.store.compare_queries import LaneRecord, RaceRecord
@@ -150,7 +151,9 @@ def groups(races: Iterable[RaceRecord]) -> list[Group]:
 def key_of(spec: RaceSpec, place: int) -> str:
     """Equal for lanes that differ at most in their seed."""
     race, lane = settled(spec, place)
-    text = race.model_dump_json(exclude={"lanes", "seed"}) + lane.model_dump_json()
+    added = {"base"} if race.base == "sgd" else set()  # later than the first keys, which addresses hold
+    usual = {name for name in TRAINING if name not in lane.own_settings}
+    text = race.model_dump_json(exclude={"lanes", "seed"} | added) + lane.model_dump_json(exclude=usual)
     passes = (
         max(lane.passes for lane in spec.lanes) if spec.clock == "gradients" else 0
     )  # the dearest lane sets the budget
@@ -168,8 +171,12 @@ def settled(spec: RaceSpec, place: int) -> tuple[RaceSpec, LaneSpec]:
         own |= {"sparsity": spec.lane_sparsity(lane)}
     idle = [*PER_LANE, *(() if method.sparse else MASKED), *(() if spec.clock == "seconds" else ("seconds",))]
     defaults = {name: RaceSpec.model_fields[name].default for name in idle}
-    lane = lane.model_copy(update={"sparsity": None, **own})
-    return spec.model_copy(update=defaults), lane
+    trained: dict[str, object] = {"base": spec.lane_base(lane), "lr": spec.lane_lr(lane)}
+    trained |= {"weight_decay": spec.lane_weight_decay(lane)}
+    if spec.clock == "epochs":
+        trained |= {"epochs": spec.lane_epochs(lane)}
+    lane = lane.model_copy(update={"sparsity": None, **own, **dict.fromkeys(trained)})
+    return spec.model_copy(update=defaults | trained), lane
 
 
 def _lane(member: Member) -> LaneSpec:
@@ -190,10 +197,10 @@ def _titles(firsts: Sequence[Member]) -> list[str]:
     """The method, with those of its settings that set it apart: within the method, and of the races."""
     pairs = [settled(member.run.spec, member.place) for member in firsts]
     said = []
-    for _, lane in pairs:
+    for race, lane in pairs:
         alike = [other for _, other in pairs if other.method == lane.method]
         same = [name for name in PER_LANE if len({getattr(other, name) for other in alike}) == 1]
-        said.append(theme.lane_title(lane.model_copy(update=dict.fromkeys(same))))
+        said.append(theme.lane_title(lane.model_copy(update=dict.fromkeys(same)), race.base))
     apart = [
         name for name in spec_diff.differing([race for race, _ in pairs]) if name not in ("lanes", "seed", *MASKED)
     ]

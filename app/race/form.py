@@ -12,6 +12,7 @@ from app.ui.lab import Lab
 from ssam.catalogue import DATASETS, MODELS
 from ssam.experiment import RaceSpec, parse_spec, preset, presets
 from ssam.methods import METHODS
+from ssam.methods.bases import BASES
 
 CUSTOM = "custom"
 PLAIN = tuple(name for name in RaceSpec.model_fields if name != "lanes")
@@ -163,6 +164,15 @@ def _choose_dataset(lab: Lab) -> None:
         own_images.enter(lab)
 
 
+def _choose_base() -> None:
+    """Learning rate and weight decay change to the scale of the new base optimizer, as a lane's would."""
+    state = st.session_state
+    rate = BASES[state["base"]].rate / BASES["adamw" if state["base"] == "sgd" else "sgd"].rate
+    for name, times in (("lr", rate), ("weight_decay", 1 / rate)):
+        if state[name] is not None:
+            state[name] = float(f"{state[name] * times:.6g}")
+
+
 def _more(lab: Lab) -> None:
     with st.container(horizontal=True, gap="small"):
         _number("batch_size", step=16)
@@ -180,6 +190,7 @@ def _more(lab: Lab) -> None:
         _number("eigenvalue_interval", step=1, width=WIDE, empty="never")
     if said := _held_out(lab):
         st.caption(said)
+    _select(texts.BASE_OPTIMIZERS, "base", on_change=_choose_base)
     _select(texts.AUGMENTATIONS, "augment")
     _select(texts.NORMS, "norm")
     _select(texts.CLOCKS, "clock")
@@ -230,7 +241,7 @@ def _number(
     )
 
 
-def _select(choices: dict[str, str], name: str) -> None:
+def _select(choices: dict[str, str], name: str, on_change: Callable[[], None] | None = None) -> None:
     shown = st.session_state[name]
     options = list(choices) if shown in choices else [*choices, shown]
     st.selectbox(
@@ -239,6 +250,7 @@ def _select(choices: dict[str, str], name: str) -> None:
         key=name,
         format_func=lambda choice: choices.get(choice, choice),
         help=texts.HELP.get(name),
+        on_change=on_change,
     )
 
 

@@ -11,6 +11,7 @@ from app.ui.lab import Lab
 from ssam.catalogue import DATASETS, MODELS
 from ssam.experiment import LaneSpec, RaceSpec
 from ssam.methods import METHODS
+from ssam.methods.bases import BASES
 from ssam.planning.estimate import estimate_seconds
 from ssam.store import Run
 from ssam.store.outcome import outcomes
@@ -28,6 +29,8 @@ def describe_without_seed(spec: RaceSpec) -> str:
         parts.append(f"{spec.train_size:,} images")
     if spec.label_noise:
         parts.append(f"{spec.label_noise * 100:g}% wrong labels")
+    if spec.base != "sgd":
+        parts.append(BASES[spec.base].title)
     if spec.validation:
         parts.append(f"{spec.validation * 100:g}% held out for validation")
     epochs = f"{spec.epochs} epoch{'s' * (spec.epochs > 1)}"
@@ -49,7 +52,8 @@ def _lane(spec: RaceSpec, lane: LaneSpec) -> str:
     said = [f"ρ {spec.lane_rho(lane):g}"] * method.perturbs
     said += [f"sparsity {100 * spec.lane_sparsity(lane):g}%"] * method.sparse
     said += texts.lane_words(lane) + theme.training_words(lane)
-    return f"{method.title} ({', '.join(said)})" if said else method.title
+    title = method.title if method.perturbs else BASES[spec.lane_base(lane)].title
+    return f"{title} ({', '.join(said)})" if said else title
 
 
 ANALYSES = {
@@ -103,7 +107,7 @@ def facts(run: Run) -> str:
         if lost := sum(end.status == "diverged" for end in ends):
             parts.append(f"{lost} lane{'s' * (lost > 1)} diverged")
     spec = run.spec
-    parts.append(", ".join(theme.lane_title(lane) for lane in spec.lanes))
+    parts.append(", ".join(theme.lane_title(lane, spec.base) for lane in spec.lanes))
     if any(METHODS[lane.method].perturbs and lane.rho is None for lane in spec.lanes):
         parts.append(f"ρ {spec.rho:g}")
     if any(METHODS[lane.method].sparse and lane.sparsity is None for lane in spec.lanes):

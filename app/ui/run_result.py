@@ -40,6 +40,9 @@ def result(run: Run) -> None:
             "Seconds": number(format="%.1f"),
         },
     )
+    for title, end in zip(theme.lane_titles(run.spec), ends, strict=True):
+        if end.best_epoch is not None:
+            st.caption(f"{title}: the weights of epoch {end.best_epoch:g}, its best by validation accuracy, count.")
     if size := ends[0].test_size:
         about = "; ".join(filter(None, [f"{size:,} test images", proportion.one_image(size)]))
         st.caption(f"Last epoch, {about}. Beside the accuracy: the {proportion.LEVEL} interval by their number alone.")

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from app.ui import theme
-from app.ui.texts import AUGMENTATIONS, CLOCKS, LABELS, NORMS, file_name
+from app.ui.texts import AUGMENTATIONS, BASE_OPTIMIZERS, CLOCKS, LABELS, NORMS, file_name
 from ssam.catalogue import DATASETS, MODELS
 from ssam.experiment import RaceSpec
 
-TITLES = {"augment": AUGMENTATIONS, "clock": CLOCKS, "norm": NORMS}
+TITLES = {"base": BASE_OPTIMIZERS, "augment": AUGMENTATIONS, "clock": CLOCKS, "norm": NORMS}
 
 
 def differing(specs: Sequence[RaceSpec]) -> list[str]:
@@ -36,8 +36,8 @@ def said(spec: RaceSpec, other: RaceSpec) -> str:
 def _said(spec: RaceSpec, other: RaceSpec, name: str) -> str:
     if name != "lanes":
         return f"{LABELS[name]} {value(spec, name)} in place of {value(other, name)}"
-    more = ", ".join(theme.lane_title(lane) for lane in spec.lanes if lane not in other.lanes)
-    fewer = ", ".join(theme.lane_title(lane) for lane in other.lanes if lane not in spec.lanes)
+    more = ", ".join(theme.lane_title(lane, spec.base) for lane in spec.lanes if lane not in other.lanes)
+    fewer = ", ".join(theme.lane_title(lane, other.base) for lane in other.lanes if lane not in spec.lanes)
     if more and fewer:
         return f"{more} in place of {fewer}"
     return f"with {more}" if more else f"without {fewer}" if fewer else "its lanes in another order"
@@ -51,7 +51,7 @@ def value(spec: RaceSpec, name: str) -> str:
     """
     held = getattr(spec, name)
     if name == "lanes":
-        return ", ".join(theme.lane_title(lane) for lane in spec.lanes)
+        return ", ".join(theme.lane_title(lane, spec.base) for lane in spec.lanes)
     if held is None:
         return "–"
     if name == "data":

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from app.ui.measured import eigenvalue_cost
 from ssam.experiment import LaneSpec
+from ssam.methods.bases import BASES
 
 WELCOME = "## Watch sharpness-aware training happen"
 
@@ -31,6 +32,7 @@ STATES = {
 }
 
 AUGMENTATIONS = {"none": "none", "flip": "flip", "crop-flip": "crop + flip", "crop-flip-cutout": "crop + flip + cutout"}
+BASE_OPTIMIZERS = {name: base.title for name, base in BASES.items()}
 CLOCKS = {"epochs": "equal epochs", "gradients": "equal gradients", "seconds": "equal seconds"}
 NORMS = {"full": "full gradient (paper)", "masked": "masked gradient"}
 REGIONS = {
@@ -77,6 +79,7 @@ LABELS = {
     "eigenvalue_interval": "Measure λ₁ every",
     "device": "Device",
     "validation": "Validation share",
+    "base": "Base optimizer",
     "region": "Region",
     "stage": "Stage",
     "granularity": "Granularity",
@@ -85,12 +88,15 @@ LABELS = {
     "direction": "Direction",
     "ascent_batch": "Ascent batch",
     "ascent_interval": "Ascent every",
+    "label_smoothing": "Label smoothing",
+    "ema": "Weight EMA",
+    "patience": "Early stop after",
 }
 
 HELP = {
     "lanes": (
         "Each lane is one method; what it perturbs, and how, is set under *Per lane*. SSAM is Sparse SAM with a score of "
-        "your choice. For a second lane of a method type it with its settings: `ssam-f:sparsity=0.9`, `sam:ascent_batch=32`."
+        "your choice. For a second lane of a method type it with its settings: `sgd:epochs=6`, `ssam-f:sparsity=0.9`."
     ),
     "sparsity": "Share of the weights that is **not** perturbed.",
     "rho": (
@@ -120,6 +126,9 @@ HELP = {
         "with the masked gradient's its length stays rho."
     ),
     "clock": "What the lanes get the same amount of.",
+    "base": (
+        "Takes the update from the gradient: at w for SGD's own lane, at w + ε for the others. Learning rate and weight decay change to its scale."
+    ),
     "seconds": "Compute time of each lane.",
     "exclusive": (
         "No other race runs at the same time, so nothing disturbs the step times. It starts once all others have ended, "
@@ -163,6 +172,16 @@ LANE_HELP = {
     ),
     "ascent_batch": "Images of the batch that ε is taken from: a step should cost 1 + their share of the batch.",
     "ascent_interval": "Perturbs in every k-th step only: a step should cost 1 + 1/k on average.",
+    "epochs": "The lane's learning rate reaches 0 after so many epochs, at most the race's, and the lane ends.",
+    "lr": "The lane's own peak learning rate.",
+    "weight_decay": "The lane's own weight decay. SGD with a larger one is a rival of SAM under label noise.",
+    "base": "What makes the update from the gradient. Empty learning rate and weight decay change to its scale.",
+    "label_smoothing": "Share of each training label that is spread evenly over all classes.",
+    "ema": "Decay per step, such as 0.99: what is evaluated is the exponential moving average of the weights, BatchNorm statistics included.",
+    "patience": (
+        "Epochs without a higher validation accuracy after which the lane stops; the weights of its best epoch count. Needs a "
+        "validation share. The learning rate is that of the whole training, broken off."
+    ),
 }
 
 

@@ -94,7 +94,7 @@ def _of_lane(context: AnalysisContext, moment: LaneWeights) -> tuple[SAM | Optim
     x, y = context.batch(moment.step)
     about: dict[str, Any] = {"rate": rate, "momentum": moment.optimizer is not None, "direction": "gradient"}
     if (sam := optimizer_for(race, lane, base)) is None:
-        return base, take_step(context.model, base, x, y), about
+        return base, take_step(context.model, base, x, y, smoothing=lane.label_smoothing), about
     if moment.masks is not None:
         names = dict(context.model.stages.named_parameters())
         sam.masks = {names[name]: mask.to(x.device) for name, mask in moment.masks.items()}
@@ -103,9 +103,10 @@ def _of_lane(context: AnalysisContext, moment: LaneWeights) -> tuple[SAM | Optim
         p.grad = None if left is None else left.to(p.device, copy=True)
     rule = DIRECTIONS[lane.direction].rule
     if rule is not None and len(rule(sam)) < len(params):  # nothing to follow: then the race does not perturb either
-        return base, take_step(context.model, base, x, y), about | {"direction": "none"}
+        plain = take_step(context.model, base, x, y, smoothing=lane.label_smoothing)
+        return base, plain, about | {"direction": "none"}
     images = None if lane.ascent_batch is None or lane.ascent_batch >= len(x) else lane.ascent_batch
-    step = take_step(context.model, sam, x, y, rule, images)
+    step = take_step(context.model, sam, x, y, rule, images, lane.label_smoothing)
     return sam, step, about | {"direction": lane.direction, "ascent_images": images}
 
 

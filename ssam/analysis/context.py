@@ -34,8 +34,11 @@ class LaneWeights:
     rate: float | None = None
 
 
-def of_checkpoint(lane: int, state: Mapping[str, Any], layers: Sequence[Mapping[str, Any]]) -> LaneWeights:
-    """A lane as a race's checkpoint has it; ``layers`` are the name and shape of each trained tensor, as ``Started`` tells them."""
+def of_checkpoint(
+    lane: int, state: Mapping[str, Any], layers: Sequence[Mapping[str, Any]], trained: bool = False
+) -> LaneWeights:
+    """A lane as a race's checkpoint has it; ``layers`` are the name and shape of each trained tensor, as ``Started`` tells them. Of a lane
+    that averages its weights, the average, but for ``trained``, which wants those that the next step starts from."""
     packed, masks = state["optimizer"].get("masks"), None
     if packed is not None:
         masks = {
@@ -45,7 +48,11 @@ def of_checkpoint(lane: int, state: Mapping[str, Any], layers: Sequence[Mapping[
             for layer, bits in zip(layers, packed, strict=True)
         }
     optimizer = state["optimizer"].get("base", state["optimizer"])
-    return LaneWeights(lane, state["step_count"], state["model"], masks, optimizer, state["left"])
+    weights = state["model"]
+    if "average" in state and not trained:
+        named = {name.removeprefix("module."): tensor for name, tensor in state["average"].items()}
+        weights = {name: named[name] for name in weights}
+    return LaneWeights(lane, state["step_count"], weights, masks, optimizer, state["left"])
 
 
 @dataclass

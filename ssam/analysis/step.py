@@ -47,6 +47,7 @@ def take_step(
     y: Tensor,
     direction: Rule | None = None,
     ascent_images: int | None = None,
+    smoothing: float = 0.0,
 ) -> Step:
     """One step on the batch x (B, C, H, W), y (B,), taken as a race takes it; the model is left after it.
 
@@ -57,22 +58,23 @@ def take_step(
         y: their labels.
         direction: what ε follows, a rule of ``ssam.methods.directions``; None: the gradient at w.
         ascent_images: take that gradient from the first so many images; None: from all.
+        smoothing: of the labels, in the loss.
     """
     model.train()  # BatchNorm by the statistics of the batch, as in training
     params = [p for p in model.parameters() if p.requires_grad]
     seen = _Seen(x.device, params, optimizer)
     if direction is None:
         optimizer.zero_grad()
-    few = None if ascent_images is None else _loss(model, x[:ascent_images], y[:ascent_images])
+    few = None if ascent_images is None else _loss(model, x[:ascent_images], y[:ascent_images], smoothing)
     if not isinstance(optimizer, SAM):
-        record = steps.descend(model, optimizer, x, y, seen)
+        record = steps.descend(model, optimizer, x, y, seen, smoothing)
     elif direction is not None:
         seen.gradient = [direction(optimizer)[p].clone() for p in params]
-        record = steps.free_ascent(model, optimizer, x, y, seen, direction)
+        record = steps.free_ascent(model, optimizer, x, y, seen, direction, smoothing)
     elif ascent_images is not None:
-        record = steps.sub_batch_ascent(model, optimizer, x, y, seen, _no_refresh, ascent_images)
+        record = steps.sub_batch_ascent(model, optimizer, x, y, seen, _no_refresh, ascent_images, smoothing)
     else:  # with every gradient at w, also those that the step could do without
-        record = steps.two_passes(model, optimizer, x, y, seen, _no_refresh, needed=params)
+        record = steps.two_passes(model, optimizer, x, y, seen, _no_refresh, needed=params, smoothing=smoothing)
     perturbed = record.loss if record.loss_at_perturbed is None else record.loss_at_perturbed
     return Step(
         weights=seen.weights,
@@ -80,7 +82,7 @@ def take_step(
         gradient=seen.gradient,
         gradient_norm=float(record.gradient_norm),
         update=_moved(params, seen.weights),
-        loss_after=_loss(model, x, y),
+        loss_after=_loss(model, x, y, smoothing),
         epsilon=seen.epsilon,
         radius=None if record.radius is None else float(record.radius),
         loss_perturbed=None if seen.epsilon is None else float(perturbed),
@@ -118,9 +120,9 @@ def _no_refresh(_sam: SAM, _timer: PhaseTimer) -> None:
 
 
 @torch.no_grad()
-def _loss(model: StagedModel, x: Tensor, y: Tensor) -> float:
+def _loss(model: StagedModel, x: Tensor, y: Tensor, smoothing: float) -> float:
     with frozen_batchnorm():
-        return cross_entropy(model(x), y).item()
+        return cross_entropy(model(x), y, label_smoothing=smoothing).item()
 
 
 def _gradients(params: Sequence[Tensor]) -> Tensors:

@@ -6,20 +6,21 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Mapping
-from contextlib import closing, nullcontext
+from contextlib import closing, nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from ssam.catalogue import DATASETS, MODELS
 from ssam.config import default_home
-from ssam.experiment import RaceSpec, laid_over, left_behind, parse_spec, preset, presets
+from ssam.experiment import LaneSpec, RaceSpec, laid_over, left_behind, parse_spec, preset, presets
 from ssam.experiment.events import EpochEvent, Event, LaneEnded, MaskEvent, Preparing, Result, Started, StepEvent
 from ssam.imagefolder.contents import size_of
 from ssam.imagefolder.layout import scan
 from ssam.methods import METHODS
 from ssam.stats import proportion
 from ssam.store.schema import finite
+from ssam.store.target import Reached, reached
 from ssam.system import expanded
 
 HELP = {
@@ -44,6 +45,7 @@ HELP = {
     "eigenvalue_interval": "epochs between two estimates of the Hessian's largest eigenvalue; default never",
     "image_size": "resize images to this side, in pixels; default the data set's own, for own images 64, or less where they are smaller",
     "device": "auto, cpu, cuda, cuda:N, mps",
+    "base": "base optimizer, sgd or adamw; without a flag of their own lr becomes a hundredth for adamw and weight decay a hundredfold",
     "validation": "share of the training images held out to choose settings by, with labels as noisy, 0 to 0.5; a sweep holds out 0.2 unless told otherwise",
 }
 
@@ -53,6 +55,7 @@ def flags(race: argparse.ArgumentParser) -> None:
     race.add_argument("--json", action="store_true", help="one JSON object a line; the last one is the result")
     how = "under torchrun: ε by each process's share of the batch, or by the whole batch (default worker)"
     race.add_argument("--perturbation", choices=("worker", "global"), help=how)
+    race.add_argument("--target", metavar="X", help="tell also what each lane took to this test accuracy, 0 to 1")
     settings(race)
 
 
@@ -66,7 +69,7 @@ def settings(command: argparse.ArgumentParser) -> None:
 
 
 def _run_race(options: argparse.Namespace) -> None:
-    spec = spec_of(options)
+    spec, target = spec_of(options), _target(options.target)
     if spec.data:
         spec = sized(spec, expanded(spec.data, "data"))
     from ssam.engine import Race, distributed  # here, so that a bad flag is answered before torch has loaded
@@ -76,7 +79,7 @@ def _run_race(options: argparse.Namespace) -> None:
     group = distributed.joined(options.perturbation or "worker") if process() else nullcontext(distributed.ALONE)
     with group as ranks, closing(Race(spec, home=default_home(), ranks=ranks).events()) as events:
         if ranks.rank == 0:
-            tell(events, options.json)
+            tell(events, options.json, target)
         for _ in events:  # every process hears the same, one tells it
             pass
 
@@ -92,10 +95,14 @@ def spec_of(options: argparse.Namespace) -> RaceSpec:
     """The race that the flags say, over the preset's where they name one; what that leaves to be known goes to standard error. Raises
     ValueError, one line."""
     flags = {name: value for name in RaceSpec.model_fields if (value := getattr(options, name)) is not None}
+    base = preset(options.preset).spec if options.preset else RaceSpec()
+    spec = laid_over(base, flags) if options.preset else parse_spec(flags)
+    if spec.base != base.base:  # its rates are those of the other one
+        lane = LaneSpec(method="sgd", base=spec.base)
+        rates = {"lr": base.lane_lr(lane), "weight_decay": base.lane_weight_decay(lane)}
+        spec = parse_spec({name: value for name, value in rates.items() if name not in flags}, spec)
     if not options.preset:
-        return parse_spec(flags)
-    base = preset(options.preset).spec
-    spec = laid_over(base, flags)
+        return spec
     if os.environ.get("RANK", "0") == "0":  # one of several processes says it
         for line in overridden(base, spec, flags):
             print(line, file=sys.stderr, flush=True)
@@ -128,11 +135,32 @@ def sized(spec: RaceSpec, images: Path) -> RaceSpec:
     return parse_spec({"image_size": size}, base=spec)
 
 
-def tell(events: Iterable[Event], as_json: bool) -> None:
+def _target(text: str | None) -> float | None:
+    """
+    >>> _target("0.8"), _target(None)
+    (0.8, None)
+    """
+    if text is None:
+        return None
+    with suppress(ValueError):
+        if 0 < (value := float(text)) <= 1:
+            return value
+    raise ValueError(f"target {text[:40]!r} must be a test accuracy above 0 to 1")
+
+
+def tell(events: Iterable[Event], as_json: bool, target: float | None = None) -> None:
     progress, tested = Progress(sys.stderr.isatty()), 0
+    courses: dict[str, list[dict[str, Any]]] = {}
     for event in events:
         if isinstance(event, Started):
             tested = event.test_size
+            courses = {lane.name: [] for lane in event.lanes}
+        if isinstance(event, EpochEvent) and event.lane in courses:
+            courses[event.lane].append(asdict(event))
+        if isinstance(event, Result) and target is not None:
+            took = {name: reached(course, target) for name, course in courses.items()}
+            progress.clear()
+            _tell_target(took, target, as_json)
         if as_json and (line := _as_json(event)):
             progress.clear()
             print(json.dumps(finite(line), allow_nan=False), flush=True)
@@ -141,6 +169,17 @@ def tell(events: Iterable[Event], as_json: bool) -> None:
             print(_table(event))
             print(_sureness(event, tested), file=sys.stderr)
         progress.show(event)
+
+
+def _tell_target(took: Mapping[str, Reached | None], target: float, as_json: bool) -> None:
+    """On a line before the result, which is the last."""
+    if as_json:
+        lanes = {name: first and asdict(first) for name, first in took.items()}
+        print(json.dumps({"event": "target", "test_accuracy": target, "lanes": lanes}), flush=True)
+        return
+    for name, first in took.items():
+        how = f"{first.gradients:,} gradients, {first.seconds:.1f} s, epoch {first.epoch:g}" if first else "never"
+        print(f"{name:<24}to {target:.2%}: {how}")
 
 
 def _as_json(event: Event) -> dict[str, Any] | None:
@@ -156,7 +195,11 @@ def _as_json(event: Event) -> dict[str, Any] | None:
 
 def _measured(values: dict[str, Any]) -> dict[str, Any]:
     """Without what only a race with a validation part measures, where this one has none."""
-    return {name: value for name, value in values.items() if value is not None or not name.startswith("validation_")}
+    return {
+        name: value
+        for name, value in values.items()
+        if value is not None or not (name.startswith("validation_") or name == "best_epoch")
+    }
 
 
 def _table(result: Result) -> str:

@@ -18,9 +18,10 @@ from ssam.data import Dataset
 from ssam.engine.distributed import Ranks
 from ssam.engine.lane import Lane
 from ssam.engine.lockstep import History, Past
-from ssam.experiment import RaceSpec
+from ssam.experiment import LaneSpec, RaceSpec
 from ssam.experiment.events import EpochEvent
 from ssam.planning.cost import Plan
+from ssam.training.average import Best
 from ssam.training.mask_bits import packed, unpacked
 from ssam.training.precision import random_state, set_random_state
 
@@ -61,8 +62,8 @@ def check(state: object, spec: RaceSpec) -> None:
     if state["spec"] != spec.digest:
         raise ValueError(f"the checkpoint belongs to specification {state['spec']!r}, this race's is {spec.digest!r}")
     _must_hold(state["lanes"], set(spec.lane_names), "the checkpoint")
-    for name in spec.lane_names:
-        _must_hold(state["lanes"][name], _lane_pieces(spec), f"the checkpoint of lane {name!r}")
+    for name, lane in zip(spec.lane_names, spec.lanes, strict=True):
+        _must_hold(state["lanes"][name], _lane_pieces(spec, lane), f"the checkpoint of lane {name!r}")
 
 
 def check_place(state: State, dataset: Dataset, device: torch.device, ranks: Ranks) -> None:
@@ -85,9 +86,10 @@ def restore(state: State, lanes: list[Lane], past: Past) -> None:
     set_random_state(lanes[0].device, (cpu, own))
 
 
-def _lane_pieces(spec: RaceSpec) -> set[str]:
-    """An eigenvector only where λ₁ is measured, so that checkpoints from before it was can be read."""
-    return LANE_PIECES | ({"eigenvector"} if spec.eigenvalue_interval else set())
+def _lane_pieces(spec: RaceSpec, lane: LaneSpec) -> set[str]:
+    """Some only where the race asks for them, so that checkpoints from before it could are read."""
+    some = {"eigenvector": spec.eigenvalue_interval, "average": lane.ema, "best": lane.patience}
+    return LANE_PIECES | {name for name, wanted in some.items() if wanted}
 
 
 def _place(dataset: Dataset, device: torch.device, ranks: Ranks) -> dict[str, Any]:
@@ -113,6 +115,8 @@ def _of_lane(lane: Lane, history: History) -> State:
         "ratios": _table(history.ratios),
         "last": None if history.last is None else asdict(history.last),
         **({"eigenvector": lane.eigenvector} if lane.spec.eigenvalue_interval else {}),
+        **({"average": lane.average.state_dict()} if lane.average is not None else {}),
+        **({"best": None if lane.best is None else vars(lane.best)} if lane.lane.patience else {}),
     }
 
 
@@ -154,6 +158,10 @@ def _restore_lane(lane: Lane, state: State) -> None:
     _restore_optimizer(lane, _copied(state["optimizer"]))  # else it would train on the state's own tensors
     for p, gradient in zip(params, state["left"], strict=True):
         p.grad = None if gradient is None else gradient.to(p.device, copy=True)
+    if lane.average is not None:
+        lane.average.load_state_dict(state["average"])
+    if (best := state.get("best")) is not None:
+        lane.best = Best(**_copied(best))
     if vector is not None:
         lane.eigenvector = [part.to(lane.device, copy=True) for part in vector]
     for name in PLAIN:

@@ -27,7 +27,7 @@ def largest_eigenvalue(lane: Lane, batches: Batches) -> dict[str, float]:
     """
     timer = PhaseTimer(lane.device)
     seed = lane.spec.seed
-    objective = Objective(lane.model, list(batches.samples(HESSIAN_IMAGES, derived_seed(seed, IMAGES_DRAW))))
+    objective = Objective(lane.evaluated, list(batches.samples(HESSIAN_IMAGES, derived_seed(seed, IMAGES_DRAW))))
     start = lane.eigenvector or _random(lane, derived_seed(seed, START_DRAW))
     value, vector, residual = power_iteration(objective, start, HESSIAN_PRODUCTS)
     lane.eigenvector = vector if math.isfinite(value) else None

@@ -1,6 +1,7 @@
 """One lane of a race: a model, its optimizer and its mask, one step at a time."""
 
 from collections.abc import Sequence
+from typing import cast
 
 from torch import Tensor
 
@@ -16,6 +17,7 @@ from ssam.models import StagedModel, parameters_in
 from ssam.optim import SAM
 from ssam.planning.cost import is_sub_batch
 from ssam.training import steps
+from ssam.training.average import Best, moving_average
 from ssam.training.optimizer import base_for, optimizer_for
 from ssam.training.schedule import learning_rate, step_rate
 from ssam.training.steps import StepRecord
@@ -66,6 +68,26 @@ class Lane:
         self.new_mask: MaskEvent | None = None
         self.eigenvector: list[Tensor] | None = None  # of the Hessian, as far as it is known
         self.diverged = False
+        self.average = moving_average(model, lane.ema) if lane.ema else None
+        self.best: Best | None = None  # so far, where it may stop early
+        self._stopped = False
+
+    @property
+    def evaluated(self) -> StagedModel:
+        """The model that is evaluated: its own, or the average of its weights."""
+        return self.model if self.average is None else cast("StagedModel", self.average.module)
+
+    def judge(self, loss: float, accuracy: float) -> None:
+        """Takes note of its validation loss and accuracy where it may stop early. At its end the weights are those of the best ones."""
+        if self.lane.patience is None:
+            return
+        if self.best is None or accuracy > self.best.accuracy:
+            weights = {name: tensor.clone() for name, tensor in self.evaluated.state_dict().items()}
+            self.best = Best(self.step_count, loss, accuracy, weights)
+        waited = self.step_count - self.best.step
+        self._stopped = waited >= self.lane.patience * self._batches.steps_per_epoch
+        if self.done:
+            self.evaluated.load_state_dict(self.best.weights)
 
     @property
     def epoch(self) -> float:
@@ -79,7 +101,12 @@ class Lane:
 
     @property
     def done(self) -> bool:
-        return self.progress >= 1.0
+        return self.progress >= 1.0 or self._stopped
+
+    @property
+    def best_epoch(self) -> float | None:
+        """The epoch whose weights count; None where those of its end do."""
+        return None if self.best is None else self.best.step / self._batches.steps_per_epoch
 
     def is_due(self, interval: int | None) -> bool:
         """Whether it stands at the start of the race or at the end of every ``interval``-th epoch; never for None."""
@@ -100,30 +127,35 @@ class Lane:
         record = self._descend(x, y, timer) if self.sam is None else self._perturb(self.sam, x, y, timer)
         if not DIRECTIONS[self.lane.direction].keeps_gradients:
             self.base.zero_grad()
+        if self.average is not None:
+            self.average.update_parameters(self.model)
+            timer.mark("update")
         self.step_count += 1
         return record
 
     def _descend(self, x: Tensor, y: Tensor, timer: PhaseTimer) -> StepRecord:
         self.base.zero_grad()
         self.gradients += 1
-        return steps.descend(self.model, self.base, x, y, timer)
+        return steps.descend(self.model, self.base, x, y, timer, self.lane.label_smoothing)
 
     def _perturb(self, sam: SAM, x: Tensor, y: Tensor, timer: PhaseTimer) -> StepRecord:
         self._refresh_before(sam, timer)
+        smoothing = self.lane.label_smoothing
         direction = DIRECTIONS[self.lane.direction].rule
         too_early = direction is not None and self.step_count == 0
         if too_early or self.step_count % self.lane.ascent_interval or not sam.perturbed_parameters():
             return self._descend(x, y, timer)  # no mask perturbs anything where the sparsity is 1
         if direction is not None:
             self.gradients += 1
-            return steps.free_ascent(self.model, sam, x, y, timer, direction)
+            return steps.free_ascent(self.model, sam, x, y, timer, direction, smoothing)
         self.gradients += 2
         if is_sub_batch(self.spec, self.lane):
             assert self.lane.ascent_batch is not None
             own = self.lane.ascent_batch // self.ranks.size
-            return steps.sub_batch_ascent(self.model, sam, x, y, timer, self._refresh_between, own)
+            return steps.sub_batch_ascent(self.model, sam, x, y, timer, self._refresh_between, own, smoothing)
         needed = self._masks.region if self._mask_will_move() else None
-        return steps.two_passes(self.model, sam, x, y, timer, self._refresh_between, self.plan.split, needed)
+        split = self.plan.split
+        return steps.two_passes(self.model, sam, x, y, timer, self._refresh_between, split, needed, smoothing)
 
     def _learning_rate(self) -> float:
         """That of the lane's schedule; on the seconds clock the warm-up is a twentieth of it."""

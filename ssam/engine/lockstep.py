@@ -136,7 +136,8 @@ def new_past(lanes: Iterable[Lane]) -> Past:
     """Nothing yet. Step times are compared with those of SGD, of several such lanes the one that takes the most steps."""
     lanes = list(lanes)
     plain = [lane for lane in lanes if not lane.method.perturbs]
-    reference = max(plain, key=lambda lane: lane.total_steps or 0).name if plain else None
+    by_sgd = [lane for lane in plain if lane.spec.lane_base(lane.lane) == "sgd"] or plain
+    reference = max(by_sgd, key=lambda lane: lane.total_steps or 0).name if plain else None
     return Past({lane.name: History() for lane in lanes}, reference)
 
 
@@ -207,14 +208,16 @@ def _shared_batch(prepared: dict[int, Batch], batches: Batches, lane: Lane, runn
 
 
 def _evaluate(lane: Lane, batches: Batches, history: History) -> EpochEvent:
-    """On a fixed part of the test images, at the lane's end on all of them, and on all validation images. Not counted to the
-    lane's seconds. A loss that is not finite shows that the last update was one too many: the lane has diverged."""
-    test_loss, test_accuracy, images = evaluate(
-        lane.model, batches.test(None if lane.done else LIVE_TEST_SIZE), lane.ranks
-    )
+    """On a fixed part of the test images, at the lane's end on all of them, and on all validation images, which may end it. Not counted
+    to the lane's seconds. A loss that is not finite shows that the last update was one too many: the lane has diverged."""
     held: tuple[float | None, float | None] = (None, None)
     if batches.validation_size:
-        held = evaluate(lane.model, batches.validation(), lane.ranks)[:2]
+        held = loss, accuracy = evaluate(lane.evaluated, batches.validation(), lane.ranks)[:2]
+        lane.judge(loss, accuracy)
+    if lane.done and lane.best:
+        held = lane.best.loss, lane.best.accuracy
+    tested = batches.test(None if lane.done else LIVE_TEST_SIZE)
+    test_loss, test_accuracy, images = evaluate(lane.evaluated, tested, lane.ranks)
     lane.diverged |= not math.isfinite(test_loss)
     train_loss = statistics.fmean(history.losses)
     history.losses.clear()
@@ -240,7 +243,7 @@ def _evaluate(lane: Lane, batches: Batches, history: History) -> EpochEvent:
 
 
 def _snapshot(lane: Lane) -> Snapshot:
-    weights = {name: np.array(tensor.cpu().numpy(), order="C") for name, tensor in lane.model.state_dict().items()}
+    weights = {name: np.array(tensor.cpu().numpy(), order="C") for name, tensor in lane.evaluated.state_dict().items()}
     return Snapshot(lane.name, lane.step_count, lane.epoch, weights)
 
 
@@ -260,4 +263,5 @@ def _result(lane: Lane, history: History) -> LaneResult:
         diverged=lane.diverged,
         validation_accuracy=last.validation_accuracy if last else None,
         validation_loss=last.validation_loss if last else None,
+        best_epoch=lane.best_epoch if last else None,
     )

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Iterable
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 Sparsity = Annotated[float, Field(ge=0.0, le=1.0)]
+BaseOptimizer = Literal["sgd", "adamw"]
 Rho = Annotated[float, Field(ge=0.0, le=10.0)]
 Epochs = Annotated[int, Field(ge=1, le=1000)]
 Rate = Annotated[float, Field(gt=0.0, le=100.0)]

@@ -106,7 +106,7 @@ class EpochEvent:
     """One evaluation. ``final`` is True once per lane, on the whole test set; before that on ``test_size`` images.
 
     ``validation_loss`` and ``validation_accuracy`` are on all images that the race holds out, with the labels that training
-    would see; None where it holds out none.
+    would see; None where it holds out none. The final ones of a lane that may stop early are of the weights of its best epoch.
 
     ``eigenvalue`` is the estimate of λ₁, the eigenvalue of the Hessian of largest magnitude, where the race asks for it now;
     ``eigenvalue_residual`` ‖Hv − λ₁v‖/|λ₁| of it, 0 where it is exact; ``eigenvalue_ms`` what it took."""
@@ -149,7 +149,7 @@ class MaskEvent:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
-    """A lane's weights and BatchNorm statistics after ``step`` steps (0: before the first), by the names of ``state_dict``."""
+    """A lane's weights and BatchNorm statistics, those that are evaluated, after ``step`` steps (0: before the first), by the names of ``state_dict``."""
 
     lane: str
     step: int
@@ -180,12 +180,13 @@ class LaneResult:
     diverged: bool
     validation_accuracy: float | None = None
     validation_loss: float | None = None
+    best_epoch: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
     """The end. ``test_accuracy`` is that of the last epoch, on the whole test set, 0–1, and ``validation_accuracy`` that of the last
-    epoch on the images held out. ``load`` is the highest load average (of a minute, this race's own work included) seen at an
+    epoch on the images held out; of a lane that may stop early both are of the weights of its ``best_epoch``. ``load`` is the highest load average (of a minute, this race's own work included) seen at an
     evaluation, of a machine that lends ``cores`` to this process; None where the system tells none."""
 
     device: str

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from ssam.experiment.base import Decay, Epochs, Frozen, Rate, Rho, Sparsity, explain, matching, one_of
+from ssam.experiment.base import BaseOptimizer, Decay, Epochs, Frozen, Rate, Rho, Sparsity, explain, matching, one_of
 from ssam.methods import METHODS
 from ssam.methods.directions import DIRECTIONS
 
@@ -25,7 +25,13 @@ class LaneSpec(Frozen):
     ``ascent_interval`` perturbs in every k-th step only.
 
     The settings of TRAINING are for every method. ``epochs``: the lane's learning rate reaches 0 there and the lane ends, while
-    others go on; at most the race's. ``lr`` and ``weight_decay`` are those of the base optimizer.
+    others go on; at most the race's. ``base`` is the base optimizer, ``lr`` and ``weight_decay`` are its own; a lane with another ``base`` than
+    the race's takes the race's two on its scale (``ssam.methods.bases``). ``label_smoothing`` is torch's, in the losses that are
+    trained on; what is evaluated, Fisher scores and λ₁ are of the plain loss. ``ema``: what is evaluated is the exponential moving
+    average of the weights with this decay per step, from the weights after the first step on; the statistics of BatchNorm are
+    averaged along with them, as timm's and torchvision's training scripts do (recomputing them takes another pass over the data).
+    ``patience``: the lane stops once so many epochs have brought no higher validation accuracy, and its result is that of the weights of its
+    best validation epoch, also where it trains to its end. Its learning rate is that of the whole training, broken off.
     """
 
     method: str
@@ -41,6 +47,10 @@ class LaneSpec(Frozen):
     epochs: Epochs | None = None
     lr: Rate | None = None
     weight_decay: Decay | None = None
+    base: BaseOptimizer | None = None
+    label_smoothing: float = Field(default=0.0, ge=0.0, lt=1.0)
+    ema: float | None = Field(default=None, gt=0.0, lt=1.0)
+    patience: int | None = Field(default=None, ge=1, le=1000)
 
     @field_validator("method")
     @classmethod
@@ -114,11 +124,16 @@ class LaneSpec(Frozen):
         return self.score or METHODS[self.method].score
 
     @property
+    def trains_otherwise(self) -> bool:
+        """Whether it has training settings of its own."""
+        return any(name in TRAINING for name in self.own_settings)
+
+    @property
     def own_settings(self) -> dict[str, object]:
         """What differs from a lane of this method without settings."""
         values = {name: getattr(self, name) for name in SETTINGS}
         return {name: value for name, value in values.items() if value != LaneSpec.model_fields[name].default}
 
 
-TRAINING = ("epochs", "lr", "weight_decay")  # of every method
+TRAINING = ("epochs", "lr", "weight_decay", "base", "label_smoothing", "ema", "patience")  # of every method
 SETTINGS = tuple(name for name in LaneSpec.model_fields if name != "method")

@@ -7,9 +7,10 @@ from typing import Literal
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from ssam.catalogue import DATASETS, MODELS
-from ssam.experiment.base import Decay, Epochs, Frozen, Rate, Rho, Sparsity, explain, matching, one_of
+from ssam.experiment.base import BaseOptimizer, Decay, Epochs, Frozen, Rate, Rho, Sparsity, explain, matching, one_of
 from ssam.experiment.lane import LaneSpec
 from ssam.methods import METHODS
+from ssam.methods.bases import BASES
 
 DEFAULT_LANES = ("sgd", "sam", "ssam-f", "ssam-d")
 MAX_LANES = 8
@@ -24,6 +25,7 @@ class RaceSpec(Frozen):
     Units: ``rho`` is the L2 radius of the perturbation (ASAM takes ten times that); ``sparsity`` the share of weights *not* perturbed;
     ``label_noise`` the share of training labels replaced by a uniformly drawn *other* class;
     ``validation`` the share of the training images held out, with the labels that training would see, to choose settings by;
+    ``base`` is the base optimizer, with ``lr`` and ``weight_decay``; ``momentum`` is SGD's, and AdamW's β₁ (its β₂ is 0.999);
     ``mask_interval`` is in epochs; ``fisher_batch`` is how many samples share one gradient in the Fisher scores (1 is exact,
     more takes fewer and is rougher); ``seconds`` is each lane's own compute time and counts on that clock only.
     ``snapshot_interval`` is in epochs: so often each lane's weights are kept, to be looked at later, its first weights too;
@@ -61,6 +63,7 @@ class RaceSpec(Frozen):
     eigenvalue_interval: int | None = Field(default=None, ge=1, le=1000)
     device: str = "auto"
     validation: float = Field(default=0.0, ge=0.0, le=0.5)
+    base: BaseOptimizer = "sgd"
 
     @field_validator("dataset")
     @classmethod
@@ -115,8 +118,7 @@ class RaceSpec(Frozen):
             if lane.region.startswith("from-") and int(lane.region[5:]) >= MODELS[self.model].stages:
                 last = MODELS[self.model].stages - 1
                 raise ValueError(f"region {lane.region!r}: the stages of model {self.model!r} are 0 to {last}")
-        if self.momentum == 0 and any(lane.direction == "momentum" for lane in self.lanes):
-            raise ValueError("momentum 0 leaves no buffer for a lane with direction 'momentum'; it must be above 0")
+        self._check_bases()
         self._check_epochs()
         check_size(self.model, self.input_size)
         if self.clock != "seconds" and self.gradients > MAX_GRADIENTS:
@@ -125,8 +127,21 @@ class RaceSpec(Frozen):
             )
         return self
 
+    def _check_bases(self) -> None:
+        if len({lane.model_copy(update={"base": self.lane_base(lane)}) for lane in self.lanes}) < len(self.lanes):
+            raise ValueError("lanes must not hold the same lane twice")
+        along = [lane for lane in self.lanes if lane.direction == "momentum"]
+        if along and self.momentum == 0:
+            raise ValueError("momentum 0 leaves no buffer for a lane with direction 'momentum'; it must be above 0")
+        if other := next((lane for lane in along if self.lane_base(lane) != "sgd"), None):
+            raise ValueError(f"base 'adamw' has no momentum buffer for lane {str(other)!r} to follow; it must be 'sgd'")
+
     def _check_epochs(self) -> None:
         for lane in self.lanes:
+            if lane.patience is not None and not self.validation:
+                raise ValueError(
+                    f"patience {lane.patience} goes by validation accuracy, so validation {self.validation:g} must be above 0"
+                )
             if lane.epochs is not None and self.clock == "seconds":
                 raise ValueError(f"clock 'seconds' ends lane {str(lane)!r}: without epochs, or clock epochs, gradients")
             if lane.epochs is not None and lane.epochs > self.epochs:
@@ -178,12 +193,20 @@ class RaceSpec(Frozen):
             return lane.epochs or self.epochs
         return self.epochs * max(other.passes for other in self.lanes) / lane.passes
 
+    def lane_base(self, lane: LaneSpec) -> BaseOptimizer:
+        return lane.base or self.base
+
     def lane_lr(self, lane: LaneSpec) -> float:
-        """The peak of its learning rate."""
-        return self.lr if lane.lr is None else lane.lr
+        """The peak of its learning rate: its own, else the race's on its base optimizer's scale."""
+        return self.lr * self._rate(lane) if lane.lr is None else lane.lr
 
     def lane_weight_decay(self, lane: LaneSpec) -> float:
-        return self.weight_decay if lane.weight_decay is None else lane.weight_decay
+        """Its own, else the race's on its base optimizer's scale."""
+        return self.weight_decay / self._rate(lane) if lane.weight_decay is None else lane.weight_decay
+
+    def _rate(self, lane: LaneSpec) -> float:
+        """The learning rate of its base optimizer over that of the race's."""
+        return BASES[self.lane_base(lane)].rate / BASES[self.base].rate
 
     def lane_norm(self, lane: LaneSpec) -> Literal["full", "masked"]:
         return self.norm if lane.norm is None else lane.norm

@@ -20,6 +20,7 @@ from ssam.export.source import Source
 from ssam.methods import METHODS
 from ssam.stats import proportion
 from ssam.store.outcome import Outcome, company
+from ssam.store.target import reached, usual_target
 from ssam.store.views import Heatmap, default_layer
 from ssam.styles import lane_styles
 
@@ -156,7 +157,27 @@ def _results(source: Source) -> str:
         notes.append(
             "Validation accuracy is measured on training images held out, with labels as noisy as those of training."
         )
-    return _table(columns, rows) + "".join(f"<p class=facts>{escape(note)}</p>" for note in notes)
+    stopped = zip(source.outcomes, source.lane_titles, strict=bool(source.outcomes))
+    notes += [
+        f"{title}: the weights of epoch {end.best_epoch:g}, its best by validation accuracy, count."
+        for end, title in stopped
+        if end.best_epoch is not None
+    ]
+    return _table(columns, rows) + "".join(
+        f"<p class=facts>{escape(note)}</p>" for note in [*notes, _to_target(source)]
+    )
+
+
+def _to_target(source: Source) -> str:
+    """What each lane took to an accuracy that at least two reach; empty before any is known."""
+    courses = [lane.epochs for lane in source.window.lanes]
+    if (target := usual_target(courses)) is None:
+        return ""
+    firsts = [(title, reached(course, target)) for title, course in zip(source.lane_titles, courses, strict=True)]
+    took = [f"{title} {first.gradients:,} gradients, {first.seconds:.1f} s" for title, first in firsts if first]
+    never = [title for title, first in firsts if first is None]
+    said = f"To {100 * target:g}% test accuracy (first evaluation at or above it): {'; '.join(took)}."
+    return said + f" Never: {', '.join(never)}." * bool(never)
 
 
 def _accuracy(end: Outcome) -> str:

@@ -8,6 +8,7 @@ from ssam.experiment import RaceSpec
 from ssam.export.script_steps import Steps, literal
 from ssam.export.source import Source
 from ssam.methods import METHODS
+from ssam.methods.bases import BASES
 
 DATA_FIELDS = (
     "dataset",
@@ -69,17 +70,18 @@ def script(source: Source, place: int) -> str:
         raise ValueError(why)
     precise = source.info["precision"] != "bfloat16"
     steps = Steps(source.spec, source.spec.lanes[place], autocast=not precise)
-    body = [*_model(source, place), *steps.before(), "", *steps.loop(), "", *_end(source.spec)]
-    return "\n".join([*_docstring(source, place), "", *_imports(steps.imports), "", *body, ""])
+    body = [*_model(source, place), *steps.before(), "", *steps.loop(), "", *_end(source.spec, steps.evaluated)]
+    return "\n".join([*_docstring(source, place), "", *_imports(steps), "", *body, ""])
 
 
 def _docstring(source: Source, place: int) -> list[str]:
     lane, info = source.spec.lanes[place], source.info
     own = ", ".join(f"{name} {value}" for name, value in lane.own_settings.items())
+    title = METHODS[lane.method].title if METHODS[lane.method].perturbs else BASES[source.spec.lane_base(lane)].title
     threads = f"{info['threads']} thread{'s' * (info['threads'] > 1)}"
     repeats = "to the bit" if info["device"] == "cpu" else "up to the order in which a GPU adds"
     return [
-        f'"""{METHODS[lane.method].title}{f" ({own})" if own else ""}: {_plain(source.title)}.',
+        f'"""{title}{f" ({own})" if own else ""}: {_plain(source.title)}.',
         "",
         f"Reproduces this lane of an SSAM Lab race{_numbers(source, place)}.",
         f"Where it was raced ({_plain(info['device_name'])}, {threads}, PyTorch {_torch()}) it gives the same {repeats};",
@@ -95,12 +97,16 @@ def _numbers(source: Source, place: int) -> str:
     return ", which had not ended when this was written"
 
 
-def _imports(needed: set[tuple[str, str]]) -> list[str]:
+def _imports(steps: Steps) -> list[str]:
     modules: dict[str, list[str]] = {}
-    for module, name in sorted(ALWAYS | needed):
+    for module, name in sorted(ALWAYS | steps.imports):
         modules.setdefault(module, []).append(name)
     own = [f"from {module} import {', '.join(names)}" for module, names in modules.items()]
     others = ["from statistics import fmean", "", "import torch", "from torch.nn.functional import cross_entropy"]
+    if steps.lane.ema:
+        others.append("from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn")
+    if steps.lane.patience:
+        others.insert(0, "import copy")
     return [*others, "", "import ssam", *own]
 
 
@@ -113,7 +119,9 @@ def _model(source: Source, place: int) -> list[str]:
     own = "  # data: your zip or folder of images, by its path" if spec.data else ""
     channels_last = info["device"] != "mps"
     layout = ", memory_format=torch.channels_last" if channels_last else ""
-    rates = f"lr={spec.lane_lr(lane)!r}, momentum={spec.momentum!r}, weight_decay={spec.lane_weight_decay(lane)!r}"
+    base = spec.lane_base(lane)
+    momentum = f"momentum={spec.momentum!r}" if base == "sgd" else f"betas=({spec.momentum!r}, 0.999)"
+    rates = f"lr={spec.lane_lr(lane)!r}, {momentum}, weight_decay={spec.lane_weight_decay(lane)!r}"
     total = next(told["total_steps"] for told in info["lanes"] if told["name"] == spec.lane_names[place])
     lines = [
         f"SEED, STEPS, DEVICE = {spec.seed}, {total}, {literal(info['device'])}",
@@ -123,22 +131,27 @@ def _model(source: Source, place: int) -> list[str]:
         f"batches = data.batches(race, DEVICE, channels_last={channels_last})",
         "shape = dict(channels=data.channels, classes=len(data.classes), size=data.size)",
         f"model = build_model({literal(spec.model)}, **shape, seed=SEED).to(DEVICE{layout})",
-        f"sgd = torch.optim.SGD(model.parameters(), {rates}, fused=True)",
+        f"{base} = torch.optim.{BASES[base].title}(model.parameters(), {rates}, fused=True)",
     ]
     if METHODS[lane.method].perturbs:
         given = {"rho": spec.lane_rho(lane), "norm": spec.lane_norm(lane), **METHODS[lane.method].optimizer}
-        lines.append(f"sam = ssam.SAM(sgd, {', '.join(f'{name}={literal(value)}' for name, value in given.items())})")
+        lines.append(
+            f"sam = ssam.SAM({base}, {', '.join(f'{name}={literal(value)}' for name, value in given.items())})"
+        )
+    if lane.ema:
+        average = f"get_ema_multi_avg_fn({lane.ema!r})"
+        lines.append(f"average = AveragedModel(model, multi_avg_fn={average}, use_buffers=True)")
     return lines
 
 
-def _end(spec: RaceSpec) -> list[str]:
+def _end(spec: RaceSpec, model: str) -> list[str]:
     held = [
-        "loss, accuracy, images = evaluate(model, batches.validation())",
+        f"loss, accuracy, images = evaluate({model}, batches.validation())",
         'print(f"validation loss {loss!r}, accuracy {accuracy!r}, {images} images")',
     ]
     return [
         *(held if spec.validation else []),
-        "loss, accuracy, images = evaluate(model, batches.test(None))",
+        f"loss, accuracy, images = evaluate({model}, batches.test(None))",
         'print(f"test loss {loss!r}, accuracy {accuracy!r}, {images} images")',
     ]
 

@@ -18,6 +18,8 @@ class Steps:
     def __init__(self, spec: RaceSpec, lane: LaneSpec, autocast: bool) -> None:
         self.spec, self.lane, self.method, self.autocast = spec, lane, METHODS[lane.method], autocast
         self.sparsity = spec.lane_sparsity(lane)
+        self.base = spec.lane_base(lane)  # the name of the variable too
+        self.evaluated = "average.module" if lane.ema else "model"
         self.imports = {("ssam.training.schedule", "step_rate")}
 
     def before(self) -> list[str]:
@@ -51,7 +53,8 @@ class Steps:
         return f"torch.Generator().manual_seed(derived_seed(SEED, {MASK_DRAW}, {step}))"
 
     def loop(self) -> list[str]:
-        value = "cross_entropy(model(x), y)"
+        smoothing = f", label_smoothing={self.lane.label_smoothing!r}" if self.lane.label_smoothing else ""
+        value = f"cross_entropy(model(x), y{smoothing})"
         objective = (
             [f'    with torch.autocast("cuda", torch.bfloat16):\n        return {value}']
             if self.autocast
@@ -64,24 +67,44 @@ class Steps:
             "",
             "",
             "losses = []",
+            *(["best = None"] if self.lane.patience else []),
             "for step in range(STEPS):",
             *_indented(self._step()),
+            *(["    average.update_parameters(model)"] if self.lane.ema else []),
             "    losses.append(loss.item())",
             "    if (step + 1) % batches.steps_per_epoch == 0 or step + 1 == STEPS:",
             "        print((step + 1) / batches.steps_per_epoch, fmean(losses), flush=True)  # epoch, training loss",
             "        losses.clear()",
+            *self._early_stop(),
+        ]
+
+    def _early_stop(self) -> list[str]:
+        if not self.lane.patience:
+            return []
+        return [
+            f"        accuracy = evaluate({self.evaluated}, batches.validation())[1]",
+            "        if best is None or accuracy > best[0]:",
+            f"            best = accuracy, step, copy.deepcopy({self.evaluated}.state_dict())",
+            f"        elif step - best[1] >= {self.lane.patience} * batches.steps_per_epoch:",
+            "            break",
+            f"{self.evaluated}.load_state_dict(best[2])",
         ]
 
     def _step(self) -> list[str]:
         reuses = DIRECTIONS[self.lane.direction].keeps_gradients
         lines = [
             "x, y = batches.get(step)",
-            f'sgd.param_groups[0]["lr"] = step_rate({self.spec.lane_lr(self.lane)!r}, step, STEPS, batches.steps_per_epoch)',
+            f'{self.base}.param_groups[0]["lr"] = step_rate({self.spec.lane_lr(self.lane)!r}, step, STEPS, batches.steps_per_epoch)',
             "model.train()",
-            *([] if reuses else ["sgd.zero_grad()"]),
+            *([] if reuses else [f"{self.base}.zero_grad()"]),
             *self._new_mask(),
         ]
-        plain = [*(["sgd.zero_grad()"] if reuses else []), "loss = objective(x, y)", "loss.backward()", "sgd.step()"]
+        plain = [
+            *([f"{self.base}.zero_grad()"] if reuses else []),
+            "loss = objective(x, y)",
+            "loss.backward()",
+            f"{self.base}.step()",
+        ]
         if not self.method.perturbs:
             return [*lines, *plain]
         conditions = [f"step % {self.lane.ascent_interval} == 0"] if self.lane.ascent_interval > 1 else []

@@ -125,7 +125,7 @@ def _moments(store: Store, parent: str, spec: RaceSpec, analysis: AnalysisSpec) 
     state = checkpoints.read_newest(store.run_folder(parent)).state
     layers = race.started_info["layers"]
     lanes = [
-        of_checkpoint(lane, state["lanes"][name], layers)
+        of_checkpoint(lane, state["lanes"][name], layers, trained=analysis.kind == "anatomy")
         for lane, name in enumerate(spec.lane_names)
         if not state["lanes"][name]["diverged"]
     ]

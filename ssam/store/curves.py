@@ -311,6 +311,9 @@ def _epoch_rows(connection: Connection, run_id: str) -> list[dict[str, Any]] | N
         about = {"lane": row.name, "method": lane.method}
         about["sparsity"] = spec.lane_sparsity(lane) if method.sparse else None
         about["rho"] = spec.lane_rho(lane) if method.perturbs else None
+        if any(other.trains_otherwise for other in spec.lanes) or spec.base != "sgd":
+            about |= {"base": spec.lane_base(lane), "weight_decay": spec.lane_weight_decay(lane)}
+            about |= {name: getattr(lane, name) for name in ("label_smoothing", "ema", "patience")}
         table.append(
             about | {name: value for name, value in row._mapping.items() if name not in ("name", "run", "lane")}
         )

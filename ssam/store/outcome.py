@@ -27,6 +27,7 @@ class Outcome:
     step_ms: float | None
     ratio: float | None
     seconds: float
+    best_epoch: float | None = None  # of a lane that may stop early: the epoch whose weights all of this is of
 
     @property
     def margin(self) -> str:
@@ -58,6 +59,7 @@ def outcomes(run: Run) -> tuple[Outcome, ...]:
             step_ms=lane["step_ms_median"],
             ratio=lane["step_ratio_to_sgd"],
             seconds=lane["seconds"],
+            best_epoch=lane.get("best_epoch"),
         )
         for lane in run.result["lanes"]
     )

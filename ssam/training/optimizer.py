@@ -14,6 +14,8 @@ from ssam.optim import SAM
 def base_for(spec: RaceSpec, lane: LaneSpec, params: Iterable[Tensor]) -> Optimizer:
     """The base optimizer, with the peak of the lane's learning rate."""
     lr, decay = spec.lane_lr(lane), spec.lane_weight_decay(lane)
+    if spec.lane_base(lane) == "adamw":
+        return torch.optim.AdamW(params, lr=lr, betas=(spec.momentum, 0.999), weight_decay=decay, fused=True)
     return torch.optim.SGD(params, lr=lr, momentum=spec.momentum, weight_decay=decay, fused=True)
 
 

@@ -1,6 +1,7 @@
 """Ways to take one sharpness-aware step. Each leaves w updated and returns what the step saw.
 
-The masks must be set before; ``refresh`` is called when the gradients at w are in ``.grad`` and may set others.
+The masks must be set before; ``refresh`` is called when the gradients at w are in ``.grad`` and may set others. The loss is the
+cross-entropy, with ``smoothing`` of the labels.
 tests/test_steps.py compares each way with its slow twin.
 """
 
@@ -37,9 +38,16 @@ class StepRecord:
     perturbed_norm: Tensor | None = None
 
 
-def descend(model: StagedModel, base: torch.optim.Optimizer, x: Tensor, y: Tensor, timer: PhaseTimer) -> StepRecord:
+def descend(
+    model: StagedModel,
+    base: torch.optim.Optimizer,
+    x: Tensor,
+    y: Tensor,
+    timer: PhaseTimer,
+    smoothing: float = 0.0,
+) -> StepRecord:
     """SGD: one gradient at w."""
-    loss = _loss(model.stages.values(), x, y)
+    loss = _loss(model.stages.values(), x, y, smoothing)
     timer.mark("forward1")
     loss.backward()
     timer.mark("backward1")
@@ -57,6 +65,7 @@ def two_passes(
     refresh: Refresh,
     split: int = 0,
     needed: Sequence[Tensor] | None = None,
+    smoothing: float = 0.0,
 ) -> StepRecord:
     """The whole batch at w, then at w+ε.
 
@@ -76,7 +85,7 @@ def two_passes(
     stages = list(model.stages.values())
     shared = x if split == 0 else _through(stages[:split], x)
     random, unchanged = random_state(x.device), shared._version
-    loss = _loss(stages[split:], shared.detach(), y)
+    loss = _loss(stages[split:], shared.detach(), y, smoothing)
     if shared._version != unchanged:
         raise RuntimeError(
             f"stage {list(model.stages)[split]!r} changes its input in place, so it cannot be used twice"
@@ -94,7 +103,7 @@ def two_passes(
     timer.mark("perturb")
     set_random_state(x.device, random)
     with frozen_batchnorm():
-        loss_at_perturbed = _loss(stages[split:], shared, y)
+        loss_at_perturbed = _loss(stages[split:], shared, y, smoothing)
     del shared  # the graph keeps what it needs of it; held here, it would outlive the backward pass
     timer.mark("forward2")
     loss_at_perturbed.backward()
@@ -107,34 +116,51 @@ def two_passes(
 
 
 def sub_batch_ascent(
-    model: StagedModel, sam: SAM, x: Tensor, y: Tensor, timer: PhaseTimer, refresh: Refresh, ascent_batch: int
+    model: StagedModel,
+    sam: SAM,
+    x: Tensor,
+    y: Tensor,
+    timer: PhaseTimer,
+    refresh: Refresh,
+    ascent_batch: int,
+    smoothing: float = 0.0,
 ) -> StepRecord:
     """ε from the first ``ascent_batch`` images, the descent gradient from all of them. An approximation: named as such.
 
     BatchNorm normalises the small batch by itself and counts the whole one, once, at w+ε.
     """
     with frozen_batchnorm():
-        loss = _loss(model.stages.values(), x[:ascent_batch], y[:ascent_batch])
+        loss = _loss(model.stages.values(), x[:ascent_batch], y[:ascent_batch], smoothing)
     timer.mark("forward1")
     loss.backward()
     timer.mark("backward1")
     refresh(sam, timer)
     sam.ascent_step()
-    return _one_pass_at_perturbed(model, sam, x, y, timer)
+    return _one_pass_at_perturbed(model, sam, x, y, timer, smoothing)
 
 
-def free_ascent(model: StagedModel, sam: SAM, x: Tensor, y: Tensor, timer: PhaseTimer, direction: Rule) -> StepRecord:
+def free_ascent(
+    model: StagedModel,
+    sam: SAM,
+    x: Tensor,
+    y: Tensor,
+    timer: PhaseTimer,
+    direction: Rule,
+    smoothing: float = 0.0,
+) -> StepRecord:
     """ε along a direction that is there already, so that the step has one pass. An approximation: named as such.
 
     ``direction`` is a rule of ``ssam.methods.directions``. None of them has anything before the first step.
     """
     sam.ascent_step(direction(sam))
-    return _one_pass_at_perturbed(model, sam, x, y, timer)
+    return _one_pass_at_perturbed(model, sam, x, y, timer, smoothing)
 
 
-def _one_pass_at_perturbed(model: StagedModel, sam: SAM, x: Tensor, y: Tensor, timer: PhaseTimer) -> StepRecord:
+def _one_pass_at_perturbed(
+    model: StagedModel, sam: SAM, x: Tensor, y: Tensor, timer: PhaseTimer, smoothing: float
+) -> StepRecord:
     timer.mark("perturb")
-    loss = _loss(model.stages.values(), x, y)
+    loss = _loss(model.stages.values(), x, y, smoothing)
     timer.mark("forward2")
     loss.backward()
     timer.mark("backward2")
@@ -149,9 +175,9 @@ def _gradient_norm(optimizer: torch.optim.Optimizer) -> Tensor:
     return total_norm([p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None])
 
 
-def _loss(stages: Iterable[nn.Module], x: Tensor, y: Tensor) -> Tensor:
+def _loss(stages: Iterable[nn.Module], x: Tensor, y: Tensor, smoothing: float) -> Tensor:
     with autocast(x.device):
-        return cross_entropy(_through(stages, x), y)
+        return cross_entropy(_through(stages, x), y, label_smoothing=smoothing)
 
 
 def _through(stages: Iterable[nn.Module], x: Tensor) -> Tensor:

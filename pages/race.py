@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app.race import export_menu, form, head, recent_runs, seeds, start_button
+from app.race import export_menu, form, head, recent_runs, seeds, start_button, target
 from app.shell import classroom, identity, nav, services, url_state
 from app.ui import live_panel, recorded, run_labels, run_result, spec_diff, texts
 from app.ui.lab import Lab
@@ -68,6 +68,7 @@ if shown and look:
     st.fragment(race, run_every=pace)(lab, person, shown.id, pace)
     with st.container(key="race_result"):
         run_result.result(shown)
+        target.to_target(lab, shown)
 else:
     name = recorded.of(spec) if spec and not classroom.code() else None
     invitation(spec, name)

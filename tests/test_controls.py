@@ -91,6 +91,7 @@ def test_no_two_lanes_of_a_race_have_one_title(spec: RaceSpec) -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_a_method_is_offered_what_its_lanes_may_have_and_nothing_else(method: str) -> None:
     examples = {"region": "late", "granularity": "block", "score": "magnitude", "norm": "masked", "direction": "last"}
+    examples |= {"base": "adamw", "label_smoothing": 0.1, "ema": 0.9}
     allowed = set()
     for name in SETTINGS:
         try:
@@ -98,8 +99,7 @@ def test_a_method_is_offered_what_its_lanes_may_have_and_nothing_else(method: st
         except ValidationError:
             continue
         allowed.add(name)
-    offered = set(lane_form.settings(METHODS[method]))
-    assert offered == allowed if METHODS[method].perturbs else not offered
+    assert set(lane_form.settings(METHODS[method])) == allowed
 
 
 def test_every_choice_of_the_spec_is_offered() -> None:
@@ -108,6 +108,7 @@ def test_every_choice_of_the_spec_is_offered() -> None:
     assert {name for name, direction in DIRECTIONS.items() if direction.hint} == set(DIRECTIONS) - {"gradient"}
     assert set(fields["score"]["anyOf"][0]["enum"]) == set(texts.SCORES)
     assert set(fields["norm"]["anyOf"][0]["enum"]) == set(texts.NORMS)
+    assert set(fields["base"]["anyOf"][0]["enum"]) == set(texts.BASE_OPTIMIZERS)
     for name in SETTINGS:
         assert name in ("rho", "sparsity") or name in texts.LANE_HELP
         assert name in texts.LABELS

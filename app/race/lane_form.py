@@ -16,6 +16,7 @@ from ssam.experiment import LaneSpec
 from ssam.experiment.base import explain
 from ssam.experiment.lane import SETTINGS, TRAINING
 from ssam.methods import METHODS, Method
+from ssam.methods.bases import BASES
 from ssam.methods.directions import DIRECTIONS
 
 PAIRED, NARROW = 105, 76  # pixels: two or three fields side by side in the sidebar
@@ -73,6 +74,8 @@ def form(options: Sequence[str], seen: bool) -> None:
                 _number(name, method, 0.05, races, label=f"{method.title} {name}")
         if seen:
             _where_and_how(method)
+    if seen and (trained := [METHODS[option] for option in chosen if option in METHODS]):
+        _training(trained)
 
 
 def _where_and_how(method: Method) -> None:
@@ -110,6 +113,29 @@ def _fields(method: Method) -> None:
         if not _is_free(method):
             _number("ascent_batch", method, 16, "all")
         _number("ascent_interval", method, 1, "1")
+
+
+def _training(methods: Sequence[Method]) -> None:
+    """What one lane at a time trains by other than the race; closed, it names the lanes that do."""
+    own = [method.title for method in methods if any(_state(name, method) for name in TRAINING)]
+    label = f"Own training settings ({', '.join(own)})" if own else "Own training settings"
+    with st.expander(label, key="training", on_change="rerun", type="compact") as box:
+        if not box.open:
+            return
+        names = {method.name: method for method in methods}
+        if st.session_state.get("trained_lane") not in names:
+            st.session_state["trained_lane"] = methods[0].name
+        chosen = st.selectbox("Lane", list(names), key="trained_lane", format_func=lambda name: names[name].title)
+        method, race = names[chosen], st.session_state
+        rate = BASES[_state("base", method, race["base"])].rate / BASES[race["base"]].rate
+        with st.container(horizontal=True, gap="small"):
+            _number("epochs", method, 1, f"{race['epochs']}")
+            _number("lr", method, 0.01, f"{(race['lr'] or 0) * rate:g}")
+            _number("weight_decay", method, 0.001, f"{(race['weight_decay'] or 0) / rate:g}")
+            _number("label_smoothing", method, 0.05, "0")
+            _number("ema", method, 0.01, "none")
+            _number("patience", method, 1, "never")
+        _select("base", method, texts.BASE_OPTIMIZERS, f"the race's: {BASES[race['base']].title}")
 
 
 def _is_free(method: Method) -> bool:

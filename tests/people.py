@@ -32,3 +32,8 @@ def open_page(name: str = "race", token: str = ALICE, user: dict | None = None, 
     app.run()
     assert not app.exception
     return app
+
+
+def address_of(app: AppTest) -> dict[str, str]:
+    """The words of the address that a page has written."""
+    return {name: "".join(value) for name, value in app.query_params.items()}

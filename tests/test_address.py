@@ -33,7 +33,7 @@ from ssam.store import Store
 from tests import fake_masks
 from tests.browser import Watched, app_server, at_rest, wait_until
 from tests.golden import assert_one_line_error
-from tests.people import ALICE, open_page, owner
+from tests.people import ALICE, address_of, open_page, owner
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLE = Table(
@@ -170,10 +170,6 @@ def test_every_documented_address_is_understood() -> None:
 
 
 # In the pages: the browser's back and forward
-
-
-def address_of(app: AppTest) -> dict[str, str]:
-    return {name: "".join(value) for name, value in app.query_params.items()}
 
 
 def go_to(app: AppTest, address: dict[str, str]) -> None:

@@ -34,7 +34,7 @@ from ssam.training.schedule import step_rate
 from tests import fake_masks
 from tests.browser import Watched, app_server
 from tests.golden import Golden
-from tests.people import ALICE, open_page, owner
+from tests.people import ALICE, address_of, open_page, owner
 
 ASKED = AnalysisSpec(kind="anatomy", images=16)
 RHO, LR, MOMENTUM, DECAY = 0.3, 0.1, 0.9, 0.01
@@ -402,10 +402,6 @@ def page(**address: str) -> AppTest:
 def words(app: AppTest) -> str:
     (found,) = (expander for expander in app.expander if expander.label == "In words")
     return found.markdown[0].value
-
-
-def address_of(app: AppTest) -> dict[str, str]:
-    return {name: "".join(value) for name, value in app.query_params.items()}
 
 
 def test_there_is_something_to_see_at_once(store: Store, golden: Golden) -> None:

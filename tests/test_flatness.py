@@ -26,7 +26,7 @@ from tests import fake_flatness
 from tests.browser import Watched, app_server
 from tests.golden import Golden, assert_one_line_error
 from tests.patience import SECONDS
-from tests.people import ALICE, BOB, SESSION, open_page, owner
+from tests.people import ALICE, BOB, SESSION, address_of, open_page, owner
 
 ROOT = Path(__file__).resolve().parents[1]
 SPEC = parse_spec({"lanes": "sgd,sam,ssam-f,ssam-d"})
@@ -322,7 +322,7 @@ def test_an_address_is_a_measurement(store: Store, address: dict[str, str]) -> N
     expected = parse_analysis(values)
     assert query.of(run.id, expected.kind, expected) == {"run": run.id, **address}
     assert any(caption.value.startswith(f"With {query.describe(expected)}.") for caption in app.caption)
-    assert {name: "".join(value) for name, value in app.query_params.items()} == {"run": run.id, **address}
+    assert address_of(app) == {"run": run.id, **address}
 
 
 @pytest.mark.parametrize(

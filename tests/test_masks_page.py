@@ -32,7 +32,7 @@ from tests.browser import Watched, app_server
 from tests.fake_masks import LAYERS, SIZES, mask
 from tests.golden import Golden, assert_one_line_error
 from tests.patience import SECONDS
-from tests.people import ALICE, BOB, SESSION, open_page, owner
+from tests.people import ALICE, BOB, SESSION, address_of, open_page, owner
 
 ROOT = Path(__file__).resolve().parents[1]
 SPEC = parse_spec({"lanes": "sgd,sam,ssam-f,ssam-d"})
@@ -325,10 +325,6 @@ def page(token: str = ALICE, **address: str) -> AppTest:
 
 def plots(app: AppTest) -> list[dict]:
     return [json.loads(element.proto.spec) for element in app.get("plotly_chart")]
-
-
-def address_of(app: AppTest) -> dict[str, str]:
-    return {name: "".join(value) for name, value in app.query_params.items()}
 
 
 def test_without_a_race_the_page_says_what_to_do(store: Store, golden: Golden) -> None:

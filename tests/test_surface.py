@@ -23,7 +23,7 @@ from tests.browser import ROOT, Watched, wait_until
 from tests.components import data_of
 from tests.golden import assert_one_line_error
 from tests.patience import SECONDS
-from tests.people import ALICE, SESSION
+from tests.people import ALICE, SESSION, address_of
 
 STEPS = 220
 
@@ -108,10 +108,6 @@ def page(**address: str) -> AppTest:
     app.run()
     assert not app.exception
     return app
-
-
-def address_of(app: AppTest) -> dict[str, str]:
-    return {name: "".join(value) for name, value in app.query_params.items()}
 
 
 def test_the_page_sends_all_that_the_browser_needs(store: Any) -> None:

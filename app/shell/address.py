@@ -113,14 +113,14 @@ class Table:
 
     def load_from_url(self) -> list[str]:
         """Set the state to the browser's address; return a line about each word that is not understood."""
-        return [] if (asked := self.asked()) is None else self.load(asked)
+        return self.load(self.asked())
 
-    def load(self, asked: Mapping[str, str]) -> list[str]:
-        """A word that is left out gets its default; one that is ``always`` there stays as it was."""
-        values, problems = self.parse(asked)
+    def load(self, asked: Mapping[str, str] | None) -> list[str]:
+        """A word that is left out gets its default; one that is ``always`` there stays as it was, and so do all without an address."""
+        values, problems = self.parse(asked or {})
         for field in self.fields:
-            key = self.key(field.name)
-            if field.name in values or not field.always or key not in st.session_state:
+            key, stays = self.key(field.name), asked is None or field.always
+            if field.name in values or not stays or key not in st.session_state:
                 st.session_state[key] = values.get(field.name, copy(field.default))
         return problems
 

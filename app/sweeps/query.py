@@ -202,11 +202,13 @@ def go() -> None:
     except ValueError as error:
         problems, told = [str(error)], ""
         state["sweep_base"] = share_link.read_settings({})
-    if asked is not None:
-        problems += TABLE.load({name: value for name, value in asked.items() if name in own})
-        varied = state["sweep_vary"]
-        state["sweep_fields"] = [vary.field for vary in varied] if varied else None
-        for vary in varied or ():
+    state.setdefault("sweep_fields", None)
+    form = None if asked is None else {name: value for name, value in asked.items() if name in own}
+    problems += TABLE.load(form)
+    if form is not None:
+        varied = state["sweep_vary"] or ()
+        state["sweep_fields"] = [vary.field for vary in varied] or None
+        for vary in varied:
             state[f"sweep_vary_{vary.field}_{state['sweep_method']}"] = str(vary).partition("=")[2]
     if state["sweep_lane"] not in range(len(race().lanes)):
         state["sweep_lane"] = lane_of(race())

@@ -47,7 +47,7 @@ def test_a_newcomer_starts_a_duel_with_one_click(store: Store) -> None:
     (made,) = store.duels.of(owner(ALICE))
     spec = made.spec
     assert [each.lane.method for each in spec.contenders] == ["sgd", "sam", "ssam-f"]
-    assert (spec.trials, spec.seeds, spec.base.epochs, spec.base.train_size) == (6, 5, 8, 2000)
+    assert (spec.trials, spec.seeds, spec.base.epochs, spec.base.train_size) == (5, 5, 10, 2000)
     assert (spec.base.label_noise, spec.base.validation, spec.base.clock) == (0.4, VALIDATION, "gradients")
     assert app.query_params["duel"] == made.id
     assert not store.sweeps.of(None)

@@ -34,10 +34,9 @@ def pace(duel: Duel) -> float | None:
 def draw(lab: Lab, duel: Duel, person: Person) -> None:
     standings = lab.store.duels.standings(duel)
     mine = person.teacher or person.owner == duel.owner
+    task = duel.spec.base.model_copy(update={"clock": "epochs"})
     budget = query.CLOCKS[duel.spec.base.clock].lower()
-    st.caption(
-        f"{run_labels.describe_without_seed(duel.spec.base)} at most · {budget} · seeds from {duel.spec.base.seed}"
-    )
+    st.caption(f"{run_labels.describe_without_seed(task)} at most, {budget} · seeds from {task.seed}")
     _head(lab, duel, standings, mine)
     _answers(duel, standings)
     _differences(duel, standings)

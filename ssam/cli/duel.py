@@ -30,7 +30,7 @@ STEERS = {
 
 def flags(command: argparse.ArgumentParser) -> None:
     command.set_defaults(run=_run)
-    command.add_argument("--trials", metavar="N", default=6, help="trials of each search (default 6)")
+    command.add_argument("--trials", metavar="N", default=5, help="trials of each search (default 5)")
     command.add_argument(
         "--fresh",
         metavar="N",

@@ -37,7 +37,7 @@ class DuelSpec(Frozen):
 
     base: RaceSpec
     contenders: tuple[Contender, ...] = Field(min_length=2, max_length=MOST)
-    trials: int = Field(default=6, ge=2, le=200)
+    trials: int = Field(default=5, ge=2, le=200)
     seeds: int = Field(default=5, ge=2, le=20)
     margin: float = Field(default=1.0, gt=0.0, le=50.0)
 
@@ -86,10 +86,10 @@ def rule(spec: DuelSpec) -> list[str]:
         "The best settings of each search are trained once more with a seed that no search has used, and judged once on all test images.",
         "Methods are compared by their difference in the same round. Random, and new in each round: the training images if only a part is "
         "used, their wrong labels, the images held out, initial weights, batch order, and the settings tried. Fixed: the data set with its test "
-        "images, network and search spaces; the answer holds for these.",
+        "images, network, budget and search spaces; the answer holds for these.",
         f"Yes: the 95% interval of the mean difference{together} (Student's t) lies above 0 and reaches {spec.margin:g} points. "
         f"No: it lies below {spec.margin:g} points, the gain worth having. Can't tell: anything else, fewer than 3 rounds, or a round without a "
-        "number. The chance of a wrong yes is at most 2.5%, and so is that of a wrong no.",
+        "number. For differences that are about normal the chance of a wrong yes is at most 2.5%, and so is that of a wrong no.",
         "No interval before the last round: who looks after each round and stops when the answer suits finds something too often. "
         "Whoever runs several duels and reports one does too.",
     ]

@@ -16,7 +16,7 @@ from app.ui import texts, theme
 from app.ui.lab import Lab
 from ssam.catalogue import MODELS
 from ssam.experiment import LaneSpec, RaceSpec, parse_spec, preset
-from ssam.experiment.lane import SETTINGS
+from ssam.experiment.lane import SETTINGS, TRAINING
 from ssam.experiment.race import MAX_LANES
 from ssam.methods import METHODS
 from ssam.methods.directions import DIRECTIONS
@@ -91,7 +91,7 @@ def test_no_two_lanes_of_a_race_have_one_title(spec: RaceSpec) -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_a_method_is_offered_what_its_lanes_may_have_and_nothing_else(method: str) -> None:
     examples = {"region": "late", "granularity": "block", "score": "magnitude", "norm": "masked", "direction": "last"}
-    examples |= {"base": "adamw", "label_smoothing": 0.1, "ema": 0.9}
+    examples |= {"base": "adamw", "label_smoothing": 0.1, "ema": 0.9, "ascent_interval": 2}
     allowed = set()
     for name in SETTINGS:
         try:
@@ -143,8 +143,29 @@ def test_only_what_a_method_can_have_is_drawn(store: Store) -> None:
         assert drawn(app, method.name) <= {"rho", "sparsity"}, "the rest is folded away"
     opened(app)
     for method in METHODS.values():
-        assert drawn(app, method.name) == set(lane_form.settings(method))
+        assert drawn(app, method.name) == set(lane_form.settings(method)) - set(TRAINING)
     assert said(app) == [f"{method.title}: everywhere" for method in METHODS.values() if method.perturbs]
+
+
+def test_training_settings_are_set_for_one_lane_at_a_time(store: Store) -> None:
+    app = opened(page(lanes="sgd,sam", lr="0.2"))
+    app.session_state["training"] = True
+    app.run()
+    assert drawn(app, "sgd") == set(TRAINING)
+    app.number_input(key="epochs_sgd").set_value(2).run()
+    app.selectbox(key="trained_lane").set_value("sam").run()
+    app.selectbox(key="base_sam").set_value("adamw").run()
+    assert float(app.number_input(key="lr_sam").placeholder) == 0.002, "the race's, on the scale of AdamW"
+    assert one_lane(store, app) == "sam:base=adamw"
+    assert store.runs.newest()[0].spec.lanes[0].epochs == 2, "what is out of sight stays set"
+
+
+def test_the_base_optimizer_brings_its_rates(store: Store) -> None:
+    app = page(lanes="sgd,sam", lr="0.2", weight_decay="0.001")
+    app.selectbox(key="base").set_value("adamw").run()
+    assert (app.number_input(key="lr").value, app.number_input(key="weight_decay").value) == (0.002, 0.1)
+    app.selectbox(key="base").set_value("sgd").run()
+    assert (app.number_input(key="lr").value, app.number_input(key="weight_decay").value) == (0.2, 0.001)
 
 
 def test_where_and_how_are_set_without_typing(store: Store, golden: Golden) -> None:

@@ -16,8 +16,8 @@ from tests import fake_duel
 from tests.browser import Watched, app_server
 from tests.components import every
 from tests.fake_duel import fill, look
+from tests.own_zip import pets
 from tests.people import ALICE, BOB, open_page, owner
-from tests.test_own_images import pets
 
 
 def page(token: str = ALICE, **words: str) -> AppTest:

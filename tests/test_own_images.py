@@ -5,11 +5,10 @@ import io
 import json
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from app.ui import live_payload
@@ -27,30 +26,10 @@ from ssam.jobs.client import Client
 from ssam.store import Person, Run, Store
 from ssam.store.places import without_folders
 from tests.fake_race import started, step
+from tests.own_zip import pets
 from tests.people import ALICE, BOB, open_page, owner
 
 HEIC = b"\0\0\0\x18ftypheic\0\0\0\0heicmif1"
-
-
-def drawing(side: int, number: int, shape: str) -> bytes:
-    image = Image.new("RGB", (side, side + 3), (number % 200, 90, 200))
-    draw = ImageDraw.Draw(image)
-    (draw.ellipse if shape == "disc" else draw.rectangle)((2, 2, side - 3, side - 3), fill=(250, 250, 0))
-    file = io.BytesIO()
-    image.save(file, "PNG")
-    return file.getvalue()
-
-
-def pets(side: int = 20, discs: int = 15, more: dict[str, bytes] | None = None) -> bytes:
-    """A zip with ``discs`` images of class disc and 5 of class square."""
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as archive:
-        for name, count in (("disc", discs), ("square", 5)):
-            for number in range(count):
-                archive.writestr(f"{name}/{number}.png", drawing(side, number, name))
-        for name, data in (more or {}).items():
-            archive.writestr(name, data)
-    return packed.getvalue()
 
 
 def race_of(store: Store, name: str, token: str = ALICE, state: str = "queued", **values: object) -> str:

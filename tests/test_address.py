@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -21,10 +22,9 @@ from app.masks import query as masks_query
 from app.methods import view as methods_view
 from app.methods.cards import cards
 from app.runs import query as runs_query
-from app.shell import nav, share_link
+from app.shell import nav, share_link, url_state
 from app.shell.address import Field, Table, choice, number, parts
 from app.shell.identity import COOKIE
-from app.shell.url_state import STALE_SECONDS
 from app.surface import query as surface_query
 from app.sweeps import query as sweeps_query
 from app.ui.lesson_content import lessons
@@ -167,6 +167,30 @@ def test_every_documented_address_is_understood() -> None:
             share_link.parse(words, page or "race")
         elif words.get("lesson") != "my-lesson":  # the reader's own file
             assert table_of(page, words).parse(words)[1] == [], query
+
+
+@pytest.mark.parametrize("back", [{}, {"x": "1"}])
+def test_an_address_that_was_replaced_is_the_readers_going_back_unless_it_is_still_on_its_way(
+    monkeypatch: pytest.MonkeyPatch, back: dict[str, str]
+) -> None:
+    class Query(dict[str, str]):
+        from_dict = dict.update
+
+    now = [100.0]
+    fake = SimpleNamespace(query_params=Query(), session_state={})
+    monkeypatch.setattr(url_state, "st", fake)
+    monkeypatch.setattr(url_state, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    assert url_state.moved("page")
+    url_state.put({"x": "1"}, "page")
+    url_state.put({"x": "2"}, "page")  # by a part of the page that runs alone
+    fake.query_params = Query(back)
+    now[0] += 1.0
+    assert not url_state.moved("page")
+    url_state.put({"x": "2"}, "page")
+    now[0] += url_state.STALE_SECONDS
+    assert url_state.moved("page")
+    url_state.put(back, "page")
+    assert not url_state.moved("page")
 
 
 # In the pages: the browser's back and forward
@@ -313,7 +337,7 @@ def back_forward_and_back(page: Page, name: str) -> None:
     move, key, value, word = MOVES[name]
     page.locator(f".st-key-{key}").wait_for()
     at_rest(page)
-    page.wait_for_timeout(1000 * STALE_SECONDS)
+    page.wait_for_timeout(1000 * url_state.STALE_SECONDS)
     before = state_of(page, key)
     move(page, key, value)
     expect(page).to_have_url(re.compile(re.escape(word)))
@@ -321,7 +345,7 @@ def back_forward_and_back(page: Page, name: str) -> None:
     after = state_of(page, key)
     assert after != before
     for step, shown in ((page.go_back, before), (page.go_forward, after), (page.go_back, before)):
-        page.wait_for_timeout(1000 * STALE_SECONDS)
+        page.wait_for_timeout(1000 * url_state.STALE_SECONDS)
         step()
         wait_until(lambda shown=shown: state_of(page, key) == shown)
         at_rest(page)

@@ -18,7 +18,7 @@ def moved(page: str = "") -> bool:
     addresses keeps its own count; the race page is the one without a name.
 
     The browser repeats its address with every rerun, also an older one where a rerun was on its way already when we
-    wrote a new address. So an address that we wrote is no move, nor is, for a moment, the one that it replaced; later that is
+    wrote a new address. So the address that we wrote is no move, nor is, for a moment, one that it replaced; later that is
     the reader's going back.
     """
     st.session_state[_RESETS] = _SEEN + page not in st.session_state or st.session_state.get(_PAGE) == page
@@ -30,11 +30,11 @@ def moved(page: str = "") -> bool:
         st.session_state[_SEEN + page], st.session_state[_WRITTEN + page] = now, []
         return True
     written: list[dict[str, str]] = st.session_state[_WRITTEN + page]
-    if now in written:
+    on_its_way = time.monotonic() - st.session_state.get(_WHEN + page, 0.0) < STALE_SECONDS
+    if now in written and (on_its_way or now == written[-1]):
         del written[: written.index(now) + 1]
         st.session_state[_SEEN + page] = now
         return False
-    on_its_way = time.monotonic() - st.session_state.get(_WHEN + page, 0.0) < STALE_SECONDS
     if now == st.session_state[_SEEN + page] and (not written or on_its_way):
         return False
     st.session_state[_SEEN + page], st.session_state[_WRITTEN + page] = now, []

@@ -317,13 +317,15 @@ def picked(page: Page, key: str, option: str) -> None:
     page.get_by_role("option", name=option, exact=True).click()
 
 
-MOVES: dict[str, tuple[Callable[[Page, str, str], None], str, str, str]] = {  # how a control is set, and the new word
-    "methods": (clicked, "methods_view", "Compare", "view=compare"),
-    "runs": (typed, "runs_text", "noisy", "text=noisy"),
-    "compare": (picked, "cmp_x", "Gradients", "x=gradients"),
-    "masks": (clicked, "masks_view", "How often", "view=often"),
-    "flatness": (clicked, "flat_kind", "Flatter", "kind=better"),
-    "sweeps": (typed, "sweep_races", "8", "races=8"),
+MOVES: dict[
+    str, tuple[str, str, Callable[[Page, str, str], None], str, str]
+] = {  # a control, how it is set, the new word
+    "methods": ("methods_view", "Cards", clicked, "Compare", "view=compare"),
+    "runs": ("runs_text", "", typed, "noisy", "text=noisy"),
+    "compare": ("cmp_x", "Epoch", picked, "Gradients", "x=gradients"),
+    "masks": ("masks_view", "Network", clicked, "How often", "view=often"),
+    "flatness": ("flat_kind", "Surface", clicked, "Flatter, better?", "kind=better"),
+    "sweeps": ("sweep_races", "24", typed, "8", "races=8"),
 }
 
 
@@ -334,17 +336,14 @@ def state_of(page: Page, key: str) -> str:
 
 
 def back_forward_and_back(page: Page, name: str) -> None:
-    move, key, value, word = MOVES[name]
-    page.locator(f".st-key-{key}").wait_for()
+    key, before, move, after, word = MOVES[name]
+    wait_until(lambda: page.locator(f".st-key-{key}").count() and state_of(page, key) == before)
     at_rest(page)
     page.wait_for_timeout(1000 * url_state.STALE_SECONDS)
-    before = state_of(page, key)
-    move(page, key, value)
+    move(page, key, after)
     expect(page).to_have_url(re.compile(re.escape(word)))
-    at_rest(page)
-    after = state_of(page, key)
-    assert after != before
     for step, shown in ((page.go_back, before), (page.go_forward, after), (page.go_back, before)):
+        at_rest(page)
         page.wait_for_timeout(1000 * url_state.STALE_SECONDS)
         step()
         wait_until(lambda shown=shown: state_of(page, key) == shown)

@@ -1,4 +1,4 @@
-"""The race: settings on the left; on the right an invitation, or the race that was started."""
+"""Race: settings on the left; on the right a recorded race, or the race that was started."""
 
 import streamlit as st
 
@@ -13,7 +13,7 @@ START_WIDTH = 220  # pixels, of the button above a recorded race
 
 
 def race(lab: Lab, person: Person, run_id: str, pace: float | None) -> None:
-    """The shown race; runs again on its own every ``pace`` seconds."""
+    """Draw the shown race; reruns every ``pace`` seconds."""
     look = live_panel.look(lab, run_id)
     if look is None or st.session_state["run"] != run_id:
         st.rerun()
@@ -25,7 +25,7 @@ def race(lab: Lab, person: Person, run_id: str, pace: float | None) -> None:
 
 
 def invitation(spec: RaceSpec | None, name: str | None) -> None:
-    """What Start will train. What comes of it is shown of a race that is recorded only, and in a class of none: they are asked first."""
+    """Describe what Start will train. Show the outcome only of a recorded race, and never to a class, which predicts it first."""
     st.markdown(texts.WELCOME)
     if name:
         st.markdown(recorded.watch(name))

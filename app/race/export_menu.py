@@ -1,4 +1,4 @@
-"""What can be taken of a race that has ended, and the way back: a race from a file."""
+"""Export of a race that has ended, and import of a race file."""
 
 from functools import partial
 
@@ -18,22 +18,22 @@ WIDTH = 400  # pixels
 
 
 def control(lab: Lab, run: Run, person: Person) -> None:
-    """One button; what is behind it is built once it is downloaded. Nothing for a race that goes on or that never got anywhere."""
+    """Draw the Export button; a file is built when it is downloaded. Nothing for a race that is running or has no results."""
     if run.state not in ENDED or not run.started_info or run.progress == 0:
         return
-    # Not only where it is open: a click while the page still comes up would open it for the browser and not for the server.
-    with st.popover("Take away", key="take_away", icon=":material/download:"), st.container(width=WIDTH):
+    # Drawn even while closed: a click while the page loads would open it in the browser but not on the server.
+    with st.popover("Export", key="take_away", icon=":material/download:"), st.container(width=WIDTH):
         _choice(lab, run, person)
 
 
 def _choice(lab: Lab, run: Run, person: Person) -> None:
-    # Others may have what they see: not what its owner wrote on it, nor weights, which may know the owner's images.
+    # Others get what they see: not the owner's notes, nor weights, which may have memorised the owner's images.
     mine = person.may_steer(run)
     labels = lab.store.runs.labels(run.id) if mine else Labels()
     source = Source(lab.store, run, share_link.build(Link(), st.context.url or ""), labels)
     kinds = [kind for kind in available_formats(source) if mine or kind != "weights"]
     chosen = st.pills(
-        "What",
+        "Formats",
         kinds,
         selection_mode="multi",
         default=["report"],
@@ -53,13 +53,13 @@ def _choice(lab: Lab, run: Run, person: Person) -> None:
         on_click="ignore",
         disabled=not chosen,
     )
-    st.caption("This address opens the race here, and its settings in any other lab:")
+    st.caption("Link to this race (on another SSAM Lab server it loads only the settings):")
     st.code(source.link, language=None, wrap_lines=True)
 
 
 def reopen() -> None:
-    """A box for a race file or a report. Its settings come into the form; nothing is started."""
-    with st.expander("Open a race from a file", key="open_file"):
+    """Draw a box for a race file or a report. Its settings are put into the form; nothing is started."""
+    with st.expander("Import a race file", key="open_file"):
         st.file_uploader(
             "A race file (race.json) or a report (HTML)",
             type=["json", "html", "htm"],
@@ -79,9 +79,9 @@ def _read() -> None:
     try:
         spec = spec_of(file.getvalue())
     except ValueError as error:
-        st.session_state["race_file_problem"] = f"Not opened: {texts.labelled(str(error))}."
+        st.session_state["race_file_problem"] = f"Not imported: {texts.labelled(str(error))}."
         return
     form.fill(spec)
     st.session_state["run"] = None
     st.session_state["notice"] = None
-    st.toast("The settings of the file are in the form. Start race runs it.", icon=":material/check:")
+    st.toast("The settings of the file are in the form. Press *Start race* to run it.", icon=":material/check:")

@@ -1,4 +1,4 @@
-"""The form on the left: session state ↔ RaceSpec. Keys are the names of the spec's fields."""
+"""The form on the left: session state ↔ RaceSpec. Keys are the names of the specification's fields."""
 
 from collections.abc import Callable, Collection
 
@@ -21,7 +21,7 @@ OPTIONAL = {name for name in PLAIN if RaceSpec.model_fields[name].default is Non
 
 
 def fill(spec: RaceSpec) -> None:
-    """Sets every control to the spec."""
+    """Set every control to the specification."""
     for name in PLAIN:
         st.session_state[name] = getattr(spec, name)
     lane_form.fill(spec.lanes)
@@ -30,13 +30,13 @@ def fill(spec: RaceSpec) -> None:
 
 
 def read(lab: Lab) -> RaceSpec:
-    """The spec that the controls show; raises ValueError with one line where it is none."""
+    """Return the specification that the controls show. Raise ValueError with one line if it is invalid."""
     values = {name: st.session_state[name] for name in PLAIN if name in st.session_state}
     if values["dataset"] != "images":
         values["data"] = None
     elif not values["data"]:
         raise ValueError("Upload a zip of images first.")
-    if values["clock"] != "seconds" and values["seconds"] is None:  # emptied, then put out of sight
+    if values["clock"] != "seconds" and values["seconds"] is None:  # emptied, then hidden
         del values["seconds"]
     if not (chosen := st.session_state["lanes"]):
         raise ValueError("Choose at least one lane.")
@@ -52,8 +52,8 @@ def read(lab: Lab) -> RaceSpec:
 
 
 def form(lab: Lab, hidden: Collection[str] = ()) -> tuple[RaceSpec | None, str]:
-    """Draws the controls but for the groups that are ``hidden``: their settings count all the same. Returns the spec, or None and the
-    one line that says what is wrong with it."""
+    """Draw the controls except the ``hidden`` groups, whose settings still apply. Return the specification, or None and one line
+    that says what is wrong with it."""
     own_images.prepare(lab)
     _keep_preset_true(lab)
     if hidden:
@@ -68,7 +68,7 @@ def form(lab: Lab, hidden: Collection[str] = ()) -> tuple[RaceSpec | None, str]:
 
 
 def _hold() -> None:
-    """What has no control any more would be forgotten, unless it is set."""
+    """Keep the values of controls that are not drawn: Streamlit would forget them."""
     kept = {f"{name}_{method}" for name in lane_form.KEPT for method in METHODS} | {*PLAIN, "lanes"}
     for name in kept & set(st.session_state):
         st.session_state[name] = st.session_state[name]
@@ -113,7 +113,7 @@ def _lanes(lab: Lab) -> None:
         key="lanes",
         format_func=lambda option: METHODS[option].title if option in METHODS else option,
         accept_new_options=True,
-        placeholder="Choose what to race",
+        placeholder="Choose methods to race",
         help=texts.HELP["lanes"],
     )
     rho_controls.chips()
@@ -134,17 +134,17 @@ def _numbers(lab: Lab) -> None:
 
 
 def _per_lane(lab: Lab) -> None:
-    with st.expander("Per lane", key="per_lane", on_change="rerun") as per_lane:
+    with st.expander("Settings for each method", key="per_lane", on_change="rerun") as per_lane:
         lane_form.form(st.session_state["lanes"], seen=bool(per_lane.open))
 
 
 def _folded_more(lab: Lab) -> None:
-    with st.expander("More", key="more"):
+    with st.expander("Training settings", key="more"):
         _more(lab)
 
 
 def _keep_preset_true(lab: Lab) -> None:
-    """The preset picker names the preset that the controls show, or "custom"."""
+    """Set the preset picker to the preset that the controls show, or to "custom"."""
     try:
         spec: RaceSpec | None = read(lab)
     except ValueError:
@@ -182,7 +182,7 @@ def _more(lab: Lab) -> None:
         _number("label_noise", step=0.1)
         _number("train_size", step=500, empty="all")
         _number("validation", step=0.05)
-        _number("mask_interval", step=1)
+        _number("mask_interval", step=1, width=WIDE)
         _number("fisher_samples", step=64)
         _number("fisher_batch", step=1)
         _number("image_size", step=8, empty=str(DATASETS[st.session_state["dataset"]].size or 64))
@@ -202,11 +202,11 @@ def _more(lab: Lab) -> None:
         for device in (machine.devices if machine else [])
     }
     _select(devices, "device")
-    st.checkbox("Run alone: step times you can trust", key="exclusive", help=texts.HELP["exclusive"])
+    st.checkbox("Run with no other race (for reliable step times)", key="exclusive", help=texts.HELP["exclusive"])
 
 
 def _held_out(lab: Lab) -> str:
-    """How many images a validation part is; empty without one, and where the settings are none."""
+    """Return how many images are held out; empty without a validation split or while the settings are invalid."""
     try:
         spec = read(lab)
     except ValueError:
@@ -226,7 +226,7 @@ def _number(
     disabled: bool = False,
     about: str | None = None,
 ) -> None:
-    """``empty`` is what an empty field stands for; without it ``read`` refuses an empty field."""
+    """Draw a number field; ``empty`` is the meaning of an empty one, without which ``read`` rejects it."""
     st.number_input(
         texts.LABELS[name],
         value=None,  # an emptied field is empty, not 0

@@ -1,4 +1,4 @@
-"""The line above the shown race: what is raced, its buttons, and where to go from it."""
+"""The line above the shown race: what is raced, its buttons, and links to its analyses."""
 
 import streamlit as st
 
@@ -12,7 +12,7 @@ from ssam.store.views import ENDED
 
 
 def head(lab: Lab, run: Run, person: Person) -> None:
-    """What is raced, and the buttons."""
+    """Draw what is raced, and the buttons."""
     mine = person.may_steer(run)
     with st.container(key="race_head", horizontal=True, vertical_alignment="center"):
         st.markdown(f"## {run_labels.describe(run.spec)}", width="stretch")
@@ -30,4 +30,4 @@ def head(lab: Lab, run: Run, person: Person) -> None:
             nav.link("anatomy", address=here)
         seeds.row(lab, run)
     if run.owner != person.owner:
-        st.caption(f"Somebody else's race: you {'steer it as a teacher' if mine else 'can watch it'}.")
+        st.caption(f"You are viewing someone else's race ({'as a teacher you control it' if mine else 'read-only'}).")

@@ -1,7 +1,7 @@
 """The controls of the lanes: session state ↔ LaneSpec. Every method has one set of them, with keys ``SETTING_METHOD``.
 
-A region ``from-3`` is two of them, ``region`` ("from") and ``stage`` (3), and so is a granularity ``n-of-4``:
-``granularity`` ("n") and ``group`` (4). What is out of sight does not count.
+A region ``from-3`` has two controls, ``region`` ("from") and ``stage`` (3), and so has a granularity ``n-of-4``:
+``granularity`` ("n") and ``group`` (4). Hidden controls do not count.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,12 +20,12 @@ from ssam.methods.bases import BASES
 from ssam.methods.directions import DIRECTIONS
 
 PAIRED, NARROW = 105, 76  # pixels: two or three fields side by side in the sidebar
-STAGE, GROUP = 1, 4  # what these stand for where they are empty
+STAGE, GROUP = 1, 4  # defaults of empty fields
 KEPT = (*SETTINGS, "stage", "group")  # the controls of a method, by the first half of their keys
 
 
 def fill(lanes: Sequence[LaneSpec]) -> None:
-    """Sets every control to the lanes. A second lane of a method stays text among the chosen ones."""
+    """Set every control to the lanes. A second lane of a method stays text among the chosen ones."""
     for method in METHODS:
         _set(LaneSpec(method=method))
     own = {lane.method: lane for lane in reversed(lanes)}  # the lane that gets its method's controls
@@ -36,7 +36,7 @@ def fill(lanes: Sequence[LaneSpec]) -> None:
 
 
 def read(option: str) -> LaneSpec:
-    """The lane that was chosen: a method with what its controls say, or text. Raises ValueError with one line."""
+    """Return the chosen lane: a method with its controls, or text. Raise ValueError with one line."""
     if option not in METHODS:
         return LaneSpec.parse(option.lower())
     method = METHODS[option]
@@ -50,22 +50,22 @@ def read(option: str) -> LaneSpec:
     own = {name: value for name, value in values.items() if value is not None}
     try:
         return LaneSpec.model_validate({"method": option, **own})
-    except ValidationError as error:  # in the words of its field under "Per lane"
+    except ValidationError as error:  # with the label of its field
         raise ValueError(texts.labelled(f"{method.title} {explain(error, LaneSpec)}")) from None
 
 
 def settings(method: Method) -> tuple[str, ...]:
-    """The lane settings that a method can have."""
+    """Return the lane settings that a method can have."""
     return tuple(name for name in SETTINGS if name in method.settings or name in TRAINING)
 
 
 def form(options: Sequence[str], seen: bool) -> None:
-    """Draws the controls of the methods among the chosen lanes; those of where and how only if they are ``seen``, since
-    they are many and the first page would wait for them."""
+    """Draw the controls of the methods among the chosen lanes; those of where and how only if ``seen``, since they are many and
+    would delay the first page."""
     chosen = dict.fromkeys(options)  # each once: a typed one may repeat a picked one
     own = [METHODS[option] for option in chosen if option in METHODS and METHODS[option].perturbs]
     if not own:
-        st.caption("No lane here has a rho.")
+        st.caption("None of these methods uses rho.")
     for method in own:
         with st.container(horizontal=True, gap="small"):
             for name in ("rho", "sparsity") if method.sparse else ("rho",):
@@ -79,12 +79,12 @@ def form(options: Sequence[str], seen: bool) -> None:
 
 
 def _where_and_how(method: Method) -> None:
-    """What the lane perturbs, along what and how often; closed, it says so in a few words."""
+    """Draw the settings of what the lane perturbs, along what and how often; the label sums them up."""
     problem, icon = "", None
     try:
-        words = ", ".join(texts.lane_words(read(method.name))) or "everywhere"
+        words = ", ".join(texts.lane_words(read(method.name))) or "perturbs all layers"
     except ValueError as error:
-        problem, words, icon = str(error), "these do not fit", ":material/error:"
+        problem, words, icon = str(error), "invalid combination", ":material/error:"
     with st.expander(f"{method.title}: {words}", key=f"where_{method.name}", icon=icon, type="compact"):
         _fields(method)
         if problem:
@@ -104,7 +104,7 @@ def _fields(method: Method) -> None:
                 _number("group", method, 1, str(GROUP), NARROW)
     if "score" in has:
         _select("score", method, _scores(method), method.score)
-    _select("norm", method, texts.NORMS, f"the race's: {st.session_state['norm']}")
+    _select("norm", method, texts.NORMS, f"as for the race: {st.session_state['norm']}")
     if "direction" in has:
         _select("direction", method, {name: direction.title for name, direction in DIRECTIONS.items()})
         if hint := DIRECTIONS[_state("direction", method, "gradient")].hint:
@@ -143,12 +143,12 @@ def _is_free(method: Method) -> bool:
 
 
 def _pair() -> DeltaGenerator:
-    """A row for two fields."""
+    """Return a row for two fields."""
     return st.container(horizontal=True, wrap=False, gap="small")
 
 
 def _scores(method: Method) -> dict[str, str]:
-    """What the weights can be ranked by: Fisher per cost only where there are blocks to rank, or where it is set already."""
+    """Return the available scores: Fisher per cost only with blocks, or if it is set already."""
     fits = _state("granularity", method) == "block" or _state("score", method) == "fisher-per-cost"
     return {score: title for score, title in texts.SCORES.items() if fits or score != "fisher-per-cost"}
 
@@ -164,7 +164,7 @@ def _set(lane: LaneSpec) -> None:
 
 
 def _state(name: str, method: Method, empty: object = None) -> Any:
-    """The value of a control, or what it stands for where it is empty."""
+    """Return the value of a control, or ``empty``."""
     value = st.session_state.get(f"{name}_{method.name}")
     return empty if value is None else value
 
@@ -184,7 +184,7 @@ def _number(name: str, method: Method, step: float, empty: str, width: int = PAI
 
 
 def _select(name: str, method: Method, choices: Mapping[str, str], empty: str | None = None) -> None:
-    """``empty`` is what a field that may be left empty stands for."""
+    """Draw a select box; ``empty`` is the meaning of an empty one."""
     st.selectbox(
         texts.LABELS[name],
         list(choices),

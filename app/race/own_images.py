@@ -1,4 +1,4 @@
-"""Own images in the form: upload, choose, delete; and before the race what the network will get of them."""
+"""The user's own images in the form: upload, choose, delete, and a preview of what the network will see."""
 
 import streamlit as st
 
@@ -11,16 +11,16 @@ from ssam.imagefolder.contents import natural_size, resized
 from ssam.imagefolder.preview import Preview
 from ssam.store.views import ENDED
 
-USUAL = natural_size(10_000)  # the input of own images where none is asked for
+USUAL = natural_size(10_000)  # the input size of own images if none is given
 THUMBNAIL = 52  # pixels
-NAMED = 5  # races that stand in the question before an upload is deleted
+NAMED = 5  # races listed in the question before an upload is deleted
 
 
 def controls(lab: Lab) -> None:
-    """The upload that is raced, another one, and what is in it."""
+    """Draw the choice of an upload, a box for a new one, and a preview of the images."""
     uploaded = lab.store.uploads.names(
         identity.person(lab).owner
-    )  # others' are not offered: who knows a name may use it
+    )  # others' uploads are not listed: whoever knows a name may use it
     if uploaded:
         if st.session_state.get("data") is None:
             _choose(lab, uploaded[-1])
@@ -36,10 +36,10 @@ def controls(lab: Lab) -> None:
 
 
 def check(lab: Lab, spec: RaceSpec) -> None:
-    """Raises ValueError where an upload is missing, cannot be raced or is too small, rather than have the race fail at once."""
+    """Raise ValueError if an upload is missing, invalid or too small, rather than let the race fail at once."""
     name = str(spec.data)
     if name not in lab.store.uploads.names():
-        raise ValueError(f"There are no uploaded images {name[:60]!r}; choose or upload some.")
+        raise ValueError(f"There is no upload {name[:60]!r}; choose one or upload images.")
     found = lab.store.uploads.preview(name)
     if found.problem:
         raise ValueError(found.problem)
@@ -57,17 +57,17 @@ def check(lab: Lab, spec: RaceSpec) -> None:
 
 
 def prepare(lab: Lab) -> None:
-    """Reads the chosen upload's pictures before the form needs to know of them: the first time that may take a while."""
+    """Read the images of the chosen upload before the form needs them; the first time this may take a while."""
     if (
         st.session_state.get("dataset") == "images"
         and (name := st.session_state.get("data")) in lab.store.uploads.names()
     ):
-        with st.spinner("Looking at the images…"):
+        with st.spinner("Reading the images…"):
             _preview(lab, str(name))
 
 
 def _forget_size() -> None:
-    """Take back an input size that came with an upload."""
+    """Undo an input size that an upload brought with it."""
     if (
         st.session_state.get("own_size") is not None
         and st.session_state.get("image_size") == st.session_state["own_size"]
@@ -77,13 +77,13 @@ def _forget_size() -> None:
 
 
 def enter(lab: Lab) -> None:
-    """Own images were chosen: those that the form remembers bring their input size."""
+    """Set the input size of the remembered upload when own images are chosen."""
     if st.session_state.get("data"):
         _chosen(lab)
 
 
 def _preview(lab: Lab, name: str) -> Preview | str:
-    """What a race would find, or the one line that says why it would be refused."""
+    """Return what a race would find, or one line that says why it would be refused."""
     try:
         found = lab.store.uploads.preview(name)
     except ValueError as error:
@@ -97,7 +97,7 @@ def _choose(lab: Lab, name: str) -> None:
 
 
 def _chosen(lab: Lab) -> None:
-    """Small images are not enlarged unasked: the upload brings the size of the network's input."""
+    """Set the input size to that of small images, so that they are not enlarged unless the user asks for it."""
     found = _preview(lab, st.session_state["data"]) if st.session_state["data"] in lab.store.uploads.names() else ""
     size = natural_size(found.sides[1]) if isinstance(found, Preview) and found.sides[1] else USUAL
     size = max(size, MODELS[st.session_state["model"]].min_size)
@@ -111,7 +111,7 @@ def _keep(lab: Lab) -> None:
     if (file := st.session_state["upload"]) is None:
         return
     try:
-        # The rest is for races, which would wait for ever for room that uploads have.
+        # The rest of the disk is for races, which would otherwise wait for ever.
         most = lab.client.limits.disk_gb * 1e9 / 2
         _choose(lab, lab.store.uploads.save(file.name, file, identity.person(lab).owner, most))
     except ValueError as error:
@@ -119,16 +119,16 @@ def _keep(lab: Lab) -> None:
 
 
 def _view(lab: Lab, name: str) -> None:
-    """The classes with their counts, how they are split, what was skipped, and a few images as the network gets them."""
+    """Draw the classes with their counts, the split, what was skipped, and a few images as the network sees them."""
     found = _preview(lab, name)
     if isinstance(found, str):
-        return  # said next to Start
+        return  # shown next to Start
     size = st.session_state.get("image_size") or USUAL
     with st.container(key="upload_view", gap="small"):
         st.markdown(_sizes(found))
         if images := lab.store.uploads.thumbnails(name, size) if 8 <= size <= 512 else ():
             st.image([image for _, image in images], [texts.plain(label)[:12] for label, _ in images], THUMBNAIL)
-        st.caption("Training images as the network gets them. " + _sentence(resized(size, found.sides)))
+        st.caption("Training images as the network sees them. " + _sentence(resized(size, found.sides)))
         st.caption("\n".join(f"- {_sentence(note)}" for note in found.notes))
         with st.expander(f"{len(found.classes)} classes", key="upload_classes"):
             rows = zip(found.classes, found.train, found.test, strict=True)
@@ -138,7 +138,7 @@ def _view(lab: Lab, name: str) -> None:
 
 
 def _sizes(found: Preview) -> str:
-    """How many images are trained on, held out for validation, and tested on."""
+    """Return how many images are for training, validation and testing."""
     train = min(st.session_state.get("train_size") or sum(found.train), sum(found.train))
     held = round((st.session_state.get("validation") or 0) * train)
     parts = [f"**{train - held:,}** training", f"**{held:,}** validation", f"**{sum(found.test):,}** test images"]
@@ -150,7 +150,7 @@ def _sentence(note: str) -> str:
 
 
 def _deletion(lab: Lab, name: str, own: bool) -> None:
-    """Asks before an upload goes, with the races that use it."""
+    """Ask before an upload is deleted, and list the races that use it."""
     with st.popover("Delete", key="delete_upload", icon=":material/delete:", disabled=not own):
         if own:
             st.markdown(_question(lab, name))
@@ -172,7 +172,7 @@ def _question(lab: Lab, name: str) -> str:
     waiting = sum(run.state not in ENDED for run in runs)
     fate = f" **{waiting} of them have not ended and may fail.**" if waiting else ""
     said = (
-        f"{count} this upload. Results stay, but nothing can be resumed, repeated or measured again without it.{fate}"
+        f"{count} this upload. Results stay, but no race can be resumed, repeated or analysed again without it.{fate}"
     )
     return "\n".join([said, "", *lines])
 

@@ -1,4 +1,4 @@
-"""The newest races, to be opened again."""
+"""The most recent races, to open again."""
 
 import streamlit as st
 
@@ -14,7 +14,7 @@ OWN, ALL = 12, 60  # races in the list
 
 
 def recent(lab: Lab, shown: Run | None, person: Person) -> None:
-    """The newest races of this person to open again, folded away; a teacher may have everybody's."""
+    """Draw this person's most recent races, folded away; a teacher can switch to those of all users."""
     everybody = person.teacher and st.session_state.get("everybody", False)
     if shown and shown.owner != person.owner and shown.id not in st.session_state.setdefault(OPENED, []):
         st.session_state[OPENED].append(shown.id)  # for the list of runs
@@ -27,13 +27,13 @@ def recent(lab: Lab, shown: Run | None, person: Person) -> None:
         return
     with st.expander("Recent races", key="recent_races"):
         if person.teacher:
-            st.toggle("Everybody's", key="everybody")
+            st.toggle("All users", key="everybody")
         for run in others:
             with st.container(gap=None):
                 st.button(
                     run_labels.describe(run.spec), key=f"open_{run.id}", type="tertiary", on_click=_open, args=(run,)
                 )
-                whose = "" if run.owner == person.owner else f" · somebody else's ({run.owner[:6] or 'no owner'})"
+                whose = "" if run.owner == person.owner else f" · someone else's ({run.owner[:6] or 'no owner'})"
                 st.caption(facts(run) + whose)
         nav.link("runs", "All runs")
 

@@ -1,7 +1,7 @@
-"""Rho in the form: what each lane has, which lanes keep their own, and two buttons for those.
+"""Rho in the form: the value of each lane, which lanes have their own, and two buttons for those.
 
-The lanes' own values belong to a rho of the race: the preset's that they come from, else what the form had when they were set. "Scale all"
-multiplies them by what that rho has been multiplied by since; "One rho for all" takes them away.
+The lanes' own values belong to a rho of the race: that of their preset, else that of the form when they were set. "Scale all"
+multiplies them by the factor by which the race's rho has changed since; "One rho for all" removes them.
 """
 
 from collections.abc import Sequence
@@ -20,20 +20,20 @@ Lanes = Sequence[LaneSpec]
 
 
 def begin() -> None:
-    """The form has been set anew."""
+    """Forget the lanes' own values: the form has been refilled."""
     st.session_state.pop(_OWN, None)
 
 
 def chips() -> None:
-    """The rho and the sparsity of every lane that perturbs."""
+    """Draw the rho and the sparsity of every lane that perturbs."""
     found = [chip(lane, st.session_state["rho"], st.session_state["sparsity"]) for lane in _lanes()]
     if said := [f":{color}-badge[{texts.plain(text)}]" for text, color in filter(None, found)]:
         st.markdown(" ".join(said))
 
 
 def chip(lane: LaneSpec, rho: float | None, sparsity: float | None) -> tuple[str, str] | None:
-    """What a lane has, in a few words, and a colour: another one for a rho of its own. None for a lane that perturbs nothing, and while
-    the field of the race's rho is empty.
+    """Return a lane's values in a few words, and a colour that tells whether its rho is its own; None for a lane that perturbs
+    nothing, and while the field of the race's rho is empty.
 
     >>> chip(LaneSpec.parse("ssam-f:rho=0.25"), 0.2, 0.5), chip(LaneSpec.parse("sam"), 0.2, 0.5)
     (('SSAM-F ρ 0.25 · 50% sparse', 'orange'), ('SAM ρ 0.2', 'gray'))
@@ -52,7 +52,7 @@ def chip(lane: LaneSpec, rho: float | None, sparsity: float | None) -> tuple[str
 
 
 def form() -> None:
-    """Which lanes do not follow Rho, and what can be done about it; nothing where all do."""
+    """Say which lanes have their own rho, and draw the two buttons; nothing if none has."""
     lanes = _lanes()
     if not (said := kept(lanes)):
         return
@@ -78,27 +78,27 @@ def form() -> None:
 
 
 def kept(lanes: Lanes) -> str:
-    """Which lanes keep a rho of their own, and which follow the race's; empty where all follow.
+    """Return which lanes have a rho of their own, and which follow the race's; empty if all follow.
 
     >>> kept([LaneSpec.parse(lane) for lane in ("sgd", "sam", "ssam-f:rho=0.25", "ssam-d:rho=0.3")])
-    'SSAM-F keeps its own rho 0.25, SSAM-D 0.3: *Rho* moves only SAM.'
+    'SSAM-F has its own rho 0.25, SSAM-D 0.3: *Rho* changes only SAM.'
     """
     own = [lane for lane in lanes if lane.rho is not None]
     if not own:
         return ""
     first, *others = (f"{_title(lane)} {{}}{lane.rho:g}" for lane in own)
-    said = ", ".join([first.format("keeps its own rho "), *(other.format("") for other in others)])
+    said = ", ".join([first.format("has its own rho "), *(other.format("") for other in others)])
     follow = [_title(lane) for lane in lanes if lane.rho is None and METHODS[lane.method].perturbs]
-    return f"{said}: *Rho* moves " + (f"only {', '.join(follow)}." if follow else "no lane.")
+    return f"{said}: *Rho* changes " + (f"only {', '.join(follow)}." if follow else "no lane.")
 
 
 def one(lanes: Lanes) -> list[LaneSpec]:
-    """The lanes, all with the race's rho. Those that differed in nothing else become one."""
+    """Return the lanes, all with the race's rho. Lanes that differed in nothing else are merged."""
     return list(dict.fromkeys(lane.model_copy(update={"rho": None}) for lane in lanes))
 
 
 def scaled(lanes: Lanes, times: float) -> list[LaneSpec]:
-    """The lanes with their own rhos multiplied; empty where that changes nothing, or one would be larger than allowed.
+    """Return the lanes with their own rhos multiplied; empty if that changes nothing or exceeds what is allowed.
 
     >>> [str(lane) for lane in scaled([LaneSpec.parse("sam"), LaneSpec.parse("ssam-f:rho=0.25")], 2.0)]
     ['sam', 'ssam-f:rho=0.5']
@@ -120,7 +120,7 @@ def _set(lanes: Lanes) -> None:
 
 
 def _factor(lanes: Lanes) -> float:
-    """What the race's rho has been multiplied by since it had the lanes' own values; 1 where that cannot be told."""
+    """Return the factor by which the race's rho has changed since the lanes' own values were set; 1 if unknown."""
     own, rho = _own(lanes), st.session_state["rho"]
     if _OWN not in st.session_state:
         st.session_state[_OWN], st.session_state[_BASE] = own, _belongs(own, rho)
@@ -131,7 +131,7 @@ def _factor(lanes: Lanes) -> float:
 
 
 def _belongs(own: frozenset[tuple[str, float]], rho: float | None) -> float | None:
-    """The rho of the preset whose lanes have these values, else the race's."""
+    """Return the rho of the preset whose lanes have these values, else the race's."""
     return next((entry.spec.rho for entry in presets().values() if own <= _own(entry.spec.lanes)), rho)
 
 
@@ -140,12 +140,12 @@ def _own(lanes: Lanes) -> frozenset[tuple[str, float]]:
 
 
 def _title(lane: LaneSpec) -> str:
-    """What a lane is called, without its rho."""
+    """Return a lane's title without its rho."""
     return theme.lane_title(lane.model_copy(update={"rho": None}))
 
 
 def _lanes() -> list[LaneSpec]:
-    """The chosen lanes, but for those that cannot be read: the form says what is wrong with them."""
+    """Return the chosen lanes that can be read; the form reports the others."""
     found = []
     for option in st.session_state["lanes"]:
         try:

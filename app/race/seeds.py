@@ -1,6 +1,6 @@
-"""One race with several seeds: how many to start, how far they are, and the way to all of them side by side.
+"""One race with several seeds: how many to start, their progress, and the link to compare them.
 
-Races that differ in nothing but the seed belong together by themselves; nothing else is kept about them.
+Races that differ only in the seed belong together; nothing else is stored about the group.
 """
 
 import streamlit as st
@@ -16,18 +16,18 @@ from ssam.store import Person, Run
 from ssam.store.views import ENDED
 
 MOST = 10  # seeds at once
-MORE = 4  # that are offered after a first one
-LAST = 2**31 - 1  # seed
+MORE = 4  # seeds offered after the first one
+LAST = 2**31 - 1  # the largest seed
 ENOUGH = f"At least {FEWEST} seeds are needed for an interval; more for small differences."
 
 
 def wanted() -> int:
-    """With how many seeds the Start button starts a race. In a class where the server gives the seeds, with one."""
+    """Return with how many seeds Start starts a race: one in a class whose seeds the server assigns."""
     return 1 if classroom.own_seed() else int(st.session_state.get("seeds") or 1)
 
 
 def control(spec: RaceSpec | None) -> None:
-    """How many seeds, folded away beside the Start button."""
+    """Draw the choice of the number of seeds, folded away beside the Start button."""
     if classroom.own_seed():
         return
     count = wanted()
@@ -41,17 +41,19 @@ def _which(first: int, count: int) -> str:
     if count == 1:
         return f"One race, with seed {first}. {ENOUGH}"
     few = f" {ENOUGH}" * (count < FEWEST)
-    return f"{count} races, with seeds {first} to {first + count - 1}. Those that have been run already are used again.{few}"
+    return f"{count} races, with seeds {first} to {first + count - 1}. Seeds already run are reused.{few}"
 
 
 def start(lab: Lab, spec: RaceSpec, first: int, count: int, request: str) -> list[str]:
-    """Has a race run with ``count`` seeds from ``first`` on; a race that has been run to its end is not run again, and the same
-    request makes no second one. Returns the races by seed; what stopped it half-way is in ``notice``."""
+    """Submit a race with ``count`` seeds from ``first`` on, reusing finished races; the same request makes no second one.
+
+    Return the ids of the races, in the order of the seeds. If some could not be started, ``notice`` in the session state says why.
+    """
     person, code, exclusive = identity.person(lab), classroom.code(), bool(st.session_state.get("exclusive"))
     found: list[str] = []
     st.session_state["notice"] = None
     if first + count - 1 > LAST:
-        st.session_state["notice"] = f"Not started: seeds end at {LAST}."
+        st.session_state["notice"] = f"Not started: the largest seed is {LAST}."
         return found
     for seed in range(first, first + count):
         one = spec.model_copy(update={"seed": seed})
@@ -64,26 +66,25 @@ def start(lab: Lab, spec: RaceSpec, first: int, count: int, request: str) -> lis
             found.append(lab.client.races.submit(one, key, person, exclusive=exclusive, class_code=code).run_id)
         except (ValueError, RuntimeError) as error:  # a limit is reached, or no runner comes up
             st.session_state["notice"] = (
-                f"{len(found)} of {count} seeds are there, the others were not started: {error}."
+                f"{len(found)} of {count} seeds are ready or running; the others were not started: {error}."
             )
             break
     return found
 
 
 def show(found: list[str]) -> None:
-    """Shows the first of races that were just started, and remembers them all for the way to Compare."""
+    """Show the first of the races that were just started, and remember them all for the link to Compare."""
     if found:
         st.session_state["run"], st.session_state["seeds_started"] = found[0], found
 
 
 def gather(lab: Lab, run: Run, person: Person) -> None:
-    """Finds the other seeds of the shown race. A search over all of the person's races: once a page, not once a tick."""
+    """Find the other seeds of the shown race. It searches all of the person's races: once per page, not per tick."""
     st.session_state["seeds_group"] = [one.id for one in siblings(lab, run, person)]
 
 
 def row(lab: Lab, run: Run) -> None:
-    """Below the head of a race: how far all its seeds are, the way to Compare, and more seeds once it has finished. ``gather``
-    has found them."""
+    """Draw the progress of all seeds that ``gather`` has found, the link to Compare, and more seeds once the race has finished."""
     found: list[str] = st.session_state["seeds_group"]
     known = lab.store.runs.get_many(found) if len(found) > 1 else {run.id: run}
     group = [known[run_id] for run_id in found if run_id in known]
@@ -93,19 +94,23 @@ def row(lab: Lab, run: Run) -> None:
         if len(group) > 1:
             st.markdown(progress(group), width="content")
             ids = ",".join(one.id for one in group[-COMPARED:])
-            nav.link("compare", "Compare them", {"runs": ids})
+            nav.link("compare", "Compare", {"runs": ids})
         if run.state == "finished" and not classroom.own_seed():
             with st.popover("Repeat with more seeds", key="seeds_repeat", icon=":material/repeat:"):
                 count = int(st.slider("More seeds", 1, MOST, MORE, key="seeds_more"))
                 first = max(one.spec.seed for one in [run, *group]) + 1
                 st.caption(_which(first, count))
                 st.button(
-                    "Start them", key="seeds_go", type="primary", on_click=_repeat, args=(lab, run.id, first, count)
+                    f"Run {count} race{'s' * (count != 1)}",
+                    key="seeds_go",
+                    type="primary",
+                    on_click=_repeat,
+                    args=(lab, run.id, first, count),
                 )
 
 
 def progress(group: list[Run]) -> str:
-    """How many seeds have finished, and how the others are.
+    """Return how many seeds have finished, and the states of the others.
 
     >>> progress([])
     '**0 of 0 seeds finished**'
@@ -117,8 +122,8 @@ def progress(group: list[Run]) -> str:
 
 
 def siblings(lab: Lab, run: Run, person: Person) -> list[Run]:
-    """One race for each seed: of this person's with the settings of ``run``, and those that it was started with, which may be
-    somebody's who had run them before. A finished one is preferred."""
+    """Return one race per seed, finished ones preferred: this person's races with the settings of ``run``, and those that it was
+    started with, which may be reused races of others."""
     started = st.session_state.get("seeds_started", [])
     others = list(lab.store.runs.get_many(started).values()) if run.id in started else []
     by_seed = {run.spec.seed: run}
@@ -132,7 +137,7 @@ def _rank(run: Run) -> int:
 
 
 def _repeat(lab: Lab, run_id: str, first: int, count: int) -> None:
-    """The shown race stays: its row tells how the others fare. A second click asks for the same seeds and finds them."""
+    """Start more seeds of the shown race, which stays. A second click asks for the same seeds and finds them."""
     run = lab.store.runs.get(run_id)
     if run is None:
         return

@@ -1,4 +1,4 @@
-"""The Start button: what the race will cost, what is wrong with the settings, and one race however often it is pressed."""
+"""The Start button, with the cost of the race or the error in the settings. Pressing it twice starts one race."""
 
 from typing import Literal
 
@@ -23,7 +23,7 @@ def button(
     person: Person,
     width: int | Literal["stretch"] = "stretch",
 ) -> None:
-    """The Start button with one line that says how long the race will take, or why it cannot start."""
+    """Draw the Start button, and one line that says how long the race will take or why it cannot start."""
     going = spec is not None and seeds.wanted() == 1 and _is_going(shown, spec, person)
     st.button(
         "Start race",
@@ -40,13 +40,13 @@ def button(
     if spec is None:
         st.error(texts.plain(problem))
     elif going:
-        st.caption("This race is under way. Change a setting to start another.")
+        st.caption("This race is running. Change a setting to queue another.")
     else:
-        st.caption(cost(lab, spec) if seeds.wanted() == 1 else f"Each: {cost(lab, spec)}", width="content")
+        st.caption(cost(lab, spec) if seeds.wanted() == 1 else cost(lab, spec, " per race"), width="content")
 
 
 def _start(lab: Lab) -> None:
-    """Submits what the controls show now. A second click finds the race of the first one under way."""
+    """Submit what the controls show now. A second click finds the race of the first one."""
     try:
         spec = form.read(lab)
     except ValueError:  # the page says what is wrong
@@ -75,14 +75,14 @@ def _submit(lab: Lab, spec: RaceSpec, again: bool = False) -> None:
 
 
 def reused(lab: Lab, shown: Run) -> None:
-    """Where Start brought a race that was there already: says so, and offers to run it for real."""
+    """Say so if Start returned an existing race, and offer to run it again."""
     if st.session_state.get("reused") != shown.id or shown.state not in ENDED:
         return
     with st.container(key="reused", horizontal=True, vertical_alignment="center"):
-        st.info("This very race, seed included, has been run before. Here it is: a new one would have to wait.")
-        st.button("Run it anyway", key="run_anyway", on_click=_submit, args=(lab, shown.spec, True))
+        st.info("This exact race, seed included, has been run before; here is its result.")
+        st.button("Run it again", key="run_anyway", on_click=_submit, args=(lab, shown.spec, True))
 
 
 def _is_going(run: Run | None, spec: RaceSpec, person: Person) -> bool:
-    """Whether just this race of theirs has not ended yet."""
+    """Return whether this person is running exactly this race."""
     return run is not None and run.owner == person.owner and run.state not in ENDED and run.spec == spec

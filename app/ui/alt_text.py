@@ -1,4 +1,4 @@
-"""A Plotly figure for those who do not see it: in a sentence, and as a table."""
+"""Alternatives to a Plotly figure for those who cannot see it: a sentence and a table."""
 
 import html
 import math
@@ -9,9 +9,9 @@ from typing import Any
 from app.ui.formats import number
 from ssam.markers import MARKERS
 
-ROWS, COLUMNS = 13, 7  # of a table, at most
+ROWS, COLUMNS = 13, 7  # rows of a table, at most
 GLYPHS = " " + "".join(marker.filled + marker.open for marker in MARKERS.values())
-GAP = "gap"  # an annotation's name: it says why there is no bar
+GAP = "gap"  # the name of an annotation that says why there is no bar
 
 Figure = dict[str, Any]
 Trace = dict[str, Any]
@@ -19,7 +19,7 @@ Row = dict[str, str]
 
 
 def title(figure: Figure) -> str:
-    """The figure's title without its marker.
+    """Return the figure's title without its marker.
 
     >>> title({"layout": {"title": {"text": '<span style="color: #000000">●</span> SGD'}}})
     'SGD'
@@ -28,7 +28,7 @@ def title(figure: Figure) -> str:
 
 
 def summary(figure: Figure) -> str:
-    """The title, then every trace: where it begins, where it ends, how low and high it is; of bars and points each one, if few.
+    """Return the title, then every trace: its first and last value, lowest and highest; each bar and point, if few.
 
     >>> trace = {"type": "scatter", "name": "SGD", "x": [0, 1, 2], "y": [3.0, 1.0, 2.0]}
     >>> summary({"data": [trace], "layout": {"title": {"text": "Loss"}, "xaxis": {"title": {"text": "epoch"}}}})
@@ -40,7 +40,7 @@ def summary(figure: Figure) -> str:
 
 
 def table(figure: Figure) -> list[Row]:
-    """At most ROWS rows: of a map what it is worth at places evenly apart; of points one each; else a column for every trace."""
+    """Return at most ROWS rows: of a map its values at evenly spaced places; of points one each; else a column per trace."""
     told = _told(figure)
     if maps := [trace for trace in told if "z" in trace]:
         return _map(maps[0])
@@ -50,12 +50,12 @@ def table(figure: Figure) -> list[Row]:
 
 
 def _told(figure: Figure) -> list[Trace]:
-    """The traces that say something: those that a pointer is answered by."""
+    """Return the traces that carry information: those with hover text."""
     return [trace for trace in figure["data"] if trace.get("hoverinfo") != "skip" and None not in trace.get("x", ())]
 
 
 def _is_points(trace: Trace) -> bool:
-    """Whether each point has a name of its own."""
+    """Return whether each point has its own name."""
     return isinstance(trace.get("text"), list) and "markers" in trace.get("mode", "")
 
 
@@ -81,7 +81,7 @@ def _said(figure: Figure, trace: Trace) -> str:
 
 
 def _columns(figure: Figure, told: Sequence[Trace]) -> list[Row]:
-    """A row for each place on the horizontal axis, or for some of them where there are many."""
+    """Return a row for each place on the x-axis, or for some of them if there are many."""
     unit, across = _unit(figure), _axis(figure)
     places: dict[str, None] = {}
     columns: dict[str, dict[str, str]] = {}
@@ -105,7 +105,7 @@ def _points(figure: Figure, trace: Trace) -> list[Row]:
 
 
 def _map(trace: Trace) -> list[Row]:
-    """Rows from above to below, as it is drawn."""
+    """Return rows from top to bottom, as drawn."""
     columns, rows = _some(len(trace["x"]), COLUMNS), _some(len(trace["y"]), ROWS)
     return [
         {"y \\ x": number(trace["y"][row])} | {number(trace["x"][at]): _cell(trace, row, at) for at in columns}
@@ -114,7 +114,7 @@ def _map(trace: Trace) -> list[Row]:
 
 
 def _cell(trace: Trace, row: int, column: int) -> str:
-    """What the pointer is told there, without the name of the quantity."""
+    """Return a cell's hover text without the name of the quantity."""
     return str(trace["text"][row][column]).partition(" ")[2]
 
 
@@ -133,7 +133,7 @@ def _map_said(trace: Trace) -> str:
 
 
 def _places(figure: Figure, trace: Trace) -> list[str]:
-    """What stands below each of a trace's points on the horizontal axis."""
+    """Return the x-axis label of each of a trace's points."""
     if isinstance(named := trace.get("customdata"), list) and all(isinstance(name, str) for name in named):
         return [_bare(name) for name in named]
     axis = figure["layout"].get("xaxis", {})
@@ -142,7 +142,7 @@ def _places(figure: Figure, trace: Trace) -> list[str]:
 
 
 def _gaps(figure: Figure) -> dict[str, str]:
-    """Why there is no bar, by whose it would be."""
+    """Return why there is no bar, by the name of its lane."""
     notes = (note for note in figure["layout"].get("annotations", ()) if note.get("name") == GAP)
     parts = (note["hovertext"].rpartition(": ") for note in notes)
     return {where: why for where, _, why in parts}
@@ -161,7 +161,7 @@ def _unit(figure: Figure) -> str:
 
 
 def _bare(text: str) -> str:
-    """Without Plotly's tags."""
+    """Return a text without Plotly's tags."""
     return html.unescape(re.sub(r"<[^>]*>", "", text)).strip()
 
 
@@ -170,7 +170,7 @@ def _thinned(rows: list[Any]) -> list[Any]:
 
 
 def _some(count: int, most: int) -> list[int]:
-    """At most so many places of a list, evenly apart, with the first and the last.
+    """Return at most ``most`` places of a list, evenly spaced, including the first and the last.
 
     >>> _some(21, 5)
     [0, 5, 10, 15, 20]

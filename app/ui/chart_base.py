@@ -1,4 +1,4 @@
-"""What Plotly figures have in common: layout, colours, and what stands where a lane has no value."""
+"""What Plotly figures have in common: layout, colours, and notes for lanes without a value."""
 
 from html import escape
 from typing import Any
@@ -12,12 +12,12 @@ from ssam.experiment import RaceSpec
 
 Figure = dict[str, Any]
 Arrays = dict[str, np.ndarray]
-NEUTRAL = "#8b93a1"  # to be seen on both backgrounds
+NEUTRAL = "#8b93a1"  # visible on both backgrounds
 FAINT = "rgba(139, 147, 161, 0.22)"
 
 
 def mark(style: Style) -> str:
-    """A style's marker in its colour, as Plotly's texts have it."""
+    """Return a style's marker in its colour, as Plotly markup."""
     return f'<span style="color: {style.color}">{style.glyph}</span>'
 
 
@@ -41,7 +41,7 @@ def lane_title(spec: RaceSpec, lane: int) -> str:
 
 
 def gap(place: float, title: str, why: str) -> dict[str, Any]:
-    """What stands where a bar would: a place left empty reads as a zero."""
+    """Return a note in place of a missing bar: an empty place would read as zero."""
     return {
         "name": GAP,
         "x": place,
@@ -55,6 +55,6 @@ def gap(place: float, title: str, why: str) -> dict[str, Any]:
 
 
 def faded(color: str, alpha: float) -> str:
-    """``#rrggbb`` with an opacity."""
+    """Return ``#rrggbb`` with an opacity."""
     red, green, blue = (int(color[at : at + 2], 16) for at in (1, 3, 5))
     return f"rgba({red}, {green}, {blue}, {alpha})"

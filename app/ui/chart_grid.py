@@ -1,4 +1,4 @@
-"""Charts side by side, with a sentence and a table for each."""
+"""Charts side by side, each with a sentence and a table."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +13,7 @@ ROW = 4  # charts side by side
 
 
 def grid(figures: Sequence[Figure], key: str, words: str, row: int = ROW, config: dict[str, Any] = CONFIG) -> None:
-    """Charts side by side, at most ``row`` of them; for those who do not see them each one is said, and all are in tables below."""
+    """Draw charts side by side, at most ``row`` in a row, each with an alternative text, and all as tables below."""
     wide = min(row, max(1, len(figures)))
     with st.container(key=f"flat_figures_{key}"):
         for begin in range(0, len(figures), wide):

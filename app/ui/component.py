@@ -1,4 +1,4 @@
-"""Components whose code stands beside their page: ``app/PAGE/NAME.js`` has ``mount(host)``, which gives {update, unmount}."""
+"""Components with their code beside their page: ``app/PAGE/NAME.js`` has ``mount(host)``, which returns {update, unmount}."""
 
 import hashlib
 import importlib.util
@@ -23,8 +23,8 @@ class Mount(Protocol):
 def register(module: str) -> Mount:
     """Register the component of ``app/MODULE.js`` and ``app/MODULE.css``, whose root is ``<div class="ssam-NAME">``.
 
-    Return the function that puts it on the page. What it sends is the ``parts`` together, each a mapping or the JSON of one;
-    it goes as bytes, since Streamlit would write a dictionary out twice, once more to see whether it has changed.
+    Return the function that puts it on the page. It sends the ``parts`` together, each a mapping or the JSON of one, as
+    bytes: Streamlit would serialise a dictionary twice, the second time to see whether it has changed.
     """
     name = module.rpartition("/")[2]
     view = st.components.v2.component(
@@ -43,15 +43,15 @@ def register(module: str) -> Mount:
 
 
 def base() -> str:
-    """What every address of this server begins with: empty, or as ``/lab``."""
+    """Return the prefix of all addresses of this server: empty, or like ``/lab``."""
     path = st.get_option("server.baseUrlPath").strip("/")
     return f"/{path}" if path else ""
 
 
 def _publish() -> str:
-    """Copy the browser code to where it is served, and Plotly's out of its package: nothing is fetched from outside.
+    """Copy the browser code, and Plotly's from its package, to where it is served: nothing is fetched from outside.
 
-    Return the folder's name, a digest of what is in it: browsers may keep each file, and none shows yesterday's.
+    Return the folder's name, a digest of its contents: browsers may cache each file, and none is outdated.
     """
     package = importlib.util.find_spec("plotly")
     if package is None or package.origin is None:
@@ -78,9 +78,9 @@ def _publish() -> str:
 
 def _remove_others(version: str) -> None:
     for old in SERVED.iterdir():
-        if not old.name.startswith(version):  # else it may be another process's copy, half made
+        if not old.name.startswith(version):  # otherwise it may be another process's unfinished copy
             shutil.rmtree(old, ignore_errors=True)
 
 
-VERSION = _publish()  # once a server, not once a tick
+VERSION = _publish()  # once per server, not per tick
 _LOADER = (Path(__file__).parent / "loader.js").read_text(encoding="utf-8")

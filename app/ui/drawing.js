@@ -1,5 +1,5 @@
 // @ts-check
-// What all that Plotly draws has in common: its code, loaded once a page.
+// What all Plotly charts have in common: the library, loaded once per page.
 
 let plotly; // one promise for the page
 
@@ -16,7 +16,7 @@ export function loadPlotly() {
   return plotly;
 }
 
-/** The look of the page around a component, for what is drawn in it; larger on a projector. */
+/** The theme of the page around a component; larger in presentation mode. */
 export function themeOf(root) {
   const style = getComputedStyle(root);
   const look = (name) => style.getPropertyValue(`--st-${name}`).trim();
@@ -24,7 +24,7 @@ export function themeOf(root) {
   return { text: look("text-color"), line: look("border-color"), font: look("font"), panel: look("secondary-background-color"), active: look("link-color"), scale };
 }
 
-/** Purge charts once what is still being drawn in them is drawn: Plotly would fail on what is gone. */
+/** Purge charts after pending draws: Plotly would fail on a chart that is gone. */
 export async function dispose(charts, drawing) {
   await drawing;
   for (const chart of charts) if (chart.data) window.Plotly.purge(chart);

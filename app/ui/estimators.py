@@ -1,4 +1,4 @@
-"""The estimators of sharpness: what they are called, what they are, and what was measured of a race."""
+"""The estimators of sharpness: titles, descriptions, and what was measured on a race."""
 
 from collections.abc import Iterable
 
@@ -9,19 +9,25 @@ NO_MASK = "no mask"
 
 ESTIMATORS = {  # title, what it is
     "ascent_gap": ("Ascent gap", "One step of length ρ along the gradient: what SAM sees. Depends on scale."),
-    "masked_ascent_gap": ("Ascent gap under the lane's mask", "The same, of what SSAM perturbs. Depends on scale."),
+    "masked_ascent_gap": (
+        "Ascent gap under the lane's mask",
+        "The same, restricted to the weights that SSAM perturbs. Depends on scale.",
+    ),
     "worst_case": ("Worst case", "The highest loss found within ρ, by ten gradient steps. Depends on scale."),
-    "m_sharpness": ("m-sharpness", "Ascent gap of 16 images at a time, mean. Depends on scale."),
+    "m_sharpness": (
+        "m-sharpness",
+        "Mean ascent gap with a separate perturbation for every 16 images. Depends on scale.",
+    ),
     "random_directions": ("Random directions", "Mean rise at distance ρ in random directions. Depends on scale."),
-    "adaptive": ("Adaptive sharpness", "ρ relative to each weight's size: unchanged by rescaling."),
+    "adaptive": ("Adaptive sharpness", "Radius ρ relative to the size of each weight: invariant to rescaling."),
     "largest_eigenvalue": ("λ₁", "The largest eigenvalue of the Hessian. Depends on scale."),
-    "ratio": ("λ₁/λ₅", "How far the sharpest direction stands out."),
+    "ratio": ("λ₁/λ₅", "How much the sharpest direction stands out."),
     "trace": ("Trace", "The sum of all eigenvalues of the Hessian. Depends on scale."),
 }
 
 
 def caveats(run: Run) -> str:
-    """What a result was measured on, and what to bear in mind."""
+    """Return what a result was measured on, and its caveats."""
     about = run.result["about"] if run.result else {}
     if not about:
         return ""
@@ -36,11 +42,11 @@ FIELDS = {
     "eigenvalues": "largest_eigenvalue",
     "ratio": "ratio",
     "trace": "trace",
-}  # of a curvature row: the estimator it is
+}  # column of a curvature row → estimator
 
 
 def measured(run: Run) -> Iterable[tuple[str, str, int, float | None]]:
-    """Estimator, setting, lane and value of an analysis of newest weights."""
+    """Yield estimator, setting, lane and value of an analysis of the latest weights."""
     asked = run.analysis
     if asked is None or asked.epochs or run.state != "finished" or not run.result:
         return

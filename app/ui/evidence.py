@@ -1,4 +1,4 @@
-"""What the claims of a lesson are held against: races over seeds, the flatness of their weights, the times of single steps; and the
+"""The evidence for a lesson's claims: races over seeds, the flatness of their weights, the times of single steps, and the
 learner's own race. All of it as {seed: {lane: {value: number}}}."""
 
 import json
@@ -26,7 +26,7 @@ Rows = dict[str, dict[str, Values]]
 
 @dataclass(frozen=True)
 class Finding:
-    """What the numbers say of a claim: the claimed value by seed (None where a lane diverged), and on which seeds it held.
+    """The result for a claim: the claimed value by seed (None if a lane diverged), and on which seeds it held.
     ``deviation`` is the standard deviation over the seeds, None for fewer than two."""
 
     values: dict[str, float | None]
@@ -37,7 +37,7 @@ class Finding:
 
 
 def of_claim(claim: Claim, lesson: Lesson, folder: Path = FOLDER) -> Rows:
-    """The measured numbers behind a claim; empty where there are none yet."""
+    """Return the measured numbers behind a claim; empty if there are none yet."""
     if claim.evidence == "flatness":
         return flatness(folder / "flatness.json")
     if claim.evidence == "bench":
@@ -46,7 +46,7 @@ def of_claim(claim: Claim, lesson: Lesson, folder: Path = FOLDER) -> Rows:
 
 
 def find(claim: Claim, measured: Rows) -> Finding | None:
-    """Holds a claim against the numbers; None where no seed has its lanes."""
+    """Test a claim against the numbers; return None if no seed has its lanes."""
     values = {seed: _value(claim, lanes) for seed, lanes in measured.items() if set(claim.lanes) <= set(lanes)}
     if not values:
         return None
@@ -60,8 +60,8 @@ def find(claim: Claim, measured: Rows) -> Finding | None:
 
 
 def comparisons(lesson: Lesson, folder: Path = FOLDER) -> dict[Claim, Paired]:
-    """The claims that set one lane's accuracy against another's, each by the paired comparison of the two. All are one family, in
-    which two claims about the same lanes are one comparison."""
+    """Return the paired comparison of each claim about the accuracies of two lanes. All are one family, in which two claims
+    about the same lanes count as one comparison."""
     asked = [claim for claim in lesson.claims if claim.minus and claim.value in SHARES]
     found = {claim: _compared(claim, of_claim(claim, lesson, folder)) for claim in asked}
     of_lanes = {_subject(claim): compared for claim, compared in found.items()}
@@ -106,7 +106,7 @@ def _within(claim: Claim, value: float) -> bool:
 
 
 def races(name: str, file: Path = FOLDER / "lessons.json") -> dict[str, Any] | None:
-    """The record of a preset's races; None where it has not been raced with the settings that it has now."""
+    """Return the record of a preset's races; None if it has not been raced with its current settings."""
     record = _record(file, _when(file)) if file.exists() else {}
     race = record.get("races", {}).get(name)
     now = parse_spec({"seed": 0}, base=preset(name).spec).to_strings()
@@ -114,19 +114,19 @@ def races(name: str, file: Path = FOLDER / "lessons.json") -> dict[str, Any] | N
 
 
 def raced(file: Path = FOLDER / "lessons.json") -> list[str]:
-    """The presets whose races are there with the settings that they have now."""
+    """Return the presets with recorded races of their current settings."""
     record = _record(file, _when(file)) if file.exists() else {}
     return [name for name in record.get("races", {}) if races(name, file) is not None]
 
 
 def tested(race: Mapping[str, Any]) -> str:
-    """How many test images each accuracy is of, and the interval that their number alone implies."""
+    """Return on how many test images each accuracy was measured, and the interval from their number alone."""
     lanes = [lane for found in race["seeds"].values() for lane in found["lanes"] if lane["test_accuracy"] is not None]
     if not lanes:
         return ""
     size = lanes[0]["epochs"][-1]["test_size"]
     share = statistics.fmean(lane["test_accuracy"] for lane in lanes)
-    return f"{size:,} test images each: {proportion.LEVEL} interval {proportion.margin(share, size)} by that alone"
+    return f"{size:,} test images: {proportion.LEVEL} interval {proportion.margin(share, size)} from their number alone"
 
 
 def rows(race: Mapping[str, Any] | None) -> Rows:
@@ -139,8 +139,8 @@ def rows(race: Mapping[str, Any] | None) -> Rows:
 
 
 def _of_lane(lane: Mapping[str, Any], epochs: Sequence[Mapping[str, Any]]) -> Values:
-    """A lane's numbers. During a race it is evaluated on a fixed part of the test images: its best evaluation, and how far it has
-    fallen from there to the last of them, are of those same images. ``test_accuracy`` is of all."""
+    """Return a lane's numbers. Its best evaluation, and the fall from there to the last one, are on the fixed part of the test
+    images used during the race; ``test_accuracy`` is on all."""
     during = [epoch for epoch in epochs if not epoch.get("final") and epoch["test_accuracy"] is not None]
     if lane["test_accuracy"] is None or not during:
         return dict.fromkeys(
@@ -158,7 +158,7 @@ def _of_lane(lane: Mapping[str, Any], epochs: Sequence[Mapping[str, Any]]) -> Va
 
 
 def own(run: Run, window: Window) -> Rows:
-    """The same of a finished race of the learner's; empty for others."""
+    """Return the same for a finished race of the learner; empty for others."""
     if run.state != "finished" or not run.result:
         return {}
     lanes = {lane["name"]: _of_lane(lane, window.lanes[place].epochs) for place, lane in enumerate(run.result["lanes"])}
@@ -179,7 +179,7 @@ def _percent(values: Mapping[str, float]) -> Values:
 
 
 def bench(file: Path = FOLDER / "bench.jsonl") -> Rows:
-    """Times of single steps: one run, which stands where others have a seed. ``excess`` is measured − counted, in SGD steps."""
+    """Return times of single steps: one run, in the place of a seed. ``excess`` is measured time − FLOPs, in SGD steps."""
     if not file.exists():
         return {}
     lines = (json.loads(line) for line in file.read_text(encoding="utf-8").splitlines())
@@ -194,7 +194,7 @@ def bench(file: Path = FOLDER / "bench.jsonl") -> Rows:
 
 @lru_cache(maxsize=8)
 def _record(file: Path, when: int) -> dict[str, Any]:
-    """A file's content; ``when`` it was written, so that a newer one is read anew."""
+    """Read a file; ``when`` it was written makes a newer version be read again."""
     return dict(json.loads(file.read_text(encoding="utf-8")))
 
 

@@ -1,10 +1,10 @@
-"""Numbers as they are shown."""
+"""Number formats of the pages."""
 
 import math
 
 
 def number(value: float | None) -> str:
-    """Three digits that count.
+    """Return a number with three significant digits.
 
     >>> number(0.012345), number(1234.5), number(None)
     ('0.0123', '1.23e+03', '–')
@@ -13,12 +13,12 @@ def number(value: float | None) -> str:
 
 
 def drawable(value: float | None) -> bool:
-    """Whether a value is a number that can be drawn."""
+    """Return whether a value is a number that can be drawn."""
     return value is not None and math.isfinite(value)
 
 
 def signed(points: float) -> str:
-    """With a minus sign that is as wide as the plus.
+    """Return a number with its sign, the minus as wide as the plus.
 
     >>> signed(-0.31)
     '−0.3'

@@ -1,4 +1,4 @@
-"""What the pages work with: the store, and the client that has races run."""
+"""What the pages work with: the store, and the client that runs races."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from ssam.store import Store
 
 @dataclass(frozen=True)
 class Lab:
-    """``store`` knows every race; ``client`` has them run."""
+    """``store`` holds every race; ``client`` runs them."""
 
     store: Store
     client: Client

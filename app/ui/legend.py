@@ -1,4 +1,4 @@
-"""Names with their colour and marker in a row, put in as text."""
+"""A legend: names with their colour and marker in a row."""
 
 from collections.abc import Iterable, Sequence
 
@@ -32,7 +32,7 @@ Item = tuple[str, str, str]  # glyph, colour, name
 
 
 def lanes(spec: RaceSpec, places: Sequence[int] | None = None) -> list[Item]:
-    """A race's lanes, or those at these places."""
+    """Draw the legend of a race's lanes, or of those at ``places``."""
     every = list(zip(theme.lane_styles(spec), theme.lane_titles(spec), strict=True))
     chosen = every if places is None else [every[place] for place in places]
     return [(style.glyph, style.color, title) for style, title in chosen]

@@ -1,7 +1,7 @@
 """Lessons as Markdown files in ``assets/lessons``. A new one needs no code.
 
-A lesson is TOML between two lines ``+++``, then Markdown with the sections of ``SECTIONS``. It types no measured number: a claim
-says which numbers back it, and they are read from ``assets/measured``. ``docs/lessons.md`` shows how one is written.
+A lesson is TOML between two lines ``+++``, then Markdown with the sections of ``SECTIONS``. It contains no measured number: a
+claim names its evidence, which is read from ``assets/measured``. ``docs/lessons.md`` shows how to write one.
 """
 
 import re
@@ -20,10 +20,10 @@ from ssam.experiment.race import RaceSpec, laid_over
 FOLDER = ASSETS / "lessons"
 STEPS = ("predict", "watch", "reveal", "next")
 SECTIONS = {"predict": "Predict", "watch": "Watch", "reveal": "Reveal", "next": "Try next"}  # by step
-PAGES = ("race", "surface", "anatomy", "masks", "flatness", "frontier", "methods")  # that a lesson can lead to
+PAGES = ("race", "surface", "anatomy", "masks", "flatness", "frontier", "methods")  # pages that a lesson can link to
 FLATNESS = "noisy-labels"  # the preset whose weights were measured
 
-# What can be claimed of a lane, by where it was measured. Accuracies and falls are in percentage points.
+# What can be claimed about a lane, by kind of evidence. Accuracies and falls are in percentage points.
 VALUES = {
     "races": ("test_accuracy", "best_accuracy", "best_epoch", "fall", "train_loss", "step_ratio_to_sgd"),
     "flatness": ("test_accuracy", "ascent_gap", "m_sharpness", "λ1", "trace"),
@@ -32,7 +32,7 @@ VALUES = {
 
 
 class Question(Frozen):
-    """What is predicted. ``answer`` is the place of the right choice, from 1; ``why`` is said at the reveal."""
+    """A question to predict. ``answer`` is the place of the right choice, from 1; ``why`` is shown at the reveal."""
 
     prompt: str = Field(min_length=1)
     choices: tuple[str, ...] = Field(min_length=2, max_length=6)
@@ -49,11 +49,11 @@ class Question(Frozen):
 
 
 class Claim(Frozen):
-    """A sentence that numbers can contradict: ``value`` of ``lane``, ``minus`` that of another lane or ``over`` it (divided by it),
-    is ``at_least`` or ``at_most`` so much, on ``all`` seeds or in the ``mean``.
+    """A sentence that numbers can refute: ``value`` of ``lane``, ``minus`` that of another lane or ``over`` it (divided by it),
+    is ``at_least`` or ``at_most`` a number, on ``all`` seeds or in the ``mean``.
 
-    ``evidence``: the ``races`` of ``preset`` (the lesson's own where it names none), the ``flatness`` of their last weights, or the
-    ``bench`` of single steps. ``expected`` is ``fails`` for what people believe and the numbers do not show.
+    ``evidence``: the ``races`` of ``preset`` (by default the lesson's), the ``flatness`` of their final weights, or the
+    ``bench`` of single steps. ``expected`` is ``fails`` for a common belief that the numbers refute.
     """
 
     text: str = Field(min_length=1)
@@ -74,7 +74,7 @@ class Claim(Frozen):
         if self.value not in allowed:
             raise ValueError(f"value {self.value[:40]!r} must be one of {', '.join(allowed)}")
         if self.at_least is None and self.at_most is None:
-            raise ValueError("at_least or at_most must say what the value is held against")
+            raise ValueError("at_least or at_most must give the bound of the claim")
         if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
             raise ValueError(f"at_least '{self.at_least:g}' must not be above at_most '{self.at_most:g}'")
         if self.minus and self.over:
@@ -85,12 +85,12 @@ class Claim(Frozen):
 
     @property
     def lanes(self) -> tuple[str, ...]:
-        """The lanes that it speaks of."""
+        """Return the lanes that it is about."""
         return tuple(lane for lane in (self.lane, self.minus, self.over) if lane)
 
 
 class Source(Frozen):
-    """Where it is from: a ``url``, or a paper's number at ``arxiv``."""
+    """A source: a ``url``, or a paper's number at ``arxiv``."""
 
     title: str = Field(min_length=1)
     url: str = Field(default="", pattern=r"^(https://\S+)?$")
@@ -108,7 +108,7 @@ class Source(Frozen):
 
 
 class Link(Frozen):
-    """A page to go on with, shown at a ``step``. ``settings`` of the page ``race`` are laid over the lesson's preset."""
+    """A link to a page, shown at a ``step``. ``settings`` for the page ``race`` override those of the lesson's preset."""
 
     text: str = Field(min_length=1)
     page: Literal["race", "surface", "anatomy", "masks", "flatness", "frontier", "methods"] = "race"
@@ -123,7 +123,7 @@ class Link(Frozen):
 
 
 class Lesson(Frozen):
-    """One lesson. ``goal`` goes on from "After it you can …"; ``sections`` is Markdown by step."""
+    """One lesson. ``goal`` continues "You will be able to …"; ``sections`` is Markdown by step."""
 
     name: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)
     title: str = Field(min_length=1, max_length=60, pattern=r"^[^\n]+$")
@@ -139,7 +139,7 @@ class Lesson(Frozen):
 
     @property
     def spec(self) -> RaceSpec:
-        """The race to run, with the preset's seed."""
+        """Return the race to run, with the preset's seed."""
         return preset(self.preset).spec
 
     @model_validator(mode="after")
@@ -158,8 +158,8 @@ class Lesson(Frozen):
 
 
 def lessons(folder: Path = FOLDER) -> dict[str, Lesson]:
-    """All lessons by name, in the order of the files' numeric prefixes. Raises ValueError, one line that names file and field, where
-    one is not right."""
+    """Return all lessons by name, in the order of the files' numeric prefixes. Raise ValueError, one line that names file and
+    field, if one is invalid."""
     found, problems = readable(folder)
     if problems:
         raise ValueError(problems[0])
@@ -167,8 +167,7 @@ def lessons(folder: Path = FOLDER) -> dict[str, Lesson]:
 
 
 def readable(folder: Path = FOLDER) -> tuple[dict[str, Lesson], tuple[str, ...]]:
-    """The lessons that are right, as ``lessons`` returns them, and one line for each file that is not: one bad file takes none of the
-    others away."""
+    """Return the valid lessons, like ``lessons``, and one line for each invalid file: one bad file must not hide the others."""
     found: dict[str, Lesson] = {}
     problems = []
     for path in sorted(folder.glob("[0-9]*.md")):
@@ -183,7 +182,7 @@ def readable(folder: Path = FOLDER) -> tuple[dict[str, Lesson], tuple[str, ...]]
 
 
 def read(path: Path) -> Lesson:
-    """One lesson. Raises ValueError with one line that names the file, the field and what is allowed."""
+    """Read one lesson. Raise ValueError with one line that names the file, the field and what is allowed."""
     try:
         head, sections = _parts(path.read_text(encoding="utf-8-sig"))
         return _lesson({**head, "name": path.stem.partition("-")[2], "sections": sections})
@@ -191,9 +190,9 @@ def read(path: Path) -> Lesson:
         raise ValueError(f"{path.name}: must be text in UTF-8") from None
     except OSError as error:
         raise ValueError(f"{path.name}: cannot be read ({error.strerror})") from None
-    except RecursionError:  # tomllib goes as deep as its text does
+    except RecursionError:  # tomllib recurses as deep as its text
         raise ValueError(f"{path.name}: is nested too deeply") from None
-    except ValueError as error:  # tomllib's errors, too
+    except ValueError as error:  # tomllib's errors too
         raise ValueError(f"{path.name}: {error}") from None
 
 
@@ -205,7 +204,7 @@ def _lesson(values: Mapping[str, Any]) -> Lesson:
 
 
 def _explained(error: ValidationError) -> str:
-    """One line, with places counted from 1 as people do."""
+    """Return one line, with places counted from 1."""
     first = error.errors()[0]
     place = ".".join(str(part + 1) if isinstance(part, int) else part for part in first["loc"])
     if first["type"] == "value_error":
@@ -214,7 +213,7 @@ def _explained(error: ValidationError) -> str:
     if first["type"] == "missing":
         return f"{place} is missing"
     if first["type"] == "extra_forbidden":
-        return f"{place[:60]!r} is no field of a lesson"
+        return f"{place[:60]!r} is not a field of a lesson"
     if place == "name":
         return "the file's name must be a number, then small letters, digits and single hyphens: 80-my-lesson.md"
     return explain(error, Lesson) if place == "minutes" else _said(first, place)
@@ -238,11 +237,9 @@ def _parts(text: str) -> tuple[dict[str, Any], dict[str, str]]:
     if not found:
         raise ValueError("must be TOML between two lines +++, then Markdown")
     head = tomllib.loads(found[1])
-    head.pop(
-        "recorded", None
-    )  # older files named the recording; it is found by the race, so that no other one can play
+    head.pop("recorded", None)  # older files named the recording; now the race finds it, so that no other one can play
     if taken := sorted({"name", "sections"} & set(head)):
-        raise ValueError(f"{taken[0]!r} is no field of a lesson")
+        raise ValueError(f"{taken[0]!r} is not a field of a lesson")
     before, *parts = re.split(r"^## (.*)\n", found[2], flags=re.MULTILINE)
     texts = [text.strip() for text in parts[1::2]]
     if before.strip() or parts[::2] != list(SECTIONS.values()) or not all(texts):
@@ -251,7 +248,7 @@ def _parts(text: str) -> tuple[dict[str, Any], dict[str, str]]:
 
 
 def _lanes(claim: Claim, spec: RaceSpec) -> tuple[str, ...]:
-    """The lanes that its evidence knows; none are listed for the bench, whose lanes must only be some."""
+    """Return the lanes that the evidence has; None for the bench, which takes any lane."""
     if claim.evidence == "bench":
         for lane in claim.lanes:
             LaneSpec.parse(lane)

@@ -1,4 +1,4 @@
-"""The live panel: one component that draws curves, masks and bars, fed with the whole down-sampled window each tick."""
+"""The live panel: one component that draws curves, masks and bars. Each tick sends it the whole down-sampled window."""
 
 import json
 import threading
@@ -23,7 +23,7 @@ _mount = component.register("ui/live/live")
 
 
 def pace(run: Run, window: Window) -> float | None:
-    """Seconds between two ticks: quick from the start to the first point, slow while it waits, none once it has ended."""
+    """Return the seconds between two ticks: short until the first point, long while queued, None once the race has ended."""
     if run.state in ENDED:
         return None
     if run.state == "paused" or run.races_ahead:
@@ -33,8 +33,7 @@ def pace(run: Run, window: Window) -> float | None:
 
 @dataclass(frozen=True)
 class Look:
-    """A race at one moment (``at``, monotonic), the same for all who watch it. ``told`` is JSON for the panel; ``window`` is without
-    the curves."""
+    """A race at one moment (``at``, monotonic), the same for all viewers. ``told`` is JSON for the panel; ``window`` has no curves."""
 
     run: Run
     window: Window
@@ -43,7 +42,7 @@ class Look:
 
 
 class Looks:
-    """The newest look at each race. A class that watches one race has it read and told once, not once a reader."""
+    """The latest snapshot of each race: a class that watches one race reads it once, not once per viewer."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -55,7 +54,7 @@ class Looks:
             if fresh or look is None or time.monotonic() - look.at >= (pace(look.run, look.window) or 0.0) / 2:
                 look = _look(lab, run_id)
             if look:
-                self._newest[run_id] = look  # the last one again
+                self._newest[run_id] = look  # reuse the last one
             while len(self._newest) > KEPT:
                 del self._newest[next(iter(self._newest))]
             return look
@@ -67,7 +66,7 @@ def _looks() -> Looks:
 
 
 def look(lab: Lab, run_id: str, fresh: bool = False) -> Look | None:
-    """The race as it is now, or was less than half a tick ago where it need not be ``fresh``; None for an unknown id."""
+    """Return the race as it is now, or up to half a tick old unless ``fresh``; None for an unknown id."""
     return _looks().look(lab, run_id, fresh)
 
 
@@ -76,20 +75,22 @@ def _look(lab: Lab, run_id: str) -> Look | None:
     if run is None or window is None:
         return None
     if run.state not in ENDED:
-        lab.client.runner.ensure_in_background()  # it may have died since the page was opened
+        lab.client.runner.ensure_in_background()  # the runner may have died since the page was opened
     told = json.dumps(live_payload.race(run, window, run_labels.waiting(lab, run)))
-    lanes = tuple(replace(lane, steps={}, epochs=[]) for lane in window.lanes)  # told, and most of what a look weighs
+    lanes = tuple(
+        replace(lane, steps={}, epochs=[]) for lane in window.lanes
+    )  # already sent, and most of a snapshot's memory
     return Look(run, replace(window, lanes=lanes), told, at)
 
 
 def draw(store: Store, look: Look) -> None:
-    """Shows the race in the live panel."""
+    """Show the race in the live panel."""
     view = st.session_state.get(KEY, {}).get("view") or {}
     show(look.told, {"heat": _heat(store, look.run, look.window, view)})
 
 
 def prepare() -> None:
-    """Has the browser load what the panel needs, where there is no race to show yet."""
+    """Make the browser load what the panel needs before there is a race to show."""
     _mount(KEY, {}, on_view_change=lambda: None)
 
 
@@ -100,12 +101,12 @@ def show(race: str, more: Pictures) -> None:
 
 @lru_cache(maxsize=256)
 def _picture(store: Store, run_id: str, lane: str, layer: str, step: int) -> Heatmap | None:
-    """A mask that has been made does not change, so its file is read once."""
+    """Read a mask's file, once: a mask does not change."""
     return store.curves.heatmap(run_id, lane, layer, step)
 
 
 def _heat(store: Store, run: Run, window: Window, view: dict[str, Any]) -> Heat | None:
-    """The pictures of one layer's masks, of every lane that has one, at the wanted epoch or the newest."""
+    """Return the pictures of one layer's masks, of every lane that has one, at the wanted or the latest epoch."""
     masked = [lane for lane in window.lanes if lane.masks]
     if not masked or not window.layers:
         return None

@@ -1,4 +1,4 @@
-"""What the live panel is told of a race."""
+"""The live panel's payload for a race."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ PHASES: list[Phase] = [
 
 
 def race(run: Run, window: Window, waiting: str) -> Race:
-    """Everything but the pictures of the masks, ready for JSON. ``waiting`` is what to say of a queued race."""
+    """Return everything except the pictures of the masks, ready for JSON. ``waiting`` is the text for a queued race."""
     info = run.started_info or {}
     styles, titles = theme.lane_styles(run.spec), theme.lane_titles(run.spec)
     facts = info.get("lanes") or [{}] * len(window.lanes)
@@ -67,8 +67,8 @@ def race(run: Run, window: Window, waiting: str) -> Race:
 def _steps(
     spec: RaceSpec, lane: LaneSpec, info: dict[str, Any], known: dict[str, Any], window: LaneWindow
 ) -> dict[str, Any]:
-    """What a step of the lane does and should cost, with the newest mask; ``known`` is what Started told of the lane, which
-    is all there is for races of the time before stages were kept."""
+    """Return what a step of the lane does and should cost with the latest mask. ``known`` is the lane in the event Started:
+    older races have nothing else."""
     steps = step_plan.lane_steps(spec, lane, info, window.densities)
     plan = steps.plan if steps else None
     if plan is None and known.get("predicted_ratio") is not None:
@@ -102,8 +102,8 @@ def _lane(lane: LaneWindow, evaluated: Sequence[str]) -> dict[str, Any]:
 
 
 def _evaluations(rows: list[dict[str, Any]], names: Sequence[str] = EVALUATED) -> dict[str, list[float | None]]:
-    """The lane's evaluations by column: all of them, or every 2nd, 4th … so that there are at most some EVALUATIONS, and
-    always the newest two, one of which may be the final one."""
+    """Return the lane's evaluations by column: all, or every 2nd, 4th … to stay near EVALUATIONS, and always the latest two,
+    one of which may be the final one."""
     every = 1
     while len(rows) > EVALUATIONS * every:
         every *= 2
@@ -119,7 +119,7 @@ def _interval(row: dict[str, Any]) -> tuple[float | None, float | None]:
 
 
 def _heights(window: Window) -> dict[str, float]:
-    """Where to cut off the charts that a lane that diverged would flatten."""
+    """Return where to cut off charts that a diverged lane would flatten."""
     lost = [lane.state == "diverged" for lane in window.lanes]
     curves = {name: [lane.steps[name] for lane in window.lanes] for name in DRAWN}
     curves["eigenvalue"] = [[row["eigenvalue"] for row in lane.epochs] for lane in window.lanes]
@@ -128,7 +128,7 @@ def _heights(window: Window) -> dict[str, float]:
 
 
 def _eigenvalues(spec: RaceSpec, window: Window) -> Eigenvalues | None:
-    """What λ₁ costs: milliseconds a time, and its share of the race's time; None where the race does not measure it."""
+    """Return the cost of λ₁: milliseconds per estimate and share of the race's time; None if the race does not measure it."""
     if spec.eigenvalue_interval is None:
         return None
     took = [ms for lane in window.lanes for row in lane.epochs if (ms := row["eigenvalue_ms"]) is not None]
@@ -138,18 +138,18 @@ def _eigenvalues(spec: RaceSpec, window: Window) -> Eigenvalues | None:
 
 
 def _validation(spec: RaceSpec, info: dict[str, Any]) -> str:
-    """What validation accuracy is measured on; empty where the race holds no images out."""
+    """Return what validation accuracy is measured on; empty if the race holds no images out."""
     if not spec.validation:
         return ""
-    held = f"the {info['validation_size']:,} training images held out" if info else "the training images held out"
+    held = f"the {info['validation_size']:,} held-out training images" if info else "the held-out training images"
     noise = (
-        f" Of their labels, as of all for training, {100 * spec.label_noise:g}% are wrong." if spec.label_noise else ""
+        f" {100 * spec.label_noise:g}% of their labels are wrong, as in the training data." if spec.label_noise else ""
     )
     return f"Evaluated after every epoch on {held}.{noise}"
 
 
 def _ends(spec: RaceSpec, info: dict[str, Any]) -> Ends:
-    """Where the race will end on each x-axis, so that the axes need not grow; None where that is not known."""
+    """Return where the race will end on each x-axis, so that the axes need not grow; None if unknown."""
     ends: Ends = {
         "epoch": spec.epochs if spec.clock == "epochs" else None,
         "gradients": None,
@@ -163,7 +163,7 @@ def _ends(spec: RaceSpec, info: dict[str, Any]) -> Ends:
 
 
 def _status(run: Run, window: Window, waiting: str) -> Status:
-    """The state in a word, and what there is to say about the time."""
+    """Return the state in a word, and the time elapsed or left."""
     word = texts.STATES[run.state]
     if run.state == "queued":
         return {"word": word, "detail": waiting}
@@ -177,10 +177,10 @@ def _status(run: Run, window: Window, waiting: str) -> Status:
         why = [run.message] if run.state == "stopped" and run.message else []
         return {
             "word": word,
-            "detail": " · ".join([f"{texts.duration(window.elapsed)} in all"] * (run.progress > 0) + why),
+            "detail": " · ".join([f"took {texts.duration(window.elapsed)}"] * (run.progress > 0) + why),
         }
     detail = f"{window.progress * 100:.0f}%"
-    known = window.elapsed >= 3 and (window.progress >= 0.05 or window.elapsed >= 60)  # before, it would be a bad guess
+    known = window.elapsed >= 3 and (window.progress >= 0.05 or window.elapsed >= 60)  # earlier it would be a bad guess
     if window.eta_seconds is not None and known:
         detail += f" · about {texts.duration(window.eta_seconds)} left"
     return {"word": word, "detail": detail}
@@ -192,18 +192,18 @@ def _notes(run: Run, info: dict[str, Any]) -> list[str]:
         threads = f", {info['threads']} thread{'s' * (info['threads'] != 1)}" if info["device"] == "cpu" else ""
         notes.append(f"{info['device_name']}{threads}, {info['precision']}, {info['parameters']:,} parameters")
     if run.shared:
-        notes.append("Shared machine: another race ran at the same time, so step times are not to be trusted.")
+        notes.append("Shared machine: another race ran at the same time, so step times are unreliable.")
     if run.exclusive:
-        notes.append("Runs alone: no other race of this lab runs at the same time.")
+        notes.append("No other race of this lab runs at the same time.")
     if load := machine_load(run):
         notes.append(f"{load[0].upper()}{load[1:]}.")
     if run.spec.data and info:
-        notes.append(f"Trained on {info['train_size']:,} images of its owner's.")
+        notes.append(f"Trained on {info['train_size']:,} of its owner's images.")
     return notes + [f"{warning[0].upper()}{warning[1:]}." for warning in map(str, info.get("warnings", ())) if warning]
 
 
 def mask_picture(mask: Mapping[str, Any], picture: Heatmap) -> MaskPicture:
-    """A mask event with one layer's picture; ``density`` is then the layer's."""
+    """Return a mask event with one layer's picture; its ``density`` is the layer's."""
     rows, columns = picture.shape
     return {
         "step": mask["step"],

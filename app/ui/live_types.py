@@ -1,4 +1,4 @@
-"""What the live panel is sent. ``live/payload.d.ts`` is made from these types."""
+"""Types of the live panel's payload. ``live/payload.d.ts`` is made from them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal, NotRequired, TypedDict
@@ -42,7 +42,7 @@ class Layer(TypedDict):
 
 
 class StepColumns(TypedDict):
-    """One value a bin of steps."""
+    """One value per bin of steps."""
 
     step: Floats
     epoch: Floats
@@ -56,7 +56,7 @@ class StepColumns(TypedDict):
 
 
 class EpochColumns(TypedDict):
-    """One value an evaluation. ``low`` and ``high`` bound the 95% interval of ``test_accuracy``."""
+    """One value per evaluation. ``low`` and ``high`` bound the 95% interval of ``test_accuracy``."""
 
     epoch: Floats
     step: Floats
@@ -144,7 +144,7 @@ class MaskPicture(TypedDict):
 
 
 class Heat(TypedDict):
-    """One layer's masks at the epoch that the reader wants, else the newest."""
+    """One layer's masks at the chosen epoch, else the latest."""
 
     layer: str
     epochs: Sequence[float]
@@ -153,7 +153,7 @@ class Heat(TypedDict):
 
 
 class Heats(TypedDict):
-    """One layer's masks at all times of a recorded race."""
+    """One layer's masks at all epochs of a recorded race."""
 
     layer: str
     epochs: Sequence[float]
@@ -167,7 +167,7 @@ class Replay(TypedDict):
 
 
 class Pictures(TypedDict):
-    """What goes with the race: of one under way ``heat``, of a recorded one ``replay`` and ``heats``."""
+    """What goes with the race: ``heat`` for a live one, ``replay`` and ``heats`` for a recorded one."""
 
     heat: NotRequired[Heat | None]
     replay: NotRequired[Replay]
@@ -175,4 +175,4 @@ class Pictures(TypedDict):
 
 
 class Payload(Race, Pictures):
-    """All that the panel is sent; nothing before there is a race to show."""
+    """The whole payload; empty before there is a race to show."""

@@ -1,4 +1,4 @@
-// Sent with every tick; the component's own code is a file that the browser keeps. NAME and MODULE are filled in by component.py.
+// Sent with every tick; the component's own code is a file that the browser caches. NAME and MODULE are filled in by component.py.
 
 const instances = new WeakMap();
 
@@ -22,14 +22,14 @@ export default function (component) {
         started.view.update(started.latest);
       })
       .catch((error) => {
-        host.textContent = `This could not be loaded: ${error.message}`;
+        host.textContent = `The component could not be loaded: ${error.message}`;
       });
   }
   instance.latest = { ...component, data };
   instance.view?.update(instance.latest);
 }
 
-// Streamlit's own clean-up does not tell an update that a newer one has overtaken from a component that leaves the page.
+// Streamlit's clean-up does not distinguish an update overtaken by a newer one from a component that leaves the page.
 function endWhenRemoved(instance) {
   instance.observer = new MutationObserver(() => {
     if (!instance.host.isConnected) end(instance);

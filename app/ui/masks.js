@@ -4,7 +4,7 @@
 import { element, fixed, percent, swatch } from "./parts.js";
 import { pixels as unpacked } from "./wire.js";
 
-/** Brings the figures up to date; they are made once a race. */
+/** Update the figures; they are made once per race. */
 export function showMasks(holder, /** @type {import("./live/data").Race} */ data) {
   const masked = data.lanes.filter((lane) => lane.masked);
   if (holder.dataset.run !== data.run) {
@@ -15,8 +15,8 @@ export function showMasks(holder, /** @type {import("./live/data").Race} */ data
     const map = data.heat.maps[lane.name];
     if (!map) return;
     const canvas = holder.children[at].querySelector("canvas");
-    const layer = `${percent(map.density, 0)} of this layer`;
-    const whole = map.changed == null ? "the first mask" : `${percent(map.changed, 0)} of the whole mask changed since the last one · overlap ${fixed(map.overlap, 2)}`;
+    const layer = `${percent(map.density, 0)} of this layer is perturbed`;
+    const whole = map.changed == null ? "the first mask" : `${percent(map.changed, 0)} of all mask entries flipped since the last refresh · IoU ${fixed(map.overlap, 2)}`;
     const [ofLayer, ofAll] = holder.children[at].querySelectorAll("small");
     ofLayer.textContent = layer;
     ofAll.textContent = whole;
@@ -30,7 +30,7 @@ function figure(/** @type {import("./live/data").Lane} */ lane) {
   return element("figure", {}, element("figcaption", {}, swatch(lane), lane.title), frame, element("small"), element("small"));
 }
 
-/** Paints pixels (base64 uint8) where they are others than last time. */
+/** Paint pixels (base64 uint8) if they have changed. */
 function paint(canvas, /** @type {import("./live/payload").MaskPicture} */ { rows, columns, pixels }, color) {
   const shown = `${rows} ${columns} ${pixels}`;
   if (canvas.shown === shown) return;
@@ -38,11 +38,11 @@ function paint(canvas, /** @type {import("./live/payload").MaskPicture} */ { row
   paintShares(canvas, rows, columns, unpacked(pixels), color);
 }
 
-/** Paints a share for each cell, row by row (0–255, 255 = every weight perturbed), from transparent to the lane's colour. */
+/** Paint a share for each cell, row by row (0–255, 255 = every weight perturbed), from transparent to the lane's colour. */
 export function paintShares(canvas, rows, columns, shares, color) {
   canvas.width = columns;
   canvas.height = rows;
-  const shape = Math.max(0.25, Math.min(4, columns / rows)); // a very long layer is not drawn as a hairline
+  const shape = Math.max(0.25, Math.min(4, columns / rows)); // a very long layer must not become a hairline
   canvas.style.aspectRatio = shape;
   canvas.style.width = `${100 * Math.min(1, shape)}%`;
   const [red, green, blue] = [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16));

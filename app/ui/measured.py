@@ -1,4 +1,4 @@
-"""Numbers that the pages may quote: what was measured of a preset, read from ``assets/measured``."""
+"""Measured numbers that the pages quote, read from ``assets/measured``."""
 
 import json
 import statistics
@@ -12,7 +12,7 @@ from ssam.styles import lane_title, lane_titles
 
 
 def accuracies(name: str) -> str:
-    """One sentence with the final accuracy of every lane of a preset's races; empty where they have not been measured.
+    """Return one sentence with the final accuracy of every lane of a preset's races; empty if they have not been measured.
 
     >>> accuracies("quick")
     ''
@@ -27,7 +27,7 @@ def accuracies(name: str) -> str:
         known = [accuracy for accuracy in found if accuracy is not None]
         lost = f", {len(found) - len(known)} diverged" * (len(known) < len(found))
         lanes.append(f"{title} {statistics.fmean(known):.1f} ± {statistics.stdev(known):.1f}%{lost}")
-    labels = f"{100 * spec.label_noise:g}% of their labels wrong" if spec.label_noise else "all labels right"
+    labels = f"{100 * spec.label_noise:g}% label noise" if spec.label_noise else "clean labels"
     return (
         f"Measured on {spec.train_size or DATASETS[spec.dataset].train:,} images of {DATASETS[spec.dataset].title}, "
         f"{labels}, {spec.epochs} epochs, seeds {', '.join(rows)}: "
@@ -36,7 +36,7 @@ def accuracies(name: str) -> str:
 
 
 def lengths(race: str) -> str:
-    """How long the perturbations of a recorded race are, in a sentence; empty where ``race`` has not been measured.
+    """Return one sentence with the lengths of the perturbations of a recorded race; empty if ``race`` has not been measured.
 
     >>> lengths("never-measured")
     ''
@@ -51,7 +51,7 @@ def lengths(race: str) -> str:
 
 
 def _length(row: dict[str, Any]) -> str:
-    """One lane of ``radius.json``, with what its mask keeps of the whole ε where it has one and that is known."""
+    """Describe one lane of ``radius.json``, with what its mask keeps of ε if that is known."""
     lane = LaneSpec.parse(row["lane"]).model_copy(update={"rho": None, "sparsity": None})
     said = f"{lane_title(lane)} {row['radius']:.3f} at rho {row['rho']:g}"
     if not METHODS[lane.method].sparse or row["length"] is None:
@@ -61,10 +61,10 @@ def _length(row: dict[str, Any]) -> str:
 
 
 def eigenvalue_cost() -> str:
-    """One sentence: the share of a race's time that λ₁ took at every epoch; empty where that has not been measured."""
+    """Return one sentence with the share of a race's time that λ₁ took; empty if that has not been measured."""
     file = ASSETS / "measured" / "inside.json"
     if not file.exists():
         return ""
     record = json.loads(file.read_text(encoding="utf-8"))
     share, title = record["eigenvalue"]["share"], preset(record["race"]["preset"]).title
-    return f"Measured at every epoch of the race *{title}*: {100 * share:.1f}% of its time."
+    return f"Once per epoch in the race *{title}* it took {100 * share:.1f}% of the time."

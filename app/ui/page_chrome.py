@@ -1,4 +1,4 @@
-"""What every page has beside its own: its title for those who hear it, and what Streamlit's widgets lack to be seen by everybody."""
+"""What every page shares: its title for screen readers, and contrast fixes for Streamlit's widgets."""
 
 from typing import Any
 
@@ -9,20 +9,20 @@ CSS = """
 .st-key-ssam_look { position: absolute; width: 1px; overflow: hidden; }
 .ssam-title { position: absolute; width: 1px; height: 1px; margin: 0; padding: 0; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 
-/* Streamlit writes in the primary colour here, which on dark falls short of a contrast of 4.5:1. */
+/* Streamlit uses the primary colour here, which in dark mode has a contrast below 4.5:1. */
 :is(button[data-variant][data-selected="true"], [data-testid="stSliderThumbValue"]) p { color: LINK; }
-/* A popover lies outside of the element that says whether it is dark: there, the colour of its own text. */
+/* A popover lies outside the element that carries the theme: use the colour of its own text. */
 [data-testid="stPopoverBody"] button[data-variant][data-selected="true"],
 [data-testid="stPopoverBody"] button[data-variant][data-selected="true"] p { color: inherit !important; }
-/* The ring of a radio button that is not chosen is hardly to be seen in its border colour, */
+/* The ring of an unselected radio button is hardly visible in its border colour, */
 [data-testid="stRadioOption"] div:has(> div:only-child:empty) { border-color: #7c7f88; }
-/* and the numbers along an axis in a grey that on white falls short of it. */
+/* and so are the numbers along an axis on white. */
 [data-testid="stPlotlyChart"] :is(.xtick, .ytick, .annotation, .colorbar) text,
 [data-testid="stPlotlyChart"] :is(.xtitle, .ytitle) { fill: light-dark(#4d515c, #b4b9c4) !important; }
-/* and a chart's title keeps the colour of the other look when the look changes while the page is open. */
+/* A chart's title keeps its colour when the theme changes while the page is open. */
 [data-testid="stPlotlyChart"] .gtitle { fill: TEXT !important; }
 
-/* A table that is wider than a phone scrolls, but not by keyboard: here it is made to fit. */
+/* A table wider than a phone scrolls, but not by keyboard: make it fit. */
 @media (max-width: 640px) {
   [data-testid="stTable"] :is(th, td) { padding-inline: 4px !important; overflow-wrap: anywhere; hyphens: auto; font-size: 0.8125rem; }
   [data-testid="stTable"] :is(th, td) p { font-size: inherit; }
@@ -45,7 +45,7 @@ export default function ({ parentElement, data }) {
 
 
 def _component() -> Any:
-    """Registers the component; which look the reader has is known to the browser only."""
+    """Register the component; only the browser knows the reader's theme."""
     link, text = (
         f"light-dark({st.get_option(f'theme.light.{name}')}, {st.get_option(f'theme.dark.{name}')})"
         for name in ("linkColor", "textColor")
@@ -60,5 +60,5 @@ _mount = _component()
 
 
 def draw(title: str) -> None:
-    """On every page, before what is its own."""
+    """Draw what every page shares, before its own content."""
     _mount(key=KEY, data=title)

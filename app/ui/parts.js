@@ -3,7 +3,7 @@
 
 export const percent = (share, digits = 1) => (share == null ? "–" : `${(100 * share).toFixed(digits)}%`);
 export const fixed = (value, digits) => (value == null ? "–" : value.toFixed(digits));
-/** The 95% interval of an evaluation by the number of its test images: "± 0.8", or both ends where its sides differ. */
+/** The 95% interval of an evaluation from the number of its test images: "± 0.8", or both ends if its sides differ. */
 export function margin({ test_accuracy: share, low, high }) {
   if (share == null || low == null) return "";
   if (Math.abs(high - share - (share - low)) < 0.002) return `± ${(50 * (high - low)).toFixed(1)}`;
@@ -36,7 +36,7 @@ function part(tag, name) {
 }
 
 function card(/** @type {import("./live/data").Lane} */ lane) {
-  const facts = { loss: "train loss", ms: "ms a step", ratio: "× SGD" };
+  const facts = { loss: "train loss", ms: "ms/step", ratio: "× SGD" };
   const fact = ([name, label]) => element("div", {}, element("dt", { textContent: label }), part("dd", name));
   const made = element(
     "article",
@@ -51,12 +51,12 @@ function card(/** @type {import("./live/data").Lane} */ lane) {
   return made;
 }
 
-/** What a lane perturbs and how, with the mean length that its perturbation turned out to have. */
+/** What a lane perturbs and how, with the measured mean length of its perturbation. */
 function settingsOf(/** @type {import("./live/data").Lane} */ { settings, radius }) {
   return radius == null ? settings : `${settings} · mean length ${fixed(radius, 3)}`;
 }
 
-/** One card per lane; made once a race, then only their texts change. */
+/** One card per lane; made once per race, then only the texts change. */
 export function showCards(holder, /** @type {import("./live/data").Race} */ data) {
   if (holder.dataset.run !== data.run) {
     holder.dataset.run = data.run;
@@ -72,23 +72,23 @@ export function showCards(holder, /** @type {import("./live/data").Race} */ data
     made.dataset.state = lane.state;
     show("state", lane.state === data.state ? "" : states[lane.state]);
     const lost = lane.state === "diverged";
-    show("accuracy", lost ? "–" : percent(newest?.test_accuracy)); // what was seen before it diverged is no result
+    show("accuracy", lost ? "–" : percent(newest?.test_accuracy)); // an accuracy from before it diverged is not a result
     const seen = lost ? `last seen ${percent(newest?.test_accuracy)}` : newest ? margin(newest) : "";
     const held = newest?.validation_accuracy == null ? "" : ` · validation ${percent(newest.validation_accuracy)}`;
     show("of", newest ? `${seen} after epoch ${epochName(newest.epoch)}, on ${newest.final && !lost ? "all " : ""}${count(newest.test_size)} test images${held}`.trim() : "test accuracy");
-    made.querySelector('[data-part="of"]').title = newest ? "95% interval by the number of test images alone" : "";
+    made.querySelector('[data-part="of"]').title = newest ? "95% interval from the number of test images alone" : "";
     show("loss", fixed(newest?.train_loss ?? lane.steps.loss.at(-1), 3));
     show("ms", fixed(lane.stepMs, 1));
     show("ratio", times(lane.ratio));
-    show("settings", settingsOf(lane)); // the plan is known only once the race has started
+    show("settings", settingsOf(lane)); // the plan is known once the race has started
     const middle = lane.ratioIqr?.map((ratio) => ratio.toFixed(2)).join(" to ");
-    made.querySelector('[data-part="ratio"]').title = middle ? `middle half of the steps: ${middle}` : "";
+    made.querySelector('[data-part="ratio"]').title = middle ? `interquartile range over the steps: ${middle}` : "";
   });
 }
 
-/** The race as a table of words and numbers, for those who cannot see the charts. */
+/** The race as a table, for those who cannot see the charts. */
 export function showWords(table, /** @type {import("./live/data").Race} */ data) {
-  const columns = ["Lane", "State", "Epoch", "Test accuracy", "Test loss", "Train loss", "ms a step", "× SGD", "counted ×", "Own seconds", "ρ", "mean ‖m⊙ε‖"];
+  const columns = ["Lane", "State", "Epoch", "Test accuracy", "Test loss", "Train loss", "ms/step", "× SGD", "FLOPs ×", "Compute seconds", "ρ", "mean ‖m⊙ε‖"];
   if (data.eigenvalues) columns.push("λ₁ (residual)");
   if (data.validation) columns.push("Validation accuracy");
   const rows = data.lanes.map((lane) => {

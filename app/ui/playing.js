@@ -1,8 +1,8 @@
 // @ts-check
-// What pages that play something share: a Play button with its clock, and the arrow keys along a group of buttons.
+// What pages with playback share: a Play button with its clock, and the arrow keys along a group of buttons.
 
-/** Makes ``button`` play and pause. Every ``pace`` milliseconds ``advance`` goes one on, until ``ended``; ``begin`` comes before the first.
- * ``onIdle`` is called once the reader has been at rest for ``idle`` milliseconds: after the play, or after ``touched``. */
+/** Makes ``button`` play and pause. Every ``pace`` milliseconds ``advance`` goes one step, until ``ended``; ``begin`` comes before the first.
+ * ``onIdle`` is called once the reader has been idle for ``idle`` milliseconds: after playing, or after ``touched``. */
 export function player(button, { pace, idle, begin, advance, ended, onIdle, changed = (/** @type {boolean} */ _isPlaying) => {} }) {
   let [timer, waiting] = [0, 0];
   button.onclick = () => (timer ? stop() : start());

@@ -1,5 +1,5 @@
 // @ts-check
-// One Plotly figure, brought up to date and not built anew, so that what the reader has zoomed to stays. mount(host) gives {update, unmount}.
+// One Plotly figure, updated in place so that a zoom stays. mount(host) returns {update, unmount}.
 
 import { element } from "./parts.js";
 import { dispose, loadPlotly, themeOf } from "./drawing.js";
@@ -14,7 +14,7 @@ export function mount(host) {
   function update({ data }) {
     state.data = data;
     chart.ariaLabel = data.words;
-    chart.style.height = `${data.figure.layout.height}px`; // before it is drawn, so that nothing below it jumps
+    chart.style.height = `${data.figure.layout.height}px`; // set before drawing, so that nothing below it jumps
     if (!chart.isConnected) host.replaceChildren(failure, chart);
     loadPlotly().then(draw).catch(fail);
   }
@@ -27,7 +27,7 @@ export function mount(host) {
     return drawn;
   }
 
-  /** The look of the page around it. */
+  /** The theme of the page around it. */
   function themed() {
     const { text: color, line, font: family, panel, active } = themeOf(host);
     return {

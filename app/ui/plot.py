@@ -1,4 +1,4 @@
-"""A Plotly figure that keeps what the reader has zoomed to when it is drawn anew; ``st.plotly_chart`` builds it from nothing."""
+"""A Plotly figure that keeps the reader's zoom when it is redrawn; ``st.plotly_chart`` rebuilds it."""
 
 import json
 from typing import Any
@@ -13,7 +13,7 @@ _mount = component.register("ui/plot")
 
 
 def draw(figure: dict[str, Any], key: str, words: str, file: str) -> None:
-    """``words`` say the same to who cannot see it; ``file`` is what its picture is called when it is kept.
+    """Draw a figure. ``words`` is its alternative text; ``file`` names its picture when it is saved.
 
     A zoom stays while the ``uirevision`` of the layout does, and of each axis. An axis that is given a ``range`` loses it when
     the range changes: give it what to include instead.
@@ -23,5 +23,5 @@ def draw(figure: dict[str, Any], key: str, words: str, file: str) -> None:
         "words": words,
         "config": {**CONFIG, "responsive": False, "toImageButtonOptions": {"filename": file, "scale": 2}},
     }
-    # Its encoder writes what is not a number as null, where JSON has no word for it.
+    # Plotly's encoder writes NaN as null, since JSON has no NaN.
     _mount(key, json.dumps(data, cls=PlotlyJSONEncoder))

@@ -1,4 +1,4 @@
-"""Recorded races: played back by the same live panel that shows a race under way."""
+"""Recorded races, played back by the same live panel that shows a running race."""
 
 import json
 from datetime import date
@@ -14,26 +14,26 @@ from ssam.store.race_file import Recording, load
 
 FOLDER = ASSETS / "recorded"
 SUFFIX = ".json.gz"
-ASKED = "recording_asked"  # the digest of the race whose nearest recording the reader wants to see
+ASKED = "recording_asked"  # digest of the race whose nearest recording the reader has asked for
 
 
 def names() -> list[str]:
-    """The recorded races in ``assets/recorded``, each called after its preset."""
+    """Return the names of the recorded races in ``assets/recorded``: those of their presets."""
     return sorted(path.name.removesuffix(SUFFIX) for path in FOLDER.glob(f"*{SUFFIX}"))
 
 
 def of(spec: RaceSpec) -> str | None:
-    """The recording of just this race, its seed included; None where there is none. The device is no part of what is raced:
-    ``about`` tells the machine."""
+    """Return the recording of exactly this race, seed included; None if there is none. The device does not count: ``about``
+    names the machine."""
     known = presets()
     likely_first = sorted(
         names(), key=lambda name: name not in known or known[name].spec != spec
-    )  # reading one takes a while
+    )  # reading one is slow
     return next((name for name in likely_first if not _differing(spec, name)), None)
 
 
 def nearest(spec: RaceSpec) -> str:
-    """The recording that differs from a race in the fewest settings, and of those in the fewest lanes."""
+    """Return the recording that differs from a race in the fewest settings, then in the fewest lanes."""
     return min(
         names(), key=lambda name: (len(_differing(spec, name)), len({*spec.lanes} ^ {*read(name).run.spec.lanes}))
     )
@@ -44,28 +44,28 @@ def _differing(spec: RaceSpec, name: str) -> set[str]:
 
 
 def difference(name: str, spec: RaceSpec) -> str:
-    """What sets a recording apart from a race, in one line."""
+    """Return how a recording differs from a race, in one line."""
     return spec_diff.said(read(name).run.spec.model_copy(update={"device": spec.device}), spec)
 
 
 def watch(name: str) -> str:
-    """What to look for while a recorded race plays."""
+    """Return what to look for while a recorded race plays."""
     return f"{texts.WATCH.get(name, preset(name).summary)} {texts.RECORDED}"
 
 
 def draw(name: str, label: str = "Recorded race") -> None:
-    """Plays a recorded race in the live panel, under this label. One a page, in place of ``live.draw``."""
+    """Play a recorded race in the live panel, under this label. One per page, instead of ``live.draw``."""
     recording = read(name)
     view = st.session_state.get(live_panel.KEY, {}).get("view") or {}
     known = [layer["name"] for layer in recording.window.layers]
     layer = view.get("layer") if view.get("layer") in known else live_panel.default_layer(recording.window)
-    seconds = sum(lane.seconds for lane in recording.window.lanes)  # of training, one lane after the other
+    seconds = sum(lane.seconds for lane in recording.window.lanes)  # training time, one lane after the other
     replay: Replay = {"label": label, "about": about(name, recording), "seconds": seconds}
     live_panel.show(_told(name), {"replay": replay, "heats": _heats(recording, str(layer))})
 
 
 def offer(spec: RaceSpec) -> None:
-    """The nearest recording for a race that has none: it plays only once asked for, and then as another race."""
+    """Offer the nearest recording for a race that has none: it plays only on request, and is labelled as another race."""
     name = nearest(spec)
     title, apart = preset(name).title, texts.plain(difference(name, spec))
     if st.session_state.get(ASKED) == spec.digest:
@@ -86,14 +86,14 @@ def _ask(spec: RaceSpec) -> None:
 
 @lru_cache(maxsize=8)
 def read(name: str) -> Recording:
-    """A recorded race. Raises ValueError for a name that is none."""
+    """Read a recorded race. Raise ValueError for an unknown name."""
     if name not in names():
         raise ValueError(f"{name[:60]!r} is not a recorded race; allowed: {', '.join(names())}")
     return load(Path(FOLDER / f"{name}{SUFFIX}"))
 
 
 def about(name: str, recording: Recording) -> str:
-    """What was raced, when and on what, in one line."""
+    """Return what was raced, when and on which machine, in one line."""
     told, info = recording.about, recording.run.started_info or {}
     day = date.fromisoformat(told["date"])
     threads = f"{info['threads']} thread{'s' * (info['threads'] != 1)}"
@@ -109,7 +109,7 @@ def _told(name: str) -> str:
 
 
 def _heats(recording: Recording, layer: str) -> Heats | None:
-    """The pictures of one layer's masks at all times."""
+    """Return the pictures of one layer's masks at all epochs."""
     maps: dict[str, list[MaskPicture]] = {}
     for lane in recording.window.lanes:
         drawn = [(mask, recording.pictures.get((lane.name, layer, mask["step"]))) for mask in lane.masks]

@@ -1,4 +1,4 @@
-"""What a race is called: its settings, when it was started, how it went."""
+"""Names and descriptions of races: their settings, when they were started, how they went."""
 
 from collections import Counter
 from datetime import datetime
@@ -18,28 +18,28 @@ from ssam.store.outcome import outcomes
 
 
 def describe(spec: RaceSpec) -> str:
-    """What is raced, in one line."""
+    """Return what is raced, in one line."""
     return f"{describe_without_seed(spec)} · seed {spec.seed}"
 
 
 def describe_without_seed(spec: RaceSpec) -> str:
-    """What several seeds have in common."""
+    """Return what several seeds have in common."""
     parts = [f"{MODELS[spec.model].title} on {_images(spec)}"]
     if spec.train_size:
         parts.append(f"{spec.train_size:,} images")
     if spec.label_noise:
-        parts.append(f"{spec.label_noise * 100:g}% wrong labels")
+        parts.append(f"{spec.label_noise * 100:g}% label noise")
     if spec.base != "sgd":
         parts.append(BASES[spec.base].title)
     if spec.validation:
         parts.append(f"{spec.validation * 100:g}% held out for validation")
     epochs = f"{spec.epochs} epoch{'s' * (spec.epochs > 1)}"
-    budgets = {"gradients": f"{epochs}, equal gradients", "seconds": f"{spec.seconds:g} s a lane"}
+    budgets = {"gradients": f"{epochs}, equal gradient evaluations", "seconds": f"{spec.seconds:g} s per lane"}
     return " · ".join([*parts, budgets.get(spec.clock, epochs)])
 
 
 def describe_lanes(spec: RaceSpec) -> str:
-    """Every lane with what it perturbs, in one line.
+    """Return every lane with what it perturbs, in one line.
 
     >>> describe_lanes(RaceSpec(lanes="sgd,sam,ssam-f:rho=0.25:norm=masked", rho=0.2))
     'SGD, SAM (ρ 0.2), SSAM-F (ρ 0.25, sparsity 50%, masked norm)'
@@ -68,42 +68,42 @@ ANALYSES = {
 
 
 def title(run: Run) -> str:
-    """What is raced, or what is measured of it."""
+    """Return what is raced, or what is measured on it."""
     what = f"{ANALYSES[run.analysis.kind]} of " if run.analysis else ""
     return what + describe(run.spec)
 
 
 def _images(spec: RaceSpec) -> str:
-    """The data set's title; of own images also the file, as it was called before it was kept."""
+    """Return the data set's title; for uploaded images also the name of the file."""
     title = DATASETS[spec.dataset].title
     if not spec.data:
         return title
     return f"{title} ({texts.plain(texts.file_name(spec.data))})"
 
 
-def cost(lab: Lab, spec: RaceSpec) -> str:
-    """How long a race will take here."""
+def cost(lab: Lab, spec: RaceSpec, per: str = "") -> str:
+    """Return how long a race will take here; ``per`` says what the time is for."""
     rate = lab.store.runs.rate(spec.device, spec.model)
     sizes = lab.store.uploads.sizes(spec.data) if spec.data else None
-    guess = "" if rate.measured else ", a first guess"
-    return f"About {texts.duration(estimate_seconds(spec, rate, sizes))} on this machine{guess}."
+    guess = "" if rate.measured else " (rough estimate)"
+    return f"Takes about {texts.duration(estimate_seconds(spec, rate, sizes))}{per} on this machine{guess}."
 
 
 def labels(found: list[Run]) -> dict[str, str]:
-    """What is raced and when; with the race's id where two would read the same, as a box tells its options apart by what they say."""
+    """Return what is raced and when, by id; with a part of the id if two would read the same: a select box needs distinct options."""
     labels = {run.id: f"{describe(run.spec)} · {when(run)}" for run in found}
     twice = Counter(labels.values())
     return {run_id: f"{label} · {run_id[:6]}" if twice[label] > 1 else label for run_id, label in labels.items()}
 
 
 def facts(run: Run) -> str:
-    """When a race was started, how it went, and what sets it apart from others of the same description."""
+    """Return when a race was started, how it went, and what sets it apart from others of the same description."""
     parts = [when(run), texts.STATES[run.state].lower()]
     if ends := outcomes(run):
         scores = zip((end.accuracy for end in ends), theme.lane_titles(run.spec), strict=True)
         if known := [(accuracy, title) for accuracy, title in scores if accuracy is not None]:
             best, title = max(known)
-            parts.append(f"best at the end {100 * best:.1f}% ({title})")
+            parts.append(f"best final accuracy {100 * best:.1f}% ({title})")
         if lost := sum(end.status == "diverged" for end in ends):
             parts.append(f"{lost} lane{'s' * (lost > 1)} diverged")
     spec = run.spec
@@ -116,14 +116,14 @@ def facts(run: Run) -> str:
 
 
 def when(run: Run) -> str:
-    """The time of day that a race was started, with the date where that is not today."""
+    """Return the time of day that a race was started, with the date if that is not today."""
     zone = ZoneInfo(st.context.timezone) if st.context.timezone else None  # the reader's, not the server's
     created, now = datetime.fromtimestamp(run.created, zone), datetime.now(zone)
     return f"{created:%H:%M}" if created.date() == now.date() else f"{created.day} {created:%b %H:%M}"
 
 
 def waiting(lab: Lab, run: Run) -> str:
-    """What there is to say of a queued race: its place, and why it waits where not only for others."""
+    """Return a queued race's place and any other reason why it waits; empty for other races."""
     if run.state != "queued":
         return ""
     place, disk = lab.client.races.forecast(run.id), lab.client.disk()

@@ -1,4 +1,4 @@
-"""Which races are meant, and how many at most."""
+"""Choosing races, and how many at most."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ OFFERED = 60  # own races to choose from
 
 
 def race_of(store: Store, run_id: str) -> Run | None:
-    """A race by its id; an analysis is none."""
+    """Return a race by its id; None for an analysis."""
     run = store.runs.get(run_id)
     return run if run and run.parent is None else None
 
@@ -27,7 +27,7 @@ def has_weights(store: Store) -> Callable[[Run], bool]:
     return lambda run: bool(run.checkpointed or store.analyses.snapshots(run.id))
 
 
-OPENED = "opened_by_link"  # the races of others that this session has looked at
+OPENED = "opened_by_link"  # races of others that this session has opened
 
 
 COMPARED = 60  # races that are compared at once, at most

@@ -1,4 +1,4 @@
-"""How a race ended: its table, or the last lines of its log."""
+"""The result of a race: its table, or the last lines of its log."""
 
 import streamlit as st
 
@@ -11,7 +11,7 @@ from ssam.store.outcome import outcomes
 
 
 def result(run: Run) -> None:
-    """The table of a finished race; nothing for others."""
+    """Draw the table of a finished race; nothing for others."""
     if not (ends := outcomes(run)):
         return
     number = st.column_config.NumberColumn
@@ -24,7 +24,7 @@ def result(run: Run) -> None:
                 "Rho": end.rho if METHODS[asked.method].perturbs else None,
                 "Test accuracy": end.said,
                 "Test loss": end.test_loss,
-                "ms a step": end.step_ms,
+                "ms/step": end.step_ms,
                 "× SGD": end.ratio,
                 "Seconds": end.seconds,
             }
@@ -35,7 +35,7 @@ def result(run: Run) -> None:
         column_config={
             "Sparsity": number(format="percent"),
             "Test loss": number(format="%.3f"),
-            "ms a step": number(format="%.1f"),
+            "ms/step": number(format="%.1f"),
             "× SGD": number(format="%.2f"),
             "Seconds": number(format="%.1f"),
         },
@@ -45,11 +45,13 @@ def result(run: Run) -> None:
             st.caption(f"{title}: the weights of epoch {end.best_epoch:g}, its best by validation accuracy, count.")
     if size := ends[0].test_size:
         about = "; ".join(filter(None, [f"{size:,} test images", proportion.one_image(size)]))
-        st.caption(f"Last epoch, {about}. Beside the accuracy: the {proportion.LEVEL} interval by their number alone.")
+        st.caption(
+            f"Last epoch, {about}. With the accuracy: its {proportion.LEVEL} interval from the number of images alone."
+        )
 
 
 def log(lab: Lab, run: Run, person: Person) -> None:
-    """The last lines of a failed race's log, folded away. Not for others: they may name folders of the server."""
+    """Show the last lines of a failed race's log, folded away. Only to its owner: they may name folders of the server."""
     if run.state in ("failed", "interrupted") and person.may_steer(run) and (lines := lab.store.runs.log_tail(run.id)):
-        with st.expander("The last lines of its log", key="log_tail"):
+        with st.expander("Last lines of the log", key="log_tail"):
             st.code(lines, language=None, wrap_lines=True)

@@ -1,4 +1,4 @@
-"""What sets races apart: their specifications, field by field."""
+"""Differences between the specifications of races, field by field."""
 
 from collections.abc import Sequence
 
@@ -11,12 +11,12 @@ TITLES = {"base": BASE_OPTIMIZERS, "augment": AUGMENTATIONS, "clock": CLOCKS, "n
 
 
 def differing(specs: Sequence[RaceSpec]) -> list[str]:
-    """The fields that are not the same in all of them, in the order of RaceSpec."""
+    """Return the fields that differ among them, in the order of RaceSpec."""
     return [name for name in RaceSpec.model_fields if len({getattr(spec, name) for spec in specs}) > 1]
 
 
 def table(specs: Sequence[RaceSpec], titles: Sequence[str]) -> list[dict[str, str]]:
-    """A row for each field that differs, a column for each race."""
+    """Return a row for each field that differs, with a column for each race."""
     return [
         {"Setting": LABELS.get(name, name)}
         | {title: value(spec, name) for title, spec in zip(titles, specs, strict=True)}
@@ -25,26 +25,26 @@ def table(specs: Sequence[RaceSpec], titles: Sequence[str]) -> list[dict[str, st
 
 
 def said(spec: RaceSpec, other: RaceSpec) -> str:
-    """What sets a race apart from another one, in one line; empty where nothing does.
+    """Return how a race differs from another one, in one line; empty if it does not.
 
     >>> said(RaceSpec(rho=0.2, lanes="sgd,sam:rho=0.4"), RaceSpec(lanes="sgd,sam"))
-    'SAM ρ 0.4 in place of SAM, Rho 0.2 in place of 0.1'
+    'SAM ρ 0.4 instead of SAM, Rho 0.2 instead of 0.1'
     """
     return ", ".join(_said(spec, other, name) for name in differing([spec, other]))
 
 
 def _said(spec: RaceSpec, other: RaceSpec, name: str) -> str:
     if name != "lanes":
-        return f"{LABELS[name]} {value(spec, name)} in place of {value(other, name)}"
+        return f"{LABELS[name]} {value(spec, name)} instead of {value(other, name)}"
     more = ", ".join(theme.lane_title(lane, spec.base) for lane in spec.lanes if lane not in other.lanes)
     fewer = ", ".join(theme.lane_title(lane, other.base) for lane in other.lanes if lane not in spec.lanes)
     if more and fewer:
-        return f"{more} in place of {fewer}"
-    return f"with {more}" if more else f"without {fewer}" if fewer else "its lanes in another order"
+        return f"{more} instead of {fewer}"
+    return f"with {more}" if more else f"without {fewer}" if fewer else "the lanes in another order"
 
 
 def value(spec: RaceSpec, name: str) -> str:
-    """A field as the form shows it.
+    """Return a field's value as the form shows it.
 
     >>> value(RaceSpec(rho=0.25), "rho"), value(RaceSpec(), "train_size")
     ('0.25', '–')

@@ -1,4 +1,4 @@
-"""What a lane does in a step: its settings in words, and the stages of the network as its step runs them."""
+"""What a lane does in a step: its settings as text, and the stages of the network as its step runs them."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from ssam.methods import METHODS
 from ssam.planning.cost import Plan, Touch, first_pass_shares, is_sub_batch, plan_for
 from ssam.store import LaneWindow
 
-PLANNED = {"direction": "gradient", "ascent_batch": None, "ascent_interval": 1}  # a plan's words tell of these
+PLANNED = {"direction": "gradient", "ascent_batch": None, "ascent_interval": 1}  # described by the plan's own text
 Layers = Sequence[Mapping[str, Any]]  # the event Started's, as dictionaries
 
 
@@ -30,7 +30,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class LaneSteps:
-    """How a lane takes its steps with the mask that it has now."""
+    """How a lane takes its steps with its current mask."""
 
     plan: Plan
     stages: tuple[Stage, ...]
@@ -39,13 +39,13 @@ class LaneSteps:
 def lane_steps(
     spec: RaceSpec, lane: LaneSpec, info: Mapping[str, Any], densities: Mapping[str, float]
 ) -> LaneSteps | None:
-    """None where the race has not started, or is of the time before the stages were kept.
+    """Return a lane's stages; None if the race has not started, or is older than the recording of stages.
 
     Args:
         spec: the race.
         lane: the lane.
-        info: the event Started as a dictionary, empty before it.
-        densities: the share perturbed of each layer under the newest mask, empty before the first.
+        info: the event Started as a dictionary; empty before the start.
+        densities: the perturbed share of each layer under the latest mask; empty before the first.
     """
     if not info.get("stages"):
         return None
@@ -54,7 +54,7 @@ def lane_steps(
     perturbed = _region(layers, names, lane.region)
     if not densities and not METHODS[lane.method].sparse:  # no mask: all of the region is perturbed
         densities = dict.fromkeys(perturbed, 1.0)
-    if densities and lane.mask_score:  # then the engine plans by what the newest mask perturbs
+    if densities and lane.mask_score:  # then the engine plans by what the latest mask perturbs
         perturbed = {name for name, density in densities.items() if density}
     inside = [[layer for layer in layers if layer["stage"] == name] for name in names]
     touched = [_touch([layer for layer in stage if layer["name"] in perturbed]) for stage in inside]
@@ -65,7 +65,7 @@ def lane_steps(
 
 
 def _region(layers: Layers, stages: Sequence[str], region: str) -> set[str]:
-    """The names of a region's layers, which ``ssam.models.parameters_in`` finds where there is a network."""
+    """Return the names of a region's layers, without the network that ``ssam.models.parameters_in`` needs."""
     if region == "norm":
         return {layer["name"] for layer in layers if "norm" in layer["name"].split(".")[-2]}
     if region == "all":
@@ -97,7 +97,7 @@ def _density(layers: Layers, densities: Mapping[str, float]) -> float | None:
 
 
 def strip(spec: RaceSpec, lane: LaneSpec, steps: LaneSteps) -> Strip:
-    """The stages as the panel draws them: width, height and kind of each, and a sentence that says the same."""
+    """Return the stages as the panel draws them: width, height and kind of each, and a sentence that says the same."""
     return {
         "every": lane.ascent_interval,
         "stages": [
@@ -114,7 +114,7 @@ def strip(spec: RaceSpec, lane: LaneSpec, steps: LaneSteps) -> Strip:
 
 
 def _kind(spec: RaceSpec, lane: LaneSpec, stage: Stage) -> Kind:
-    """``once``, ``twice``, ``light`` (the first time without the gradients of the weights) or ``part`` (of the batch)."""
+    """Return ``once``, ``twice``, ``light`` (the first time without weight gradients) or ``part`` (of the batch)."""
     if not stage.ascent:
         return "once"
     if is_sub_batch(spec, lane):
@@ -126,11 +126,11 @@ def _sentence(spec: RaceSpec, lane: LaneSpec, stage: Stage) -> str:
     runs = {
         "once": "runs once",
         "twice": "runs twice",
-        "light": "runs twice, the first time without gradients of its weights",
+        "light": "runs twice, the first time without weight gradients",
         "part": f"runs twice, the first time on {lane.ascent_batch} of {spec.batch_size} images",
     }[_kind(spec, lane, stage)]
     if stage.ascent and lane.ascent_interval > 1:
-        runs += f", in one step of {lane.ascent_interval}"
+        runs += f", only in every {texts.ordinal(lane.ascent_interval)} step"
     share = f"{_percent(stage.share)} of the compute"
     if stage.density is None:
         return f"{share}, {runs}"
@@ -138,7 +138,8 @@ def _sentence(spec: RaceSpec, lane: LaneSpec, stage: Stage) -> str:
 
 
 def _percent(share: float) -> str:
-    """
+    """Return a share as a percentage.
+
     >>> [_percent(share) for share in (1, 0.123, 0.0042, 0.00001)]
     ['100%', '12%', '0.4%', 'under 0.1%']
     """
@@ -148,7 +149,7 @@ def _percent(share: float) -> str:
 
 
 def settings(spec: RaceSpec, lane: LaneSpec, info: Mapping[str, Any], window: LaneWindow, plan: Plan | None) -> str:
-    """What the lane perturbs and how: with its newest mask also what the sparsity turned into, and a plan that saves time."""
+    """Return what the lane perturbs and how, with the sparsity of its latest mask and a plan that saves time."""
     if not METHODS[lane.method].perturbs:
         return " · ".join(["no perturbation", *theme.training_words(lane)])
     pays = plan is not None and (plan.predicted_ratio < 2 or not plan.exact)
@@ -158,25 +159,25 @@ def settings(spec: RaceSpec, lane: LaneSpec, info: Mapping[str, Any], window: La
     ]
     parts = [_sparsity(spec, lane, window), f"ρ {spec.lane_rho(lane):g}", *words, *theme.training_words(lane)]
     if plan and pays:
-        counted = f"{plan.predicted_ratio + 1e-9:.2f}×"  # 1.125 is 1.13, as the browser has it
-        parts.append(f"{plan.words}{'' if plan.exact else ', approximate'}: counted {counted}")
+        flops = f"{plan.predicted_ratio + 1e-9:.2f}×"  # 1.125 is 1.13, as the browser has it
+        parts.append(f"{plan.words}{'' if plan.exact else ', approximate'}: FLOPs {flops}")
     return " · ".join(filter(None, parts))
 
 
 def _sparsity(spec: RaceSpec, lane: LaneSpec, window: LaneWindow) -> str:
-    """What was asked for, and what the mask made of it where that is another whole percentage. A dense lane is asked for
-    none: only a region gives it some."""
+    """Return the sparsity requested, and that of the mask if it is another whole percentage. A dense lane has only that of its
+    region."""
     asked = spec.lane_sparsity(lane)
     made = 1 - window.masks[-1]["density"] if window.masks else asked
     if round(100 * made) == round(100 * asked):
         return f"sparsity {asked * 100:.3g}%" if asked else ""
     if not METHODS[lane.method].sparse:
         return f"sparsity {made * 100:.3g}%"
-    return f"sparsity {asked * 100:.3g}% asked, {made * 100:.0f}% made"
+    return f"sparsity {made * 100:.0f}% ({asked * 100:.3g}% requested)"
 
 
 def _pattern(spec: RaceSpec, lane: LaneSpec, info: Mapping[str, Any], window: LaneWindow) -> str:
-    """``n-of-4`` with its N, as in 2:4. The largest layer with anything perturbed tells N, else the sparsity asked for."""
+    """Return ``n-of-4`` with its N, as 2:4: N of the largest perturbed layer, else that of the requested sparsity."""
     if not lane.granularity.startswith("n-of-"):
         return lane.granularity
     m = int(lane.granularity.removeprefix("n-of-"))
@@ -187,6 +188,6 @@ def _pattern(spec: RaceSpec, lane: LaneSpec, info: Mapping[str, Any], window: La
 
 
 def masked_lanes(spec: RaceSpec) -> list[str]:
-    """The names of the lanes that have masks: those of Sparse SAM, and SAM in a region."""
+    """Return the names of the lanes that have masks: those of Sparse SAM, and SAM in a region."""
     lanes = zip(spec.lane_names, spec.lanes, strict=True)
     return [name for name, lane in lanes if METHODS[lane.method].sparse or lane.region != "all"]

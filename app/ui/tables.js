@@ -1,12 +1,12 @@
 // @ts-check
-// The pictures of the live panel as tables. A table is written when it is opened, and anew with every tick while it is open.
+// The pictures of the live panel as tables. A table is written when it is opened, and again with every tick while it is open.
 
 import { element, fixed, percent, times } from "./parts.js";
 import { EPOCH_CURVES, runningMean, STEP_CURVES } from "./live/charts.js";
 import { pixels as unpacked } from "./wire.js";
 
-const ROWS = 12; // of a table of a curve, at most
-const CELLS = 8; // a side of a table of a mask, at most
+const ROWS = 12; // of a curve's table, at most
+const CELLS = 8; // per side of a mask's table, at most
 
 /** A table with a heading; the first cell of every row names it. */
 export function tableOf(heading, columns, rows) {
@@ -16,7 +16,7 @@ export function tableOf(heading, columns, rows) {
   return element("table", {}, element("caption", { textContent: heading }), head, element("tbody", {}, ...rows.map((row) => line(...row))));
 }
 
-/** "As a table", to be opened; ``write`` gives its tables. The node has ``refresh``, which writes them again where it is open. */
+/** "As a table", folded away; ``write`` returns its tables. The node's ``refresh`` writes them again if it is open. */
 export function detailsTable(write) {
   const holder = element("div");
   const made = element("details", { className: "words" }, element("summary", { textContent: "As a table" }), holder);
@@ -25,7 +25,7 @@ export function detailsTable(write) {
   return made;
 }
 
-/** The share of each part of a mask: cells (0–255, row by row) gathered to at most CELLS a side. */
+/** The share of each part of a mask: cells (0–255, row by row) pooled to at most CELLS per side. */
 export function pooledTable(heading, rows, columns, cells) {
   const parts = (size) => Array.from({ length: Math.min(size, CELLS) }, (_, at, all = Math.min(size, CELLS)) => [Math.floor((at * size) / all), Math.floor(((at + 1) * size) / all)]);
   const named = (/** @type {number[]} */ [from, to]) => (to - from === 1 ? `${to}` : `${from + 1}–${to}`);
@@ -57,7 +57,7 @@ function points(/** @type {import("./live/data").Lane} */ lane, curve, axis) {
   return x.map((where, at) => [where, y[at]]).filter(([, value]) => value != null);
 }
 
-/** Lanes need not have points at the same places: a row for each of some places, with each lane's last point up to there. */
+/** Lanes need not have points at the same places: a row for each of some places, with each lane's last point before it. */
 function stepsTables(/** @type {import("./live/data").Race} */ { lanes }, axis, curve) {
   const drawn = lanes.map((lane) => points(lane, curve, axis));
   const places = thinned([...new Set(drawn.flatMap((lane) => lane.map(([where]) => where)))].sort((a, b) => a - b));
@@ -72,15 +72,15 @@ function maskTables(/** @type {import("./live/data").Race} */ { heat, lanes }) {
   const shown = lanes.filter((lane) => heat.maps[lane.name]).map(({ title, name }) => ({ title, map: heat.maps[name] }));
   const numbers = shown.map(({ title, map }) => [title, percent(map.density, 0), percent(map.changed, 0), fixed(map.overlap, 2)]);
   const pictures = shown.map(({ title, map: { rows, columns, pixels } }) => pooledTable(`${title}: perturbed share of each part of ${heat.layer}`, rows, columns, unpacked(pixels)));
-  return [tableOf(`Masks of ${heat.layer}`, ["Lane", "perturbed here", "of the whole mask changed", "overlap with the last"], numbers), ...pictures];
+  return [tableOf(`Masks of ${heat.layer}`, ["Lane", "Perturbed in this layer", "Mask entries flipped", "IoU with previous mask"], numbers), ...pictures];
 }
 
 function timingTables(/** @type {import("./live/data").Race} */ { lanes, phases }) {
   const rows = lanes.map((lane) => [lane.title, ...phases.map(({ name }) => fixed(lane.phases[name], 2)), times(lane.ratio), times(lane.counted)]);
-  return [tableOf("Milliseconds of a step", ["Lane", ...phases.map(({ title }) => title), "× SGD", "counted ×"], rows)];
+  return [tableOf("Milliseconds per step", ["Lane", ...phases.map(({ title }) => title), "× SGD", "FLOPs ×"], rows)];
 }
 
-/** Put a table to be opened below each panel; ``state`` is the live panel's: data, axis, curve. Returns what writes the open ones anew. */
+/** Put a folded table below each panel; ``state`` is the live panel's: data, axis, curve. Return what refreshes the open ones. */
 export function prepareTables(root, state) {
   const writers = { accuracy: accuracyTables, steps: stepsTables, masks: maskTables, timing: timingTables };
   const tables = Object.entries(writers).map(([name, write]) => {

@@ -1,4 +1,4 @@
-"""What the pages say. Measured claims carry their numbers; nothing here is a promise."""
+"""Texts that several pages share: labels and help of settings, states, durations."""
 
 import re
 from pathlib import Path
@@ -9,16 +9,16 @@ from ssam.methods.bases import BASES
 
 WELCOME = "## Watch sharpness-aware training happen"
 
-# What to look for while the recorded race of a preset plays, in place of its summary.
+# What to look for while the recorded race of a preset plays; replaces its summary.
 WATCH = {
     "noisy-labels": (
         "40% of the training labels are wrong. **SGD** memorises them: its curve rises, then falls. **SAM** (Sharpness-Aware Minimization) "
-        "resists: before each update it goes a short way uphill, and takes the gradient there. **Sparse SAM** (SSAM\u2011F, SSAM\u2011D) "
-        "perturbs only half of the weights, and keeps up."
+        "resists: before each update it checks the loss at a slightly worse nearby point. **Sparse SAM** (SSAM\u2011F, SSAM\u2011D) "
+        "does that for only half of the weights, and keeps up."
     ),
 }
 RECORDED = "This race is recorded. Press *Start race* to train it live."
-NOT_RECORDED = "Nothing is recorded for these settings."
+NOT_RECORDED = "There is no recording for these settings."
 
 STATES = {
     "queued": "Queued",
@@ -33,10 +33,10 @@ STATES = {
 
 AUGMENTATIONS = {"none": "none", "flip": "flip", "crop-flip": "crop + flip", "crop-flip-cutout": "crop + flip + cutout"}
 BASE_OPTIMIZERS = {name: base.title for name, base in BASES.items()}
-CLOCKS = {"epochs": "equal epochs", "gradients": "equal gradients", "seconds": "equal seconds"}
+CLOCKS = {"epochs": "equal epochs", "gradients": "equal gradient evaluations", "seconds": "equal compute time"}
 NORMS = {"full": "full gradient (paper)", "masked": "masked gradient"}
 REGIONS = {
-    "all": "everywhere",
+    "all": "all layers",
     "early": "early half",
     "late": "late half",
     "from": "from stage",
@@ -56,29 +56,29 @@ LABELS = {
     "dataset": "Data set",
     "data": "Images",
     "model": "Model",
-    "lanes": "Lanes",
+    "lanes": "Methods (lanes)",
     "sparsity": "Sparsity",
     "rho": "Rho",
     "epochs": "Epochs",
     "seed": "Seed",
-    "batch_size": "Batch",
+    "batch_size": "Batch size",
     "lr": "Learning rate",
     "momentum": "Momentum",
     "weight_decay": "Weight decay",
     "label_noise": "Label noise",
-    "train_size": "Training size",
-    "mask_interval": "Mask every",
+    "train_size": "Training images",
+    "mask_interval": "Refresh mask every",
     "fisher_samples": "Fisher samples",
     "fisher_batch": "Fisher batch",
     "image_size": "Image size",
     "augment": "Augmentation",
     "norm": "Norm",
-    "clock": "Clock",
-    "seconds": "Seconds a lane",
-    "snapshot_interval": "Keep weights every",
+    "clock": "Budget",
+    "seconds": "Seconds per lane",
+    "snapshot_interval": "Save weights every",
     "eigenvalue_interval": "Measure λ₁ every",
     "device": "Device",
-    "validation": "Validation share",
+    "validation": "Validation split",
     "base": "Base optimizer",
     "region": "Region",
     "stage": "Stage",
@@ -95,83 +95,83 @@ LABELS = {
 
 HELP = {
     "lanes": (
-        "Each lane is one method; what it perturbs, and how, is set under *Per lane*. SSAM is Sparse SAM with a score of "
-        "your choice. For a second lane of a method type it with its settings: `sgd:epochs=6`, `ssam-f:sparsity=0.9`."
+        "Each lane is one method; *Settings for each method* says what it perturbs, and how. SSAM is Sparse SAM with a score of "
+        "your choice. To race a method twice, type it with its settings: `sgd:epochs=6`, `ssam-f:sparsity=0.9`."
     ),
     "sparsity": "Share of the weights that is **not** perturbed.",
     "rho": (
-        "Length of the perturbation before a mask is laid over it: its L2 radius over all weights. Lanes with a rho of their own "
-        "do not follow it. A mask makes the perturbation shorter, unless the norm is the masked gradient's; the cards show the mean length."
+        "Length of the perturbation before the mask: its L2 radius over all weights. Lanes with a rho of their own "
+        "do not follow it. A mask makes the perturbation shorter, unless the norm is that of the masked gradient; the cards show the mean length."
     ),
     "one_rho": (
-        "Takes the lanes' own values away, so that *Rho* is that of every lane. Lanes that differ in nothing else become one. A "
-        "direction that needs no gradient wants a rho several times as large."
+        "Removes the lanes' own values, so that *Rho* applies to every lane. Lanes that differ in nothing else are merged. A "
+        "direction that needs no gradient needs a rho several times as large."
     ),
     "scale_rho": (
-        "Multiplies the lanes' own values as *Rho* has been multiplied since they were set, so that their ratios to it stay. Move *Rho* first."
+        "Multiplies the lanes' own values by the factor by which *Rho* has changed since they were set. Change *Rho* first."
     ),
-    "seed": "Decides the first weights, the batches, the noise.",
-    "own_seed": "In this class every race gets a seed of its own, given at the start.",
-    "label_noise": "Share of training labels replaced by another class.",
+    "seed": "Sets the initial weights, batch order and label noise.",
+    "own_seed": "In this class the server gives every race a different seed.",
+    "label_noise": "Share of training labels replaced by another class, chosen at random (symmetric label noise).",
     "train_size": "Empty: all training images.",
     "validation": (
-        "Share of the training images that is held out, with labels as noisy as the others': to choose settings by, so that the "
-        "choice does not see the test set. Evaluated after every epoch. 0: none."
+        "Share of the training images that is held out to choose settings by, so that the choice does not use the test "
+        "images. Their labels are as noisy as the others'. Evaluated after every epoch. 0: none."
     ),
     "mask_interval": "Epochs between two mask refreshes.",
-    "fisher_samples": "Training images behind each mask by Fisher or gradient (SSAM-F, SSAM).",
-    "fisher_batch": "Images that share one gradient in the Fisher scores. 1 is exact; more takes fewer gradients and is rougher.",
+    "fisher_samples": "Training images used for each mask by Fisher information or gradient (SSAM-F, SSAM).",
+    "fisher_batch": "Images that share one gradient in the Fisher scores. 1 is exact; larger is faster and less exact.",
     "norm": (
-        "What ε is divided by. With the full gradient's norm a masked ε is shorter than a dense one of equal rho; "
-        "with the masked gradient's its length stays rho."
+        "What ε is divided by. With the norm of the full gradient, a masked ε is shorter than a dense one of equal rho; "
+        "with that of the masked gradient, its length stays rho."
     ),
-    "clock": "What the lanes get the same amount of.",
+    "clock": "What is held equal across lanes: epochs, gradient evaluations or compute time.",
     "base": (
         "Takes the update from the gradient: at w for SGD's own lane, at w + ε for the others. Learning rate and weight decay change to its scale."
     ),
     "seconds": "Compute time of each lane.",
     "exclusive": (
-        "No other race runs at the same time, so nothing disturbs the step times. It starts once all others have ended, "
+        "No other race runs at the same time, so nothing disturbs the step times. The race starts when all others have ended, "
         "and others wait for it."
     ),
     "snapshot_interval": (
-        "Epochs between two moments at which each lane's weights are kept, to be looked at later; its first and last ones are "
-        "kept too. Empty: never."
+        "Epochs between two saved copies of each lane's weights, for later analysis; the first and last weights are saved "
+        "too. Empty: never."
     ),
     "eigenvalue_interval": (
-        "Epochs between two estimates of λ₁, the largest eigenvalue of the Hessian, not counted to the lanes' seconds. "
+        "Epochs between two estimates of λ₁, the largest eigenvalue of the Hessian, not counted as the lanes' compute time. "
         f"Empty: never. {eigenvalue_cost()}".strip()
     ),
-    "image_size": "Images are resized to this many pixels a side. Empty: the data set's own size, 64 for your images. Choosing an upload of "
-    "smaller images sets it to their size.",
+    "image_size": "Images are resized to this many pixels per side. Empty: the data set's own size; 64 for your images. Choosing an upload "
+    "with smaller images sets it to their size.",
     "upload": "One folder per class, or training and test folders (train, training; test, val, …) with one folder per class each.",
 }
 
 LANE_HELP = {
     "region": (
-        "Where weights may be perturbed. With the masked norm the stages before it run once a step, so a step should cost "
-        "1 SGD step + the share of the compute from the region's first stage on; with the full norm it costs 2."
+        "Which layers may be perturbed. With the masked norm, the stages before the region run only once per step, so a step "
+        "should cost 1 SGD step plus the share of the compute from the region's first stage on; with the full norm it costs 2."
     ),
-    "stage": "The first stage that is perturbed: 0 is the stem, then come the blocks, the last is the head.",
+    "stage": "The first stage that is perturbed: 0 is the stem, then the blocks; the last is the head.",
     "granularity": (
-        "What the mask takes or leaves as one. Single weights and N of every M (2 of 4 at sparsity 50%) save no time; "
-        "tensors and blocks do with the masked norm, where they leave the first stages unperturbed."
+        "What the mask selects as a unit. Single weights and N of every M (2 of 4 at sparsity 50%) save no time; "
+        "tensors and blocks do, with the masked norm, if they leave the first stages unperturbed."
     ),
-    "group": "M, 2 to 64: of so many weights in a row N are perturbed, as many as the sparsity leaves.",
+    "group": "M, from 2 to 64: of every M weights in a row, N are perturbed; N follows from the sparsity.",
     "score": (
-        "What the mask ranks weights by. Random and magnitude cost next to nothing; gradient and Fisher cost passes over "
-        "the Fisher samples at each mask refresh. Fisher per cost, for blocks, prefers those that are cheap to compute."
+        "How the mask ranks weights. Random and magnitude cost next to nothing; gradient and Fisher information need passes "
+        "over the Fisher samples at each mask refresh. Fisher per cost (for blocks) prefers those that are cheap to compute."
     ),
     "norm": (
-        "What ε is divided by. The full gradient's norm asks for two full passes; the masked gradient's leaves out what "
-        "is not perturbed, and keeps the length of ε at rho."
+        "What ε is divided by. The norm of the full gradient needs two full passes; that of the masked gradient leaves out "
+        "what is not perturbed, and keeps the length of ε at rho."
     ),
     "direction": (
-        "What ε follows. The gradient at w costs a second pass; against the momentum buffer or along the last step's "
-        "gradient it costs none, about 1 SGD step in all, but asks for a rho of its own."
+        "Which direction ε follows. The gradient at w costs a second pass. The momentum buffer (against it) and the last "
+        "step's gradient cost none, about 1 SGD step in all, but need a rho of their own."
     ),
-    "ascent_batch": "Images of the batch that ε is taken from: a step should cost 1 + their share of the batch.",
-    "ascent_interval": "Perturbs in every k-th step only: a step should cost 1 + 1/k on average.",
+    "ascent_batch": "How many images of the batch ε is computed from: a step should cost 1 plus their share of the batch.",
+    "ascent_interval": "Perturb only in every k-th step: a step should cost 1 + 1/k on average.",
     "epochs": "The lane's learning rate reaches 0 after so many epochs, at most the race's, and the lane ends.",
     "lr": "The lane's own peak learning rate.",
     "weight_decay": "The lane's own weight decay. SGD with a larger one is a rival of SAM under label noise.",
@@ -186,7 +186,7 @@ LANE_HELP = {
 
 
 def lane_words(lane: LaneSpec) -> list[str]:
-    """Where and how a lane perturbs, a few words each; nothing for what a lane does anyway.
+    """Return where and how a lane perturbs, a few words each; defaults are left out.
 
     >>> lane_words(LaneSpec.parse("ssam-f:region=late:norm=masked:ascent_interval=2"))
     ['late half', 'masked norm', 'every 2 steps']
@@ -208,10 +208,10 @@ def lane_words(lane: LaneSpec) -> list[str]:
 
 
 def labelled(message: str) -> str:
-    """A complaint about settings in the words of the form.
+    """Return an error message about settings with the labels of the form.
 
     >>> labelled("batch_size 128 must be at most train_size 100")
-    'Batch 128 must be at most Training size 100'
+    'Batch size 128 must be at most Training images 100'
     >>> labelled("rho '' must be a number from 0 to 10")
     'Rho is empty: a number from 0 to 10'
     """
@@ -220,8 +220,8 @@ def labelled(message: str) -> str:
 
 
 def plain(text: str) -> str:
-    r"""What somebody typed, or what their files are called, as Markdown that shows it letter by letter in one line: no link, no
-    picture, no formula, and nothing that turns the direction of reading.
+    r"""Return what somebody typed, or named a file, as Markdown that shows it literally in one line: no link, picture or
+    formula, and nothing that changes the reading direction.
 
     >>> print(plain("![x](https://a.b) <b>"))
     \!\[x\](https\://a.b) \<b\>
@@ -231,7 +231,7 @@ def plain(text: str) -> str:
 
 
 def file_name(data: str) -> str:
-    """An upload as it was called before it was kept, without the folder that it is in.
+    """Return the name that an uploaded file had, without its folder.
 
     >>> file_name("/home/lab/images/cats-0123456789abcdef.zip")
     'cats.zip'
@@ -240,7 +240,7 @@ def file_name(data: str) -> str:
 
 
 def queue_place(position: int, seconds: float | None) -> str:
-    """Where a race waits and, where that can be told, for how long.
+    """Return a race's place in the queue and, if known, how long it will wait.
 
     >>> queue_place(3, 240)
     '3rd in the queue, starts in about 4 min'
@@ -256,7 +256,8 @@ def queue_place(position: int, seconds: float | None) -> str:
 
 
 def ordinal(number: int) -> str:
-    """
+    """Return a number as an ordinal.
+
     >>> ordinal(1), ordinal(12), ordinal(23)
     ('1st', '12th', '23rd')
     """
@@ -265,7 +266,7 @@ def ordinal(number: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds in words, coarse enough to be true.
+    """Return seconds in words, rounded to what the estimate supports.
 
     >>> duration(83)
     '1 min 25 s'

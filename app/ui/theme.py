@@ -1,4 +1,4 @@
-"""How lanes look and what they are called, under the name by which the pages know it."""
+"""Styles and titles of lanes, under the name that the pages use."""
 
 from ssam.markers import DASHES, Style
 from ssam.styles import METHOD_STYLES, PHASE_COLORS, PHASE_TITLES, lane_styles, lane_title, lane_titles, training_words

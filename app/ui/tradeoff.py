@@ -16,8 +16,8 @@ Source = Literal["final", "search", "own"]
 
 @dataclass(frozen=True)
 class Trial:
-    """One lane on one seed. Accuracies are of the last epoch in %, None where the lane diverged; ``sgd`` and ``sam`` those
-    of the lanes it is compared with, same seed. Ratios are in SGD steps; ``trusted`` is False on a shared machine."""
+    """One lane on one seed. Accuracies are of the last epoch in %, None if the lane diverged; ``sgd`` and ``sam`` are those of
+    the lanes it is compared with, on the same seed. Ratios are in SGD steps; ``trusted`` is False on a shared machine."""
 
     seed: int
     accuracy: float | None
@@ -30,8 +30,8 @@ class Trial:
 
 @dataclass(frozen=True)
 class Point:
-    """One lane with all its seeds. ``lane`` holds every setting, also what its race gave it; ``place`` is the device of own
-    races, else empty; ``run`` an own race that made it. ``sam_helps``: SAM is better than SGD in this task, by the paired comparison."""
+    """One lane with all its seeds. ``lane`` has every setting, including the race's; ``place`` is the device of the reader's
+    races, else empty; ``run`` is such a race. ``sam_helps``: SAM is significantly better than SGD in this task."""
 
     lane: LaneSpec
     source: Source
@@ -58,7 +58,7 @@ class Point:
 
     @property
     def deviation(self) -> float | None:
-        """The standard deviation over the seeds; None for fewer than two."""
+        """Return the standard deviation over the seeds; None for fewer than two."""
         return statistics.stdev(self.accuracies) if len(self.accuracies) > 1 else None
 
     @property
@@ -67,7 +67,7 @@ class Point:
 
     @property
     def ratio(self) -> float | None:
-        """What a step costs in SGD steps: the median over the seeds, those on a shared machine only where there are no others."""
+        """Return the cost of a step in SGD steps: the median over the seeds, without those on a shared machine if there are others."""
         return self._median("step_ratio")
 
     @property
@@ -84,28 +84,28 @@ class Point:
 
     @property
     def over_sgd(self) -> Paired:
-        """The comparison with SGD, in percentage points, of this lane alone: it says nothing of the choice among many."""
+        """Return the comparison of this lane with SGD, in percentage points, not corrected for choosing among many lanes."""
         return compare(self.by_seed, {trial.seed: trial.sgd for trial in self.trials if trial.sgd is not None})
 
     @property
     def gain(self) -> float | None:
-        """Percentage points above SGD, mean over the paired seeds."""
+        """Return the mean gain over SGD on paired seeds, in percentage points."""
         return self.over_sgd.mean
 
     @property
     def sam_gain(self) -> float | None:
-        """SAM's points above SGD on the seeds of this lane."""
+        """Return SAM's gain over SGD on the seeds of this lane, in percentage points."""
         return _mean(of_sam for _, of_sam in self._gains())
 
     @property
     def share(self) -> float | None:
-        """The lane's part of SAM's gain over SGD on the same seeds; None where SAM has none to speak of."""
+        """Return the lane's share of SAM's gain over SGD on the same seeds; None if SAM has no clear gain."""
         pairs = self._gains()
         whole = sum(of_sam for _, of_sam in pairs)
         return sum(own for own, _ in pairs) / whole if self.sam_helps and whole > 0 else None
 
     def _gains(self) -> list[tuple[float, float]]:
-        """The lane's and SAM's points above SGD, for each seed that has all three."""
+        """Return the gains of the lane and of SAM over SGD, for each seed that has all three."""
         return [
             (trial.accuracy - trial.sgd, trial.sam - trial.sgd)
             for trial in self.trials
@@ -120,7 +120,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Task:
-    """One setting that lanes were compared in. ``points`` are sorted, the most accurate first."""
+    """One setting in which lanes were compared. ``points`` are sorted, the most accurate first."""
 
     key: str
     title: str
@@ -133,11 +133,11 @@ class Task:
 
     @property
     def sam(self) -> Point | None:
-        """Plain SAM; of several radii the one that did best, so that the others are measured against a tuned SAM."""
+        """Return plain SAM with its best radius, so that the others are compared with a tuned SAM."""
         return _reference(self.points, "sam")
 
     def race(self, point: Point) -> RaceSpec:
-        """The race to see a point again: SGD, SAM and its lane, with its first seed."""
+        """Return the race that reproduces a point: SGD, SAM and its lane, with its first seed."""
         lanes = [LaneSpec(method="sgd"), self.sam.lane if self.sam else LaneSpec(method="sam"), point.lane]
         short = dict.fromkeys(_short(self.spec, lane) for lane in lanes)
         return self.spec.model_copy(update={"lanes": tuple(short), "seed": point.trials[0].seed, "norm": "full"})
@@ -145,7 +145,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Row:
-    """A trial that has not found its point yet."""
+    """A trial before it is assigned to a point."""
 
     source: Source
     place: str
@@ -155,9 +155,9 @@ class Row:
 
 
 def points_of(rows: Iterable[Row]) -> tuple[Point, ...]:
-    """One point per lane of a task. A finalist is shown with the seeds of the final only: by the others it was chosen.
+    """Return one point per lane of a task. A finalist has only the seeds of the final: the others chose it.
 
-    A share of SAM's gain is told only in a task where some races show that SAM has one: finalists, searched lanes or own races.
+    A share of SAM's gain is given only in a task in which some races show that SAM has one.
     """
     groups: dict[tuple[Source, str], dict[LaneSpec, dict[int, Row]]] = defaultdict(lambda: defaultdict(dict))
     for row in rows:
@@ -186,7 +186,7 @@ def points_of(rows: Iterable[Row]) -> tuple[Point, ...]:
 
 
 def _beside(point: Point, sgd: dict[int, float], sam: dict[int, float]) -> Point:
-    """Each trial beside those of SGD and SAM that ran with it, on the same seed."""
+    """Yield each trial with those of SGD and SAM that ran beside it, on the same seed."""
     return replace(point, trials=tuple(replace(t, sgd=sgd.get(t.seed), sam=sam.get(t.seed)) for t in point.trials))
 
 
@@ -200,7 +200,7 @@ def _by_seed(point: Point | None) -> dict[int, float]:
 
 
 def _reference(points: Iterable[Point], method: str) -> Point | None:
-    """The plain lane of a method, finalists before the others, the most accurate first."""
+    """Return the plain lane of a method: finalists first, then by accuracy."""
     plain = [p for p in points if p.lane.method == method and p.lane.own_settings.keys() <= {"rho"} and p.accuracies]
     order: dict[Source, int] = {"final": 0, "search": 1, "own": 2}
     return min(by_accuracy(plain), key=lambda point: order[point.source], default=None)
@@ -215,8 +215,8 @@ def drawable(point: Point) -> bool:
 
 
 def efficient(points: Iterable[Point]) -> list[Point]:
-    """The points that no cheaper one beats, the cheapest first. Of the most tested kind there is: finalists, else searched
-    lanes, else own races. Lanes that diverged on a seed or were timed on a shared machine only do not count."""
+    """Return the Pareto front, the cheapest first, among the best-tested kind: finalists, else searched lanes, else own races.
+    Lanes that diverged on a seed, or were timed only on a shared machine, do not count."""
     sound = [point for point in points if drawable(point) and not point.diverged and not point.shared]
     kinds: tuple[Source, ...] = ("final", "search", "own")
     ranked = next((kind for kind in ([p for p in sound if p.source == source] for source in kinds) if kind), [])
@@ -224,13 +224,13 @@ def efficient(points: Iterable[Point]) -> list[Point]:
 
 
 def _short(spec: RaceSpec, lane: LaneSpec) -> LaneSpec:
-    """The lane without what the race gives it anyway."""
+    """Return the lane without settings equal to the race's."""
     given = {"rho": spec.rho * METHODS[lane.method].rho_scale, "sparsity": spec.sparsity}
     return lane.model_copy(update={name: None for name, value in given.items() if getattr(lane, name) == value})
 
 
 def score(point: Point) -> str:
-    """Mean ± standard deviation.
+    """Return mean ± standard deviation.
 
     >>> from app.ui.tradeoff import Trial
     >>> score(Point(LaneSpec(method="sam"), "final", (Trial(0, 80.0, 2.0, 2.0), Trial(1, 81.0, 2.0, 2.0)), 0, "", 2, True))

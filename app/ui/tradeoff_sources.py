@@ -1,4 +1,4 @@
-"""Where the frontier's points come from: the study in ``assets/measured``, and the reader's own finished races."""
+"""Sources of the frontier's points: the study in ``assets/measured``, and the reader's finished races."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ from ssam.store import Run
 from ssam.store.outcome import outcomes
 
 STUDY = ASSETS / "measured" / "study.json"
-# A point is drawn among those of equal settings. These are the lanes' own, or do not change what is learned.
+# A task has equal settings except for these: they belong to the lanes, or do not change what is learned.
 LANE_SETTINGS = {"lanes", "seed", "device", "rho", "sparsity", "norm"}
 
 
@@ -34,7 +34,7 @@ class Study:
 
 
 def study(file: Path | None = None) -> Study | None:
-    """The study as the file has it now; None where there is no file."""
+    """Return the study in the current file; None if there is none."""
     file = file or STUDY
     return _study(file, file.stat().st_mtime_ns) if file.exists() else None
 
@@ -66,7 +66,7 @@ def _study_row(spec: RaceSpec, row: dict[str, Any]) -> Row:
 
 
 def with_own(tasks: Sequence[Task], runs: Iterable[Run]) -> list[Task]:
-    """The tasks with the reader's finished races: in the task of the same settings, else as tasks of their own after it."""
+    """Return the tasks with the reader's finished races: added to the task with the same settings, else as new tasks."""
     found: dict[str, list[Row]] = defaultdict(list)
     specs: dict[str, RaceSpec] = {}
     for run in runs:
@@ -113,7 +113,7 @@ def _own_rows(run: Run) -> list[Row]:
 
 
 def whole(spec: RaceSpec, lane: LaneSpec) -> LaneSpec:
-    """The lane with what its race gives it, so that it is the same lane in every race of equal settings."""
+    """Return the lane with its race's settings filled in, so that it is the same lane in every race of equal settings."""
     method = METHODS[lane.method]
     return lane.model_copy(
         update={

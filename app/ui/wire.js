@@ -1,5 +1,5 @@
 // @ts-check
-// Numbers and pictures as they come from the server; wire.py is the other end.
+// Decode numbers and pictures from the server; wire.py is the other end.
 
 /** @typedef {import("./wire_types").Floats} Floats */
 /** @typedef {import("./wire_types").Pixels} Pixels */

@@ -1,4 +1,4 @@
-"""How numbers, pictures and lanes go to the browser. ``wire.js`` is the other end; types of the payloads are in ``wire_types.d.ts``."""
+"""Encode numbers, pictures and lanes for the browser. ``wire.js`` decodes them; ``wire_types.d.ts`` has the types."""
 
 import base64
 import zlib
@@ -15,7 +15,7 @@ Packed = NewType("Packed", str)
 
 
 class LaneStyle(TypedDict):
-    """How a lane is drawn: Plotly's names, and the same marker and dash for what draws without Plotly."""
+    """How a lane is drawn: Plotly's names, and the same marker and dash for drawing without Plotly."""
 
     title: str
     color: str
@@ -39,17 +39,17 @@ def lane_style(title: str, style: Style) -> LaneStyle:
 
 
 def floats(values: Sequence[float | None] | Sequence[Sequence[float]]) -> Floats:
-    """Base64 of little-endian float32, NaN where there is no value."""
+    """Return base64 of little-endian float32, NaN for missing values."""
     return Floats(_text(np.array(values, dtype="<f4").tobytes()))
 
 
 def pixels(data: bytes) -> Pixels:
-    """Base64 of a byte a cell."""
+    """Return base64 of one byte per cell."""
     return Pixels(_text(data))
 
 
 def packed(data: bytes | np.ndarray, level: int = -1) -> Packed:
-    """Base64 of zlib's format: masks of single weights shrink to an eighth."""
+    """Return base64 of zlib's format: masks of single weights shrink to an eighth."""
     return Packed(_text(zlib.compress(data if isinstance(data, bytes) else data.tobytes(), level)))
 
 

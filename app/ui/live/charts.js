@@ -1,6 +1,6 @@
 // @ts-check
-// The curves and bars, drawn by Plotly. Each function brings one chart up to date; zoom and hidden traces survive,
-// because uirevision stays the same until the reader asks for another axis or curve.
+// The curves and bars, drawn by Plotly. Each function updates one chart; zoom and hidden traces survive,
+// because uirevision stays the same until the reader chooses another axis or curve.
 
 export const STEP_CURVES = {
   loss: { title: "Training loss", hover: ".3f" },
@@ -19,15 +19,15 @@ export const EPOCH_CURVES = {
   validation: (epoch) => (epoch.validation_accuracy == null ? null : 100 * epoch.validation_accuracy),
 };
 
-const AXES = { epoch: "epoch", gradients: "gradients (forward + backward passes)", seconds: "seconds of own compute" };
+const AXES = { epoch: "epoch", gradients: "gradient evaluations", seconds: "compute time, seconds" };
 const CONFIG = {
   displaylogo: false,
   responsive: false,
   modeBarButtons: [["zoom2d", "pan2d", "resetScale2d", "toImage"]],
   toImageButtonOptions: { filename: "race", scale: 2 },
 };
-// What the box under the pointer is headed: each axis with its unit.
-const HOVER = { epoch: "epoch %{x:.1f}", gradients: "%{x:,.0f} gradients", seconds: "%{x:.1f} seconds" };
+// The heading of the hover box: each axis with its unit.
+const HOVER = { epoch: "epoch %{x:.1f}", gradients: "%{x:,.0f} gradient evaluations", seconds: "%{x:.1f} seconds" };
 const SMOOTHING = 0.8;
 
 function layout(chart, theme, revision, more) {
@@ -35,9 +35,9 @@ function layout(chart, theme, revision, more) {
   const axis = { gridcolor: theme.line, linecolor: theme.line, zeroline: false, ticks: "", automargin: false, fixedrange: false };
   return {
     uirevision: revision,
-    width: chart.clientWidth, // told on every call: Plotly's own resizing is late and may meet a chart that is gone
+    width: chart.clientWidth, // set on every call: Plotly's own resizing is late and may meet a chart that is gone
     height: chart.clientHeight,
-    margin: { l: 52 * theme.scale, r: 14, t: 26, b: 42 * theme.scale }, // the buttons have the space above for themselves
+    margin: { l: 52 * theme.scale, r: 14, t: 26, b: 42 * theme.scale }, // the buttons need the space above
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { family: theme.font, size: 13 * theme.scale, color: theme.text },
@@ -52,26 +52,26 @@ function layout(chart, theme, revision, more) {
   };
 }
 
-/** The axis that both charts of curves share. It reaches to the end of the race, so that it does not grow. */
+/** The x-axis of both charts of curves. It reaches to the end of the race, so that it does not grow. */
 function progressAxis(/** @type {import("./data").Race} */ { ends }, axis, theme) {
   const range = ends[axis] == null ? { rangemode: "tozero" } : between(0, 1.02 * ends[axis]); // room for the last marker
   return { title: { text: AXES[axis], standoff: 8, font: { size: 13 * theme.scale } }, unifiedhovertitle: { text: HOVER[axis] }, ...range };
 }
 
-/** An axis from low to high until the reader zooms. Plotly must see it as found by itself: a range that is given and
+/** An axis from low to high until the reader zooms. Plotly must take it for automatic: a given range that
  *  changes with the data would end a zoom. */
 function between(low, high) {
   return { autorange: true, autorangeoptions: { include: [low, high], clipmin: low, clipmax: high } };
 }
 
-/** From 0 to where a curve is cut off, or as high as all of them go. */
+/** From 0 to the value where curves are cut off, or to the highest value. */
 const upTo = (height) => ({ nticks: 7, ...(height == null ? { rangemode: "tozero" } : between(0, height)) });
 
-/** An unseen point: Plotly looks at what an axis should reach to only where there is something to draw. */
+/** An invisible point: Plotly heeds what an axis should include only if there is something to draw. */
 const anchor = (low) => ({ type: "scatter", mode: "markers", x: [0], y: [low], opacity: 0, hoverinfo: "skip" });
 
-/** Whole tens of percent around the accuracies, 0 to 100 before there are any. It only grows while a race goes on. Lanes that
- *  diverged leave the chart where others stay in it. */
+/** Whole tens of percent around the accuracies, 0 to 100 before there are any. It only grows while a race runs. Lanes that
+ *  diverged may leave the chart if others stay in it. */
 function tens(/** @type {import("./data").Lane[]} */ all) {
   const sound = all.filter((lane) => lane.state !== "diverged");
   const lanes = sound.some((lane) => lane.epochs.length) ? sound : all;
@@ -103,7 +103,7 @@ export function accuracyChart(Plotly, chart, /** @type {import("./data").Race} *
   return Plotly.react(chart, [anchor(low), ...traces], layout(chart, theme, `${data.run} ${axis}`, more), CONFIG);
 }
 
-/** An exponential mean of the past, so that what is drawn does not move when a point is added. */
+/** An exponential moving average, so that what is drawn does not move when a point is added. */
 function smoothed(values) {
   let sum = 0, weight = 0;
   return values.map((value) => {
@@ -119,7 +119,7 @@ export function stepsChart(Plotly, chart, /** @type {import("./data").Race} */ d
   return draw(Plotly, chart, data, axis, curve, theme);
 }
 
-/** The newest value of a lane on one of STEP_CURVES; undefined or null before there is one. */
+/** The latest value of a lane on one of STEP_CURVES; undefined or null before there is one. */
 export function newest(/** @type {import("./data").Lane} */ lane, curve) {
   if (curve in EPOCH_CURVES) return lane.epochs.map(EPOCH_CURVES[curve]).findLast((value) => value != null);
   if (curve === "convergence") return runningMean(lane.steps.step, lane.steps.grad_norm).y.at(-1);
@@ -137,7 +137,7 @@ function curvesChart(Plotly, chart, /** @type {import("./data").Race} */ data, a
   return Plotly.react(chart, [anchor(0), ...thin, ...bold], layout(chart, theme, `${data.run} ${axis} ${curve}`, more), CONFIG);
 }
 
-/** The mean of norm² over the first T steps, by T. A point may be the mean of many steps; their mean number tells how many. */
+/** The mean of norm² over the first T steps, by T. A point may be the mean of many steps; their mean number gives the count. */
 export function runningMean(step, norms) {
   let past = 0, known = 0, sum = 0;
   const x = [], y = [];
@@ -153,7 +153,7 @@ export function runningMean(step, norms) {
   return { x, y };
 }
 
-/** log T/√T through the point at the end of the first epoch; it rises up to T = e², so it begins after that. */
+/** log T/√T through the point at the end of the first epoch; it rises up to T = e², so it starts after that. */
 function guide({ x, y }, stepsPerEpoch) {
   const from = Math.max(8, stepsPerEpoch);
   const at = x.findIndex((steps) => steps >= from);
@@ -202,7 +202,7 @@ function epochsChart(Plotly, chart, /** @type {import("./data").Race} */ data, a
   return Plotly.react(chart, [...(isShare ? [] : [anchor(0)]), ...traces], layout(chart, theme, `${data.run} ${axis} ${curve}`, more), CONFIG);
 }
 
-/** A title in lines of at most so many characters, as far as its words allow. */
+/** A title in lines of at most ``width`` characters, as far as its words allow. */
 function wrapped(title, most) {
   const lines = [""];
   for (const word of title.split(" ")) {
@@ -222,7 +222,7 @@ export function timingChart(Plotly, chart, /** @type {import("./data").Race} */ 
     name: title,
     y: titles,
     x: lanes.map((lane) => lane.phases[name] ?? 0),
-    marker: { color, line: { color: theme.panel, width: 1 } }, // parted in grey too
+    marker: { color, line: { color: theme.panel, width: 1 } }, // visible separation in greyscale too
     hovertemplate: "%{x:.2f} ms",
   }));
   const totals = lanes.map((lane) => data.phases.reduce((sum, { name }) => sum + (lane.phases[name] ?? 0), 0));
@@ -244,7 +244,7 @@ export function timingChart(Plotly, chart, /** @type {import("./data").Race} */ 
     hovermode: "y unified",
     margin: { l: 18 + 8 * Math.max(...labels.flat().map(({ length }) => length)), r: 14, t: 26, b: 42 },
     annotations,
-    xaxis: { title: { text: "milliseconds a step", standoff: 8, font: { size: 13 } }, range: [0, 1.18 * longest] },
+    xaxis: { title: { text: "milliseconds per step", standoff: 8, font: { size: 13 } }, range: [0, 1.18 * longest] },
     yaxis: { gridcolor: "rgba(0,0,0,0)", fixedrange: true, tickvals: titles, ticktext: labels.map((label) => label.join("<br>")) },
   };
   return Plotly.react(chart, traces, layout(chart, theme, data.run, more), CONFIG);

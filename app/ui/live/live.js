@@ -1,5 +1,5 @@
 // @ts-check
-// The live panel. mount(host) gives {update, unmount}; every update brings the whole window of the race.
+// The live panel. mount(host) returns {update, unmount}; every update carries the whole window of the race.
 
 import { accuracyChart, newest, stepsChart, timingChart, STEP_CURVES } from "./charts.js";
 import { count, element, epochName, fixed, percent, showCards, showLegend, showWords } from "../parts.js";
@@ -40,8 +40,8 @@ const SKELETON = `
       <header><h3>Masks</h3></header>
       <div class="tools">
         <label>Layer <select class="layer"></select></label>
-        <label class="slide"><span>Drawn</span> <input type="range" min="0" value="0" step="1"><output></output></label>
-        <label class="follow"><input type="checkbox" checked><span>follow</span></label>
+        <label class="slide"><span>Mask at</span> <input type="range" min="0" value="0" step="1"><output></output></label>
+        <label class="follow"><input type="checkbox" checked><span>latest</span></label>
       </div>
       <div class="maps"></div>
       <p class="empty"></p>
@@ -96,7 +96,7 @@ export function mount(host) {
   root.append(liveRegion);
   const refreshTables = prepareTables(root, state);
 
-  /** "What am I seeing?" lies over its panel; Escape, a click elsewhere and leaving it with the keyboard close it. */
+  /** "What am I seeing?" opens over its panel; Escape, a click elsewhere and moving the focus out close it. */
   function prepareHelp() {
     for (const header of root.querySelectorAll(".panel > header")) {
       const help = element("details", { className: "why" }, element("summary", { textContent: "What am I seeing?" }), element("div"));
@@ -139,7 +139,7 @@ export function mount(host) {
     curves.value = state.curve;
   }
 
-  /** Layer and epoch are asked of the server, which sends only the pictures that are looked at. */
+  /** Layer and epoch are requested from the server, which sends only the pictures that are shown. */
   function prepareMasks() {
     const [layer, slider, follow] = [find(".layer"), find(".slide input"), find(".follow input")];
     let waiting = 0;
@@ -157,7 +157,7 @@ export function mount(host) {
       state.epoch = shown();
       showEpoch(state.epoch);
       clearTimeout(waiting);
-      waiting = setTimeout(request, 80); // one question for a whole drag
+      waiting = setTimeout(request, 80); // one request for a whole drag
     };
     follow.onchange = () => {
       state.epoch = follow.checked ? null : shown();
@@ -175,14 +175,14 @@ export function mount(host) {
     else show({ ...sent, lanes });
   }
 
-  /** There is no race to show yet. */
+  /** Shown before there is a race. */
   function hide() {
     if (state.replayed) player.pause();
     state.replayed = state.data = null;
     root.remove();
   }
 
-  /** A recorded race is all here: it begins, or goes on where its playhead is, with the pictures of another layer. */
+  /** A recorded race has been sent whole: start it, or continue at the playhead with the pictures of another layer. */
   function replay(/** @type {import("./data").Race} */ data) {
     const goesOn = state.replayed?.run === data.run;
     state.replayed = data;
@@ -204,7 +204,7 @@ export function mount(host) {
     root.ariaLabel = isRecorded ? data.replay.label : "Live race";
     player.root.hidden = !isRecorded;
     const isOther = state.data?.run !== data.run;
-    if (isOther || state.data.state !== data.state) explainAll(data); // of a finished race more is said
+    if (isOther || state.data.state !== data.state) explainAll(data); // a finished race has more explanations
     if (isOther) begin(data);
     state.data = data;
     if (!root.isConnected) host.replaceChildren(root);
@@ -219,7 +219,7 @@ export function mount(host) {
     drawCharts();
   }
 
-  /** Another race than before: what was chosen for the last one does not hold for it. */
+  /** Another race than before: reset what was chosen for the last one. */
   function begin(/** @type {import("./data").Race} */ data) {
     state.layer = null;
     state.epoch = data.heat?.epoch ?? null;
@@ -260,7 +260,7 @@ export function mount(host) {
   function showMaskPanel(/** @type {import("./data").Race} */ { run, heat, lanes, layers }) {
     find('[data-panel="masks"]').classList.toggle("idle", !heat);
     const masked = lanes.some((lane) => lane.masked);
-    find(".empty").textContent = masked ? "The first mask comes with the first step." : "No lane of this race has a mask. Those of Sparse SAM have one, and SAM in a region.";
+    find(".empty").textContent = masked ? "The first mask is made at the first step." : "No lane of this race has a mask. Sparse SAM has one, and so has SAM restricted to a region.";
     if (!heat) return;
     const [layer, slider] = [find(".layer"), find(".slide input")];
     if (layer.dataset.run !== run) {
@@ -277,7 +277,7 @@ export function mount(host) {
   /** A mask is drawn before the first step of an epoch: the one at 14.0 on the curves' axis serves the 15th epoch. */
   function showEpoch(epoch) {
     const { epochs } = state.data;
-    const when = `at the start of epoch ${Math.floor(epoch) + 1}${epochs ? ` of ${epochs}` : ""}`;
+    const when = `start of epoch ${Math.floor(epoch) + 1}${epochs ? ` of ${epochs}` : ""}`;
     find(".slide output").textContent = when;
     find(".slide input").setAttribute("aria-valuetext", when);
   }
@@ -286,7 +286,7 @@ export function mount(host) {
   async function drawCharts() {
     const { data, axis, curve } = state;
     if (!data || !window.Plotly || !root.isConnected || !charts.accuracy.clientWidth) return;
-    root.style.colorScheme = isLight(getComputedStyle(root).color) ? "dark" : "light"; // for the slider, the box and the lists
+    root.style.colorScheme = isLight(getComputedStyle(root).color) ? "dark" : "light"; // for the slider, the checkbox and the lists
     const theme = themeOf(root);
     const drawn = Promise.all([
       accuracyChart(window.Plotly, charts.accuracy, data, axis, theme),
@@ -301,44 +301,44 @@ export function mount(host) {
   }
 
   function describeCharts(/** @type {import("./data").Race} */ { lanes, testSize, eigenvalues, heights, validation }, axis, curve) {
-    for (const drawing of root.querySelectorAll(".main-svg")) drawing.ariaHidden = "true"; // read out would be its labels, one by one
+    for (const drawing of root.querySelectorAll(".main-svg")) drawing.ariaHidden = "true"; // a screen reader would read its labels one by one
     const label = (name, what, value) => charts[name].setAttribute("aria-label", `${what} ${lanes.map((lane) => `${lane.title} ${value(lane)}`).join("; ")}.`);
     const newestAccuracy = (epoch) => (epoch ? `${percent(epoch.test_accuracy)} after epoch ${epochName(epoch.epoch)}` : "–");
     label("accuracy", `Test accuracy by ${axis}.`, (lane) => newestAccuracy(lane.epochs.at(-1)));
     label("steps", `${STEP_CURVES[curve].title} by ${curve === "convergence" ? "steps" : axis}.`, (lane) => fixed(newest(lane, curve), curve === "validation" ? 1 : 3));
-    const cut = curve in heights ? "Cut off above the lanes that did not diverge." : "";
+    const cut = curve in heights ? "The axis is cut off above the lanes that did not diverge." : "";
     const footer = curve === "validation" ? validation : stepsFooter(curve, eigenvalues);
     panel("steps", "footer").textContent = [footer, absences(lanes, curve), cut].filter(Boolean).join(" ");
-    label("timing", "Milliseconds of a training step.", (lane) => [fixed(lane.stepMs, 1), costs(lane)].filter(Boolean).join(", "));
+    label("timing", "Milliseconds per training step.", (lane) => [fixed(lane.stepMs, 1), costs(lane)].filter(Boolean).join(", "));
     const during = lanes.flatMap((lane) => lane.epochs).find((epoch) => !epoch.final)?.test_size ?? Math.min(2000, testSize ?? 2000);
     const all = `all${testSize ? ` ${count(testSize)}` : ""} test images`;
     panel("accuracy", "footer").textContent =
       during === testSize
-        ? `Evaluated on ${all} after every epoch; the last time is ringed.`
-        : `Evaluated on ${count(during)} of the test images during the race, on ${all} at the end (ringed).`;
+        ? `Evaluated on ${all} after every epoch; the last evaluation is circled.`
+        : `Evaluated on ${count(during)} of the test images during the race, on ${all} at the end (circled).`;
     const refreshes = lanes.filter((lane) => lane.phases.mask != null).map((lane) => `${lane.title} ${fixed(lane.phases.mask, 0)} ms`);
-    const aside = refreshes.length ? ` Mask refresh, not in the bars: ${refreshes.join(", ")}.` : "";
-    panel("timing", "footer").textContent = `× SGD: each step against the SGD step beside it.${aside}`;
+    const aside = refreshes.length ? ` Mask refreshes (not in the bars): ${refreshes.join(", ")}.` : "";
+    panel("timing", "footer").textContent = `× SGD: each step relative to the SGD step next to it.${aside}`;
   }
 
-  /** The mean lengths of the perturbations, beside the rho that was asked for. */
+  /** The mean lengths of the perturbations, beside the rho of each lane. */
   function lengths(/** @type {import("./data").Lane[]} */ lanes) {
     return lanes.filter(({ radius }) => radius != null).map((lane) => `${lane.title} ${fixed(lane.radius, 3)} (ρ ${lane.rho})`).join(", ") || "–";
   }
 
-  /** Which lanes have no curve, and why: nothing drawn is not a curve at zero. */
+  /** Which lanes have no curve, and why: a missing curve is not a curve at zero. */
   function absences(/** @type {import("./data").Lane[]} */ lanes, curve) {
     const absent = lanes.filter(({ steps }) => steps[curve]?.length && steps[curve].every((value) => value == null));
-    return absent.map((lane) => `${lane.title} has no such curve: it perturbs ${lane.perturbs ? "in some steps only" : "nothing"}.`).join(" ");
+    return absent.map((lane) => `${lane.title} has no such curve: it perturbs ${lane.perturbs ? "only in some steps" : "nothing"}.`).join(" ");
   }
 
   function stepsFooter(curve, eigenvalues) {
     if (curve === "convergence") return "The mean of ‖g‖² over the first T steps. Bold: at w. Thin and dotted: at w+ε. Grey: c·log T/√T.";
     if (curve === "radius") return `Thin: batches. Bold: smoothed. Mean: ${lengths(state.data.lanes)}.`;
     if (curve !== "eigenvalue") return "Thin: batches. Bold: smoothed.";
-    if (!eigenvalues) return "This race does not measure λ₁: it has to be asked for, under More, before the start.";
+    if (!eigenvalues) return "λ₁ was not recorded. Set “Measure λ₁ every” in the training settings before the start, or measure it on the page Flatness.";
     if (eigenvalues.ms == null) return "The first estimates come at the end of an epoch.";
-    return `An estimate takes ${fixed(eigenvalues.ms, 0)} ms; all of them ${percent(eigenvalues.share)} of the race's time, and none of a lane's own seconds.`;
+    return `Each estimate takes ${fixed(eigenvalues.ms, 0)} ms; together ${percent(eigenvalues.share)} of the race's time, not counted as the lanes' compute time.`;
   }
 
   function unmount() {

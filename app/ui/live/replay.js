@@ -1,18 +1,18 @@
 // @ts-check
-// Plays a recorded race. The whole of it has come at once; what is shown is cut at the playhead, so that the panel draws it as it
-// draws a race under way.
+// Plays a recorded race. All of it has been sent at once; what is shown is cut at the playhead, so that the panel draws it as it
+// draws a running race.
 
 import { element } from "../parts.js";
 
 const SPEEDS = [1, 4, 12];
-const SHORTEST = 8; // seconds that the whole race takes at the speed it begins with, so that one can follow it
+const SHORTEST = 8; // seconds that the whole race takes at the initial speed, so that one can follow it
 const FRAME = 200; // ms between two pictures
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
-/** An epoch as it is shown: cut off, since rounded up it would name an epoch whose end is not shown yet. */
+/** An epoch as displayed: rounded down, since rounded up it would name an epoch whose end is not shown yet. */
 const tenths = (epoch) => Math.floor(epoch * 10 + 1e-6) / 10;
 
-/** The recorded race as it was when its furthest lane had come to ``epoch``. */
+/** The recorded race as it was when its furthest lane had reached ``epoch``. */
 export function cut(/** @type {import("./data").Race} */ data, epoch) {
   const end = epoch >= data.epochs;
   const lanes = data.lanes.map((lane) => {
@@ -24,7 +24,7 @@ export function cut(/** @type {import("./data").Race} */ data, epoch) {
   return { ...data, lanes, heat: heatAt(data.heats, epoch), progress: Math.min(1, epoch / data.epochs) };
 }
 
-/** The masks that were in use at an epoch, as the live panel is sent them. */
+/** The masks in use at an epoch, in the form that the live panel takes. */
 function heatAt(/** @type {import("./payload").Heats} */ heats, epoch) {
   if (!heats) return null;
   const epochs = heats.epochs.filter((at) => at <= epoch);
@@ -32,19 +32,19 @@ function heatAt(/** @type {import("./payload").Heats} */ heats, epoch) {
   return { layer: heats.layer, epochs: epochs.length ? epochs : heats.epochs.slice(0, 1), epoch: null, maps };
 }
 
-/** The masks at an epoch that the reader has chosen, of those that are there up to the playhead. */
+/** The masks at the epoch that the reader has chosen, among those up to the playhead. */
 export function heatChosen(heats, shown, epoch) {
   return epoch == null ? shown : { ...heatAt(heats, epoch), epochs: shown.epochs, epoch };
 }
 
-/** The controls, and the clock behind them; ``show`` is called with the epoch of the playhead whenever that moves. */
+/** The controls and their clock; ``show`` is called with the epoch of the playhead whenever it moves. */
 export class Player {
   constructor(show) {
     this.show = show;
     this.button = element("button", { type: "button", className: "play", onclick: () => this.toggle() });
     this.next = element("button", { type: "button", textContent: "+1 epoch", onclick: () => this.step() });
     this.speed = element("select", { ariaLabel: "Speed of the playback" }, ...SPEEDS.map((times) => new Option(`${times}×`, String(times))));
-    this.scrub = element("input", { type: "range", min: 0, step: 0.1, ariaLabel: "Place in the recorded race", oninput: () => this.seek() });
+    this.scrub = element("input", { type: "range", min: 0, step: 0.1, ariaLabel: "Position in the recorded race", oninput: () => this.seek() });
     this.when = element("output");
     this.label = element("b");
     this.about = element("span");
@@ -53,7 +53,7 @@ export class Player {
     this.root = element("div", { className: "replay", role: "group", ariaLabel: "Playback of a recorded race" }, about, line);
   }
 
-  /** Takes a race up, from its beginning; where motion is not wanted it shows the end and waits. */
+  /** Start a race from its beginning; if reduced motion is preferred, show the end and wait. */
   begin(/** @type {import("./data").Race} */ data) {
     this.data = data;
     this.label.textContent = data.replay.label;
@@ -93,7 +93,7 @@ export class Player {
     if (this.epoch >= this.data.epochs) this.pause();
   }
 
-  /** To the next whole epoch after the one that is shown. */
+  /** Go to the next whole epoch after the displayed one. */
   step() {
     this.pause();
     this.move(Math.floor(tenths(this.epoch)) + 1);
@@ -115,6 +115,6 @@ export class Player {
   }
 
   name() {
-    this.button.textContent = this.playing ? "❚❚ Pause" : this.epoch >= this.data.epochs ? "▶ Again" : "▶ Play";
+    this.button.textContent = this.playing ? "❚❚ Pause" : this.epoch >= this.data.epochs ? "▶ Replay" : "▶ Play";
   }
 }

@@ -1,5 +1,5 @@
 // @ts-check
-// A strip of the network's stages per lane that perturbs: what of each stage runs again in the ascent, and what that costs.
+// A strip of the network's stages for each lane that perturbs: what the ascent runs again, and what that costs.
 
 import { element, swatch, times } from "../parts.js";
 
@@ -7,17 +7,17 @@ import { element, swatch, times } from "../parts.js";
 const KINDS = {
   once: { words: "runs once", ascent: 0 },
   twice: { words: "runs twice", ascent: 1 },
-  light: { words: "twice, the first time without gradients of its weights", ascent: 2 / 3 },
-  part: { words: "twice, the first time on a part of the batch", ascent: 1 / 2 },
-  some: { words: "in one step of several", ascent: 1, every: 2 },
+  light: { words: "twice, the first time without weight gradients", ascent: 2 / 3 },
+  part: { words: "twice, the first time on part of the batch", ascent: 1 / 2 },
+  some: { words: "only in some steps", ascent: 1, every: 2 },
 };
 
-/** Counted against measured, in words. */
+/** FLOPs and measured time, in words. */
 export function costs(/** @type {import("./data").Lane} */ { counted, ratio }) {
-  return [counted == null ? "" : `counted ${times(counted)}`, ratio == null ? "" : `measured ${times(ratio)}`].filter(Boolean).join(" · ");
+  return [counted == null ? "" : `FLOPs ${times(counted)}`, ratio == null ? "" : `measured ${times(ratio)}`].filter(Boolean).join(" · ");
 }
 
-/** Brings the strips up to date; they are made when the stages are first known, then only what changed is touched. */
+/** Update the strips; they are made when the stages are first known, then only what changed is touched. */
 export function showStages(holder, /** @type {import("./data").Race} */ data) {
   const lanes = data.lanes.filter((lane) => lane.perturbs && lane.counted != null);
   const made = `${data.run} ${lanes.map(({ name, strip }) => `${name} ${strip?.stages.length}`)}`;
@@ -26,7 +26,7 @@ export function showStages(holder, /** @type {import("./data").Race} */ data) {
     holder.dataset.made = made;
     holder.pointed = null;
     const drawn = lanes.some((lane) => lane.strip);
-    const below = [element("p", { className: "pointed", textContent: "Point at a stage, or tap it." }), element("p", { className: "kinds", ariaHidden: "true" })];
+    const below = [element("p", { className: "pointed", textContent: "Hover over or tap a stage." }), element("p", { className: "kinds", ariaHidden: "true" })];
     holder.replaceChildren(...lanes.map((lane, at) => row(holder, lane, at)), ...(drawn ? below : []));
   }
   lanes.forEach((lane, at) => {
@@ -50,7 +50,7 @@ function row(holder, /** @type {import("./data").Lane} */ lane, at) {
   return made;
 }
 
-/** A list whose entries are read out one by one; the arrow keys go along it. */
+/** A list whose entries are read out one by one; the arrow keys move along it. */
 function strip(holder, /** @type {import("./data").Lane} */ lane, at) {
   const made = element("div", { className: "strip", role: "listbox", tabIndex: 0, ariaLabel: `Stages of ${lane.title}` });
   made.append(
@@ -85,7 +85,7 @@ function fill(segment, /** @type {import("./payload").Stage} */ { name, ascent, 
   if (segment.ariaLabel !== label) segment.ariaLabel = label;
 }
 
-/** Says below the strips what a segment is, and marks it. */
+/** Describe a segment below the strips, and mark it. */
 function point(holder, segment) {
   holder.pointed = segment;
   for (const other of holder.querySelectorAll("[aria-selected=true]")) if (other !== segment) other.ariaSelected = "false";

@@ -1,4 +1,4 @@
-"""For teachers: links for a class, and the guide to a lesson of 45 minutes."""
+"""For teachers: links for a class, and a plan for 45 minutes."""
 
 import streamlit as st
 

@@ -1,4 +1,4 @@
-"""The class that a session belongs to, and how the page is shown to it: what a link has said, kept while the tab is open.
+"""The class that a session belongs to, and the view: taken from a link, kept while the tab is open.
 
 ``class_code``, ``own_seed``, ``hidden`` (groups of the form) and ``projector`` are keys of the session state.
 """
@@ -15,8 +15,7 @@ BAR = "class_bar"
 
 
 def take(said: Mapping[str, str]) -> str:
-    """Takes what an address says of the class and the view; one that says nothing of it leaves it as it is. Returns one line about
-    what was not understood."""
+    """Take the class and the view from an address; what it does not name stays. Return one line about an error."""
     if not said:
         return ""
     try:
@@ -29,39 +28,39 @@ def take(said: Mapping[str, str]) -> str:
 
 
 def code() -> str | None:
-    """The code of the class; None outside of one."""
+    """Return the code of the class; None without a class."""
     return st.session_state.get("class_code")
 
 
 def own_seed() -> bool:
-    """Whether the server gives each race of this class a seed of its own."""
+    """Return whether the server gives each race of this class a different seed."""
     return code() is not None and bool(st.session_state.get("own_seed"))
 
 
 def presenting() -> bool:
-    """Whether the page is shown to a room: large type, few numbers, keys for who presents."""
+    """Return whether the page is in presentation mode: large type, few numbers, keyboard shortcuts."""
     return bool(st.session_state.get("projector"))
 
 
 def hidden() -> frozenset[str]:
-    """The groups of the form that are not drawn. On a projector the whole form is not: its settings stay."""
+    """Return the hidden groups of the form; in presentation mode all. Their settings stay."""
     chosen = frozenset(st.session_state.get("hidden", ()))
     return frozenset(share_link.GROUPS) if presenting() or "sidebar" in chosen else chosen
 
 
 def words() -> dict[str, str]:
-    """What belongs into every address of this session."""
+    """Return what belongs in every address of this session."""
     asked = tuple(st.session_state.get("hidden", ()))
     return share_link.class_words(Link("race", code(), own_seed(), asked, presenting()))
 
 
 def shortcut(key: str) -> str | None:
-    """A key for a button, where somebody presents: else a letter would do things that nobody expects."""
+    """Return a button's shortcut in presentation mode, else None: elsewhere a single letter would surprise."""
     return key if presenting() else None
 
 
 def bar(lab: Lab, switch: bool = True, on_wall: bool = False) -> None:
-    """One quiet line above a page: the class, and where asked for the switch for the projector. Nothing where there is neither."""
+    """Draw one line above a page: the class and, with ``switch``, the toggle of presentation mode."""
     if not (code() or switch or presenting()):
         return
     with st.container(key=BAR, horizontal=True, vertical_alignment="center", gap="small"):
@@ -72,19 +71,19 @@ def bar(lab: Lab, switch: bool = True, on_wall: bool = False) -> None:
             st.caption(started, width="content")
             if not on_wall:
                 nav.link("wall", address={"class": known})
-            st.button("Leave", key="leave_class", type="tertiary", on_click=leave, help="Races stay on the wall.")
+            st.button("Leave", key="leave_class", type="tertiary", on_click=leave, help="Your races stay on the wall.")
         st.space("stretch")
-        st.toggle("Projector", key="projector", help=projector.HELP, persist_state="session")
+        st.toggle("Presentation mode", key="projector", help=projector.HELP, persist_state="session")
 
 
 def leave() -> None:
-    """Out of the class; what was hidden for it is shown again."""
+    """Leave the class, and show again what was hidden for it."""
     for name in ("class_code", "own_seed", "hidden"):
         st.session_state.pop(name, None)
 
 
 def join(typed: str) -> str:
-    """Into the class of a code that somebody typed; returns one line where it is none."""
+    """Join the class of a typed code; return one line if it is invalid."""
     try:
         known = share_link.parse({"class": typed}).class_code
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Who is at the other end of a session, and whether they are a teacher. The store only ever sees hashes of what proves it."""
+"""The person behind a session, and whether they are a teacher. The store only ever sees hashes of their credentials."""
 
 import hashlib
 import os
@@ -16,13 +16,13 @@ from ssam.store import Person
 
 COOKIE = "ssam_owner"
 TOKEN = "[A-Za-z0-9_-]{43}"  # as secrets.token_urlsafe(32) makes them
-SESSION = "_token"  # where a session without a cookie keeps its own
-TRY_SECONDS = 1.0  # between two tries with the teacher key in one session
+SESSION = "_token"  # of a session without a cookie
+TRY_SECONDS = 1.0  # seconds between two tries of the teacher key in one session
 
 
 def person(lab: Lab) -> Person:
-    """The person of this session: by their login where there is one, else by their browser's cookie, else (no cookies) for as
-    long as the session lasts."""
+    """Return the person of this session: by their login, else by their browser's cookie, else (no cookies) for the duration of
+    the session."""
     if st.user.get("is_logged_in"):
         return Person(owner_of(f"{st.user['iss']}\n{st.user['sub']}"), _is_listed())  # no token has a line break
     owner = owner_of(_token())
@@ -30,7 +30,7 @@ def person(lab: Lab) -> Person:
 
 
 def has_login() -> bool:
-    """Whether this server has people log in (``[auth]`` in Streamlit's secrets). Teachers are then known by their e-mail address."""
+    """Return whether this server has logins (``[auth]`` in Streamlit's secrets); teachers then have known e-mail addresses."""
     return "is_logged_in" in st.user
 
 
@@ -42,18 +42,18 @@ def _token() -> str:
 
 
 def owner_of(secret: str) -> str:
-    """What the store keeps instead of a cookie's token or a login: nobody can act as an owner who has read the database."""
+    """Return the hash that the store keeps instead of a token or a login: reading the database does not let one act as an owner."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def _is_listed() -> bool:
-    """Whether the login's e-mail address is a teacher's, and the provider says that it is really theirs."""
-    verified = str(st.user.get("email_verified")).lower() == "true"  # some providers send text
+    """Return whether the login's e-mail address is a teacher's and verified by the provider."""
+    verified = str(st.user.get("email_verified")).lower() == "true"  # some providers send a string
     return verified and str(st.user.get("email")).lower() in config.teachers()
 
 
 def account() -> None:
-    """Login and logout, where this server has them."""
+    """Draw login and logout, if this server has them."""
     if not has_login():
         return
     with st.sidebar, st.container(key="account", horizontal=True, vertical_alignment="center"):
@@ -61,7 +61,7 @@ def account() -> None:
             st.caption(texts.plain(str(st.user.get("email") or st.user.get("name") or "logged in")), width="stretch")
             st.button("Log out", key="log_out", type="tertiary", on_click=st.logout)
             return
-        st.caption("Not logged in: your races are kept with this browser.", width="stretch")
+        st.caption("Not logged in: your races belong to this browser.", width="stretch")
         for provider in providers():
             st.button(
                 f"Log in with {provider}" if provider else "Log in",
@@ -73,17 +73,17 @@ def account() -> None:
 
 
 def providers() -> list[str]:
-    """The names of the login providers; an empty one stands for the one without a name."""
+    """Return the names of the login providers; empty for the unnamed one."""
     auth = st.secrets["auth"]
     return [""] if "client_id" in auth else [name for name, value in auth.items() if hasattr(value, "keys")]
 
 
-# The teacher key: for servers where nobody logs in
+# The teacher key: for servers without logins
 
 
 def teacher_key(home: Path) -> str:
-    """The key in ``teacher.key``, which only the server's own user may read; made where there is none.
-    Raises ValueError for one that could be guessed."""
+    """Return the key in ``teacher.key``, which only the server's user may read; create it if missing. Raise ValueError for one
+    that could be guessed."""
     path = home / "teacher.key"
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -94,14 +94,14 @@ def teacher_key(home: Path) -> str:
             file.write(secrets.token_urlsafe(32) + "\n")
     key = path.read_text(encoding="utf-8").strip()
     if len(key) < 20:
-        raise ValueError("teacher.key must hold at least 20 characters; delete it and a good one is made")
+        raise ValueError("teacher.key must have at least 20 characters; delete it and a new one is created")
     return key
 
 
 def become_teacher(lab: Lab, key: str) -> str:
-    """Makes the person of this session a teacher if the key is right; returns one line that says what came of it."""
+    """Make the person of this session a teacher if the key is right; return one line with the outcome."""
     if has_login():
-        return "Here teachers are known by their login."
+        return "On this server teachers are known by their login."
     now = time.monotonic()
     if now - st.session_state.get("_tried", -TRY_SECONDS) < TRY_SECONDS:
         return "Wait a second before the next try."

@@ -1,4 +1,4 @@
-"""What the web server does beside the pages: a cookie for every browser, headers that keep others out, a health check."""
+"""What the web server does besides the pages: a cookie for every browser, security headers, a health check."""
 
 import logging
 import re
@@ -21,8 +21,8 @@ from ssam import config
 YEAR = 365 * 24 * 3600  # seconds that a browser keeps its cookie after the last visit
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",  # the address of a race is what lets others watch it
-    # Streamlit's page starts an inline script and compiles its components; nothing comes from, or goes to, another host.
+    "Referrer-Policy": "same-origin",  # whoever has the address of a race may watch it
+    # Streamlit's page runs an inline script and compiles its components; nothing comes from, or goes to, another host.
     "Content-Security-Policy": (
         "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
         "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' data: blob:; worker-src 'self' blob:; "
@@ -33,10 +33,10 @@ log = logging.getLogger("ssam.app")
 
 
 class Guard:
-    """ASGI middleware: sets HEADERS, and with every page the cookie that says whose races are whose.
+    """ASGI middleware: sets HEADERS, and with every page the cookie that identifies the owner of races.
 
-    The cookie is ``Secure`` where the request came by https. Behind a proxy that is what X-Forwarded-Proto says, which uvicorn
-    believes of the addresses in ``FORWARDED_ALLOW_IPS`` only (by default this machine).
+    The cookie is ``Secure`` if the request came by https. Behind a proxy X-Forwarded-Proto says so, which uvicorn trusts only
+    from the addresses in ``FORWARDED_ALLOW_IPS`` (by default this machine).
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -51,7 +51,7 @@ class Guard:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers.update(HEADERS)
-                # The browser may have the page and not the cookie: then the answer, "not modified", has no type.
+                # The browser may have the page but not the cookie: the answer, "not modified", then has no type.
                 if "text/html" in headers.get("content-type", "") + request.headers.get("accept", ""):
                     headers.append("Set-Cookie", _cookie(request))
             await send(message)
@@ -60,7 +60,7 @@ class Guard:
 
 
 def _cookie(request: HTTPConnection) -> str:
-    """The browser's token once more, so that it stays; a new one where there is none, or what nobody here has made."""
+    """Return the cookie with the browser's token, renewed; a new token if there is none or it is not one of ours."""
     known = request.cookies.get(COOKIE, "")
     token = known if re.fullmatch(TOKEN, known) else secrets.token_urlsafe(32)
     secure = "; Secure" if request.url.scheme == "https" else ""
@@ -68,7 +68,7 @@ def _cookie(request: HTTPConnection) -> str:
 
 
 def prepare() -> None:
-    """Opens what every page needs. Ends the program with one line where a setting or the run database is bad."""
+    """Open what every page needs. Exit with one line if a setting or the run database is invalid."""
     try:
         config.teachers()
         services.lab()
@@ -77,22 +77,22 @@ def prepare() -> None:
 
 
 def health(request: Request) -> JSONResponse:
-    """200 while the run store can be read. That no runner lives is said, but is no failure: the next page starts one."""
+    """Answer 200 while the run store can be read. A missing runner is reported but no failure: the next page starts one."""
     try:
         lab = services.lab()
         lab.store.queue.jobs()
         return JSONResponse({"status": "ok", "runner": lab.client.runner.is_alive()})
     except (SQLAlchemyError, OSError, ValueError) as error:
-        log.error("health: %s", type(error).__name__)  # its text may name paths and hosts
+        log.error("health: %s", type(error).__name__)  # the message may name paths and hosts
         return JSONResponse({"status": "the run store cannot be read"}, status_code=503)
 
 
 def tell(error: Exception) -> bool:
-    """What a reader sees of an error in a page. The server's log has the rest."""
+    """Show an error in a page to the reader; the server's log has the details."""
     if isinstance(error, SQLAlchemyError | OSError):
-        st.error("The run store cannot be reached at the moment. Reload the page in a while; races go on meanwhile.")
+        st.error("The run store cannot be reached at the moment. Reload the page later; races continue meanwhile.")
     else:
-        st.error(f"Something went wrong in this page ({type(error).__name__}). Reload it; races go on meanwhile.")
+        st.error(f"Something went wrong in this page ({type(error).__name__}). Reload it; races continue meanwhile.")
     return True
 
 

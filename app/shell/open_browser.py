@@ -1,6 +1,6 @@
-"""Opens the page in a browser once the server answers: ``python -m app.shell.open_browser ADDRESS``.
+"""Open the page in a browser once the server answers: ``python -m app.shell.open_browser ADDRESS``.
 
-Streamlit would do it by itself outside of headless mode, but then it also lays an advertisement over the page.
+Streamlit would do so itself outside headless mode, but it then also shows an advertisement.
 """
 
 import os
@@ -21,7 +21,7 @@ def answers(address: str) -> bool:
 
 
 def has_screen() -> bool:
-    """On Linux a browser without a display would be a text browser, in the server's own terminal."""
+    """Return whether there is a display: without one, Linux may open a text browser in the server's terminal."""
     return sys.platform in ("darwin", "win32") or any(name in os.environ for name in ("DISPLAY", "WAYLAND_DISPLAY"))
 
 
@@ -29,7 +29,7 @@ def main(address: str) -> None:
     deadline = time.monotonic() + WAIT_SECONDS
     while not answers(address):
         if time.monotonic() > deadline:
-            return  # the server's own output says why it does not come up
+            return  # the server's own output says why it does not start
         time.sleep(0.1)
     webbrowser.open(address)
 

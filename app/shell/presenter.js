@@ -1,9 +1,9 @@
 // @ts-check
-// Projector mode: marks the page, and listens to the keys of who presents. mount(host) gives {update, unmount}.
+// Presentation mode: marks the page, and handles its keyboard shortcuts. mount(host) returns {update, unmount}.
 
 import { element } from "../ui/parts.js";
 
-// What a key presses: the first of these that can be seen and pressed. S and P are shortcuts of Streamlit's own buttons.
+// What a key presses: the first of these that is visible and enabled. S and P are shortcuts of Streamlit's own buttons.
 const PRESSED = {
   n: ['[data-presenter="next"]', ".st-key-lesson_next button", ".st-key-next button"],
   step: ['[data-presenter="step"]', ".st-key-lesson_next button"],
@@ -13,7 +13,7 @@ const OWN_KEYS = "input, textarea, select, [contenteditable], [role=slider], [ro
 const PRESSED_BY_SPACE = "button, summary, a, [role=button], [role=switch], [role=checkbox]";
 
 export function mount(host) {
-  const help = element("dialog", { className: "keys", ariaLabel: "Keys of the presenter" });
+  const help = element("dialog", { className: "keys", ariaLabel: "Keyboard shortcuts" });
   const gone = new AbortController();
   host.replaceChildren(help);
   document.documentElement.dataset.view = "projector";
@@ -36,7 +36,7 @@ export function mount(host) {
 
   function update({ data }) {
     const line = ([key, what]) => element("p", {}, element("kbd", { textContent: key }), ` ${what}`);
-    help.replaceChildren(element("h2", { textContent: "Keys" }), ...data.keys.map(line));
+    help.replaceChildren(element("h2", { textContent: "Keyboard shortcuts" }), ...data.keys.map(line));
   }
 
   function unmount() {
@@ -48,7 +48,7 @@ export function mount(host) {
   return { update, unmount };
 }
 
-/** The first element of the selectors, in their order, that can be seen and pressed. */
+/** The first element of the selectors, in order, that is visible and enabled. */
 function find(selectors) {
   for (const selector of selectors) {
     for (const found of document.querySelectorAll(selector)) if (found.offsetParent && !found.disabled) return found;

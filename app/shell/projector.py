@@ -1,15 +1,15 @@
-"""Projector mode in the browser: large type by a style sheet, and keys for who presents. Start and pause are shortcuts of their own
-buttons; the rest is ``presenter.js``."""
+"""Presentation mode in the browser: large type by a style sheet, and keyboard shortcuts. Start and pause are shortcuts of their
+own buttons; the rest is ``presenter.js``."""
 
 from app.ui import component
 
-HELP = "Large type and few numbers, for a room. The keys of who presents are shown by the key ?"
+HELP = "Large type and few numbers, for a projector. Press ? for the keyboard shortcuts."
 KEYS = [
     ("S", "start the race"),
-    ("P", "pause, resume"),
-    ("N", "next: of a lesson or of a phase"),
-    ("→ or Space", "one step, where there are steps"),
-    ("?", "show or hide this"),
+    ("P", "pause or resume"),
+    ("N", "next step of a lesson, or next phase"),
+    ("→ or Space", "one training step, on pages with steps"),
+    ("?", "show or hide these shortcuts"),
 ]
 KEY = "presenter"
 
@@ -17,11 +17,11 @@ _mount = component.register("shell/presenter")
 
 
 def table() -> str:
-    """The keys as Markdown."""
+    """Return the shortcuts as Markdown."""
     rows = "\n".join(f"| **{key}** | {what} |" for key, what in KEYS)
-    return f"| key | does |\n|---|---|\n{rows}"
+    return f"| key | action |\n|---|---|\n{rows}"
 
 
 def draw() -> None:
-    """While this is on a page, the page is in projector mode."""
+    """Put the page into presentation mode."""
     _mount(KEY, {"keys": KEYS})

@@ -1,4 +1,4 @@
-"""The buttons above the shown race: for its owner and for teachers to steer it, for everybody to take it along or leave it."""
+"""The buttons above the shown race, for its owner and teachers to control it."""
 
 from collections.abc import Callable
 
@@ -12,9 +12,9 @@ from ssam.store.views import ALIVE, ENDED
 
 
 def steering(lab: Lab, run: Run) -> None:
-    """The buttons of who may steer the race."""
-    # Pause and Resume are two widgets: a browser may send one click twice, with a tick and by itself, and the second would
-    # else be taken for a click on the other.
+    """Draw the buttons for whoever may control the race."""
+    # Pause and Resume are two widgets: a browser may send one click twice, with a tick and by itself, and the second one
+    # would count as a click on the other.
     with st.container(key="pause_race", width="content"):
         if run.state == "paused" or can_go_on(run) or run.want == "pause":
             _button("Resume", "resume_now", ":material/play_arrow:", lab, lab.client.races.resume, run, "P")
@@ -24,8 +24,8 @@ def steering(lab: Lab, run: Run) -> None:
         _button("Stop", "stop_race", ":material/stop:", lab, lab.client.races.stop, run)
     if run.state not in (*ALIVE, "queued"):
         with st.popover("Delete", key="delete_race", icon=":material/delete:"):
-            st.markdown("Deletes the race with its curves, masks and checkpoint, for good.")
-            st.button("Delete it", key="delete_for_good", type="primary", on_click=_delete, args=(lab, run.id))
+            st.markdown("Permanently deletes the race with its curves, masks and checkpoint.")
+            st.button("Delete", key="delete_for_good", type="primary", on_click=_delete, args=(lab, run.id))
 
 
 def _button(
@@ -51,12 +51,12 @@ def _button(
 
 
 def can_go_on(run: Run) -> bool:
-    """Whether an ended race can be resumed. One that failed before its first checkpoint would only fail again."""
+    """Return whether an ended race can be resumed. One that failed before its first checkpoint would fail again."""
     return run.state in ("stopped", "interrupted") or (run.state == "failed" and run.checkpointed is not None)
 
 
 def _do(lab: Lab, action: Callable[[str, Person], None], run_id: str) -> None:
-    """Who may not, or comes too late, is told so in one line."""
+    """Do it; show one line if it is not allowed or too late."""
     try:
         action(run_id, identity.person(lab))
     except (PermissionError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""The one seam between the pages and everything behind them, made once per server."""
+"""The services behind the pages, made once per server."""
 
 import streamlit as st
 

@@ -1,4 +1,4 @@
-"""What a link can say, in one table: it is built and read here, for pages and people."""
+"""What a link can contain, in one table: links are built and parsed here."""
 
 import re
 from collections.abc import Mapping
@@ -9,25 +9,25 @@ from app.ui.lesson_content import STEPS
 from ssam.experiment import RaceSpec, laid_over, parse_spec, preset, presets
 from ssam.experiment.class_code import class_code
 
-OWN = "own"  # as a seed: the server gives everybody of the class another one
+OWN = "own"  # as a seed: the server gives everybody in the class a different one
 PROJECTOR = "projector"
-PAGES = {"race": "", "lessons": "lessons", "wall": "wall"}  # where a link can lead, with its path
-GROUPS = {  # of the form: what can be hidden
+PAGES = {"race": "", "lessons": "lessons", "wall": "wall"}  # pages that a link can open, with their paths
+GROUPS = {  # groups of the form that can be hidden
     "sidebar": "the whole form",
     "preset": "Preset",
     "dataset": "Data set",
     "model": "Model",
-    "lanes": "Lanes",
+    "lanes": "Methods (lanes)",
     "sparsity": "Sparsity",
     "numbers": "Rho, epochs, seed",
-    "per_lane": "Per lane",
-    "more": "More",
+    "per_lane": "Settings for each method",
+    "more": "Training settings",
 }
-WORDS = {  # in an address, with what each means
+WORDS = {  # in an address, with their meanings
     "class": "the class code under which races go on the class wall",
-    "seed": "a whole number, or own: everybody of the class gets another one",
-    "hide": "controls that are not shown, with commas between",
-    "view": "projector: large type, few numbers",
+    "seed": "a whole number, or own: everybody in the class gets a different one",
+    "hide": "controls that are not shown, separated by commas",
+    "view": "projector: presentation mode with large type and few numbers",
     "lesson": "the lesson that is opened",
     "step": "the step of the lesson: predict, watch, reveal, next",
     "preset": "the race that the page opens with",
@@ -37,7 +37,7 @@ LESSON = r"[a-z0-9]+(-[a-z0-9]+)*"
 
 @dataclass(frozen=True)
 class Link:
-    """A link to one of PAGES. ``settings`` is a race's address: a preset or fields of RaceSpec, and what was changed of them."""
+    """A link to one of PAGES. ``settings`` is a race's address: a preset or fields of RaceSpec, and what was changed."""
 
     page: str = "race"
     class_code: str | None = None
@@ -50,7 +50,7 @@ class Link:
 
 
 def parse(words: Mapping[str, str], page: str = "race") -> Link:
-    """Reads the words of an address. Raises ValueError, one line that says what is allowed, for a bad value or unknown word."""
+    """Parse the parameters of an address. Raise ValueError, one line that says what is allowed, for a bad value or name."""
     rest = dict(words)
     if page not in PAGES:
         raise ValueError(f"page {page[:40]!r} must be one of {', '.join(PAGES)}")
@@ -65,7 +65,7 @@ def parse(words: Mapping[str, str], page: str = "race") -> Link:
     if own_seed:
         del rest["seed"]
         if code is None:
-            raise ValueError("seed 'own' needs a class: another seed for each of its races")
+            raise ValueError("seed 'own' needs a class: it gives each of its races a different seed")
     lesson, step = rest.pop("lesson", None), rest.pop("step", None)
     if lesson is not None and (len(lesson) > 60 or not re.fullmatch(LESSON, lesson)):
         raise ValueError(f"lesson {lesson[:40]!r} must be small letters, digits and hyphens")
@@ -85,7 +85,7 @@ def parse(words: Mapping[str, str], page: str = "race") -> Link:
 
 
 def read_settings(words: Mapping[str, str]) -> RaceSpec:
-    """The race of an address without any other words; the first preset's where there are none."""
+    """Return the race of an address without any other parameters; the first preset's if there are none."""
     rest = dict(words)
     name = rest.pop("preset", None)
     if not name and not rest:
@@ -94,7 +94,7 @@ def read_settings(words: Mapping[str, str]) -> RaceSpec:
 
 
 def words(link: Link) -> dict[str, str]:
-    """The words of a link's address; ``parse`` reads them back."""
+    """Return the parameters of a link's address; ``parse`` reads them back."""
     said = dict(link.settings)
     if link.lesson:
         said["lesson"] = link.lesson
@@ -104,7 +104,7 @@ def words(link: Link) -> dict[str, str]:
 
 
 def class_words(link: Link) -> dict[str, str]:
-    """Of a link what holds for every page and stays in the address."""
+    """Return the parameters that hold for every page and stay in the address."""
     said = {}
     if link.class_code:
         said["class"] = link.class_code
@@ -118,7 +118,7 @@ def class_words(link: Link) -> dict[str, str]:
 
 
 def split(words: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
-    """What holds for every page, and the rest: for pages that read the rest themselves."""
+    """Split the parameters into those of every page, and the rest for the page itself."""
     common = {
         name: value
         for name, value in words.items()
@@ -128,7 +128,7 @@ def split(words: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
 
 
 def build(link: Link, here: str = "") -> str:
-    """The link as an address; ``here`` is any page of the lab as the browser shows it, whose host and folder it gets.
+    """Return the link as an address with the host and folder of ``here``, any page of the lab.
 
     >>> build(Link("race", "MAY-7KQ", own_seed=True, settings=(("preset", "quick"),)), "http://127.0.0.1:8501/wall?class=X")
     'http://127.0.0.1:8501/?preset=quick&class=MAY-7KQ&seed=own'

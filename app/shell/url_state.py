@@ -1,4 +1,4 @@
-"""The address bar: a race's settings and the shown run, readable by people and by ``parse_spec``."""
+"""The address bar: a race's settings and the shown run, readable for people and ``parse_spec``."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""The teacher's form for links: what is chosen becomes one address, which is shown, can be copied, and opens."""
+"""The teacher's form for links: the choices become one address, to copy or open."""
 
 import streamlit as st
 
@@ -14,7 +14,7 @@ PAGES = {"race": "Race", "lessons": "Lesson", "wall": "Class wall"}
 
 
 def form() -> None:
-    """Draws the form, the link and the way there."""
+    """Draw the form and the link."""
     page = st.segmented_control(
         "Opens on", list(PAGES), default="race", key="link_page", required=True, format_func=PAGES.__getitem__
     )
@@ -26,11 +26,11 @@ def form() -> None:
         return
     here = st.context.url or ""
     st.code(share_link.build(link, here), language=None, wrap_lines=True)
-    st.link_button("Open it", share_link.build(link, here), icon=":material/open_in_new:", key="open_link")
+    st.link_button("Open", share_link.build(link, here), icon=":material/open_in_new:", key="open_link")
 
 
 def chosen(page: str) -> Link:
-    """The rest of the form, and the link it stands for. Raises ValueError, one line, for a bad class code."""
+    """Draw the rest of the form and return its link. Raise ValueError, one line, for a bad class code."""
     said: dict[str, str] = {}
     if page == "race":
         said |= _race()
@@ -42,10 +42,10 @@ def chosen(page: str) -> Link:
             "A seed of their own for everybody",
             value=True,
             key="link_own_seed",
-            help="The server gives each race of the class the lowest seed that is still free: thirty seeds, not one race thirty times.",
+            help="The server gives each race of the class the lowest free seed: thirty different seeds, not one race thirty times.",
         ):
             said["seed"] = share_link.OWN
-    if st.toggle("Projector", key="link_projector", help="Large type, few numbers, keys for who presents."):
+    if st.toggle("Presentation mode", key="link_projector", help="Large type, few numbers, keyboard shortcuts."):
         said["view"] = share_link.PROJECTOR
     return share_link.parse(said, page)
 
@@ -79,14 +79,14 @@ def _race() -> dict[str, str]:
         key="link_hidden",
         format_func=lambda group: share_link.GROUPS[group].capitalize(),
         placeholder="nothing",
-        help="What is hidden keeps the link's setting. It is out of sight, not forbidden.",
+        help="Hidden controls keep the link's settings. They are not shown, but not forbidden either.",
     )
     said = left if name == HERE else {"preset": name}
     return said | ({"hide": ",".join(hidden)} if hidden else {})
 
 
 def left_settings() -> dict[str, str]:
-    """The settings that the race page had when the reader left it, without the shown race and the class."""
+    """Return the settings that the race page had when the reader left it, without the shown race and the class."""
     _, settings = share_link.split(url_state.left())
     return {name: value for name, value in settings.items() if name not in ("run", "data")}
 
@@ -99,6 +99,6 @@ def _lesson() -> dict[str, str]:
         )
         step = st.selectbox(
             "Step", STEPS, key="link_step", format_func=SECTIONS.__getitem__, width=160,
-            help="What comes after *Predict* opens once a reader has predicted, or skipped it.",
+            help="The steps after *Predict* open once a reader has predicted or skipped it.",
         )  # fmt: skip
     return {"lesson": str(lesson)} | ({"step": str(step)} if step != STEPS[0] else {})

@@ -1,4 +1,4 @@
-"""Sweeps: one method raced with many settings, to find better ones; and what fresh seeds say of the best."""
+"""Sweeps: one method trained with many settings, and the best confirmed on fresh seeds."""
 
 import streamlit as st
 
@@ -9,12 +9,12 @@ from ssam.store import Person, Sweep
 
 
 def choose(lab: Lab, person: Person) -> Sweep | None:
-    """The sweep that is shown: the one of the address, of this person's the newest, or the one that they choose."""
+    """Return the shown sweep: that of the address, this person's latest, or the one that they choose."""
     own = lab.store.sweeps.of(person.owner)
     asked = st.session_state.get("sweep_sweep")
     given = lab.store.sweeps.get(asked) if asked else None
     if given is not None and given.id not in {one.id for one in own}:
-        own = [*own, given]  # somebody else's, by its address
+        own = [*own, given]  # someone else's, by its address
     if not own:
         st.session_state["sweep_sweep"] = None
         return None
@@ -32,7 +32,7 @@ def choose(lab: Lab, person: Person) -> Sweep | None:
 
 
 def shown(lab: Lab, person: Person, sweep_id: str, pace: float | None) -> None:
-    """Runs again by itself while the sweep is under way."""
+    """Draw a sweep; reruns while it is running."""
     found = lab.store.sweeps.get(sweep_id)
     if found is None or st.session_state.get("sweep_sweep") != sweep_id:
         st.rerun()

@@ -1,1 +1,1 @@
-"""The page Sweeps: one lane with many settings."""
+"""The page Sweeps: one method trained with many settings."""

@@ -1,4 +1,4 @@
-"""What the figures of a sweep are made of: axes, dots, colours."""
+"""Parts of a sweep's figures: axes, dots, colours."""
 
 import math
 from collections.abc import Sequence
@@ -9,8 +9,8 @@ from app.ui.chart_base import FAINT, NEUTRAL
 from ssam.experiment.sweep import SweepSpec, Value, Vary
 from ssam.store.sweep_scores import Point
 
-DONE = "#2471e0"  # what has come to an end
-SCALE = "Cividis"  # told apart with any colour vision
+DONE = "#2471e0"  # states of trials that have ended
+SCALE = "Cividis"  # readable with any colour vision
 HEIGHT = 380
 
 
@@ -75,14 +75,14 @@ def at(vary: Vary, point: Point) -> Value:
 
 
 def values(spec: SweepSpec, vary: Vary, known: Sequence[Point]) -> list[Value]:
-    """What a setting can be on a grid, or has been in a search, in order."""
+    """Return the values of a setting on a grid, or those tried in a search, in order."""
     if spec.method == "grid" or vary.values is not None:
         return list(vary.grid)
     return sorted({point.values[vary.field] for point in known}, key=lambda value: float(value or 0))
 
 
 def places(spec: SweepSpec, vary: Vary, known: Sequence[Point]) -> Any:
-    """Where a value stands on an upright axis from 0 to 1, and what is written beside it."""
+    """Return a value's position on a vertical axis from 0 to 1, and its label."""
     known_values = values(spec, vary, known)
     if vary.low is None or vary.high is None:
         step = 1 / max(1, len(known_values) - 1)
@@ -98,13 +98,13 @@ def places(spec: SweepSpec, vary: Vary, known: Sequence[Point]) -> Any:
 
 
 def notes(at: int, marks: Sequence[tuple[float, str]], last: bool = False) -> list[dict[str, Any]]:
-    """Beside the upright axis ``at``, where no lines are: left of the first, right of the ``last``; at others above the lines."""
+    """Place a label beside the vertical axis ``at``, away from the lines: left of the first, right of the ``last``, else above."""
     side = {"xanchor": "left", "xshift": 6} if last else {"xanchor": "right", "xshift": -6, "yshift": 8 if at else 0}
     note = {"x": at, **side, "showarrow": False, "font": {"size": 12}}
     return [{**note, "y": y, "text": text} for y, text in marks]
 
 
 def shade(share: float) -> str:
-    """From grey to the colour of what is finished."""
+    """Return a colour between grey and that of finished trials."""
     ends = [[int(color[at : at + 2], 16) for at in (1, 3, 5)] for color in ("#b4b9c4", DONE)]
     return "#" + "".join(f"{round(a + share * (b - a)):02x}" for a, b in zip(*ends, strict=True))

@@ -1,4 +1,5 @@
-"""The figures of a sweep as Plotly dictionaries, each with a sentence and a table. Cheap: they are drawn anew every second."""
+"""The figures of a sweep as Plotly dictionaries, each with a sentence and a table. They must be cheap: they are redrawn every
+second."""
 
 import math
 import statistics
@@ -16,9 +17,9 @@ from ssam.store.sweep_scores import Point, front
 
 CELL_SCALE = ((0.0, "#8c8a78"), (0.5, "#c5b35f"), (1.0, "#fee838"))  # its upper half: INK is read on all of it
 INK = "#14171f"
-CELLS = 12  # different values of a setting, at most, for a map of cells
+CELLS = 12  # values of a setting, at most, for a heatmap
 BANDS = 8  # colours of the lines through all settings
-ROWS = 13  # of a table
+ROWS = 13  # rows of a table
 STATE_COLORS = {
     "done": DONE,
     "pruned": "#c07f00",
@@ -32,13 +33,13 @@ STATE_TITLES = {
     "diverged": "diverged",
     "failed": "failed",
     "refused": "not possible",
-    "open": "under way",
+    "open": "running",
 }
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A figure, what it says in a sentence, and the rows of its table."""
+    """A figure, its description in a sentence, and the rows of its table."""
 
     figure: dict[str, Any]
     words: str
@@ -50,7 +51,8 @@ def percent(score: float | None) -> str:
 
 
 def settings(values: dict[str, Value]) -> str:
-    """
+    """Return settings in one line.
+
     >>> settings({"lane1.rho": 0.2, "lane1.sparsity": 0.8})
     'rho 0.2, sparsity 80%'
     """
@@ -62,7 +64,7 @@ def ended(known: Sequence[Point]) -> list[Point]:
 
 
 def map_fields(spec: SweepSpec) -> tuple[Vary, Vary] | None:
-    """Sparsity against rho where both vary, else the first two; None for a single setting."""
+    """Return sparsity and rho if both vary, else the first two settings; None for a single one."""
     if len(spec.vary) < 2:
         return None
     by_setting = {vary.setting: vary for vary in spec.vary}
@@ -72,8 +74,8 @@ def map_fields(spec: SweepSpec) -> tuple[Vary, Vary] | None:
 
 
 def heatmap(spec: SweepSpec, known: Sequence[Point], across: Vary, up: Vary) -> Shown:
-    """Accuracy by two settings: cells where few values come again, points where a search draws from ranges. Where other settings vary
-    too a cell is the mean over them."""
+    """Draw accuracy by two settings: cells for a few values, points for a search over ranges. If other settings vary too, a cell is
+    the mean over them."""
     done = ended(known)
     rows = [_row(spec, point) for point in sorted(done, key=lambda point: -(point.score or 0))]
     names = f"{query.title(across.field)} and {query.title(up.field).lower()}"
@@ -118,7 +120,7 @@ def _scatter_map(done: Sequence[Point], across: Vary, up: Vary) -> dict[str, Any
 
 
 def slices(spec: SweepSpec, known: Sequence[Point]) -> list[Shown]:
-    """A chart for each setting: accuracy against its value, whatever the others were."""
+    """Draw a chart for each setting: accuracy against its value, over all values of the others."""
     done, shown = ended(known), []
     for vary in spec.vary:
         heights = [100 * (point.score or 0) for point in done]
@@ -147,7 +149,7 @@ def slices(spec: SweepSpec, known: Sequence[Point]) -> list[Shown]:
 
 
 def _by_value(vary: Vary, done: Sequence[Point]) -> list[tuple[Value, dict[str, str]]]:
-    """By value: how many settings had it, their mean and their best."""
+    """Return for each value how many settings had it, their mean and their best."""
     groups: dict[Value, list[float]] = {}
     for point in done:
         groups.setdefault(point.values[vary.field], []).append(point.score or 0.0)
@@ -159,7 +161,7 @@ def _by_value(vary: Vary, done: Sequence[Point]) -> list[tuple[Value, dict[str, 
 
 
 def parallel(spec: SweepSpec, known: Sequence[Point]) -> Shown:
-    """A line for each combination through all its settings to its accuracy; the best ones are the brightest."""
+    """Draw a line for each combination through all its settings to its accuracy; the best are the brightest."""
     done = sorted(ended(known), key=lambda point: point.score or 0.0)
     scores = [point.score or 0.0 for point in done]
     low, high = (min(scores), max(scores)) if scores else (0.0, 1.0)
@@ -213,7 +215,7 @@ def parallel(spec: SweepSpec, known: Sequence[Point]) -> Shown:
 
 
 def importance(spec: SweepSpec, shares: dict[str, float]) -> Shown:
-    """How much of what the accuracies differ by is owed to each setting."""
+    """Draw the share of the variation in accuracy that each setting explains."""
     ordered = sorted(shares.items(), key=lambda pair: pair[1])
     trace = {
         "type": "bar",
@@ -238,7 +240,7 @@ def importance(spec: SweepSpec, shares: dict[str, float]) -> Shown:
 
 
 def timeline(spec: SweepSpec, known: Sequence[Trial], begun: float, now: float) -> Shown:
-    """A bar for each race from its start to its end, in minutes since the sweep began; those that wait have none."""
+    """Draw a bar for each trial from its start to its end, in minutes since the sweep began; queued ones have none."""
     traces, rows = [], []
     order = {key: place for place, key in enumerate(_order(known), 1)}
     for state, color in STATE_COLORS.items():
@@ -262,10 +264,10 @@ def timeline(spec: SweepSpec, known: Sequence[Trial], begun: float, now: float) 
                 "hoverinfo": "text",
             }
         )
-        rows.append({"Races": STATE_TITLES[state], "Number": str(len(own)), "Seconds each": f"{_middle(spans):.0f}"})
+        rows.append({"Trials": STATE_TITLES[state], "Number": str(len(own)), "Median seconds": f"{_middle(spans):.0f}"})
     waiting = sum(trial.state == "open" and not trial.started for trial in known)
     if waiting:
-        rows.append({"Races": "waiting", "Number": str(waiting), "Seconds each": "–"})
+        rows.append({"Trials": "queued", "Number": str(waiting), "Median seconds": "–"})
     layout = {
         "barmode": "overlay",
         "bargap": 0.15,
@@ -280,12 +282,12 @@ def timeline(spec: SweepSpec, known: Sequence[Trial], begun: float, now: float) 
         "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
         "showlegend": True,
     }
-    said = ", ".join(f"{row['Number']} {row['Races']}" for row in rows) or "none yet"
-    return Shown(parts.figure(traces, layout, min(700, 170 + 12 * len(known))), f"Races: {said}.", rows)
+    said = ", ".join(f"{row['Number']} {row['Trials']}" for row in rows) or "none yet"
+    return Shown(parts.figure(traces, layout, min(700, 170 + 12 * len(known))), f"Trials: {said}.", rows)
 
 
 def trade_off(spec: SweepSpec, known: Sequence[Point]) -> Shown:
-    """Accuracy against cost; the line joins what no other setting beats in both."""
+    """Draw accuracy against cost; the line is the Pareto front."""
     done = [point for point in ended(known) if point.cost is not None]
     best = front(done)
     hovers = [f"{settings(point.values)}<br>{percent(point.score)}, {_cost(spec, point)}" for point in done]
@@ -301,9 +303,9 @@ def trade_off(spec: SweepSpec, known: Sequence[Point]) -> Shown:
         "line": {"color": STATE_COLORS["done"], "width": 1.5, "shape": "hv"},
         "hoverinfo": "skip",
     }
-    layout = {"xaxis": {"title": {"text": f"{spec.cost} of a race"}, "gridcolor": FAINT}, "yaxis": parts.accuracy(spec)}
+    layout = {"xaxis": {"title": {"text": f"{spec.cost} per trial"}, "gridcolor": FAINT}, "yaxis": parts.accuracy(spec)}
     rows = [{"Cost": _cost(spec, point), **_row(spec, point)} for point in best]
-    words = f"{len(best)} of {len(done)} settings are on the front. {_best_said(done)}"
+    words = f"{len(best)} of {len(done)} settings are on the Pareto front. {_best_said(done)}"
     return Shown(parts.figure([line, dots] if done else [], layout), words, rows[:ROWS])
 
 
@@ -315,7 +317,7 @@ def _measure(spec: SweepSpec) -> str:
 
 
 def _score(spec: SweepSpec, trial: Trial) -> str:
-    """What a trial was worth, and on which images."""
+    """Return a trial's score, and on which images."""
     return "" if trial.score is None else f", {'test' if trial.fresh else spec.chooses_by} {percent(trial.score)}"
 
 
@@ -332,12 +334,12 @@ def _mean(scores: list[float] | None) -> float | None:
 
 
 def _cost(spec: SweepSpec, point: Point) -> str:
-    return f"{point.cost:,.0f} gradients" if spec.cost == "gradients" else f"{point.cost:.1f} s"
+    return f"{point.cost:,.0f} gradient evaluations" if spec.cost == "gradients" else f"{point.cost:.1f} s"
 
 
 def _best_said(done: Sequence[Point]) -> str:
     best = max(done, key=lambda point: point.score or 0.0, default=None)
-    return f"Best: {settings(best.values)}, {percent(best.score)}." if best else "No race has come to an end yet."
+    return f"Best: {settings(best.values)}, {percent(best.score)}." if best else "No trial has finished yet."
 
 
 def _row(spec: SweepSpec, point: Point) -> dict[str, str]:

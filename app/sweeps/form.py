@@ -1,4 +1,4 @@
-"""What a new sweep is asked for: which lane, what varies and how, what counts, and when it is enough."""
+"""The form of a new sweep: lane, parameters, strategy, objective, budget."""
 
 import streamlit as st
 
@@ -14,26 +14,26 @@ from ssam.planning.estimate import estimate_seconds
 
 NARROW = 130  # pixels
 HELP = {
-    "vary": "Values with commas between: `0.1, 0.2, 0.4`. Or a range: `0.02..1`, with `:log` for a logarithmic scale.",
-    "method": "A grid races every combination. The search asks for settings like those that did well: fewer races, more settings.",
+    "vary": "Values separated by commas: `0.1, 0.2, 0.4`. Or a range: `0.02..1`, with `:log` for a logarithmic scale.",
+    "method": "A grid trains every combination. Bayesian search (TPE) tries settings near the best so far.",
     "pruning": (
-        "Stops a race that falls behind. Median: behind half of those that came to an end. Hyperband: only the best third goes on, "
-        "again and again. What starts slowly may be lost."
+        "Stops a trial that falls behind. Median: worse than half of the finished ones. Hyperband: only the best third continues, "
+        "repeatedly. Settings that start slowly may be lost."
     ),
-    "cost": "With a cost there is no single best: the figure *Trade-off* shows what no other setting beats in both.",
-    "seeds": "Races of each combination, with one seed each. The score is the mean of their validation accuracies.",
-    "minutes": "Minutes of training of all its races together. Empty: no limit.",
-    "gradients": "Forward+backward passes of all its races together. Empty: no limit.",
+    "cost": "With a cost there is no single best: the figure *Trade-off* shows the Pareto front.",
+    "seeds": "Trials of each combination, each with its own seed. The score is the mean of their validation accuracies.",
+    "minutes": "Total training time of all trials, in minutes. Empty: no limit.",
+    "gradients": "Total forward+backward passes of all trials. Empty: no limit.",
     "races": "Empty: no limit; a grid ends by itself.",
 }
 
 
 def form(lab: Lab) -> SweepSpec | None:
-    """Draws it, and the button; returns what it says, None where that is no sweep."""
+    """Draw the form and its button; return the sweep, None if the form is invalid."""
     base = query.race()
     lane = query.lane_said(base, st.session_state["sweep_lane"])
     st.caption(
-        f"The race: {run_labels.describe(base)}. The lane: {lane}. They are those of the race page; change them there."
+        f"The race: {run_labels.describe(base)}. The lane: {lane}. Both are taken from the Race page; edit them there."
     )
     with st.container(horizontal=True, gap="small", vertical_alignment="bottom"):
         titles = theme.lane_titles(base)
@@ -44,16 +44,16 @@ def form(lab: Lab) -> SweepSpec | None:
             width=170,
             format_func=lambda place: titles[place] if place < len(titles) else "",
             on_change=_other_lane,
-            help="The method that is raced, alone. What counts is its validation accuracy at the end.",
+            help="The method that is trained, alone. Its final validation accuracy is the score.",
             persist_state="session",
         )
-        _choice("How", query.METHOD_TITLES, "method", 230)
+        _choice("Strategy", query.METHOD_TITLES, "method", 230)
         offered = query.fields(base.lanes[st.session_state["sweep_lane"]])
         if st.session_state["sweep_fields"] is None:
             st.session_state["sweep_fields"] = query.first_fields(base.lanes[st.session_state["sweep_lane"]])
         extra = [field for field in st.session_state["sweep_fields"] if field not in offered]
         st.multiselect(
-            "Vary",
+            "Parameters",
             [*offered, *extra],
             key="sweep_fields",
             format_func=query.title,
@@ -70,26 +70,26 @@ def form(lab: Lab) -> SweepSpec | None:
                 query.title(field), key=key, max_chars=200, width=230, help=HELP["vary"], persist_state="session"
             )
     with st.container(horizontal=True, gap="small", vertical_alignment="bottom"):
-        _number("Races", "races", 1)
-        _number("Minutes", "minutes", 1.0)
-        _number("Gradients", "gradients", 10_000)
-        _number("Seeds each", "seeds", 1)
-        _choice("What counts", query.COSTS, "cost", 220)
+        _number("Max. trials", "races", 1)
+        _number("Time budget (min)", "minutes", 1.0)
+        _number("Gradient budget", "gradients", 10_000)
+        _number("Seeds per setting", "seeds", 1)
+        _choice("Objective", query.COSTS, "cost", 220)
         _choice("Pruning", query.PRUNINGS, "pruning", 130)
     spec = _button(lab)
     if spec is not None:
-        st.caption(f"{chosen_by(spec)}{_images(lab, spec)} The test set takes no part in the choice.")
+        st.caption(f"{chosen_by(spec)}{_images(lab, spec)} The test images are not used for the choice.")
     return spec
 
 
 def _images(lab: Lab, spec: SweepSpec) -> str:
-    """How many images that is, where the number of them does not vary."""
+    """Return how many images are held out, unless their number varies."""
     if any(vary.field in ("dataset", "train_size") for vary in spec.vary):
         return ""
     base = spec.base
     available = lab.store.uploads.sizes(base.data)[0] if base.data else DATASETS[base.dataset].train
     trained, held = base.split(available)
-    return f" Each race trains on {trained:,} images and is validated on {held:,}."
+    return f" Each trial trains on {trained:,} images and is validated on {held:,}."
 
 
 def _button(lab: Lab) -> SweepSpec | None:
@@ -116,7 +116,7 @@ def _button(lab: Lab) -> SweepSpec | None:
 
 
 def cost(lab: Lab, spec: SweepSpec) -> str:
-    """How many races, and how long they will take here."""
+    """Return how many trials, and how long they will take here."""
     rate = lab.store.runs.rate(spec.base.device, spec.base.model, shared=True)
     machine = lab.client.machine()
     slots = min(machine.slots if machine else lab.client.limits.slots, lab.client.limits.owner_running)
@@ -124,25 +124,25 @@ def cost(lab: Lab, spec: SweepSpec) -> str:
     races = spec.most_races
     at_once = f", {slots} at once" if slots > 1 else ""
     if spec.minutes and (races == 1000 or races * one > 60 * spec.minutes):
-        return f"Until {spec.minutes:g} minutes have been trained{at_once}. A race takes about {texts.duration(one)}."
+        return f"Until {spec.minutes:g} minutes of training{at_once}. A trial takes about {texts.duration(one)}."
     if races == 1000 and spec.gradients:
-        return (
-            f"Until {spec.gradients:,} gradients have been computed{at_once}. A race takes about {texts.duration(one)}."
-        )
-    guess = "" if rate.measured else ", a first guess"
-    pruned = ", less where it is pruned" if spec.pruning != "none" else ""
-    return f"{races} race{'s' * (races > 1)}{at_once}: about {texts.duration(races * one / slots)} here{guess}{pruned}."
+        return f"Until {spec.gradients:,} gradient evaluations{at_once}. A trial takes about {texts.duration(one)}."
+    guess = "" if rate.measured else " (rough estimate)"
+    pruned = ", less with pruning" if spec.pruning != "none" else ""
+    return (
+        f"{races} trial{'s' * (races > 1)}{at_once}: about {texts.duration(races * one / slots)} here{guess}{pruned}."
+    )
 
 
 def _start(lab: Lab) -> None:
-    """Begins the sweep that the controls show; one, however often the button is pressed."""
+    """Start the sweep that the controls show, once however often the button is pressed."""
     with submit_once("sweep") as request:
         started = lab.client.sweeps.start(query.read(), request, identity.person(lab))
         st.session_state["sweep_sweep"] = st.session_state["sweep_pick"] = started
 
 
 def _other_lane() -> None:
-    """What the new lane does not have is no longer varied."""
+    """Drop parameters that the new lane does not have."""
     lane = query.race().lanes[st.session_state["sweep_lane"]]
     kept = [field for field in st.session_state["sweep_fields"] or [] if field in query.fields(lane)]
     st.session_state["sweep_fields"] = kept or query.first_fields(lane)

@@ -15,13 +15,13 @@ from ssam.experiment.sweep import read as read_field
 from ssam.methods import METHODS
 
 GRID, TPE = "grid", "tpe"
-METHOD_TITLES = {GRID: "Grid: every combination", TPE: "Search: Optuna's TPE"}
+METHOD_TITLES = {GRID: "Grid: every combination", TPE: "Bayesian search (Optuna's TPE)"}
 PRUNINGS = {"none": "none", "median": "median", "hyperband": "hyperband"}
-COSTS = {"": "accuracy", "gradients": "accuracy and gradients", "seconds": "accuracy and seconds"}
+COSTS = {"": "accuracy", "gradients": "accuracy and gradient evaluations", "seconds": "accuracy and seconds"}
 FIGURES = {
-    "map": "Map",
-    "parallel": "All settings",
-    "slice": "One by one",
+    "map": "Heatmap",
+    "parallel": "Parallel coordinates",
+    "slice": "Slices",
     "importance": "Importance",
     "timeline": "Timeline",
     "front": "Trade-off",

@@ -1,4 +1,4 @@
-"""What the sweeps page says. Nothing is called a finding before fresh seeds bear it out."""
+"""Texts of the page Sweeps. Nothing is called a finding before fresh seeds confirm it."""
 
 import statistics
 from collections import Counter
@@ -12,28 +12,27 @@ from ssam.store import Sweep, Trial
 from ssam.store.sweep_scores import Fresh, chosen, points, ranked
 from ssam.store.sweeps import Spent
 
-EMPTY = "A sweep races one method again and again with other settings, in the background: races that somebody starts by hand go first."
+EMPTY = "A sweep trains one method with many settings in the background. Manually started races take priority."
 STATES = {"running": "Running", "paused": "Paused", "stopped": "Stopped", "finished": "Finished"}
 SEEING = f"""
-- **Every trial is an ordinary race** of yours, to be opened, compared and taken away; on the page *Runs* they have the sweep's tag.
-- **The score** is the validation accuracy of the lane at the end of the race: its accuracy on training images that the race holds out,
-  with labels as noisy as the others'; with several seeds their mean. Ranking, pruning and the search go by it alone. Of the chosen
-  setting the test accuracy is shown too, with the gap between the two. Sweeps from before there was a validation part went by test
-  accuracy, and say so.
-- **The best of many is too good.** Of 24 settings that are all alike, one comes out on top by luck, and its score is high *because* it was
-  chosen for it. That is the winner's curse. So the best settings are raced again with seeds that the search has not seen, beside the settings
-  that the sweep began with (the starting point), on the same seeds, and compared by test accuracy. Only that counts: a finding is a setting
-  that the fresh seeds show to be better, all of them having come to their end.
+- **Every trial is an ordinary race** of yours that you can open, compare and export; on the page *Runs* it has the sweep's tag.
+- **The score** is the lane's final validation accuracy: its accuracy on training images that the race holds out, with labels as noisy
+  as the others'; with several seeds, the mean. Ranking, pruning and the search use nothing else. For the chosen setting the test
+  accuracy is shown too, with the gap between the two. Older sweeps without a validation split used test accuracy, and say so.
+- **The best of many is too good.** Of 24 equally good settings, one comes out on top by luck, and its score is high *because* it was
+  chosen for it: the winner's curse. So the best settings are trained again on seeds that the search has not seen, beside the starting
+  point of the sweep on the same seeds, and compared by test accuracy. Only that counts: a finding is a setting that is significantly
+  better on the fresh seeds, all of which have finished.
 {EXPLAINED.strip()}
-- **Search** is Optuna's tree-structured Parzen estimator; the first 8 settings are drawn at random. **Importance** is PED-ANOVA: how much
-  the settings of the better races differ from all that were tried. With few races it is a guess.
-- **Pruned** races were stopped early and have no score; a race that *diverged* counts as the worst there is.
-- **Seconds** as a cost are measured while races run side by side and disturb each other; gradients are counted and exact.
+- **Search** is Optuna's tree-structured Parzen estimator; the first 8 settings are random. **Importance** is PED-ANOVA: how much the settings of
+  the better trials differ from all that were tried. With few trials it is a guess.
+- **Pruned** trials were stopped early and have no score; a trial that *diverged* counts as the worst of all.
+- **Seconds** as a cost are measured while races run side by side and disturb each other; gradient evaluations are exact.
 """
 
 
 def progress(sweep: Sweep, trials: Sequence[Trial], spent: Spent) -> tuple[float, str]:
-    """How far it is, 0–1, by the budget that is nearest to its end, and that in words."""
+    """Return the progress, 0–1, by the budget closest to its end, and a description of it."""
     searched = [trial for trial in trials if not trial.fresh]
     over = [trial for trial in searched if trial.state != "open"]
     spec = sweep.spec
@@ -47,18 +46,18 @@ def progress(sweep: Sweep, trials: Sequence[Trial], spent: Spent) -> tuple[float
     limited = f" of {spec.most_races}" if spec.races or spec.method == "grid" else ""
     running = sum(trial.run_state in ("starting", "running") for trial in trials)
     many = spec.most_races if limited else len(over)
-    parts = [f"{len(over)}{limited} race{'s' * (many != 1)}{f' ({said})' if said else ''}"]
+    parts = [f"{len(over)}{limited} trial{'s' * (many != 1)}{f' ({said})' if said else ''}"]
     parts += [f"{running} running now"] if running else []
     if spec.minutes:
         parts.append(f"{spent.minutes:.1f} of {spec.minutes:g} minutes trained")
     if spec.gradients:
-        parts.append(f"{spent.gradients:,} of {spec.gradients:,} gradients")
+        parts.append(f"{spent.gradients:,} of {spec.gradients:,} gradient evaluations")
     share = 1.0 if sweep.state == "finished" else min(1.0, max(shares))
     return share, " · ".join(parts)
 
 
 def left(sweep: Sweep, trials: Sequence[Trial], now: float) -> str:
-    """How long it will take, from how long the races have taken so far; empty where that cannot be told."""
+    """Return the time left, estimated from the trials so far; empty if unknown."""
     over = [trial for trial in trials if not trial.fresh and trial.started and trial.ended]
     limited = sweep.spec.races or sweep.spec.method == "grid"
     if sweep.state != "running" or len(over) < 2 or not limited:
@@ -70,25 +69,25 @@ def left(sweep: Sweep, trials: Sequence[Trial], now: float) -> str:
 
 
 def sureness(share: float | None, size: int | None) -> str:
-    """What the number of images alone leaves open of a race's accuracy; empty where it is not known."""
+    """Return the interval of a trial's accuracy from the number of images alone; empty if unknown."""
     margin = proportion.margin(share, size)
     return (
-        f"Each race's accuracy is of {size:,} images: {proportion.LEVEL} interval {margin} at the best."
+        f"Each accuracy is measured on {size:,} images: {proportion.LEVEL} interval {margin} at the best."
         if margin
         else ""
     )
 
 
 def best(sweep: Sweep, trials: Sequence[Trial]) -> str:
-    """The best so far, and that it was chosen; once the search is over also its test accuracy, which did not choose it."""
+    """Return the best so far, and that it was selected; after the search also its test accuracy, which was not used to select it."""
     found = ranked(sweep.spec, trials)
     if not found:
-        return "No race has come to an end yet."
+        return "No trial has finished yet."
     tried = len([point for point in points(sweep.spec, trials) if point.state != "open"])
     spread = f" ± {100 * found[0].spread:.1f}" if found[0].spread is not None else ""
     score = percent(found[0].score).replace("%", f"{spread}%")
-    begun = " That is what the sweep began with." if found[0].values == sweep.spec.standard else ""
-    many = f" It was chosen as the best of {tried}, so the number is likely too good." if tried > 1 else ""
+    begun = " It is the starting point of the sweep." if found[0].values == sweep.spec.standard else ""
+    many = f" Best of {tried}, so this is probably optimistic." if tried > 1 else ""
     said = f"**Best so far: {settings(found[0].values)}**, {sweep.spec.chooses_by} accuracy {score}.{begun}{many}"
     over = chosen(sweep, trials)
     if over is None or over.gap is None or sweep.spec.chooses_by == "test":
@@ -97,16 +96,16 @@ def best(sweep: Sweep, trials: Sequence[Trial]) -> str:
 
 
 def fresh(found: Fresh, measure: str = "validation accuracy") -> str:
-    """What the fresh seeds say of the settings that were chosen: both numbers, the difference, and whether that is a finding."""
+    """Return the result of the chosen settings on fresh seeds: both accuracies, the difference, and whether it is a finding."""
     chosen = settings(found.values)
     if found.open:
         done = len(found.scores) + len(found.standard)
-        return f"**Fresh seeds for {chosen}:** {done} of {done + found.open} races have come to an end."
+        return f"**Fresh seeds for {chosen}:** {done} of {done + found.open} races have finished."
     head = f"**Fresh seeds for {chosen}.** Chosen at {percent(found.selected)} {measure}; test accuracy on {_mean(found.scores)}."
-    lost = f" {found.lost} of the races gave no number: that alone forbids a conclusion." if found.lost else ""
+    lost = f" {found.lost} of the races gave no result, so no conclusion is possible." if found.lost else ""
     if not found.standard:
-        return f"{head} These are the settings that the sweep began with.{lost}"
-    return f"{head} The settings that the sweep began with, on the same seeds: {_plain_mean(found.standard)}.{lost} {_verdict(found)}"
+        return f"{head} This is the starting point of the sweep.{lost}"
+    return f"{head} The starting point on the same seeds: {_plain_mean(found.standard)}.{lost} {_verdict(found)}"
 
 
 def _verdict(found: Fresh) -> str:

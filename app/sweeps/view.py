@@ -1,4 +1,4 @@
-"""One sweep on its page: how far it is, its buttons, the best settings and what fresh seeds say of them, its figures."""
+"""One sweep on its page: progress, buttons, the best settings with their result on fresh seeds, figures."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -18,21 +18,21 @@ from ssam.store.outcome import score_size
 from ssam.store.sweep_scores import Point, fresh, points, ranked
 from ssam.store.sweeps import STANDARD
 
-PACE = 0.8  # seconds between two looks at one that is under way
-FRESH = 5  # seeds that are offered
+PACE = 0.8  # seconds between two updates of a running sweep
+FRESH = 5  # default number of fresh seeds
 COLUMNS = 3  # charts side by side
 ACCURACIES = ("Validation accuracy", "Test accuracy")
 
 
 def pace(found: Sweep, trials: Sequence[Trial]) -> float | None:
-    """How often it is looked at; None where it does not change by itself."""
+    """Return the seconds between two updates; None if it does not change by itself."""
     return PACE if found.state == "running" or any(trial.state == "open" for trial in trials) else None
 
 
 def draw(lab: Lab, found: Sweep, trials: list[Trial], person: Person) -> None:
     mine = person.teacher or person.owner == found.owner
     lane = query.lane_said(found.spec.base, found.spec.lane - 1)
-    st.caption(f"{run_labels.describe(found.spec.base)}. Began with {lane}. {chosen_by(found.spec)}")
+    st.caption(f"{run_labels.describe(found.spec.base)}. Starting point: {lane}. {chosen_by(found.spec)}")
     _head(lab, found, trials, mine)
     known = points(found.spec, trials)
     best = next(iter(ranked(found.spec, trials)), None)
@@ -68,8 +68,8 @@ def _head(lab: Lab, found: Sweep, trials: list[Trial], mine: bool) -> None:
                 _extend(lab, found)
         if mine and pace(found, trials) is None and found.state != "paused":
             with st.popover("Delete", key="sweep_delete", icon=":material/delete:"):
-                st.markdown("Forgets the sweep. Its races stay.")
-                _button("Delete it", "sweep_delete_now", "delete", lab, found, _delete(lab))
+                st.markdown("Deletes the sweep. Its races stay.")
+                _button("Delete", "sweep_delete_now", "delete", lab, found, _delete(lab))
     share, said = sweeps_text.progress(found, trials, lab.store.sweeps.spent(found.id))
     rest = sweeps_text.left(found, trials, time.time())
     st.progress(share, " · ".join(filter(None, [said, rest])))
@@ -84,7 +84,7 @@ def _button(label: str, key: str, icon: str, lab: Lab, found: Sweep, action: Cal
 
 
 def _do(lab: Lab, action: Callable[[Person], None]) -> None:
-    """Who may not, or comes too late, is told so in one line."""
+    """Do it; show one line if it is not allowed or too late."""
     try:
         action(identity.person(lab))
     except (PermissionError, ValueError, RuntimeError) as error:
@@ -100,15 +100,15 @@ def _delete(lab: Lab) -> Callable[[str, Person], None]:
 
 
 def _extend(lab: Lab, found: Sweep) -> None:
-    """More of the budget that it has."""
+    """Draw a control to extend the sweep's budget."""
     has = [name for name in ("races", "minutes", "gradients") if getattr(found.spec, name) is not None]
     if not has:
-        st.caption("This grid has no budget: it ends when every combination has been raced.")
+        st.caption("This grid has no budget: it ends when every combination has been trained.")
         return
     with st.form(f"sweep_more_{found.id}", border=False):
         for name in has:
             step = 1.0 if name == "minutes" else 1 if name == "races" else 10_000
-            st.number_input(f"More {name}", value=None, min_value=0 * step, step=step, key=f"sweep_more_{name}")
+            st.number_input(f"Additional {name}", value=None, min_value=0 * step, step=step, key=f"sweep_more_{name}")
         st.form_submit_button("Extend", on_click=_more, args=(lab, found.id, has))
 
 
@@ -131,11 +131,11 @@ def _fresh(lab: Lab, found: Sweep) -> None:
             persist_state="session",
         )
         st.button(
-            "Re-run the best",
+            "Confirm the best",
             key="sweep_fresh_now",
             icon=":material/casino:",
-            help="With seeds that the search has not seen; beside it, on the same seeds, the settings that the sweep began with. "
-            "Compared by test accuracy, and nothing is chosen by it.",
+            help="Trains the best setting on seeds that the search has not seen, beside the starting point on the same seeds. "
+            "They are compared by test accuracy; nothing is chosen by it.",
             on_click=lambda: _do(
                 lab, lambda who: lab.client.sweeps.fresh(found.id, who, int(st.session_state["sweep_fresh_seeds"]))
             ),
@@ -143,7 +143,7 @@ def _fresh(lab: Lab, found: Sweep) -> None:
 
 
 def _figure(found: Sweep, known: list[Point], trials: list[Trial]) -> None:
-    """The chosen figure; in words and as a table too."""
+    """Draw the chosen figure, with a sentence and a table."""
     spec = found.spec
     pair = charts.map_fields(spec)
     offered = [
@@ -167,9 +167,7 @@ def _figure(found: Sweep, known: list[Point], trials: list[Trial]) -> None:
     elif name == "timeline":
         shown = [charts.timeline(spec, trials, found.created, time.time())]
     elif not found.importance:
-        st.caption(
-            "Not known yet: it takes at least six settings that have come to an end, and differ in their accuracy."
-        )
+        st.caption("Needs at least six finished settings with different accuracy.")
         return
     else:
         shown = [charts.importance(spec, found.importance)]
@@ -177,7 +175,7 @@ def _figure(found: Sweep, known: list[Point], trials: list[Trial]) -> None:
 
 
 def _charts(name: str, shown: list[Shown]) -> None:
-    if not shown[0].figure["data"]:  # an empty chart says less
+    if not shown[0].figure["data"]:  # clearer than an empty chart
         st.caption(shown[0].words)
         return
     wide = min(COLUMNS, len(shown))
@@ -193,8 +191,8 @@ def _charts(name: str, shown: list[Shown]) -> None:
 
 
 def _table(found: Sweep, trials: list[Trial]) -> None:
-    """Every race, with the way to it."""
-    with st.expander(f"All {len(trials)} races", key="sweep_trials"):
+    """Draw the table of all trials, with links."""
+    with st.expander(f"All {len(trials)} trials", key="sweep_trials"):
         here = share_link.build(Link(), st.context.url or "")
         st.dataframe(
             [
@@ -203,7 +201,7 @@ def _table(found: Sweep, trials: list[Trial]) -> None:
                     "Seed": trial.seed,
                     "Part": "search"
                     if not trial.fresh
-                    else "fresh, as begun"
+                    else "fresh, starting point"
                     if trial.number == STANDARD
                     else "fresh, best",
                     "State": charts.STATE_TITLES[trial.state],
@@ -222,13 +220,13 @@ def _table(found: Sweep, trials: list[Trial]) -> None:
 
 
 def _accuracies(found: Sweep, trial: Trial) -> dict[str, float | None]:
-    """The score under what it was measured on. Test accuracies by which nothing is judged are not listed."""
+    """Return the score under what it was measured on. Test accuracies that judge nothing are not listed."""
     on = "test" if trial.fresh else found.spec.chooses_by
     score = None if trial.score is None else 100 * trial.score
     return {ACCURACIES[0]: score if on == "validation" else None, ACCURACIES[1]: score if on == "test" else None}
 
 
 def labels(found: Sequence[Sweep]) -> dict[str, str]:
-    """What each is about, with its state; with its id where two would read the same."""
+    """Return what each is about, with its state; with its id if two would read the same."""
     said = {one.id: f"{query.describe(one.spec)} · {sweeps_text.STATES[one.state].lower()}" for one in found}
     return {one: f"{text} · {one[:6]}" if list(said.values()).count(text) > 1 else text for one, text in said.items()}

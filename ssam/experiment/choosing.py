@@ -22,17 +22,13 @@ def new_sweep(values: Mapping[str, object]) -> SweepSpec:
 
 
 def chosen_by(spec: SweepSpec) -> str:
-    """What the settings are chosen by, and what its numbers mean, in a sentence or two."""
+    """Return by what the settings are chosen, and how to read its numbers, in a sentence or two."""
     base = spec.base
     if not base.validation:
-        return (
-            "No images are held out: settings are chosen by test accuracy, so that of the best one is likely too good."
-        )
-    said = f"{100 * base.validation:g}% of the training images are held out to choose by (validation accuracy)."
+        return "No images are held out: settings are chosen by test accuracy, so that of the best one is probably optimistic."
+    said = f"{100 * base.validation:g}% of the training images are held out to choose settings by validation accuracy."
     if any(vary.field == "label_noise" for vary in spec.vary):
-        return (
-            f"{said} Their labels are as noisy as each setting asks for, so compare only settings of equal label noise."
-        )
+        return f"{said} Their labels are as noisy as each setting says, so compare only settings of equal label noise."
     if base.label_noise:
         said += (
             f" It is measured against the noisy labels: {100 * base.label_noise:g}% of them are wrong, so even a network "

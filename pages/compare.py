@@ -1,4 +1,4 @@
-"""Compare: lanes of several races on the same axes, grouped over seeds, with what the seeds can tell against a baseline."""
+"""Compare: lanes of several races on the same axes, grouped over seeds and compared with a baseline."""
 
 import streamlit as st
 
@@ -6,11 +6,11 @@ from app.compare import groups, query, text, view
 from app.shell import identity, nav, services
 from app.ui.lab import Lab
 
-PACE = 3.0  # seconds between two looks where races are under way
+PACE = 3.0  # seconds between two updates while races are running
 
 
 def page(lab: Lab, ids: list[str], pace: float | None) -> None:
-    """Runs again by itself while races are under way."""
+    """Draw the comparison; reruns while races are running."""
     if st.session_state["cmp_runs"] != ids:
         st.rerun()
     every = groups.groups(lab.store.curves.records(ids))
@@ -39,11 +39,11 @@ st.markdown("## Compare")
 query.TABLE.notice()
 view.races(lab, person)
 if ids := list(st.session_state["cmp_runs"]):
-    pace = st.session_state.get("cmp_pace")  # as it was last; the page says so where that has changed
+    pace = st.session_state.get("cmp_pace")  # the last known state; the page reruns if it has changed
     st.fragment(page, run_every=pace)(lab, ids, pace)
 else:
     st.markdown(text.EMPTY)
     nav.link("runs", "To the runs")
     query.TABLE.push_url(baseline=None)
-with st.expander("How is this counted?", key="cmp_counted"), st.container(width=860):
+with st.expander("How is this computed?", key="cmp_counted"), st.container(width=860):
     st.markdown(text.METHOD)

@@ -1,4 +1,4 @@
-"""Runs: every race of this person, to be found again, written on, set side by side and cleared away."""
+"""Runs: find, annotate, compare and delete one's races."""
 
 import streamlit as st
 
@@ -8,12 +8,12 @@ from app.ui.lab import Lab
 from ssam.store import Person
 from ssam.store.search import QUERY, RunPage
 
-PACE = 5.0  # seconds between two looks where races are under way
-EMPTY = "No race yet. Those that you start are listed here, with their curves, until you delete them."
+PACE = 5.0  # seconds between two updates while races are running
+EMPTY = "No race yet. The races that you start are listed here, with their curves, until you delete them."
 NOTHING = {
     query.MINE: EMPTY,
-    query.SHARED: "Races of others, once you have opened them by their link, until this tab is closed.",
-    query.DELETED: "Nothing has been deleted that could still be had back.",
+    query.SHARED: "Races of others that you have opened by their link are listed here until you close this tab.",
+    query.DELETED: "There are no deleted races to restore.",
     query.EVERYBODYS: EMPTY,
 }
 
@@ -37,7 +37,7 @@ def select(label: str, options: list[str], name: str, width: int, titles: dict[s
 
 
 def controls(found: RunPage, person: Person) -> None:
-    """Search, filters, order; a filter only where there is something to choose."""
+    """Draw search, filters and sort order; a filter only if there is a choice."""
     with st.container(key="runs_bar", horizontal=True, vertical_alignment="bottom", gap="small"):
         st.text_input(
             "Search",
@@ -45,7 +45,7 @@ def controls(found: RunPage, person: Person) -> None:
             max_chars=QUERY,
             width=270,
             placeholder='Words, "seed 3", a tag or a link',
-            help="All words must be there: in the name, tags or note, or in what is raced. Quotes keep words together.",
+            help="Finds races that contain all words in the name, tags, note or settings. Quotes keep words together.",
             on_change=first_page,
             persist_state="session",
         )
@@ -55,9 +55,9 @@ def controls(found: RunPage, person: Person) -> None:
                 options = list(present) + [now] * bool(now and now not in present)
                 titles = {value: f"{actions.title(name, value)} ({present.get(value, 0)})" for value in options}
                 select(label, options, name, 170, titles, blank=True)
-        select("Order", list(query.SORTED), "sort", 190, {str(name): title for name, title in query.SORTED.items()})
+        select("Sort by", list(query.SORTED), "sort", 190, {str(name): title for name, title in query.SORTED.items()})
         kinds = [kind for kind in query.SHOWN if kind != query.EVERYBODYS or person.teacher]
-        select("Which", kinds, "show", 170, query.SHOWN)
+        select("Owner", kinds, "show", 170, query.SHOWN)
 
 
 def page(lab: Lab, person: Person, pace: float | None) -> None:
@@ -76,7 +76,7 @@ def page(lab: Lab, person: Person, pace: float | None) -> None:
             f"{found.matching:,}{of} race{'s' * (found.all != 1)}. Small curves: test accuracy, each race on its own scale."
         )
     elif found.all:
-        st.markdown("No race matches. Fewer words or filters find more.")
+        st.markdown("No race matches. Try fewer words or filters.")
     else:
         st.markdown(NOTHING[st.session_state["runs_show"]])
     rows = [view.row(listed, person) for listed in found.rows]
@@ -100,5 +100,5 @@ if query.TABLE.moved():
     query.go(person)
 st.markdown("## Runs")
 query.TABLE.notice()
-pace = st.session_state.get("runs_pace")  # as it was last; the page says so where that has changed
+pace = st.session_state.get("runs_pace")  # the last known state; the page reruns if it has changed
 st.fragment(page, run_every=pace)(lab, person, pace)

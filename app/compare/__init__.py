@@ -1,1 +1,1 @@
-"""The page Compare: races laid over each other, each setting with its seeds."""
+"""The page Compare: curves and results of several races, grouped over seeds."""

@@ -1,4 +1,5 @@
-"""The curves of several groups of lanes as one Plotly figure: a mean line and a band over seeds, or a line a seed; the baseline bold."""
+"""The curves of several groups of lanes as one Plotly figure: a mean line and a band over seeds, or a line per seed; the baseline
+is bold."""
 
 import statistics
 from collections.abc import Sequence
@@ -10,8 +11,8 @@ from app.ui.chart_base import FAINT, Figure, faded
 from ssam.stats.heights import top
 from ssam.store.compare_queries import Evaluation
 
-X = {"epoch": "Epoch", "gradients": "Gradients", "seconds": "Seconds"}
-AXES = {"epoch": "epoch", "gradients": "gradients (forward + backward passes)", "seconds": "seconds of own compute"}
+X = {"epoch": "Epoch", "gradients": "Gradient evaluations", "seconds": "Seconds"}
+AXES = {"epoch": "epoch", "gradients": "gradient evaluations", "seconds": "compute time, seconds"}
 SHOWN = {
     "test_accuracy": "Test accuracy",
     "test_loss": "Test loss",
@@ -22,14 +23,14 @@ SHARES = ("test_accuracy", "validation_accuracy")  # 0 to 1 in the store, percen
 MINMAX, DEVIATION, EACH = "minmax", "sd", "each"
 BANDS = {MINMAX: "Mean, min to max", DEVIATION: "Mean ± s.d.", EACH: "Each seed"}
 SMOOTH = {1: "None", 3: "Mean of the last 3", 5: "Mean of the last 5", 10: "Mean of the last 10"}
-POINTS = 250  # of a line, at most
+POINTS = 250  # points of a line, at most
 HEIGHT = 460
 
 Point = tuple[float, float]
 
 
 def smoothed(values: Sequence[float], last: int) -> list[float]:
-    """The mean of the last so many values; of fewer at the beginning. What is drawn does not move when a point is added.
+    """Return the running mean of the last ``count`` values, of fewer at the start. Drawn points do not move when one is added.
 
     >>> smoothed([1.0, 2.0, 6.0, 1.0], 3)
     [1.0, 1.5, 3.0, 3.0]
@@ -38,7 +39,7 @@ def smoothed(values: Sequence[float], last: int) -> list[float]:
 
 
 def points(member: Member, x: str, what: str) -> dict[float, Point]:
-    """By epoch, where a lane's point lies; thinned evenly, with the last one."""
+    """Return a lane's points by epoch; thinned evenly, with the last one."""
     course = [seen for seen in (member.record.course if member.record else ()) if getattr(seen, what) is not None]
     every = -(-len(course) // POINTS) or 1
     kept = [seen for at, seen in enumerate(course) if (len(course) - 1 - at) % every == 0]
@@ -51,7 +52,7 @@ def _value(seen: Evaluation, what: str) -> float:
 
 
 def band(curves: Sequence[dict[float, Point]], kind: str) -> list[tuple[float, float, float, float]]:
-    """x, mean, low and high at every epoch that all of these curves have. In x the seeds may lie apart: their mean is taken."""
+    """Return x, mean, low and high at every epoch that all of these curves have; x is the mean over the seeds."""
     found = []
     for epoch in sorted(set.intersection(*(set(curve) for curve in curves))):
         places = [curve[epoch][0] for curve in curves]
@@ -69,7 +70,7 @@ def band(curves: Sequence[dict[float, Point]], kind: str) -> list[tuple[float, f
 def figure(
     every: Sequence[Group], shown: Sequence[Group], baseline: Group | None, x: str, what: str, smooth: int, kind: str
 ) -> Figure:
-    """The ``shown`` groups and the baseline. The heights come from ``every`` group, so that they stay when the choice changes."""
+    """Draw the ``shown`` groups and the baseline. The y-axis fits ``every`` group, so that it stays when the selection changes."""
     drawn = [group for group in shown if baseline is None or group.key != baseline.key]
     traces: list[dict[str, Any]] = []
     for group in [*drawn, *([baseline] if baseline else [])]:
@@ -103,12 +104,12 @@ def figure(
 
 
 def _reaching(low: float, high: float) -> dict[str, Any]:
-    """An axis from low to high until the reader zooms: a range that is given, and changes, would end a zoom."""
+    """Return an axis from low to high until the reader zooms: a fixed range that changes would end a zoom."""
     return {"autorange": True, "autorangeoptions": {"include": [low, high], "clipmin": low, "clipmax": high}}
 
 
 def heights(every: Sequence[Group], what: str) -> tuple[float, float]:
-    """A little more than all values. Lanes that diverged would flatten the others: they leave the chart where others stay in it."""
+    """Return a range slightly larger than all values, without diverged lanes if there are others: they would flatten them."""
     members = [member for group in every for member in group.members]
     sound = [member for member in members if not member.diverged and member.record and member.record.course]
     curves = [
@@ -127,7 +128,7 @@ def heights(every: Sequence[Group], what: str) -> tuple[float, float]:
 
 
 def _traces(group: Group, pinned: bool, x: str, what: str, smooth: int, kind: str) -> list[dict[str, Any]]:
-    """Of several finished seeds one line and a band; those under way, and all where asked for, are lines of their own."""
+    """Draw one line and a band for several finished seeds; unfinished ones, or all on request, are separate lines."""
     curves = {member.run.spec.seed: points(member, x, what) for member in group.members}
     ended = {member.run.spec.seed for member in group.finished}
     together = [curve for seed, curve in curves.items() if seed in ended and curve] if kind != EACH else []

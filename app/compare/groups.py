@@ -1,6 +1,6 @@
-"""Lanes of several races, those with the same settings together: a group is what several seeds say of one method and its settings.
+"""Lanes of several races, grouped by equal settings: a group holds the seeds of one method with its settings.
 
-Only the seed may differ within a group. What has no effect on a lane does not count: SGD is the same whatever the rho of its race.
+Only the seed may differ within a group. Settings without effect on a lane do not count: SGD is the same whatever the rho.
 """
 
 import hashlib
@@ -21,14 +21,14 @@ from ssam.store.outcome import Outcome, outcomes
 from ssam.store.views import ENDED, Run
 from ssam.styles import styles
 
-PER_LANE = ("rho", "sparsity", "norm")  # of a race, but each lane may have its own
-MASKED = ("mask_interval", "fisher_samples", "fisher_batch")  # settings of a race that only a mask hangs on
-KEY = 8  # letters of a group's key
+PER_LANE = ("rho", "sparsity", "norm")  # settings of a race that a lane may override
+MASKED = ("mask_interval", "fisher_samples", "fisher_batch")  # settings of a race that affect only masks
+KEY = 8  # characters of a group's key
 
 
 @dataclass(frozen=True)
 class Member:
-    """The lane of one race: one seed's."""
+    """The lane of one race, with one seed."""
 
     race: RaceRecord
     place: int
@@ -39,7 +39,7 @@ class Member:
 
     @property
     def record(self) -> LaneRecord | None:
-        """None before the race has begun."""
+        """Return the lane's facts at the start; None before the race has started."""
         return self.race.lanes[self.place] if self.race.lanes else None
 
     @property
@@ -56,13 +56,13 @@ class Member:
 
     @property
     def outcome(self) -> Outcome | None:
-        """How the lane ended; None before the race has its result."""
+        """Return how the lane ended; None before the race has a result."""
         ends = outcomes(self.run)
         return ends[self.place] if ends else None
 
     @property
     def ratio(self) -> float | None:
-        """The time of a step, in SGD steps of the same race."""
+        """Return the time of a step, in SGD steps of the same race."""
         return self.outcome.ratio if self.outcome else None
 
     @property
@@ -77,19 +77,19 @@ class Member:
 
     @property
     def test_size(self) -> int | None:
-        """Test images that the final accuracy is of."""
+        """Return the number of test images behind the final accuracy."""
         return (self.run.started_info or {}).get("test_size")
 
     @property
     def eigenvalue(self) -> float | None:
-        """The last λ₁ that the race itself measured."""
+        """Return the last λ₁ that the race itself measured."""
         course = self.record.course if self.record else ()
         return next((seen.eigenvalue for seen in reversed(course) if seen.eigenvalue is not None), None)
 
 
 @dataclass(frozen=True)
 class Group:
-    """``members`` by seed, one for each; ``repeated`` is how many more lanes had a seed that was there already."""
+    """``members`` by seed, one each; ``repeated`` is the number of further lanes with the same seed."""
 
     key: str
     title: str
@@ -104,7 +104,7 @@ class Group:
 
     @property
     def accuracies(self) -> dict[int, float]:
-        """By seed, in percent, of the lanes that have come to their end."""
+        """Return the final accuracies of finished lanes by seed, in percent."""
         return {
             member.run.spec.seed: 100 * member.record.result
             for member in self.members
@@ -112,19 +112,19 @@ class Group:
         }
 
     def told(self, of: Callable[[Member], float | None]) -> list[float]:
-        """A number of the finished lanes, where they have it."""
+        """Return a number of the finished lanes that have it."""
         return [value for member in self.finished if (value := of(member)) is not None]
 
 
 def against(shown: Sequence[Group], baseline: Group) -> dict[str, Paired]:
-    """By the group's key the paired comparison of final accuracy with the baseline, in percentage points; as one family."""
+    """Return by group key the paired comparison of final accuracy with the baseline, in percentage points, as one family."""
     others = [group for group in shown if group.key != baseline.key]
     found = family([compare(group.accuracies, baseline.accuracies) for group in others])
     return {group.key: compared for group, compared in zip(others, found, strict=True)}
 
 
 def spread(values: Sequence[float], digits: int) -> str:
-    """Mean ± standard deviation over the seeds; the mean alone of one.
+    """Return mean ± standard deviation over the seeds; of a single one its value.
 
     >>> spread([80.0, 82.0], 1), spread([80.0], 1), spread([], 1)
     ('81.0 ± 1.4', '80.0', '–')
@@ -136,7 +136,7 @@ def spread(values: Sequence[float], digits: int) -> str:
 
 
 def groups(races: Iterable[RaceRecord]) -> list[Group]:
-    """All lanes, grouped; in the order of the catalogue of methods, then as they came."""
+    """Return all lanes, grouped; in the order of the methods, then of the races."""
     found: dict[str, list[Member]] = {}
     for race in races:
         for place in range(len(race.run.spec.lanes)):
@@ -149,19 +149,19 @@ def groups(races: Iterable[RaceRecord]) -> list[Group]:
 
 
 def key_of(spec: RaceSpec, place: int) -> str:
-    """Equal for lanes that differ at most in their seed."""
+    """Return a key, equal for lanes that differ at most in their seed."""
     race, lane = settled(spec, place)
     added = {"base"} if race.base == "sgd" else set()  # later than the first keys, which addresses hold
     usual = {name for name in TRAINING if name not in lane.own_settings}
     text = race.model_dump_json(exclude={"lanes", "seed"} | added) + lane.model_dump_json(exclude=usual)
     passes = (
         max(lane.passes for lane in spec.lanes) if spec.clock == "gradients" else 0
-    )  # the dearest lane sets the budget
+    )  # the most expensive lane sets the budget
     return hashlib.sha256(f"{text}{passes}".encode()).hexdigest()[:KEY]
 
 
 def settled(spec: RaceSpec, place: int) -> tuple[RaceSpec, LaneSpec]:
-    """The race and the lane with each setting at the one place where it has an effect, and at its default where it has none."""
+    """Return the race and the lane with each setting where it has an effect, and at its default where it has none."""
     lane = spec.lanes[place]
     method = METHODS[lane.method]
     own: dict[str, object] = {}
@@ -184,7 +184,7 @@ def _lane(member: Member) -> LaneSpec:
 
 
 def _group(key: str, title: str, style: Style, every: Sequence[Member]) -> Group:
-    """Of several lanes with one seed a finished one is taken, else one under way, else the newest."""
+    """Return the rank of a lane among those with the same seed: finished, else running, else the latest."""
     by_seed: dict[int, Member] = {}
     ranked = sorted(every, key=lambda one: (not one.finished, not one.going, -one.run.created))
     for member in ranked:
@@ -194,7 +194,7 @@ def _group(key: str, title: str, style: Style, every: Sequence[Member]) -> Group
 
 
 def _titles(firsts: Sequence[Member]) -> list[str]:
-    """The method, with those of its settings that set it apart: within the method, and of the races."""
+    """Return the method with the settings that distinguish the group: of the lane, and of its races."""
     pairs = [settled(member.run.spec, member.place) for member in firsts]
     said = []
     for race, lane in pairs:
@@ -210,22 +210,22 @@ def _titles(firsts: Sequence[Member]) -> list[str]:
     titles = []
     for title, (race, lane) in zip(said, pairs, strict=True):
         names = [*apart, *(masked if METHODS[lane.method].sparse else ())]
-        # What is off (no wrong labels, all images) goes without saying.
+        # Settings that are off (no label noise, all images) are left out.
         own = [name for name in names if getattr(race, name) not in (None, 0)]
         more = [f"{LABELS.get(name, name).lower()} {spec_diff.value(race, name)}" for name in own]
         titles.append(", ".join([title, *more]))
-    return [  # two that still read the same differ in the budget that other lanes give them
+    return [  # titles that are still equal differ in the budget set by other lanes
         f"{title} ({number})" if titles.count(title) > 1 else title for number, title in enumerate(titles, 1)
     ]
 
 
 def sharpness(shown: Sequence[Group]) -> list[tuple[str, dict[str, list[float]]]]:
-    """By measure, the values of each group's finished lanes, by the group's key; only what was measured. λ₁ of the race first, then
-    the analyses of the newest weights, each setting by itself."""
+    """Return for each measure the values of each group's finished lanes, by group key: first λ₁ of the race, then the analyses of
+    the latest weights, one per setting."""
     found: dict[str, dict[str, list[float]]] = {}
     for group in shown:
         if values := group.told(lambda member: member.eigenvalue):
-            found.setdefault("λ₁, by the race", {})[group.key] = values
+            found.setdefault("λ₁, measured in the race", {})[group.key] = values
     for group in shown:
         for member in group.finished:
             seen: set[str] = set()

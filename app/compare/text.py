@@ -1,4 +1,4 @@
-"""What the page Compare says: verdicts, tables and how they were made."""
+"""Texts of the page Compare: verdicts, tables and how they were made."""
 
 from collections.abc import Sequence
 from statistics import fmean, stdev
@@ -13,24 +13,24 @@ from ssam.stats.paired import EXPLAINED, Paired, points, sentence
 
 Row = dict[str, str]
 
-EMPTY = "Choose races above, or tick some on the Runs page and press *Compare* there."
+EMPTY = "Choose races above, or select some on the Runs page and press *Compare* there."
 METHOD = f"""
-- **Grouped by settings.** Lanes whose settings differ in nothing but the seed are one row. A seed counts once: of several races with the
-  same seed a finished one is taken.
-- **Final accuracy** is that of the last epoch on all test images, of finished lanes only. ± is the standard deviation over the seeds.
+- **Grouped by settings.** Lanes whose settings differ only in the seed are one row. A seed counts once: of several races with the
+  same seed, a finished one is used.
+- **Final accuracy** is the test accuracy after the last epoch, on all test images, of finished lanes only. ± is the standard deviation over the seeds.
 {EXPLAINED.strip()}
-- **× SGD** is the time of a step over that of SGD's step next to it in the same race. **Gradients** count forward + backward passes, mask
-  refreshes not counted. **Seconds** are the lane's own compute.
-- **Sharpness** is shown where it was measured; only equal estimators with equal settings may be compared.
+- **× SGD** is the time of a step divided by that of the SGD step next to it in the same race. **Gradient evaluations** are forward +
+  backward passes, without mask refreshes. **Seconds** are the lane's compute time.
+- **Sharpness** is shown if it was measured; compare only equal estimators with equal settings.
 """
 
 
 def seeds(group: Group) -> str:
-    """How many have finished, and what the others do."""
+    """Return how many have finished, and the states of the others."""
     done, going = len(group.finished), sum(member.going for member in group.members)
     diverged = sum(member.diverged for member in group.members)
     lost = len(group.members) - done - going - diverged
-    more = [f"{going} under way"] * bool(going) + [f"{diverged} diverged"] * bool(diverged)
+    more = [f"{going} in progress"] * bool(going) + [f"{diverged} diverged"] * bool(diverged)
     more += [f"{lost} without a result"] * bool(lost)
     return ", ".join([str(done), *more])
 
@@ -48,7 +48,7 @@ def accuracy_rows(shown: Sequence[Group], baseline: Group | None) -> list[Row]:
 
 
 def _difference(found: Paired | None) -> Row:
-    """None is the baseline itself."""
+    """Return a comparison as table cells; None is the baseline itself."""
     if found is None:
         return {"Difference": "baseline", "95% interval": "–", "Pairs": "–", "Verdict": "–"}
     return {
@@ -60,23 +60,23 @@ def _difference(found: Paired | None) -> Row:
 
 
 def cost_rows(shown: Sequence[Group]) -> list[Row]:
-    """With λ₁ beside the cost where the races measured it."""
+    """Return the table of costs, with λ₁ if the races measured it."""
     rows = []
     for group in shown:
         row = {"Lane": texts.plain(group.title), "Seeds": seeds(group)}
         row["× SGD"] = spread(group.told(lambda member: member.ratio), 2)
-        row["Gradients"] = spread(group.told(lambda member: member.gradients), 0)
+        row["Gradient evaluations"] = spread(group.told(lambda member: member.gradients), 0)
         row["Seconds"] = spread(group.told(lambda member: member.seconds), 1)
         rows.append(row)
     eigenvalues = [group.told(lambda member: member.eigenvalue) for group in shown]
     if any(eigenvalues):
         for row, values in zip(rows, eigenvalues, strict=True):
-            row["λ₁ at the end"] = spread(values, 1)
+            row["final λ₁"] = spread(values, 1)
     return rows
 
 
 def sharpness_rows(shown: Sequence[Group]) -> list[Row]:
-    """A row for each measure and lane that has it."""
+    """Return a row for each measure and lane that has it."""
     titles = {group.key: texts.plain(group.title) for group in shown}
     return [
         {
@@ -91,7 +91,7 @@ def sharpness_rows(shown: Sequence[Group]) -> list[Row]:
 
 
 def _measure(name: str) -> str:
-    """An estimator by its title."""
+    """Return an estimator's title."""
     estimator, _, setting = name.partition(" (")
     title = ESTIMATORS[estimator][0] if estimator in ESTIMATORS else estimator.replace("_", " ")
     return f"{title} ({setting}" if setting else title
@@ -103,7 +103,7 @@ def _three(values: Sequence[float]) -> str:
 
 
 def summary(shown: Sequence[Group], baseline: Group | None) -> str:
-    """What the table says, in sentences."""
+    """Return the results of the table in sentences."""
     compared = against(shown, baseline) if baseline else {}
     said = []
     for group in shown:
@@ -117,11 +117,7 @@ def summary(shown: Sequence[Group], baseline: Group | None) -> str:
         else:
             said.append(f"- {title}: {told}.")
     if not said:
-        return (
-            "No other lane has come to its end yet."
-            if baseline and baseline.accuracies
-            else "No lane has come to its end yet."
-        )
+        return "No other lane has finished yet." if baseline and baseline.accuracies else "No lane has finished yet."
     base = (
         f"Against **{texts.plain(baseline.title)}** ({spread(list(baseline.accuracies.values()), 1)}%):\n\n"
         if baseline
@@ -131,18 +127,18 @@ def summary(shown: Sequence[Group], baseline: Group | None) -> str:
 
 
 def caption(kind: str, smooth: int, many: bool) -> str:
-    """How the curves were made."""
+    """Return how the curves were made."""
     parts = []
     if many and kind != EACH:
-        what = {MINMAX: "from the lowest to the highest seed", DEVIATION: "one standard deviation to each side"}[kind]
-        parts.append(f"Line: the mean over finished seeds; band: {what}. Seeds that have not finished are thin lines.")
+        what = {MINMAX: "lowest to highest seed", DEVIATION: "± one standard deviation"}[kind]
+        parts.append(f"Line: the mean over finished seeds; band: {what}. Unfinished seeds are thin lines.")
     if smooth > 1:
         parts.append(f"Each point is the mean of the last {smooth} evaluations; faint: not smoothed.")
     return " ".join(parts)
 
 
 def tested(shown: Sequence[Group]) -> str:
-    """The test images behind each final accuracy, and the interval that they alone imply; empty before there is any."""
+    """Return the number of test images behind each final accuracy, and the interval from it alone; empty if there is none."""
     known = [
         (member.test_size, member.record.result)
         for group in shown
@@ -155,24 +151,24 @@ def tested(shown: Sequence[Group]) -> str:
         image = f", {text}" if (text := proportion.one_image(size)) else ""
         margin = proportion.margin(share, size)
         said.append(f"{size:,} test images ({proportion.LEVEL} interval at {100 * share:.1f}%: {margin}{image})")
-    return f"Each accuracy is of {' or '.join(said)}." if said else ""
+    return f"Each accuracy is measured on {' or '.join(said)}." if said else ""
 
 
 def notes(shown: Sequence[Group]) -> str:
-    """What to know of these races before believing the numbers."""
+    """Return caveats about these races."""
     races = {member.run.id: member.run for group in shown for member in group.members}
     said = [text] if (text := tested(shown)) else []
     if shared := sum(run.shared for run in races.values()):
-        said.append(f"{shared} of {len(races)} races shared the machine with others: their times are less sure.")
+        said.append(f"{shared} of {len(races)} races shared the machine with others: their times are less reliable.")
     if repeated := sum(group.repeated for group in shown):
         said.append(
-            f"{repeated} lane{'s' * (repeated > 1)} with a seed that was there already {'are' if repeated > 1 else 'is'} not counted."
+            f"{repeated} lane{'s' * (repeated > 1)} with a repeated seed {'are' if repeated > 1 else 'is'} not counted."
         )
     return " ".join(said)
 
 
 def table(shown: Sequence[Group], baseline: Group | None) -> list[dict[str, Any]]:
-    """All numbers in one table, for a file; means and standard deviations apart."""
+    """Return all numbers in one table for a file, means and standard deviations in separate columns."""
     compared = against(shown, baseline) if baseline else {}
     rows = []
     for group in shown:
@@ -198,7 +194,7 @@ def table(shown: Sequence[Group], baseline: Group | None) -> list[dict[str, Any]
 
 
 def _numbers(found: Paired | None) -> dict[str, Any]:
-    """A comparison as columns; all empty for the baseline itself."""
+    """Return a comparison as columns; all empty for the baseline itself."""
     low, high = (found and found.interval) or (None, None)
     return {
         "pairs": found and found.pairs,

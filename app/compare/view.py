@@ -1,4 +1,4 @@
-"""What the page Compare draws: the controls, the curves, the tables."""
+"""Controls, curves and tables of the page Compare."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -13,7 +13,7 @@ from ssam.store import Person
 
 
 def races(lab: Lab, person: Person) -> None:
-    """Which races."""
+    """Draw the choice of races."""
     offered = query.offered(lab, person)
     st.session_state["cmp_runs"] = [run_id for run_id in st.session_state["cmp_runs"] if run_id in offered]
     titles = run_labels.labels(list(offered.values()))
@@ -32,7 +32,7 @@ def races(lab: Lab, person: Person) -> None:
 
 
 def controls(every: Sequence[Group], baseline: Group | None) -> None:
-    """Which lanes, against which, and how the curves are drawn."""
+    """Draw the choice of lanes, baseline and curve."""
     titles = {group.key: group.title for group in every}
     st.session_state["cmp_baseline"] = baseline.key if baseline else None
     with st.container(key="cmp_bar", horizontal=True, vertical_alignment="bottom", gap="small"):
@@ -53,15 +53,15 @@ def controls(every: Sequence[Group], baseline: Group | None) -> None:
             width=320,
             persist_state="session",
         )
-        _select("Curve", "show", _curves(every), 180)
-        _select("Along", "x", charts.X, 140)
+        _select("Metric", "show", _curves(every), 180)
+        _select("x-axis", "x", charts.X, 140)
         _select("Smoothing", "smooth", {str(last): title for last, title in charts.SMOOTH.items()}, 190)
         if any(len(group.members) > 1 for group in every):
             _select("Seeds", "band", charts.BANDS, 190)
 
 
 def _curves(every: Sequence[Group]) -> dict[str, str]:
-    """What there is to draw: validation accuracy only where a race holds images out, or where an address asks for it."""
+    """Return the available metrics: validation accuracy only if a race holds images out, or an address asks for it."""
     split = any(member.run.spec.validation for group in every for member in group.members)
     wanted = split or st.session_state["cmp_show"] == "validation_accuracy"
     return {name: title for name, title in charts.SHOWN.items() if wanted or name != "validation_accuracy"}
@@ -79,7 +79,7 @@ def _select(label: str, name: str, titles: dict[str, str], width: int) -> None:
 
 
 def curves(every: Sequence[Group], shown: Sequence[Group], baseline: Group | None) -> None:
-    """The chart, in words and as a table too."""
+    """Draw the chart, with its alternative text and table."""
     state = st.session_state
     smooth, kind = int(state["cmp_smooth"]), state["cmp_band"]
     figure = charts.figure(every, shown, baseline, state["cmp_x"], state["cmp_show"], smooth, kind)
@@ -103,15 +103,15 @@ def _named(group: Group, baseline: Group | None) -> str:
 
 
 def tables(every: Sequence[Group], shown: Sequence[Group], baseline: Group | None) -> None:
-    """What came of it: accuracy and differences; cost; sharpness where it was measured."""
+    """Draw the results: accuracies and differences, cost, and sharpness if measured."""
     rows = [group for group in every if group in shown or group is baseline]
-    st.markdown("### What the seeds tell")
+    st.markdown("### Results over seeds")
     st.markdown(text.summary(rows, baseline))
     st.table(text.accuracy_rows(rows, baseline), border="horizontal", hide_index=True)
-    st.markdown("### What it cost")
+    st.markdown("### Cost")
     st.table(text.cost_rows(rows), border="horizontal", hide_index=True)
     if sharp := text.sharpness_rows(rows):
-        with st.expander("Sharpness, as it was measured", key="cmp_sharpness"):
+        with st.expander("Sharpness, as measured", key="cmp_sharpness"):
             st.table(sharp, border="horizontal", hide_index=True)
     if said := text.notes(rows):
         st.caption(said)
@@ -127,7 +127,7 @@ def tables(every: Sequence[Group], shown: Sequence[Group], baseline: Group | Non
 
 
 def csv(rows: Sequence[Group], baseline: Group | None) -> str:
-    """All numbers, a line for each lane."""
+    """Return all numbers as CSV, a line for each lane."""
     from pandas import DataFrame
 
     return str(DataFrame(text.table(rows, baseline)).to_csv(index=False))

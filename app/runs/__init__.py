@@ -1,1 +1,1 @@
-"""The page Runs: all races, to be found, named, compared and deleted."""
+"""The page Runs: find, name, compare and delete races."""

@@ -1,4 +1,4 @@
-"""What can be done with the chosen races: a bar above the list."""
+"""Actions on the selected races: a bar above the list."""
 
 from collections.abc import Sequence
 
@@ -14,11 +14,11 @@ from ssam.store import Run
 from ssam.store.annotations import NAME, NOTE, TAG, TAGS
 from ssam.store.search import RunQuery
 
-SIDES = 6  # races whose settings are set side by side, at most
+SIDES = 6  # races, at most, whose settings are shown side by side
 
 
 def title(name: str, value: str) -> str:
-    """One of the choices of a filter, in words; a tag as it was typed."""
+    """Return the title of a filter's choice; a tag as it was typed."""
     match name:
         case "dataset":
             return DATASETS[value].title
@@ -30,26 +30,27 @@ def title(name: str, value: str) -> str:
 
 
 def bar(lab: Lab, deleted: bool) -> None:
-    """How many are chosen, and the buttons; where none is, what choosing is good for."""
+    """Draw how many races are selected, and the buttons; if none is, what they are for."""
     chosen = runs_query.chosen()
     with st.container(key="runs_actions", horizontal=True, vertical_alignment="center", gap="small"):
         if not chosen:
             st.caption(
-                "Tick races to compare, label or delete them, or to see how their settings differ.", width="stretch"
+                "Select races to compare, rename, tag or delete them, or to see how their settings differ.",
+                width="stretch",
             )
             return
-        st.markdown(f"**{len(chosen)} chosen**", width="content")
+        st.markdown(f"**{len(chosen)} selected**", width="content")
         if deleted:
             _button("Restore", "runs_restore", "restore_from_trash", runs_query.restore, lab, chosen)
         else:
             if st.button("Compare", key="runs_compare", icon=":material/compare_arrows:"):
                 nav.open_page("compare", {"runs": ",".join(chosen[: run_picker.COMPARED])})
-            with st.popover("Label", key="runs_label", icon=":material/sell:"):
+            with st.popover("Rename / tag", key="runs_label", icon=":material/sell:"):
                 _form(lab, chosen)
             _button("Delete", "runs_delete", "delete", runs_query.delete, lab, chosen)
         if len(chosen) > 1:
-            st.toggle("How they differ", key="runs_differ")
-        st.button("Clear", key="runs_clear", type="tertiary", on_click=runs_query.choose, args=([],))
+            st.toggle("Show differences", key="runs_differ")
+        st.button("Deselect all", key="runs_clear", type="tertiary", on_click=runs_query.choose, args=([],))
 
 
 def _button(label: str, key: str, icon: str, action: object, lab: Lab, chosen: list[str]) -> None:
@@ -57,10 +58,12 @@ def _button(label: str, key: str, icon: str, action: object, lab: Lab, chosen: l
 
 
 def _form(lab: Lab, chosen: Sequence[str]) -> None:
-    """Of one race its name, tags and note; of several a tag for all."""
+    """Draw the form: name, tags and note of one race, or tags for several."""
     if len(chosen) > 1:
         with st.form("runs_tag_form", border=False, clear_on_submit=True):
-            st.text_input("Tags for all of them", key="runs_more_tags", max_chars=TAGS * TAG, placeholder="rho demo")
+            st.text_input(
+                "Tags for all selected races", key="runs_more_tags", max_chars=TAGS * TAG, placeholder="rho demo"
+            )
             st.form_submit_button(
                 "Add", on_click=lambda: runs_query.add_tags(lab, list(chosen), st.session_state["runs_more_tags"])
             )
@@ -76,19 +79,19 @@ def _form(lab: Lab, chosen: Sequence[str]) -> None:
 
 
 def undo(lab: Lab) -> None:
-    """After something was done: why not with all, once; after a deletion the way back."""
+    """Show the outcome of an action: errors, once, and Undo after a deletion."""
     for said in st.session_state.pop("runs_refused", []):
         st.toast(texts.plain(said), icon=":material/block:")
     if not (gone := st.session_state.get("runs_undo")):
         return
     with st.container(key="runs_undo_bar", horizontal=True, vertical_alignment="center"):
         many = f"{len(gone)} races" if len(gone) > 1 else "One race"
-        st.info(f"{many} deleted. For a day, or until the disk is full, it can be undone.", icon=":material/delete:")
+        st.info(f"{many} deleted. You can undo this for one day, or until the disk is full.", icon=":material/delete:")
         st.button("Undo", key="runs_undo_now", on_click=runs_query.restore, args=(lab, gone))
 
 
 def differences(lab: Lab) -> None:
-    """The settings of the chosen races side by side, where asked for."""
+    """Draw the settings of the selected races side by side, on request."""
     chosen = runs_query.chosen()
     if len(chosen) < 2 or not st.session_state.get("runs_differ"):
         return
@@ -107,5 +110,5 @@ def differences(lab: Lab) -> None:
 
 
 def under_way(found: Sequence[Run]) -> bool:
-    """Whether any of them will change by itself."""
+    """Return whether any of them will change by itself."""
     return any(run.state in ("queued", "starting", "running") for run in found)

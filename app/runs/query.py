@@ -22,7 +22,7 @@ from ssam.store.search import QUERY, SORTS, RunPage, RunQuery, Sort
 from ssam.store.views import State
 
 MINE, SHARED, DELETED, EVERYBODYS = "mine", "shared", "deleted", "everybody"
-SHOWN = {MINE: "Mine", SHARED: "Opened by a link", DELETED: "Deleted", EVERYBODYS: "Everybody's"}
+SHOWN = {MINE: "My races", SHARED: "Opened by a link", DELETED: "Deleted", EVERYBODYS: "All users"}
 FILTERS = {"state": "State", "dataset": "Data set", "model": "Model", "method": "Method", "tag": "Tag"}
 SORTED: dict[Sort, str] = {
     "newest": "Newest first",

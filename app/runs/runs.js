@@ -1,5 +1,5 @@
 // @ts-check
-// The list of races: a box to choose each, its small curves, its name, which opens it. mount(host) gives {update, unmount}.
+// The list of races: a checkbox, small curves, and the name, which opens the race. mount(host) returns {update, unmount}.
 
 import { element } from "../ui/parts.js";
 const SVG = "http://www.w3.org/2000/svg";
@@ -12,7 +12,7 @@ function drawn(tag, attributes, ...children) {
   return made;
 }
 
-/** One point alone would be no line: it becomes a dot. */
+/** A single point is drawn as a dot. */
 function curve({ points, color }) {
   if (points.includes(" ")) return drawn("polyline", { points, stroke: color, fill: "none", "stroke-width": 1.75, "stroke-linejoin": "round" });
   const [cx, cy] = points.split(",");
@@ -22,7 +22,7 @@ function curve({ points, color }) {
 export function mount(host) {
   const all = element("input", { type: "checkbox" });
   const list = element("ul");
-  const root = element("section", { ariaLabel: "Races" }, element("label", { className: "all" }, all, "All on this page"), list);
+  const root = element("section", { ariaLabel: "Races" }, element("label", { className: "all" }, all, "Select all on this page"), list);
   root.dataset.testid = "runs";
   const state = { turn: null, made: "", chosen: new Set(), set: (_name, _value) => {}, trigger: (_name, _value) => {}, base: "" };
 
@@ -54,14 +54,14 @@ export function mount(host) {
   }
 
   function line(row) {
-    const box = element("input", { type: "checkbox", value: row.id, ariaLabel: `Choose ${row.title}, ${row.says}` });
+    const box = element("input", { type: "checkbox", value: row.id, ariaLabel: `Select ${row.title}, ${row.says}` });
     box.onchange = () => {
       toggle(row.id, box.checked);
       report();
     };
     const link = element("a", { href: `${state.base}/?run=${row.id}`, textContent: row.title });
     link.onclick = (event) => {
-      if (event.ctrlKey || event.metaKey || event.shiftKey) return; // a new tab or window: the browser's business
+      if (event.ctrlKey || event.metaKey || event.shiftKey) return; // a new tab or window: leave it to the browser
       event.preventDefault();
       state.trigger("open", row.id);
     };
@@ -79,13 +79,13 @@ export function mount(host) {
   function update({ data, setStateValue, setTriggerValue }) {
     Object.assign(state, { set: setStateValue, trigger: setTriggerValue, base: data.base });
     const made = JSON.stringify(data.rows);
-    if (made !== state.made || data.turn !== state.turn) state.chosen = new Set(data.chosen); // else the reader may be ahead of the server
+    if (made !== state.made || data.turn !== state.turn) state.chosen = new Set(data.chosen); // otherwise the reader may be ahead of the server
     state.turn = data.turn;
     if (made !== state.made) {
       state.made = made;
       const focused = /** @type {HTMLInputElement | null} */ (list.querySelector("input:focus"))?.value;
       list.replaceChildren(...data.rows.map(line));
-      boxes().find((box) => box.value === focused)?.focus(); // a race's numbers have changed under the reader's hands
+      boxes().find((box) => box.value === focused)?.focus(); // the list was rebuilt while a box had the focus
     }
     root.hidden = !data.rows.length;
     if (!root.isConnected) host.replaceChildren(root);

@@ -1,4 +1,4 @@
-"""The list in the browser: a line for each race, with a box to choose it and its curves of accuracy in small."""
+"""The list in the browser: a line for each race, with a checkbox and small accuracy curves."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,31 +11,31 @@ from ssam.store.search import RunRow
 from ssam.store.views import AccuracyCurve
 
 KEY = "runs_list"
-WIDTH, HEIGHT, EDGE = 120, 38, 3  # of the small curves
-POINTS = 40  # of one of them, at most
-EXCERPT = 140  # letters of a note
+WIDTH, HEIGHT, EDGE = 120, 38, 3  # size of the small curves
+POINTS = 40  # points of a curve, at most
+EXCERPT = 140  # characters of a note
 
 _mount = component.register("runs/runs")
 
 
 def draw(rows: list[dict[str, Any]], chosen: list[str], turn: int, ticked: Callable[[], None]) -> None:
-    """``ticked`` is called when boxes have changed; ``boxes`` then tells which are set, ``opened`` which race was clicked."""
+    """Draw the list. ``ticked`` is called when boxes have changed; ``boxes`` then returns the selection, ``opened`` the clicked race."""
     data = {"base": component.base(), "rows": rows, "chosen": chosen, "turn": turn}
     _mount(KEY, data, on_chosen_change=ticked, on_open_change=lambda: None)
 
 
 def boxes() -> list[str]:
-    """The ids of the races on this page whose boxes are set."""
+    """Return the ids of the selected races on this page."""
     return list((st.session_state.get(KEY) or {}).get("chosen") or [])
 
 
 def opened() -> str | None:
-    """The race whose name was just clicked."""
+    """Return the race whose name was just clicked."""
     return (st.session_state.get(KEY) or {}).get("open")
 
 
 def row(listed: RunRow, person: Person) -> dict[str, Any]:
-    """What a line says."""
+    """Return the content of a line."""
     run, written = listed.run, listed.labels
     described = _unescaped(run_labels.describe(run.spec))
     lanes = list(zip(theme.lane_titles(run.spec), theme.lane_styles(run.spec), strict=True))
@@ -57,7 +57,7 @@ def row(listed: RunRow, person: Person) -> dict[str, Any]:
 
 
 def _unescaped(text: str) -> str:
-    """``describe`` writes Markdown; here a text is put in as text."""
+    """Return plain text: ``describe`` writes Markdown."""
     return text.replace("\\", "")
 
 
@@ -69,12 +69,12 @@ def _says(listed: RunRow, person: Person) -> list[str]:
     if listed.labels.deleted:
         parts.append("deleted")
     if run.owner != person.owner:
-        parts.append(f"somebody else's ({run.owner[:6] or 'no owner'})")
+        parts.append(f"someone else's ({run.owner[:6] or 'no owner'})")
     return parts
 
 
 def _best(listed: RunRow, titles: list[str]) -> list[str]:
-    """The best accuracy at the end, and whose."""
+    """Return the best final accuracy, and its lane."""
     if not listed.run.result or listed.accuracy is None:
         return []
     ends = [lane["test_accuracy"] for lane in listed.run.result["lanes"]]
@@ -82,7 +82,7 @@ def _best(listed: RunRow, titles: list[str]) -> list[str]:
 
 
 def _words(courses: tuple[AccuracyCurve, ...], titles: list[str]) -> str:
-    """The curves for those who do not see them."""
+    """Return the alternative text of the curves."""
     known = [
         (title, [value for value in course.accuracies if value is not None])
         for title, course in zip(titles, courses, strict=False)
@@ -92,8 +92,8 @@ def _words(courses: tuple[AccuracyCurve, ...], titles: list[str]) -> str:
 
 
 def curves(courses: tuple[AccuracyCurve, ...], colors: list[str]) -> list[dict[str, str]]:
-    """Each lane's test accuracy as points of a picture of WIDTH × HEIGHT; all lanes of a race share its axes, from their lowest to
-    their highest value. A missing value ends a line and begins another."""
+    """Return each lane's test accuracy as points of a picture of WIDTH × HEIGHT; all lanes of a race share its axes, from their
+    lowest to their highest value. A missing value interrupts a line."""
     values = [value for course in courses for value in course.accuracies if value is not None]
     if not values:
         return []

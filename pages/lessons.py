@@ -11,7 +11,7 @@ from ssam.store import Person
 
 
 def show(lab: Lab, person: Person, lesson: Lesson, known: dict[str, Lesson]) -> None:
-    """One lesson, at the step where the reader is."""
+    """Draw one lesson at the reader's step."""
     views.head(lesson, known)
     step = query.step(lesson.name)
     if st.session_state["lesson_asked"] or (step == "watch" and not query.predictions(lesson.name)):
@@ -47,6 +47,6 @@ with st.container(key="lesson"):
                 st.error(texts.plain(f"Left out: {problem}."))
 
 try:
-    lab.client.runner.ensure()  # last, so that the page is there while the first runner comes up
+    lab.client.runner.ensure()  # last, so that the page is drawn while the first runner starts
 except RuntimeError as error:
     st.error(texts.plain(str(error)))

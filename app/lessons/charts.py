@@ -1,10 +1,10 @@
-"""The test accuracy of a lesson's races over the epochs: the mean over the seeds, in a band from the lowest seed to the highest."""
+"""The test accuracy of a lesson's races over the epochs: the mean over the seeds, with a band from the lowest to the highest seed."""
 
 import statistics
 from collections.abc import Mapping
 from typing import Any
 
-import pandas  # noqa: F401  Plotly takes it as it finds it, half imported too, while another visitor's first page imports it
+import pandas  # noqa: F401  imported here: Plotly would use it half-imported while another visitor's first page imports it
 
 from app.ui import theme
 from app.ui.chart_base import FAINT, faded
@@ -14,7 +14,7 @@ HEIGHT = 340
 
 
 def figure(race: Mapping[str, Any], spec: RaceSpec) -> dict[str, Any]:
-    """The figure of a preset's record in ``lessons.json``."""
+    """Return the figure of a preset's record in ``lessons.json``."""
     lanes = zip(theme.lane_titles(spec), theme.lane_styles(spec), range(len(spec.lanes)), strict=True)
     traces = [trace for title, style, place in lanes for trace in _lane(race, title, style, place)]
     return {
@@ -54,5 +54,5 @@ def _lane(race: Mapping[str, Any], title: str, style: theme.Style, place: int) -
 
 
 def _curve(epochs: list[dict[str, Any]]) -> dict[int, float]:
-    """Accuracy in percent by whole epochs; the last evaluation, on all test images, stands for the last one."""
+    """Return accuracy in percent by whole epoch; for the last one the final evaluation, on all test images."""
     return {round(row["epoch"]): 100 * row["test_accuracy"] for row in epochs if row["test_accuracy"] is not None}

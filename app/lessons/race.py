@@ -1,4 +1,4 @@
-"""A lesson's race: the recorded one played back, or the learner's own, run for real and shown as it is trained."""
+"""A lesson's race: the recorded one played back, or the learner's own, shown live."""
 
 import streamlit as st
 
@@ -17,7 +17,7 @@ SHOWN = {"own": "Your race", "recorded": "Recorded race"}
 
 
 def draw(lab: Lab, person: Person, lesson: Lesson) -> None:
-    """The button that starts a race, then the race: the newest of the learner's, or the recorded one."""
+    """Draw the button that starts a race, then the race: the learner's latest, or the recorded one."""
     run = newest(lab, lesson)
     recording = recorded.of(lesson.spec)
     with st.container(key="lesson_start", horizontal=True, vertical_alignment="bottom", gap="small"):
@@ -42,26 +42,26 @@ def draw(lab: Lab, person: Person, lesson: Lesson) -> None:
     elif recording:
         recorded.draw(recording)
     else:
-        st.info("No race of this lesson has been recorded. Run it: it takes the settings of the lesson.")
+        st.info("This lesson has no recorded race. Run it: it has the lesson's settings.")
 
 
 def start_blind(lab: Lab, person: Person, lesson: Lesson) -> None:
-    """Before a prediction: what is raced and the button that starts it, but nothing of what comes of it."""
+    """Before a prediction, draw the settings and the Start button, but no results."""
     run = newest(lab, lesson)
     with st.container(key="lesson_start", horizontal=True, vertical_alignment="bottom", gap="small"):
         _button(lab, person, lesson, run)
     st.caption(_said(lab, lesson, run))
     if run:
-        st.markdown(f"Seed {run.spec.seed}: {texts.STATES[run.state].lower()}. It is shown after your prediction.")
+        st.markdown(f"Seed {run.spec.seed}: {texts.STATES[run.state].lower()}. It will be shown after your prediction.")
 
 
 def _race(lab: Lab, person: Person, name: str, run_id: str, pace: float | None) -> None:
-    """The learner's race; runs again on its own every ``pace`` seconds."""
+    """Draw the learner's race; reruns every ``pace`` seconds."""
     look = live_panel.look(lab, run_id)
     if look is None or query.runs(name)[-1:] != [run_id]:
         st.rerun()
     with st.container(key="lesson_head", horizontal=True, vertical_alignment="center", gap="small"):
-        whose = "Your race" if look.run.owner == person.owner else "Somebody else's race"
+        whose = "Your race" if look.run.owner == person.owner else "Someone else's race"
         st.markdown(f"**{whose}** · seed {look.run.spec.seed}", width="stretch")
         if person.may_steer(look.run):
             run_controls.steering(lab, look.run)
@@ -72,7 +72,7 @@ def _race(lab: Lab, person: Person, name: str, run_id: str, pace: float | None) 
 
 
 def newest(lab: Lab, lesson: Lesson) -> Run | None:
-    """The learner's newest race of a lesson that is still there."""
+    """Return the learner's latest existing race of a lesson."""
     for run_id in reversed(query.runs(lesson.name)):
         if run := lab.store.runs.get(run_id):
             return run
@@ -81,7 +81,7 @@ def newest(lab: Lab, lesson: Lesson) -> Run | None:
 
 
 def own(lab: Lab, lesson: Lesson) -> evidence.Rows:
-    """What the learner's finished races of a lesson say, by seed."""
+    """Return the results of the learner's finished races of a lesson, by seed."""
     found: evidence.Rows = {}
     for run_id in query.runs(lesson.name):
         run, window = lab.store.runs.get(run_id), lab.store.curves.window(run_id, live_panel.POINTS)
@@ -91,7 +91,7 @@ def own(lab: Lab, lesson: Lesson) -> evidence.Rows:
 
 
 def unseen(lab: Lab, lesson: Lesson) -> int:
-    """The lowest seed that was neither measured nor raced here by the learner."""
+    """Return the lowest seed that was neither measured nor run by the learner."""
     taken = set(evidence.rows(evidence.races(lesson.preset)))
     runs = (lab.store.runs.get(run_id) for run_id in query.runs(lesson.name))
     taken |= {str(run.spec.seed) for run in runs if run} | {"0"}  # the recorded one
@@ -125,7 +125,7 @@ def _button(lab: Lab, person: Person, lesson: Lesson, run: Run | None) -> None:
 def _said(lab: Lab, lesson: Lesson, run: Run | None) -> str:
     cost = run_labels.cost(lab, lesson.spec)
     reused = (
-        " This very race has been run before: here it is."
+        " This exact race has been run before: here it is."
         if run and run.id == st.session_state.get("lesson_reused")
         else ""
     )
@@ -134,8 +134,8 @@ def _said(lab: Lab, lesson: Lesson, run: Run | None) -> str:
 
 
 def submit(lab: Lab, lesson: Lesson, seed: int | None = None) -> None:
-    """Has the lesson's race run, with the seed of the form unless one is given, and shows it. One race however often it is pressed;
-    what stands against it is said in one line."""
+    """Start the lesson's race, with the seed of the form unless one is given, and show it: one race however often it is pressed.
+    An error is shown as one line."""
     person, given = identity.person(lab), classroom.own_seed()
     with submit_once("lesson") as request:
         spec = _spec(lesson, st.session_state.get("lesson_seed") if seed is None else seed)

@@ -1,4 +1,4 @@
-"""The reveal of a lesson: what was right, what the numbers say, what is claimed and how it fared, and the button that may refute it."""
+"""The reveal of a lesson: the right answers, the numbers, the claims with their verdicts, and a button to refute them."""
 
 from typing import Any
 
@@ -22,12 +22,12 @@ def draw(lab: Lab, lesson: Lesson) -> None:
     views.links(lesson, "reveal")
     st.markdown("### The numbers")
     _evidence(lesson)
-    st.markdown("### What is claimed")
+    st.markdown("### Claims")
     mine = lessons_race.own(lab, lesson)
     seed = lessons_race.unseen(lab, lesson)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.button(
-            f"Race it yourself: seed {seed}",
+            f"Try to refute it: run seed {seed}",
             key="lesson_again",
             icon=":material/casino:",
             on_click=lessons_race.submit,
@@ -60,7 +60,7 @@ def _answers(lesson: Lesson) -> None:
 
 
 def _evidence(lesson: Lesson) -> None:
-    """The tables, and the curves where there are some, of all kinds of evidence that the claims have."""
+    """Draw the tables, and curves if any, of all kinds of evidence that the claims use."""
     kinds = {claim.evidence for claim in lesson.claims}
     if "races" in kinds:
         race = evidence.races(lesson.preset)
@@ -70,11 +70,11 @@ def _evidence(lesson: Lesson) -> None:
             _races(lesson, race)
     if "flatness" in kinds and (rows := evidence.flatness()):
         st.table(text.flatness(rows), border="horizontal", hide_index=True)
-        st.caption(f"At the last weights, seeds {', '.join(rows)}; ± is the standard deviation over the seeds.")
+        st.caption(f"At the final weights, seeds {', '.join(rows)}; ± is the standard deviation over the seeds.")
     if "bench" in kinds and (rows := evidence.bench()):
         names = [claim.lane for claim in lesson.claims if claim.evidence == "bench"]
         st.table(text.bench(rows, names), border="horizontal", hide_index=True)
-        st.caption("The cost of a step in SGD steps: counted in operations, and measured (`make bench`).")
+        st.caption("The cost of a step in SGD steps: FLOPs, and measured time (`make bench`).")
 
 
 def _races(lesson: Lesson, race: dict[str, Any]) -> None:
@@ -86,7 +86,7 @@ def _races(lesson: Lesson, race: dict[str, Any]) -> None:
         alt=f"Test accuracy. {alt_text.summary(figure)}",
     )
     st.caption(
-        "Test accuracy, mean of the seeds; the band reaches from the lowest seed to the highest. The last epoch is measured on all test images, the others on a part of them."
+        "Test accuracy, mean over the seeds; the band is the range from the lowest to the highest seed. The last epoch is measured on all test images, the others on a part of them."
     )
     rows = evidence.rows(race)
     st.table(text.races(race, rows, lesson.spec), border="horizontal", hide_index=True)
@@ -94,17 +94,16 @@ def _races(lesson: Lesson, race: dict[str, Any]) -> None:
         st.caption(said)
     machine = race["machine"]
     st.caption(
-        f"Seeds {', '.join(rows)}; ± is the standard deviation over them. Last epoch: {evidence.tested(race)}. "
+        f"Seeds {', '.join(rows)}; ± is the standard deviation over them. Last epoch: each accuracy on {evidence.tested(race)}. "
         f"Best − last: evaluations during the race, on one part of the test images. {machine['cpu']}, PyTorch {machine['torch']}, {race['date']}, by `{race['command']}`."
     )
 
 
 def _claim(lesson: Lesson, claim: Claim, place: int, mine: Rows, compared: Paired | None) -> None:
-    """One claim: the sentence, what it means in numbers, how it fared, what the seeds say of its two lanes, and how to make it
-    fail."""
+    """Draw one claim: the sentence, its bound, the verdict, the comparison of its two lanes, and how to make it fail."""
     finding = evidence.find(claim, evidence.of_claim(claim, lesson))
     with st.container(border=True, key=f"claim_{place}", gap="xsmall"):
-        believed = "Often believed: " if claim.expected == "fails" else ""
+        believed = "Common belief: " if claim.expected == "fails" else ""
         st.markdown(f"{believed}**{claim.text}**")
         if finding is None:
             st.markdown("Not measured yet.")
@@ -117,13 +116,13 @@ def _claim(lesson: Lesson, claim: Claim, place: int, mine: Rows, compared: Paire
         if claim.evidence == "races" and claim.preset in (None, lesson.preset):
             if own := evidence.find(claim, mine):
                 held = "as claimed" if all(own.held.values()) else "not as claimed"
-                st.markdown(f"Your own: {text.of_seeds(claim, own)}, {held}.")
+                st.markdown(f"Your race: {text.of_seeds(claim, own)}, {held}.")
         else:
             _elsewhere(lesson, claim)
 
 
 def _elsewhere(lesson: Lesson, claim: Claim) -> None:
-    """The button for a claim that this lesson's race does not test."""
+    """Draw the button for a claim that this lesson's race does not test."""
     if claim.evidence == "flatness":
         nav.link("flatness", "Measure your own race", _flatness_of(lesson))
         return
@@ -132,7 +131,7 @@ def _elsewhere(lesson: Lesson, claim: Claim) -> None:
         if claim.preset
         else {"preset": lesson.preset, "lanes": ",".join(dict.fromkeys(("sgd", "sam", *claim.lanes)))}
     )
-    label = f"Race it: {preset(claim.preset).title}" if claim.preset else "Race it beside SGD and SAM"
+    label = f"Race it: {preset(claim.preset).title}" if claim.preset else "Race it against SGD and SAM"
     nav.link("race", label, settings)
 
 

@@ -1,4 +1,4 @@
-"""What is said of a claim and of the numbers behind it."""
+"""Texts for a claim and the numbers behind it."""
 
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,14 +17,14 @@ VALUES = {
     "best_epoch": "best epoch",
     "fall": "best − last evaluation during the race, on the same test images",
     "train_loss": "training loss at the end",
-    "step_ratio_to_sgd": "time of a step ÷ SGD's",
+    "step_ratio_to_sgd": "step time / SGD",
     "ascent_gap": "ascent gap",
     "m_sharpness": "m-sharpness",
     "λ1": "λ₁",
     "trace": "trace of the Hessian",
-    "ratio_to_sgd": "time of a step ÷ SGD's",
-    "predicted": "counted cost of a step",
-    "excess": "measured − counted cost of a step",
+    "ratio_to_sgd": "step time / SGD",
+    "predicted": "cost of a step in FLOPs",
+    "excess": "measured step time − FLOPs",
 }
 IN_POINTS = ("test_accuracy", "best_accuracy", "fall")
 PERCENT = ("test_accuracy", "best_accuracy")
@@ -34,7 +34,7 @@ Table = list[dict[str, str]]
 
 
 def titles(spec: RaceSpec) -> dict[str, str]:
-    """The lanes of a race as people read them."""
+    """Return the titles of a race's lanes."""
     return dict(zip(spec.lane_names, theme.lane_titles(spec), strict=True))
 
 
@@ -46,7 +46,7 @@ def lane_title(claim: Claim, lesson: Lesson, lane: str) -> str:
 
 
 def held_against(claim: Claim, lesson: Lesson) -> str:
-    """What is computed, and what it must be.
+    """Return what is computed, and its bound.
 
     >>> from app.ui.lesson_content import lessons
     >>> lesson = lessons()["noisy-labels"]
@@ -61,12 +61,12 @@ def held_against(claim: Claim, lesson: Lesson) -> str:
         if value is not None
     ]
     points = " points" if _is_difference(claim) and claim.value in IN_POINTS else ""
-    when = "" if claim.evidence == "bench" else " on every seed" if claim.seeds == "all" else " in the mean"
+    when = "" if claim.evidence == "bench" else " on every seed" if claim.seeds == "all" else " on average"
     return f"{who}, {VALUES[claim.value]}: {' and '.join(bounds)}{points}{when}"
 
 
 def compared(claim: Claim, lesson: Lesson, found: Paired) -> str:
-    """What the seeds say of the two lanes of a claim, by the rule of all pages."""
+    """Return the comparison of a claim's two lanes, by the rule of all pages."""
     one, other = (lane_title(claim, lesson, lane) for lane in (claim.lane, str(claim.minus)))
     return sentence(one, other, found)
 
@@ -76,7 +76,7 @@ def _is_difference(claim: Claim) -> bool:
 
 
 def number(claim: Claim, value: float | None) -> str:
-    """A claimed value, with a sign where it is a difference."""
+    """Return a claimed value, with a sign if it is a difference."""
     if value is None:
         return "diverged"
     if claim.over:
@@ -84,7 +84,7 @@ def number(claim: Claim, value: float | None) -> str:
     digits = DIGITS.get(claim.value, 2)
     if _is_difference(claim):
         said = f"{value:+.{digits}f}"
-        return said.replace("-", "−") if float(said) else said[1:]  # nothing has no sign
+        return said.replace("-", "−") if float(said) else said[1:]  # zero has no sign
     return f"{value:.{digits}f}{' %' if claim.value in PERCENT else ''}"
 
 
@@ -93,7 +93,7 @@ def _bare(claim: Claim, deviation: float) -> str:
 
 
 def verdict(claim: Claim, finding: Finding) -> str:
-    """How the claim fared, in a few words.
+    """Return the verdict on a claim in a few words.
 
     >>> from app.ui.lesson_content import Claim
     >>> claim = Claim(text="x", lane="sgd", value="fall", at_least=3, seeds="all")
@@ -104,7 +104,7 @@ def verdict(claim: Claim, finding: Finding) -> str:
     if claim.evidence == "bench":
         return f"{word}: measured in one run"
     if claim.seeds == "mean":
-        return f"{word} in the mean of {len(finding.values)} seed{'s' * (len(finding.values) != 1)}"
+        return f"{word} on average over {len(finding.values)} seed{'s' * (len(finding.values) != 1)}"
     held, seeds = sum(finding.held.values()), len(finding.held)
     if held in (0, seeds):
         return f"{word} on {'all ' * (seeds > 1)}{seeds} seed{'s' * (seeds != 1)}"
@@ -112,7 +112,7 @@ def verdict(claim: Claim, finding: Finding) -> str:
 
 
 def per_seed(claim: Claim, finding: Finding) -> str:
-    """Mean, spread and every seed's own value."""
+    """Return the mean, the spread and every seed's value."""
     mean = number(claim, finding.mean)
     if claim.evidence == "bench":
         return mean
@@ -121,10 +121,10 @@ def per_seed(claim: Claim, finding: Finding) -> str:
 
 
 def of_seeds(claim: Claim, finding: Finding) -> str:
-    """Every seed's own value, and where the claim is about each seed, whether it held."""
+    """Return every seed's value and, if the claim is about each seed, whether it held."""
     each = claim.seeds == "all"
     return ", ".join(
-        f"seed {seed}: {number(claim, value)}{'' if finding.held[seed] or not each else ' (not)'}"
+        f"seed {seed}: {number(claim, value)}{'' if finding.held[seed] or not each else ' ✗'}"
         for seed, value in finding.values.items()
     )
 
@@ -133,7 +133,7 @@ def of_seeds(claim: Claim, finding: Finding) -> str:
 
 
 def races(race: Mapping[str, Any], rows: Rows, spec: RaceSpec) -> Table:
-    """One row a lane: its accuracy over the seeds, its lead over the first lane, how far it fell and what its steps cost."""
+    """Return a row per lane: its accuracy over the seeds, its lead over the first lane, its fall and its step time."""
     table = []
     first = spec.lane_names[0]
     said = titles(spec)
@@ -143,12 +143,12 @@ def races(race: Mapping[str, Any], rows: Rows, spec: RaceSpec) -> Table:
         table.append(
             {
                 "Lane": said[name],
-                "Not perturbed": f"{100 * sparsity:.0f}%" if METHODS[lane.method].perturbs else "–",
+                "Sparsity": f"{100 * sparsity:.0f}%" if METHODS[lane.method].perturbs else "–",
                 "ρ": f"{spec.lane_rho(lane):g}" if METHODS[lane.method].perturbs else "–",
                 "Test accuracy": spread(_column(rows, name, "test_accuracy"), 1, "%"),
-                f"Over {said[first]}, mean (least)": "–" if name == first else _lead(lead),
+                f"Gain over {said[first]}: mean (min)": "–" if name == first else _lead(lead),
                 "Best − last, same images": spread(_column(rows, name, "fall"), 1),
-                "Step ÷ SGD": _median(_column(rows, name, "step_ratio_to_sgd")),
+                "Step time / SGD": _median(_column(rows, name, "step_ratio_to_sgd")),
             }
         )
     return table
@@ -170,13 +170,13 @@ def flatness(rows: Rows) -> Table:
 
 
 def bench(rows: Rows, names: Iterable[str]) -> Table:
-    """Counted against measured for these lanes, SGD steps."""
+    """Return FLOPs and measured time of these lanes, in SGD steps."""
     (lanes,) = rows.values()
     wanted = ["sgd", "sam", *names]
     return [
         {
             "Lane": theme.lane_title(LaneSpec.parse(name)),
-            "Counted": f"{lanes[name]['predicted']:.2f}",
+            "FLOPs": f"{lanes[name]['predicted']:.2f}",
             "Measured": f"{lanes[name]['ratio_to_sgd']:.2f}",
         }
         for name in dict.fromkeys(wanted)
@@ -185,7 +185,7 @@ def bench(rows: Rows, names: Iterable[str]) -> Table:
 
 
 def spread(values: Sequence[float | None], digits: int, unit: str = "") -> str:
-    """Mean ± standard deviation.
+    """Return mean ± standard deviation.
 
     >>> spread([80.0, 82.0], 1, "%")
     '81.0 ± 1.4%'

@@ -1,4 +1,4 @@
-"""The list of all lessons, and what their steps show but for the reveal."""
+"""The list of all lessons, and their steps except the reveal."""
 
 from functools import partial
 
@@ -10,14 +10,14 @@ from app.ui.lab import Lab
 from app.ui.lesson_content import SECTIONS, STEPS, Lesson, Link, Question
 from ssam.store import Person
 
-COLUMN = 860  # pixels: lines that can be read
+COLUMN = 860  # pixels: a readable line length
 
 
 def overview(known: dict[str, Lesson]) -> None:
-    """All lessons, with what one can say after each."""
+    """Draw all lessons, each with its goal."""
     st.markdown("## Lessons")
     st.markdown(
-        "In each lesson you **predict** and stake points, **watch** a race, recorded or your own, and see what the numbers **reveal**. Any order will do."
+        "In each lesson you **predict** (and stake points), **watch** a race, recorded or your own, and see what the data **reveal**. Take them in any order."
     )
     total, asked, skipped = query.score(known)
     if asked:
@@ -30,7 +30,7 @@ def overview(known: dict[str, Lesson]) -> None:
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
                 nav.link("lessons", f"**{place} · {lesson.title}**", {"lesson": lesson.name}, icon="")
                 st.caption(f"{lesson.minutes} min{_progress(lesson)}", width="content")
-            st.markdown(f"{lesson.summary} After it you can {lesson.goal}")
+            st.markdown(f"{lesson.summary} You will be able to {lesson.goal}")
 
 
 def _progress(lesson: Lesson) -> str:
@@ -41,7 +41,7 @@ def _progress(lesson: Lesson) -> str:
 
 
 def head(lesson: Lesson, known: dict[str, Lesson]) -> None:
-    """Where one is: among the lessons, and in this one."""
+    """Draw the position among the lessons, and in this one."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         nav.link("lessons", "All lessons", icon="arrow_back")
         total, asked, _ = query.score(known)
@@ -64,9 +64,9 @@ def head(lesson: Lesson, known: dict[str, Lesson]) -> None:
 
 
 def gate(lesson: Lesson) -> None:
-    """Before a prediction: what shows the answer asks for one."""
+    """Draw a request for a prediction in place of what would show the answer."""
     with st.container(border=True, key="lesson_gate"):
-        st.markdown("What comes of the race is shown after your prediction.")
+        st.markdown("The results of the race are shown after your prediction.")
         with st.container(horizontal=True, gap="small"):
             st.button(
                 "Predict first", key="predict_first", type="primary", on_click=query.go, args=(lesson.name, "predict")
@@ -98,7 +98,7 @@ def predict(lesson: Lesson) -> None:
 
 
 def answered(question: Question, prediction: query.Prediction) -> str:
-    """What was predicted.
+    """Return what was predicted.
 
     >>> answered(Question(prompt="Which?", choices=("One", "Two"), answer=1, why="x"), query.SKIPPED)
     'Skipped.'
@@ -123,11 +123,11 @@ def _form(lesson: Lesson) -> None:
             )  # fmt: skip
         st.caption("You win the points if you are right, and lose them if not. Nobody else sees them.")
         if st.session_state.get("lesson_missing") == lesson.name:
-            st.error("Choose an answer first, to each question.")
+            st.error("Choose an answer to each question first.")
         st.form_submit_button(
             "Lock in and watch", key="lesson_commit", type="primary", on_click=query.commit, args=(lesson,)
         )
-    if not st.session_state["lesson_asked"]:  # else the gate above has the button
+    if not st.session_state["lesson_asked"]:  # otherwise the gate above has the button
         _skip(lesson)
 
 
@@ -136,7 +136,7 @@ def _choice(question: Question, place: int) -> str:
 
 
 def watch(lab: Lab, person: Person, lesson: Lesson) -> None:
-    """The race; before a prediction its setting and Start only."""
+    """Draw the race; before a prediction only its settings and Start."""
     if not query.predictions(lesson.name):
         race.start_blind(lab, person, lesson)
         return
@@ -155,7 +155,7 @@ def try_next(lesson: Lesson, known: dict[str, Lesson]) -> None:
     st.space("small")
     with st.container(horizontal=True, gap="small", key="lesson_neighbours"):
         if before:
-            nav.link("lessons", f"Before: {before.title}", {"lesson": before.name}, icon="arrow_back")
+            nav.link("lessons", f"Previous: {before.title}", {"lesson": before.name}, icon="arrow_back")
         if after:
             nav.link("lessons", f"Next: {after.title}", {"lesson": after.name}, icon="arrow_forward")
 
@@ -171,7 +171,7 @@ def _address(lesson: Lesson, link: Link) -> dict[str, str]:
 
 
 def forward(label: str, lesson: Lesson, step: str) -> None:
-    """The way on. A key of its own for each step: a browser may send one click twice, and the second would go one further."""
+    """Draw the button to the next step, with a key for each step: a browser may send one click twice, and skip a step."""
     if st.session_state.get("lesson_asked"):
         return
     with st.container(key="lesson_next"):

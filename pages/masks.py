@@ -1,4 +1,4 @@
-"""Masks: which weights each lane perturbs, how that changes, how often it is which, and where the Fisher information sits."""
+"""Masks: which weights each lane perturbs, how that changes, how often each is selected, and where the Fisher information is."""
 
 import streamlit as st
 
@@ -9,11 +9,11 @@ from app.ui.lab import Lab
 from ssam.store import Person, Run
 from ssam.store.views import ENDED
 
-PACE = 2.0  # seconds between two looks at a race that is under way
+PACE = 2.0  # seconds between two updates of a running race
 
 
 def shown(lab: Lab, race_id: str, kind: str, person: Person) -> None:
-    """The chosen view of a race; runs again on its own until the race has ended."""
+    """Draw the chosen view of a race; reruns until the race has ended."""
     look = live_panel.look(lab, race_id)
     if look is None:
         st.rerun()
@@ -38,11 +38,11 @@ def page(lab: Lab, person: Person, races: list[Run]) -> None:
     with st.container(key="masks_bar", horizontal=True, vertical_alignment="bottom", gap="medium"):
         race = query.choose_race(races)
         nav.link("race", "To this race", {"run": race.id})
-    kind = view_switch.choose("What to look at", query.VIEWS, "masks_view")
+    kind = view_switch.choose("View", query.VIEWS, "masks_view")
     query.TABLE.notice()
     if race.owner != person.owner:
-        st.caption("Somebody else's race: whoever has its address may look at its masks.")
-    waits = race.state == "paused" and kind == "fisher"  # then the measurement is looked after, not the race
+        st.caption("You are viewing someone else's race: whoever has its link can see its masks.")
+    waits = race.state == "paused" and kind == "fisher"  # then the measurement is updated, not the race
     if race.state in ENDED or waits:
         shown(lab, race.id, kind, person)
     else:

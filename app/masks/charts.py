@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas  # noqa: F401  Plotly takes it as it finds it, half imported too, while another visitor's first page imports it
+import pandas  # noqa: F401  imported here: Plotly would use it half-imported while another visitor's first page imports it
 
 from app.masks import overlap as masks_overlap
 from app.masks.data import Lane, Often, Pair
@@ -17,17 +17,17 @@ from app.ui.estimators import NO_MASK
 from ssam.experiment import RaceSpec
 
 PAIRS = 6  # pairs of lanes in one chart
-BARS = 24  # of a histogram, at most
+BARS = 24  # bars of a histogram, at most
 PERCENT = {"ticksuffix": "%", "rangemode": "tozero"}
 IOU = {"rangemode": "tozero"}
 HEIGHT = 260
 MARK = (
     ("#ffffff", 4.5),
     ("#3a3f4a", 2),
-)  # colour and width: a dark line in a white one is seen on every bar and background
+)  # colour and width: a dark line within a white one is visible on every background
 CORNER = {"xref": "paper", "yref": "paper", "x": 1, "y": 1, "xanchor": "right", "yanchor": "bottom", "showarrow": False}
-WEIGHTS, COMPUTE = "#c9ced8", "#949cab"  # greys that are no lane's
-GREYS = [("■", WEIGHTS, "weights"), ("■", COMPUTE, "compute")]  # of the network, the same in every lane
+WEIGHTS, COMPUTE = "#c9ced8", "#949cab"  # greys that no lane has
+GREYS = [("■", WEIGHTS, "weights"), ("■", COMPUTE, "compute")]  # facts of the network, the same in every lane
 
 
 # Over training
@@ -38,21 +38,21 @@ def changed(lanes: Sequence[Lane]) -> Figure:
         _line(lane, [(one.epoch, 100 * one.changed) for one in lane.refreshes if one.changed is not None], "%")
         for lane in lanes
     ]
-    return _lines(traces, "Changed at a refresh, of the whole mask", PERCENT)
+    return _lines(traces, "Mask entries flipped at a refresh", PERCENT)
 
 
 def overlap(lanes: Sequence[Lane]) -> Figure:
-    """With the mask before it, and dotted what a fresh random mask of the same density would overlap."""
+    """Draw the IoU of each mask with the previous one; dotted: that of a new random mask of the same density."""
     traces = []
     for lane in lanes:
         later = [(a, b) for a, b in zip(lane.refreshes, lane.refreshes[1:], strict=False) if b.overlap is not None]
         expected = [(b.epoch, masks_overlap.chance(a.density, b.density)) for a, b in later]
         traces += [_line(lane, [(b.epoch, b.overlap) for _, b in later]), _dotted(lane, expected)]
-    return _lines(traces, "Overlap with the mask before", IOU)
+    return _lines(traces, "IoU with previous mask", IOU)
 
 
 def from_first(lanes: Sequence[Lane], found: dict[str, dict[float, float]]) -> Figure:
-    """Overlap with the first mask, and dotted what a mask that has forgotten it would have."""
+    """Draw the IoU of each mask with the first one; dotted: that of an independent random mask."""
     traces = []
     for lane in lanes:
         if points := found[lane.name]:
@@ -61,11 +61,11 @@ def from_first(lanes: Sequence[Lane], found: dict[str, dict[float, float]]) -> F
                 (one.epoch, masks_overlap.chance(begin, one.density)) for one in lane.some if one.epoch in points
             ]
             traces += [_line(lane, list(points.items())), _dotted(lane, expected)]
-    return _lines(traces, "Overlap with the first mask", IOU)
+    return _lines(traces, "IoU with first mask", IOU)
 
 
 def between(pairs: Sequence[Pair]) -> Figure:
-    """The overlap of each two lanes; dotted by chance, dashed by chance within the layers."""
+    """Draw the IoU of each pair of lanes; dotted: by chance, dashed: by chance within the layers."""
     traces: list[dict[str, Any]] = []
     for pair in pairs[:PAIRS]:
         line = _line(pair.first, list(zip(pair.epochs, pair.iou, strict=True)))
@@ -77,7 +77,7 @@ def between(pairs: Sequence[Pair]) -> Figure:
         chance = _dotted(pair.first, list(zip(pair.epochs, pair.chance, strict=True)))
         chance["line"] |= {"color": NEUTRAL}
         traces += [line, layers, chance]
-    return _lines(traces, "Overlap between lanes", IOU)
+    return _lines(traces, "IoU between lanes", IOU)
 
 
 def _line(lane: Lane, points: Sequence[tuple[float, float | None]], unit: str = "") -> dict[str, Any]:
@@ -115,7 +115,7 @@ def _lines(traces: list[dict[str, Any]], title: str, axis: dict[str, Any]) -> Fi
 
 
 def histogram(spec: RaceSpec, found: Often) -> Figure:
-    """The share of the layer's weights by how often they were perturbed; dotted what independent random masks would give."""
+    """Draw the share of the layer's weights by selection frequency; dotted: that of independent random masks."""
     groups = np.array_split(np.arange(found.masks + 1), min(found.masks + 1, BARS))
     made = [100 * float(found.shares[group].sum()) for group in groups]
     expected = [100 * float(found.expected[group].sum()) for group in groups]
@@ -143,7 +143,7 @@ def histogram(spec: RaceSpec, found: Often) -> Figure:
         "hovertemplate": f"by chance %{{customdata}} of {found.masks}: %{{y:.1f}}%<extra></extra>",
     }
     layout = layout_of(
-        lane_title(spec, found.lane.place), f"masks, of {found.masks}, that perturb the weight", height=HEIGHT
+        lane_title(spec, found.lane.place), f"number of masks (of {found.masks}) that select the weight", height=HEIGHT
     )
     shown = places if len(places) <= 14 else places[:: math.ceil(len(places) / 8)]
     layout["xaxis"] |= {"tickvals": shown, "ticktext": [names[place] for place in shown], "tickangle": 0}
@@ -155,11 +155,11 @@ def histogram(spec: RaceSpec, found: Often) -> Figure:
 
 
 def fisher_stages(spec: RaceSpec, rows: Rows) -> list[Figure]:
-    """Where weights, compute and Fisher mass are, by stage; and how dense the lanes' masks are there."""
+    """Draw weights, compute and Fisher information by stage, and the densities of the lanes' masks."""
     stages = list(dict.fromkeys(row["stage"] for row in rows))
     titles, styles = theme.lane_titles(spec), theme.lane_styles(spec)
     of_lane = {lane: [row for row in rows if row["lane"] == lane] for lane in sorted({row["lane"] for row in rows})}
-    first = next(iter(of_lane.values()))  # weights and compute are those of the network, the same in every lane
+    first = next(iter(of_lane.values()))  # weights and compute are the network's, the same in every lane
     shares = [
         Bars("weights", WEIGHTS, [100 * row["weights"] for row in first]),
         Bars("compute", COMPUTE, [100 * row["compute"] for row in first]),
@@ -193,7 +193,7 @@ def fisher_stages(spec: RaceSpec, rows: Rows) -> list[Figure]:
 
 
 def fisher_patterns(spec: RaceSpec, rows: Rows) -> Figure:
-    """What each pattern keeps of the Fisher mass; marked is its density, which is what random weights keep."""
+    """Draw the share of Fisher information that each pattern keeps; the mark is its density, which random weights would keep."""
     patterns = list(dict.fromkeys(row["pattern"] for row in rows))
     titles, styles = theme.lane_titles(spec), theme.lane_styles(spec)
     series = []
@@ -209,7 +209,7 @@ def fisher_patterns(spec: RaceSpec, rows: Rows) -> Figure:
 
 
 def fisher_overlaps(spec: RaceSpec, rows: Rows) -> Figure:
-    """How far each lane's newest mask is the exact Fisher mask, and how far a random one; marked is what chance would give."""
+    """Draw the IoU of each lane's latest mask with the exact Fisher mask and with a random one; the mark is chance."""
     titles, styles = theme.lane_titles(spec), theme.lane_styles(spec)
     lanes = sorted({row["a"] for row in rows if row["b"] == "fisher"})
     found = {(row["a"], row["b"]): row for row in rows}
@@ -222,12 +222,12 @@ def fisher_overlaps(spec: RaceSpec, rows: Rows) -> Figure:
         )
         for other, said in (("fisher", "the exact Fisher mask"), ("random", "a random mask"))
     ]
-    return _grouped([titles[lane] for lane in lanes], series, "Overlap with the exact Fisher mask", IOU, ".3f")
+    return _grouped([titles[lane] for lane in lanes], series, "IoU with the exact Fisher mask", IOU, ".3f")
 
 
 @dataclass(frozen=True)
 class Bars:
-    """A bar for each group, None where the lane has no mask; ``marks`` are lines across them."""
+    """Draw a bar for each group, None if the lane has no mask; ``marks`` are lines across them."""
 
     name: str
     color: str | list[str]
@@ -269,7 +269,7 @@ def _grouped(
         line = {"x": marks[0], "y": marks[1], "line": {"color": color, "width": thick}}
         traces.append({"type": "scatter", "mode": "lines", "hovertemplate": f"{said}<extra></extra>", **line})
     layout = layout_of(title, "", height=290)
-    middle, half = (len(groups) - 1) / 2, max(len(groups), 3) / 2 + 0.1  # two groups need not be twice as broad
+    middle, half = (len(groups) - 1) / 2, max(len(groups), 3) / 2 + 0.1  # two groups must not be twice as wide
     layout["xaxis"] |= {
         "tickvals": list(range(len(groups))),
         "ticktext": list(groups),

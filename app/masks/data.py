@@ -1,4 +1,4 @@
-"""The masks of a race as the page wants them: of every lane that has some, at every refresh, as pictures and to the bit."""
+"""The masks of a race for the page: of every lane with masks, at every refresh, as pictures and exact."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -13,15 +13,15 @@ from app.ui import theme
 from app.ui.theme import Style
 from ssam.store import Heatmap, Run, Store, Window
 
-Layers = Sequence[dict[str, Any]]  # name, stage and shape of each
+Layers = Sequence[dict[str, Any]]  # name, stage and shape of each layer
 
-MOST = 120  # refreshes that are played, counted and compared; of more, every 2nd, 4th …
+MOST = 120  # refreshes that are played, counted and compared; if there are more, every 2nd, 4th …
 
 
 @dataclass(frozen=True)
 class Refresh:
-    """One mask. ``density``, ``changed`` and ``overlap`` are of the whole network, the last two against the mask before it (None for
-    the first); ``densities`` is the share perturbed of each layer."""
+    """One mask. ``density``, ``changed`` and ``overlap`` are of the whole network, the last two relative to the previous mask (None
+    for the first); ``densities`` are the perturbed shares of the layers."""
 
     step: int
     epoch: float
@@ -33,7 +33,7 @@ class Refresh:
 
 @dataclass(frozen=True)
 class Lane:
-    """A lane with its masks so far; ``place`` is its place in the race."""
+    """A lane with its masks so far; ``place`` is its position in the race."""
 
     place: int
     name: str
@@ -43,12 +43,12 @@ class Lane:
 
     @property
     def some(self) -> list[Refresh]:
-        """At most some MOST of its refreshes."""
+        """Return at most about MOST of its refreshes."""
         return thinned(self.refreshes)
 
 
 def lanes(store: Store, run: Run, window: Window, names: Sequence[str]) -> list[Lane]:
-    """Those of ``names`` that have a mask by now, in the order of the race."""
+    """Return those of ``names`` that have a mask by now, in the order of the race."""
     found = []
     about = zip(window.lanes, theme.lane_titles(run.spec), theme.lane_styles(run.spec), strict=True)
     for place, (lane, title, style) in enumerate(about):
@@ -66,12 +66,12 @@ def lanes(store: Store, run: Run, window: Window, names: Sequence[str]) -> list[
 
 @lru_cache(maxsize=64)
 def _densities(store: Store, run_id: str, lane: str, newest: int) -> list[tuple[int, float, dict[str, float]]]:
-    """A mask that has been made does not change, so they are read once for each ``newest``."""
+    """Read the masks, once for each ``newest``: a mask does not change."""
     return store.curves.mask_densities(run_id, lane)
 
 
 def thinned(refreshes: Sequence[Refresh]) -> list[Refresh]:
-    """All of them, or every 2nd, 4th … so that there are at most some MOST; always the newest."""
+    """Return all of them, or every 2nd, 4th … to stay near MOST; always the latest."""
     every = 1
     while len(refreshes) > MOST * every:
         every *= 2
@@ -80,12 +80,12 @@ def thinned(refreshes: Sequence[Refresh]) -> list[Refresh]:
 
 
 def moments(shown: Iterable[Lane]) -> list[float]:
-    """The epochs at which any of these lanes has a mask, ascending."""
+    """Return the epochs at which any of these lanes has a mask, ascending."""
     return sorted({refresh.epoch for lane in shown for refresh in lane.some})
 
 
 def at(lane: Lane, epoch: float | None) -> int | None:
-    """The place in ``lane.some`` of the mask in use at an epoch (None: the newest); None before the first one."""
+    """Return the index in ``lane.some`` of the mask in use at an epoch (None: the latest); None before the first one."""
     some = lane.some
     past = [place for place, refresh in enumerate(some) if epoch is None or refresh.epoch <= epoch]
     return past[-1] if past else None
@@ -98,31 +98,31 @@ def picture(store: Store, run_id: str, lane: str, layer: str, step: int) -> Heat
 
 @lru_cache(maxsize=512)
 def _packed(store: Store, run_id: str, lane: str, layers: tuple[str, ...], step: int) -> np.ndarray | None:
-    """A whole mask, layer after layer, eight weights a byte; None where its bits are not kept."""
+    """Return a whole mask, layer after layer, eight weights per byte; None if its bits are not stored."""
     bits = store.curves.mask_bits(run_id, lane, step)
     return None if bits is None else np.packbits(np.concatenate([bits[layer].reshape(-1) for layer in layers]))
 
 
 def has_bits(store: Store, run_id: str, lane: Lane, layers: Layers) -> bool:
-    """Whether the newest mask is kept to the bit."""
+    """Return whether the latest mask is stored exactly."""
     names = tuple(layer["name"] for layer in layers)
     return _packed(store, run_id, lane.name, names, lane.refreshes[-1].step) is not None
 
 
 def packed(store: Store, run_id: str, lane: Lane, layers: Layers) -> dict[float, np.ndarray]:
-    """The masks whose bits are kept, by epoch."""
+    """Return the masks that are stored exactly, by epoch."""
     names = tuple(layer["name"] for layer in layers)
     found = ((refresh, _packed(store, run_id, lane.name, names, refresh.step)) for refresh in lane.some)
     return {refresh.epoch: mask for refresh, mask in found if mask is not None}
 
 
 def sizes(layers: Layers) -> list[int]:
-    """The number of weights of each layer."""
+    """Return the number of weights of each layer."""
     return [math.prod(layer["shape"]) for layer in layers]
 
 
 def often(store: Store, run_id: str, lane: Lane, layers: Layers, layer: str) -> "Often | None":
-    """How often each weight of a layer was perturbed; None where no mask is kept to the bit."""
+    """Return how often each weight of a layer was perturbed; None if no mask is stored exactly."""
     masks = packed(store, run_id, lane, layers)
     if not masks:
         return None
@@ -136,8 +136,8 @@ def often(store: Store, run_id: str, lane: Lane, layers: Layers, layer: str) -> 
 
 @dataclass(frozen=True, eq=False)
 class Often:
-    """``counts``: in how many masks each weight of a layer was perturbed, in the layer's shape. ``expected``: the share of weights that
-    independent random masks of the same densities in this layer perturb 0, 1 … T times, (T + 1,)."""
+    """``counts``: in how many masks each weight of a layer was perturbed, in the layer's shape. ``expected``: the share of weights
+    perturbed 0, 1 … T times by independent random masks of the same densities in this layer, (T + 1,)."""
 
     lane: Lane
     counts: np.ndarray
@@ -149,14 +149,14 @@ class Often:
 
     @property
     def shares(self) -> np.ndarray:
-        """The share of weights that were perturbed 0, 1 … T times: (T + 1,)."""
+        """Return the share of weights that were perturbed 0, 1 … T times: (T + 1,)."""
         return np.bincount(self.counts.reshape(-1), minlength=self.masks + 1) / self.counts.size
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two lanes at the refreshes that they have in common: the IoU of their masks, what two random masks of their densities would
-    have, and what masks that are random within each layer would."""
+    """Two lanes at their common refreshes: the IoU of their masks, that of two random masks of the same densities, and that of masks
+    that are random within each layer."""
 
     first: Lane
     second: Lane
@@ -167,7 +167,7 @@ class Pair:
 
 
 def pairs(store: Store, run_id: str, shown: Sequence[Lane], layers: Layers) -> list[Pair]:
-    """Every two of the lanes whose masks are kept to the bit."""
+    """Return every pair of lanes whose masks are stored exactly."""
     bits = {lane.name: packed(store, run_id, lane, layers) for lane in shown}
     return [
         _pair(first, second, bits[first.name], bits[second.name], layers)
@@ -201,7 +201,7 @@ def _pair(
 
 
 def since_first(store: Store, run_id: str, lane: Lane, layers: Layers) -> dict[float, float]:
-    """The overlap of each mask with the lane's first one, by epoch; empty where they are not kept to the bit."""
+    """Return the IoU of each mask with the lane's first one, by epoch; empty if they are not stored exactly."""
     masks = packed(store, run_id, lane, layers)
     first = next(iter(masks.values()), None)
     return {} if first is None else {epoch: masks_overlap.iou(first, mask) for epoch, mask in masks.items()}

@@ -1,4 +1,4 @@
-"""The exact Fisher information on the masks page: measured on demand, then where it sits and what each pattern keeps of it."""
+"""The exact Fisher information on the page Masks: measured on demand; its distribution, and the share that each pattern keeps."""
 
 from functools import partial
 
@@ -17,7 +17,7 @@ ANALYSIS = AnalysisSpec(kind="fisher")
 
 
 def section(lab: Lab, race: Run, person: Person) -> None:
-    """The button, the progress, the result."""
+    """Draw the button, the progress and the result."""
     if race.state in (*ALIVE, "queued"):
         st.info(masks_text.LATER)
         return
@@ -42,7 +42,7 @@ def section(lab: Lab, race: Run, person: Person) -> None:
 
 
 def result(run: Run) -> None:
-    """What has been found so far, as charts, in words and as a file."""
+    """Draw the results so far as charts, as text and as a file."""
     rows = run.result["rows"] if run.result else []
     stages, patterns, overlaps = (
         [row for row in rows if row["what"] == what] for what in ("stage", "pattern", "overlap")
@@ -68,12 +68,12 @@ def result(run: Run) -> None:
         icon=":material/download:",
         on_click="ignore",
     )
-    with st.expander("In words", key="masks_words"), st.container(width=860):
+    with st.expander("As text", key="masks_words"), st.container(width=860):
         st.markdown(words)
 
 
 def table_csv(run: Run) -> str:
-    """The rows of a result, one line each; lanes by name."""
+    """Return the rows of a result as CSV; lanes by name."""
     from pandas import DataFrame
 
     names = run.spec.lane_names

@@ -1,5 +1,5 @@
 // @ts-check
-// The masks page: the network as layers and one layer's masks, played in the browser. mount(host) gives {update, unmount}.
+// The masks page: the network as layers and one layer's masks, played in the browser. mount(host) returns {update, unmount}.
 
 import { count, element, fixed, percent, swatch } from "../ui/parts.js";
 import { paintShares } from "../ui/masks.js";
@@ -8,13 +8,13 @@ import { detailsTable, pooledTable, tableOf } from "../ui/tables.js";
 import { floats, inflate } from "../ui/wire.js";
 
 const FRAME = 250; // milliseconds
-const IDLE = 300; // milliseconds that the reader must have stayed at an epoch before the server learns of it
+const IDLE = 300; // milliseconds that the reader must stay at an epoch before the server is told
 
 const SKELETON = `
   <div class="net" role="group" aria-label="The network, stage by stage"></div>
   <p class="key" aria-hidden="true">
-    <span><i class="usual"></i>as chance would have it</span><span><i class="more"></i>more than that</span>
-    <span><i class="less"></i>less than that</span><span><i class="tick"></i>chance ± 2 sd</span>
+    <span><i class="usual"></i>as expected by chance</span><span><i class="more"></i>more</span>
+    <span><i class="less"></i>fewer</span><span><i class="tick"></i>chance ± 2 s.d.</span>
   </p>
   <div class="tools">
     <button type="button" class="play"></button>
@@ -52,7 +52,7 @@ export function mount(host) {
   async function update({ data, setStateValue }) {
     const asked = ++state.asked;
     const lanes = await Promise.all(data.lanes.map(unpacked));
-    if (asked !== state.asked) return; // a newer one came meanwhile
+    if (asked !== state.asked) return; // superseded by a newer one
     const before = state.data;
     state.data = { ...data, lanes };
     state.set = setStateValue;
@@ -68,7 +68,7 @@ export function mount(host) {
     return { ...lane, pictures, densities: lane.densities && floats(lane.densities) };
   }
 
-  /** Where the reader is after an update: at the same epoch, at the newest where that was shown, at the address's at first. */
+  /** The reader's place after an update: the same epoch; the latest if that was shown; initially that of the address. */
   function place(before) {
     const { epochs, epoch, run } = state.data;
     const last = epochs.length - 1;
@@ -79,7 +79,7 @@ export function mount(host) {
     play.disabled = last < 1;
   }
 
-  /** The server learns where the reader has stopped, for the address. Not while the masks are played. */
+  /** Tell the server where the reader has stopped, for the address; not while the masks are played. */
   function choose(layer) {
     const { run, epochs } = state.data;
     const epoch = state.at === epochs.length - 1 ? null : epochs[state.at];
@@ -107,7 +107,7 @@ export function mount(host) {
     return known ? `${layer}: ${known.shape.join(" × ")}${known.shape.length > 1 ? ` = ${count(known.size)}` : ""} weights` : layer;
   }
 
-  /** A row for each stage, a bar for each tensor: as long as the logarithm of its size, on one scale. */
+  /** A row for each stage, a bar for each tensor: its length is the logarithm of its size, on one scale. */
   function stages() {
     const { layers } = state.data;
     const names = [...new Set(layers.map(({ stage }) => stage))];
@@ -156,7 +156,7 @@ export function mount(host) {
     table.refresh();
   }
 
-  /** The mask that a lane has where the reader is; null for none, or where its picture is no longer kept. */
+  /** The mask of a lane at the reader's place; null for none, or if its picture is no longer stored. */
   function shown(lane) {
     const mask = lane.which ? lane.which[state.at] : 0;
     const cells = lane.rows * lane.columns;
@@ -164,10 +164,10 @@ export function mount(host) {
     return there ? lane.pictures.subarray(mask * cells, (mask + 1) * cells) : null;
   }
 
-  /** Every layer by its share in each lane, beside chance; then the chosen layer's pictures. */
+  /** The share of every layer in each lane, beside chance; then the chosen layer's pictures. */
   function tables() {
     const { kind, layer, layers, lanes } = state.data;
-    const what = kind === "often" ? "share of the masks that perturb it" : "perturbed share";
+    const what = kind === "often" ? "selection frequency" : "perturbed share";
     const pictures = lanes.filter(shown).map((lane) => pooledTable(`${lane.title}: ${what}, by part of ${layer}`, lane.rows, lane.columns, shown(lane)));
     if (kind === "often") return pictures;
     const share = (lane, number) => {
@@ -209,7 +209,7 @@ export function mount(host) {
     bar.style.setProperty("--c", odd ? chance : density);
     bar.style.setProperty("--low", Math.max(0, chance - twice));
     bar.style.setProperty("--high", Math.min(1, chance + twice));
-    const beside = !odd ? "as chance would" : density > chance ? "more than chance" : "less than chance";
+    const beside = !odd ? "as expected by chance" : density > chance ? "more than chance" : "fewer than chance";
     return `${lane.title}: ${percent(density)}, ${beside} (${percent(chance)} ± ${(100 * twice).toFixed(1)})`;
   }
 
@@ -227,10 +227,10 @@ export function mount(host) {
     if (mask < 0) return ["no mask yet"];
     const { layers, layer } = state.data;
     const number = layers.findIndex(({ name }) => name === layer);
-    const ofLayer = `${percent(lane.densities[mask * layers.length + number], 0)} of this layer, chance ${percent(lane.density[mask], 0)}`;
-    if (!there) return [ofLayer, "its picture is no longer kept"];
+    const ofLayer = `${percent(lane.densities[mask * layers.length + number], 0)} of this layer (chance: ${percent(lane.density[mask], 0)})`;
+    if (!there) return [ofLayer, "its picture is no longer stored"];
     const [changed, overlap] = [lane.changed[mask], lane.overlap[mask]];
-    return [ofLayer, changed == null ? "the first mask" : `${percent(changed, 0)} of the whole mask changed · overlap ${fixed(overlap, 2)}`];
+    return [ofLayer, changed == null ? "the first mask" : `${percent(changed, 0)} of all mask entries flipped · IoU ${fixed(overlap, 2)}`];
   }
 
   function unmount() {

@@ -1,6 +1,6 @@
-"""What the masks page counts: overlaps, what chance would give, and how often each weight was perturbed.
+"""Statistics of masks: IoU, its expectation by chance, and how often each weight was perturbed.
 
-Masks come packed, eight weights a byte as ``np.packbits`` does it: zeros fill the last byte up.
+Masks are packed like ``np.packbits``, eight weights per byte, the last one padded with zeros.
 """
 
 import math
@@ -10,13 +10,13 @@ import numpy as np
 
 
 def iou(first: np.ndarray, second: np.ndarray) -> float:
-    """Intersection over union of two packed masks of equal length, 0–1; two empty masks overlap fully."""
+    """Return intersection over union of two packed masks of equal length, 0–1; 1 for two empty masks."""
     union = int(np.bitwise_count(first | second).sum())
     return int(np.bitwise_count(first & second).sum()) / union if union else 1.0
 
 
 def chance(first: float, second: float) -> float:
-    """The IoU to be expected of two independent random masks with these densities, d₁d₂ / (d₁ + d₂ − d₁d₂).
+    """Return the expected IoU of two independent random masks with these densities, d₁d₂ / (d₁ + d₂ − d₁d₂).
 
     >>> round(chance(0.5, 0.5), 3)
     0.333
@@ -25,16 +25,16 @@ def chance(first: float, second: float) -> float:
 
 
 def chance_by_layer(first: Sequence[float], second: Sequence[float], sizes: Sequence[int]) -> float:
-    """The same for masks that are random within each layer only: ``first`` and ``second`` are their densities there, ``sizes`` the
-    layers' numbers of weights. What two masks overlap beyond this, they agree on weight by weight."""
+    """Return the same for masks that are random within each layer: ``first`` and ``second`` are the layers' densities, ``sizes``
+    their numbers of weights. IoU above this is agreement on individual weights."""
     both = sum(size * a * b for a, b, size in zip(first, second, sizes, strict=True))
     either = sum(size * (a + b - a * b) for a, b, size in zip(first, second, sizes, strict=True))
     return both / either if either else 1.0
 
 
 def spread(size: int, total: int) -> float:
-    """How far chance moves the density of a layer: its standard deviation over √(d(1 − d)), for ``size`` of ``total`` weights of which
-    the share d is perturbed, all such masks equally likely (hypergeometric).
+    """Return the standard deviation of a layer's density divided by √(d(1 − d)), for a layer of ``size`` of ``total`` weights and a
+    random mask of density d (hypergeometric).
 
     >>> round(spread(100, 10_000), 4), spread(10, 10)
     (0.0995, 0.0)
@@ -43,7 +43,7 @@ def spread(size: int, total: int) -> float:
 
 
 def counts(masks: Sequence[np.ndarray], begin: int, size: int) -> np.ndarray:
-    """In how many of the packed ``masks`` each of the weights ``begin`` to ``begin + size`` is perturbed: (size,) int."""
+    """Count in how many of the packed ``masks`` each of the weights ``begin`` to ``begin + size`` is perturbed: (size,) int."""
     total = np.zeros(size, dtype=np.int64)
     for mask in masks:
         total += np.unpackbits(mask, count=begin + size)[begin:]
@@ -51,8 +51,8 @@ def counts(masks: Sequence[np.ndarray], begin: int, size: int) -> np.ndarray:
 
 
 def by_chance(densities: Sequence[float]) -> np.ndarray:
-    """The share of weights that independent random masks of these densities perturb 0, 1 … T times: (T + 1,), the Poisson binomial
-    distribution (the binomial one where all densities are equal).
+    """Return the share of weights perturbed 0, 1 … T times by independent random masks of these densities: (T + 1,), the Poisson
+    binomial distribution (binomial if all densities are equal).
 
     >>> by_chance([0.5, 0.5]).tolist()
     [0.25, 0.5, 0.25]
@@ -64,7 +64,7 @@ def by_chance(densities: Sequence[float]) -> np.ndarray:
 
 
 def pooled(values: np.ndarray, limit: int) -> np.ndarray:
-    """The mean of patches of a matrix so that it has at most ``limit`` rows and columns."""
+    """Return a matrix averaged over patches so that it has at most ``limit`` rows and columns."""
     for axis in (0, 1):
         size = values.shape[axis]
         if size > limit:

@@ -1,4 +1,4 @@
-"""The masks in the browser: the network as layers, and one layer's masks, played without asking the server for every frame."""
+"""The masks in the browser: the network as layers, and one layer's masks, played without a request per frame."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,13 +13,13 @@ from app.ui import component, wire
 from ssam.store import Store, Window
 
 KEY = "masks_panel"
-OFTEN = 128  # cells a side of the picture of how often, at most
+OFTEN = 128  # cells per side of the picture of selection frequency, at most
 
 _mount = component.register("masks/masks")
 
 
 def network(store: Store, window: Window, shown: Sequence[Lane], layer: str, epoch: float | None) -> dict[str, Any]:
-    """Everything that is played: of every lane the density of each layer and the pictures of one layer, refresh by refresh."""
+    """Return what is played: for every lane the density of each layer and the pictures of one layer, refresh by refresh."""
     epochs = masks_data.moments(shown)
     sizes = masks_data.sizes(window.layers)
     shares = [overlap.spread(size, sum(sizes)) for size in sizes]
@@ -38,7 +38,7 @@ def network(store: Store, window: Window, shown: Sequence[Lane], layer: str, epo
 
 
 def often(run_id: str, layer: str, found: Sequence[Often]) -> dict[str, Any]:
-    """One picture a lane: how often each weight of the layer was perturbed."""
+    """Return one picture per lane: how often each weight of the layer was perturbed."""
     lanes = []
     for one in found:
         counts = one.counts
@@ -58,12 +58,12 @@ def often(run_id: str, layer: str, found: Sequence[Often]) -> dict[str, Any]:
 
 
 def draw(data: dict[str, Any], seen: Callable[[], None]) -> None:
-    """``seen`` is called when the reader has chosen a layer or stopped at an epoch; ``view`` then tells which."""
+    """Draw the masks. ``seen`` is called when the reader has chosen a layer or stopped at an epoch; ``view`` then returns it."""
     _mount(KEY, data, on_view_change=seen)
 
 
 def view() -> dict[str, Any]:
-    """What the reader last chose in the browser: ``run``, ``layer``, ``epoch`` (None: the newest)."""
+    """Return what the reader last chose in the browser: ``run``, ``layer``, ``epoch`` (None: the latest)."""
     return st.session_state.get(KEY, {}).get("view") or {}
 
 

@@ -8,7 +8,12 @@ from app.ui import live_panel, run_labels, run_picker, step_plan, theme
 from app.ui.lab import Lab
 from ssam.store import Person, Run, Store, Window
 
-VIEWS = {"network": "Network", "training": "Over training", "often": "How often", "fisher": "Fisher information"}
+VIEWS = {
+    "network": "Network",
+    "training": "Over training",
+    "often": "Selection frequency",
+    "fisher": "Fisher information",
+}
 
 
 def _epoch(said: str) -> float:

@@ -1,4 +1,4 @@
-"""What the masks page says: what each picture shows and what it does not, and everything in words."""
+"""Texts of the page Masks: explanations of the pictures, and their alternative texts."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,53 +14,51 @@ Rows = Sequence[dict[str, Any]]
 EMPTY = """
 ## Which weights are perturbed?
 
-Nothing to look at yet. Run a race with a lane that has a mask: Sparse SAM (SSAM-F, SSAM-D, SSAM), or SAM kept to a region. Its masks
-can then be looked at here, layer by layer and refresh by refresh, while it trains and afterwards.
+There are no masks yet. Run a race with a lane that has a mask: Sparse SAM (SSAM-F, SSAM-D, SSAM), or SAM restricted to a region. Its
+masks are then shown here, layer by layer and refresh by refresh, during training and afterwards.
 """
 NO_MASKS = "No lane of this race has a mask: SGD perturbs nothing, SAM everything. Choose another race, or add a lane of Sparse SAM."
-WAITS = "The first mask comes with the first step."
+WAITS = "The first mask is made at the first step."
 NO_MASK_MADE = "This race ended before its first mask."
 NO_BITS = (
-    "This needs the exact masks, which are kept since this version of the lab, of networks of up to 1,000,000 weights. Of this race there are only "
-    "pictures and densities, under *Network*."
+    "This needs the exact masks, which newer versions of the lab store for networks of up to 1,000,000 weights. This race has only pictures and "
+    "densities, under *Network*."
 )
-NO_OVERLAPS = f"No overlap with the first mask and between lanes. {NO_BITS}"
+NO_OVERLAPS = f"No IoU with the first mask and between lanes. {NO_BITS}"
 DOTTED = "Dotted: by chance. Between lanes also dashed: by chance within the layers."
 NO_LANE = "Choose at least one lane."
-LATER = (
-    "This race is still under way. The Fisher information is measured on its weights once it has ended or is paused."
-)
+LATER = "This race is still in progress. The Fisher information can be measured once it has ended or is paused."
 MARKS = (
-    "Markers: the lanes' Fisher information. Marks across the bars: the density that the pattern makes, and the overlap by chance. Grey beside a "
-    "lane's overlap: that of a random mask."
+    "Markers: the lanes' Fisher information. Marks across the bars: the pattern's density, and the IoU by chance. Grey bar beside a lane's IoU: "
+    "that of a random mask."
 )
-NOT_MEASURED = "Not measured yet. The result is kept, and is there at once the next time."
+NOT_MEASURED = "Not measured yet. The result is stored and shown at once the next time."
 
 SEEING = {
     "network": (
-        "Above, every tensor of the network, stage by stage. A bar is as long as the logarithm of the number of weights, filled by the share that is "
-        "perturbed, one bar a lane. The mark is what a random mask of the same density would perturb, ± two standard deviations "
-        "(hypergeometric): small tensors scatter widely, so only what lies outside stands out.",
-        "Below, one layer's masks. Rows are output units, columns the rest of the tensor, flattened; layers larger than 64 × 64 are shown in patches, the "
-        "stronger the more of their weights are perturbed. Under a region the mark still means the whole network.",
+        "Above, every tensor of the network, stage by stage, one bar per lane. The length of a bar is the logarithm of the number of weights; its "
+        "filled part is the perturbed share. The mark is the expectation for a random mask of the same density, ± two standard deviations "
+        "(hypergeometric): small tensors vary widely, so only bars outside of it are notable.",
+        "Below, one layer's masks. Rows are output units, columns the rest of the tensor, flattened; layers larger than 64 × 64 are shown in patches: "
+        "the stronger the colour, the more weights are perturbed. With a region, the mark still refers to the whole network.",
     ),
     "training": (
-        "How much a mask changes at each refresh, how far it overlaps with the one before and with the first (intersection over union), and how far "
-        "the lanes agree. Dotted: the overlap of random masks of the same densities, d₁d₂ / (d₁ + d₂ − d₁d₂).",
-        "Between lanes, dashed: the overlap of masks that are random within each layer but have each layer's density. What lies above that is "
-        "agreement weight by weight; what lies between the two lines is only a liking for the same layers. The lanes' weights differ more and more as they train.",
+        "How much a mask changes at each refresh, its IoU (intersection over union) with the previous and the first mask, and how far "
+        "the lanes agree. Dotted: the IoU of random masks of the same densities, d₁d₂ / (d₁ + d₂ − d₁d₂).",
+        "Between lanes, dashed: the IoU of masks that are random within each layer but have the layer's density. What lies above it is agreement "
+        "on individual weights; what lies between the two lines is only a preference for the same layers. The lanes' weights diverge as they train.",
     ),
     "often": (
-        "For one layer: the share of refreshes in which each weight was perturbed, pale for never, strong for always. The histogram counts the weights; the "
+        "For one layer: the share of refreshes in which each weight was perturbed, no colour = never, full colour = always. The histogram counts the weights; the "
         "dotted line is what independent random masks of the same densities would give.",
-        "A spread wider than chance says that a lane keeps to the same weights. SSAM-D changes a mask by a limited share at a time, so neighbouring masks "
-        "resemble each other by construction: some of its spread is only that.",
+        "A spread wider than chance means that a lane keeps selecting the same weights. SSAM-D changes only a limited share of its mask at a time, so "
+        "consecutive masks are similar by construction, which explains some of its spread.",
     ),
     "fisher": (
-        "The empirical Fisher information of each lane's newest weights, exact: the squared gradient of each training image, summed. Where it "
-        "sits, against where the weights and the compute are; and what share of it the best mask of each pattern keeps at the lane's sparsity.",
-        "At equal density no pattern keeps more than single weights. Tensors and blocks are taken whole, so they may stay below the density asked "
-        "for (the mark is the density made). A lane's own mask was made at its last refresh, from other weights and other images than this.",
+        "The exact empirical Fisher information at each lane's latest weights: the sum of squared per-image gradients. The charts show where it is, "
+        "compared with weights and compute, and the share that the best mask of each pattern keeps at the lane's sparsity.",
+        "At equal density no pattern keeps more than single weights. Tensors and blocks are taken whole, so they may stay below the requested "
+        "density (the mark is the actual one). A lane's own mask was made at its last refresh, from other weights and other images.",
     ),
 }
 
@@ -75,7 +73,8 @@ SHORT = {**PATTERNS, "weight": "weights", "tensor": "tensors", "own mask": "own"
 
 
 def percent(share: float) -> str:
-    """
+    """Return a share as a percentage.
+
     >>> percent(0.123), percent(0.0004), percent(0.0)
     ('12.3%', 'under 0.1%', '0.0%')
     """
@@ -83,7 +82,7 @@ def percent(share: float) -> str:
 
 
 def network(lanes: Sequence[Lane], layers: Layers) -> str:
-    """The newest mask of every lane, and the layers where it is not what chance would give."""
+    """Describe the latest mask of every lane, and the layers where it deviates from chance."""
     said = []
     for lane in lanes:
         newest = lane.refreshes[-1]
@@ -91,14 +90,14 @@ def network(lanes: Sequence[Lane], layers: Layers) -> str:
         said.append(
             f"{lane.title}, mask {len(lane.refreshes)}, epoch {newest.epoch:g}: {percent(newest.density)} of all weights."
             + _named(" More than chance", more, newest.densities)
-            + _named(" Less than chance", less, newest.densities)
+            + _named(" Fewer than chance", less, newest.densities)
             + (" No layer differs from chance." if not more + less else "")
         )
     return "\n\n".join(said)
 
 
 def odd_layers(density: float, densities: dict[str, float], layers: Layers) -> tuple[list[str], list[str]]:
-    """The layers whose density lies more than two standard deviations above and below that of a random mask, the largest first."""
+    """Return the layers whose density is more than two standard deviations above, and below, that of a random mask, largest first."""
     total = sum(sizes(layers))
     more: list[str] = []
     less: list[str] = []
@@ -125,8 +124,8 @@ def training(lanes: Sequence[Lane], pairs: Sequence[Pair], first: dict[str, dict
             said.append(f"{lane.title}: one mask so far.")
             continue
         words = [
-            f"{lane.title}: at its first refresh {percent(later[0].changed or 0.0)} of the mask changed, at the last {percent(later[-1].changed or 0.0)}",
-            f"overlap with the mask before {later[-1].overlap or 0.0:.2f}",
+            f"{lane.title}: at its first refresh {percent(later[0].changed or 0.0)} of the mask entries flipped, at the last {percent(later[-1].changed or 0.0)}",
+            f"IoU with the previous mask {later[-1].overlap or 0.0:.2f}",
         ]
         if first[lane.name]:
             words.append(f"with the first mask {list(first[lane.name].values())[-1]:.2f}")
@@ -134,7 +133,7 @@ def training(lanes: Sequence[Lane], pairs: Sequence[Pair], first: dict[str, dict
         said.append(f"{', '.join(words)}; by chance {by_chance:.2f}.")
     for pair in pairs:
         said.append(
-            f"{pair.first.title} and {pair.second.title}, epoch {pair.epochs[-1]:g}: overlap {pair.iou[-1]:.3f}; by chance {pair.chance[-1]:.3f}, "
+            f"{pair.first.title} and {pair.second.title}, epoch {pair.epochs[-1]:g}: IoU {pair.iou[-1]:.3f}; by chance {pair.chance[-1]:.3f}, "
             f"by chance within the layers {pair.by_layer[-1]:.3f}."
         )
     return "\n\n".join(said)
@@ -167,8 +166,8 @@ def fisher(run: Run, stages: Rows, patterns: Rows, overlaps: Rows) -> str:
 
 
 def overlap_title(spec: RaceSpec, row: dict[str, Any]) -> str:
-    """Whose masks a row of overlaps is about."""
+    """Return the title of a row of IoUs."""
     titles = theme.lane_titles(spec)
     others = {"fisher": "the exact Fisher mask", "random": "a random mask"}
     other = others[row["b"]] if isinstance(row["b"], str) else titles[row["b"]]
-    return f"Overlap of {titles[row['a']]} with {other}"
+    return f"IoU of {titles[row['a']]} with {other}"

@@ -1,4 +1,4 @@
-"""The views of the masks page: pictures, the same in words, and the files."""
+"""The views of the page Masks: pictures, alternative texts and files."""
 
 import io
 import zipfile
@@ -18,7 +18,7 @@ from ssam.store.views import ENDED
 
 
 def view(lab: Lab, race: Run, window: Window, kind: str, names: Sequence[str], layer: str, person: Person) -> None:
-    """One view of the lanes ``names``."""
+    """Draw one view of the lanes ``names``."""
     if kind == "fisher":
         fisher.section(lab, race, person)
         return
@@ -59,9 +59,7 @@ def _training(store: Store, race: Run, window: Window, lanes: Sequence[Lane]) ->
     if not any(first.values()):
         st.info(text.NO_OVERLAPS)
     if len(pairs) > charts.PAIRS:
-        st.caption(
-            f"The chart holds the first {charts.PAIRS} of {len(pairs)} pairs of lanes; all are under *In words*."
-        )
+        st.caption(f"The chart shows the first {charts.PAIRS} of {len(pairs)} pairs of lanes; *As text* has all.")
     _words(words)
 
 
@@ -77,16 +75,16 @@ def _often(store: Store, race: Run, window: Window, lanes: Sequence[Lane], layer
 
 
 def _words(words: str) -> None:
-    with st.expander("In words", key="masks_words"), st.container(width=860):
+    with st.expander("As text", key="masks_words"), st.container(width=860):
         st.markdown(words)
 
 
 def _left_out(lanes: Sequence[Lane]) -> str:
-    """That not every mask is looked at, where there are that many."""
+    """Say that not every mask is used, if there are that many."""
     most = max(lanes, key=lambda lane: len(lane.refreshes))
     if len(most.some) == len(most.refreshes):
         return ""
-    return f"{len(most.some)} of {len(most.refreshes):,} masks are played, counted and compared, at even distances; the CSV has them all."
+    return f"{len(most.some)} of {len(most.refreshes):,} masks, evenly spaced, are played, counted and compared; the CSV has them all."
 
 
 def _files(store: Store, race: Run, layers: Layers, lanes: Sequence[Lane]) -> None:
@@ -111,12 +109,12 @@ def _files(store: Store, race: Run, layers: Layers, lanes: Sequence[Lane]) -> No
                     key=f"masks_npz_{lane.place}",
                     icon=":material/download:",
                     on_click="ignore",
-                    help="Exact masks: a bool array (masks, …) of each layer, with their steps and epochs.",
+                    help="Exact masks: a bool array (masks, …) for each layer, with steps and epochs.",
                 )
 
 
 def table_csv(lanes: Sequence[Lane]) -> str:
-    """Every mask of these lanes, one line each, with the density of every layer."""
+    """Return every mask of these lanes as CSV, with the density of every layer."""
     from pandas import DataFrame
 
     lines = [
@@ -136,7 +134,7 @@ def table_csv(lanes: Sequence[Lane]) -> str:
 
 
 def npz(store: Store, run_id: str, lane: Lane, layers: Layers) -> bytes:
-    """The exact masks of a lane as a file for numpy: ``steps``, ``epochs``, and of each layer a bool array (masks, *its shape)."""
+    """Return the exact masks of a lane as a numpy file: ``steps``, ``epochs``, and for each layer a bool array (masks, *shape)."""
     kept = data.packed(store, run_id, lane, layers)
     steps = [refresh.step for refresh in lane.some if refresh.epoch in kept]
     arrays: dict[str, np.ndarray] = {"steps": np.array(steps), "epochs": np.array(list(kept))}

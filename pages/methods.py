@@ -11,7 +11,7 @@ from app.ui import view_switch
 
 
 def page(known: dict[str, Card], table: Table) -> None:
-    st.markdown("## What each method does, costs and keeps")
+    st.markdown("## What each method does, its cost and memory")
     table.notice()
     view = view_switch.choose("View", methods_view.VIEWS, "methods_view")
     table.push_url()

@@ -1,6 +1,6 @@
-"""Method cards: what each method is, costs and keeps, as Markdown files in ``assets/methods``. A new one needs no code.
+"""Method cards: what each method does, its costs and memory, as Markdown files in ``assets/methods``. A new one needs no code.
 
-A card is TOML between ``+++`` lines, then the four sections of ``SECTIONS``. It holds no measured number: those come from
+A card is TOML between ``+++`` lines, then the four sections of ``SECTIONS``. It contains no measured number: those come from
 ``assets/measured``.
 """
 
@@ -18,8 +18,8 @@ from ssam.methods.directions import DIRECTIONS
 from ssam.planning.cost import plan_for
 
 FOLDER = ASSETS / "methods"
-SECTIONS = ("What it does", "What it costs", "What it keeps", "Caveats")
-GROUPS = {"methods": "Methods", "steps": "Ways to step", "masks": "Coarser masks"}
+SECTIONS = ("What it does", "What it costs", "Memory", "Caveats")
+GROUPS = {"methods": "Methods", "steps": "Cheaper steps", "masks": "Coarser masks"}
 _CODE = r"ssam(\.[a-z_]+)+:[A-Za-z_]+(\.[A-Za-z_]+)*"
 
 
@@ -34,7 +34,7 @@ def _texts(value: object) -> bool:
 TEXT = ("a text", _text)
 TEXTS = ("a list of texts", _texts)
 NUMBER = ("a number", lambda value: isinstance(value, int | float) and not isinstance(value, bool))
-FIELDS = {  # what a field must be, and whether a value is
+FIELDS = {  # kind of a field: its name, and a check
     "title": TEXT,
     "summary": TEXT,
     "group": TEXT,
@@ -43,7 +43,7 @@ FIELDS = {  # what a field must be, and whether a value is
     "passes": NUMBER,
     "equation": TEXT,
     "source": TEXT,
-    "arxiv": TEXT,  # may be left out
+    "arxiv": TEXT,  # optional
     "cite": TEXTS,
     "code": TEXTS,
 }
@@ -51,11 +51,11 @@ FIELDS = {  # what a field must be, and whether a value is
 
 @dataclass(frozen=True)
 class Memory:
-    """What a method holds beyond SGD with momentum, in float32 copies of the weights.
+    """Memory of a method beyond SGD with momentum, in float32 copies of the weights.
 
-    ``between`` steps: its masks (one byte a weight) and the last gradient; ``during`` the last pass of a step: the weights to
-    come back to. Where ``part``, only those of the tensors that are perturbed, so ``during`` is the most it can be. What the
-    ascent itself needs for a moment is not counted.
+    ``between`` steps: masks (one byte per weight) and the last gradient; ``during`` the last pass of a step: the weights to
+    restore. With ``part`` only those of the perturbed tensors, so ``during`` is an upper bound. Temporary memory of the ascent
+    itself is not counted.
     """
 
     between: float
@@ -65,7 +65,7 @@ class Memory:
 
 @dataclass(frozen=True)
 class Card:
-    """One card. ``method`` lends it its colour and marker; ``lanes`` are those that show it, the first is the one to race;
+    """One card. ``method`` gives it colour and marker; ``lanes`` are examples, the first is the one to race;
     ``passes`` are forward+backward passes of a step; ``code`` are ``module:name`` references; ``cite`` keys
     of ``references.bib``; ``sections`` Markdown by heading."""
 
@@ -85,7 +85,7 @@ class Card:
 
     @property
     def exact(self) -> bool:
-        """Whether a step is the method's own, bit for bit."""
+        """Return whether a step equals the method's, bit for bit."""
         return plan_for(RaceSpec(), self.lanes[0], ["network"], [1.0], ["matrices"]).exact
 
     @property
@@ -99,8 +99,8 @@ class Card:
 
 
 def cards(folder: Path = FOLDER) -> dict[str, Card]:
-    """All cards by name, in the order of the files' numeric prefixes. Raises ValueError with one line that names file and field
-    where one is not right."""
+    """Return all cards by name, in the order of the files' numeric prefixes. Raise ValueError with one line that names file and
+    field if one is invalid."""
     found = [read(path) for path in sorted(folder.glob("*.md"))]
     if twice := {card.name for card in found if [other.name for other in found].count(card.name) > 1}:
         raise ValueError(f"two cards are called {min(twice)!r}")
@@ -108,16 +108,16 @@ def cards(folder: Path = FOLDER) -> dict[str, Card]:
 
 
 def read(path: Path) -> Card:
-    """One card. Raises ValueError with one line that names the file, the field and what is allowed."""
+    """Read one card. Raise ValueError with one line that names the file, the field and what is allowed."""
     try:
         head, body = _parts(path.read_text(encoding="utf-8"))
         return _card(path.stem.partition("-")[2], head, _sections(body))
-    except (ValueError, UnicodeDecodeError) as error:  # tomllib's errors are ValueErrors, too
+    except (ValueError, UnicodeDecodeError) as error:  # tomllib's errors are ValueErrors too
         raise ValueError(f"{path.name}: {error}") from None
 
 
 def citations(file: Path = FOLDER / "references.bib") -> dict[str, str]:
-    """The BibTeX entries by key."""
+    """Return the BibTeX entries by key."""
     entries = re.findall(r"^(@\w+\{(\w+),\n.*?^\})", file.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     return {key: entry for entry, key in entries}
 
@@ -139,7 +139,7 @@ def _sections(body: str) -> dict[str, str]:
 
 def _card(name: str, head: dict[str, Any], sections: dict[str, str]) -> Card:
     if unknown := [field for field in head if field not in FIELDS]:
-        raise ValueError(f"{unknown[0]!r} is no field; allowed: {', '.join(FIELDS)}")
+        raise ValueError(f"{unknown[0]!r} is not a field; allowed: {', '.join(FIELDS)}")
     for field, (words, fits) in FIELDS.items():
         if field not in head and field != "arxiv":
             raise ValueError(f"{field} is missing")

@@ -1,4 +1,4 @@
-"""The index of the method cards: one choice of them all, each with its method's colour and marker."""
+"""The index of the method cards: a choice of one, each with its method's colour and marker."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -29,7 +29,7 @@ CSS = """
 .st-key-methods_words .katex-display { margin: .5em 0 1em; overflow: visible; }
 @media (forced-colors: active) { .ssam-index label:has(:checked) { outline: 2px solid; } }
 """
-# The list is made anew only when it has changed: a focused choice must stay focused.
+# The list is rebuilt only when it has changed: a focused choice must stay focused.
 SCRIPT = """
 const known = new WeakMap();
 
@@ -79,19 +79,19 @@ _mount = st.components.v2.component(
 
 
 def groups(cards: Iterable[Card]) -> list[dict[str, Any]]:
-    """The cards by group, as the browser wants them."""
+    """Return the cards by group, for the browser."""
     known = list(cards)
     found = [(title, [card for card in known if card.group == group]) for group, title in GROUPS.items()]
     return [{"title": title, "cards": [_item(card) for card in members]} for title, members in found if members]
 
 
 def draw(cards: Iterable[Card], chosen: str, changed: Callable[[], None]) -> None:
-    """``changed`` is called when the reader has chosen another; ``choice`` then tells which."""
+    """Draw the index. ``changed`` is called when the reader has chosen another card; ``choice`` then returns it."""
     _mount(key=KEY, data={"groups": groups(cards), "chosen": chosen}, on_chosen_change=changed)
 
 
 def choice() -> str | None:
-    """What the reader last chose in the browser."""
+    """Return what the reader last chose in the browser."""
     return (st.session_state.get(KEY) or {}).get("chosen")
 
 

@@ -1,4 +1,4 @@
-"""What was measured of the lanes of a method card: the study and the lessons' races in ``assets/measured``, each lane with its seeds."""
+"""Measurements of the lanes of a method card: the study and the lessons' races in ``assets/measured``, each lane with its seeds."""
 
 import json
 from collections.abc import Sequence
@@ -22,12 +22,12 @@ class Measured:
 
     @property
     def gains(self) -> list[float]:
-        """Points over SGD, seed by seed."""
+        """Return the gain over SGD by seed, in percentage points."""
         return [t.accuracy - t.sgd for t in self.point.trials if t.accuracy is not None and t.sgd is not None]
 
 
 def everything(folder: Path = ASSETS / "measured") -> list[Measured]:
-    """All that was measured, the study's finalists before what was only searched."""
+    """Return all measurements, the study's finalists before searched lanes."""
     found = tradeoff_sources.study(folder / "study.json")
     tasks = found.tasks if found else ()
     studied = [Measured(task.spec, task.title, point) for task in tasks for point in task.points]
@@ -36,7 +36,7 @@ def everything(folder: Path = ASSETS / "measured") -> list[Measured]:
 
 
 def of(lanes: Sequence[LaneSpec], found: Sequence[Measured]) -> list[Measured]:
-    """What was measured of these lanes, in their order. A search does not count where the lane was raced on fresh seeds."""
+    """Return the measurements of these lanes, in their order; a search is left out if the lane was run on fresh seeds."""
     kept: list[Measured] = []
     for lane in lanes:
         own = [measured for measured in found if measured.point.lane == whole(measured.spec, lane)]
@@ -46,8 +46,8 @@ def of(lanes: Sequence[LaneSpec], found: Sequence[Measured]) -> list[Measured]:
 
 
 def lesson(lanes: Sequence[LaneSpec], found: Sequence[Measured], label_noise: float) -> Measured | None:
-    """The first of these lanes that was measured in the setting of the first preset, with this share of wrong labels; where it was
-    more than once, the one with the most seeds."""
+    """Return the first of these lanes measured in the setting of the first preset with this label noise; of several measurements
+    the one with the most seeds."""
     setting = _setting(preset("noisy-labels").spec.model_copy(update={"label_noise": label_noise}))
     for lane in lanes:
         alike = [measured for measured in of([lane], found) if _setting(measured.spec) == setting]
@@ -57,7 +57,7 @@ def lesson(lanes: Sequence[LaneSpec], found: Sequence[Measured], label_noise: fl
 
 
 def _races(file: Path, tasks: Sequence[Task]) -> list[Measured]:
-    """The lessons' races by what they have in common. A lane that several of them have counts with the first."""
+    """Group the lessons' races by common settings. A lane in several of them counts with the first."""
     found: dict[str, tuple[RaceSpec, list[Row]]] = {}
     for name in evidence.raced(file):
         spec = preset(name).spec
@@ -79,5 +79,5 @@ def _races(file: Path, tasks: Sequence[Task]) -> list[Measured]:
 
 
 def _setting(spec: RaceSpec) -> dict[str, object]:
-    """What lanes must have in common to be compared."""
+    """Return what lanes must have in common to be compared."""
     return spec.model_dump(exclude=LANE_SETTINGS)

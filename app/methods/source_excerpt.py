@@ -1,4 +1,4 @@
-"""Functions as they stand in the installed package, cut out of its files without importing them (they would import torch)."""
+"""Source code of functions, cut out of the installed files without importing them (they would import torch)."""
 
 import ast
 import importlib.util
@@ -9,7 +9,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Excerpt:
-    """``name`` is what was cut, ``file`` its path inside the installation, ``first`` and ``last`` its lines, counted from 1."""
+    """``name`` is the object, ``file`` its path in the installation, ``first`` and ``last`` its lines, counted from 1."""
 
     name: str
     file: str
@@ -19,9 +19,9 @@ class Excerpt:
 
 
 def excerpt(reference: str) -> Excerpt:
-    """The function, method or class that ``module:name`` refers to, decorators and docstring included.
+    """Return the function, method or class that ``module:name`` refers to, with decorators and docstring.
 
-    Raises ValueError with one line where there is none.
+    Raise ValueError with one line if there is none.
 
     >>> excerpt("ssam.optim.sam:SAM.restore").name
     'SAM.restore'
@@ -49,7 +49,7 @@ _NAMED = (ast.FunctionDef, ast.ClassDef)
 
 
 def _file(module: str) -> Path | None:
-    """Where a module's text is. Only the package at its root is looked up: to look up a module in it would import its parents."""
+    """Return the path of a module. Only its root package is looked up: looking up a submodule would import its parents."""
     root, *rest = module.split(".")
     package = importlib.util.find_spec(root)
     if package is None or package.origin is None:

@@ -1,4 +1,4 @@
-"""A table that scrolls sideways where it is wider than the page, by keyboard too, and whose first column stays in sight."""
+"""A table that scrolls sideways if it is wider than the page, also by keyboard, with a sticky first column."""
 
 from collections.abc import Sequence
 
@@ -49,7 +49,7 @@ _mount = st.components.v2.component(
 
 
 def draw(rows: Sequence[dict[str, str]], label: str, key: str, marks: Sequence[tuple[str, str]] = ()) -> None:
-    """``label`` names the table for those who hear it; ``marks`` are a glyph and a colour for each row."""
+    """Draw a table. ``label`` is its name for screen readers; ``marks`` are a glyph and a colour for each row."""
     columns = list(rows[0])
     cells = [[row[name] for name in columns] for row in rows]
     data = {"columns": [name.strip() for name in columns], "rows": cells, "marks": marks, "label": label}

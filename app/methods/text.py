@@ -1,4 +1,4 @@
-"""What the methods page says of a card in numbers: what a step costs and holds, and what was measured, each with its seeds."""
+"""Texts of the page Methods: cost and memory of a step, and measurements, each with its seeds."""
 
 import re
 import statistics
@@ -16,21 +16,21 @@ from ssam.methods import METHODS
 NOT_MEASURED = "not measured"
 ONLY_SEARCHED = "searched only"
 NOISE = preset("noisy-labels").spec.label_noise
-NOISY, CLEAN = f"Over SGD, {100 * NOISE:g}% wrong labels", "Over SGD, all labels right"
+NOISY, CLEAN = f"Gain over SGD, {100 * NOISE:g}% label noise", "Gain over SGD, clean labels"
 SHARES = {0.0: "0", 0.25: "¼", 1.0: "1", 1.25: "1¼"}
 
 COMPARE = (
-    "**Passes**: forward and backward passes of a step, on average. **Memory**: what is held beyond SGD with momentum, in float32 copies of the "
-    "weights; *≤ 1* copies the tensors that are perturbed only. **Exact**: each step is the method's own, bit for bit. "
-    "**Step ÷ SGD**: measured, the median over the seeds. **Over SGD**: points of test accuracy after the last epoch over SGD on the same "
-    "seeds, mean ± standard deviation. Seeds 0–4 are the lessons' races, 10–14 the study's: other seeds, other figures. "
+    "**Passes**: forward and backward passes per step, on average. **Memory**: memory beyond SGD with momentum, in float32 copies of the "
+    "weights; *≤ 1*: only the perturbed tensors are copied. **Exact**: each step equals the method's, bit for bit. "
+    "**Step time / SGD**: measured, median over the seeds. **Gain over SGD**: test accuracy after the last epoch minus that of SGD on the same "
+    "seeds, in points, mean ± standard deviation. Seeds 0–4 are the lessons' races, 10–14 the study's: other seeds, other figures. "
     "One network, one data set: a lesson, not a benchmark."
 )
-SEARCHED = "*Searched* lanes were tried on few seeds, with the radius chosen on those same seeds, by test accuracy: read them as hints."
+SEARCHED = "*Searched* lanes were tried on few seeds, with the radius chosen on those same seeds by test accuracy: treat them as hints."
 
 
 def passes(card: Card) -> str:
-    """Forward+backward passes of a step.
+    """Return the forward+backward passes per step.
 
     >>> from app.methods.cards import cards
     >>> passes(cards()["sub-batch"])
@@ -49,31 +49,31 @@ def during(memory: Memory) -> str:
 
 
 def kind(card: Card) -> str:
-    """Whether its steps are exact."""
+    """Return whether its steps are exact."""
     return "exact" if card.exact else "approximate"
 
 
 def facts(card: Card) -> list[tuple[str, str]]:
-    """The counted side of a card, as names and values."""
+    """Return the costs of a card as names and values."""
     memory = card.memory
     held = f"{between(memory)} between steps, {during(memory)} in a step"
     words = "none" if memory.during == 0 else f"{held} (copies of the weights)"
     return [
-        ("Passes a step", passes(card)),
+        ("Passes per step", passes(card)),
         ("Memory beyond SGD", words),
         ("Steps", kind(card)),
     ]
 
 
 def measured(card: Card, lanes: Sequence[LaneSpec], found: Sequence[Measured]) -> list[dict[str, str]]:
-    """One row for each of these lanes of the card and each setting that it was measured in."""
+    """Return a row for each of these lanes of the card and each setting in which it was measured."""
     rows = [
         {
             "Setting": one.task,
             "Lane": title(one.point.lane),
             "Test accuracy": score(one.point),
-            "Over SGD": gain(card, one),
-            "Step ÷ SGD": ratio(one),
+            "Gain over SGD": gain(card, one),
+            "Step time / SGD": ratio(one),
             "Seeds": seeds(one),
         }
         for one in of(lanes, found)
@@ -82,8 +82,8 @@ def measured(card: Card, lanes: Sequence[LaneSpec], found: Sequence[Measured]) -
 
 
 def compared(cards: Sequence[Card], found: Sequence[Measured]) -> list[dict[str, str]]:
-    """One row a card, with what was measured of the first of its lanes that was raced in the lesson, on seeds that had not chosen it.
-    What was only searched stands apart: the best of many tries is too good."""
+    """Return a row per card, with the measurements of its first lane that was run in the lesson on seeds not used to choose it.
+    Searched lanes are listed elsewhere: the best of many tries is too good."""
     sound = [one for one in found if not is_searched(one)]
     return [
         _unbroken(_row(card, lesson(card.lanes, sound, NOISE), lesson(card.lanes, sound, 0.0), _only(card, found)))
@@ -92,11 +92,11 @@ def compared(cards: Sequence[Card], found: Sequence[Measured]) -> list[dict[str,
 
 
 def only_searched(cards: Sequence[Card], found: Sequence[Measured]) -> list[dict[str, str]]:
-    """One row for each card of which nothing but a search is known."""
+    """Return a row for each card of which only a search is known."""
     rows = []
     for card in cards:
         if one := _only(card, found):
-            row = {"Method": card.title, "Step ÷ SGD": ratio(one), NOISY: gain(card, one), "Seeds": seeds(one)}
+            row = {"Method": card.title, "Step time / SGD": ratio(one), NOISY: gain(card, one), "Seeds": seeds(one)}
             rows.append(_unbroken({**row, "Measured as": title(one.point.lane)}))
     return rows
 
@@ -106,7 +106,7 @@ def is_searched(one: Measured) -> bool:
 
 
 def _only(card: Card, found: Sequence[Measured]) -> Measured | None:
-    """What a search alone tells of the card in the lesson's race; None where it was raced on other seeds too, or not at all."""
+    """Return the search result of the card in the lesson's race; None if it was run on other seeds too, or not at all."""
     one = lesson(card.lanes, found, NOISE)
     sound = lesson(card.lanes, [each for each in found if not is_searched(each)], NOISE)
     return one if sound is None else None
@@ -117,20 +117,20 @@ def _row(card: Card, noisy: Measured | None, clean: Measured | None, searched: M
     return {
         "Method": card.title,
         "Passes": f"{card.passes:g}",
-        "Memory kept": between(card.memory),
-        "Memory in a step": during(card.memory),
+        "Memory between steps": between(card.memory),
+        "Memory during a step": during(card.memory),
         "Steps": kind(card),
-        "Step ÷ SGD": ratio(noisy) if noisy else instead,
+        "Step time / SGD": ratio(noisy) if noisy else instead,
         NOISY: gain(card, noisy) if noisy else instead,
         "Seeds": seeds(noisy) if noisy else "–",
         CLEAN: gain(card, clean),
-        "Seeds ": seeds(clean) if clean else "–",  # the table wants every heading once
+        "Seeds ": seeds(clean) if clean else "–",  # the table needs distinct headings
         "Measured as": title(noisy.point.lane) if noisy else "–",
     }
 
 
 def title(lane: LaneSpec) -> str:
-    """A lane's title that also says where its mask is random, unless a region is small enough to leave no choice.
+    """Return a lane's title that also says whether its mask is random, unless its region leaves no choice.
 
     >>> title(LaneSpec.parse("ssam:rho=0.3"))
     'SSAM ρ 0.3 random'
@@ -140,12 +140,12 @@ def title(lane: LaneSpec) -> str:
 
 
 def _unbroken(row: dict[str, str]) -> dict[str, str]:
-    """No line ends inside a number with its spread, its unit or its mark."""
+    """Keep a number and its spread or mark on one line."""
     return {name: re.sub(r" (?=±)|(?<=[±ρ]) |(?<=,) (?=searched)", "\u00a0", text) for name, text in row.items()}
 
 
 def gain(card: Card, one: Measured | None) -> str:
-    """Points over SGD on the same seeds, mean ± standard deviation; SGD has none over itself."""
+    """Return the gain over SGD on the same seeds, mean ± standard deviation; none for SGD itself."""
     if not METHODS[card.method].perturbs:
         return "–"
     if one is None or not one.gains:
@@ -159,7 +159,7 @@ def ratio(one: Measured | None) -> str:
 
 
 def seeds(one: Measured) -> str:
-    """How many seeds, and which.
+    """Return how many seeds, and which.
 
     >>> from app.ui.tradeoff import Point, Trial
     >>> from ssam.experiment import RaceSpec
@@ -179,11 +179,11 @@ def bibtex(card: Card, entries: dict[str, str]) -> str:
 
 
 def machine(facts: Mapping[str, Any]) -> str:
-    """Where and when the study was made, and the command that makes it again."""
+    """Return where and when the study was made, and the command that reproduces it."""
     return f"{facts['machine']['cpu']}, {facts['machine']['cores']} cores, {facts['date']}: `{facts['command']}`"
 
 
 def table_summary(rows: Sequence[dict[str, str]]) -> str:
-    """The comparison in a sentence."""
+    """Return the comparison in a sentence."""
     told = [f"{row['Method']} {row[NOISY]} at {row['Step ÷ SGD']}" for row in rows]
-    return f"Points over SGD with wrong labels, and the cost of a step: {'; '.join(told)}."
+    return f"Gain over SGD in points with label noise, and step time relative to SGD: {'; '.join(told)}."

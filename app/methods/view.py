@@ -1,4 +1,4 @@
-"""The methods page: one card with its equation, costs, measured numbers and code; and all of them in one table."""
+"""The page Methods: one card with its equation, costs, measurements and code; and all of them in one table."""
 
 from collections.abc import Mapping, Sequence
 
@@ -29,18 +29,18 @@ def table(cards: Mapping[str, Card]) -> Table:
 
 
 def chosen() -> None:
-    """The reader has chosen a card in the index."""
+    """Show the card that the reader has chosen in the index."""
     st.session_state["methods_method"], st.session_state["methods_notice"] = index.choice(), ""
 
 
 def race(card: Card) -> RaceSpec:
-    """The lesson's race with SGD beside this method, SAM beside SGD."""
+    """Return the lesson's race with SGD and this method; with SAM for the card SGD."""
     other = card.lanes[0] if METHODS[card.method].perturbs else LaneSpec(method="sam")
     return preset(LESSON).spec.model_copy(update={"lanes": (LaneSpec(method="sgd"), other)})
 
 
 def draw(card: Card, found: Sequence[Measured]) -> None:
-    """One card: words on one side, numbers and code on the other where there is room, else below."""
+    """Draw one card: text on one side, numbers and code on the other if there is room, else below."""
     with st.container(border=True, key=f"methods_card_{card.method}"):
         st.markdown(f"### {card.title}\n\n{card.summary}")
         with st.container(horizontal=True, gap="medium"):
@@ -65,12 +65,12 @@ def _words(card: Card) -> None:
 
 def _drawn(card: Card) -> tuple[str, str]:
     style = theme.METHOD_STYLES[card.method]
-    return "Drawn", f"{style.glyph} as {METHODS[card.method].title}, with a {theme.DASHES[style.dash].word} line"
+    return "Plot style", f"{style.glyph} as {METHODS[card.method].title}, with a {theme.DASHES[style.dash].word} line"
 
 
 def _links(card: Card) -> None:
     with st.container(horizontal=True, key="methods_links", vertical_alignment="center"):
-        label = "Race it beside SGD" if METHODS[card.method].perturbs else "Race it beside SAM"
+        label = "Race it against SGD" if METHODS[card.method].perturbs else "Race it against SAM"
         if st.button(label, key="methods_race", type="primary", icon=":material/flag:"):
             nav.open_page("race", url_state.of(race(card)))
         nav.link("surface")
@@ -78,7 +78,7 @@ def _links(card: Card) -> None:
 
 
 def _code(card: Card) -> None:
-    st.markdown("#### The code that runs")
+    st.markdown("#### Code")
     for number, reference in enumerate(card.code):
         part = excerpt(reference)
         with st.expander(f"`{part.name}`", expanded=number == 0):
@@ -87,7 +87,7 @@ def _code(card: Card) -> None:
 
 
 def _measured(card: Card, found: Sequence[Measured]) -> None:
-    """The numbers of the lane that is raced; those of the others on demand. What was only searched has a table of its own."""
+    """Draw the measurements of the lane that is raced, and on demand those of the others. Searched lanes have their own table."""
     st.markdown("#### Measured")
     sound = [one for one in found if not methods_text.is_searched(one)]
     first = methods_text.measured(card, card.lanes[:1], sound)
@@ -95,11 +95,11 @@ def _measured(card: Card, found: Sequence[Measured]) -> None:
     kept = [one for one in of(card.lanes, found) if methods_text.is_searched(one)]
     searched = methods_text.measured(card, card.lanes, kept)
     if not first and not searched:
-        st.markdown("Not measured here.")
+        st.markdown("Not measured.")
         return
-    told = f"Measured of {card.title}"
+    told = f"Measurements of {card.title}"
     if first:
-        st.caption(f"As the lane {first[0]['Lane']}")
+        st.caption(f"Measured as lane {first[0]['Lane']}")
         methods_table.draw([_without(row, "Lane") for row in first], told, key="methods_measured")
     if others:
         with st.expander("With other settings"):
@@ -117,7 +117,7 @@ def _without(row: dict[str, str], column: str) -> dict[str, str]:
 
 
 def compare(cards: Sequence[Card], found: Sequence[Measured]) -> None:
-    """All cards in one table."""
+    """Draw all cards in one table."""
     rows = methods_text.compared(cards, found)
     styles = [theme.METHOD_STYLES[card.method] for card in cards]
     marks = [(style.glyph, style.color) for style in styles]

@@ -1,4 +1,4 @@
-"""Flatness: what the loss looks like around the weights of a race's lanes, by several measures; and whether flatter is better."""
+"""Flatness: the loss around the weights of a race's lanes, by several measures; and whether flatter is better."""
 
 import streamlit as st
 
@@ -11,7 +11,7 @@ from ssam.store import Person, Run
 
 
 def measured(lab: Lab, person: Person, races: list[Run], kind: str) -> None:
-    """The race, the settings and the button in one row; beneath it what was found."""
+    """Draw the race, the settings and the button in one row, and the results below."""
     with st.container(key="flat_bar_top", horizontal=True, vertical_alignment="bottom", gap="small"):
         race = query.choose_race(races)
         before = [run for run in lab.store.analyses.of_race(race.id) if run.analysis and run.analysis.kind == kind]
@@ -26,7 +26,7 @@ def measured(lab: Lab, person: Person, races: list[Run], kind: str) -> None:
         view.button(lab, race, analysis, run)
     query.TABLE.notice()
     if race.owner != person.owner:
-        st.caption("Somebody else's race: whoever has its address may measure it too.")
+        st.caption("You are viewing someone else's race: whoever has its link may measure it too.")
     if analysis is None:
         st.error(texts.plain(problem))
         return
@@ -46,7 +46,7 @@ if query.TABLE.moved():
 races = query.races(lab, person)
 if races:
     st.markdown("## How flat is it?")
-    kind = view_switch.choose("What to look at", query.KINDS, "flat_kind")
+    kind = view_switch.choose("Measurement", query.KINDS, "flat_kind")
     if kind == query.BETTER:
         query.TABLE.put(query.of(st.session_state["flat_run"], kind, None))
         versus_accuracy.page(lab, person)

@@ -1,4 +1,4 @@
-"""The frontier: accuracy against the cost of a step, of everything that was tried; and the way to the race behind a point."""
+"""Frontier: accuracy against step time for everything that was tried, with links to the races."""
 
 import streamlit as st
 
@@ -10,13 +10,13 @@ from app.ui.tradeoff_sources import Study
 from ssam.methods import METHODS
 
 CLOSE = 1.1  # SGD steps
-RUNS = 200  # own races that are looked at, the newest
+RUNS = 200  # own races, the latest, that are included
 ALL, FINALISTS = "all", "finalists"
 SHOWN = {ALL: "Everything tried", FINALISTS: "Finalists only"}
 
 
 def filters(task: Task) -> list[Point]:
-    """Draws the filters; returns the points they leave."""
+    """Draw the filters; return the remaining points."""
     points = list(task.points)
     if {"final", "search"} <= {point.source for point in points}:
         show = st.segmented_control(
@@ -28,21 +28,21 @@ def filters(task: Task) -> list[Point]:
             format_func=lambda choice: SHOWN[choice],
         )
         points = [point for point in points if show == ALL or point.source != "search"]
-    if st.toggle("At least 50% of the weights not perturbed", key="sparse"):
+    if st.toggle("Sparsity ≥ 50%", key="sparse"):
         points = [point for point in points if point.sparsity > 0.495 or not METHODS[point.lane.method].perturbs]
-    if st.toggle(f"At most {CLOSE} SGD steps", key="close"):
+    if st.toggle(f"Step time ≤ {CLOSE}× SGD", key="close"):
         points = [point for point in points if point.ratio is not None and point.ratio <= CLOSE]
     return points
 
 
 def clicked(chart: str) -> None:
-    """A click chooses a point; one beside the points, or on the chosen one, changes nothing."""
+    """Select the clicked point; a click beside the points, or on the selected one, changes nothing."""
     if points := st.session_state[chart]["selection"]["points"]:
         st.session_state["point"] = points[0]["customdata"]
 
 
 def page(study: Study | None, tasks: list[Task]) -> None:
-    st.markdown("## What does a step cost, and what does it bring?")
+    st.markdown("## Accuracy vs cost per step")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         titles = {task.key: task.title for task in tasks}
         key = st.selectbox(
@@ -55,7 +55,7 @@ def page(study: Study | None, tasks: list[Task]) -> None:
     chart, aside = st.columns([7, 3])
     with chart, st.container(key="frontier_chart"):
         legend.draw(legend.methods({point.lane.method for point in shown}), "frontier_legend")
-        name = f"chart {key} {chosen.key if chosen else ''}"  # a chart anew for each choice: none is selected in it yet
+        name = f"chart {key} {chosen.key if chosen else ''}"  # a new chart for each choice, with nothing selected in it
         st.plotly_chart(
             charts.figure(task, shown, chosen),
             key=name,
@@ -79,7 +79,7 @@ def page(study: Study | None, tasks: list[Task]) -> None:
         if chosen:
             point_card.card(task, chosen)
         elif best := text.on_the_line(shown):
-            st.caption("On the line, by the cost of a step:")
+            st.caption("Pareto front, by step time:")
             st.table(best, border="horizontal", hide_index=True, hide_header=True)
     with st.container(width=860):
         st.markdown(text.axes(shown))

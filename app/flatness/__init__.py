@@ -1,1 +1,1 @@
-"""The page Flatness: what was measured around a race's weights."""
+"""The page Flatness: sharpness, curvature and loss around a race's weights."""

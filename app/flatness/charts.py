@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pandas  # noqa: F401  Plotly takes it as it finds it, half imported too, while another visitor's first page imports it
+import pandas  # noqa: F401  imported here: Plotly would use it half-imported while another visitor's first page imports it
 
 from app.flatness.correlation import Point
 from app.flatness.text import maskless, newest
@@ -21,7 +21,7 @@ NOT_THERE, NO_NUMBER = "not measured", "not finite"  # why there is no bar
 
 
 def lanes_of(run: Run) -> list[int]:
-    """The lanes that a result has rows of, by their place in the race."""
+    """Return the lanes with rows in a result, by their place in the race."""
     return sorted({row["lane"] for row in run.result["rows"]}) if run.result else []
 
 
@@ -29,7 +29,7 @@ def lanes_of(run: Run) -> list[int]:
 
 
 def profile(run: Run, arrays: Arrays, what: str) -> Figure:
-    """Mean over the directions, and the band from the lowest to the highest, of every lane."""
+    """Draw every lane's mean over the directions, and the band from the lowest to the highest."""
     traces: list[dict[str, Any]] = []
     styles, titles = theme.lane_styles(run.spec), theme.lane_titles(run.spec)
     for lane in lanes_of(run):
@@ -51,7 +51,7 @@ def profile(run: Run, arrays: Arrays, what: str) -> Figure:
             },
         ]
     layout = layout_of(
-        "Training accuracy" if what == "accuracy" else "Training loss, logarithmic",
+        "Training accuracy" if what == "accuracy" else "Training loss (log scale)",
         "distance along the direction",
         height=360,
     )
@@ -60,7 +60,7 @@ def profile(run: Run, arrays: Arrays, what: str) -> Figure:
 
 
 def spectra(run: Run, arrays: Arrays) -> list[Figure]:
-    """The density of each lane's eigenvalues, all on the same axes."""
+    """Draw the density of each lane's eigenvalues, all on the same axes."""
     drawn = [lane for lane in lanes_of(run) if f"density/{lane}" in arrays]
     if not drawn:
         return []
@@ -107,7 +107,7 @@ def spectra(run: Run, arrays: Arrays) -> list[Figure]:
 
 
 def curvature(run: Run, window: Window | None) -> list[Figure]:
-    """λ₁, λ₁/λ₅ and the trace of every lane, the five eigenvalues, and λ₁ as the race itself measured it where it did."""
+    """Draw λ₁, λ₁/λ₅ and the trace of every lane, the five eigenvalues, and λ₁ as measured in the race if it was."""
     rows = run.result["rows"] if run.result else []
     first = [{**row, "value": row["eigenvalues"][0]} for row in rows]
     ratio = [{**row, "value": row["ratio"]} for row in rows]
@@ -122,7 +122,7 @@ def curvature(run: Run, window: Window | None) -> list[Figure]:
 
 
 def values(spec: RaceSpec, rows: Sequence[dict[str, Any]], title: str, absent: dict[int, str] | None = None) -> Figure:
-    """One number of every lane: bars, or lines over the epochs where several were measured. ``absent`` says why lanes have none."""
+    """Draw one number per lane: bars, or lines if several epochs were measured. ``absent`` says why lanes have none."""
     epochs = {row["lane"]: sum(other["lane"] == row["lane"] for other in rows) for row in rows}
     if max(epochs.values(), default=0) > 1:
         return _over_epochs(spec, rows, title)
@@ -158,13 +158,13 @@ def _bars(spec: RaceSpec, rows: Sequence[dict[str, Any]], title: str, absent: di
 
 
 def _errors(rows: Sequence[dict[str, Any]], **more: Any) -> dict[str, Any]:
-    """Whiskers of a standard error where there is one."""
+    """Return error bars of one standard error, if there is one."""
     known = any(row.get("error") is not None for row in rows)
     return {"array": [row.get("error") for row in rows], "visible": known, "thickness": 1.5, "width": 4, **more}
 
 
 def _short(spec: RaceSpec, lane: int) -> str:
-    """A lane's marker, and its method where there is room for words."""
+    """Return a lane's marker, with its method if there is room."""
     name = METHODS[spec.lanes[lane].method].title if len(spec.lanes) <= 4 else ""
     return f"{mark(theme.lane_styles(spec)[lane])} {name}".strip()
 
@@ -208,7 +208,7 @@ def _eigenvalues(spec: RaceSpec, rows: Sequence[dict[str, Any]]) -> Figure:
         }
         for row in rows
     ]
-    layout = layout_of("The largest five, newest weights", "", height=250)
+    layout = layout_of("Five largest eigenvalues, latest weights", "", height=250)
     layout["margin"] = {**layout["margin"], "b": 30}
     layout["yaxis"] |= {"rangemode": "tozero"}
     return {"data": traces, "layout": layout}
@@ -221,11 +221,11 @@ def _live(spec: RaceSpec, window: Window | None) -> Figure | None:
         for row in drawn.epochs
         if row.get("eigenvalue") is not None
     ]
-    return _over_epochs(spec, rows, "λ₁ as the race measured it") if rows else None
+    return _over_epochs(spec, rows, "λ₁ during the race") if rows else None
 
 
 def sharpness(run: Run) -> list[Figure]:
-    """One chart for each estimator."""
+    """Draw one chart for each estimator."""
     rows = run.result["rows"] if run.result else []
     bare = dict.fromkeys(maskless(run.spec), NO_MASK)
     found = []
@@ -237,7 +237,7 @@ def sharpness(run: Run) -> list[Figure]:
 
 
 def scatter(points: Sequence[Point], title: str) -> Figure:
-    """An estimator against test accuracy: every lane in its method's colour and marker."""
+    """Draw an estimator against test accuracy: every lane in its method's colour and marker."""
     traces = []
     for method, style in theme.METHOD_STYLES.items():
         if own := [point for point in points if point.spec.lanes[point.lane].method == method]:

@@ -1,4 +1,4 @@
-"""Does flatter mean better? Each estimator of a person's measured lanes beside their final test accuracy."""
+"""Flatness against accuracy: each estimator of a person's measured lanes with their final test accuracy."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -13,12 +13,12 @@ from ssam.experiment import RaceSpec
 from ssam.store import Run
 
 DRAWS = 2000  # resamples behind an interval
-ENOUGH = 8  # lanes: fewer say nothing
+ENOUGH = 8  # lanes: fewer are not enough
 
 
 @dataclass(frozen=True)
 class Point:
-    """One lane at the end of its race. ``setting`` is what the estimator was measured with: only equal ones can be compared."""
+    """One lane at the end of its race. ``setting`` is that of the estimator: only equal ones can be compared."""
 
     run: str
     lane: int
@@ -30,12 +30,12 @@ class Point:
 
     @property
     def task(self) -> str:
-        """What was raced, but for the lanes and the seed."""
+        """Return the race without its lanes and seed."""
         return run_labels.describe(self.spec).rsplit(" · ", 1)[0]
 
 
 class Correlation(NamedTuple):
-    """Spearman's rank correlation with the bounds of its 95% interval; NaN where one side is constant."""
+    """Spearman's rank correlation with the bounds of its 95% interval; NaN if one side is constant."""
 
     value: float
     low: float
@@ -44,13 +44,13 @@ class Correlation(NamedTuple):
 
     @property
     def tells(self) -> bool:
-        """Whether there are enough lanes, and the interval does not hold 0."""
+        """Return whether there are enough lanes, and the interval excludes 0."""
         return self.n >= ENOUGH and (self.low > 0 or self.high < 0)
 
 
 def points(races: Iterable[tuple[Run, list[Run]]]) -> list[Point]:
-    """A point for each lane and estimator of finished races, from their newest weights; ``races`` are races with their analyses,
-    newest first. A setting that was measured twice counts once."""
+    """Return a point for each lane and estimator of finished races, from their latest weights; ``races`` are races with their
+    analyses, newest first. A setting measured twice counts once."""
     found: dict[tuple[str, int, str, str], Point] = {}
     for race, analyses in races:
         if race.state != "finished" or not race.result:
@@ -65,7 +65,7 @@ def points(races: Iterable[tuple[Run, list[Run]]]) -> list[Point]:
 
 
 def comparable(points: Iterable[Point], estimator: str) -> list[Point]:
-    """The points of one estimator, with the setting that most of them share."""
+    """Return the points of one estimator with the most common setting."""
     own = [point for point in points if point.estimator == estimator]
     if not own:
         return []
@@ -74,7 +74,7 @@ def comparable(points: Iterable[Point], estimator: str) -> list[Point]:
 
 
 def correlate(x: Iterable[float], y: Iterable[float], seed: int = 0) -> Correlation:
-    """Spearman's correlation of two series, with a percentile bootstrap over the pairs."""
+    """Return Spearman's correlation of two series, with a percentile bootstrap over the pairs."""
     first, second = np.array(list(x), dtype=float), np.array(list(y), dtype=float)
     n = len(first)
     value = spearman(first, second)
@@ -82,17 +82,17 @@ def correlate(x: Iterable[float], y: Iterable[float], seed: int = 0) -> Correlat
         return Correlation(value, np.nan, np.nan, n)
     counts = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=DRAWS)
     drawn = _correlations(first, second, counts)
-    low, high = np.nanpercentile(drawn, (2.5, 97.5))  # a draw of one pair alone has none
+    low, high = np.nanpercentile(drawn, (2.5, 97.5))  # a resample of a single pair has none
     return Correlation(value, float(low), float(high), n)
 
 
 def spearman(x: np.ndarray, y: np.ndarray) -> float:
-    """Pearson's correlation of the ranks; ties have their mean rank. NaN for fewer than two pairs, or where one side is constant."""
+    """Return Pearson's correlation of the ranks; ties have their mean rank. NaN for fewer than two pairs, or a constant side."""
     return float(_correlations(x, y, np.ones((1, len(x)), dtype=int))[0]) if len(x) > 1 else float("nan")
 
 
 def _correlations(x: np.ndarray, y: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Spearman's correlation (draws,) of samples that hold pair i ``counts[:, i]`` times; ``counts`` (draws, n)."""
+    """Return Spearman's correlation (draws,) of samples with pair i ``counts[:, i]`` times; ``counts`` (draws, n)."""
     size = counts.sum(1, keepdims=True)
     ranks = [_ranks(values, counts) for values in (x, y)]
     first, second = (rank - (counts * rank).sum(1, keepdims=True) / size for rank in ranks)
@@ -102,7 +102,7 @@ def _correlations(x: np.ndarray, y: np.ndarray, counts: np.ndarray) -> np.ndarra
 
 
 def _ranks(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """The mean rank (draws, n) of every value in each sample."""
+    """Return the mean rank (draws, n) of every value in each sample."""
     distinct, place = np.unique(values, return_inverse=True)
     ties = np.zeros((len(distinct), len(counts)), dtype=int)
     np.add.at(ties, place, counts.T)

@@ -1,5 +1,5 @@
-"""Surfaces of the flatness page as Plotly figures: a map or a hill for each lane, with the same axes, range and colours; and the one
-map of the plane through all lanes."""
+"""Loss surfaces as Plotly figures: a map or a 3-D surface for each lane, with the same axes, range and colours; and one map of the
+plane through all lanes."""
 
 import math
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from app.ui.chart_base import FAINT, Arrays, Figure, lane_title, layout_of
 from app.ui.formats import number
 from ssam.store import Run
 
-SCALE = "Cividis"  # told apart with any colour vision
+SCALE = "Cividis"  # readable with any colour vision
 LARGE = 500
 LEVELS = 16
 CAMERA = {"eye": {"x": 1.5, "y": 1.5, "z": 0.9}, "center": {"x": 0, "y": 0, "z": -0.12}}
@@ -22,7 +22,7 @@ CONFIG_3D = {"displaylogo": False, "modeBarButtons": [["orbitRotation", "resetCa
 
 
 def surfaces(run: Run, arrays: Arrays, what: str, deep: bool) -> list[Figure]:
-    """One map (``deep``: hill) for each lane, all with the same ranges; ``what`` is loss or accuracy."""
+    """Draw one map (``deep``: 3-D surface) for each lane, all with the same ranges; ``what`` is loss or accuracy."""
     drawn = [lane for lane in lanes_of(run) if np.isfinite(arrays.get(f"{what}/{lane}", np.nan)).any()]
     if not drawn:
         return []
@@ -36,7 +36,7 @@ def surfaces(run: Run, arrays: Arrays, what: str, deep: bool) -> list[Figure]:
 
 
 class Colours:
-    """Where the values of several maps lie on one scale: losses by their logarithm, accuracies in %."""
+    """The common scale of several maps: losses by their logarithm, accuracies in %."""
 
     def __init__(self, low: float, high: float, what: str) -> None:
         self.low, self.high, self.what = low, max(high, low + 1e-6), what
@@ -49,12 +49,12 @@ class Colours:
 
     @staticmethod
     def scaled(values: np.ndarray, what: str) -> np.ndarray:
-        """On the scale; NaN where there is no value."""
+        """Return values on the scale; NaN if missing."""
         values = np.where(np.isfinite(values), values, np.nan)
         return 100 * values if what == "accuracy" else np.log10(np.maximum(values, 1e-6))
 
     def ticks(self, count: int = 5) -> tuple[list[float], list[str]]:
-        """Places on the scale, and what stands there: with as many digits as tell them apart."""
+        """Return tick positions and labels, with enough digits to distinguish them."""
         places = np.linspace(self.low, self.high, count).tolist()
         values = [place if self.what == "accuracy" else 10**place for place in places]
         said: list[str] = []
@@ -70,8 +70,8 @@ class Colours:
 
 
 def finest(xs: np.ndarray, ys: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The finest evenly spaced part of a picture that is complete: it becomes finer while it is measured. All of it, with its
-    gaps, where no part is."""
+    """Return the finest evenly spaced complete part of a picture, which is refined while it is measured; all of it, with gaps, if
+    there is none."""
     for stride in (1, 2, 4, 8, 16):
         part = values[::stride, ::stride]
         if np.isfinite(part).all():
@@ -95,7 +95,7 @@ def _contour(xs: np.ndarray, ys: np.ndarray, values: np.ndarray, scale: Colours)
         "z": _listed(scale.scaled(values, scale.what)),
         "text": _hover(values, scale.what),
         "hovertemplate": "%{text}<extra></extra>",
-        "connectgaps": False,  # what has no loss is no hill and no valley
+        "connectgaps": False,  # missing losses leave a hole
         "contours": {
             "coloring": "fill",
             "start": scale.low,
@@ -158,7 +158,7 @@ def _hill(xs: np.ndarray, ys: np.ndarray, values: np.ndarray, scale: Colours, ti
 
 
 def colour_bar(arrays: Arrays, what: str) -> Figure | None:
-    """What the colours of the maps mean: one strip for all of them; None while there is no value."""
+    """Return the colour bar of all maps; None while there is no value."""
     found = [array for name, array in arrays.items() if name.split("/")[0] == what and np.isfinite(array).any()]
     if not found:
         return None
@@ -176,7 +176,7 @@ def colour_bar(arrays: Arrays, what: str) -> Figure | None:
 
 
 def common_plane(run: Run, arrays: Arrays, what: str) -> Figure | None:
-    """One map with the end points of all lanes and their paths over the epochs."""
+    """Draw one map with the end points of all lanes and their paths over the epochs."""
     if what not in arrays or not np.isfinite(arrays[what]).any():
         return None
     scale = Colours.of([arrays[what]], what)
@@ -187,7 +187,7 @@ def common_plane(run: Run, arrays: Arrays, what: str) -> Figure | None:
         path = arrays.get(f"path/{lane}", np.array([[row["x"], row["y"], row["epoch"]]]))
         sizes = [7] * (len(path) - 1) + [15]
         traces += [
-            {  # a white line beneath, so that every colour is seen on the map
+            {  # a white line beneath makes every colour visible on the map
                 "type": "scatter",
                 "mode": "lines",
                 "x": path[:, 0].tolist(),

@@ -14,7 +14,7 @@ from ssam.store import Person, Run, Store
 
 BETTER = "better"
 KINDS = {kind: run_labels.ANALYSES[kind] for kind in ("surface", "profile", "curvature", "spectrum", "sharpness")} | {
-    BETTER: "Flatter, better?"
+    BETTER: "Flatness vs accuracy"
 }
 COMMON = ("images", "batchnorm", "seed", "epochs")
 SETTINGS: dict[str, tuple[str, ...]] = {  # of each kind, in the order of the form
@@ -36,7 +36,7 @@ PLANES = {"random": "two random directions", "lanes": "one plane, all lanes"}
 BATCHNORMS = {"evaluation": "stored statistics", "batch": "of each chunk"}
 LABELS = {
     "plane": "Plane",
-    "points": "Points a side",
+    "points": "Points per side",
     "span": "Span",
     "directions": "Directions",
     "rho": "Rho",
@@ -47,17 +47,17 @@ LABELS = {
 }
 HELP = {
     "plane": (
-        "Two random directions through each lane's weights, normalised by its filters; or one plane through the weights of all "
+        "Two random filter-normalised directions at each lane's weights; or one plane through the weights of all "
         "lanes, which shows where they ended and how they got there."
     ),
-    "points": "Odd, so that the weights themselves are one of them. The cost of a surface grows with the square.",
-    "span": "Half a side, in lengths of the direction: at 1 a step to the edge is as long as the filters themselves.",
-    "directions": "Random lines that each lane's profile is the mean of.",
-    "rho": "L2 radius that the loss is looked at within.",
-    "images": "Training images, the same for all lanes, drawn by the seed.",
+    "points": "Must be odd, so that the weights themselves are one of them. The cost of a surface grows with its square.",
+    "span": "Distance from the centre to the edge, in units of the direction: at 1, the edge is as far away as the filters are long.",
+    "directions": "Random directions that each lane's profile is averaged over.",
+    "rho": "L2 radius within which sharpness is measured.",
+    "images": "Training images, the same for all lanes, chosen by the seed.",
     "batchnorm": "Whether BatchNorm uses the statistics stored with the weights, or those of each chunk of images.",
-    "seed": "Decides the images and the random directions.",
-    "epochs": "Kept weights to look at. Empty: those of the newest checkpoint.",
+    "seed": "Sets the images and the random directions.",
+    "epochs": "Saved weights to analyse. Empty: those of the latest checkpoint.",
 }
 STEPS = {"points": 2, "span": 0.25, "directions": 1, "rho": 0.05, "images": 100, "seed": 1}
 
@@ -183,7 +183,7 @@ def form(kind: str, epochs: list[int], before: list[Run]) -> None:
                     help=HELP[name],
                     persist_state="session",
                 )
-        st.button("Usual settings", key="flat_usual", type="tertiary", on_click=fill, args=(default(kind),))
+        st.button("Default settings", key="flat_usual", type="tertiary", on_click=fill, args=(default(kind),))
         for run in before:
             if run.analysis:
                 st.button(
@@ -217,7 +217,7 @@ def _epochs(kind: str, epochs: list[int]) -> None:
             LABELS["epochs"],
             options,
             key=key,
-            placeholder="the newest weights",
+            placeholder="the latest weights",
             help=HELP["epochs"],
             persist_state="session",
         )
@@ -228,7 +228,7 @@ def _epochs(kind: str, epochs: list[int]) -> None:
             options,
             index=None,
             key=key,
-            placeholder="the newest weights",
+            placeholder="the latest weights",
             help=HELP["epochs"],
             persist_state="session",
         )
@@ -240,11 +240,11 @@ def describe(analysis: AnalysisSpec) -> str:
     """The settings in one line.
 
     >>> describe(parse_analysis({"kind": "surface", "points": 21, "images": 256}))
-    'two random directions, 21 points a side, span 1, 256 images, BatchNorm: stored statistics, seed 0, newest weights'
+    'two random directions, 21 points a side, span 1, 256 images, BatchNorm: stored statistics, seed 0, latest weights'
     """
     words = {
         "plane": lambda value: PLANES[value],
-        "points": lambda value: f"{value} points" + (" a side" if analysis.kind == "surface" else ""),
+        "points": lambda value: f"{value} points" + (" per side" if analysis.kind == "surface" else ""),
         "span": lambda value: f"span {value:g}",
         "directions": lambda value: f"{value} directions",
         "rho": lambda value: f"ρ {value:g}",
@@ -252,7 +252,7 @@ def describe(analysis: AnalysisSpec) -> str:
         "batchnorm": lambda value: f"BatchNorm: {BATCHNORMS[value]}",
         "seed": lambda value: f"seed {value}",
         "epochs": lambda value: (
-            f"epoch{'s' * (len(value) > 1)} {', '.join(map(str, value))}" if value else "newest weights"
+            f"epoch{'s' * (len(value) > 1)} {', '.join(map(str, value))}" if value else "latest weights"
         ),
     }
     return ", ".join(words[name](getattr(analysis, name)) for name in SETTINGS[analysis.kind])

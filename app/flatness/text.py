@@ -1,4 +1,4 @@
-"""What the flatness page says: what each picture shows and what it does not, and every result in words."""
+"""Texts of the page Flatness: explanations of the pictures, and their alternative texts."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -17,42 +17,44 @@ from ssam.store import Run
 EMPTY = """
 ## How flat is it?
 
-Nothing to look at yet. Run a race; once it has written its weights down, which every finished race has, they can be measured here:
-the loss around them, its curvature and several kinds of sharpness, all lanes side by side.
+There are no weights yet. Run a race; once it has finished (or saved weights), you can analyse them here: the loss around them, its
+curvature and several kinds of sharpness, all lanes side by side.
 """
 NO_SNAPSHOTS = (
-    "This race kept no weights on its way. Set *Keep weights every … epochs* under *More* before a race, and earlier epochs can be "
-    "looked at too."
+    "This race saved no intermediate weights. Set *Save weights every* in the training settings before a race to analyse earlier epochs "
+    "too."
 )
-NOT_MEASURED = "Not measured yet with these settings. **Measure** starts it; the result is kept, and is there at once the next time."
+NOT_MEASURED = (
+    "Not measured yet with these settings. Press **Measure**; the result is stored and shown at once the next time."
+)
 NOTHING_MEASURED = (
-    "Nothing to compare yet. Measure **Sharpness** or **Curvature** of your finished races, at their newest weights: every lane becomes "
+    "Nothing to compare yet. Measure **Sharpness** or **Curvature** of your finished races, at their latest weights: every lane becomes "
     "a point here."
 )
-LOWER = "In every chart lower is flatter, by that estimator; others may say otherwise."
+LOWER = "In every chart lower is flatter, by that estimator. Estimators can disagree."
 
 SEEING = {
     "surface": (
-        "Training loss on a plane through the weights: dark is a low loss (or a high accuracy). All lanes have the same plane size, draw of directions and colours.",
-        "Two random directions out of so many are a glance, not a map: a minimum may be sharp in others. They are normalised filter by "
+        "Training loss on a plane through the weights: dark is a low loss (or a high accuracy). All lanes share plane size, random directions and colours.",
+        "Two random directions out of so many are a glimpse, not a map: a minimum may be sharp in others. They are normalised filter by "
         "filter, so that a network whose filters are merely scaled looks the same. Biases and BatchNorm do not move.",
-        "On the plane of all lanes, distances are true, but with more than three lanes their weights lie beside it, and so do the "
-        "paths: the loss at a marker's place is not the lane's own. BatchNorm's statistics are mixed as the weights are.",
+        "On the plane of all lanes distances are exact, but with more than three lanes their weights, and the paths, lie off the plane: "
+        "the loss at a marker is not the lane's own. BatchNorm's statistics are interpolated like the weights.",
     ),
     "profile": (
-        "Training loss and accuracy along random lines through each lane's weights, at 0. The line is the mean over the directions, "
-        "the band reaches from the lowest to the highest of them.",
+        "Training loss and accuracy along random lines through each lane's weights (at 0). The line is the mean over the directions, "
+        "the band is the range from the lowest to the highest.",
         "The directions are normalised filter by filter, so a network whose filters are merely scaled looks the same. A random line "
         "misses the few sharp directions that λ₁ finds. Measured on a part of the training images, wrong labels included.",
     ),
     "curvature": (
-        "λ₁ … λ₅ are the largest eigenvalues of the Hessian of the training loss: how sharply it bends in its sharpest directions. "
+        "λ₁ … λ₅ are the largest eigenvalues of the Hessian of the training loss: the curvature in the sharpest directions. "
         "λ₁/λ₅ says how much one direction stands out; the trace is the sum of all eigenvalues, estimated, ± its standard error.",
         "All three change when weights are rescaled without changing the network's function, so compare lanes of one race, not "
-        "networks. They are of a part of the training images. With BatchNorm the scale of a layer before it is arbitrary.",
+        "networks. They are measured on a part of the training images. With BatchNorm the scale of a layer before it is arbitrary.",
     ),
     "spectrum": (
-        "How the eigenvalues of the Hessian are spread: the share of directions (log axis) for each curvature. Usually nearly all sit at 0, "
+        "The distribution of the eigenvalues of the Hessian: the share of directions (log axis) for each curvature. Usually nearly all sit at 0, "
         "and a few far to the right.",
         "An estimate by Lanczos with a smoothing kernel: the height of the far tail is rough, single eigenvalues there are bumps. "
         "Eigenvalues below 0 mean that the weights are no minimum. Like all curvature it depends on the scale of the weights.",
@@ -61,27 +63,27 @@ SEEING = {
         "How much the training loss rises around the weights, by several estimators, on the same images for all lanes. They often "
         "disagree: sharpness is a family, not a number. The bars are standard errors where an estimator has one.",
         "Ascent gap, worst case, m-sharpness and random directions depend on the scale of the weights; only adaptive sharpness does "
-        "not. SAM is trained on what the ascent gap measures, so that it is low there says that training worked, not that flat is better.",
+        "not. SAM is trained on what the ascent gap measures, so a low value only shows that training worked, not that flat is better.",
     ),
     "better": (
         "Every lane that you have measured at the end of its race: its sharpness against its accuracy on test images. ρₛ is Spearman's "
         "rank correlation: −1, the flatter the better without exception; 0, nothing in common; 1, the sharper the better.",
-        "The interval holds 95% of what resampling the lanes gives. Lanes of one race share images and first weights, so it is "
-        "rather too narrow. Lanes differ by method too: a correlation may come from the method, without flatness as its cause.",
+        "The interval is a 95% bootstrap interval over the lanes. Lanes of one race share images and initial weights, so it is "
+        "probably too narrow. Lanes also differ by method: a correlation may come from the method, without flatness as its cause.",
     ),
 }
 
 LITERATURE = """
-- [Dinh et al. 2017](https://arxiv.org/abs/1703.04933): sharp minima can generalise. Rescaling the weights of a ReLU network changes its
-  sharpness as much as one likes, and its function not at all.
-- [Andriushchenko et al. 2023](https://arxiv.org/abs/2302.07011): over many modern networks sharpness does not go along well with generalisation; sometimes
-  the sharper ones do better. What is right depends on the data and the training.
+- [Dinh et al. 2017](https://arxiv.org/abs/1703.04933): sharp minima can generalise. Rescaling the weights of a ReLU network can change its
+  sharpness arbitrarily without changing its function.
+- [Andriushchenko et al. 2023](https://arxiv.org/abs/2302.07011): over many modern networks sharpness correlates poorly with generalisation; sometimes
+  the sharper ones do better. The right measure depends on the data and the training.
 - [Mueller et al. 2023](https://arxiv.org/abs/2306.04226) (SAM-ON): perturbing only normalisation layers can improve accuracy while sharpness *rises*.
 """
 
 
 def seeing(kind: str) -> str:
-    """What a tab shows and what it does not; with what each estimator is where there are several."""
+    """Return the explanation of a tab, with the list of estimators if there are several."""
     said = "\n\n".join(SEEING[kind])
     if kind in ("sharpness", "better"):
         said += "\n\n" + "\n".join(f"- **{title}**: {what}" for title, what in ESTIMATORS.values())
@@ -89,18 +91,18 @@ def seeing(kind: str) -> str:
 
 
 def maskless(spec: RaceSpec) -> list[int]:
-    """The places of the lanes that have no mask: SGD perturbs nothing, SAM everything."""
+    """Return the indices of the lanes without a mask: SGD perturbs nothing, SAM everything."""
     return [place for place, lane in enumerate(spec.lanes) if not METHODS[lane.method].sparse and lane.region == "all"]
 
 
 def newest(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The last row of each lane, by lane (and estimator)."""
+    """Return the last row of each lane, by lane (and estimator)."""
     last = {(row["lane"], row.get("estimator")): row for row in sorted(rows, key=lambda row: row["step"])}
     return [last[key] for key in sorted(last, key=lambda key: key[0])]
 
 
 def summary(run: Run, arrays: dict[str, np.ndarray]) -> str:
-    """A result in words, for those who do not see the chart."""
+    """Return a result as text, for those who cannot see the chart."""
     if run.analysis is None or not run.result:
         return "Nothing yet."
     titles, rows = theme.lane_titles(run.spec), run.result["rows"]
@@ -125,7 +127,7 @@ def _surface(titles: Sequence[str], rows: list[dict[str, Any]], arrays: dict[str
         if "in_plane" in row:
             said.append(
                 f"{title} ended at ({number(row['x'])}, {number(row['y'])}), loss {number(row['loss'])}; "
-                f"{100 * row['in_plane']:.0f}% of its distance from the middle lies in the plane."
+                f"{100 * row['in_plane']:.0f}% of its distance from the centre lies in the plane."
             )
         elif loss is not None and np.isfinite(loss).any():
             edge = np.concatenate([loss[0], loss[-1], loss[:, 0], loss[:, -1]])
@@ -180,22 +182,22 @@ def _order(value: float | None) -> float:
 
 
 def verdict(found: Correlation) -> str:
-    """What a correlation of sharpness with accuracy says, or that it says nothing.
+    """Return what a correlation of sharpness with accuracy shows, if anything.
 
     >>> verdict(Correlation(-0.9, -1.0, -0.2, 5))
-    'Not enough to tell: 5 lanes, at least 8 are needed.'
+    'Not enough data: 5 lanes, at least 8 are needed.'
     """
     if found.n < ENOUGH:
-        return f"Not enough to tell: {found.n} lane{'s' * (found.n != 1)}, at least {ENOUGH} are needed."
+        return f"Not enough data: {found.n} lane{'s' * (found.n != 1)}, at least {ENOUGH} are needed."
     if math.isnan(found.value):
-        return "Nothing to tell: all lanes have the same value."
+        return "No correlation: all lanes have the same value."
     if not found.tells:
-        return "Not enough to tell: the interval holds 0."
-    return "Flatter went with better." if found.value < 0 else "Flatter went with worse."
+        return "Inconclusive: the interval contains 0."
+    return "Flatter lanes were more accurate." if found.value < 0 else "Flatter lanes were less accurate."
 
 
 def correlation(found: Correlation) -> str:
-    """A correlation with its interval.
+    """Return a correlation with its interval.
 
     >>> correlation(Correlation(-0.5, -0.8, -0.1, 12))
     'ρₛ −0.50 (95%: −0.80 to −0.10), n = 12'

@@ -1,4 +1,4 @@
-"""The honest question: over everything that a person has measured, does flatter go with better?"""
+"""Over all lanes that a person has measured: are flatter ones more accurate?"""
 
 from collections import Counter
 
@@ -22,7 +22,7 @@ def page(lab: Lab, person: Person) -> None:
     else:
         _drawn(points)
     with st.container(width=860):
-        st.markdown("**Found before, in the literature**" + text.LITERATURE)
+        st.markdown("**In the literature**" + text.LITERATURE)
 
 
 def _drawn(points: list[Point]) -> None:
@@ -33,7 +33,7 @@ def _drawn(points: list[Point]) -> None:
             "Task",
             [*(task for task, _ in tasks.most_common()), ALL],
             key="flat_task",
-            format_func=lambda task: task or "All together (tasks differ in how hard they are)",
+            format_func=lambda task: task or "All together (tasks differ in difficulty)",
             width=520,
         )
     shown = [point for point in points if chosen in (ALL, point.task)]
@@ -48,12 +48,12 @@ def _drawn(points: list[Point]) -> None:
                 {
                     "Estimator": title,
                     "Correlation with accuracy": text.correlation(found),
-                    "What that says": text.verdict(found),
+                    "Conclusion": text.verdict(found),
                     "Measured with": own[0].setting,
                 }
             )
     words = " ".join(
-        f"{line['Estimator']}: {line['Correlation with accuracy']}. {line['What that says']}" for line in lines
+        f"{line['Estimator']}: {line['Correlation with accuracy']}. {line['Conclusion']}" for line in lines
     )
     grid(figures, "better", words, row=3)
     st.table(lines, border="horizontal", hide_index=True)

@@ -1,4 +1,4 @@
-"""Measuring on the flatness page, and what came of it: the button, the progress with its Stop, the pictures, the files."""
+"""Measurements on the page Flatness: the button, the progress with Stop, the pictures, the files."""
 
 import io
 from functools import partial
@@ -20,7 +20,7 @@ WHAT = {"loss": "Loss", "accuracy": "Accuracy"}
 
 
 def button(lab: Lab, race: Run, analysis: AnalysisSpec | None, run: Run | None) -> None:
-    """Measure; nothing to press where it has been measured or is being."""
+    """Draw the button Measure, disabled if it has been measured or is running."""
     st.button(
         "Measure",
         key="flat_measure",
@@ -33,17 +33,17 @@ def button(lab: Lab, race: Run, analysis: AnalysisSpec | None, run: Run | None) 
 
 
 def _measure(lab: Lab, race_id: str) -> None:
-    """Submits what the controls show now."""
+    """Submit what the controls show now."""
     analysis_job.submit(lab, race_id, lambda: query.read(st.session_state["flat_kind"]), query.TABLE.prefix)
 
 
 def shown(lab: Lab, race: Run, run: Run, person: Person) -> None:
-    """A measurement: how far it is, and what it has found so far."""
+    """Draw a measurement: its progress and its results so far."""
     analysis_job.shown(lab, race, run, person, query.TABLE.prefix, partial(result, lab, race))
 
 
 def result(lab: Lab, race: Run, run: Run) -> None:
-    """The pictures of a measurement, in words too, and its files."""
+    """Draw the pictures of a measurement, their alternative texts, and its files."""
     if run.analysis is None or not run.result or not run.result["rows"]:
         return
     arrays = lab.store.analyses.arrays(run.id)
@@ -65,12 +65,12 @@ def result(lab: Lab, race: Run, run: Run) -> None:
             grid(charts.sharpness(run), kind, words, row=3)
     st.caption(estimators.caveats(run))
     _files(run, arrays)
-    with st.expander("In words", key="flat_words"):
+    with st.expander("As text", key="flat_words"):
         st.markdown(words)
 
 
 def _surfaces(run: Run, arrays: Arrays, words: str) -> None:
-    """Maps side by side, or hills; on the common plane one map."""
+    """Draw maps or 3-D surfaces side by side; for the common plane one map."""
     common = run.analysis is not None and run.analysis.plane == "lanes"
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         what = st.segmented_control(
@@ -94,7 +94,7 @@ def _surfaces(run: Run, arrays: Arrays, words: str) -> None:
         plane = run.result["about"].get("plane") if run.result else None
         if plane:
             st.caption(
-                f"The plane: {plane['kind']}; at least {100 * plane['in_plane']:.0f}% of a lane's place lies in it. {plane['unit']}"
+                f"The plane: {plane['kind']}; at least {100 * plane['in_plane']:.0f}% of a lane's distance from the centre lies in it. {plane['unit']}"
             )
         return
     config = maps.CONFIG_3D if deep else CONFIG
@@ -109,7 +109,7 @@ def _bar(run: Run, arrays: Arrays, what: str) -> None:
     figure = maps.colour_bar(arrays, what)
     if figure:
         ends = figure["layout"]["xaxis"]["ticktext"]
-        said = f"The colours go from {ends[0]} to {ends[-1]}; the darker, the better."
+        said = f"The colours range from {ends[0]} to {ends[-1]}; darker is better."
         st.plotly_chart(figure, key="flat_bar", config={"displayModeBar": False}, alt=said)
 
 
@@ -138,7 +138,7 @@ def _files(run: Run, arrays: Arrays) -> None:
 
 
 def table_csv(run: Run) -> str:
-    """The rows of a result, one line each; lanes by name."""
+    """Return the rows of a result as CSV; lanes by name."""
     from pandas import DataFrame
 
     lines = []
@@ -154,7 +154,7 @@ def table_csv(run: Run) -> str:
 
 
 def npz(arrays: Arrays) -> bytes:
-    """The arrays of a result as a file for numpy."""
+    """Return the arrays of a result as a numpy file."""
     file = io.BytesIO()
     np.savez_compressed(file, **{name.replace("/", "_"): array for name, array in arrays.items()})  # type: ignore[arg-type]
     return file.getvalue()

@@ -1,1 +1,1 @@
-"""The page Frontier: accuracy against the cost of a step."""
+"""The page Frontier: accuracy against step time."""

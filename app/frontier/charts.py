@@ -1,9 +1,9 @@
-"""The frontier as a Plotly figure: one marker per lane, SGD and SAM as level lines, a thin line along the best for the money."""
+"""The frontier as a Plotly figure: one marker per lane, horizontal lines for SGD and SAM, the Pareto front as a thin line."""
 
 from collections.abc import Sequence
 from typing import Any
 
-import pandas  # noqa: F401  Plotly takes it as it finds it, half imported too, while another visitor's first page imports it
+import pandas  # noqa: F401  imported here: Plotly would use it half-imported while another visitor's first page imports it
 
 from app.frontier import text
 from app.ui import theme
@@ -19,7 +19,7 @@ HEIGHT = 480
 
 
 def figure(task: Task, shown: Sequence[Point], chosen: Point | None) -> dict[str, Any]:
-    """The figure of the ``shown`` points of a task, with a ring around the chosen one."""
+    """Return the figure of the ``shown`` points of a task, with a ring around the chosen one."""
     drawn = [point for point in shown if drawable(point)]
     low, high = _heights(task, drawn)
     left, right = _widths([point.ratio or 1.0 for point in drawn])
@@ -38,7 +38,7 @@ def figure(task: Task, shown: Sequence[Point], chosen: Point | None) -> dict[str
             "dragmode": False,
             "showlegend": False,  # the page has one that wraps on a phone
             "xaxis": {
-                "title": {"text": "cost of a step, in SGD steps", "standoff": 8},
+                "title": {"text": "step time / SGD", "standoff": 8},
                 "range": [left, right],
                 "nticks": 8,
                 "showgrid": False,
@@ -52,14 +52,14 @@ def figure(task: Task, shown: Sequence[Point], chosen: Point | None) -> dict[str
 
 
 def hidden(task: Task, shown: Sequence[Point]) -> int:
-    """How many points lie below the chart."""
+    """Return how many points lie below the chart."""
     drawn = [point for point in shown if drawable(point)]
     low, _ = _heights(task, drawn)
     return sum((point.mean or 0) < low for point in drawn)
 
 
 def _heights(task: Task, drawn: Sequence[Point]) -> tuple[float, float]:
-    """The accuracies that the chart reaches over, in %."""
+    """Return the range of the accuracy axis, in %."""
     feet = [(point.mean or 0.0) - (point.deviation or 0.0) for point in drawn]
     tops = [(point.mean or 0.0) + (point.deviation or 0.0) for point in drawn]
     floor = task.sgd.mean - BELOW if task.sgd and task.sgd.mean is not None else 0.0
@@ -67,13 +67,13 @@ def _heights(task: Task, drawn: Sequence[Point]) -> tuple[float, float]:
 
 
 def _widths(costs: Sequence[float]) -> tuple[float, float]:
-    """The costs that the chart reaches over, in SGD steps."""
+    """Return the range of the cost axis, in SGD steps."""
     left, right = min([0.97, *costs]), max([1.08, *costs])
     return left - 0.03 * (right - left), right + 0.05 * (right - left)
 
 
 def _markers(drawn: Sequence[Point]) -> list[dict[str, Any]]:
-    """A trace per kind and method, the searched lanes beneath."""
+    """Return a trace per kind and method, the searched lanes at the bottom."""
     traces: list[dict[str, Any]] = []
     kinds: tuple[Source, ...] = ("search", "own", "final")
     for source in reversed(kinds):
@@ -160,7 +160,7 @@ def _note(cost: float) -> dict[str, Any]:
 
 
 def _labels(lines: Sequence[Point]) -> list[dict[str, Any]]:
-    """Beside the level lines: over the upper one, under the lower one."""
+    """Label the horizontal lines: above the upper one, below the lower one."""
     labels = []
     for at, point in enumerate(sorted(lines, key=lambda point: point.mean or 0)):
         under = at == 0 and len(lines) > 1

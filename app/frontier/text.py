@@ -1,11 +1,11 @@
-"""What the frontier page says. Every number in it comes out of the points."""
+"""Texts of the page Frontier. Every number in them is computed from the points."""
 
 import csv
 import io
 from collections.abc import Sequence
 from typing import Any
 
-from app.ui import theme
+from app.ui import texts, theme
 from app.ui.formats import signed
 from app.ui.tradeoff import Point, Source, Task, efficient, score
 from app.ui.tradeoff_sources import Study
@@ -29,31 +29,31 @@ REGIONS = {
 }
 
 AXES = (
-    "**To the right: what a step costs**, its measured time over that of the SGD step next to it. 1 is SGD, 2 are two full "
-    "passes. Mask refreshes come on top (see *Whole lane* in the table). **Upwards: test accuracy** after the last epoch. Whiskers are "
-    "one standard deviation over the seeds. The thin line joins the lanes that no cheaper one beats."
+    "**x-axis: step time**, measured relative to the SGD step next to it. 1 is SGD, 2 is two full passes. Mask refreshes are not "
+    "included (see *Total time* in the table). **y-axis: test accuracy** after the last epoch. Error bars are one standard deviation "
+    "over the seeds. The thin line is the Pareto front: the lanes that no cheaper one beats."
 )
 EMPTY = """
 ## Nothing to compare yet
 
-This page shows test accuracy against the cost of a step. A finished race with an SGD lane puts its lanes here.
+This page shows test accuracy against step time. The lanes of every finished race with an SGD lane appear here.
 """
 LITTLE = 0.6  # of SAM's gain
 KINDS: dict[Source, str] = {
     "final": "Large: finalists.",
     "search": "Small and pale: searched only, on few seeds.",
-    "own": "With a dot: your own races; hollow where another race ran on the machine, so that the time is not to be trusted.",
+    "own": "With a dot: your own races; hollow if another race ran on the machine, so that the time is unreliable.",
 }
 
 
 def words(lane: LaneSpec, sparsity: float) -> str:
-    """What a lane does, in one sentence. ``sparsity`` is the measured one: a region may leave less than was asked for.
+    """Return what a lane does, in one sentence. ``sparsity`` is the measured one: a region may perturb less than requested.
 
     >>> words(LaneSpec.parse("sam:direction=momentum:rho=1"), 0.0)
     'Perturbs every weight, against the momentum buffer; rho 1.'
     """
     if not METHODS[lane.method].perturbs:
-        return "Perturbs nothing: one gradient a step."
+        return "Perturbs nothing: one gradient per step."
     where = REGIONS.get(lane.region, f" from stage {lane.region.removeprefix('from-')} of the network on")
     if where and lane.sparsity is not None:
         where = f", all{where}"
@@ -62,7 +62,7 @@ def words(lane: LaneSpec, sparsity: float) -> str:
     if lane.ascent_batch:
         along += f" of the first {lane.ascent_batch} images of a batch"
     if lane.ascent_interval > 1:
-        along += f", in one of {lane.ascent_interval} steps"
+        along += f", only in every {texts.ordinal(lane.ascent_interval)} step"
     norm = ", masked norm" if lane.norm == "masked" else ""
     return f"Perturbs {_what(lane, 1 - sparsity)}{where}, {along}; rho {lane.rho:g}{norm}."
 
@@ -90,7 +90,7 @@ def seeds(point: Point) -> str:
 
 
 def cost(point: Point) -> str:
-    """The measured price of a step beside the counted one."""
+    """Return the measured and the predicted step time."""
     if point.ratio is None:
         return "not measured"
     return f"{point.ratio:.2f}" if point.predicted is None else f"{point.ratio:.2f} (predicted {point.predicted:.2f})"
@@ -103,32 +103,32 @@ def exactness(point: Point) -> str:
 
 
 def hover(point: Point) -> str:
-    """A few short lines, for Plotly."""
+    """Return a few short lines, for Plotly."""
     lines = [f"<b>{theme.lane_title(point.lane)}</b>", f"{score(point)}  ({seeds(point)})"]
     if point.share is not None and METHODS[point.lane.method].perturbs:
         lines.append(f"{100 * point.share:.0f}% of SAM's gain over SGD")
-    lines.append(f"step ÷ SGD step: {cost(point)}")
+    lines.append(f"step time / SGD: {cost(point)}")
     if METHODS[point.lane.method].perturbs:
-        lines.append(f"{exactness(point)}, {100 * point.sparsity:.0f}% of the weights not perturbed")
+        lines.append(f"{exactness(point)}, {100 * point.sparsity:.0f}% sparsity")
     if point.shared:
-        lines.append("shared machine: the time is not to be trusted")
+        lines.append("shared machine: the time is unreliable")
     return "<br>".join(lines)
 
 
 def facts(point: Point) -> list[tuple[str, str]]:
-    """All that is known of a point, as names and values."""
+    """Return all numbers of a point, as names and values."""
     perturbs = METHODS[point.lane.method].perturbs
     found = [("Test accuracy", f"**{score(point)}**")]
     if perturbs and point.gain is not None:
         share = "" if point.share is None else f", {100 * point.share:.0f}% of SAM's gain"
         interval = point.over_sgd.interval
         sure = f" (95% interval {signed(interval[0])} to {signed(interval[1])})" if interval else ""
-        found.append(("Over SGD", f"{signed(point.gain)} points{sure}{share}"))
-    found.append(("Step ÷ SGD", f"**{cost(point)}**{', shared machine: not to be trusted' * point.shared}"))
+        found.append(("Gain over SGD", f"{signed(point.gain)} points{sure}{share}"))
+    found.append(("Step time / SGD", f"**{cost(point)}**{', shared machine: unreliable' * point.shared}"))
     if point.seconds_ratio is not None:
-        found.append(("Whole lane ÷ SGD", f"{point.seconds_ratio:.2f}, mask refreshes included"))
+        found.append(("Total time / SGD", f"{point.seconds_ratio:.2f}, mask refreshes included"))
     if perturbs:
-        found.append(("Not perturbed", f"{100 * point.sparsity:.0f}% of the weights"))
+        found.append(("Sparsity", f"{100 * point.sparsity:.0f}%"))
         found.append(("Steps", ", ".join(filter(None, (point.plan, exactness(point))))))
     told = ("diverged" if trial.accuracy is None else f"{trial.accuracy:.1f}%" for trial in point.trials)
     found.append(
@@ -138,7 +138,7 @@ def facts(point: Point) -> list[tuple[str, str]]:
 
 
 def on_the_line(shown: Sequence[Point]) -> list[tuple[str, str, str]]:
-    """Cost, accuracy and title of the lanes that no cheaper one beats."""
+    """Return cost, accuracy and title of the lanes on the Pareto front."""
     return [
         (cost_alone(point), score(point).replace(" ", "\u00a0"), theme.lane_title(point.lane))
         for point in efficient(shown)
@@ -146,7 +146,7 @@ def on_the_line(shown: Sequence[Point]) -> list[tuple[str, str, str]]:
 
 
 def option(point: Point) -> str:
-    """A point in a list."""
+    """Return the title of a point in a list."""
     kind = {"final": "finalist: ", "search": "", "own": "yours: "}[point.source]
     mean = "diverged" if point.mean is None else f"{point.mean:.1f}%"
     return f"{kind}{mean} at {cost_alone(point)} · {theme.lane_title(point.lane)}"
@@ -157,29 +157,29 @@ def cost_alone(point: Point) -> str:
 
 
 def axes(shown: Sequence[Point]) -> str:
-    """How to read the chart, as far as it has such points."""
+    """Return how to read the kinds of points that the chart has."""
     kinds = {point.source for point in shown}
     return " ".join([AXES, *(text for source, text in KINDS.items() if source in kinds)])
 
 
 def summary(task: Task, shown: Sequence[Point]) -> str:
-    """The chart in a sentence, for those who cannot see it."""
+    """Return the chart's alternative text."""
     best = [f"{title} {accuracy} at {step}" for step, accuracy, title in on_the_line(shown)]
-    return f"{task.title}: test accuracy against the cost of a step for {len(shown)} lanes. Not beaten at their cost: {', '.join(best)}."
+    return f"{task.title}: test accuracy against step time for {len(shown)} lanes. Pareto front: {', '.join(best)}."
 
 
 def late_half(task: Task) -> str:
-    """What the late half of the network brings, stepped exactly: the counter-example where it brings little. Empty where
-    nobody has tried it, or where SAM has no gain to compare it with."""
+    """Return what perturbing the late half of the network gains with exact steps: a counter-example if it is little. Empty if it was
+    not tried, or if SAM has no gain to compare it with."""
     late, early = _halves(task, "late"), _halves(task, "early")
     if not late or late[0].share is None or late[0].sam_gain is None or late[0].ratio is None:
         return ""
     best, share = late[0], late[0].share
     radii = ", ".join(f"{signed(point.gain or 0)} at rho {point.lane.rho:g}" for point in late)
     text = (
-        f"**{'A counter-example: the' if share < LITTLE else 'The'} late half of the network.** With {100 * best.sparsity:.0f}% of "
-        f"the weights not perturbed a step costs {best.ratio:.2f} SGD steps, and is equal bit for bit to two full passes. Its "
-        f"points over SGD: {radii} ({seeds(best)}), where SAM has {signed(late[0].sam_gain)} on the same seeds. "
+        f"**{'A counter-example: the' if share < LITTLE else 'The'} late half of the network.** At {100 * best.sparsity:.0f}% "
+        f"sparsity a step costs {best.ratio:.2f} SGD steps, and is equal bit for bit to two full passes. Its "
+        f"gain over SGD: {radii} ({seeds(best)}); SAM's: {signed(late[0].sam_gain)} on the same seeds. "
     )
     if share < LITTLE:
         text += (
@@ -192,13 +192,13 @@ def late_half(task: Task) -> str:
 
 
 def _halves(task: Task, region: str) -> list[Point]:
-    """The lanes that perturb exactly all of this region, the most accurate first; the finalists if there are any."""
+    """Return the lanes that perturb exactly this whole region, the most accurate first; the finalists if there are any."""
     found = [p for p in task.points if p.lane.method == SAM.name and p.lane.region == region and p.exact]
     return [p for p in found if p.source == "final"] or [p for p in found if p.source == "search"]
 
 
 def tried(study: Study, task: Task) -> str:
-    """What the study tried in all, and in this task; its machine and command."""
+    """Return what the study tried in all, and in this task; its machine and command."""
     facts = study.facts
     here = [point for point in task.points if point.source != "own"]
     finalists = sum(point.source == "final" for point in here)
@@ -207,7 +207,7 @@ def tried(study: Study, task: Task) -> str:
     parts += [f"{title} {machine[title.lower()]}" for title in ("Python", "torch") if title.lower() in machine]
     failures = f"{study.diverged} of them diverged" if study.diverged else "none diverged"
     seen = {source: {t.seed for p in here if p.source == source for t in p.trials} for source in ("final", "search")}
-    fresh = ", raced again on seeds that the search had not seen" * (
+    fresh = ", trained again on seeds that the search had not seen" * (
         finalists > 0 and not seen["final"] & seen["search"]
     )
     return (
@@ -218,19 +218,19 @@ def tried(study: Study, task: Task) -> str:
 
 
 def table(task: Task) -> list[dict[str, Any]]:
-    """One row per point, the most accurate first. Shares are 0–1, accuracies %."""
+    """Return one row per point, the most accurate first. Shares are 0–1, accuracies in %."""
     return [
         {
             "Lane": theme.lane_title(point.lane),
             "Accuracy": point.mean,
             "± sd": point.deviation,
-            "Over SGD": point.gain,
-            "Of SAM's gain": point.share,
-            "Step ÷ SGD": point.ratio,
+            "Gain over SGD": point.gain,
+            "Share of SAM's gain": point.share,
+            "Step time / SGD": point.ratio,
             "Predicted": point.predicted,
-            "Whole lane ÷ SGD": point.seconds_ratio,
+            "Total time / SGD": point.seconds_ratio,
             "Exact": point.exact,
-            "Not perturbed": point.sparsity,
+            "Sparsity": point.sparsity,
             "Kind": {"final": "finalist", "search": "searched", "own": "yours"}[point.source],
             "Seeds": len(point.trials),
             "Diverged": point.diverged,

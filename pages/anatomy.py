@@ -1,4 +1,4 @@
-"""Anatomy of a step: one real step of a real small network in slow motion, of the recorded race or of any of one's own."""
+"""Anatomy of a step: one real step of a real small network in slow motion, of the recorded race or one's own."""
 
 from functools import partial
 
@@ -13,7 +13,7 @@ from ssam.store.views import ALIVE
 
 
 def own(lab: Lab, race: Run, person: Person, bar: DeltaGenerator) -> None:
-    """The next step of a race: to be asked for, under way, or found."""
+    """Draw the next step of a race: not requested, running, or done."""
     with bar:
         analysis = query.choose_moment(lab, race)
     if analysis is None:

@@ -1,4 +1,4 @@
-"""Toy surface: SGD, SAM and SSAM on a loss of two weights. It all runs in the browser; the server keeps the address."""
+"""Toy surface: SGD, SAM and SSAM on a loss of two weights. It runs in the browser; the server keeps the address."""
 
 import streamlit as st
 

@@ -1,1 +1,1 @@
-"""The page Anatomy: one real step of a network, phase by phase."""
+"""The page Anatomy of a step: one real step of a network, phase by phase."""

@@ -1,5 +1,5 @@
 // @ts-check
-// The anatomy of a step: its phases one by one, or played. mount(host) gives {update, unmount}. All numbers and sentences come with the data.
+// The anatomy of a step: its phases one by one, or played. mount(host) returns {update, unmount}. All numbers and sentences are in the data.
 
 import { element, swatch } from "../ui/parts.js";
 import { figure, offsets, paintLarge, paintMask, paintSmall, stages } from "./maps.js";
@@ -7,9 +7,9 @@ import { player, arrowKeyNavigation } from "../ui/playing.js";
 import { path } from "./path.js";
 import { inflate } from "../ui/wire.js";
 
-const PACE = 4200; // milliseconds a phase
-const FALL = 1500; // milliseconds that the mask takes to fall
-const IDLE = 400; // milliseconds that the reader must have stayed before the server learns of it
+const PACE = 4200; // milliseconds per phase
+const FALL = 1500; // milliseconds of the animation that applies the mask
+const IDLE = 400; // milliseconds that the reader must stay before the server is told
 const MAPS = { gradient: "g, gradient at w", mask: "m, the mask", epsilon: "ε", second: "gradient at w + ε", update: "update" };
 const COLUMNS = { gradient: "‖g‖", epsilon: "‖ε‖", second: "‖g(w+ε)‖", update: "‖update‖" };
 
@@ -76,13 +76,13 @@ export function mount(host) {
   async function update({ data, setStateValue }) {
     const asked = ++state.asked;
     const unpacked = await Promise.all(data.lanes.map(unpack));
-    if (asked !== state.asked) return; // a newer one came meanwhile
+    if (asked !== state.asked) return; // superseded by a newer one
     const before = state.data?.run === data.run ? [lane().name, state.data.layers[state.layer].name, phase().key] : [];
     state.data = { ...data, lanes: unpacked, offsets: offsets(data.layers) };
     state.set = setStateValue;
     if (state.moves !== data.at.moves) state.wanted = [data.at.lane, data.at.layer, data.at.phase];
     state.moves = data.at.moves;
-    place(...(state.wanted ?? before)); // a lane that is wanted may still be to come
+    place(...(state.wanted ?? before)); // the wanted lane may not have arrived yet
     if (!root.isConnected) host.replaceChildren(root);
     build();
     show();
@@ -93,7 +93,7 @@ export function mount(host) {
     return { ...one, pictures: Object.fromEntries(pairs) };
   }
 
-  /** Where to be; at first a lane with a mask and the largest layer that is more than a vector. */
+  /** Set the place; initially a lane with a mask, and the largest layer that is not a vector. */
   function place(laneName, layerName, phaseKey) {
     const { lanes: all, layers } = state.data;
     const size = ({ rows, shape }) => (rows > 1 ? 1 : 1e-9) * shape.reduce((a, b) => a * b, 1);
@@ -104,7 +104,7 @@ export function mount(host) {
     state.phase = nearest(phaseKey);
   }
 
-  /** A phase of the lane that is shown: that one, or where it has none, the last of those before it. */
+  /** The shown lane's phase with this key, or the last one before it if it has none. */
   function nearest(key) {
     const order = [...new Set(state.data.lanes.flatMap(({ phases }) => phases.map((one) => one.key)))];
     const full = state.data.lanes.reduce((a, b) => (b.phases.length > a.phases.length ? b : a)).phases.map((one) => one.key);
@@ -112,7 +112,7 @@ export function mount(host) {
     return Math.max(0, lane().phases.findLastIndex((one) => one.key === key || (one.key !== "update" && rank(one.key) <= rank(key))));
   }
 
-  // Made once a race; again where lanes come in while it is measured
+  // Made once per race; again when lanes arrive during the measurement
 
   function build() {
     const { data } = state;
@@ -133,7 +133,7 @@ export function mount(host) {
     return made;
   }
 
-  /** A lane to choose, with the time of its step; all on one scale. */
+  /** A lane to choose, with its step time; all on one scale. */
   function bar(one, at) {
     const total = ({ ms }) => state.data.parts.reduce((sum, { name }) => sum + (ms[name] ?? 0), 0);
     const longest = Math.max(...state.data.lanes.map(total));
@@ -217,7 +217,7 @@ export function mount(host) {
     fall();
   }
 
-  /** In words, what the current phase takes. */
+  /** The time of the current phase, as text. */
   function spent({ ms, phases }, now) {
     const names = state.data.parts.filter(({ name }) => now.parts.includes(name));
     const known = names.filter(({ name }) => ms[name]);
@@ -254,11 +254,11 @@ export function mount(host) {
       const whole = name === "epsilon" && there && lane().pictures.mask && !reached("mask");
       if (name === "mask") paintMask(canvas, layer, there ? cells("mask", state.layer) : null, lane().color);
       else if (name === "epsilon" && there && !gone) {
-        // until the mask has fallen ε looks like g: it is g times a number
+        // until the mask is applied ε looks like g: it is a multiple of g
         paintLarge(canvas, layer, cells(whole || fallen < 1 ? "gradient" : "epsilon", state.layer), ink, reached("mask") ? cells("mask", state.layer) : null, fallen);
       } else paintLarge(canvas, layer, there && !gone ? cells(name, state.layer) : null, ink);
       made.classList.toggle("now", name === now.picture || (name === "mask" && now.key === "mask") || (name === "epsilon" && now.key === "epsilon"));
-      const words = !there ? "not yet" : gone ? "taken back" : name === "mask" ? `${(100 * own.density).toFixed(1)}% of this layer perturbed` : whole ? "before the mask" : `‖·‖ in this layer ${own[name].toPrecision(3)}`;
+      const words = !there ? "not computed yet" : gone ? "removed" : name === "mask" ? `${(100 * own.density).toFixed(1)}% of this layer perturbed` : whole ? "before the mask" : `‖·‖ in this layer ${own[name].toPrecision(3)}`;
       made.lastChild.textContent = words;
       canvas.setAttribute("aria-label", `${MAPS[name]} in ${layer.name}: ${words}.`);
     }
@@ -271,7 +271,7 @@ export function mount(host) {
     }
   }
 
-  /** The mask falls on ε, row by row. */
+  /** Apply the mask to ε, row by row. */
   function fall() {
     cancelAnimationFrame(state.frame);
     if (phase().key !== "mask" || calm()) return;
@@ -316,7 +316,7 @@ export function mount(host) {
     playing.touched();
   }
 
-  /** Arrow keys go from phase to phase and space plays, wherever the reader is but in something that takes keys itself. */
+  /** Arrow keys move between phases and space plays, unless the focused element handles keys itself. */
   function press(event) {
     const { target } = event;
     if (!state.data || event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;

@@ -1,4 +1,4 @@
-"""A step taken apart as the page wants it: out of an analysis of a race, or out of the recorded one that comes with the lab."""
+"""The data of an analysed step: from an analysis of a race, or from the recorded one that comes with the lab."""
 
 import json
 from collections.abc import Mapping
@@ -18,8 +18,8 @@ RECORDED = ASSETS / "recorded" / "anatomy.json"
 @dataclass(frozen=True)
 class Anatomy:
     """``steps`` and ``layers`` are the rows of an analysis of the kind anatomy: a lane's numbers by its place in the race, and of each
-    lane those of each of ``about["layers"]``. ``pictures`` are packed, by PICTURE/LANE. ``phase_ms`` is what the phases of a step took in
-    the race, for each of its lanes. ``source`` says in a line where all of it comes from."""
+    lane those of each of ``about["layers"]``. ``pictures`` are packed, by PICTURE/LANE. ``phase_ms`` are the times of a step's phases in
+    the race, for each of its lanes. ``source`` says in a line where the data come from."""
 
     spec: RaceSpec
     about: dict[str, Any]
@@ -31,19 +31,19 @@ class Anatomy:
 
 
 def packed(arrays: Mapping[str, np.ndarray]) -> dict[str, str]:
-    """Each as base64 of zlib's format."""
+    """Return each as base64 of zlib's format."""
     return {name: wire.packed(array, 9) for name, array in arrays.items()}
 
 
 @lru_cache(maxsize=1)
 def recorded() -> Anatomy:
-    """The step that comes with the lab; `python -m benchmarks.anatomy` makes it."""
+    """Return the step that comes with the lab; `python -m benchmarks.anatomy` makes it."""
     record = json.loads(RECORDED.read_text(encoding="utf-8"))
     machine = record["machine"]
     source = (
         f"Recorded {record['date']} on {machine['cpu']}, {record['threads']} thread, torch {machine['torch']}: the race "
         f"“{preset(record['preset']).title}”, seed {record['seed']}, after {record['step']:,} steps (epoch {record['epoch']:.1f} of "
-        f"{record['spec']['epochs']}). Other work ran on the machine. What the race then did itself agrees to {record['difference']:.0e}."
+        f"{record['spec']['epochs']}). The machine was busy, so times are approximate. The race's own next step matches this one to {record['difference']:.0e}."
     )
     return _anatomy(
         RaceSpec.model_validate(record["spec"]),
@@ -56,17 +56,17 @@ def recorded() -> Anatomy:
 
 
 def of_run(store: Store, race: Run, run: Run) -> Anatomy | None:
-    """What an analysis of that race has found so far; None while that is nothing."""
+    """Return the results so far of an analysis of that race; None if there are none."""
     window = store.curves.window(race.id)
     if run.result is None or window is None:
         return None
     arrays, rows = store.analyses.arrays(run.id), run.result["rows"]
     drawn = {int(name.rpartition("/")[2]) for name in arrays}
-    rows = [row for row in rows if row["lane"] in drawn]  # the file and the rows are kept one after the other
+    rows = [row for row in rows if row["lane"] in drawn]  # the file is written before the rows, or after them
     if not rows:
         return None
     about = run.result["about"]
-    source = f"Taken apart on {about['device_name']}; milliseconds as the race's own steps took them."
+    source = f"Analysed on {about['device_name']}; times are those of the race's own steps."
     return _anatomy(race.spec, about, rows, packed(arrays), [lane.phase_ms for lane in window.lanes], source)
 
 

@@ -1,13 +1,13 @@
 // @ts-check
-// The maps of a step: pictures of a layer's weights, one cell each. Colour and its strength for a signed value, filled or hollow.
+// The maps of a step: pictures of a layer's weights, one cell each. Colour and its strength show a signed value, filled or hollow.
 
 import { element } from "../ui/parts.js";
 
 export const PLUS = [14, 143, 143];
 export const MINUS = [194, 64, 126];
-const CELL = 6; // canvas pixels a side, of a large map
+const CELL = 6; // canvas pixels per side of a cell in a large map
 
-/** Where each layer's cells begin in a lane's pictures. */
+/** The offset of each layer's cells in a lane's pictures. */
 export function offsets(layers) {
   let sum = 0;
   return layers.map(({ rows, columns }) => (sum += rows * columns) - rows * columns);
@@ -26,7 +26,7 @@ function rgba(/** @type {number[]} */ [red, green, blue], share) {
   return `rgb(${red} ${green} ${blue} / ${share})`;
 }
 
-/** A small map: one pixel a cell, from transparent to the colour of its sign. ``cells`` null: nothing to show. */
+/** A small map: one pixel per cell, from transparent to the colour of its sign. ``cells`` null: nothing to show. */
 export function paintSmall(canvas, { rows, columns }, cells) {
   const context = prepare(canvas, rows, columns, 1);
   if (!cells) return;
@@ -61,7 +61,7 @@ export function paintLarge(canvas, { rows, columns }, cells, ink, mask = null, f
   }
 }
 
-/** The mask itself: on in the lane's colour. */
+/** The mask itself, in the lane's colour. */
 export function paintMask(canvas, { rows, columns }, mask, color) {
   const context = prepare(canvas, rows, columns, CELL);
   if (!mask) return;

@@ -1,5 +1,5 @@
 // @ts-check
-// The way of the weights in a step: w, w + ε and the new w, in true distances, ε upwards.
+// The path of the weights in a step: w, w + ε and the new w, with true distances, ε upwards.
 
 const SPACE = "http://www.w3.org/2000/svg";
 const [WIDTH, HEIGHT] = [420, 290];
@@ -14,7 +14,7 @@ function svg(tag, attributes, ...children) {
   return made;
 }
 
-/** How many times longer the update is drawn: 1, 2, 5, 10 … */
+/** By which factor the update is drawn longer: 1, 2, 5, 10 … */
 function magnified(length, reach) {
   for (let power = 1; power < 1e9 && length > 0; power *= 10) {
     for (const scale of SCALES) if (scale * power * length >= SMALLEST * reach) return scale * power;
@@ -22,7 +22,7 @@ function magnified(length, reach) {
   return 1;
 }
 
-/** The points of a lane's step in its own lengths; y is along ε, or along the gradient where nothing is perturbed. */
+/** The points of a lane's step at true lengths; y is along ε, or along the gradient if nothing is perturbed. */
 function points({ radius, dense, masked_norm, gradient_norm, update_norm, uphill, aside, second_uphill }) {
   const reach = radius ?? update_norm;
   const times = magnified(update_norm, reach);
@@ -35,7 +35,7 @@ function points({ radius, dense, masked_norm, gradient_norm, update_norm, uphill
   return { ...made, up: [0, radius], dense: [-dense * lean[0], dense * lean[1]], second: [0.45 * reach * x, radius + 0.45 * reach * y] };
 }
 
-/** Draws a lane's way; show(phases, key) then brings it to a phase. */
+/** Draw a lane's path; show(phases, key) then moves it to a phase. */
 export function path(lane) {
   const found = points(lane.lengths);
   const places = Object.values(found).filter(Array.isArray);
@@ -89,7 +89,7 @@ export function path(lane) {
   arrow("after", found.w, found.after, "");
   spot("w", found.w, "w", -1);
   if (found.up) spot("up", found.up, "w + ε", -1);
-  spot("new", found.after, "new w", 1, found.times > 1 ? `(drawn ${found.times}× farther)` : "");
+  spot("new", found.after, "new w", 1, found.times > 1 ? `(drawn ${found.times}× longer)` : "");
   const dot = svg("circle", { class: "dot", r: 7 });
   root.append(dot);
 
@@ -115,7 +115,7 @@ export function path(lane) {
     const [x, y] = at({ ascent: found.up, loss2: found.up, second: found.up, update: found.after }[key] ?? found.w);
     dot.style.transform = `translate(${x}px, ${y}px)`;
     root.dataset.at = `${Math.round(x)} ${Math.round(y)}`;
-    root.setAttribute("aria-label", `The way of the weights. ${lane.phases[now].said}`);
+    root.setAttribute("aria-label", `The path of the weights. ${lane.phases[now].said}`);
   }
 
   root.style.setProperty("--lane", lane.color);

@@ -91,7 +91,7 @@ def choose_race(lab: Lab, person: Person) -> Run | None:
         st.session_state["anatomy_run"] = RECORDED
     labels = {RECORDED: "Recorded: the race “Noisy labels”", **run_labels.labels(found)}
     chosen = st.selectbox(
-        "A step of",
+        "Step of",
         list(labels),
         key="anatomy_run",
         format_func=labels.__getitem__,
@@ -123,7 +123,7 @@ def choose_moment(lab: Lab, race: Run) -> AnalysisSpec | None:
             "Moment",
             options,
             key="anatomy_epoch",
-            format_func=lambda epoch: "newest weights" if epoch == NEWEST else f"after epoch {epoch}",
+            format_func=lambda epoch: "latest weights" if epoch == NEWEST else f"after epoch {epoch}",
             width=190,
             persist_state="session",
         )
@@ -133,7 +133,7 @@ def choose_moment(lab: Lab, race: Run) -> AnalysisSpec | None:
 
 def button(lab: Lab, race: Run, analysis: AnalysisSpec) -> None:
     st.button(
-        "Take its next step apart",
+        "Analyse its next step",
         key="anatomy_measure",
         type="primary",
         icon=":material/footprint:",
@@ -148,5 +148,5 @@ def show(anatomy: Anatomy, run_id: str) -> None:
         st.warning(texts.plain(problem))
     at = {**st.session_state["anatomy_at"], "moves": st.session_state["anatomy_moves"]}
     anatomy_view.draw(anatomy_view.told(anatomy, run_id, at), seen)
-    with st.expander("In words", key="anatomy_words"), st.container(width=860):
+    with st.expander("As text", key="anatomy_words"), st.container(width=860):
         st.markdown(anatomy_text.words(anatomy))

@@ -1,11 +1,11 @@
-"""What the anatomy page says: each phase of a step in a short sentence with its numbers, all numbers as a table, and what is shown."""
+"""Texts of the page Anatomy of a step: each phase in a short sentence with its numbers, all numbers as a table, explanations."""
 
 import math
 from collections.abc import Sequence
 from typing import Any
 
 from app.anatomy.data import Anatomy
-from app.ui import theme
+from app.ui import texts, theme
 from ssam.experiment import LaneSpec
 from ssam.methods import METHODS, Method
 from ssam.methods.directions import DIRECTIONS
@@ -14,22 +14,22 @@ Row = dict[str, Any]
 Phase = dict[str, Any]  # key, title, the parts of a step's time that it falls into, the picture shown, said, numbers
 
 LATER = (
-    "This race is still under way: its newest weights can be taken apart once it has ended or is paused. Kept epochs can be at any "
-    "time; *Keep weights every* makes a race keep some."
+    "This race is still in progress: a step from its latest weights can be analysed once it has ended or is paused, one from saved weights "
+    "at any time. *Save weights every* makes a race save some."
 )
-NOT_MEASURED = "Not taken apart yet. It takes two gradients a lane; the result is kept."
-NO_WEIGHTS = "The weights of this race are not kept, so there is nothing to take apart."
+NOT_MEASURED = "Not analysed yet. It takes two gradients per lane; the result is stored."
+NO_WEIGHTS = "The weights of this race were not saved, so there is nothing to analyse."
 SEEING = (
     "One training step of each lane, as the race would take it next: from its weights at that moment, with its mask, its rho, its "
-    "momentum and the batch of images that comes next. The optimizer takes the step itself and everything on the way is kept. Nothing is "
-    "drawn by hand: lengths, angles, maps and milliseconds are measured.",
-    "**Bars**: what each part of a step takes in that race, the median over its last few hundred steps; all lanes on one scale. Several "
-    "phases fall into one part: norm, ε, mask and the move to w + ε are *perturb*.",
+    "momentum and the next batch of images. The optimizer itself takes the step, and everything on the way is recorded. Nothing is "
+    "illustrative: lengths, angles, maps and milliseconds are measured.",
+    "**Bars**: the time of each part of a step in that race, the median over its last few hundred steps; all lanes on one scale. Several "
+    "phases belong to one part: norm, ε, mask and the move to w + ε are *perturb*.",
     "**Drawing**: w, w + ε and the new w with their true distances, ε upwards. A mask sets entries of ε to zero, which is a projection: "
-    "the dashed ε casts the masked one. ε and the update do not lie in one plane with it, so two planes are unfolded into one.",
+    "the masked ε is the projection of the dashed one. ε and the update do not lie in one plane with it, so two planes are unfolded into one.",
     "**Maps**: one cell is one weight of the layer. Rows are output units, columns the rest, flattened; of a layer larger than 32 × 32 some are "
-    "shown, evenly spaced. The colour goes with the square root of the size, each map on its own scale; filled is positive, hollow is negative.",
-    "Lanes that skip work (partial passes) are taken apart with both passes whole: the step is the same.",
+    "shown, evenly spaced. The strength of the colour is the square root of the magnitude, each map on its own scale; filled is positive, hollow is negative.",
+    "Lanes that skip work (partial passes) are shown with both passes in full: the step is the same.",
 )
 PERTURB_SHARED = ("norm", "epsilon", "mask", "ascent")
 NUMBERS = (  # label, name in the row, a kind of number
@@ -54,7 +54,7 @@ NUMBERS = (  # label, name in the row, a kind of number
 
 
 def number(value: float | None) -> str:
-    """Four digits, or a dash.
+    """Return four digits, or a dash.
 
     >>> number(0.0123456), number(None), number(0.0)
     ('0.01235', '–', '0')
@@ -67,7 +67,7 @@ def share(value: float | None) -> str:
 
 
 def table(anatomy: Anatomy) -> list[list[str]]:
-    """A row for each number: its name, then what it is in each lane."""
+    """Return a row for each number: its name, then its value in each lane."""
     said = {"number": number, "share": share}
     return [
         [label, *(said[kind](row.get(name)) for row in anatomy.steps.values())]
@@ -77,7 +77,7 @@ def table(anatomy: Anatomy) -> list[list[str]]:
 
 
 def phases(anatomy: Anatomy, place: int) -> list[Phase]:
-    """The phases that the step of a lane has, in order."""
+    """Return the phases of a lane's step, in order."""
     row, lane = anatomy.steps[place], anatomy.spec.lanes[place]
     if row.get("radius") is None:
         return [*_first_pass(anatomy, row, lane), _update(row, lane)]
@@ -119,8 +119,8 @@ def _first_pass(anatomy: Anatomy, row: Row, lane: LaneSpec) -> list[Phase]:
             "Gradient at w",
             ["backward1"],
             "gradient",
-            f"Backwards through the network: how the loss changes with each of the {anatomy.about['parameters']:,} weights. Together that is g, "
-            f"{number(row['gradient_norm'])} long, pointing uphill.",
+            f"Backwards through the network: how the loss changes with each of the {anatomy.about['parameters']:,} weights. That is the gradient g "
+            f"with norm {number(row['gradient_norm'])}, pointing uphill.",
             ("‖g‖", number(row["gradient_norm"])),
         ),
     ]
@@ -130,17 +130,17 @@ def _ready(row: Row) -> Phase:
     what = DIRECTIONS[row["direction"]].formula
     return _phase(
         "gradient",
-        "A direction that is there",
+        "An available direction",
         ["perturb"],
         "gradient",
-        f"No gradient at w is computed. ε follows {what}, which is there already and costs nothing. The rest calls it g.",
+        f"No gradient at w is computed. ε follows {what}, which is already available and costs nothing. Below it is called g.",
         ("‖g‖", number(row["gradient_norm"])),
     )
 
 
 def _perturbation(row: Row, method: Method, has_mask: bool) -> list[Phase]:
     whole = row["norm"] == "full"
-    of = "of all layers together" if whole else "of those weights only that the mask leaves"
+    of = "of all layers together" if whole else "only of the weights that the mask selects"
     measured = "the gradient" if method.measures == "g" else method.measures
     scales_g = method.follows == "g"
     found = [
@@ -149,7 +149,7 @@ def _perturbation(row: Row, method: Method, has_mask: bool) -> list[Phase]:
             "Norm",
             ["perturb"],
             "gradient",
-            f"One number: the length of {measured}, {of}. It is {number(row['divisor'])}, so ε will be {number(row['factor'])} times "
+            f"One number: the norm of {measured}, {of}. It is {number(row['divisor'])}, so ε will be {number(row['factor'])} times "
             f"{method.follows}.",
             (f"‖{method.measures}‖" if whole else f"‖m⊙{method.measures}‖", number(row["divisor"])),
             ("ρ", number(row["rho"])),
@@ -160,7 +160,7 @@ def _perturbation(row: Row, method: Method, has_mask: bool) -> list[Phase]:
             "ε",
             ["perturb"],
             "gradient" if scales_g else "epsilon",
-            f"ε = ρ · {method.follows} / norm{': the same picture as g, made' if scales_g else ','} {number(row['dense'])} long.",
+            f"ε = ρ · {method.follows} / norm{': g scaled to norm' if scales_g else ', with norm'} {number(row['dense'])}.",
             ("‖ε‖" + " before the mask" * has_mask, number(row["dense"])),
         ),
     ]
@@ -169,10 +169,10 @@ def _perturbation(row: Row, method: Method, has_mask: bool) -> list[Phase]:
         found.append(
             _phase(
                 "mask",
-                "The mask falls",
+                "Apply the mask",
                 ["perturb"],
                 "epsilon",
-                f"m⊙ε: {share(1 - row['density'])} of the weights will stay where they are. What is left of ε is {number(row['radius'])} long, {100 * left:.0f}% of it.",
+                f"m⊙ε: {share(1 - row['density'])} of the weights will stay where they are. What remains of ε has norm {number(row['radius'])}, {100 * left:.0f}% of it.",
                 ("perturbed", share(row["density"])),
                 ("‖m⊙ε‖, effective radius", number(row["radius"])),
                 ("of ‖ε‖", f"{100 * left:.1f}%"),
@@ -184,7 +184,7 @@ def _perturbation(row: Row, method: Method, has_mask: bool) -> list[Phase]:
             "To w + ε",
             ["perturb"],
             "epsilon",
-            f"The weights move by ε, uphill: {number(row['radius'])} away, where w itself is {number(row['weight_norm'])} long.",
+            f"The weights move by ε, uphill: a step of length {number(row['radius'])}; w itself has norm {number(row['weight_norm'])}.",
             ("moved by", number(row["radius"])),
             ("‖w‖", number(row["weight_norm"])),
         )
@@ -211,7 +211,7 @@ def _second_pass(anatomy: Anatomy, row: Row) -> list[Phase]:
             "Second gradient",
             ["backward2"],
             "second",
-            f"The gradient there, of all weights, masked or not. It points {degrees:.0f}° away from g: that is all that the detour changes.",
+            f"The gradient there, of all weights, masked or not. Its angle to g is {degrees:.0f}°: that is all the detour changes.",
             ("‖g(w+ε)‖", number(row["second_norm"])),
             ("cosine with g", number(row["cosine"])),
         ),
@@ -220,8 +220,8 @@ def _second_pass(anatomy: Anatomy, row: Row) -> list[Phase]:
             "Back to w",
             ["update"],
             None,
-            "The weights are put back from a copy, "
-            + ("every one to the bit." if row["off"] == 0 else f"at most {number(row['off'])} off."),
+            "The weights are restored from a copy, "
+            + ("exact to the bit." if row["off"] == 0 else f"at most {number(row['off'])} off."),
             ("max |w restored − w|", number(row["off"])),
         ),
     ]
@@ -239,8 +239,8 @@ def _update(row: Row, lane: LaneSpec) -> Phase:
         "Update",
         ["update"],
         "update",
-        f"The base optimizer steps from w with {which}{', and with its momentum' if kept and row['step'] else ''}: {number(row['update_norm'])} far. The loss of this batch {after} {to}."
-        + ("" if kept else " Kept weights have no momentum with them, so it starts at zero here."),
+        f"The base optimizer steps from w with {which}{', and with its momentum' if kept and row['step'] else ''}, by a step of length {number(row['update_norm'])}. The loss on this batch {after} {to}."
+        + ("" if kept else " Saved weights come without momentum, so it starts at zero here."),
         ("learning rate", number(row["rate"])),
         ("‖update‖", number(row["update_norm"])),
         ("L after", number(row["loss_after"])),
@@ -248,14 +248,16 @@ def _update(row: Row, lane: LaneSpec) -> Phase:
 
 
 def notes(anatomy: Anatomy) -> list[str]:
-    """What sets a lane's step apart from the usual one, a line each."""
+    """Return notes on a lane's unusual steps, one line each."""
     found = []
     for (place, row), title in zip(anatomy.steps.items(), _titles(anatomy), strict=True):
         lane = anatomy.spec.lanes[place]
         if row["direction"] == "none":
-            found.append(f"{title} has no direction to follow here, so it steps without perturbing.")
+            found.append(f"{title} has no direction to follow yet, so it steps without perturbing.")
         if lane.ascent_interval > 1 and row.get("radius") is not None:
-            found.append(f"{title} perturbs in every {lane.ascent_interval}. step only: this is one that does.")
+            found.append(
+                f"{title} perturbs only in every {texts.ordinal(lane.ascent_interval)} step: this is one of them."
+            )
     return found
 
 
@@ -265,7 +267,7 @@ def _titles(anatomy: Anatomy) -> list[str]:
 
 
 def words(anatomy: Anatomy) -> str:
-    """The whole step of every lane, for those who do not see it."""
+    """Return the whole step of every lane as text."""
     lines = []
     for place, title in zip(anatomy.steps, _titles(anatomy), strict=True):
         said = " ".join(f"{number_}. {phase['said']}" for number_, phase in enumerate(phases(anatomy, place), 1))
@@ -273,5 +275,5 @@ def words(anatomy: Anatomy) -> str:
         parts = ", ".join(
             f"{theme.PHASE_TITLES[name]} {took[name]:.2f} ms" for name in theme.PHASE_TITLES if name in took
         )
-        lines.append(f"**{title}.** {said} Time of a step: {parts or 'not known'}.")
+        lines.append(f"**{title}.** {said} Step time: {parts or 'unknown'}.")
     return "\n\n".join(lines)

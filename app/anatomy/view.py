@@ -1,4 +1,4 @@
-"""A step in the browser: all of its phases are sent at once, and played there."""
+"""A step in the browser: all phases are sent at once and played there."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,8 +17,8 @@ _mount = component.register("anatomy/anatomy")
 
 
 def told(anatomy: Anatomy, run_id: str, at: dict[str, Any]) -> dict[str, Any]:
-    """Everything that is played. ``at`` says where to open: ``lane``, ``layer``, ``phase``, and a number that grows with each move of
-    the address, so that the browser knows a new place from a repeated one."""
+    """Return everything that is played. ``at`` is where to open: ``lane``, ``layer``, ``phase``, and a number that grows with each
+    move of the address, so that the browser can tell a new place from a repeated one."""
     return {
         "run": run_id,
         "at": at,
@@ -48,10 +48,10 @@ def _lane(anatomy: Anatomy, place: int) -> dict[str, Any]:
 
 
 def draw(data: dict[str, Any], seen: Callable[[], None]) -> None:
-    """``seen`` is called when the reader has stopped at a lane, layer or phase; ``view`` then tells which."""
+    """Draw the step. ``seen`` is called when the reader has stopped at a lane, layer or phase; ``view`` then returns it."""
     _mount(KEY, data, on_view_change=seen)
 
 
 def view() -> dict[str, Any]:
-    """Where the reader last stopped in the browser: ``run``, ``lane``, ``layer``, ``phase``."""
+    """Return where the reader last stopped in the browser: ``run``, ``lane``, ``layer``, ``phase``."""
     return st.session_state.get(KEY, {}).get("view") or {}

@@ -1,1 +1,1 @@
-"""The page Toy surface: paths on a surface, all of it in the browser."""
+"""The page Toy surface: paths on a loss surface, all of it in the browser."""

@@ -1,18 +1,18 @@
 // @ts-check
-// How the toy surface looks: its grid and contour lines, computed once a surface, and the two views of it. A view has ``place``
+// The ground of the toy surface: its grid and contour lines, computed once per surface, and its two views. A view has ``place``
 // (x, y, loss → pixels), ``at`` (pixels → x, y) and ``paint``. All lengths are CSS pixels.
 
 const [COLUMNS, ROWS] = [160, 120]; // cells of the grid
-const MESH = 4; // grid cells a side of a facet in perspective
+const MESH = 4; // grid cells per side of a facet in perspective
 const LEVELS = 14;
 const MARGIN = 0.06; // share of the picture around the surface in perspective
-const TILT = 0.62; // radians that the perspective looks down
-const DISTANCE = 3.4; // of the eye, in widths of the surface
+const TILT = 0.62; // radians by which the perspective looks down
+const DISTANCE = 3.4; // of the camera, in widths of the surface
 const HEIGHT = 0.42; // of the surface, in its widths
-const LIGHT = [-0.48, 0.64, -0.6]; // from where it comes: right, up, away from the eye
+const LIGHT = [-0.48, 0.64, -0.6]; // direction it comes from: right, up, away from the camera
 const BASE = -0.04; // height of the frame below the surface
 
-/** 0 at the lowest loss to 1 far up: heights and colours level off, so that steep walls do not hide the valleys. */
+/** 0 at the lowest loss to 1 far up: heights and colours saturate, so that steep walls do not hide the valleys. */
 export const heightOf = (loss, top) => 1 - Math.exp(-Math.max(0, loss) / (top / 2));
 
 const grounds = new Map();
@@ -55,14 +55,14 @@ function contour(heights, level, x, y) {
 /** A colour between two, each [red, green, blue]. */
 const mixed = (from, to, share) => `rgb(${from.map((part, at) => Math.round(part + (to[at] - part) * share)).join(" ")})`;
 
-/** The lower, the nearer to the text's colour on a light page, to the background's on a dark one: darker is lower. In perspective
+/** Lower is closer to the text's colour on a light page, to the background's on a dark one: darker is lower. In perspective
  * the facets have a ``shadow`` too. */
 function shadeOf(height, { ink, paper, dark }, shadow = null) {
   if (shadow === null) return mixed(paper, ink, dark ? 0.04 + 0.2 * height : 0.02 + 0.26 * (1 - height));
   return mixed(paper, ink, dark ? 0.05 + 0.3 * height * (1 - 0.6 * shadow) + 0.06 * (1 - shadow) : 0.02 + 0.26 * (1 - height) + 0.12 * shadow);
 }
 
-/** How much of the light from the upper left a facet lacks, 0 to 1; its corners are [right, up, depth]. */
+/** The shading of a facet lit from the upper left, 0 to 1; its corners are [right, up, depth]. */
 function shadowOf([a, b, , d]) {
   const [u, v] = [b.map((part, at) => part - a[at]), d.map((part, at) => part - a[at])];
   const normal = [u[1] * v[2] - u[2] * v[1], u[2] * v[0] - u[0] * v[2], u[0] * v[1] - u[1] * v[0]];
@@ -70,7 +70,7 @@ function shadowOf([a, b, , d]) {
   return 0.5 - (0.5 * light) / (Math.hypot(...normal) || 1);
 }
 
-/** Seen from above. The box fills the picture. */
+/** View from above. The box fills the picture. */
 export function contourView(surface, ground, width, height) {
   const [left, right, bottom, top] = surface.box;
   const scale = Math.min(width / (right - left), height / (top - bottom));
@@ -109,7 +109,7 @@ export function contourView(surface, ground, width, height) {
   return { place, at, paint };
 }
 
-/** Whole numbers along the lower and the left edge. */
+/** Integers along the lower and the left edge. */
 function ticks(context, { box: [left, right, bottom, top] }, place, look, height) {
   context.fillStyle = look.soft;
   context.font = `12px ${look.font}`;
@@ -122,14 +122,14 @@ function ticks(context, { box: [left, right, bottom, top] }, place, look, height
   for (let y = Math.ceil(bottom + 0.2); y <= top - 0.2; y++) context.fillText(y ? said(y) : "y = 0", 6, place(0, y)[1]);
 }
 
-/** Seen from a corner, ``turn`` degrees around. */
+/** View from a corner, rotated by ``turn`` degrees. */
 export function perspectiveView(surface, ground, width, height, turn) {
   const [left, right, bottom, top] = surface.box;
   const [middleX, middleY, size] = [(left + right) / 2, (bottom + top) / 2, right - left];
   const angle = (turn * Math.PI) / 180;
   const [cos, sin, down, level] = [Math.cos(angle), Math.sin(angle), Math.sin(TILT), Math.cos(TILT)];
 
-  /** Before it is fitted into the picture: right, up, and how far from the eye. */
+  /** Coordinates before scaling to the picture: right, up, and distance from the camera. */
   function project(x, y, high) {
     const [u, v] = [(x - middleX) / size, (y - middleY) / size];
     const [across, along, up] = [u * cos - v * sin, u * sin + v * cos, (high - 0.4) * HEIGHT];
@@ -154,7 +154,7 @@ export function perspectiveView(surface, ground, width, height, turn) {
   }
   const across = COLUMNS / MESH + 1;
 
-  /** Of the points of the mesh that are seen close to the pixel the one nearest to the eye. */
+  /** The mesh point nearest to the camera among those drawn close to the pixel. */
   function at(px, py) {
     const far = ({ pixel }) => Math.hypot(pixel[0] - px, pixel[1] - py);
     const closest = Math.min(...points.map(far));
@@ -162,7 +162,7 @@ export function perspectiveView(surface, ground, width, height, turn) {
     return [found.x, found.y];
   }
 
-  /** The farthest facets first. */
+  /** Facets, the farthest first. */
   function paint(context, look) {
     const facets = [];
     for (let row = 0; row < ROWS / MESH; row++) {

@@ -5,7 +5,7 @@
 const TINY = 1e-12; // keeps a zero gradient from dividing by zero, as in ssam.optim.perturbation
 const FAR = 1e4; // a weight beyond this has diverged
 
-/** −log(e^(−a) + e^(−b)): softly, the lower of two valleys {at, curvature, height}. */
+/** −log(e^(−a) + e^(−b)): the soft minimum of two valleys {at, curvature, height}. */
 function valleys(first, second) {
   const bowl = ({ at, curvature, height }, x, y) => height + 0.5 * (curvature[0] * (x - at[0]) ** 2 + curvature[1] * (y - at[1]) ** 2);
   const slope = ({ at, curvature }, x, y) => [curvature[0] * (x - at[0]), curvature[1] * (y - at[1])];
@@ -15,7 +15,7 @@ function valleys(first, second) {
       return Math.min(a, b) - Math.log1p(Math.exp(-Math.abs(a - b)));
     },
     gradient(x, y) {
-      const share = 1 / (1 + Math.exp(bowl(first, x, y) - bowl(second, x, y))); // how much of the first
+      const share = 1 / (1 + Math.exp(bowl(first, x, y) - bowl(second, x, y))); // weight of the first
       const [a, b] = [slope(first, x, y), slope(second, x, y)];
       return [share * a[0] + (1 - share) * b[0], share * a[1] + (1 - share) * b[1]];
     },
@@ -29,9 +29,9 @@ const FLAT = { at: [1.5, 0], curvature: [1, 1], height: 0 };
 const NEEDLE = { at: [-1.6, 0], curvature: [14, 14], height: 0.018 };
 const BASIN = { at: [1.6, 0], curvature: [0.6, 0.6], height: 1 };
 
-/** Each surface: loss and gradient, box [left, right, bottom, top], top (the loss at which heights and colours level off), the
- * places where a method may come to stay (what they are called, the label on the picture and where that is, and who is there), and
- * where there are two valleys, in which one is. */
+/** Each surface: loss and gradient, box [left, right, bottom, top], top (the loss at which heights and colours saturate), the
+ * places where a method may settle (name, label on the picture and its position, and a test for being there), and
+ * with two valleys, in which one a point is. */
 export const SURFACES = {
   valleys: {
     ...valleys(SHARP, FLAT),
@@ -90,7 +90,7 @@ export function curvature(surface, [x, y]) {
   return 0.5 * (xx + yy) + Math.hypot(0.5 * (xx - yy), xy);
 }
 
-/** A whole number from 0 to 2³² − 1, scattered. */
+/** A hash: an integer from 0 to 2³² − 1. */
 function scatter(number) {
   let z = (number + 0x9e3779b9) | 0;
   z = Math.imul(z ^ (z >>> 16), 0x85ebca6b);
@@ -98,7 +98,7 @@ function scatter(number) {
   return (z ^ (z >>> 16)) >>> 0;
 }
 
-/** Two independent standard normal numbers. Seed and step decide them, whatever has been drawn before: Box and Muller. */
+/** Two independent standard normal numbers (Box–Muller), determined by seed and step alone. */
 export function normals(seed, step) {
   const key = scatter(scatter(seed) ^ step);
   const [u, v] = [(scatter(key) + 1) / 2 ** 32, scatter(key ^ 0x55555555) / 2 ** 32];
@@ -113,12 +113,12 @@ export function maskOf(method, mask) {
   return [0, 0];
 }
 
-/** A method at its start. ``velocity`` is SGD's momentum buffer, there from the first step with momentum on. */
+/** A method at its start. ``velocity`` is SGD's momentum buffer, set from the first step with momentum on. */
 export function begin(method, [x, y]) {
   return { method, w: [x, y], velocity: null, steps: 0, ascent: null, last: null, diverged: false };
 }
 
-/** The gradient of a batch: the surface's, and the noise of this step. Both gradients of one step are of one batch, so they get the
+/** The gradient of a batch: the surface's plus the noise of this step. Both gradients of one step use one batch, so they get the
  * same noise. "noise" is SGD with it; the other methods have it where ``noisy`` is "all". */
 function batchGradient(lane, surface, at, { noise, noisy, seed }) {
   const [x, y] = surface.gradient(at[0], at[1]);
@@ -136,11 +136,11 @@ export function ascend(lane, surface, settings) {
   const factor = settings.rho / (norm + TINY);
   const epsilon = [mask[0] * gradient[0] * factor, mask[1] * gradient[1] * factor];
   const at = [lane.w[0] + epsilon[0], lane.w[1] + epsilon[1]];
-  const dense = [lane.w[0] + gradient[0] * factor, lane.w[1] + gradient[1] * factor]; // w+ε without a mask, to be drawn beside it
+  const dense = [lane.w[0] + gradient[0] * factor, lane.w[1] + gradient[1] * factor]; // w+ε without the mask, drawn beside it
   lane.ascent = { w: lane.w, mask, gradient, norm, epsilon, at, dense, second: null, update: null, after: null };
 }
 
-/** The gradient at w+ε; a method that perturbs nothing has it already. */
+/** The gradient at w+ε; a method that perturbs nothing reuses that at w. */
 export function lookAhead(lane, surface, settings) {
   const { ascent } = lane;
   if (!ascent || ascent.second) return;
@@ -169,7 +169,7 @@ export function descend(lane, surface, { lr, momentum, ...settings }) {
   if (!lane.diverged) lane.w = ascent.after;
 }
 
-/** One whole step, or what is left of one. */
+/** One whole step, or the rest of one. */
 export function step(lane, surface, settings) {
   ascend(lane, surface, settings);
   descend(lane, surface, settings);

@@ -1,11 +1,11 @@
 // @ts-check
-// What the methods do on the toy surface, in words: where each is, and the milestones of its way. No page.
+// What the methods do on the toy surface, as text: where each is, and the milestones of its path. No page.
 
-const STILL = 1e-4; // the length of an update under which a step counts as none
-const CALM = 10; // such steps in a row are rest
-const STAYED = 150; // steps at one place after which a method is taken to stay there, if it still makes
-const LIVELY = 1e-3; // updates of this length
-const OUT = 20; // steps in the other valley after which the first one is left
+const STILL = 1e-4; // updates shorter than this count as no movement
+const CALM = 10; // this many such steps in a row mean convergence
+const STAYED = 150; // steps at one place after which a method counts as staying there, if it still makes
+const LIVELY = 1e-3; // updates longer than this
+const OUT = 20; // steps in the other valley after which it has left the first one
 
 const signed = (value, digits) => {
   const text = value.toFixed(digits);
@@ -24,12 +24,12 @@ export class Watch {
     this.resume();
   }
 
-  /** Something has been changed: whoever was at rest may move again. */
+  /** A setting has changed: a converged method may move again. */
   resume() {
     [this.still, this.there, this.place, this.state] = [0, 0, null, ""];
   }
 
-  /** After a step of the method: what has been reached by it, as sentences that lack the name. */
+  /** After a step of the method: the milestones reached, as sentences without the subject. */
   see({ w, last, steps, diverged }) {
     if (diverged) return this.becomes("diverged", `has diverged in step ${steps}.`);
     const said = this.valley ? this.crosses(this.surface.valley(...w)) : [];
@@ -39,8 +39,8 @@ export class Watch {
     const moved = Math.hypot(...last.update);
     this.still = moved < STILL ? this.still + 1 : 0;
     const where = place ? ` at ${place.name}` : "";
-    if (this.still >= CALM) return [...said, ...this.becomes("at rest", `rests${where}.`)];
-    if (this.there >= STAYED && (this.state === "stays" || moved > LIVELY)) return [...said, ...this.becomes("stays", `stays${where}, never at rest.`)];
+    if (this.still >= CALM) return [...said, ...this.becomes("at rest", `has converged${where}.`)];
+    if (this.there >= STAYED && (this.state === "stays" || moved > LIVELY)) return [...said, ...this.becomes("stays", `stays${where} without converging.`)];
     this.state = "";
     return said;
   }
@@ -59,15 +59,15 @@ export class Watch {
     return [sentence];
   }
 
-  /** Nothing new is to be expected of it. */
+  /** Whether nothing new is expected of it. */
   get settled() {
     return this.state !== "";
   }
 
-  /** Where it is, for the table. */
+  /** Its place, for the table. */
   get where() {
     if (this.state === "diverged") return "diverged";
-    const place = this.place?.label.split(",")[0] ?? "on its way";
-    return this.state === "at rest" ? `${place}, at rest` : place;
+    const place = this.place?.label.split(",")[0] ?? "moving";
+    return this.state === "at rest" ? `${place}, converged` : place;
   }
 }

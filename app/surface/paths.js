@@ -1,11 +1,11 @@
 // @ts-check
-// What moves on the toy surface: the ways of the methods, where they are, and the parts of one step as numbered arrows.
+// What moves on the toy surface: the paths of the methods, their positions, and the parts of one step as numbered arrows.
 
 const HEAD = 7; // pixels: radius of a marker
 const PARTS = { gradient: "#4f7fb5", epsilon: "#d9a520", second: "#8262b5" };
 const [SHORTEST, LONGEST] = [26, 64]; // pixels of a gradient's arrow
 
-/** A way, on a rim of paper that keeps it apart from the ground; the last piece leads to ``tip``. One that only wanders is ``thin``. */
+/** A path with an outline in the background colour; the last piece leads to ``tip``. A noisy path is ``thin``. */
 export function drawTrail(context, view, trail, tip, style, look, thin) {
   context.beginPath();
   for (const [x, y, loss] of trail) context.lineTo(...view.place(x, y, loss));
@@ -25,7 +25,7 @@ export function drawTrail(context, view, trail, tip, style, look, thin) {
   context.globalAlpha = 1;
 }
 
-/** Where a method is. */
+/** The position of a method. */
 export function drawHead(context, [x, y], { path, hollow, color }, look) {
   const marker = new Path2D();
   marker.addPath(new Path2D(path), new DOMMatrix([HEAD, 0, 0, HEAD, x, y]));
@@ -40,7 +40,7 @@ export function drawHead(context, [x, y], { path, hollow, color }, look) {
   context.stroke(marker);
 }
 
-/** w+ε, as far as a method looks ahead: a thin line with a point. */
+/** w+ε, where a method takes its gradient: a thin line with a point. */
 export function drawFeeler(context, from, to, color) {
   context.beginPath();
   context.moveTo(...from);
@@ -97,8 +97,8 @@ function number(context, from, to, digit, color, look, lit, side = 1) {
   context.fillText(digit, x, y + 0.5);
 }
 
-/** The parts 1 to ``phase`` of one step. ε and the update are as long as they are; a gradient's arrow only says where it points, and
- * roughly how long it is. */
+/** The parts 1 to ``phase`` of one step. ε and the update are drawn to scale; a gradient's arrow shows only its direction, and
+ * roughly its length. */
 export function drawStep(context, view, surface, record, phase, style, look) {
   const place = ([x, y]) => view.place(x, y, surface.loss(x, y));
   const [w, at] = [place(record.w), place(record.at)];
@@ -136,7 +136,7 @@ export function drawStep(context, view, surface, record, phase, style, look) {
   }
 }
 
-/** Names of the places where a method may come to stay. */
+/** Names of the places where a method may settle. */
 export function drawPlaces(context, view, surface, look) {
   context.font = `600 13px ${look.font}`;
   context.textAlign = "center";

@@ -1,14 +1,14 @@
 // @ts-check
-// The picture of the toy surface: the ground on a canvas of its own, what moves above it, and the start, which can be moved.
+// The picture of the toy surface: the ground on its own canvas, what moves above it, and the movable start.
 
 import { element } from "../ui/parts.js";
 import { contourView, groundOf, perspectiveView } from "./ground.js";
 import { drawFeeler, drawHead, drawPlaces, drawStep, drawTrail } from "./paths.js";
 
 const KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowDown: [0, -1], ArrowUp: [0, 1] };
-const [SMALL, LARGE] = [0.05, 0.25]; // how far a key moves the start, and with Shift
-const TAP = 6; // pixels that a tap may move
-const TURNING = 0.4; // degrees a pixel
+const [SMALL, LARGE] = [0.05, 0.25]; // distance that a key moves the start, and with Shift
+const TAP = 6; // pixels that a pointer may move during a tap
+const TURNING = 0.4; // degrees per pixel
 
 /** ``turning`` are the controls of the perspective, which lie in the picture. ``place(point, held)`` moves the start, ``turnTo(degrees)``
  * the perspective, ``redraw`` is called when the picture has another size. */
@@ -36,10 +36,10 @@ export function picture(turning, place, turnTo, redraw) {
 
   const keyOf = ({ ink, paper, font }) => [ink, paper, font].join();
 
-  /** Whether the page has other colours than the picture. */
+  /** Whether the page's colours differ from the picture's. */
   const stale = () => look !== null && keyOf(looks()) !== keyOf(look);
 
-  /** Paints the ground where something about it has changed. */
+  /** Paint the ground if it has changed. */
   function prepare(surface, width, height, ratio) {
     look = looks();
     const { surface: name, view: kind, turn } = settings;
@@ -80,7 +80,7 @@ export function picture(turning, place, turnTo, redraw) {
     const record = follow?.lane.ascent ?? follow?.lane.last;
     if (record) drawStep(context, view, surface, record, phase, follow.style, look);
     const [x, y] = at([settings.x, settings.y]);
-    start.firstChild.hidden = phase > 0; // the arrows need the room
+    start.firstChild.hidden = phase > 0; // the arrows need the space
     start.style.transform = `translate(${x}px, ${y}px)`;
   }
 
@@ -117,7 +117,7 @@ export function picture(turning, place, turnTo, redraw) {
     place([settings.x + far * step[0], settings.y + far * step[1]], false);
   };
 
-  // On the ground a tap puts the start there, seen from above; seen from a corner a drag turns the picture.
+  // A tap moves the start there; in the perspective view a drag rotates the picture.
   canvas.onpointerdown = (event) => {
     const [from, turn] = [settings.turn, settings.view === "perspective"];
     start.focus({ preventScroll: true });
@@ -136,17 +136,17 @@ export function picture(turning, place, turnTo, redraw) {
 
 const between = (from, to, share) => [from[0] + (to[0] - from[0]) * share, from[1] + (to[1] - from[1]) * share];
 
-/** Where the way of a method ends in a part of a step: at w, and in the last part on the way from there. */
+/** Where the path of a method ends in a part of a step: at w, in the last part between w and the new w. */
 function baseOf({ w, ascent, last }, phase, share) {
   return phase === 6 && !ascent && last ? between(last.w, w, ease(share)) : w;
 }
 
-/** Where a method is to be seen in a part of a step. */
+/** The position of a method in a part of a step. */
 function headOf(lane, phase, share) {
   const { ascent, w } = lane;
   if (!ascent || phase === 6) return baseOf(lane, phase, share);
   return [w, w, between(w, ascent.at, ease(share)), ascent.at, between(ascent.at, w, ease(share))][phase - 1];
 }
 
-/** Slowly off, slowly in. */
+/** Ease in, ease out. */
 const ease = (share) => share * share * (3 - 2 * share);

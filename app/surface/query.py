@@ -1,4 +1,4 @@
-"""The toy surface's state: one table of its settings, which the address, the browser and the presets share."""
+"""The toy surface's state: one table of settings, shared by the address, the browser and the presets."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace

@@ -1,5 +1,5 @@
 // @ts-check
-// The toy surface: what runs and when. mount(host) gives {update, unmount}. The mathematics is surface_math.js; the server learns the
+// The toy surface: what runs and when. mount(host) returns {update, unmount}. The mathematics is math.js; the server is told the
 // settings after the reader has changed one, and nothing while it plays.
 
 import { element } from "../ui/parts.js";
@@ -9,12 +9,12 @@ import { picture } from "./picture.js";
 import { methodsTable, milestones, phasesList, presetsBar, settingsPanel, transport } from "./controls.js";
 
 const PHASE = { 1: 1300, 2: 1500, 3: 1100, 4: 1300, 5: 1100, 6: 1300 }; // milliseconds of each part of a step in slow motion
-const LIMIT = 1500; // steps after which it rests, whatever still moves
-const LONGEST = 2000; // points of a way that are kept
-const IDLE = 400; // milliseconds without a change before the server learns of it
+const LIMIT = 1500; // steps after which it stops, whatever still moves
+const LONGEST = 2000; // points of a path that are kept
+const IDLE = 400; // milliseconds without a change before the server is told
 const NUMBERS = 120; // milliseconds between two updates of the table
 const OWN_KEYS = "select, input[type=number], input[type=text], textarea";
-const VIEWING = ["view", "turn", "pace", "follow"]; // of no preset: how the reader looks at it
+const VIEWING = ["view", "turn", "pace", "follow"]; // of no preset: the reader's view
 
 const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
@@ -22,13 +22,13 @@ export function mount(host) {
   const root = element("section", { ariaLabel: "Toy surface" });
   root.dataset.testid = "surface";
   const state = { data: null, move: null, settings: null, surface: null, lanes: [], playing: false, ended: false, phase: 0, share: 1, numbers: 0 };
-  let parts; // made when the data are there
+  let parts; // made when the data arrive
   let [frame, reporting, watching] = [0, 0, 0];
 
   function update({ data, setStateValue }) {
     state.set = setStateValue;
     if (!parts) build(data);
-    if (state.move === data.at.move) return; // the server repeats what it knows; here is what is newer
+    if (state.move === data.at.move) return; // the server repeats an older state; the browser has a newer one
     state.move = data.at.move;
     const { move: _move, ...settings } = data.at;
     state.settings = settings;
@@ -64,7 +64,7 @@ export function mount(host) {
   const steps = () => Math.max(...state.lanes.map((lane) => lane.steps));
   const halfway = () => state.lanes.some(({ ascent }) => ascent);
 
-  /** The method whose step is drawn: the chosen one, where it is shown. */
+  /** The method whose step is drawn: the chosen one, if it is shown. */
   function followed() {
     const { methods, follow } = state.settings;
     return methods.includes(follow) ? follow : (methods.find((name) => name === "ssam" || name === "sam") ?? methods[0]);
@@ -79,27 +79,27 @@ export function mount(host) {
     if (moves) restart();
     const runs = Object.keys(patch).some((name) => !VIEWING.includes(name));
     if (runs && !moves) state.lanes.forEach(({ watch }) => watch.resume());
-    if (patch.pace && state.phase) [state.phase, state.share] = [0, 1]; // what is left of the step is taken at once
+    if (patch.pace && state.phase) [state.phase, state.share] = [0, 1]; // the rest of the step is taken at once
     if (runs && ended && !state.held) goOn();
     if (patch.surface && !calm()) play();
     show();
     report();
   }
 
-  /** Another surface, and nothing else said: as its first preset has it. */
+  /** Another surface without further settings: use its first preset. */
   function firstOf({ surface, x }) {
     if (!surface || x !== undefined) return {};
     return { ...state.data.presets.find((preset) => preset.state.surface === surface).state, ...viewing() };
   }
 
-  /** It had come to its end by itself; the reader has changed something. */
+  /** It had ended by itself; the reader has changed something. */
   function goOn() {
     state.ended = false;
     state.limit = steps() + LIMIT;
     if (!calm()) play();
   }
 
-  /** The start is moved: while it is held, nothing runs. */
+  /** The start is moved: nothing runs while it is held. */
   function place([x, y], held) {
     const [left, right, bottom, top] = state.surface.box;
     const within = (value, low, high) => Math.round(100 * Math.min(high, Math.max(low, value))) / 100;
@@ -119,7 +119,7 @@ export function mount(host) {
     }, IDLE);
   }
 
-  // What runs
+  // Running
 
   function restart() {
     const { surface, x, y } = state.settings;
@@ -173,7 +173,7 @@ export function mount(host) {
     if (state.playing) frame = requestAnimationFrame(turn);
   }
 
-  /** Part by part. A method that perturbs nothing has the first and the last. */
+  /** Slow motion, part by part. A method that perturbs nothing has only the first and the last part. */
   function slowly(passed) {
     state.share += state.phase ? passed / PHASE[state.phase] : 1;
     if (state.share < 1) return;
@@ -240,7 +240,7 @@ export function mount(host) {
     if (played) play();
   }
 
-  /** Keys of the panel, while the focus is in it and nothing there takes them itself. */
+  /** Keys of the panel, while the focus is in it and the focused element does not handle them itself. */
   function press(event) {
     const { key, target } = event;
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || target.closest(OWN_KEYS)) return;
@@ -252,7 +252,7 @@ export function mount(host) {
     act();
   }
 
-  // What is to be seen
+  // Display
 
   function show() {
     const { settings, data } = state;
@@ -279,7 +279,7 @@ export function mount(host) {
     parts.picture.describe(`${data.views[settings.view]} of ${data.surfaces.find(({ name }) => name === settings.surface).title}, after ${steps()} steps: ${said.join("; ")}.`, settings);
   }
 
-  /** The numbers of the six parts of a method's step; null for those that it has not. */
+  /** The numbers of the six parts of a method's step; null for parts that it lacks. */
   function partsOf({ ascent, last }) {
     const record = ascent ?? last;
     if (!record) return Array(6).fill("");

@@ -1,4 +1,4 @@
-"""The toy surface in the browser, where all of it runs: the server only says how it begins."""
+"""The toy surface in the browser, where all of it runs: the server only sends the initial state."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -10,7 +10,7 @@ from app.surface.text import LABELS, METHODS, PACES, PHASES, PRESETS, SURFACES, 
 from app.ui import component, theme, wire
 
 KEY = "surface_panel"
-STYLES = {  # SGD with noise is SGD in another shade, with a dash and an open marker
+STYLES = {  # SGD with noise: SGD's style in another shade, dashed, with an open marker
     name: theme.METHOD_STYLES.get(
         name, replace(theme.METHOD_STYLES["sgd"], color="#61636a", dash="dash", symbol="circle-open")
     )
@@ -26,8 +26,8 @@ def draw(
     numbers: Mapping[str, tuple[float, float]],
     seen: Callable[[], None],
 ) -> None:
-    """``at`` is the state to begin with, and ``move``, which tells a new state from a repeated one; ``presets`` are states too.
-    ``seen`` is called when the reader has changed something; ``view`` then tells the whole state."""
+    """Draw the panel. ``at`` is the initial state with ``move``, which tells a new state from a repeated one; ``presets`` are states
+    too. ``seen`` is called when the reader has changed something; ``view`` then returns the whole state."""
     data = {
         "at": at,
         "surfaces": [{"name": name, "title": title, "words": said} for name, (title, said) in SURFACES.items()],
@@ -47,6 +47,6 @@ def draw(
 
 
 def view() -> dict[str, str]:
-    """The state that the browser last told, in words as an address has them."""
+    """Return the state that the browser last sent, as in an address."""
     told = st.session_state.get(KEY, {}).get("view") or {}
     return {str(name): str(value) for name, value in told.items()}

@@ -1,4 +1,4 @@
-"""The server: how busy it is, what it runs on, what it allows, and what went wrong lately."""
+"""System: load, hardware, limits and recent failures of the server."""
 
 import streamlit as st
 
@@ -8,7 +8,7 @@ from app.ui import run_labels, run_result, texts
 from app.ui.lab import Lab
 from ssam.store import Person
 
-SECONDS = 3.0  # between two looks at the load
+SECONDS = 3.0  # seconds between two updates of the load
 
 
 @st.fragment(run_every=SECONDS)
@@ -58,15 +58,17 @@ def failures(lab: Lab, person: Person) -> None:
 def teacher(lab: Lab, person: Person) -> None:
     st.markdown("### Teacher")
     if person.teacher:
-        st.caption("You are a teacher here: you see all races, and may pause, resume, stop and delete them.")
+        st.caption("You are a teacher on this server: you see all races, and can pause, resume, stop and delete them.")
     elif identity.has_login():
-        st.caption("Teachers are known by the e-mail address they log in with.")
+        st.caption("Teachers are identified by their login's e-mail address.")
     else:
         try:
-            identity.teacher_key(lab.store.home)  # so that it is there to be read
+            identity.teacher_key(lab.store.home)  # so that it exists to be read
         except ValueError as error:
             st.error(str(error))
-        st.caption("The key is in the file teacher.key in the server's home folder. It makes this browser a teacher's.")
+        st.caption(
+            "The key is in the file teacher.key in the server's home folder. It gives this browser a teacher's rights."
+        )
         with st.form("teacher", border=False, width=340):
             key = st.text_input("Teacher key", type="password", key="teacher_key", autocomplete="off")
             if st.form_submit_button("Become a teacher"):

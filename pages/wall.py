@@ -1,4 +1,4 @@
-"""The class wall: everyone's races under one class code on one plot, while they run."""
+"""Class wall: all races under one class code on one plot, while they run."""
 
 import streamlit as st
 
@@ -12,7 +12,7 @@ PAGE = "wall"
 
 
 def enter(problem: str) -> None:
-    """Without a class: asks for its code."""
+    """Ask for the code of a class."""
     st.markdown("## Class wall")
     st.markdown(text.WALL)
     with st.form("join", width=340):
@@ -26,10 +26,10 @@ def enter(problem: str) -> None:
 
 
 def show(lab: Lab, person: Person, code: str) -> None:
-    """The wall of a class; runs again on its own."""
+    """Draw the wall of a class; reruns by itself."""
     found = data.look(lab, code)
     if not found.groups:
-        st.info("No race of this class yet. One appears here as soon as somebody has started it.")
+        st.info("No race of this class yet. Races appear here as soon as they are started.")
         return
     known = {group.key: group for group in found.groups}
     if st.session_state.get("wall_group") not in known:
@@ -65,7 +65,7 @@ if code := classroom.code():
     if problem:
         st.warning(texts.plain(problem))
     st.fragment(show, run_every=data.PACE)(lab, person, code)
-    with st.expander("How this is counted"):
+    with st.expander("How this is computed"):
         st.markdown(text.COUNTED)
 else:
     enter(problem)

@@ -1,1 +1,1 @@
-"""The page System: how the server is."""
+"""The page System: load, hardware, limits and failures."""

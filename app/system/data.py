@@ -1,4 +1,5 @@
-"""What the System page says of the server: plain rows, nothing secret. Never the database's address, which may hold a password."""
+"""Facts about the server for the page System: plain rows, nothing secret. Never the database's address, which may contain a
+password."""
 
 import platform
 import time
@@ -13,32 +14,32 @@ from ssam.store.schema import SCHEMA_VERSION
 from ssam.store.views import ALIVE
 
 GB = 1e9
-LOOKED_AT = 200  # races, the newest, that failures are looked for in
+LOOKED_AT = 200  # latest races that are searched for failures
 PACKAGES = ("torch", "torchvision", "streamlit", "plotly", "SQLAlchemy")
 
 
 def load(lab: Lab) -> list[tuple[str, str, str]]:
-    """How busy the server is: a label, a value, and what it is to be compared with."""
+    """Return the load of the server: label, value, and its limit."""
     jobs = lab.store.queue.jobs()
     running = sum(job.state in ALIVE for job in jobs)
     machine, memory = lab.client.machine(), psutil.virtual_memory()
     disk, since = lab.client.disk(), lab.client.runner.since()
     return [
-        ("Races running", str(running), f"of {machine.slots}" if machine else "places not known yet"),
+        ("Races running", str(running), f"of {machine.slots}" if machine else "slots not known yet"),
         ("In the queue", str(len(jobs) - running), f"of {lab.client.limits.queued}"),
         ("Memory", f"{(memory.total - memory.available) / GB:.1f} GB", f"of {memory.total / GB:.1f} GB"),
-        ("Kept on disk", f"{disk.used / GB:.1f} GB" if disk else "–", f"of {lab.client.limits.disk_gb:g} GB"),
-        ("Free on disk", f"{disk.free / GB:.1f} GB" if disk else "–", "left for everything"),
+        ("Disk used by the lab", f"{disk.used / GB:.1f} GB" if disk else "–", f"of {lab.client.limits.disk_gb:g} GB"),
+        ("Free on disk", f"{disk.free / GB:.1f} GB" if disk else "–", "free on the volume"),
         (
             "Runner",
             "up" if since else "down",
-            texts.duration(time.time() - since) if since else "the next page starts it",
+            texts.duration(time.time() - since) if since else "started by the next page",
         ),
     ]
 
 
 def devices(lab: Lab) -> list[dict[str, str]]:
-    """What races run on; nothing until a runner has found out."""
+    """Return the devices; empty until a runner has detected them."""
     machine = lab.client.machine()
     if machine is None:
         return []
@@ -55,7 +56,7 @@ def devices(lab: Lab) -> list[dict[str, str]]:
 
 
 def queue(lab: Lab, person: Person) -> list[dict[str, str]]:
-    """The queue as far as it is this person's business, in the order it will be served."""
+    """Return the part of the queue that this person may see, in order."""
     rows = []
     mine = [
         job.id
@@ -69,7 +70,7 @@ def queue(lab: Lab, person: Person) -> list[dict[str, str]]:
         {
             "Place": said,
             "Race": run_labels.title(run),
-            "Whose": "yours" if run.owner == person.owner else run.owner[:6],
+            "Owner": "yours" if run.owner == person.owner else run.owner[:6],
         }
         for _, run, said in sorted(rows, key=lambda row: row[0])
     ]
@@ -78,9 +79,9 @@ def queue(lab: Lab, person: Person) -> list[dict[str, str]]:
 def limits(lab: Lab) -> dict[str, str]:
     allowed = lab.client.limits
     return {
-        "Races of one person": f"{allowed.owner_running} running, {allowed.owner_queued} in the queue",
-        "Queue": f"{allowed.queued} races in all",
-        "Time of a race": texts.duration(60 * allowed.race_minutes),
+        "Races per person": f"{allowed.owner_running} running, {allowed.owner_queued} in the queue",
+        "Queue": f"{allowed.queued} races in total",
+        "Time per race": texts.duration(60 * allowed.race_minutes),
         "Disk": f"{allowed.disk_gb:g} GB",
         "Checkpoint": f"every {texts.duration(allowed.checkpoint_seconds)}",
     }
@@ -103,6 +104,6 @@ def _version(package: str) -> str:
 
 
 def failures(lab: Lab, person: Person) -> list[Run]:
-    """The newest races that failed or were interrupted: this person's, for a teacher everybody's."""
+    """Return the latest races that failed or were interrupted: this person's; for a teacher, all."""
     looked_at = lab.store.runs.newest(LOOKED_AT, owner=None if person.teacher else person.owner)
     return [run for run in looked_at if run.state in ("failed", "interrupted")][:10]

@@ -1,7 +1,7 @@
-"""The class wall: the races under one class code, read once for all who watch and grouped by what is raced.
+"""The class wall: the races under one class code, read once for all viewers and grouped by their settings.
 
-Of one setting and seed one race counts, however often it was run: on the same machine it gives the same numbers, so another run of
-it is not another observation.
+Of equal settings and seed one race counts, however often it was run: on the same machine it gives the same numbers, so another run
+is not another observation.
 """
 
 import json
@@ -20,8 +20,8 @@ from ssam.store.classes import seedless
 from ssam.store.views import ALIVE, ENDED, AccuracyCurve, ClassRace
 
 PACE = 2.0  # seconds between two ticks
-KEPT = 50  # classes whose newest wall is kept
-MOST = 300  # races, the newest, that a wall shows
+KEPT = 50  # classes whose latest wall is kept
+MOST = 300  # latest races that a wall shows
 
 
 @dataclass(frozen=True)
@@ -34,15 +34,14 @@ class Wall:
     _told: dict[str, str] = field(default_factory=dict)
 
     def told(self, group: Group) -> str:
-        """What the panel is told of a group, as JSON; put together for the first who asks."""
+        """Return a group's payload as JSON; built for the first viewer."""
         if group.key not in self._told:
             self._told[group.key] = json.dumps(payload.group(group))
         return self._told[group.key]
 
 
 class Walls:
-    """The newest wall of each class. A class that watches its wall has it read once a tick, not once a reader; and races that have
-    ended are read once."""
+    """The latest wall of each class. It is read once per tick, not per viewer, and races that have ended are read once."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -56,7 +55,7 @@ class Walls:
             wall = self._newest.pop(code, None)
             if wall is None or time.monotonic() - wall.at >= PACE / 2:
                 wall = Wall(code, self._groups(store, code), time.monotonic())
-            self._newest[code] = wall  # the last one again
+            self._newest[code] = wall  # reuse the last one
             while len(self._newest) > KEPT:
                 oldest = next(iter(self._newest))
                 del self._newest[oldest], self._ended[oldest]
@@ -76,21 +75,21 @@ class Walls:
 
 
 def grouped(races: Sequence[ClassRace], courses: dict[int, list[AccuracyCurve]]) -> tuple[Group, ...]:
-    """The races by their settings apart from the seed, one for each seed."""
+    """Group the races by their settings apart from the seed, one for each seed."""
     groups: dict[str, dict[int, list[ClassRace]]] = {}
     for race in races:
         groups.setdefault(seedless(race.spec), {}).setdefault(race.spec.seed, []).append(race)
     made = []
     for key, seeds in groups.items():
         chosen = sorted((min(same, key=_counts_first) for same in seeds.values()), key=lambda race: race.key)
-        spec = chosen[0].spec.model_copy(update={"data": None})  # a file's name may tell whose it is
+        spec = chosen[0].spec.model_copy(update={"data": None})  # a file's name may reveal its owner
         entries = tuple(Entry(race, tuple(courses.get(race.key, ()))) for race in chosen)
         made.append(Group(key[:8], spec, entries))
     return tuple(sorted(made, key=lambda group: len(group.entries), reverse=True))
 
 
 def _counts_first(race: ClassRace) -> tuple[bool, bool, int]:
-    """Of several races with one seed: a finished one, else one under way, else the first."""
+    """Return the rank of a race among those with one seed: finished, else running, else the first."""
     return race.state != "finished", race.state not in (*ALIVE, "queued", "paused"), race.key
 
 
@@ -100,5 +99,5 @@ def _walls() -> Walls:
 
 
 def look(lab: Lab, code: str) -> Wall:
-    """The wall as it is now, or was less than half a tick ago."""
+    """Return the wall as it is now, or up to half a tick old."""
     return _walls().look(lab.store, code)

@@ -1,4 +1,4 @@
-"""What a class wall tells of one group of races: to the panel as JSON, and in words. Never whose a race is, nor its address."""
+"""What a class wall shows of one group of races: JSON for the panel, and text. Never a race's owner or address."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -12,13 +12,13 @@ from ssam.stats.paired import Paired, compare, family, sentence
 from ssam.store import Person
 from ssam.store.views import ENDED, AccuracyCurve, ClassRace
 
-POINTS = 60  # of a thin line; of more, every 2nd, 3rd …
-FEWEST_DRAWN = 3  # seeds, for a median and a band to be drawn
+POINTS = 60  # points of a thin line; of more, every 2nd, 3rd …
+FEWEST_DRAWN = 3  # seeds needed to draw a median and a band
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One seed: its race, and how each lane has fared; no lanes before it has begun."""
+    """One seed: its race, and the state of each lane; no lanes before it has started."""
 
     race: ClassRace
     lanes: tuple[AccuracyCurve, ...]
@@ -26,7 +26,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Group:
-    """Races that differ by their seed only, in the order they came."""
+    """Races that differ only in the seed, in the order they were started."""
 
     key: str
     spec: RaceSpec
@@ -34,11 +34,11 @@ class Group:
 
     @property
     def reference(self) -> int:
-        """The lane that the others are compared with: SGD, else the first."""
+        """Return the lane that the others are compared with: SGD, else the first."""
         return next((at for at, lane in enumerate(self.spec.lanes) if not METHODS[lane.method].perturbs), 0)
 
     def results(self, lane: int) -> dict[int, float]:
-        """By seed the last test accuracy in percent, of those that have finished."""
+        """Return the final test accuracy by seed, in percent, of finished races."""
         found = {}
         for entry in self.entries:
             if entry.lanes and (accuracy := entry.lanes[lane].result) is not None:
@@ -46,7 +46,7 @@ class Group:
         return found
 
     def differences(self, lane: int) -> dict[int, float]:
-        """By seed the lane's lead over the reference in percentage points."""
+        """Return the lane's lead over the reference by seed, in percentage points."""
         own, other = self.results(lane), self.results(self.reference)
         return {seed: own[seed] - other[seed] for seed in own if seed in other}
 
@@ -56,12 +56,12 @@ class Group:
 
 
 def title(group: Group) -> str:
-    """What is raced, with the lanes: two groups may differ by these alone."""
+    """Return the settings with the lanes: two groups may differ only in these."""
     return f"{run_labels.describe_without_seed(group.spec)} · {', '.join(theme.lane_titles(group.spec))}"
 
 
 def group(group: Group) -> dict[str, Any]:
-    """Everything that all who watch see, ready for JSON."""
+    """Return everything that all viewers see, ready for JSON."""
     titles, styles = theme.lane_titles(group.spec), theme.lane_styles(group.spec)
     compared = comparisons(group)
     return {
@@ -77,33 +77,33 @@ def group(group: Group) -> dict[str, Any]:
             | {"band": _band(group, lane), "differences": _differences(group, lane, compared.get(lane))}
             for lane, (title, style) in enumerate(zip(titles, styles, strict=True))
         ],
-        "columns": ["Lane", "Seeds", "Median", "Middle half", f"− {titles[group.reference]}, mean", "95% interval"],
+        "columns": ["Lane", "Seeds", "Median", "Middle 50%", f"− {titles[group.reference]}, mean", "95% interval"],
         "rows": [row(group, lane, compared.get(lane)) for lane in range(len(titles))],
         "verdicts": [verdict(group, lane, compared[lane]) for lane in group.others],
     }
 
 
 def counts(group: Group) -> str:
-    """How many seeds there are, in words."""
+    """Return how many seeds there are, as text."""
     states = [entry.race.state for entry in group.entries]
     finished = states.count("finished")
     ended = sum(state in ENDED for state in states) - finished
     under_way = len(states) - finished - ended
     parts = [f"{len(states)} seed{'s' * (len(states) != 1)}", f"{finished} finished"]
-    parts += [f"{under_way} under way"] * bool(under_way)
+    parts += [f"{under_way} in progress"] * bool(under_way)
     parts += [f"{ended} stopped or failed, not counted"] * bool(ended)
     return " · ".join(parts)
 
 
 def comparisons(group: Group) -> dict[int, Paired]:
-    """By lane, each but the reference compared with it; as one family."""
+    """Return each lane's comparison with the reference, as one family."""
     reference = group.results(group.reference)
     found = family([compare(group.results(lane), reference) for lane in group.others])
     return dict(zip(group.others, found, strict=True))
 
 
 def row(group: Group, lane: int, compared: Paired | None) -> list[str]:
-    """One lane in the table; ``compared`` is None for the reference."""
+    """Return one lane of the table; ``compared`` is None for the reference."""
     results = list(group.results(lane).values())
     diverged = sum(bool(entry.lanes) and entry.lanes[lane].state == "diverged" for entry in group.entries)
     cells = [
@@ -121,13 +121,13 @@ def row(group: Group, lane: int, compared: Paired | None) -> list[str]:
 
 
 def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
-    """Linear between neighbours, as numpy's default."""
+    """Return a quantile, linear between neighbours like numpy's default."""
     low, middle, high = statistics.quantiles(values, method="inclusive") if len(values) > 1 else [*values] * 3
     return low, middle, high
 
 
 def verdict(group: Group, lane: int, compared: Paired) -> str:
-    """What the seeds say of a lane against the reference, and on how many of them it was ahead."""
+    """Return the comparison of a lane with the reference, and on how many seeds it was ahead."""
     titles = theme.lane_titles(group.spec)
     ahead = sum(difference > 0 for difference in group.differences(lane).values())
     said = sentence(titles[lane], titles[group.reference], compared)
@@ -135,12 +135,12 @@ def verdict(group: Group, lane: int, compared: Paired) -> str:
 
 
 def mine(group: Group, person: Person) -> list[int]:
-    """The places of a person's own races among the entries."""
+    """Return the indices of a person's own races among the entries."""
     return [at for at, entry in enumerate(group.entries) if entry.race.owner == person.owner]
 
 
 def my_words(group: Group, places: Sequence[int]) -> list[str]:
-    """A person's own results among those of the class: "my run won" as statistics."""
+    """Return a person's own results among those of the class: "my run won" as statistics."""
     titles, said = theme.lane_titles(group.spec), []
     reference = titles[group.reference]
     for place in places:
@@ -163,7 +163,7 @@ def place_of(rank: int) -> str:
 
 
 def signed(value: float) -> str:
-    """A difference in percentage points, with a true minus.
+    """Return a difference in percentage points, with a true minus.
 
     >>> signed(-0.26)
     '−0.3'
@@ -173,7 +173,7 @@ def signed(value: float) -> str:
 
 
 def _curves(group: Group, lane: int) -> dict[str, Any]:
-    """The lane's thin lines one after the other, and how long each is."""
+    """Return the lane's thin lines one after the other, and their lengths."""
     lengths, xs, ys = [], [], []
     for entry in group.entries:
         course = entry.lanes[lane] if entry.lanes else None
@@ -187,7 +187,7 @@ def _curves(group: Group, lane: int) -> dict[str, Any]:
 
 
 def _band(group: Group, lane: int) -> dict[str, list[float]]:
-    """Median and quartiles over the seeds, at every epoch that enough of them have reached."""
+    """Return median and quartiles over the seeds, at every epoch that enough of them have reached."""
     curves = [
         {
             epoch: 100 * accuracy
@@ -208,7 +208,7 @@ def _band(group: Group, lane: int) -> dict[str, list[float]]:
 
 
 def band(curves: Sequence[Mapping[float, float]]) -> list[tuple[float, int, float, float, float]]:
-    """Epoch, number of seeds and quartiles at every epoch that FEWEST_DRAWN seeds have reached; each curve is one seed's."""
+    """Return epoch, number of seeds and quartiles at every epoch that FEWEST_DRAWN seeds have reached; each curve is one seed's."""
     at: dict[float, list[float]] = {}
     for curve in curves:
         for epoch, value in curve.items():
@@ -217,7 +217,7 @@ def band(curves: Sequence[Mapping[float, float]]) -> list[tuple[float, int, floa
 
 
 def _differences(group: Group, lane: int, compared: Paired | None) -> dict[str, Any] | None:
-    """Of every seed the lane's lead over the reference, None before both have finished; with the mean and its interval."""
+    """Return the lane's lead over the reference for every seed, None before both have finished, with the mean and its interval."""
     if compared is None or compared.mean is None:
         return None
     known = group.differences(lane)

@@ -2,13 +2,13 @@
 
 from ssam.stats.paired import EXPLAINED
 
-WALL = "Everyone's races under one class code, on one plot: what one seed does, and what thirty say."
+WALL = "All races of a class on one plot: what one seed shows, and what thirty show."
 
 COUNTED = f"""
-- **A seed counts once.** Of several races with the same settings and the same seed one is shown: a finished one, else one under way, else
-  the first. It would give the same numbers again. Races whose settings differ in anything but the seed are never mixed.
+- **A seed counts once.** Of several races with the same settings and seed one is shown: a finished one, else a running one, else the
+  first; another would give the same numbers. Races whose settings differ in more than the seed are never mixed.
 - **Only finished lanes count** in the table, by their last epoch, on all test images. Races that were stopped or failed, and lanes that
-  diverged, are named but not counted. Who stops a race because it looks bad spoils the statistics.
+  diverged, are named but not counted. Stopping a race because it looks bad biases the statistics.
 {EXPLAINED.strip()}
-- The others see curves, seeds and results of your races, not whose they are, and not their address.
+- Others see curves, seeds and results of your races, but not your name and not the races' links.
 """

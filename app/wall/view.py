@@ -10,5 +10,5 @@ _mount = component.register("wall/wall")
 
 
 def draw(told: str, mine: Sequence[int], words: Sequence[str]) -> None:
-    """``told`` is ``Wall.told``, the same for all; ``mine`` are the reader's own places in it, ``words`` what is said of them."""
+    """Draw the wall. ``told`` is ``Wall.told``, the same for all; ``mine`` are the reader's indices in it, ``words`` the text about them."""
     _mount(KEY, told, {"mine": list(mine), "words": list(words)})

@@ -1,5 +1,5 @@
 // @ts-check
-// The class wall: every seed's curves, thin; median and middle half, bold; and each seed's difference. mount(host) gives {update, unmount}.
+// The class wall: every seed's curves, thin; median and middle 50%, bold; and each seed's difference. mount(host) returns {update, unmount}.
 
 import { element, swatch } from "../ui/parts.js";
 import { dispose, loadPlotly, themeOf } from "../ui/drawing.js";
@@ -19,12 +19,12 @@ const SKELETON = `
     <section class="panel" data-panel="differences">
       <header><h3></h3></header>
       <div class="chart" role="img"></div>
-      <footer>A dot is one seed, both lanes from the same start. Line: the mean; bar: its 95% interval.</footer>
+      <footer>Each dot is one seed, with both lanes from the same initial weights. Line: the mean; bar: its 95% interval.</footer>
     </section>
   </div>
   <ul class="verdicts"></ul>
   <ul class="mine"></ul>
-  <div class="scroll" tabindex="0" role="region" aria-label="The lanes as a table"><table><caption>Last test accuracy of the seeds that finished</caption><thead></thead><tbody></tbody></table></div>`;
+  <div class="scroll" tabindex="0" role="region" aria-label="The lanes as a table"><table><caption>Final test accuracy of finished seeds</caption><thead></thead><tbody></tbody></table></div>`;
 
 const CONFIG = { displayModeBar: false, responsive: false };
 const MILESTONE = 5; // finished seeds between two announcements
@@ -49,7 +49,7 @@ export function mount(host) {
     if (!root.isConnected) host.replaceChildren(root);
     const { counts, verdicts, words, lanes, reference } = data;
     find(".counts").textContent = counts;
-    find('[data-panel="differences"] h3').textContent = `Difference to ${lanes[reference].title}, seed by seed`;
+    find('[data-panel="differences"] h3').textContent = `Difference from ${lanes[reference].title}, seed by seed`;
     find('[data-panel="differences"]').hidden = lanes.length < 2;
     fill(find(".verdicts"), verdicts);
     fill(find(".mine"), words);
@@ -58,7 +58,7 @@ export function mount(host) {
     describe(data);
   }
 
-  /** Milestones are read out, not ticks. */
+  /** Announce milestones, not ticks. */
   function announce({ finished, counts, verdicts }) {
     const milestone = Math.floor(finished / MILESTONE);
     if (milestone > state.milestone && state.milestone >= 0) find(".announced").textContent = [counts, ...verdicts].join(" ");
@@ -79,7 +79,7 @@ export function mount(host) {
     const medians = rows.map((row) => `${row[0]} ${row[2]}`).join("; ");
     const own = mine.length ? ` Yours: seed ${mine.map((at) => seeds[at]).join(", ")}.` : "";
     charts.curves.setAttribute("aria-label", `Test accuracy by epoch of ${seeds.length} seeds. Median at the end: ${medians}.${own}`);
-    charts.differences.setAttribute("aria-label", `Difference to ${lanes[reference].title} by seed. ${verdicts.join(" ")}`);
+    charts.differences.setAttribute("aria-label", `Difference from ${lanes[reference].title} by seed. ${verdicts.join(" ")}`);
   }
 
   async function draw() {
@@ -172,7 +172,7 @@ function drawCurves(Plotly, chart, data, theme) {
   return Plotly.react(chart, [...thin, ...bands, ...bold, ...own], layout(chart, theme, data.group, more), CONFIG);
 }
 
-/** Every second dot a little above the line of its lane and every second below, so that they do not hide each other. */
+/** Spread the dots vertically around the line of their lane, so that they do not hide each other. */
 const offset = (at) => 0.09 * ((at * 7) % 5) - 0.18;
 
 function drawDifferences(Plotly, chart, data, theme) {

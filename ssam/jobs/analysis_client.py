@@ -1,4 +1,4 @@
-"""What the app uses to have the weights of races analysed."""
+"""Client for analyses of the weights of races."""
 
 from collections.abc import Callable
 
@@ -19,10 +19,10 @@ class AnalysisClient:
         self.store, self.limits, self._ensure_runner = store, limits, ensure_runner
 
     def submit(self, run_id: str, analysis: AnalysisSpec, request_id: str, person: Person) -> Submitted:
-        """Queue an analysis of a race's weights. The same ``request_id`` again returns the same analysis, and so does a request for
-        what has been or is being measured on the same weights. Whoever has a race's address may ask.
+        """Queue an analysis of a race's weights. The same ``request_id`` returns the same analysis, and so does a request for
+        something already measured, or queued, on the same weights. Anybody with a race's address may request it.
 
-        Raise ValueError if there is no such race, its weights are not there (yet), or too much is waiting already.
+        Raise ValueError if there is no such race, its weights are not available (yet), or too much is queued already.
         """
         run = self.store.runs.get(run_id)
         if run is None or run.analysis is not None:
@@ -44,14 +44,14 @@ class AnalysisClient:
             kept = self.kept_epochs(run)
             if missing := [epoch for epoch in analysis.epochs if epoch not in kept]:
                 there = ", ".join(map(str, kept)) or "none"
-                raise ValueError(f"epochs {missing[0]} is not kept of this race; kept are: {there}")
+                raise ValueError(f"the weights of epochs {missing[0]} were not saved; saved are: {there}")
         elif run.state in (*ALIVE, "queued"):
-            raise ValueError("this race is still under way: choose kept epochs, or wait until it has ended")
+            raise ValueError("this race is still running: choose saved epochs, or wait until it has ended")
         elif not any((self.store.run_folder(run.id) / name).exists() for name in (NEWEST, OLDER)):
-            raise ValueError("the weights of this race are not kept: it has no checkpoint")
+            raise ValueError("the weights of this race were not saved: it has no checkpoint")
 
     def kept_epochs(self, run: Run) -> list[int]:
-        """Return the epochs after which the weights of a race's lanes are kept; 0 is the beginning."""
+        """Return the epochs after which the weights of a race's lanes were saved; 0 is the start."""
         if run.started_info is None:
             return []
         every = run.started_info["steps_per_epoch"]

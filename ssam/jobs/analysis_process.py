@@ -1,4 +1,4 @@
-"""What the process of an analysis does: fetches the weights of its race, measures, keeps what it finds, and does what is wanted."""
+"""The process of an analysis: loads the weights of its race, measures, saves results, and obeys pause and stop."""
 
 import math
 import time
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
 
     from ssam.analysis.context import LaneWeights
 
-LOOK_SECONDS = 0.2  # how often it looks what is wanted
-KEEP_SECONDS = 0.5  # how often it keeps what it has found so far
-WITH_MASKS = ("sharpness", "fisher", "anatomy")  # kinds of analysis that look at a lane's own mask
+LOOK_SECONDS = 0.2  # seconds between two checks of the desired state
+KEEP_SECONDS = 0.5  # seconds between two saves of the results so far
+WITH_MASKS = ("sharpness", "fisher", "anatomy")  # kinds of analysis that use a lane's own mask
 
 
 class TimeIsUpError(Exception):
-    """It has run for as long as the server allows."""
+    """The analysis has reached the server's time limit."""
 
 
 def run(
     handle: RunHandle, spec: RaceSpec, analysis: AnalysisSpec, parent: str, home: Path, image_root: Path, threads: int
 ) -> tuple[State, str]:
-    """Measures from the beginning to the end, or until it is to stop: the last state and its message. Imports torch.
+    """Measure until the end or a stop; return the final state and its message. Import torch.
 
-    Raises ValueError, one line, where weights are no longer kept, and what the analysis raises. An analysis whose process died
-    begins anew.
+    Raise ValueError, one line, if weights are no longer stored, and whatever the analysis raises. An analysis whose process died
+    starts over.
     """
     import torch
 
@@ -75,7 +75,7 @@ def run(
 
 
 def _device(wanted: str) -> "torch.device":
-    """What ``wanted`` means on this slot. A slot may be a GPU of a cluster, which is not here, where the weights are: then the CPU."""
+    """Return the device for ``wanted`` on this slot: the CPU if the slot is a GPU of a cluster, since the weights are here."""
     from ssam.engine.device import available_devices, pick_device
 
     is_elsewhere = wanted == "auto" and default_device() not in ("auto", *available_devices())
@@ -83,7 +83,7 @@ def _device(wanted: str) -> "torch.device":
 
 
 class _Heartbeat:
-    """Between two pieces of work: says that the process lives, sees what is wanted, keeps what has been found."""
+    """Between two pieces of work: records a heartbeat, checks the desired state, saves results."""
 
     def __init__(self, handle: RunHandle) -> None:
         self._handle, self._looked, self._kept = handle, -math.inf, -math.inf
@@ -92,7 +92,7 @@ class _Heartbeat:
         self._started = False
 
     def beat(self) -> None:
-        """Raises Cancelled where the analysis is to end, TimeIsUpError where it has had its time."""
+        """Raise Cancelled if the analysis should end, TimeIsUpError if it has reached its time limit."""
         now = time.monotonic()
         if now - self._looked < LOOK_SECONDS:
             return
@@ -101,10 +101,10 @@ class _Heartbeat:
             self._started = True
         want = retry_while_unavailable(self._handle, lambda: self._handle.heartbeat(now - self._told), cancellable=True)
         self._looked = self._told = now
-        if want in ("stop", "pause"):  # what has been found cannot be taken up again, so a pause is a stop
+        if want in ("stop", "pause"):  # partial results cannot be resumed, so a pause is a stop
             raise Cancelled(want)
         if now - self._begin > 60 * self._minutes:
-            raise TimeIsUpError(f"it has run for {self._minutes:g} minutes, the most at a time")
+            raise TimeIsUpError(f"time limit of {self._minutes:g} minutes reached")
 
     def keep(self, result: Found, last: bool = False) -> None:
         now = time.monotonic()
@@ -114,7 +114,7 @@ class _Heartbeat:
 
 
 def _moments(store: Store, parent: str, spec: RaceSpec, analysis: AnalysisSpec) -> "list[LaneWeights]":
-    """The weights that the analysis is about, and the path to them where that is drawn. Lanes that diverged have none."""
+    """Return the weights to analyse, and the path to them if it is drawn. Diverged lanes have none."""
     from ssam.analysis.context import of_checkpoint
 
     race = store.runs.get(parent)
@@ -130,18 +130,18 @@ def _moments(store: Store, parent: str, spec: RaceSpec, analysis: AnalysisSpec) 
         if not state["lanes"][name]["diverged"]
     ]
     if not lanes:
-        raise ValueError("all lanes of this race have diverged: there are no weights to look at")
+        raise ValueError("all lanes of this race have diverged: there are no weights to analyse")
     ends = {moment.lane: moment.step for moment in lanes}
     on_the_way = analysis.kind == "surface" and analysis.plane == "lanes"
     kept = (
         _snapshots(store, race, (), with_masks=False) if on_the_way else []
-    )  # all of them are read: they may be large
+    )  # all files have been read: free them, they may be large
     path = [moment for moment in kept if moment.step < ends.get(moment.lane, 0)]
     return [*path, *lanes]
 
 
 def _snapshots(store: Store, race: Run, epochs: tuple[int, ...], with_masks: bool) -> "list[LaneWeights]":
-    """Return the kept weights at these epochs, or all; raise ValueError if one is missing."""
+    """Return the saved weights at these epochs, or all; raise ValueError if one is missing."""
     import torch
 
     from ssam.analysis.context import LaneWeights
@@ -150,7 +150,7 @@ def _snapshots(store: Store, race: Run, epochs: tuple[int, ...], with_masks: boo
     there, snapshots = store.analyses.snapshots(race.id), []
     steps = [epoch * race.started_info["steps_per_epoch"] for epoch in epochs]
     if missing := [epoch for epoch, step in zip(epochs, steps, strict=True) if step not in {m.step for m in there}]:
-        raise ValueError(f"the weights of epoch {missing[0]} are not kept")
+        raise ValueError(f"the weights of epoch {missing[0]} are not stored")
     for moment in there:
         if not steps or moment.step in steps:
             arrays = load_arrays(snapshot_file(store.run_folder(race.id), moment))
@@ -161,7 +161,7 @@ def _snapshots(store: Store, race: Run, epochs: tuple[int, ...], with_masks: boo
 
 
 def _rate(store: Store, parent: str, spec: RaceSpec, moment: "LaneWeights") -> float | None:
-    """The learning rate of the step after that moment; None on the seconds clock, where it depends on how long steps take."""
+    """Return the learning rate of the step after that moment; None with the clock seconds, where it depends on step times."""
     from ssam.training.schedule import step_rate
 
     race = store.runs.get(parent)
@@ -173,8 +173,8 @@ def _rate(store: Store, parent: str, spec: RaceSpec, moment: "LaneWeights") -> f
 
 
 def _mask_at(store: Store, race: Run, moment: Moment) -> "dict[str, torch.Tensor] | None":
-    """The mask that the lane was trained with up to that moment, as far as its bits are kept. One that is made at the very weights
-    of the moment is that of the steps after it."""
+    """Return the mask that the lane was trained with up to that moment, if its bits are stored. A mask made at exactly these weights
+    belongs to the steps after them."""
     import torch
 
     lane = race.spec.lane_names[moment.lane]

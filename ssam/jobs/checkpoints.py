@@ -1,6 +1,6 @@
-"""Checkpoints on the disk: the newest and the one before it, each written as a whole, and damage noticed.
+"""Checkpoints on disk: the latest and the one before it, each written atomically, with damage detected.
 
-A file is what ``torch.save`` writes, followed by the SHA-256 of that: PyTorch itself reads changed bytes without a word.
+A file is the output of ``torch.save`` followed by its SHA-256: PyTorch itself reads altered bytes silently.
 """
 
 import hashlib
@@ -19,26 +19,26 @@ DIGEST_BYTES = 32
 
 @dataclass(frozen=True)
 class Kept:
-    """``reached`` is how far the rows of the race were in the store when it was written (``Writer.reached``)."""
+    """``reached`` is how far the race's rows were in the store when the checkpoint was written (``Writer.reached``)."""
 
     state: dict[str, Any]
     reached: dict[str, list[int]]
 
 
 def write(folder: Path, kept: Kept) -> None:
-    """Make this the newest one. Raise OSError, and change nothing, if there is no room."""
+    """Make this the latest one. Raise OSError, and change nothing, if the disk is full."""
     import torch
 
     def fill(file: io.BufferedRandom) -> None:
         try:
             torch.save({"state": kept.state, "reached": kept.reached}, file)
-        except RuntimeError as error:  # PyTorch's own, on top of what the file said
+        except RuntimeError as error:  # PyTorch wraps the error of the file
             if isinstance(error.__context__, OSError):
                 raise error.__context__ from None
             raise
         file.seek(0)
         digest = hashlib.file_digest(file, "sha256").digest()
-        file.write(digest)  # at the end, where reading has stopped
+        file.write(digest)  # read from the end, where reading has stopped
 
     new = folder / "checkpoint.new.pt"
     write_whole(new, fill)
@@ -49,8 +49,8 @@ def write(folder: Path, kept: Kept) -> None:
 
 
 def read_newest(folder: Path) -> Kept:
-    """Return the newest checkpoint of a race that can be read. Raise ValueError if there is none."""
-    why = "its weights are no longer kept: there is no checkpoint"
+    """Return the latest readable checkpoint of a race. Raise ValueError if there is none."""
+    why = "its weights are no longer stored: there is no checkpoint"
     for path in (folder / NEWEST, folder / OLDER):
         if path.exists():
             try:
@@ -61,7 +61,7 @@ def read_newest(folder: Path) -> Kept:
 
 
 def read(path: Path) -> Kept:
-    """Return what a file holds. Raise ValueError for a file that is not just what was written; nothing in it is ever executed."""
+    """Return a file's content. Raise ValueError for a file that was altered; nothing in it is ever executed."""
     import torch
 
     size = path.stat().st_size - DIGEST_BYTES

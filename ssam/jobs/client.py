@@ -1,4 +1,4 @@
-"""What the app and the command line use to have races run. Never imports torch."""
+"""The client with which the app and the command line run races. Never imports torch."""
 
 from ssam.config import read_limits
 from ssam.jobs.analysis_client import AnalysisClient
@@ -13,7 +13,7 @@ from ssam.store import Store
 
 
 class Client:
-    """Queues races, analyses and sweeps and steers them. Everything goes through the store: the runner may restart at any time.
+    """Queues and controls races, analyses and sweeps. Everything goes through the store: the runner may restart at any time.
 
     The parts are ``races``, ``analyses``, ``sweeps``, ``duels`` and ``runner``; ``limits`` are the server's. Raise ValueError for a bad
     limit in the environment.
@@ -29,9 +29,9 @@ class Client:
         self.duels = DuelClient(store, self.sweeps, self.runner.ensure)
 
     def machine(self) -> Machine | None:
-        """Return what races run on; None until a runner has found out."""
+        """Return the devices; None until a runner has detected them."""
         return read_machine(self.store.home)
 
     def disk(self) -> Disk | None:
-        """Return what is kept and free, at most a minute old; None until a runner has looked."""
+        """Return the space used and free, at most a minute old; None until a runner has measured it."""
         return read_disk(self.store.home)

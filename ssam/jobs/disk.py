@@ -1,4 +1,4 @@
-"""What the lab keeps on the disk, and what goes first when that is too much. The database is not counted."""
+"""Disk use of the lab, and what is deleted first when it is too much. The database is not counted."""
 
 import contextlib
 import json
@@ -15,12 +15,12 @@ from ssam.store.annotations import UNDO_SECONDS
 from ssam.store.views import ENDED
 
 COUNTED = ("runs", "images", "downloads")
-RESERVE = 0.5 * GB  # that much stays free on the disk; with a small quota a tenth of that
+RESERVE = 0.5 * GB  # bytes kept free on the disk; with a small quota a tenth of it
 
 
 @dataclass(frozen=True)
 class Disk:
-    """Bytes kept, allowed, and free on the disk. ``waits`` says why new races wait; empty where they need not."""
+    """Bytes used, allowed, and free on the disk. ``waits`` says why new races wait; empty if they need not."""
 
     used: int
     quota: float
@@ -28,16 +28,16 @@ class Disk:
 
     @property
     def excess(self) -> float:
-        """Bytes that must go before a new race may start."""
+        """Return how many bytes must be freed before a new race may start."""
         return max(self.used - self.quota, self._reserve - self.free)
 
     @property
     def waits(self) -> str:
         if self.used > self.quota:
-            kept = f"{self.used / GB:.2f} GB are kept, {self.quota / GB:g} GB are allowed (SSAM_DISK_GB)"
-            return f"waits for room on the disk: {kept}; delete old races or uploads"
+            kept = f"{self.used / GB:.2f} GB are used, {self.quota / GB:g} GB are allowed (SSAM_DISK_GB)"
+            return f"waits for disk space: {kept}; delete old races or uploads"
         if self.free < self._reserve:
-            return f"waits for room on the disk: only {self.free / GB:.2f} GB are free, {self._reserve / GB:g} GB are needed"
+            return f"waits for disk space: only {self.free / GB:.2f} GB are free, {self._reserve / GB:g} GB are needed"
         return ""
 
     @property
@@ -50,7 +50,7 @@ def write_disk(home: Path, disk: Disk) -> None:
 
 
 def read_disk(home: Path) -> Disk | None:
-    """The disk as the runner last saw it; None if it never looked."""
+    """Return the disk as the runner last measured it; None if it never did."""
     path = home / "disk.json"
     return Disk(**json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
 
@@ -61,9 +61,9 @@ def measure(store: Store, quota_gb: float) -> Disk:
 
 
 def make_room(store: Store, quota_gb: float) -> Disk:
-    """Deletes for good what was deleted a day ago. Where there is too little room, first all that was deleted since; then
-    checkpoints of races that have ended, the longest ago first, then their kept weights, then their masks, only as many as it takes.
-    Of races that are queued, running or paused nothing goes. What remains."""
+    """Permanently delete what was soft-deleted more than a day ago. If space is short, also delete, in this order and only as
+    needed: other soft-deleted races, then checkpoints, saved weights and masks of ended races, the oldest first. Never touch
+    queued, running or paused races. Return the disk afterwards."""
     for run_id in store.runs.soft_deleted(before=time.time() - UNDO_SECONDS):
         store.runs.purge(run_id)
     disk = measure(store, quota_gb)
@@ -78,7 +78,7 @@ def make_room(store: Store, quota_gb: float) -> Disk:
         if excess <= 0:
             break
         run = store.runs.get(run_id)
-        if run is not None and run.state in ENDED:  # still: it may have been resumed meanwhile
+        if run is not None and run.state in ENDED:  # check again: it may have been resumed meanwhile
             excess -= _size(path)
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     return measure(store, quota_gb)
@@ -93,7 +93,7 @@ def _dispensable(store: Store) -> Iterator[tuple[str, Path]]:
 
 
 def _size(path: Path) -> int:
-    """Bytes of a file, or of all files in a folder; what vanishes meanwhile counts nothing."""
+    """Return the bytes of a file, or of all files in a folder; files that vanish meanwhile count zero."""
     inside = (Path(folder) / name for folder, _, names in os.walk(path) for name in names)
     total = 0
     for file in inside if path.is_dir() else [path]:

@@ -1,4 +1,4 @@
-"""What this machine is. Only ``torch_devices`` imports torch; the runner calls it in a child process."""
+"""Facts about this machine. Only ``torch_devices`` imports torch; the runner calls it in a child process."""
 
 import json
 import platform
@@ -17,7 +17,7 @@ GB = 1e9
 
 @dataclass(frozen=True)
 class DeviceInfo:
-    """``id`` is what ``RaceSpec.device`` takes: ``cpu``, ``cuda:0``, ``mps``."""
+    """``id`` is a value of ``RaceSpec.device``: ``cpu``, ``cuda:0``, ``mps``."""
 
     id: str
     name: str
@@ -26,8 +26,8 @@ class DeviceInfo:
 
 @dataclass(frozen=True)
 class Machine:
-    """``cpu_slots`` is how many races run at once on the CPU; ``cores`` those this process may use; ``auto`` the device that
-    a race gets which leaves the choice to the server (``auto``: the fastest kind there is)."""
+    """``cpu_slots`` is how many races run at once on the CPU; ``cores`` are those available to this process; ``auto`` is the
+    device of a race that leaves the choice to the server: the fastest kind available."""
 
     host: str
     cpu: str
@@ -39,18 +39,18 @@ class Machine:
 
     @property
     def slots(self) -> int:
-        """How many races run at once."""
+        """Return how many races run at once."""
         return len(self.places)
 
     @property
     def places(self) -> tuple[str, ...]:
-        """A device's id for every race that it has room for: one a GPU, ``cpu_slots`` on the CPU."""
+        """Return a device's id for each of its slots: one per GPU, ``cpu_slots`` for the CPU."""
         gpus = [device.id for device in self.devices if device.id != "cpu"]
         return (*gpus, *["cpu"] * self.cpu_slots)
 
 
 def torch_devices() -> list[DeviceInfo]:
-    """The accelerators torch can use here."""
+    """Return the accelerators that torch can use here."""
     import torch
 
     devices = []
@@ -68,12 +68,12 @@ def describe(cpu_slots: int, gpus: list[DeviceInfo]) -> Machine:
 
 
 def write_machine(home: Path, cpu_slots: int, gpus: Callable[[], list[DeviceInfo]]) -> None:
-    """Keeps the facts in ``home/machine.json``, in one piece."""
+    """Save the facts in ``home/machine.json``, atomically."""
     write_json(home / "machine.json", asdict(describe(cpu_slots, gpus())))
 
 
 def read_machine(home: Path) -> Machine | None:
-    """The facts as the runner last wrote them; None if it never did."""
+    """Return the facts as the runner last wrote them; None if it never did."""
     path = home / "machine.json"
     if not path.exists():
         return None
@@ -84,7 +84,7 @@ def read_machine(home: Path) -> Machine | None:
 
 
 def write_json(path: Path, value: object) -> None:
-    """A reader finds the old file or the new one, never half of one."""
+    """Write a file atomically: a reader finds the old one or the new one."""
     write_whole(path, lambda file: file.write(json.dumps(value).encode()))
 
 

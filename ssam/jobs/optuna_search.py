@@ -1,7 +1,7 @@
-"""Which settings to try next, and which races are not worth their time: Optuna, told all that the store knows.
+"""Which settings to try next, and which races to prune: Optuna, given all trials in the store.
 
-A ``Search`` holds nothing of its own. Made anew from the same trials it asks and prunes the same, so a restart of the runner changes
-nothing. Only the runner imports this: Optuna takes a while.
+A ``Search`` has no state of its own. Rebuilt from the same trials it suggests and prunes the same, so a restart of the runner changes
+nothing. Only the runner imports this: Optuna is slow to load.
 """
 
 import warnings
@@ -15,23 +15,23 @@ from optuna.trial import TrialState
 from ssam.experiment.sweep import SweepSpec, Values, Vary
 from ssam.store.sweep_scores import Point
 
-STARTUP = 8  # settings that are drawn at random before TPE has something to go by
-PRUNE_AFTER = 4  # races that have come to an end before the median says anything
-WORST = 0.0  # accuracy of a lane that diverged
-FEWEST_IMPORTANT = 6  # settings that have come to an end before their importance is told
+STARTUP = 8  # random settings before TPE has enough data
+PRUNE_AFTER = 4  # finished races before the median prunes
+WORST = 0.0  # accuracy assigned to a diverged lane
+FEWEST_IMPORTANT = 6  # finished settings before their importance is computed
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
 
-Curve = Sequence[tuple[int, float]]  # epoch and the accuracy that counts
+Curve = Sequence[tuple[int, float]]  # epoch and the accuracy used as the score
 
 
 class Search:
-    """One sweep as Optuna sees it.
+    """One sweep as an Optuna study.
 
     Args:
-        spec: of the sweep.
-        points: what has been tried, by number from 0 without a gap but for what has been dropped.
+        spec: the sweep.
+        points: the settings tried, by number from 0 without gaps except for dropped ones.
         curve: the evaluations of a point's race, for pruning.
     """
 
@@ -42,7 +42,7 @@ class Search:
         self._study = optuna.create_study(directions=directions, pruner=_pruner(spec), study_name="sweep")
         self._curve = curve
         self._asked: dict[int, optuna.Trial] = {}
-        self._seen: dict[int, int] = {}  # the newest epoch that was told
+        self._seen: dict[int, int] = {}  # the latest epoch reported to Optuna
         self._pruned: set[int] = set()
         for point in points:
             self._retell(point.number, point.values)
@@ -60,15 +60,15 @@ class Search:
         return set(self._asked)
 
     def ask(self, number: int) -> Values | None:
-        """The next settings to try, under a number of their own; None where a grid has no more."""
+        """Return the next settings to try, and their number; None if a grid is exhausted."""
         if self.spec.method == "grid":
             tried = [dict(trial.params) for trial in self._asked.values()]
             values = next((point for point in self.spec.points if point not in tried), None)
             if values is not None:
                 self._retell(number, values)
             return values
-        # A sampler of its own for each number: what is asked follows from what has been told and nothing else. And a copy to ask
-        # in: what is told is what is raced, which has fewer digits.
+        # A new sampler for each number: suggestions depend only on the reported trials. And a copy of the study to ask: the trial that
+        # is reported is the one that is run, whose values have fewer digits.
         seed = (1_000_003 * self.spec.base.seed + number) % 2**32
         sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=STARTUP, constant_liar=True)
         copy = optuna.create_study(directions=self._study.directions, sampler=sampler)
@@ -79,7 +79,7 @@ class Search:
         return values
 
     def falls_behind(self, number: int, curve: Curve) -> bool:
-        """Tells the evaluations that are new; whether the race should be stopped for them."""
+        """Report the new evaluations; return whether the race should be pruned."""
         trial = self._asked[number]
         for epoch, accuracy in curve:
             if epoch > self._seen.get(number, 0):
@@ -90,9 +90,9 @@ class Search:
         return number in self._pruned
 
     def tell(self, point: Point) -> None:
-        """Tell what came of a point; once.
+        """Report the outcome of a point, once.
 
-        Its evaluations are told first: a race may have ended since they were last read, and a median over the few races whose
+        Its evaluations are reported first: a race may have ended since they were last read, and a median over the few races whose
         evaluations happened to be read in time prunes settings that are above the true median.
         """
         if self.spec.pruning != "none":
@@ -110,7 +110,7 @@ class Search:
             self._study.tell(trial, state=TrialState.FAIL)
 
     def importance(self) -> dict[str, float]:
-        """Each field's share in what the accuracies owe to the settings (PED-ANOVA); empty where there is too little to go by."""
+        """Return each field's importance for the accuracy (PED-ANOVA); empty if there is too little data."""
         complete = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         if len(complete) < FEWEST_IMPORTANT or len({trial.values[0] for trial in complete}) < 2 or len(self._space) < 2:
             return {}
@@ -140,7 +140,7 @@ def _pruner(spec: SweepSpec) -> optuna.pruners.BasePruner:
 
 
 def _plain(vary: Vary, value: object) -> int | float | str | None:
-    """Of a number so many digits as can be read."""
+    """Return a number rounded to a readable number of digits."""
     if isinstance(value, float) and vary.low is not None and vary.high is not None:
         return min(max(float(f"{value:.4g}"), vary.low), vary.high)
     assert value is None or isinstance(value, int | float | str)

@@ -1,4 +1,4 @@
-"""Race processes on this machine: how one is started, watched and ended."""
+"""Race processes on this machine: starting, watching and ending them."""
 
 import multiprocessing
 import multiprocessing.process
@@ -16,17 +16,17 @@ from ssam.jobs import processes
 from ssam.jobs.runner_process import PROJECT
 from ssam.store import Job
 
-GRACE_SECONDS = 5.0  # from what should end a race process to SIGKILL
-LOST_CODE = 255  # what multiprocessing says of a process whose fork server is gone
+GRACE_SECONDS = 5.0  # seconds from a request to end to SIGKILL
+LOST_CODE = 255  # multiprocessing's exit code for a process whose fork server is gone
 
 
 @dataclass
 class Worker:
-    """A race process under our eyes. ``own`` is None for one that another runner started."""
+    """A race process being watched. ``own`` is None for one started by another runner."""
 
     job: Job  # as it was started or found
-    process: psutil.Process | None  # None where it ended at once
-    until: float  # on the monotonic clock: when the race has had its time
+    process: psutil.Process | None  # None if it ended at once
+    until: float  # on the monotonic clock: the race's time limit
     own: multiprocessing.process.BaseProcess | None = None
     overdue: float | None = None  # when it gets SIGKILL
     killed: bool = False
@@ -37,7 +37,7 @@ class Worker:
 
     @property
     def code(self) -> int | None:
-        """The exit code, where it can be known: neither of another runner's process, nor once the fork server died."""
+        """Return the exit code; None if unknown: for another runner's process, and after the fork server died."""
         code = None if self.own is None else self.own.exitcode
         return None if code == LOST_CODE else code
 
@@ -47,7 +47,7 @@ class Worker:
         return self.process is None or not processes.still_runs(self.process)
 
     def end_soon(self) -> None:
-        """It should be ending by itself: SIGKILL where it takes longer than the grace."""
+        """Send SIGKILL to a process that should end by itself but exceeds the grace period."""
         now = time.monotonic()
         self.overdue = self.overdue or now + GRACE_SECONDS
         if now > self.overdue and self.process is not None and not self.killed:
@@ -64,21 +64,21 @@ class Worker:
 
 
 class ForkServer:
-    """Starts processes from a fork server that has imported ``preload`` once, so that a race starts at once."""
+    """Starts processes from a fork server that has imported ``preload``, so that races start at once."""
 
     def __init__(self, preload: Sequence[str]) -> None:
         self._context: ForkServerContext | SpawnContext
         if "forkserver" not in multiprocessing.get_all_start_methods():
             self._context = multiprocessing.get_context("spawn")
             return
-        # The fork server is started as ``python -c``: it finds our modules by this only.
+        # The fork server is started as ``python -c``: only this lets it find our modules.
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(PROJECT), os.environ.get("PYTHONPATH")]))
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(list(preload))
         forkserver.ensure_running()
 
     def start(self, target: Callable[..., None], *args: Any) -> multiprocessing.process.BaseProcess:
-        """Raises OSError or EOFError where no process can be had."""
+        """Start a process. Raise OSError or EOFError if that is impossible."""
         process = self._context.Process(target=target, args=args)
         process.start()
         return process

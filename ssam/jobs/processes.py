@@ -1,4 +1,4 @@
-"""Is that process still the one we mean? A pid alone may have been given to another, so a start time goes with it."""
+"""Identity of processes. A pid may be reused, so it is combined with the start time."""
 
 import contextlib
 import os
@@ -6,11 +6,11 @@ import signal
 
 import psutil  # type: ignore[import-untyped]
 
-SAME_START = 2.0  # seconds: both numbers below are kept in whole seconds somewhere on the way
+SAME_START = 2.0  # seconds: both numbers below are rounded to whole seconds somewhere
 
 
 def look_up(pid: int) -> psutil.Process | None:
-    """The process that has this pid now; None if there is none, or only a zombie."""
+    """Return the process with this pid; None if there is none, or only a zombie."""
     with contextlib.suppress(psutil.NoSuchProcess):
         process = psutil.Process(pid)
         return None if process.status() == psutil.STATUS_ZOMBIE else process
@@ -18,17 +18,17 @@ def look_up(pid: int) -> psutil.Process | None:
 
 
 def start_time(pid: int) -> float | None:
-    """When the process started; None if it is gone or a zombie.
+    """Return when the process started; None if it is gone or a zombie.
 
-    On Linux in seconds since the machine's start: there the time of day of a start moves with a clock that is set, and a
-    race must not seem dead because of that. Elsewhere in seconds since the epoch.
+    On Linux in seconds since boot: the time of day changes when the clock is set, and a race must not seem dead because of
+    that. Elsewhere in seconds since the epoch.
     """
     process = look_up(pid)
     return None if process is None else _start(process)
 
 
 def find(pid: int | None, started: float | None) -> psutil.Process | None:
-    """The process that has this pid and start time; None if it no longer runs."""
+    """Return the process with this pid and start time; None if it no longer runs."""
     process = None if pid is None or started is None else look_up(pid)
     if process is None or started is None:
         return None
@@ -37,12 +37,12 @@ def find(pid: int | None, started: float | None) -> psutil.Process | None:
 
 
 def is_alive(pid: int | None, started: float | None) -> bool:
-    """Whether the process that had this pid and start time still runs."""
+    """Return whether the process with this pid and start time still runs."""
     return find(pid, started) is not None
 
 
 def still_runs(process: psutil.Process) -> bool:
-    """The same of a process that was found before: cheap enough to ask many times a second."""
+    """Return the same for a process that was found before: cheap enough to call many times a second."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -50,15 +50,15 @@ def still_runs(process: psutil.Process) -> bool:
 
 
 def kill(process: psutil.Process) -> None:
-    """SIGKILL for a process, if it still runs, and for those it started where it leads a group of its own."""
+    """Send SIGKILL to a process, if it still runs, and to its children if it leads a process group."""
     if still_runs(process):
         with contextlib.suppress(ProcessLookupError):  # it leads no group (yet)
             os.killpg(process.pid, signal.SIGKILL)
-        with contextlib.suppress(psutil.NoSuchProcess):  # it ended in this very moment
+        with contextlib.suppress(psutil.NoSuchProcess):  # it ended at this moment
             process.kill()
 
 
 def _start(process: psutil.Process) -> float | None:
-    with contextlib.suppress(psutil.NoSuchProcess):  # it ended in this very moment
+    with contextlib.suppress(psutil.NoSuchProcess):  # it ended at this moment
         return process.create_time() - (psutil.boot_time() if psutil.LINUX else 0.0)
     return None

@@ -1,7 +1,7 @@
-"""Whose turn it is. Pure functions over the jobs and slots of one moment: nothing here waits, asks or writes.
+"""Scheduling: which race starts next. Pure functions over the jobs and slots at one moment: nothing here waits or does I/O.
 
-A *slot* is a device with room for one race: ``cuda:0``, ``cuda:1``, ``mps``, and ``cpu`` as many times as races fit there.
-Jobs come in the queue's order, oldest first. ``served`` says when a race of an owner last started.
+A *slot* is a device with room for one race: ``cuda:0``, ``cuda:1``, ``mps``, and ``cpu`` once per race that fits there.
+Jobs are in the queue's order, oldest first. ``served`` is when a race of an owner last started.
 """
 
 import math
@@ -14,25 +14,25 @@ from ssam.store import Job
 from ssam.store.views import State
 
 MOMENT = 1e-6  # seconds between two starts of one round
-ATTEMPTS = 3  # starts without a new checkpoint in between, after which a race that keeps dying is left alone
+ATTEMPTS = 3  # starts without a new checkpoint after which a race that keeps dying is not restarted
 
 
 class Turn(NamedTuple):
-    """A race that starts now, and where."""
+    """A race that starts now, and its slot."""
 
     job: Job
     slot: str
 
 
 class Forecast(NamedTuple):
-    """``position`` counts the queue in the order of starts, from 1. ``seconds`` until the start; None where that is unknown."""
+    """``position`` in the order of starts, from 1; ``seconds`` until the start, None if unknown."""
 
     position: int
     seconds: float | None
 
 
 def suiting(device: str, slots: Sequence[str]) -> list[str]:
-    """The slots that a race may have which asks for ``device``. ``auto`` is a GPU wherever there is one, busy or not."""
+    """Return the slots allowed for a race that requests ``device``. ``auto`` is a GPU if there is one, busy or not."""
     gpus = [slot for slot in slots if slot != "cpu"]
     if device == "auto":
         return gpus or list(slots)
@@ -42,19 +42,19 @@ def suiting(device: str, slots: Sequence[str]) -> list[str]:
 
 
 def settled(jobs: Sequence[Job], auto: str) -> list[Job]:
-    """The same jobs; those that leave the device to the server ask for ``auto``, what that means here."""
+    """Return the same jobs with the device ``auto`` replaced by its meaning on this machine."""
     return [replace(job, device=auto) if job.device == "auto" != auto else job for job in jobs]
 
 
 def pick(
     queued: Sequence[Job], running: Sequence[Job], slots: Sequence[str], owner_running: int, served: Mapping[str, float]
 ) -> Turn | None:
-    """The fair next start, None where nothing may start now.
+    """Return the fair next start; None if nothing may start now.
 
-    The turn goes to the owner with the fewest races running, of those to the least recently served, of those to the oldest
-    race. Of each owner with fewer than ``owner_running`` races running it is the oldest that has a slot free. Races of sweeps come
-    after all others, and do not count where somebody's other races are counted. An exclusive
-    race needs no free slot to have the turn: nothing starts then until the machine is empty, and nothing starts beside it.
+    Next is the owner with the fewest running races; ties go to the least recently served owner, then to the oldest race.
+    For each owner with fewer than ``owner_running`` running races the candidate is the oldest one with a free slot. Races of
+    sweeps come after all others, and do not count towards an owner's running races. An exclusive race needs no free slot to be
+    next: then nothing starts until the machine is empty, and nothing starts beside it.
     """
     if any(job.exclusive for job in running):
         return None
@@ -88,7 +88,7 @@ def starting(
     served: Mapping[str, float],
     now: float,
 ) -> list[Turn]:
-    """All that would start now, one after the other."""
+    """Return all starts possible now, one after the other."""
     waiting, going, served = list(queued), list(running), dict(served)
     turns = []
     while turn := pick(waiting, going, slots, owner_running, served):
@@ -108,10 +108,10 @@ def forecast(
     left: Mapping[str, float | None],
     now: float,
 ) -> dict[str, Forecast]:
-    """When each queued race will start if nothing else happens: the same ``pick``, played to the end.
+    """Return when each queued race will start if nothing else happens, by simulating ``pick`` to the end.
 
-    ``left`` holds the seconds that each race, running or queued, still takes; None where unknown. A start that waits while
-    such a race is running has an unknown time. A race that can never start is left out.
+    ``left`` holds the seconds that each race, running or queued, still needs; None if unknown. A start that waits for
+    such a race has an unknown time. A race that can never start is left out.
     """
     waiting, going, served = list(queued), list(running), dict(served)
     ends = {job.id: _end(left[job.id], 0.0) for job in going}
@@ -139,7 +139,7 @@ def _end(seconds: float | None, start: float) -> float:
 
 
 def after_death(job: Job) -> State:
-    """What becomes of a race whose process died: what was wanted of it, else it is queued again until that helps no more."""
+    """Return the new state of a race whose process died: the desired state, else queued again until that no longer helps."""
     if job.want != "run":
         return "stopped" if job.want == "stop" else "paused"
     return "queued" if job.attempts < ATTEMPTS else "interrupted"

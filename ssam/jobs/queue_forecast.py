@@ -1,4 +1,4 @@
-"""When the queued races will start, as far as that can be known. Asked by every open page, worked out about once a second."""
+"""Forecast of when queued races will start. Requested by every open page, computed about once a second."""
 
 import threading
 import time
@@ -14,15 +14,15 @@ from ssam.planning.estimate import Rate, analysis_seconds, estimate_seconds
 from ssam.store import Job, Run, Store
 from ssam.store.views import ALIVE
 
-FORECAST_SECONDS = 1.0  # how old an answer may be …
-FORECAST_SHARE = 0.05  # … or older, where working it out would take more than this share of the time
-RATE_SECONDS = 60.0  # how old the speed of past races may be
-TELLING_SECONDS = 3.0  # a race's own pace is believed after so much training …
+FORECAST_SECONDS = 1.0  # maximal age of an answer in seconds …
+FORECAST_SHARE = 0.05  # … or older, if computing it would take more than this share of the time
+RATE_SECONDS = 60.0  # maximal age of the speed of past races, in seconds
+TELLING_SECONDS = 3.0  # a race's own pace is trusted after this many seconds of training …
 TELLING_PROGRESS = 0.02  # … and this share of the race
 
 
 class QueueForecaster:
-    """The queue of one home folder. Safe to use from threads."""
+    """The forecast for one home folder. Safe to use from threads."""
 
     def __init__(self, store: Store, limits: Limits) -> None:
         self._store, self._limits = store, limits
@@ -33,7 +33,7 @@ class QueueForecaster:
         self._rates_expire_at = 0.0
 
     def forecasts(self) -> dict[str, Forecast]:
-        """Of every queued race that can start on this machine."""
+        """Return the forecast of every queued race that can start on this machine."""
         with self._lock:
             begin = time.monotonic()
             if begin >= self._expires_at:
@@ -43,7 +43,7 @@ class QueueForecaster:
             return self._forecasts
 
     def starts_at_once(self, job: Job) -> bool:
-        """Whether this race, put at the end of the queue, would start without waiting for another to end."""
+        """Return whether this race, added to the queue, would start without waiting for another to end."""
         if self._is_full():
             return False
         waiting, running, slots, served = self._situation([*self._store.queue.jobs(), job])
@@ -51,7 +51,7 @@ class QueueForecaster:
         allowed = queue.suiting(waiting[-1].device, slots)
         return not allowed or job.id in {
             turn.job.id for turn in turns
-        }  # without its device the runner refuses it at once
+        }  # without its device the runner rejects it at once
 
     def _forecast(self) -> dict[str, Forecast]:
         jobs = self._store.queue.jobs()
@@ -64,7 +64,7 @@ class QueueForecaster:
         return forecasts
 
     def _situation(self, jobs: list[Job]) -> tuple[list[Job], list[Job], tuple[str, ...], dict[str, float]]:
-        """Queued and running races, the slots, and when each waiting owner was served last."""
+        """Return queued and running races, the slots, and when each waiting owner was last served."""
         machine = read_machine(self._store.home) or describe(self._limits.slots, [])
         jobs = queue.settled(jobs, machine.auto)
         waiting = [job for job in jobs if job.state == "queued"]
@@ -76,7 +76,7 @@ class QueueForecaster:
         return disk is not None and bool(disk.waits)
 
     def _left(self, job: Job, run: Run | None) -> float | None:
-        """Seconds that a race still takes; None where nothing like it has been measured here."""
+        """Return the seconds that a race still needs; None if nothing comparable has been measured here."""
         if run is None or job.want != "run":
             return 0.0
         if job.state == "running" and run.analysis is None and (window := self._store.curves.window(job.id, points=1)):
@@ -99,6 +99,6 @@ class QueueForecaster:
             return analysis_seconds(spec, analysis, self._rates[kind], max(1, len(analysis.epochs)))
         try:
             sizes = self._store.uploads.sizes(spec.data) if spec.data else None
-        except ValueError:  # the upload was deleted: the race will say so
+        except ValueError:  # the upload was deleted: the race will report it
             return 0.0
         return estimate_seconds(spec, self._rates[kind], sizes)

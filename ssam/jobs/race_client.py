@@ -1,4 +1,4 @@
-"""What the app and the command line use to queue and steer races."""
+"""Client to queue and control races."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -19,16 +19,16 @@ from ssam.store.views import RESUMABLE
 
 @dataclass(frozen=True)
 class Submitted:
-    """``reused``: the run was there already, finished or this owner's and under way, and nothing was queued."""
+    """``reused``: the run existed already, finished, or this owner's and running, and nothing was queued."""
 
     run_id: str
     reused: bool = False
 
 
 class RaceClient:
-    """Queues races and steers them. ``ensure_runner`` starts a runner if none is alive.
+    """Queues and controls races. ``ensure_runner`` starts a runner if none is alive.
 
-    Methods that steer a race raise PermissionError if it belongs to somebody else, and ValueError if there is no such race.
+    Methods that control a race raise PermissionError if it belongs to someone else, and ValueError if there is no such race.
     """
 
     def __init__(
@@ -47,18 +47,20 @@ class RaceClient:
         class_code: str | None = None,
         own_seed: bool = False,
     ) -> Submitted:
-        """Queue a race; the same ``request_id`` again returns the same run. Start a runner if none is alive.
+        """Queue a race; the same ``request_id`` returns the same run. Start a runner if none is alive.
 
         If this owner has the same race queued or running, return that run. Unless ``again``, do the same if the race would have to
         wait and anybody has finished the same one (for an ``exclusive`` one: undisturbed). Raise ValueError if this owner or the
         whole lab has too many races waiting, and for a bad class code.
 
-        Under a class code only races of the same class are returned instead: those are on its wall already, and all that the
-        wall counts has been run for it. With ``own_seed`` the race gets the lowest seed that no race of the class with the same
+        Under a class code only races of the same class are returned instead: so everything that the wall
+        counts has been run for the class. With ``own_seed`` the race gets the lowest seed that no race of the class with the same
         settings has; an owner with one of these queued or running gets that one.
         """
         code = None if class_code is None else parse_code(class_code)
-        with FileLock(self.store.home / "submit.lock"):  # of two requests at once the second sees what the first made
+        with FileLock(
+            self.store.home / "submit.lock"
+        ):  # of two simultaneous requests the second sees the first one's run
             submitted = self._submit(spec, request_id, person, exclusive, again, code, own_seed)
         self._ensure_runner()
         return submitted
@@ -93,7 +95,7 @@ class RaceClient:
         return Submitted(self.store.runs.create(spec, request_id, person.owner, exclusive, code))
 
     def must_wait(self, spec: RaceSpec, person: Person, exclusive: bool = False) -> bool:
-        """Return whether a race that is submitted now would have to wait for others to end, or for room on the disk."""
+        """Return whether a race that is submitted now would have to wait for others to end, or for disk space."""
         newest = Job("", person.owner, time.time(), exclusive=exclusive, digest=spec.digest, device=spec.device)
         return not self._forecaster.starts_at_once(newest)
 
@@ -108,35 +110,35 @@ class RaceClient:
         self.store.queue.set_desired_state(run_id, "pause")
 
     def resume(self, run_id: str, person: Person) -> None:
-        """Resume a race that was paused, stopped, interrupted or failed, from its newest checkpoint."""
+        """Resume a race that was paused, stopped, interrupted or failed, from its latest checkpoint."""
         run = self._check(run_id, person)
         if run.state in RESUMABLE:
             self.store.uploads.check(run.spec.data)
         self.store.queue.resume(run_id)
 
     def stop(self, run_id: str, person: Person) -> None:
-        """Stop a race, a queued one at once."""
+        """Stop a race; a queued one stops at once."""
         self._check(run_id, person)
         self.store.queue.set_desired_state(run_id, "stop")
 
     def purge(self, run_id: str, person: Person) -> None:
-        """Delete a race for good. Raise ValueError if it is still under way."""
+        """Delete a race permanently. Raise ValueError if it is still running."""
         self._check(run_id, person)
         _refuse_under_way(self.store.runs.purge(run_id))
 
     def soft_delete(self, run_id: str, person: Person) -> None:
-        """Delete a race so that ``undelete`` can bring it back, for a day or until the disk is full. Raise ValueError if it is still
-        under way."""
+        """Soft-delete a race: ``undelete`` can restore it for a day, or until the disk is full. Raise ValueError if it is still
+        running."""
         self._check(run_id, person)
         _refuse_under_way(self.store.runs.soft_delete(run_id))
 
     def undelete(self, run_id: str, person: Person) -> None:
-        """Bring a soft-deleted race back. Raise ValueError if it is gone for good."""
+        """Restore a soft-deleted race. Raise ValueError if it is gone permanently."""
         self._check(run_id, person, deleted=True)
         self.store.runs.undelete(run_id)
 
     def label(self, run_id: str, person: Person, name: str, tags: str, note: str) -> None:
-        """Write name, tags and note on a race as somebody typed them. Raise ValueError for what is too long."""
+        """Set name, tags and note of a race as typed. Raise ValueError if they are too long."""
         self._check(run_id, person)
         self.store.runs.label(run_id, parse_labels(name, tags, note))
 
@@ -145,13 +147,13 @@ class RaceClient:
         if run is None:
             raise ValueError(f"there is no race {run_id[:40]!r} here")
         if not person.may_steer(run):
-            raise PermissionError("this race belongs to somebody else: you can watch it, not steer it")
+            raise PermissionError("this race belongs to someone else: you can watch but not control it")
         return run
 
 
 def _refuse_under_way(done: bool) -> None:
     if not done:
-        raise ValueError("this race is still under way; stop it before deleting it")
+        raise ValueError("this race is still running; stop it before deleting it")
 
 
 def check_room(limits: Limits, jobs: Sequence[Job], person: Person) -> None:

@@ -1,4 +1,4 @@
-"""The race process: runs one race, writes down what it tells, and does what is wanted. Started by the runner only."""
+"""The race process: runs one race, saves its events, and obeys pause and stop. Started only by the runner."""
 
 import contextlib
 import faulthandler
@@ -22,34 +22,34 @@ from ssam.jobs.run_handle import RunHandle
 from ssam.store import Store
 from ssam.store.views import State, Want
 
-LOOK_SECONDS = 0.2  # how often a running race looks what is wanted
-CHECKPOINT_SHARE = 0.02  # the most of a race's time that goes into checkpoints
+LOOK_SECONDS = 0.2  # seconds between two checks of the desired state
+CHECKPOINT_SHARE = 0.02  # maximal share of a race's time spent on checkpoints
 
 Answer = TypeVar("Answer")
 
 
 class Race(Protocol):
-    """``ssam.engine.Race``, or what stands in for it."""
+    """``ssam.engine.Race``, or a substitute for it."""
 
     def events(self) -> Generator[Event, None, None]: ...
 
     def want_checkpoint(self) -> None: ...
 
 
-# (spec, home, image_root, threads, the state of a checkpoint or None) → the race
+# (spec, home, image_root, threads, state of a checkpoint or None) → race
 RaceFactory = Callable[[RaceSpec, Path, Path, int, dict[str, Any] | None], Race]
 
 
 def engine_race(spec: RaceSpec, home: Path, image_root: Path, threads: int, state: dict[str, Any] | None) -> Race:
-    """The real race. Imports torch."""
+    """Return the real race. Import torch."""
     from ssam.engine import Race
 
     return Race(spec, home=home, image_root=image_root, threads=threads, state=state)
 
 
 def main(run_id: str, home: Path, url: str, threads: int, slot: str, race: RaceFactory) -> None:
-    """Runs the race from the claim to the end of this process. What it prints goes to ``runs/<id>/log.txt``."""
-    os.setsid()  # a signal to the runner's group is not for us
+    """Run the race from the claim to the end of this process. Its output goes to ``runs/<id>/log.txt``."""
+    os.setsid()  # ignore signals to the runner's process group
     store = Store(home, url)
     _print_to(store.run_folder(run_id) / "log.txt")
     run_race(RunHandle(store, run_id), store.home, store.image_root, threads, slot, race)
@@ -57,43 +57,43 @@ def main(run_id: str, home: Path, url: str, threads: int, slot: str, race: RaceF
 
 
 def run_race(handle: RunHandle, home: Path, image_root: Path, threads: int, slot: str, race: RaceFactory) -> None:
-    """The same at its handle, for a process whose streams are where they should be."""
+    """Run the race of a handle; the streams are already redirected."""
     run = retry_while_unavailable(handle, handle.acquire)
     if run is None:
-        return  # given up meanwhile by a runner that did not see us
+        return  # abandoned meanwhile by a runner that did not see this process
     try:
         spec = use_slot(run.spec, slot)
         if run.analysis is not None and run.parent is not None:
             end = End(*analysis_process.run(handle, spec, run.analysis, run.parent, home, image_root, threads))
         else:
             end = _run(handle, spec, home, image_root, threads, race)
-    except Exception as error:  # the boundary of the race: whatever happened becomes the run's state and a line
+    except Exception as error:  # the race's outermost boundary: any error becomes the run's state and one line
         end = _failure(handle, error)
     log(f"{end.state}: {end.message}" if end.message else end.state)
     retry_while_unavailable(handle, lambda: handle.transition(end.state, end.message))
 
 
 def use_slot(spec: RaceSpec, slot: str) -> RaceSpec:
-    """Lets this process see no GPU but that of its slot, and gives it the race. To be called before CUDA starts."""
+    """Make only the slot's GPU visible to this process, and return the race for it. Call this before CUDA starts."""
     kind, _, number = slot.partition(":")
-    seen = os.environ.get("CUDA_VISIBLE_DEVICES")  # the slots count these
+    seen = os.environ.get("CUDA_VISIBLE_DEVICES")  # slots are numbered within these
     given = (seen.split(",")[int(number or 0)] if seen else number or "0") if kind == "cuda" else ""
     os.environ["CUDA_VISIBLE_DEVICES"] = given
     set_default_device("cuda:0" if kind == "cuda" else slot)
-    # The same specification on every slot: a checkpoint fits no other.
+    # The specification is the same on every slot: a checkpoint fits no other.
     return spec.model_copy(update={"device": "auto"})
 
 
 @dataclass(frozen=True)
 class End:
-    """How a race process ends. ``message`` is None where the last one stays."""
+    """The end of a race process. ``message`` is None to keep the last one."""
 
     state: State
     message: str | None = None
 
 
 def _run(handle: RunHandle, spec: RaceSpec, home: Path, image_root: Path, threads: int, race: RaceFactory) -> End:
-    """From the newest checkpoint that can be used, or from nothing."""
+    """Start from the latest usable checkpoint, or from the beginning."""
     loaded = retry_while_unavailable(handle, handle.load)
     assert loaded is not None
     kept, unusable = loaded
@@ -104,15 +104,15 @@ def _run(handle: RunHandle, spec: RaceSpec, home: Path, image_root: Path, thread
             raise
         kept, unusable = None, [*unusable, str(error)]
         the_race = race(spec, home, image_root, threads, None)
-    where = "from nothing" if kept is None else "from a checkpoint"
+    where = "from the beginning" if kept is None else "from a checkpoint"
     log(f"{spec.digest} on {default_device()}, {where} {unusable or ''}")
-    message = f"{'; '.join(unusable)}: it went on {'from the beginning' if kept is None else 'from the one before'}"
+    message = f"{'; '.join(unusable)}: it continued {'from the beginning' if kept is None else 'from the one before'}"
     ended = {lane for lane, rows in kept.reached.items() if rows[-1]} if kept else set()
     return _RaceLoop(handle, the_race, read_limits(), kept is None, ended, message if unusable else "").run()
 
 
 class _RaceLoop:
-    """One process's part of a race: from its start or a checkpoint to its end or the next pause."""
+    """One process's part of a race: from the start or a checkpoint to the end or the next pause."""
 
     def __init__(
         self, handle: RunHandle, race: Race, limits: Limits, is_new: bool, ended_lanes: set[str], message: str
@@ -122,7 +122,7 @@ class _RaceLoop:
         self._lanes: set[str] | None = None  # None until the race has started
         self._end: End | None = None  # what happens at the next checkpoint
         self._begin = time.monotonic()
-        self._told = 0.0  # up to when training time has been counted
+        self._told = 0.0  # time up to which training has been counted
         self._looked = -math.inf
         self._asked = 0.0  # when the race was last asked for an event
         self._due = math.inf  # the next checkpoint
@@ -150,10 +150,10 @@ class _RaceLoop:
         if isinstance(event, LaneEnded):
             self._ended_lanes.add(event.lane)
             if self._ended_lanes == self._lanes:
-                self._race.want_checkpoint()  # the weights that the results belong to
+                self._race.want_checkpoint()  # the weights of the results
         if time.monotonic() - self._looked >= LOOK_SECONDS:
             self._look()
-        return self._end if self._lanes is None else None  # before the first step there is nothing to keep
+        return self._end if self._lanes is None else None  # before the first step there is nothing to save
 
     def _start(self, event: Started) -> None:
         self._write(lambda: self._handle.transition("running"))
@@ -164,10 +164,10 @@ class _RaceLoop:
             self._handle.say(self._message)
             self._write(self._handle.flush)
         if self._is_new and event.threads > 1:
-            self._race.want_checkpoint()  # a start from nothing might choose another number, and round differently
+            self._race.want_checkpoint()  # a new start might choose another number of threads, and round differently
 
     def _look(self) -> None:
-        """Tells that the race lives, and sees what is to happen at the next checkpoint, and when that is."""
+        """Record a heartbeat, and determine what happens at the next checkpoint, and when."""
         if self._lanes is not None:
             lap = time.monotonic() - self._told
             self._told += lap
@@ -186,12 +186,12 @@ class _RaceLoop:
             return End("paused")
         minutes = self._limits.race_minutes
         if time.monotonic() - self._begin > 60 * minutes:
-            return End("stopped", f"it has run for {minutes:g} minutes, the most at a time; Resume goes on from here")
+            return End("stopped", f"time limit of {minutes:g} minutes reached; Resume continues from here")
         return None
 
     def _keep(self, event: Checkpoint) -> None:
-        """Writes a checkpoint, the rows before it first, and sets the time of the next one."""
-        cost = time.monotonic() - self._asked  # of taking the state
+        """Write the rows so far, then a checkpoint, and schedule the next one."""
+        cost = time.monotonic() - self._asked  # seconds for taking the state
         self._write(self._handle.flush)
         began: list[float] = []
 
@@ -213,7 +213,7 @@ class _RaceLoop:
 
 
 def _failure(handle: RunHandle, error: Exception) -> End:
-    """Keeps what came before, and says what happened in one line; the traceback is in the log."""
+    """Save the rows so far, and return the error in one line; the traceback is in the log."""
     with contextlib.suppress(OSError):
         traceback.print_exc()
     try:

@@ -1,4 +1,4 @@
-"""What a race does where it cannot write for a moment: it holds still, keeps what it has to say, and tries again."""
+"""Retrying: a race that temporarily cannot write waits, keeps its events, and tries again."""
 
 import contextlib
 import errno
@@ -13,15 +13,15 @@ from ssam.jobs.run_handle import RunHandle
 from ssam.store.views import Want
 
 RETRY_SECONDS = 1.0
-OUTAGE_SECONDS = 300.0  # how long a database that does not answer is waited for; for room on the disk it is for ever
+OUTAGE_SECONDS = 300.0  # seconds to wait for a database that does not answer; for disk space, for ever
 
-NO_ROOM, NO_DATABASE = "there is no room on the disk", "the database does not answer"
+NO_ROOM, NO_DATABASE = "the disk is full", "the database does not answer"
 
 Answer = TypeVar("Answer")
 
 
 class Cancelled(Exception):
-    """The race is to pause or stop while it cannot write. Its last rows are lost with it: it will tell them again."""
+    """The race should pause or stop while it cannot write. Its last rows are lost and will be produced again."""
 
     def __init__(self, want: Want) -> None:
         super().__init__(want)
@@ -34,15 +34,15 @@ def retry_while_unavailable(
     again: Callable[[], object] | None = None,
     cancellable: bool = False,
 ) -> Answer | None:
-    """Does what may fail for want of room or of a database, until it succeeds.
+    """Repeat an action that may fail because the disk is full or the database is down, until it succeeds.
 
     Args:
         handle: the race's.
         action: what to do.
-        again: what to do after the first failure instead of ``action``; the answer is None then.
-        cancellable: say in the run's message that the race waits, and raise Cancelled where it is to pause or stop meanwhile.
+        again: what to do after the first failure instead of ``action``; the result is then None.
+        cancellable: say in the run's message that the race waits, and raise Cancelled if it should pause or stop meanwhile.
 
-    Raises what ``action`` raises where waiting does not help, or did not for OUTAGE_SECONDS.
+    Raise what ``action`` raises if waiting does not help, or did not for OUTAGE_SECONDS.
     """
     begin, reported = time.monotonic(), None
     tried: Callable[[], object] = action
@@ -55,12 +55,12 @@ def retry_while_unavailable(
                 raise
             if why != reported:
                 reported = why
-                log(f"it holds still: {why} ({type(error).__name__}: {' '.join(str(error).split())[:300]})")
+                log(f"waiting: {why} ({type(error).__name__}: {' '.join(str(error).split())[:300]})")
                 if cancellable:
-                    _say(handle, f"it holds still: {why}")
+                    _say(handle, f"waiting: {why}")
         else:
             if reported:
-                message = f"it held still for {time.monotonic() - begin:.0f} s: {reported}"
+                message = f"waited for {time.monotonic() - begin:.0f} s: {reported}"
                 log(message)
                 if cancellable:
                     _say(handle, message)
@@ -74,7 +74,7 @@ def retry_while_unavailable(
 
 
 def outage_reason(error: BaseException) -> str | None:
-    """What the race has to wait for; None where that would not help."""
+    """Return what the race has to wait for; None if waiting would not help."""
     if isinstance(error, OSError):
         return NO_ROOM if error.errno in (errno.ENOSPC, errno.EDQUOT) else None
     if isinstance(error, DBAPIError) and ("disk is full" in str(error.orig) or "No space left" in str(error.orig)):
@@ -84,13 +84,13 @@ def outage_reason(error: BaseException) -> str | None:
 
 
 def log(line: str) -> None:
-    """One line of the race's log; the disk that has no room may be the log's too."""
+    """Write one line to the race's log, whose disk may be the full one."""
     with contextlib.suppress(OSError):
         print(time.strftime("%H:%M:%S"), line, file=sys.stderr, flush=True)
 
 
 def _say(handle: RunHandle, message: str) -> None:
-    """In the run's message, with the next flush that succeeds."""
+    """Set the run's message with the next flush that succeeds."""
     handle.say(message)
     with contextlib.suppress(OSError, DBAPIError):
         handle.flush()

@@ -1,4 +1,4 @@
-"""What a race process needs of the lab: its race, its desired state, and a place for its events."""
+"""A race process's access to the lab: its race, its desired state, and a place for its events."""
 
 import os
 from typing import Any
@@ -12,10 +12,10 @@ from ssam.store.views import ALIVE, State, Want
 
 
 class RunHandle:
-    """What one race process has of the store.
+    """One race process's part of the store.
 
-    Each call may raise OSError or SQLAlchemy's DBAPIError where there is no room or no database: nothing is lost then, and the
-    call can be made again (``flush`` after ``add``).
+    Each call may raise OSError or SQLAlchemy's DBAPIError if the disk is full or the database is down: nothing is lost then, and
+    the call can be repeated (``flush`` after ``add``).
     """
 
     def __init__(self, store: Store, run_id: str) -> None:
@@ -46,10 +46,10 @@ class RunHandle:
                     return kept, unusable
                 unusable.append(
                     f"{name} is ahead of the database"
-                )  # which was put back, or lost its end with the power
+                )  # which was restored, or lost its last rows in a power failure
             except ValueError as error:
                 unusable.append(str(error))
-            path.unlink()  # else it would take the place of a good one when the next is written
+            path.unlink()  # otherwise it would replace a good one when the next is written
         return None, unusable
 
     def heartbeat(self, trained: float) -> Want:
@@ -79,7 +79,7 @@ class RunHandle:
         """Change the state, and the message if given, of a race that is alive."""
         values = {} if message is None else {"message": message}
         self.store.queue.transition(self._run_id, ALIVE, state, **values)
-        if state == "paused" and self.store.queue.desired_state(self._run_id) == "run":  # resumed in this very moment
+        if state == "paused" and self.store.queue.desired_state(self._run_id) == "run":  # resumed at this moment
             self.store.queue.resume(self._run_id)
 
 

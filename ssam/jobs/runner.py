@@ -1,6 +1,6 @@
 """The runner: one process per home folder that takes races from the queue and starts a process for each.
 
-It keeps nothing that the store does not know. Killed, it leaves its races running; the next one adopts them.
+It has no state that is not in the store. If it is killed, its races keep running; the next runner adopts them.
 """
 
 import multiprocessing.connection
@@ -29,14 +29,14 @@ from ssam.store import Job, Store
 from ssam.store.views import ALIVE
 from ssam.system import cores
 
-LOOK_SECONDS = 0.04  # how often the queue is read
-DISK_SECONDS = 60.0  # how often the disk is looked at
-FULL_DISK_SECONDS = 2.0  # the same while races wait for room
-SWEEP_SECONDS = 0.15  # how often the sweeps are looked at
+LOOK_SECONDS = 0.04  # seconds between two reads of the queue
+DISK_SECONDS = 60.0  # seconds between two looks at the disk
+FULL_DISK_SECONDS = 2.0  # the same while races wait for disk space
+SWEEP_SECONDS = 0.15  # seconds between two looks at the sweeps
 IDLE_SWEEP_SECONDS = 0.5  # the same while there is none
-RETRY_SECONDS = 1.0  # after the database could not be reached
-HANDOVER_SECONDS = 2.0  # a runner that is leaving still holds the lock for a moment
-LATE_SECONDS = 10.0  # after its time a race that has not stopped by itself is told to
+RETRY_SECONDS = 1.0  # seconds after the database could not be reached
+HANDOVER_SECONDS = 2.0  # a runner that is exiting still holds the lock for a moment
+LATE_SECONDS = 10.0  # seconds after its time limit until a race that has not stopped is told to
 PRELOAD = (
     "torch",
     "torchvision",
@@ -53,7 +53,7 @@ class Runner:
     Args:
         store: whose queue to serve.
         race: makes the race, called in the race process. Picklable, as is ``devices``.
-        devices: finds the accelerators, called in a process of its own.
+        devices: finds the accelerators, called in a separate process.
         preload: modules that the fork server imports once.
 
     Raises ValueError, one line, for a bad limit in the environment.
@@ -76,7 +76,7 @@ class Runner:
         self._leaving = False
 
     def serve(self) -> None:
-        """Serves until SIGTERM; returns at once where another runner already does."""
+        """Serve until SIGTERM; return at once if another runner already does."""
         lock = FileLock(self._store.home / "runner.lock")
         try:
             lock.acquire(timeout=HANDOVER_SECONDS)
@@ -92,7 +92,7 @@ class Runner:
         while not self._leaving:
             try:
                 self._poll()
-            except DBAPIError as error:  # locked, full or out of reach: the races go on, and so do we
+            except DBAPIError as error:  # locked, full or unreachable: the races continue, and so does the runner
                 if (why := outage_reason(error)) is None:
                     raise
                 log(f"{why} ({error.orig})")
@@ -107,12 +107,12 @@ class Runner:
         self._leaving = True
 
     def _warm_up(self) -> None:
-        """The first process waits until the fork server has imported torch; nobody else is to wait for that."""
+        """Start a first process, which waits until the fork server has imported torch, so that no race has to."""
         try:
             probe = self._fork_server.start(write_machine, self._store.home, self._limits.slots, self._devices)
             probe.join()
-            if probe.exitcode != 0:  # no room on the disk, or a driver that does not answer
-                log(f"looking for GPUs ended with {probe.exitcode}; what was known before is taken")
+            if probe.exitcode != 0:  # disk full, or a driver that does not answer
+                log(f"looking for GPUs ended with {probe.exitcode}; keeping the previous result")
         finally:
             self._machine = read_machine(self._store.home) or describe(self._limits.slots, [])
 
@@ -140,7 +140,7 @@ class Runner:
                 time.sleep(SWEEP_SECONDS if some else IDLE_SWEEP_SECONDS)
 
     def _poll(self) -> None:
-        """One round: who has ended, who must be killed, who is next."""
+        """Do one round: processes that have ended, processes to kill, races to start."""
         jobs = {job.id: job for job in self._store.queue.jobs()}
         dead = [self._check(run_id, worker, jobs.get(run_id)) for run_id, worker in list(self._workers.items())]
         dead += [self._attach(job) for job in jobs.values() if job.state in ALIVE and job.id not in self._workers]
@@ -156,7 +156,7 @@ class Runner:
                 self._start_next(possible, self._machine)
 
     def _check(self, run_id: str, worker: Worker, job: Job | None) -> bool:
-        """Whether the process died. ``job`` is None once the race has reached a state that needs no process."""
+        """Return whether the process died. ``job`` is None once the race has reached a state that needs no process."""
         if worker.is_gone():
             died = job is not None and job.state in ALIVE and job.pid in (None, worker.pid)
             if job is not None and died:
@@ -168,11 +168,11 @@ class Runner:
         elif time.monotonic() > worker.until:
             self._store.queue.set_desired_state(run_id, "stop")
         else:
-            worker.overdue = None  # the wish was taken back in time
+            worker.overdue = None  # the request was withdrawn in time
         return False
 
     def _attach(self, job: Job) -> bool:
-        """A race process that another runner started is watched on; whether it did not survive that one."""
+        """Adopt a race process that another runner started; return whether it is gone."""
         process = processes.find(job.pid, job.pid_started)
         if process is None:
             self._handle_dead(job, "the race process is gone: the machine or the runner was restarted")
@@ -181,17 +181,17 @@ class Runner:
         return False
 
     def _handle_dead(self, job: Job, cause: str) -> None:
-        """What becomes of a race whose process died before the race had reached a last state."""
+        """Set the new state of a race whose process died before the race had ended."""
         state = queue.after_death(job)
         if state == "queued":
-            cause += "; the race goes on by itself"
+            cause += "; the race continues automatically"
         elif state == "interrupted":
             last_line = self._store.runs.log_tail(job.id, lines=1).strip()
-            cause += f", {job.attempts} times without getting further" + (f": {last_line[:200]}" if last_line else "")
+            cause += f", {job.attempts} times without progress" + (f": {last_line[:200]}" if last_line else "")
         self._store.queue.abandon(job, state, cause)
 
     def _possible(self, queued: Sequence[Job], machine: Machine) -> list[Job]:
-        """Those whose device is on this machine; the others fail now, and hold nobody up."""
+        """Return the jobs whose device exists on this machine; the others fail now, so that they block nobody."""
         devices = {job.device: queue.suiting(job.device, machine.places) for job in queued}
         allowed = ", ".join(["auto", *dict.fromkeys(machine.places)])
         for job in queued:
@@ -201,7 +201,7 @@ class Runner:
         return [job for job in queued if devices[job.device]]
 
     def _start_next(self, queued: Sequence[Job], machine: Machine) -> None:
-        busy = [worker.job for worker in self._workers.values()]  # those that are about to exit hold their place, too
+        busy = [worker.job for worker in self._workers.values()]  # those about to exit still occupy their slot
         if len(busy) >= machine.slots:
             return
         owners = {job.owner for job in queued}
@@ -211,8 +211,8 @@ class Runner:
             self._start(turn, machine)
 
     def _start(self, turn: queue.Turn, machine: Machine) -> None:
-        # One core stays with the app and the browser: threads that wait for each other on a core that somebody else
-        # uses make a step several times slower than one thread alone.
+        # Leave one core to the app and the browser: threads that wait for each other on a core in use by others
+        # make a step several times slower than a single thread.
         threads = max(1, (cores() - 1) // machine.slots)
         run_id, store = turn.job.id, self._store
         try:
@@ -232,7 +232,7 @@ class Runner:
 
 
 def main(runner: Runner) -> None:
-    """Serves, then leaves without what multiprocessing does at exit: waiting for the races, which are to go on."""
+    """Serve, then exit without multiprocessing's exit handler, which would wait for the races: they must continue."""
     runner.serve()
     sys.stdout.flush()
     sys.stderr.flush()

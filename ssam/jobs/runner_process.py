@@ -16,7 +16,7 @@ from ssam.store import Store
 from ssam.store.places import without_folders
 
 PROJECT = Path(__file__).resolve().parents[2]
-START_SECONDS = 20.0  # a runner that has not come up by then will not
+START_SECONDS = 20.0  # seconds after which a runner that has not started will not
 
 
 def runner_file(home: Path) -> Path:
@@ -35,7 +35,7 @@ class RunnerProcess:
         """Return when the runner started, in seconds since the epoch; None if none is alive."""
         try:
             runner = json.loads(runner_file(self._store.home).read_text(encoding="utf-8"))
-        except FileNotFoundError:  # it never ran, or has just left
+        except FileNotFoundError:  # it never ran, or has just exited
             return None
         return runner["since"] if is_alive(runner["pid"], runner["started"]) else None
 
@@ -55,9 +55,9 @@ class RunnerProcess:
             threading.Thread(target=start, daemon=True).start()
 
     def ensure(self) -> None:
-        """Start a runner in a session of its own unless one is alive, and wait until it is (about half a second).
+        """Start a runner in its own session unless one is alive, and wait until it is (about half a second).
 
-        Raise RuntimeError with the last line of ``runner.log`` if none comes up.
+        Raise RuntimeError with the last line of ``runner.log`` if none starts.
         """
         if self.is_alive():
             return

@@ -1,4 +1,4 @@
-"""What the app and the command line use to make and steer sweeps. Everything goes through the store; the runner does the rest."""
+"""Client to create and control sweeps. Everything goes through the store; the runner does the rest."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,38 +8,38 @@ from ssam.store import Person, Store, Sweep, Trial
 from ssam.store.sweep_scores import ranked
 from ssam.store.sweeps import STANDARD
 
-MOST_AT_ONCE = 3  # sweeps of one owner that are not over
+MOST_AT_ONCE = 3  # unfinished sweeps of one owner
 MOST_FRESH = 50  # fresh seeds of one setting
 
 
 class SweepClient:
-    """``ensure_runner`` starts a runner where none lives."""
+    """Creates and controls sweeps. ``ensure_runner`` starts a runner if none is alive."""
 
     def __init__(self, store: Store, ensure_runner: Callable[[], None]) -> None:
         self.store, self._ensure_runner = store, ensure_runner
 
     def start(self, spec: SweepSpec, request_id: str, person: Person) -> str:
-        """Begins a sweep and returns its id. Raises ValueError, one line, where its race holds out no images to choose by, or this
-        owner has too many under way."""
+        """Start a sweep and return its id. Raise ValueError, one line, if its race holds out no images, or this owner has too many
+        unfinished sweeps."""
         if spec.chooses_by != "validation":
-            raise ValueError("a sweep chooses by validation accuracy, so its race needs a validation share above 0")
+            raise ValueError("a sweep chooses by validation accuracy, so its race needs a validation split above 0")
         going = [sweep for sweep in self.store.sweeps.of(person.owner) if sweep.state in ("running", "paused")]
         if len(going) >= MOST_AT_ONCE:
-            raise ValueError(f"you have {len(going)} sweeps under way and may have {MOST_AT_ONCE}; stop one first")
+            raise ValueError(f"you have {len(going)} unfinished sweeps and may have {MOST_AT_ONCE}; stop one first")
         self.store.uploads.check(spec.base.data)
         sweep_id = self.store.sweeps.create(spec, request_id, person.owner)
         self._ensure_runner()
         return sweep_id
 
     def pause(self, sweep_id: str, person: Person) -> None:
-        """Holds a sweep: its races keep a checkpoint and give their places up."""
+        """Pause a sweep: its races save a checkpoint and free their slots."""
         self.check(sweep_id, person)
         self.store.sweeps.transition(sweep_id, ("running",), "paused")
         for trial in self._open(sweep_id):
             self.store.queue.set_desired_state(str(trial.run), "pause")
 
     def resume(self, sweep_id: str, person: Person) -> None:
-        """Goes on with a sweep that was paused or stopped."""
+        """Resume a paused or stopped sweep."""
         self.store.uploads.check(self.check(sweep_id, person).spec.base.data)
         self.store.sweeps.transition(sweep_id, ("paused", "stopped"), "running")
         for trial in self._open(sweep_id):
@@ -47,14 +47,14 @@ class SweepClient:
         self._ensure_runner()
 
     def stop(self, sweep_id: str, person: Person) -> None:
-        """Ends a sweep; its races that have not come to an end are stopped and do not count."""
+        """Stop a sweep; its unfinished trials are stopped and do not count."""
         self.check(sweep_id, person)
         self.store.sweeps.transition(sweep_id, ("running", "paused"), "stopped")
         for trial in self._open(sweep_id):
             self.store.queue.set_desired_state(str(trial.run), "stop")
 
     def extend(self, sweep_id: str, person: Person, races: int = 0, minutes: float = 0.0, gradients: int = 0) -> None:
-        """Adds to the budget and goes on. Raises ValueError, one line, where nothing would come of it."""
+        """Extend the budget and resume. Raise ValueError, one line, if that would change nothing."""
         sweep = self.check(sweep_id, person)
         self.store.uploads.check(sweep.spec.base.data)
         more: dict[str, float] = {"races": races, "minutes": minutes, "gradients": gradients}
@@ -65,7 +65,7 @@ class SweepClient:
             before = getattr(spec, name)
             if amount and before is None:
                 raise ValueError(
-                    f"this sweep has no budget of {name}; extend what it has: {', '.join(_budgets(spec)) or 'none'}"
+                    f"this sweep has no budget of {name}; extend one that it has: {', '.join(_budgets(spec)) or 'none'}"
                 )
             if amount:
                 changed[name] = min(before + amount, MAX_RACES) if name == "races" else before + amount
@@ -77,8 +77,9 @@ class SweepClient:
         self._ensure_runner()
 
     def fresh(self, sweep_id: str, person: Person, seeds: int) -> None:
-        """Has the best settings raced with so many seeds that the search has not seen, and with the same seeds the settings that the
-        sweep began with: judged by test accuracy, and nothing is chosen by it. Raises ValueError, one line, where there is no best yet or the number is not allowed."""
+        """Train the best settings on ``seeds`` seeds that the search has not seen, and the starting point on the same seeds. They are
+        compared by test accuracy, and nothing is chosen by it. Raise ValueError, one line, if there is no best yet or the number is
+        not allowed."""
         sweep = self.check(sweep_id, person)
         if not 2 <= seeds <= MOST_FRESH:
             raise ValueError(f"fresh seeds {seeds} must be a whole number from 2 to {MOST_FRESH}")
@@ -86,7 +87,7 @@ class SweepClient:
         trials = self.store.sweeps.trials(sweep_id)
         best = next(iter(ranked(sweep.spec, trials)), None)
         if best is None:
-            raise ValueError("no race of this sweep has come to an end: there is nothing to run again")
+            raise ValueError("no trial of this sweep has finished: there is nothing to confirm")
         seen = {trial.seed for trial in trials if not trial.fresh}
         first = max([sweep.spec.base.seed + sweep.spec.seeds - 1, *seen]) + 1
         begun = [Trial(best.number, first + at, best.values, fresh=True) for at in range(seeds)]
@@ -96,21 +97,21 @@ class SweepClient:
         self._ensure_runner()
 
     def delete(self, sweep_id: str, person: Person) -> None:
-        """Forgets a sweep that is over; its races stay. Raises ValueError where it is not."""
+        """Delete a finished sweep; its races stay. Raise ValueError if it is not finished."""
         sweep = self.check(sweep_id, person)
         if sweep.state in ("running", "paused") or any(
             trial.state == "open" for trial in self.store.sweeps.trials(sweep_id)
         ):
-            raise ValueError("this sweep is still under way; stop it before deleting it")
+            raise ValueError("this sweep is still running; stop it before deleting it")
         self.store.sweeps.delete(sweep_id)
 
     def check(self, sweep_id: str, person: Person) -> Sweep:
-        """The sweep. Raises ValueError where there is none, PermissionError where it is somebody else's."""
+        """Return the sweep. Raise ValueError if there is none, PermissionError if it is someone else's."""
         sweep = self.store.sweeps.get(sweep_id)
         if sweep is None:
             raise ValueError(f"there is no sweep {sweep_id[:40]!r} here")
         if not person.teacher and person.owner != sweep.owner:
-            raise PermissionError("this sweep belongs to somebody else")
+            raise PermissionError("this sweep belongs to someone else")
         return sweep
 
     def _open(self, sweep_id: str) -> list[Trial]:

@@ -1,6 +1,6 @@
-"""Drives the sweeps of one runner: asks for settings, queues their races, tells what came of them, stops those that fall behind.
+"""Drives the sweeps of one runner: asks for settings, queues their races, reports results, prunes races that fall behind.
 
-It keeps nothing that the store does not know, as the runner itself.
+Like the runner, it has no state that is not in the store.
 """
 
 import traceback
@@ -16,11 +16,11 @@ from ssam.store.sweep_scores import Point, points
 from ssam.store.sweeps import STANDARD
 from ssam.store.views import ALIVE, ENDED
 
-AHEAD = 2  # races that wait in the queue, so that a place that becomes free is taken at once
+AHEAD = 2  # races kept waiting in the queue, so that a free slot is used at once
 
 
 class SweepDriver:
-    """``slots`` tells how many races run at once on this machine."""
+    """``slots`` returns how many races run at once on this machine."""
 
     def __init__(self, store: Store, limits: Limits, slots: Callable[[], int]) -> None:
         self._store, self._limits, self._slots = store, limits, slots
@@ -28,7 +28,7 @@ class SweepDriver:
         self._broken: set[str] = set()
 
     def look(self) -> bool:
-        """One round over all sweeps; whether there is any."""
+        """Do one round over all sweeps; return whether there is any."""
         active = self._store.sweeps.active()
         for gone in set(self._searches) - {sweep.id for sweep in active}:
             del self._searches[gone]
@@ -38,7 +38,7 @@ class SweepDriver:
         return bool(active)
 
     def _try(self, sweep: Sweep) -> None:
-        """One that cannot be driven is stopped, and keeps nobody else from theirs."""
+        """Drive one sweep; stop it on an error, so that it does not block the others."""
         try:
             self._drive(sweep)
         except (DBAPIError, OSError):
@@ -71,7 +71,7 @@ class SweepDriver:
             )
 
     def _settle(self, sweep: Sweep, trial: Trial) -> bool:
-        """Sees what has become of a trial's race; whether the trial changed."""
+        """Check the outcome of a trial's race; return whether the trial changed."""
         store, searching = self._store, not trial.fresh
         if sweep.state == "stopped" and searching and (trial.run is None or trial.run_state in (None, "stopped")):
             store.sweeps.drop(sweep.id, trial)
@@ -82,7 +82,7 @@ class SweepDriver:
             store.sweeps.close(sweep.id, trial, "failed", message="its race was deleted")
             return True
         if trial.run_state not in ENDED:
-            # Queued in the moment in which the sweep was paused or stopped.
+            # Queued at the moment when the sweep was paused or stopped.
             if sweep.state == "stopped" and searching:
                 store.queue.set_desired_state(trial.run, "stop")
             elif sweep.state == "paused" and trial.run_state in ("queued", *ALIVE):
@@ -101,7 +101,7 @@ class SweepDriver:
         return True
 
     def _go_on(self, sweep: Sweep, session: "_SearchSession", trials: list[Trial], still: list[Trial]) -> None:
-        """Asks for settings as long as there are places for their races and there is something left to ask for."""
+        """Ask for settings while there are slots for their races and settings left."""
         tried = [trial for trial in trials if not trial.fresh]
         while len(still) < self._places():
             number = max((trial.number for trial in tried), default=-1) + 1
@@ -112,7 +112,7 @@ class SweepDriver:
                 return
             self._store.sweeps.add(sweep.id, new)
             tried += new
-            session.hear(tried)  # one that is refused has come to its end already
+            session.hear(tried)  # a refused one has already ended
             still += [trial for trial in new if trial.state == "open"]
 
     def _may_ask(self, sweep: Sweep, tried: int) -> bool:
@@ -128,7 +128,7 @@ class SweepDriver:
         return min(self._slots(), self._limits.owner_running) + AHEAD
 
     def _begin(self, waiting: list[Trial], sweep: Sweep, under_way: int) -> None:
-        """Queues the races of trials that have none yet, as many as there are places for. Without its images a sweep stops."""
+        """Queue the races of trials that have none yet, as many as there are slots. Stop a sweep whose images are missing."""
         try:
             self._store.uploads.check(sweep.spec.base.data)
         except ValueError as error:
@@ -145,11 +145,11 @@ class SweepDriver:
 
 
 class _SearchSession:
-    """A search, and what it has been told of so far."""
+    """A search, and the trials reported to it so far."""
 
     def __init__(self, store: Store, sweep: Sweep, trials: list[Trial]) -> None:
         from ssam.jobs.optuna_search import (
-            Search,  # here: most runners never see a sweep, and Optuna takes half a second
+            Search,  # imported late: most runners never see a sweep, and Optuna takes half a second to load
         )
 
         self.spec: SweepSpec = sweep.spec
@@ -165,11 +165,11 @@ class _SearchSession:
         return self._store.sweeps.evaluations(run, self.spec.lane - 1, self.spec.chooses_by)
 
     def dropped(self, trials: list[Trial]) -> bool:
-        """Whether something that the search knows of is not there any more."""
+        """Return whether a trial known to the search no longer exists."""
         return not self._search.numbers <= {trial.number for trial in trials}
 
     def hear(self, trials: list[Trial]) -> None:
-        """Tells the search what has come to an end."""
+        """Report ended trials to the search."""
         ended = [
             point for point in points(self.spec, trials) if point.state != "open" and point.number not in self._finished
         ]
@@ -180,7 +180,7 @@ class _SearchSession:
             self._store.sweeps.set_importance(self._id, self._search.importance())
 
     def prune(self, still: list[Trial]) -> None:
-        """Stops the races that fall behind."""
+        """Prune the races that fall behind."""
         for trial in still:
             if trial.fresh or not trial.run or trial.run_state not in ALIVE:
                 continue
@@ -192,7 +192,7 @@ class _SearchSession:
                 self._store.queue.set_desired_state(trial.run, "stop")
 
     def ask(self, number: int) -> list[Trial]:
-        """The trials of the next settings, one for each seed; a refused one where no race can have these; none: there are no more."""
+        """Return the trials of the next settings, one for each seed; a refused one if they are invalid; none if there are no more."""
         values = self._search.ask(number)
         if values is None:
             return []

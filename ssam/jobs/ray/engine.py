@@ -28,26 +28,26 @@ from ssam.jobs.hardware import DeviceInfo, torch_devices
 from ssam.jobs.ray.node import Batch, NodeRace, SharingNode
 from ssam.jobs.retry import log
 
-SILENCE_SECONDS = 30.0  # how long a node may be out of reach before it counts as lost
+SILENCE_SECONDS = 30.0  # seconds without an answer after which a node counts as lost
 RETRY_SECONDS = 0.5
 WAIT_SECONDS = 0.2
 
 
 def chosen_engine() -> tuple[race_process.RaceFactory, Callable[[], list[DeviceInfo]]]:
-    """What makes the races, and what finds the accelerators for them. Raises ValueError, one line, for a bad SSAM_ENGINE, or
-    where Ray is wanted but not installed."""
+    """Return the factory of races and the function that finds accelerators. Raise ValueError, one line, for a bad SSAM_ENGINE, or
+    if Ray is requested but not installed."""
     if cluster_address() is None:
         return race_process.engine_race, torch_devices
     try:
         import ray  # noqa: F401
     except ImportError:
-        raise ValueError("SSAM_ENGINE asks for Ray: pip install -r requirements-cluster.txt") from None
+        raise ValueError("SSAM_ENGINE requests Ray: pip install -r requirements-cluster.txt") from None
     read_sharing()
     return cluster_race, cluster_devices
 
 
 def cluster_devices() -> list[DeviceInfo]:
-    """The GPUs of all nodes together; the number says how many, not where."""
+    """Return the GPUs of all nodes together; the index does not tell the node."""
     ray = connected()
     try:
         shared = read_sharing().processes
@@ -61,16 +61,16 @@ def cluster_devices() -> list[DeviceInfo]:
 def cluster_race(
     spec: RaceSpec, home: Path, image_root: Path, threads: int, state: dict[str, Any] | None
 ) -> race_process.Race:
-    """The real race, on a node. Imports torch."""
+    """Return the real race, on a node. Import torch."""
     return ClusterRace(race_process.engine_race, spec, image_root, state)
 
 
 class ClusterRace:
-    """Stands in for a race that ``race`` makes on a node, or that several processes share on nodes.
+    """A proxy for a race that ``race`` makes on a node, or that several processes share on nodes.
 
-    Each process gets one GPU where SSAM_DEVICE names one, and its part of the CPUs (``cpus_a_process``). Raises what ``race``
-    raises for these arguments here. From ``events`` SystemExit, so that this process ends as if it had been killed with the
-    node, where a node is lost.
+    Each process gets one GPU if SSAM_DEVICE names one, and its share of the CPUs (``cpus_a_process``). Raise what ``race``
+    raises for these arguments here. ``events`` raises SystemExit if a node is lost, so that this process ends as if it had been
+    killed with the node.
     """
 
     def __init__(
@@ -93,13 +93,13 @@ class ClusterRace:
             ray.shutdown()  # ends the actors too
 
     def _place(self, ray: Any) -> tuple[Any, list[Any]]:
-        """The actor that tells the events, and what the others are doing."""
+        """Return the actor that produces the events, and the tasks of the others."""
         processes = self._sharing.processes
         nodes = [node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"]]
         cpus = cpus_a_process(nodes, processes)
         gpus = 1 if default_device().startswith("cuda") else 0
         log(f"asks the cluster for {processes} × {cpus} CPUs and {gpus} GPUs")
-        images = []  # uploads only: whatever else ``data`` may say is refused on the node
+        images = []  # only uploads: any other ``data`` is rejected on the node
         if self._spec.data in Uploads(self._image_root).names():
             images.append(ray.put((self._image_root / self._spec.data).read_bytes()))
         start = (self._spec, cpus, "cuda:0" if gpus else "cpu", ray.put(self._state), images)
@@ -109,7 +109,7 @@ class ClusterRace:
         return self._place_together(ray, cpus, gpus, start)
 
     def _place_together(self, ray: Any, cpus: int, gpus: int, start: tuple[Any, ...]) -> tuple[Any, list[Any]]:
-        """All or none, and on few nodes where it can be."""
+        """Place all processes or none, on few nodes if possible."""
         from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
         bundle = {"CPU": cpus} | ({"GPU": gpus} if gpus else {})
@@ -125,7 +125,7 @@ class ClusterRace:
         return actors[0], [*joins, *(actor.follow.remote() for actor in actors[1:])]
 
     def _told_by(self, ray: Any, actor: Any, others: list[Any]) -> Generator[Event, None, None]:
-        """The nodes compute the next batch of events while this one is written down."""
+        """Yield events; the nodes compute the next batch while this one is saved."""
         number, answer = 0, actor.advance.remote(0, False)
         while not ray.wait([answer], timeout=WAIT_SECONDS)[0]:
             _check(ray, others)
@@ -145,7 +145,7 @@ class ClusterRace:
 
 
 def _received(ray: Any, actor: Any, number: int, answer: Any) -> Batch:
-    """A node that is out of reach is asked again for what it has told already, until it answers or is lost."""
+    """Return the next batch; an unreachable node is asked again, also for events already sent, until it answers or is lost."""
     deadline = time.monotonic() + SILENCE_SECONDS
     while True:
         try:
@@ -161,7 +161,7 @@ def _received(ray: Any, actor: Any, number: int, answer: Any) -> Batch:
 
 
 def _check(ray: Any, others: list[Any]) -> None:
-    """Ends this process where one that is to share the race has gone before it began."""
+    """End this process if one that should share the race was lost before the start."""
     try:
         ray.get(ray.wait(others, num_returns=len(others), timeout=0)[0] if others else [])
     except ray.exceptions.RayError as error:
@@ -169,8 +169,7 @@ def _check(ray: Any, others: list[Any]) -> None:
 
 
 def cpus_a_process(nodes: Sequence[float], processes: int = 1) -> int:
-    """Of nodes with so many CPUs, for each of the processes of a race: SSAM_SLOTS races share them all, and a process fits
-    on one node."""
+    """Return the CPUs per process on nodes with these CPUs: SSAM_SLOTS races share them all, and a process fits on one node."""
     return max(1, min(int(sum(nodes)) // (read_limits().slots * processes), int(max(nodes, default=1))))
 
 

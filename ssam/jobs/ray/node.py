@@ -1,4 +1,4 @@
-"""What of a race runs on the nodes of a Ray cluster: the actors. Their side of ``ssam.jobs.ray.engine``."""
+"""The actors that run a race on the nodes of a Ray cluster: the other side of ``ssam.jobs.ray.engine``."""
 
 import os
 import socket
@@ -17,14 +17,14 @@ from ssam.experiment.events import Checkpoint, Event
 from ssam.jobs import race_process
 from ssam.store.files import write_whole
 
-BATCH_SECONDS = 0.2  # of a race's time that its events are held back to travel together
+BATCH_SECONDS = 0.2  # seconds for which events are collected before they are sent
 
-Meeting = tuple[str, str, int]  # of a process: its node, the node's address, a port that was free there
+Meeting = tuple[str, str, int]  # of a process: its node, the node's address, a free port there
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Events of a stretch of a race, and how it ended, if it has: by itself or by an error."""
+    """Events of a part of a race, and how it ended, if it has: normally or with an error."""
 
     events: list[Event]
     finished: bool = False
@@ -32,11 +32,11 @@ class Batch:
 
 
 class NodeRace:
-    """Runs a race, as long as somebody asks for its events.
+    """Runs a race for as long as its events are requested.
 
     Args:
         spec, state: what ``race`` takes.
-        threads: how many CPUs this actor was given.
+        threads: the number of this actor's CPUs.
         device: ``cpu``, or ``cuda:0``, the only GPU that Ray lets this process see.
         images: at most one reference, to the bytes of the upload that ``spec.data`` names.
         race: makes it.
@@ -57,8 +57,7 @@ class NodeRace:
         self._number, self._batch = -1, Batch([])
 
     def advance(self, number: int, want_checkpoint: bool) -> Batch:
-        """What happens in the next BATCH_SECONDS, or up to the next checkpoint; the same once more where this number is asked
-        for again."""
+        """Return the events of the next BATCH_SECONDS, or up to the next checkpoint; for a repeated number the same events again."""
         if number != self._number:
             self._number, self._batch = number, self._next(want_checkpoint)
         return self._batch
@@ -75,7 +74,7 @@ class NodeRace:
                 events.append(event)
                 if isinstance(event, Checkpoint) or time.monotonic() - begin >= BATCH_SECONDS:
                     return Batch(events)
-        except Exception as error:  # raised again where the race is written down
+        except Exception as error:  # raised again in the process that saves the race
             traceback.print_exc()
             return Batch(events, error=error)
         return Batch(events, finished=True)
@@ -85,13 +84,13 @@ class NodeRace:
         return self._make(self._spec, default_home(), self._image_root(), self._threads, state)
 
     def _image_root(self) -> Path:
-        """This node's uploads, the one that the race is about among them: its name holds the digest of its content."""
+        """Return this node's folder of uploads, with the race's upload in it: its name contains the digest of its content."""
         import ray
 
         folder, name = default_home() / "images", self._spec.data
         folder.mkdir(parents=True, exist_ok=True)
         if name is not None and self._images:
-            with FileLock(folder / f".{name}.lock"):  # two races may want it at once
+            with FileLock(folder / f".{name}.lock"):  # two races may need it at once
                 if not (folder / name).exists():
                     content: bytes = ray.get(self._images[0])
                     write_whole(folder / name, lambda file: file.write(content))
@@ -99,10 +98,10 @@ class NodeRace:
 
 
 class SharingNode(NodeRace):
-    """One of several processes that share a race, each with a share of every batch. The first tells its events; its
-    checkpoints are those of all, for all hold the same. Imports torch.
+    """One of several processes that share a race, each with a share of every batch. The first produces the events; its
+    checkpoints serve all, since all have the same state. Import torch.
 
-    To be called: ``meet``, ``join`` with what ``meet`` said everywhere, then ``advance`` of the first and ``follow`` of the others.
+    Call ``meet``, then ``join`` with the results of ``meet`` of all, then ``advance`` of the first and ``follow`` of the others.
     """
 
     def __init__(
@@ -134,7 +133,7 @@ class SharingNode(NodeRace):
         self._ranks = self._group.enter_context(joined(perturbation, gpu=0))
 
     def follow(self) -> None:
-        """Takes part without telling anything."""
+        """Take part without producing events."""
         for _ in self._begin().events():
             pass
 

@@ -1,4 +1,4 @@
-"""What was measured on the weights of races: rows of ``runs`` with a parent, and a file of arrays each."""
+"""Analyses of the weights of races: rows of ``runs`` with a parent, each with a file of arrays."""
 
 import json
 
@@ -23,7 +23,7 @@ class Analyses:
         self._engine, self._runs, self._place = engine, all_runs, place
 
     def create(self, run: Run, analysis: AnalysisSpec, request_id: str, owner: str = "") -> str:
-        """Queue an analysis of a race and return its id; the same ``request_id`` again returns the id of the first."""
+        """Queue an analysis of a race and return its id; the same ``request_id`` returns the id of the first."""
         return self._runs.insert(
             run.spec,
             request_id,
@@ -32,7 +32,7 @@ class Analyses:
             digest=analysis.digest(run.id, run.checkpointed),
             parent=run.id,
             analysis=analysis.model_dump_json(exclude_defaults=True),
-            place=self._place,  # here the weights lie
+            place=self._place,  # where the weights are
         )
 
     def of_race(self, run_id: str) -> list[Run]:
@@ -42,17 +42,17 @@ class Analyses:
             return run_list.views(connection, connection.execute(newest).all())
 
     def find(self, digest: str) -> Run | None:
-        """Return the newest analysis of this digest that has not failed or been stopped, or None."""
+        """Return the latest analysis of this digest that has not failed or been stopped, or None."""
         same = (runs.c.digest == digest) & runs.c.analysis.is_not(None) & runs.c.state.not_in(RESUMABLE)
         newest = select(runs).where(same).order_by(*NEWEST_FIRST).limit(1)
         with self._engine.connect() as connection:
             return next(iter(run_list.views(connection, connection.execute(newest).all())), None)
 
     def save_result(self, run_id: str, result: Found) -> None:
-        """Save the result so far of an analysis. Raise OSError, and change nothing, if there is no room."""
+        """Save the result so far of an analysis. Raise OSError, and change nothing, if the disk is full."""
         folder = self._runs.folder(run_id)
         folder.mkdir(parents=True, exist_ok=True)
-        # The file first: whoever sees the row finds it complete.
+        # The file first: whoever sees the row must find it complete.
         write_whole(folder / ARRAYS, lambda file: save_arrays(file, result.arrays))
         text = json.dumps(finite({"about": result.about, "rows": result.rows}))
         values = {"done": result.done, "message": result.message, "result": text}
@@ -65,6 +65,6 @@ class Analyses:
         return load_arrays(path) if path.exists() else {}
 
     def snapshots(self, run_id: str) -> list[Moment]:
-        """Return the moments of a race whose weights are kept, by lane and step."""
+        """Return the moments of a race whose weights are stored, by lane and step."""
         names = (path.stem.split("-") for path in (self._runs.folder(run_id) / "weights").glob("[0-9]*-[0-9]*.npz"))
         return sorted(Moment(int(lane), int(step)) for lane, step in names)

@@ -1,4 +1,4 @@
-"""What people write on races: a name, tags and a note; and which races are soft-deleted."""
+"""Annotations of races: name, tags and note; and which races are soft-deleted."""
 
 import re
 from dataclasses import dataclass
@@ -9,17 +9,17 @@ from sqlalchemy.dialects import postgresql, sqlite
 from ssam.store.schema import labels, runs
 from ssam.store.views import ALIVE
 
-NAME, NOTE = 80, 2000  # letters, at most
-TAG, TAGS = 30, 12  # letters of a tag, and tags of a race, at most
-UNDO_SECONDS = 24 * 3600.0  # how long a deleted race can be had back; less where the disk is full
+NAME, NOTE = 80, 2000  # maximal length in characters
+TAG, TAGS = 30, 12  # maximal length of a tag, and number of tags of a race
+UNDO_SECONDS = 24 * 3600.0  # seconds for which a deleted race can be restored; less if the disk is full
 
-# Of a race that nobody has deleted. Few races have labels, so the list is short.
+# Races that are not deleted. Few races have labels, so the list is short.
 KEPT = runs.c.key.not_in(select(labels.c.run).where(labels.c.deleted.is_not(None)))
 
 
 @dataclass(frozen=True)
 class Labels:
-    """What is written on a race. ``deleted`` is since when it waits to be really deleted; None: it is kept."""
+    """Annotations of a race. ``deleted`` is the time of its soft deletion, None if it is not deleted."""
 
     name: str = ""
     tags: tuple[str, ...] = ()
@@ -28,8 +28,8 @@ class Labels:
 
 
 def parse_labels(name: str, tags: str, note: str) -> Labels:
-    """Return what somebody typed without needless white space; tags separated by spaces or commas, each once, in small letters.
-    Raise ValueError for what is too long.
+    """Return the typed texts without superfluous white space; tags are separated by spaces or commas, unique and lower-case.
+    Raise ValueError if one is too long.
 
     >>> parse_labels(" My  race ", "Demo, rho demo", "").tags
     ('demo', 'rho')

@@ -1,4 +1,4 @@
-"""Files of arrays in a run's folder: masks, kept weights, and what an analysis has found. Nothing in them is ever executed."""
+"""Files of arrays in a run's folder: masks, saved weights, results of analyses. Nothing in them is ever executed."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,17 +10,17 @@ from ssam.experiment.analysis import Moment
 
 
 def mask_file(folder: Path, lane: int, step: int) -> Path:
-    """Where one mask lies: a picture per layer under ``m/``, and of small networks its bits under ``b/``."""
+    """Return the path of a mask: a picture per layer under ``m/`` and, for small networks, its bits under ``b/``."""
     return folder / "masks" / f"{lane}-{step}.npz"
 
 
 def snapshot_file(folder: Path, moment: Moment) -> Path:
-    """Where the weights of one lane after so many steps lie."""
+    """Return the path of a lane's weights after ``step`` steps."""
     return folder / "weights" / f"{moment.lane}-{moment.step}.npz"
 
 
 def save_arrays(file: BinaryIO, named: Mapping[str, np.ndarray], bits: Mapping[str, np.ndarray] | None = None) -> None:
-    """``load_arrays`` reads ``named`` back; ``bits`` lie beside them under the same names."""
+    """Save arrays; ``load_arrays`` reads ``named`` back; ``bits`` are stored beside them under the same names."""
     # An array may be called "file", which is savez's own argument: hence the prefixes.
     arrays = {f"m/{name}": array for name, array in named.items()}
     beside = {f"b/{name}": array for name, array in (bits or {}).items()}
@@ -28,11 +28,11 @@ def save_arrays(file: BinaryIO, named: Mapping[str, np.ndarray], bits: Mapping[s
 
 
 def save_weights(file: BinaryIO, weights: Mapping[str, np.ndarray]) -> None:
-    """As ``save_arrays``, but not compressed: weights would shrink by a tenth, and take ten times as long to write."""
+    """Save like ``save_arrays``, but uncompressed: weights would shrink by a tenth, and take ten times as long to write."""
     np.savez(file, **{f"m/{name}": array for name, array in weights.items()})  # type: ignore[arg-type]
 
 
 def load_arrays(path: Path, prefix: str = "m/") -> dict[str, np.ndarray]:
-    """Those of one kind: ``m/``, or ``b/`` for the bits."""
+    """Return the arrays of one kind: ``m/``, or ``b/`` for the bits."""
     with np.load(path, allow_pickle=False) as kept:
         return {name.removeprefix(prefix): kept[name] for name in kept.files if name.startswith(prefix)}

@@ -1,8 +1,8 @@
-"""One file with everything that a lab would miss: made while races go on, put back into another home folder or database.
+"""Back-up of a lab in one file: made while races run, restored into another home folder or database.
 
 It is a .tar.gz of ``ssam.db`` (SQLite, whichever database the lab uses, so that a lab can move from one to the other),
-``runs/<id>/…``, ``images/…`` and, last, ``manifest.json`` with the SHA-256 of every file. Downloads, which can be had again,
-and the teacher key stay out.
+``runs/<id>/…``, ``images/…`` and, last, ``manifest.json`` with the SHA-256 of every file. Downloads, which can be repeated,
+and the teacher key are not included.
 """
 
 import gzip
@@ -34,23 +34,23 @@ from ssam.store.views import ALIVE
 FORMAT = 1
 DATABASE, MANIFEST = "ssam.db", "manifest.json"
 CHECKPOINT = "checkpoint.pt"
-# What an archive may name: nothing absolute, no "..", and below images/ the marks that say whose they are.
+# Names allowed in an archive: nothing absolute, no "..", and below images/ the owners' marks.
 NAME = re.compile(
     r"ssam\.db|manifest\.json|runs/[\w-]{1,40}(/[\w-][\w.-]{0,99}){1,3}|images/(\.owners/\w+/)?[\w-][\w.-]{0,99}", re.A
 )
-ALIVE_SECONDS = 10.0  # a heartbeat younger than this means that somebody trains
-ROWS = 5000  # copied at a time
+ALIVE_SECONDS = 10.0  # a heartbeat younger than this many seconds means that a race is running
+ROWS = 5000  # bytes copied at a time
 KEPT_TABLES: tuple[Table, ...] = tuple(table for table in schema.metadata.sorted_tables if table is not schema.meta)
 
 
-# Making one
+# Back-up
 
 
 def backup(store: Store, file: Path) -> dict[str, Any]:
-    """Writes the back-up to ``file`` and returns its manifest.
+    """Write the back-up to ``file`` and return its manifest.
 
-    Everything that was acknowledged before the call is in it. Raises ValueError, one line, where the file exists, where another
-    back-up is being made, or where the database is damaged; OSError where there is no room.
+    It contains everything acknowledged before the call. Raise ValueError, one line, if the file exists, another back-up is in
+    progress, or the database is damaged; OSError if the disk is full.
     """
     if file.exists():
         raise ValueError(f"{file} exists already; a back-up is never overwritten")
@@ -71,7 +71,7 @@ def backup(store: Store, file: Path) -> dict[str, Any]:
 
 
 def _hold_checkpoints(store: Store, staging: Path) -> None:
-    """Second names for the newest checkpoints: a race replaces its own, it never writes into one."""
+    """Make hard links to the latest checkpoints: a race replaces its checkpoints, it never writes into one."""
     for path in (store.home / "runs").glob(f"*/{CHECKPOINT}"):
         held = staging / "runs" / path.parent.name
         held.mkdir(parents=True)
@@ -80,7 +80,7 @@ def _hold_checkpoints(store: Store, staging: Path) -> None:
 
 
 def _snapshot(store: Store, file: Path) -> dict[str, int]:
-    """The database at one moment, as an SQLite file; returns the number of rows by table."""
+    """Save the database at one moment as an SQLite file; return the number of rows by table."""
     with _opened(store.url) as source:
         if is_sqlite := source.dialect.name == "sqlite":
             copy_sqlite(source, file)
@@ -100,7 +100,7 @@ def _check(connection: Connection) -> None:
 
 
 def _members(store: Store, staging: Path) -> Iterator[tuple[str, Path]]:
-    """Names in the archive and the files that go there. What is still being written has a name with a dot in front."""
+    """Yield names in the archive and their files. Files still being written have names that start with a dot."""
     yield DATABASE, staging / DATABASE
     for folder, where in ((store.home, "images"), (store.home, "runs"), (staging, "runs")):
         for path in sorted((folder / where).rglob("*")):
@@ -111,7 +111,7 @@ def _members(store: Store, staging: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _write(draft: BinaryIO, members: Iterator[tuple[str, Path]], manifest: dict[str, Any]) -> None:
-    os.chmod(draft.name, 0o600)  # whose race is whose is nobody else's business
+    os.chmod(draft.name, 0o600)  # only the owner may know whose race is whose
     with tarfile.open(fileobj=draft, mode="w:gz", compresslevel=1) as archive:
         for name, path in members:
             with suppress(FileNotFoundError), path.open("rb") as file:  # the race was deleted meanwhile
@@ -121,7 +121,7 @@ def _write(draft: BinaryIO, members: Iterator[tuple[str, Path]], manifest: dict[
 
 
 def _add(archive: tarfile.TarFile, name: str, file: IO[bytes], size: int) -> str:
-    """Adds the first ``size`` bytes (a log may grow meanwhile) and returns their SHA-256."""
+    """Add the first ``size`` bytes (a log may grow meanwhile) and return their SHA-256."""
     info = tarfile.TarInfo(name)
     info.size, info.mtime, info.mode = size, int(time.time()), 0o600
     reader = _Hashed(file)
@@ -141,14 +141,14 @@ class _Hashed:
         return data
 
 
-# Putting one back
+# Restore
 
 
 def restore(store: Store, file: Path, force: bool = False) -> dict[str, Any]:
-    """Puts a back-up into this home folder and its database, and returns its manifest. Races that were under way are queued.
+    """Restore a back-up into this home folder and its database, and return its manifest. Races that were running are queued.
 
-    Checks the whole file first; the rows then change in one transaction. Raises ValueError, one line, for a file that is no
-    back-up or damaged, where a race is under way, or where there are races already, unless ``force``: then what is there goes.
+    The whole file is checked first; the rows then change in one transaction. Raise ValueError, one line, for a file that is not
+    a back-up or is damaged, if a race is running, or if there are races already; with ``force`` those are deleted.
     """
     with _alone(store), closing(_Staging(store.home / ".restore")) as staging:
         manifest = _unpack(file, staging.folder)
@@ -174,14 +174,14 @@ def restore(store: Store, file: Path, force: bool = False) -> dict[str, Any]:
 
 
 def _unpack(file: Path, folder: Path) -> dict[str, Any]:
-    """Unpacks plain files with the names that a back-up has, and nothing else, and compares them with the manifest."""
+    """Unpack plain files with names that a back-up has, and nothing else, and compare them with the manifest."""
     digests: dict[str, str] = {}
     try:
         with gzip.open(file) as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
             for member in archive:
                 data = archive.extractfile(member) if member.isreg() and NAME.fullmatch(member.name) else None
                 if data is None or member.name in digests:
-                    raise ValueError(f"{file.name} is no back-up: it names {member.name[:80]!r}")
+                    raise ValueError(f"{file.name} is not a back-up: it names {member.name[:80]!r}")
                 path, reader = folder / member.name, _Hashed(data)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 with path.open("xb") as target:
@@ -190,32 +190,34 @@ def _unpack(file: Path, folder: Path) -> dict[str, Any]:
             while stream.read(1 << 20):  # to the checksum at its end, which covers the manifest too
                 pass
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise ValueError(f"{file.name} is no back-up, damaged or cut short: {error}") from None
+        raise ValueError(f"{file.name} is not a back-up, damaged or truncated: {error}") from None
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8")) if digests.pop(MANIFEST, None) else {}
     if manifest.get("format", FORMAT) > FORMAT:
         raise ValueError(f"{file.name} was made by a newer version of the lab")
     if DATABASE not in digests or digests != manifest.get("files"):
-        raise ValueError(f"{file.name} is damaged or cut short: its files are not those that its manifest lists")
+        raise ValueError(f"{file.name} is damaged or truncated: its files do not match its manifest")
     return manifest
 
 
 def _check_target(connection: Connection, force: bool) -> None:
     fresh = runs.c.state.in_(ALIVE) & (runs.c.heartbeat > time.time() - ALIVE_SECONDS)
     if connection.execute(select(func.count()).where(fresh)).scalar_one():
-        raise ValueError("a race is under way; stop the runner and all races first")
+        raise ValueError("a race is running; stop the runner and all races first")
     count = connection.execute(select(func.count()).select_from(runs)).scalar_one()
     if count and not force:
         raise ValueError(
-            f"there are {count} races here already; --force deletes them and puts the back-up in their place"
+            f"there are {count} races here already; --force deletes them and restores the back-up in their place"
         )
 
 
 def _run_ids(connection: Connection) -> set[str]:
-    """They become names of folders, so they are looked at first."""
+    """Check ids, which become names of folders."""
     ids = set(connection.execute(select(runs.c.id)).scalars())
     for run_id in ids:
         if not re.fullmatch(r"[\w-]{1,40}", run_id, re.A):
-            raise ValueError(f"the back-up holds a race with the id {run_id[:40]!r}, which this program never gives")
+            raise ValueError(
+                f"the back-up contains a race with the id {run_id[:40]!r}, which this program never generates"
+            )
     return ids
 
 
@@ -224,13 +226,13 @@ def _copy_rows(source: Connection, target: Connection) -> None:
         rows = source.execution_options(yield_per=ROWS).execute(select(table)).mappings()
         for part in rows.partitions():
             target.execute(insert(table), [dict(row) for row in part])
-    if target.dialect.name == "postgresql":  # the next key is not taken from the rows there
+    if target.dialect.name == "postgresql":  # PostgreSQL does not derive the next key from the rows
         newest = select(func.coalesce(func.max(runs.c.key), 1)).scalar_subquery()
         target.execute(select(func.setval(func.pg_get_serial_sequence("runs", "key"), newest)))
 
 
 def _queue_what_was_alive(connection: Connection) -> None:
-    """As the runner does with a run whose process is gone."""
+    """Requeue running races, as the runner does with a run whose process is gone."""
     alive = runs.c.state.in_(ALIVE)
     gone = {"pid": None, "pid_started": None, "heartbeat": None, "attempts": 0}
     for want, state in (("stop", "stopped"), ("pause", "paused"), ("run", "queued")):
@@ -239,7 +241,7 @@ def _queue_what_was_alive(connection: Connection) -> None:
 
 
 def _bring_home(connection: Connection, there: str, here: str) -> None:
-    """A run goes on where its files are. Finished ones still say how fast the machine was that they ran on."""
+    """Move unfinished runs to this place, where their files are. Finished ones keep that of the machine that ran them."""
     connection.execute(update(runs).where(runs.c.place == there, runs.c.state != "finished").values(place=here))
     for table in (sweeps, duels):
         connection.execute(update(table).where(table.c.place == there).values(place=here))
@@ -257,7 +259,7 @@ def _move_files(staging: Path, home: Path) -> None:
 
 
 class _Staging:
-    """A folder beside what it will become, empty at the start and gone at the end; what a killed program left goes too."""
+    """Yield an empty temporary folder beside its target, removed at the end; remove leftovers of killed programs."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -284,4 +286,4 @@ def _alone(store: Store) -> Iterator[None]:
         with FileLock(store.home / "backup.lock", timeout=0):
             yield
     except Timeout:
-        raise ValueError("another back-up of this home folder is being made or put back") from None
+        raise ValueError("another back-up or restore of this home folder is in progress") from None

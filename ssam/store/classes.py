@@ -1,4 +1,4 @@
-"""The races of a class, read for all who watch it: few queries, and of each race only what a wall draws."""
+"""The races of a class, read once for all viewers: few queries, and only what a wall draws."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -18,7 +18,7 @@ class Classes:
         self._engine = engine
 
     def races(self, code: str, limit: int = 300) -> list[ClassRace]:
-        """Return the newest races under a class code, the oldest of them first."""
+        """Return the latest races under a class code, the oldest of them first."""
         columns = (runs.c.key, runs.c.id, runs.c.owner, runs.c.spec, runs.c.state, runs.c.ended)
         query = select(*columns).where(runs.c.class_code == code, runs.c.analysis.is_(None), KEPT)
         with self._engine.connect() as connection:
@@ -28,7 +28,7 @@ class Classes:
         ]
 
     def courses(self, keys: Sequence[int]) -> dict[int, list[AccuracyCurve]]:
-        """Return the accuracy of the lanes of these races, by the race's ``key``; races that have not begun are left out."""
+        """Return the accuracy of the lanes of these races, by the race's ``key``; races that have not started are left out."""
         with self._engine.connect() as connection:
             return courses(connection, keys)
 
@@ -52,7 +52,7 @@ def courses(connection: Connection, keys: Sequence[int]) -> dict[int, list[Accur
     results: dict[tuple[int, int], float | None] = {}
     columns = (epochs.c.run, epochs.c.lane, epochs.c.epoch, epochs.c.test_accuracy, epochs.c.final)
     order = (epochs.c.run, epochs.c.lane, epochs.c.step, epochs.c.final)
-    # Of an epoch that was measured twice, on a part of the test images and on all, the second counts.
+    # If an epoch was measured twice, on a part of the test images and on all, the second counts.
     for run, lane, epoch, accuracy, final in connection.execute(
         select(*columns).where(epochs.c.run.in_(keys)).order_by(*order)
     ):

@@ -1,4 +1,4 @@
-"""Several races at once, lane by lane, for a comparison; in few queries, however many races."""
+"""Several races at once, lane by lane, for a comparison, in few queries."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ from ssam.store.views import LaneState, Run
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """A lane at one moment; None where a number is missing or not finite. Accuracy is 0–1."""
+    """A lane at one moment; numbers are None if missing or not finite. Accuracy is 0–1."""
 
     epoch: float
     gradients: int
@@ -27,7 +27,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class LaneRecord:
-    """``result`` is the accuracy at the lane's end, on all test images; None before, and where it diverged."""
+    """``result`` is the final accuracy on all test images; None before the end, and if the lane diverged."""
 
     state: LaneState
     gradients: int
@@ -38,7 +38,7 @@ class LaneRecord:
 
 @dataclass(frozen=True)
 class RaceRecord:
-    """A race with its lanes, none before it has begun, and the analyses of it, newest first."""
+    """A race with its lanes (none before its start) and its analyses, newest first."""
 
     run: Run
     lanes: tuple[LaneRecord, ...]
@@ -46,7 +46,7 @@ class RaceRecord:
 
 
 def records(connection: Connection, run_ids: Sequence[str]) -> list[RaceRecord]:
-    """Races by their ids, in that order; those that do not exist are left out, analyses too."""
+    """Return races by their ids, in that order; unknown ids and analyses are left out."""
     wanted = select(runs).where(runs.c.id.in_(run_ids), runs.c.analysis.is_(None), KEPT)
     rows = {row.id: row for row in connection.execute(wanted)}
     rows = {run_id: rows[run_id] for run_id in dict.fromkeys(run_ids) if run_id in rows}
@@ -73,14 +73,14 @@ Place = tuple[int, int]  # race, lane
 def _courses(
     connection: Connection, keys: Sequence[int]
 ) -> tuple[dict[Place, dict[float, Evaluation]], dict[Place, float | None]]:
-    """By race and lane, the evaluations by epoch, and the last result."""
+    """Return evaluations by epoch, and the last result, by race and lane."""
     values = (epochs.c.epoch, epochs.c.gradients, epochs.c.seconds, epochs.c.test_accuracy, epochs.c.test_loss)
     more = (epochs.c.train_loss, epochs.c.validation_accuracy, epochs.c.eigenvalue)
     columns = (epochs.c.run, epochs.c.lane, epochs.c.final, *values, *more)
     order = (epochs.c.run, epochs.c.lane, epochs.c.step, epochs.c.final)
     courses: dict[Place, dict[float, Evaluation]] = {}
     results: dict[Place, float | None] = {}
-    # Of an epoch that was measured twice, on a part of the test images and on all, the second counts.
+    # If an epoch was measured twice, on a part of the test images and on all, the second counts.
     for run, lane, final, *row in connection.execute(select(*columns).where(epochs.c.run.in_(keys)).order_by(*order)):
         seen = Evaluation(*row)
         course = courses.setdefault((run, lane), {})

@@ -1,4 +1,4 @@
-"""What a page draws of a race: its curves, masks and tables, read from the rows and files that the writer kept."""
+"""A race's curves, masks and tables, read from the rows and files that the writer saved."""
 
 import json
 import math
@@ -39,15 +39,15 @@ from ssam.store.views import CURVES, Heatmap, LaneWindow, Window
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-RECENT = 256  # steps that the medians look back on while a race goes on
-WHOLE = 10_000  # steps of a lane that has its result: all of nearly every race, and read in a moment
+RECENT = 256  # steps behind the medians while a race runs
+WHOLE = 10_000  # steps behind the medians of a finished lane: all of nearly every race, and quick to read
 EPOCH_COLUMNS = (
     "lane method sparsity rho epoch step gradients seconds lr train_loss test_loss test_accuracy test_size final "
     "eigenvalue eigenvalue_residual eigenvalue_ms validation_loss validation_accuracy"
 )
 
 
-_ROWS = {  # of evaluations and of masks; built once, for this is read at every tick
+_ROWS = {  # built once, since they are used at every tick
     table: select(table.c.lane, *(column for column in table.c if column.name not in ("lane", "run", "densities")))
     .where(table.c.run == bindparam("run"))
     .order_by(table.c.step)
@@ -66,7 +66,7 @@ class Curves:
         self._engine, self._folder = engine, folder
 
     def window(self, run_id: str, points: int = 300) -> Window | None:
-        """Return a run at this moment, with at most ``points`` points a curve; None for an unknown id."""
+        """Return a run at this moment, with at most ``points`` points per curve; None for an unknown id."""
         with self._engine.connect() as connection:
             return _window(connection, run_id, points)
 
@@ -76,7 +76,7 @@ class Curves:
             return compare_queries.records(connection, run_ids)
 
     def heatmap(self, run_id: str, lane: str, layer: str, step: int | None = None) -> Heatmap | None:
-        """Return one layer's mask as it was made at ``step`` (default: the newest), or None."""
+        """Return one layer's mask made at ``step`` (default: the latest), or None."""
         mask, file = self._mask(run_id, lane, step)
         if mask is None or file is None:
             return None
@@ -89,8 +89,8 @@ class Curves:
         return Heatmap(lane, layer, mask.step, mask.epoch, density, (rows, columns), picture.tobytes())
 
     def mask_bits(self, run_id: str, lane: str, step: int | None = None) -> dict[str, np.ndarray] | None:
-        """Return the mask made at ``step`` (default: the newest) to the bit: by layer, a bool array of its shape, True = perturbed.
-        None if there is none, if it is no longer kept, and for networks of more than a million weights."""
+        """Return the exact mask made at ``step`` (default: the latest): by layer, a bool array of its shape, True = perturbed.
+        None if there is none, if it is no longer stored, and for networks of more than a million weights."""
         mask, file = self._mask(run_id, lane, step)
         if mask is None or file is None or not (packed := load_arrays(file, "b/")):
             return None
@@ -107,16 +107,16 @@ class Curves:
         return [(row.step, row.epoch, json.loads(row.densities)) for row in rows]
 
     def _mask(self, run_id: str, lane: str, step: int | None) -> tuple[Row | None, Path | None]:
-        """The mask of a lane that was made at ``step``, or the newest, and its file; None each where it is not kept any more."""
+        """Return the mask of a lane made at ``step``, or the latest, and its file; None for each that is no longer stored."""
         query = _masks(run_id, lane).order_by(masks.c.step.desc()).limit(1)
         with self._engine.connect() as connection:
             row = connection.execute(query if step is None else query.where(masks.c.step == step)).one_or_none()
         file = None if row is None else mask_file(self._folder(run_id), row.lane, row.step)
-        return (row, file) if file and file.exists() else (None, None)  # they go where the disk is full
+        return (row, file) if file and file.exists() else (None, None)  # mask files are deleted when the disk is full
 
     def epochs_table(self, run_id: str) -> "DataFrame | None":
         """Return one row per lane and evaluation, for a CSV file; None for an unknown id."""
-        from pandas import DataFrame  # slow to import, and the runner has no use for it
+        from pandas import DataFrame  # slow to import, and not needed by the runner
 
         with self._engine.connect() as connection:
             rows = _epoch_rows(connection, run_id)
@@ -132,7 +132,7 @@ class Curves:
 
 
 def _masks(run_id: str, lane: str) -> Select:
-    """The masks of a lane, with the race's ``started_info``."""
+    """Return the masks of a lane, with the race's ``started_info``."""
     return (
         select(masks, runs.c.started_info)
         .join(lanes, (lanes.c.run == masks.c.run) & (lanes.c.lane == masks.c.lane))
@@ -175,7 +175,7 @@ def _window(connection: Connection, run_id: str, points: int) -> Window | None:
 
 
 def _rows(connection: Connection, table: Table, run: int, rows: Sequence[Row]) -> list[list[dict[str, Any]]]:
-    """The rows of ``table`` by lane, oldest first."""
+    """Return the rows of ``table`` by lane, oldest first."""
     result = connection.execute(_ROWS[table], {"run": run})
     names = ("lane", *list(result.keys())[1:])
     by_lane: list[list[dict[str, Any]]] = [[] for _ in rows]
@@ -198,7 +198,7 @@ def _lane_window(
     points: int,
     result: dict[str, Any] | None,
 ) -> LaneWindow:
-    """``result`` is the lane's in the race's Result, whose numbers are the last word."""
+    """Return a lane's window; ``result`` is the lane's part of the race's Result, whose numbers are final."""
     curves = _curves(connection, lane, points)
     densities = mask_rows and connection.execute(_NEWEST, {"run": lane.run, "lane": lane.lane}).scalar()
     kinds = _kinds(connection, lane, interval, max(RECENT, interval) if result is None else WHOLE)
@@ -229,8 +229,8 @@ def _lane_window(
 
 
 def _curves(connection: Connection, lane: Row, points: int) -> dict[str, list[float | None]]:
-    """The lane's curves in at most ``points`` bins, whose width is the smallest power of two that allows it. A bin
-    is the mean of the same steps for as long as the width stays, so a drawn point does not move."""
+    """Return the lane's curves in at most ``points`` bins, whose width is the smallest power of two that allows it. While the
+    width stays, a bin is the mean of the same steps, so a drawn point does not move."""
     width = 1
     while -(-lane.last_step // width) > points:
         width *= 2
@@ -241,7 +241,7 @@ def _curves(connection: Connection, lane: Row, points: int) -> dict[str, list[fl
 
 @cache
 def _curves_query(width: int) -> Select:
-    """The means of ``width`` steps, taken from the widest stored bins that fit into them. NULL where any is NULL."""
+    """Return the means of ``width`` steps, from the widest stored bins that fit into them; NULL if any of them is NULL."""
     stored = max((stored for stored in BIN_WIDTHS if stored <= width), default=1)
     table: Table = steps if stored == 1 else bins
     weight = _literal(1) if stored == 1 else bins.c["count"]
@@ -255,7 +255,7 @@ def _curves_query(width: int) -> Select:
 
 
 def _literal(number: int) -> ColumnClause[int]:
-    """A number in the SQL text itself: PostgreSQL does not see that two bound parameters of GROUP BY and ORDER BY agree."""
+    """Return a number as literal SQL: PostgreSQL does not recognise equal bound parameters in GROUP BY and ORDER BY."""
     return literal_column(str(number), Integer)
 
 
@@ -265,16 +265,18 @@ _STEPS = (
     .where(steps.c.step > bindparam("after"))
 )
 
-Kinds = list[tuple[float, dict[str, np.ndarray]]]  # of steps: the share of the steps, and sorted values by name
+Kinds = list[tuple[float, dict[str, np.ndarray]]]  # the share of the steps, and sorted values by name
 
 
 def _kinds(connection: Connection, lane: Row, interval: int, last: int) -> Kinds:
-    """Milliseconds per phase and the ratio to SGD of the ``last`` steps (the settling ones left out). ``step`` is the sum of
-    STEP_PHASES. Where only every ``interval``-th step perturbs, those and the others are two kinds."""
+    """Return milliseconds per phase and the ratio to SGD over the ``last`` steps, without warm-up steps. ``step`` is the sum of
+    STEP_PHASES. If only every ``interval``-th step perturbs, those and the others are treated separately."""
     which = {"run": lane.run, "lane": lane.lane, "after": max(SETTLING_STEPS, lane.last_step - last)}
     names = (*PHASES, "ratio")
     rows = connection.execute(_STEPS, which).all()
-    table = np.array(list(zip(*rows, strict=True)), dtype=float)  # (names + 1, steps), the last row the steps' numbers
+    table = np.array(
+        list(zip(*rows, strict=True)), dtype=float
+    )  # (names + 1, steps); the last row holds the step numbers
     if not table.size:
         return [(1.0, dict.fromkeys((*names, "step"), np.array([])))]
     perturbs = (table[-1] - 1) % interval == 0
@@ -293,7 +295,7 @@ def _typical(kinds: Kinds, name: str, share: float) -> float | None:
 
 
 def _epoch_rows(connection: Connection, run_id: str) -> list[dict[str, Any]] | None:
-    """One row per lane and evaluation, ready for a table; None for an unknown run."""
+    """Return one row per lane and evaluation, ready for a table; None for an unknown run."""
     run = connection.execute(select(runs.c.key, runs.c.spec).where(runs.c.id == run_id)).one_or_none()
     if run is None:
         return None

@@ -1,4 +1,4 @@
-"""The way to the database: SQLite in the home folder or PostgreSQL, with the tables of this version in it."""
+"""Connection to the database: SQLite in the home folder, or PostgreSQL, with the tables of this version."""
 
 import os
 import sqlite3
@@ -12,19 +12,19 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from ssam.store import migrations, schema
 
-TABLES_LOCK = 0x5353414D  # PostgreSQL's advisory lock for whoever changes the tables; the letters SSAM
+TABLES_LOCK = 0x5353414D  # PostgreSQL's advisory lock for changes of the tables: the letters SSAM
 
 
 def default_url(home: Path) -> str:
-    """Composed, not concatenated: a folder may have a ``?`` in its name."""
+    """Return the URL of an SQLite file; composed, not concatenated: a folder's name may contain ``?``."""
     return URL.create("sqlite", database=str(home / "ssam.db")).render_as_string()
 
 
 def open_database(url: str) -> Engine:
-    """An engine for ``url``, with the tables created or brought to this version.
+    """Return an engine for ``url``, with the tables created or upgraded to this version.
 
-    Raises ValueError, one line without the password, for another kind of database, for one that cannot be reached or read,
-    and for tables of a newer program.
+    Raise ValueError, one line without the password, for another kind of database, for one that cannot be reached or read,
+    and for tables of a newer version.
     """
     engine = _engine(_parsed(url))
     try:
@@ -45,14 +45,14 @@ def open_database(url: str) -> Engine:
 
 @contextmanager
 def changing_tables(engine: Engine) -> Iterator[Connection]:
-    """A transaction that may change tables: it happens as a whole or not at all, and one at a time."""
+    """Begin a transaction that may change tables: atomic, and one at a time."""
     if engine.dialect.name == "postgresql":
         with engine.begin() as connection:
             connection.execute(select(func.pg_advisory_xact_lock(TABLES_LOCK)))
             yield connection
         return
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")  # by ourselves: the driver would commit before every CREATE
+        connection.exec_driver_sql("BEGIN IMMEDIATE")  # explicit: the driver would commit before every CREATE
         try:
             yield connection
         except BaseException:
@@ -66,7 +66,7 @@ def _parsed(url: str) -> URL:
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
-        raise ValueError(f"SSAM_DATABASE_URL is no database URL; {allowed}") from None
+        raise ValueError(f"SSAM_DATABASE_URL is not a database URL; {allowed}") from None
     if parsed.drivername in ("postgres", "postgresql"):
         return parsed.set(drivername="postgresql+psycopg")
     if parsed.drivername not in ("sqlite", "sqlite+pysqlite", "postgresql+psycopg"):
@@ -75,9 +75,7 @@ def _parsed(url: str) -> URL:
 
 
 def _engine(url: URL) -> Engine:
-    engine = create_engine(
-        url, pool_pre_ping=True
-    )  # a connection that a restart of the server cut is noticed and replaced
+    engine = create_engine(url, pool_pre_ping=True)  # detect and replace connections cut by a restart of the server
     if engine.dialect.name == "sqlite":
 
         @event.listens_for(engine, "connect")
@@ -95,12 +93,12 @@ def _prepare(connection: Connection, engine: Engine) -> None:
         return
     if engine.dialect.name == "sqlite" and version < schema.SCHEMA_VERSION:
         file = Path(str(engine.url.database))
-        copy_sqlite(engine, file.with_name(f"{file.name}.v{version}.backup"))  # ours is the only writer now
+        copy_sqlite(engine, file.with_name(f"{file.name}.v{version}.backup"))  # this is the only writer now
     migrations.upgrade(connection)
 
 
 def copy_sqlite(engine: Engine, file: Path) -> None:
-    """A consistent copy of an SQLite database in one new file, while others read and write."""
+    """Copy an SQLite database consistently to a new file, while others read and write."""
     draft = file.with_name(f".{file.name}.part")
     draft.unlink(missing_ok=True)
     with engine.connect() as source, closing(sqlite3.connect(draft)) as target:

@@ -1,4 +1,4 @@
-"""Files that are there as a whole or not at all, whatever dies meanwhile."""
+"""Atomic file writes: a file is complete or absent, whatever crashes."""
 
 import os
 from collections.abc import Callable
@@ -7,8 +7,8 @@ from pathlib import Path
 
 
 def write_whole(path: Path, write: Callable[[BufferedRandom], object]) -> None:
-    """Fills a draft by ``write``, brings it to the disk and renames it to ``path``, whose folder must exist. Where that fails,
-    for want of room for one, the draft goes and ``path`` is as it was. One writer of a path at a time."""
+    """Write a temporary file by ``write``, sync it and rename it to ``path``, whose folder must exist. On failure, such as a full
+    disk, the temporary file is removed and ``path`` is unchanged. One writer per path at a time."""
     draft = path.with_name(f".{path.name}.part")
     try:
         with draft.open("w+b") as file:
@@ -23,7 +23,7 @@ def write_whole(path: Path, write: Callable[[BufferedRandom], object]) -> None:
 
 
 def keep_names(folder: Path) -> None:
-    """Brings the folder's list of names to the disk: a rename is lost with the power otherwise."""
+    """Sync the folder: otherwise a power failure may undo a rename."""
     if os.name != "posix":  # elsewhere a folder cannot be opened
         return
     handle = os.open(folder, os.O_RDONLY)

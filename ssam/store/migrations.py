@@ -1,7 +1,7 @@
-"""From the tables of an earlier version to those of this one, step by step. Nothing that only one database knows.
+"""Migrations from the tables of earlier versions to this one, step by step, without features of a single database.
 
-Each step takes the tables from its number to the next. Steps are never changed once released, so they spell out columns as
-they were then and take nothing from schema.py. A column that is added is nullable or has a default.
+Each step takes the tables from its number to the next. Steps never change once released, so they spell out columns as they
+were then and import nothing from schema.py. An added column is nullable or has a default.
 """
 
 import json
@@ -30,8 +30,8 @@ from ssam.store import schema
 
 
 def upgrade(connection: Connection) -> None:
-    """Brings the tables to this program's version in the caller's transaction. Raises ValueError, one line, for tables that a
-    newer program made."""
+    """Upgrade the tables to this version in the caller's transaction. Raise ValueError, one line, for tables of a newer
+    version."""
     version = schema.version(connection)
     while version != schema.SCHEMA_VERSION:
         if version is None or version not in STEPS:
@@ -81,11 +81,11 @@ def _queue_owners_and_analyses(connection: Connection) -> None:
             text("UPDATE runs SET digest = :digest, device = :device WHERE key = :key"),
             {"digest": race.digest, "device": race.device, "key": key},
         )
-    # Since when the present stretch of training ran; a race process tells how long it trained itself now.
+    # Start of the current stretch of training; race processes now report their training time.
     stretch = "trained = trained + heartbeat - training_since"
     connection.execute(text(f"UPDATE runs SET {stretch} WHERE heartbeat > training_since"))
     connection.execute(text("ALTER TABLE runs DROP COLUMN training_since"))
-    # A paused race had a process that waited: should it live on, it is told to end. A queued one that was held back had none.
+    # A paused race had a waiting process: if it still runs, it is told to end. A queued one that was held had none.
     connection.execute(
         text("UPDATE runs SET state = 'interrupted', want = 'stop', ended = heartbeat WHERE state = 'paused'")
     )
@@ -149,7 +149,7 @@ def _validation(connection: Connection) -> None:
     columns = (Column(name, Double) for name in ("validation_loss", "validation_accuracy"))
     _add_columns(connection, "epochs", *columns)
     _add_columns(connection, "trials", Column("test", Double))
-    # Until now sweeps went by test accuracy; of a pruned race the score was the last one seen, on a part of the test images.
+    # Until now sweeps used test accuracy; the score of a pruned race was its last one, on a part of the test images.
     connection.execute(text("UPDATE trials SET test = score WHERE state = 'done'"))
 
 
@@ -191,7 +191,7 @@ def _duels(connection: Connection) -> None:
 
 
 def _add_columns(connection: Connection, table: str, *columns: Column) -> None:
-    """In the database's own words, so that the column is just what a new database has."""
+    """Add a column with the database's own DDL, so that it equals that of a new database."""
     for column in columns:
         words = CreateColumn(column).compile(dialect=connection.dialect)
         connection.execute(text(f"ALTER TABLE {table} ADD COLUMN {words}"))

@@ -1,4 +1,4 @@
-"""How the lanes of a finished race ended, and what is known of the machine: what every page, file and command tells of it."""
+"""Results of a finished race's lanes, and facts about its machine, as used by all pages, files and commands."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -7,13 +7,13 @@ from typing import Any
 from ssam.stats import proportion
 from ssam.store.views import LaneState, LaneWindow, Run
 
-BUSY = 0.5  # processes more than there are cores
+BUSY = 0.5  # running processes in excess of the cores
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One lane's end. ``accuracy`` is that of the last epoch on all ``test_size`` test images, 0–1, and None where it diverged;
-    ``ratio`` the median of its steps' times over those of the SGD steps next to them, all steps but the first few."""
+    """One lane's result. ``accuracy`` is that of the last epoch on all ``test_size`` test images, 0–1, None if it diverged;
+    ``ratio`` is the median ratio of its step times to those of the SGD steps next to them, without the first few steps."""
 
     lane: str
     method: str
@@ -23,7 +23,7 @@ class Outcome:
     accuracy: float | None
     test_size: int | None
     test_loss: float | None
-    validation_accuracy: float | None  # of the last epoch, on the images held out; None where there are none
+    validation_accuracy: float | None  # of the last epoch, on the held-out images; None if there are none
     step_ms: float | None
     ratio: float | None
     seconds: float
@@ -31,17 +31,17 @@ class Outcome:
 
     @property
     def margin(self) -> str:
-        """The interval that the number of test images implies, in percent; empty where there is no accuracy."""
+        """Return the interval from the number of test images, in percent; empty without an accuracy."""
         return proportion.margin(self.accuracy, self.test_size)
 
     @property
     def said(self) -> str:
-        """The accuracy with its interval, or that the lane diverged."""
+        """Return the accuracy with its interval, or that the lane diverged."""
         return self.status if self.status == "diverged" else proportion.said(self.accuracy, self.test_size)
 
 
 def outcomes(run: Run) -> tuple[Outcome, ...]:
-    """Lane by lane; empty before the race has its result."""
+    """Return the results lane by lane; empty before the race has a result."""
     if not run.result:
         return ()
     size = (run.started_info or {}).get("test_size")
@@ -66,13 +66,13 @@ def outcomes(run: Run) -> tuple[Outcome, ...]:
 
 
 def score_size(run: Run) -> int | None:
-    """The images that a sweep's score of this race is measured on: those held out for it where it has some, else the test images."""
+    """Return the number of images behind a sweep's score of this race: the held-out images if any, else the test images."""
     info = run.started_info or {}
     return info.get("validation_size") or info.get("test_size")
 
 
 def settled(lane: LaneWindow, result: Mapping[str, Any] | None) -> LaneWindow:
-    """The lane with the cost that its result tells, which is of all steps: no page shows another beside it."""
+    """Return the lane with the cost in its result, over all steps, so that all pages show the same."""
     if result is None:
         return lane
     cost = (result["step_ms_median"], result["step_ratio_to_sgd"], result["seconds"])
@@ -80,7 +80,7 @@ def settled(lane: LaneWindow, result: Mapping[str, Any] | None) -> LaneWindow:
 
 
 def company(run: Run) -> str:
-    """What shared the machine with the race, as far as it was measured: other races of this lab, and the load.
+    """Return what shared the machine with the race, as far as measured: other races of this lab, and the load.
 
     >>> from ssam.store.outcome import load_said
     >>> load_said(15.2, 2), load_said(1.6, 2), load_said(None, None)
@@ -91,7 +91,7 @@ def company(run: Run) -> str:
 
 
 def machine_load(run: Run) -> str:
-    """Return the load that a finished race saw, in words; empty if it is not finished or the system does not tell."""
+    """Return the load during a finished race, as text; empty if unknown."""
     return load_said(run.result["load"], run.result["cores"]) if run.result else ""
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Engine, bindparam, func, select, update
 from ssam.store.schema import runs
 from ssam.store.views import ALIVE, ENDED, RESUMABLE, Job, State, Want
 
-_JOBS = (  # built once: the runner asks many times a second
+_JOBS = (  # built once: the runner queries many times a second
     select(*(runs.c[field.name] for field in fields(Job)))
     .where(
         ((runs.c.state == "queued") & (runs.c.place.is_(None) | (runs.c.place == bindparam("here"))))
@@ -21,14 +21,14 @@ _JOBS = (  # built once: the runner asks many times a second
 
 
 class Queue:
-    """The runs that wait or are alive, as ``Store.queue``."""
+    """The queued and running runs, as ``Store.queue``."""
 
     def __init__(self, engine: Engine, place: str) -> None:
         self._engine, self._place = engine, place
 
     def jobs(self) -> list[Job]:
-        """Return what is queued or alive, oldest first. A run that was started at another place before belongs to that place,
-        where its checkpoint lies."""
+        """Return what is queued or alive, oldest first. A run that was once started at another place belongs to that place,
+        which has its checkpoint."""
         with self._engine.connect() as connection:
             return [Job(*row) for row in connection.execute(_JOBS, {"here": self._place})]
 
@@ -43,8 +43,8 @@ class Queue:
             return connection.execute(select(runs.c.want).where(runs.c.id == run_id)).scalar_one()
 
     def set_desired_state(self, run_id: str, want: Want) -> None:
-        """Say what a run should do. One without a process is paused or stopped at once; a race process sees to it itself. Runs that
-        have ended and unknown ids are left alone."""
+        """Set a run's desired state. A run without a process is paused or stopped at once; otherwise its process does so. Ended
+        runs and unknown ids are ignored."""
         if want == "stop" and self.transition(run_id, ("queued", "paused"), "stopped", want="stop"):
             return
         if want == "pause" and self.transition(run_id, ("queued",), "paused", want="run"):
@@ -76,8 +76,8 @@ class Queue:
         return self._update(which, state=state, **_ended(state), **values)
 
     def abandon(self, job: Job, state: State, message: str) -> bool:
-        """Give the run of a dead process a new state. Return False, and change nothing, if the run has another state, wish or
-        process by now."""
+        """Give the run of a dead process a new state. Return False, and change nothing, if the run now has another state, desired
+        state or process."""
         same = runs.c.pid.is_(None) if job.pid is None else runs.c.pid == job.pid
         want = "stop" if state == "stopped" else "run"
         which = (runs.c.id == job.id) & runs.c.state.in_(ALIVE) & (runs.c.want == job.want) & same
@@ -94,7 +94,7 @@ class Queue:
         self._update(runs.c.id == run_id, checkpointed=time.time(), attempts=0)
 
     def mark_shared(self, run_ids: Sequence[str]) -> None:
-        """Record that these runs ran next to others: their step times cannot be trusted."""
+        """Record that these runs shared the machine with others: their step times are unreliable."""
         self._update(runs.c.id.in_(run_ids), shared=True)
 
     def _update(self, which: ColumnElement[bool], **values: Any) -> bool:

@@ -1,4 +1,4 @@
-"""A race as one small file: what a page draws of it, with where and when it was recorded. Gzipped JSON, numbers to five digits."""
+"""A race as one small file: everything a page draws, with place and time of recording. Gzipped JSON, numbers to five digits."""
 
 import base64
 import gzip
@@ -18,8 +18,7 @@ DIGITS = 5
 
 @dataclass(frozen=True)
 class Recording:
-    """A finished race. ``about`` says by which command, when and on what machine it was run; ``pictures`` holds the masks'
-    pictures by lane, layer and step."""
+    """A finished race. ``about`` has command, time and machine; ``pictures`` has the masks' pictures by lane, layer and step."""
 
     about: dict[str, Any]
     run: Run
@@ -28,7 +27,7 @@ class Recording:
 
 
 def save(store: Store, run_id: str, about: dict[str, Any], path: Path) -> None:
-    """Writes the finished race to ``path``. Raises ValueError for one that is unknown or has no result."""
+    """Write the finished race to ``path``. Raise ValueError if it is unknown or has no result."""
     run, window = store.runs.get(run_id), store.curves.window(run_id)
     if run is None or window is None or run.result is None:
         raise ValueError(f"{run_id[:40]!r} is not a finished race")
@@ -44,7 +43,7 @@ def save(store: Store, run_id: str, about: dict[str, Any], path: Path) -> None:
 
 
 def load(path: Path) -> Recording:
-    """Reads such a file."""
+    """Read such a file."""
     content = json.loads(gzip.decompress(path.read_bytes()))
     run, window = content["run"], content["window"]
     complete_facts(run["started_info"], run["result"])

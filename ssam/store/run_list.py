@@ -1,4 +1,4 @@
-"""Runs as a list shows them, and what past runs say about this machine's speed."""
+"""Runs as shown in a list, and this machine's speed estimated from past runs."""
 
 import json
 import statistics
@@ -13,12 +13,12 @@ from ssam.store.places import without_folders
 from ssam.store.schema import lanes, runs
 from ssam.store.views import Run
 
-RATED_RUNS = 5  # the newest races that a rate is the median of
-RATED_SECONDS = 1.0  # shorter races tell nothing
+RATED_RUNS = 5  # latest races behind the median rate
+RATED_SECONDS = 1.0  # shorter races are not informative
 
 
 def views(connection: Connection, rows: Sequence[Row]) -> list[Run]:
-    """Rows of ``runs`` with what other rows add to them: the races ahead in the queue and the progress."""
+    """Select rows of ``runs`` with the number of races ahead in the queue, and the progress."""
     busy = connection.execute(select(func.count()).where(runs.c.state.in_(("starting", "running")))).scalar_one()
     queued = select(runs.c.id).where(runs.c.state == "queued").order_by(runs.c.created, runs.c.key)
     ahead = {run_id: number for number, run_id in enumerate(connection.execute(queued).scalars(), start=busy)}
@@ -29,7 +29,7 @@ def views(connection: Connection, rows: Sequence[Row]) -> list[Run]:
 
 
 def lane_progress(lane: Row, spec: RaceSpec) -> float:
-    """Return how far a lane is on the race's clock, 0–1; a lane that takes no more steps is at its end."""
+    """Return how far a lane is on the race's clock, 0–1; 1 for a lane that takes no more steps."""
     if lane.state in ("finished", "diverged"):
         return 1.0
     done = lane.seconds / spec.seconds if lane.total_steps is None else lane.last_step / max(1, lane.total_steps)
@@ -63,7 +63,7 @@ def _view(row: Row, its_lanes: list[Row], races_ahead: int | None) -> Run:
 
 
 def rate(connection: Connection, place: str, device: str, model: str | None, shared: bool) -> Rate:
-    """The median over the newest races at this place, of this model if it has raced, else of any; else a guess."""
+    """Return the median over the latest races at this place, of this model if available, else of any; else a guess."""
     gradients, seconds = func.sum(lanes.c.gradients), func.sum(lanes.c.seconds)
     query = (
         select(runs.c.spec, runs.c.started_info, gradients.label("gradients"), seconds.label("seconds"))

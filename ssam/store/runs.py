@@ -1,4 +1,4 @@
-"""Races as rows: created, found, labelled, deleted. Who may do so is decided by the caller."""
+"""Races as rows: create, find, label, delete. Permissions are checked by the caller."""
 
 import shutil
 import time
@@ -18,7 +18,7 @@ from ssam.store.places import without_folders
 from ssam.store.schema import labels, new_id, runs
 from ssam.store.views import ALIVE, ENDED, Run
 
-LOG_TAIL_BYTES = 20_000  # of a log are looked at
+LOG_TAIL_BYTES = 20_000  # bytes of a log that are read
 
 NEWEST_FIRST = (runs.c.created.desc(), runs.c.key.desc())
 IS_RACE = runs.c.analysis.is_(None) & KEPT  # neither an analysis nor deleted
@@ -43,7 +43,7 @@ class Runs:
         class_code: str | None = None,
         sweep: str | None = None,
     ) -> str:
-        """Queue a race and return its id, which cannot be guessed. The same ``request_id`` again returns the id of the first."""
+        """Queue a race and return its id, which cannot be guessed. The same ``request_id`` returns the id of the first."""
         return self.insert(
             spec, request_id, owner, exclusive=exclusive, digest=spec.digest, class_code=class_code, sweep=sweep
         )
@@ -73,8 +73,8 @@ class Runs:
         return {run.id: run for run in self._views(runs.c.id.in_(run_ids) & KEPT)}
 
     def newest(self, limit: int = 50, owner: str | None = None, trials: bool = True, begins: str = "") -> list[Run]:
-        """Return the newest races, newest first: of all users or of one owner, with or without the ``trials`` of sweeps, those
-        whose id ``begins`` so."""
+        """Return the latest races, newest first: of all users or of one owner, with or without the ``trials`` of sweeps, with ids
+        that start with ``begins``."""
         which = IS_RACE & (true() if owner is None else runs.c.owner == owner)
         which &= true() if trials else runs.c.sweep.is_(None)
         which &= func.substr(runs.c.id, 1, len(begins)) == begins if begins else true()
@@ -135,7 +135,7 @@ class Runs:
             return run_list.rate(connection, self._place, device, model, shared)
 
     def _views(self, which: ColumnElement[bool], limit: int | None = None) -> list[Run]:
-        """The runs of which this is true, newest first."""
+        """Return the runs that match, newest first."""
         with self._engine.connect() as connection:
             newest = select(runs).where(which).order_by(*NEWEST_FIRST).limit(limit)
             return run_list.views(connection, connection.execute(newest).all())
@@ -143,7 +143,7 @@ class Runs:
     # Labelling and deleting
 
     def labels(self, run_id: str) -> Labels:
-        """Return name, tags and note of a race; empty ones if nobody has written any."""
+        """Return name, tags and note of a race; empty if none have been set."""
         query = select(labels).join(runs, runs.c.key == labels.c.run).where(runs.c.id == run_id)
         with self._engine.connect() as connection:
             row = connection.execute(query).one_or_none()
@@ -160,7 +160,7 @@ class Runs:
             return update_labels(connection, run_id, idle=True, deleted=time.time())
 
     def undelete(self, run_id: str) -> bool:
-        """Bring a soft-deleted race back; return False if it is gone by now."""
+        """Restore a soft-deleted race; return False if it is gone."""
         with self._engine.begin() as connection:
             return update_labels(connection, run_id, deleted=None)
 
@@ -172,14 +172,14 @@ class Runs:
             return list(connection.execute(query).scalars())
 
     def purge(self, run_id: str) -> bool:
-        """Delete a run for good, with its files and its analyses. Return False if one of their processes is alive, or the id is
+        """Delete a run permanently, with its files and its analyses. Return False if one of their processes is alive, or the id is
         unknown."""
         family = (runs.c.id == run_id) | (runs.c.parent == run_id)
         with self._engine.begin() as connection:
             rows: Sequence[Row] = connection.execute(select(runs.c.id, runs.c.state).where(family)).all()
             if run_id not in {row.id for row in rows} or any(row.state in ALIVE for row in rows):
                 return False
-            gone = delete(runs).where(family, runs.c.state.not_in(ALIVE))  # the other tables follow by themselves
+            gone = delete(runs).where(family, runs.c.state.not_in(ALIVE))  # the other tables cascade
             if connection.execute(gone).rowcount != len(rows):  # one has just started
                 connection.rollback()
                 return False

@@ -1,7 +1,7 @@
-"""The tables. Plain SQLAlchemy Core, nothing that only SQLite knows: PostgreSQL works by its URL.
+"""The tables, in plain SQLAlchemy Core without SQLite-specific features: PostgreSQL works by its URL.
 
-A step's numbers are NULL where they do not exist *or* are not finite (SQLite would store NaN as NULL anyway); a lane
-that diverged says so in ``lanes.state``.
+A step's numbers are NULL if they do not exist *or* are not finite (SQLite would store NaN as NULL anyway); ``lanes.state`` marks
+a diverged lane.
 """
 
 import math
@@ -34,11 +34,16 @@ from ssam.experiment.events import PHASES
 from ssam.store.views import CURVES
 
 SCHEMA_VERSION = 8  # a change of the tables needs a step in migrations.py
-BIN_WIDTHS = (8, 64, 512, 4096)  # steps are also kept as means over so many, for curves that read fast at any length
+BIN_WIDTHS = (
+    8,
+    64,
+    512,
+    4096,
+)  # steps are also stored as means over this many, so that curves of any length are read quickly
 
 
 def finite(value: Any) -> Any:
-    """None for NaN and ±inf, in dictionaries and lists too: neither SQLite, PostgreSQL's JSON nor a browser takes them."""
+    """Replace NaN and ±inf by None, also in dictionaries and lists: SQLite, PostgreSQL's JSON and browsers do not accept them."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
@@ -47,15 +52,14 @@ def finite(value: Any) -> Any:
 
 
 def new_id() -> str:
-    """A name that cannot be guessed, and that a command line does not take for a flag."""
+    """Return a name that cannot be guessed, and that is not mistaken for a command-line flag."""
     while (name := secrets.token_urlsafe(16)).startswith("-"):
         pass
     return name
 
 
 class PlainText(TypeDecorator):
-    """Text from elsewhere, such as an error or the end of a log: what PostgreSQL does not store (NUL) or no database does (half
-    of a surrogate pair) is left out or becomes a question mark."""
+    """Return external text, such as an error, without what PostgreSQL (NUL) or any database (lone surrogates) cannot store."""
 
     impl = Text
     cache_ok = True
@@ -81,7 +85,7 @@ runs = Table(
     Column("created", Double, nullable=False),
     Column("started", Double),
     Column("ended", Double),
-    Column("place", Text),  # host and home folder of the runner that took it; only there its pid means anything
+    Column("place", Text),  # host and home folder of the runner that took it; its pid is meaningful only there
     Column("heartbeat", Double),
     Column("pid", BigInteger),
     Column("pid_started", Double),
@@ -92,15 +96,15 @@ runs = Table(
     Column("trained", Double, nullable=False),  # seconds of training so far, without pauses
     Column("exclusive", Boolean, nullable=False, server_default=false()),
     Column("digest", String(64), index=True),  # of the specification: equal ones are the same race
-    Column("device", String(20)),  # asked for
-    Column("slot", String(200)),  # given
+    Column("device", String(20)),  # requested
+    Column("slot", String(200)),  # assigned
     Column("checkpointed", Double),
-    Column("attempts", Integer, nullable=False, server_default="0"),  # starts since the newest checkpoint
-    Column("parent", String(40), index=True),  # the race that an analysis is about
+    Column("attempts", Integer, nullable=False, server_default="0"),  # starts since the latest checkpoint
+    Column("parent", String(40), index=True),  # the race of an analysis
     Column("analysis", Text),
     Column("done", Double),  # share of an analysis, 0–1
-    Column("class_code", String(12), index=True),  # whose wall the race is on
-    Column("sweep", String(40), index=True),  # that the race is a trial of
+    Column("class_code", String(12), index=True),  # the class with the race on its wall
+    Column("sweep", String(40), index=True),  # the sweep with the race as a trial
     Index("ix_runs_owner_started", "owner", "started"),
 )
 
@@ -113,14 +117,14 @@ owners = Table(
 )
 
 
-labels = Table(  # a row where somebody has written something on a race, or has deleted it
+labels = Table(  # a row for each race that has been annotated or deleted
     "labels",
     metadata,
     Column("run", ForeignKey("runs.key", ondelete="CASCADE"), primary_key=True),
     Column("name", PlainText, nullable=False),
-    Column("tags", PlainText, nullable=False),  # with a space between two
+    Column("tags", PlainText, nullable=False),  # separated by spaces
     Column("note", PlainText, nullable=False),
-    Column("deleted", Double),  # since when it waits to be really deleted
+    Column("deleted", Double),  # time of its soft deletion
 )
 
 
@@ -143,7 +147,7 @@ trials = Table(  # one race of a sweep, before it has a run until after that has
     "trials",
     metadata,
     Column("sweep", ForeignKey("sweeps.id", ondelete="CASCADE"), primary_key=True),
-    Column("number", Integer, primary_key=True),  # of its settings, from 0; -1 are those that the sweep began with
+    Column("number", Integer, primary_key=True),  # number of its settings, from 0; -1 is the sweep's starting point
     Column("seed", BigInteger, primary_key=True),
     Column("fresh", Boolean, nullable=False),
     Column("values", Text, nullable=False),
@@ -224,7 +228,9 @@ epochs = Table(
     metadata,
     *_lane_key(),
     Column("step", BigInteger, primary_key=True),
-    Column("final", Boolean, primary_key=True),  # the last epoch may be measured twice: on a part and on all
+    Column(
+        "final", Boolean, primary_key=True
+    ),  # the last epoch may be measured twice: on a part of the images and on all
     Column("epoch", Double, nullable=False),
     Column("gradients", BigInteger, nullable=False),
     Column("seconds", Double, nullable=False),
@@ -256,11 +262,11 @@ masks = Table(
 
 
 def version(connection: Connection) -> int | None:
-    """The version of the tables; None where there are none. It is written last."""
+    """Return the version of the tables; None if there are none. It is written last."""
     return connection.execute(select(meta.c.schema_version)).scalar() if inspect(connection).has_table("meta") else None
 
 
 def create(connection: Connection) -> None:
-    """Creates what is missing. Not safe to run twice at once."""
+    """Create what is missing. Not safe to run concurrently."""
     metadata.create_all(connection)
     connection.execute(insert(meta).values(schema_version=SCHEMA_VERSION))

@@ -1,7 +1,7 @@
-"""Races as a list that is searched, filtered, sorted and turned page by page; quick with thousands of one owner.
+"""The list of races: search, filter, sort and page; quick with thousands of one owner.
 
-What a race is and how it ended do not change any more once it has ended. That is read once (``FactsCache``); each listing then reads one
-short row a race, and whole races for the page only.
+Settings and results of a race do not change once it has ended. They are read once (``FactsCache``); each listing then reads one
+short row per race, and whole races only for the page.
 """
 
 import json
@@ -24,9 +24,9 @@ from ssam.store.schema import labels, runs
 from ssam.store.views import AccuracyCurve, Run, State
 
 PAGE = 50  # races
-SCAN_LIMIT = 20_000  # races that one listing looks at, the newest: of one owner more than a list is good for
+SCAN_LIMIT = 20_000  # latest races considered by a listing: more than one owner can browse
 REMEMBERED = 40_000  # races whose facts are kept in memory, about half a kilobyte each
-QUERY = 200  # letters of a search
+QUERY = 200  # maximal length of a search
 
 Sort = Literal["newest", "oldest", "name", "accuracy", "cost"]
 SORTS: tuple[Sort, ...] = get_args(Sort)
@@ -34,8 +34,8 @@ SORTS: tuple[Sort, ...] = get_args(Sort)
 
 @dataclass(frozen=True)
 class RunQuery:
-    """What a list shows. ``text`` is words, or phrases in quotes, that must all be there; None lets everything through.
-    Sorted by accuracy the best is first, by cost (seconds trained) the cheapest; what has none comes last."""
+    """A query of the list. ``text`` has words, or phrases in quotes, that must all occur; None matches everything.
+    Sorted by accuracy the best is first, by cost (seconds trained) the cheapest; races without a value are last."""
 
     text: str = ""
     state: State | None = None
@@ -50,7 +50,7 @@ class RunQuery:
 
 @dataclass(frozen=True)
 class RunRow:
-    """One line of the list. ``accuracy`` is that of the best lane at the end, 0–1; ``seconds`` how long it was trained."""
+    """One line of the list. ``accuracy`` is the best lane's final one, 0–1; ``seconds`` the training time."""
 
     run: Run
     labels: Labels
@@ -61,8 +61,8 @@ class RunRow:
 
 @dataclass(frozen=True)
 class RunPage:
-    """One page of a list: ``matching`` races of ``all``; ``choices`` is what there is to filter by, under the names of ``RunQuery``,
-    with the number of races each."""
+    """One page of a list: ``matching`` races of ``all``; ``choices`` are the filters' values, under the names of ``RunQuery``,
+    with the number of races for each."""
 
     rows: tuple[RunRow, ...]
     page: int
@@ -74,23 +74,23 @@ class RunPage:
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """What a list needs of a race; ``words`` is all that a search looks at, in small letters."""
+    """A race's facts for the list; ``words`` is the searched text, in lower case."""
 
     words: str
     title: str
-    place: tuple[str, str, tuple[str, ...]]  # data set, model, methods: what is filtered by
+    place: tuple[str, str, tuple[str, ...]]  # data set, model, methods: for the filters
     accuracy: float | None
 
 
 @dataclass
 class FactsCache:
-    """The facts of races by key, with the state and the end that they had then."""
+    """The facts of races by key, with their state and end time when they were read."""
 
     _facts: dict[int, tuple[str, float | None, RunFacts]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def of(self, connection: Connection, rows: Sequence[Row], which: Select) -> dict[int, RunFacts]:
-        """Return the facts of these rows by key; what is missing is read. ``which`` selects the keys."""
+        """Return the facts of these rows by key, reading missing ones. ``which`` selects the keys."""
         with self._lock:
             before = {row.key: self._facts.get(row.key) for row in rows}
         facts_by_key = {
@@ -110,7 +110,7 @@ class FactsCache:
 
 
 def facts(run_id: str, spec: str, result: str | None) -> RunFacts:
-    """Return the facts in the text of a specification and a result, unchecked: they have passed RaceSpec before."""
+    """Return the facts in a stored specification and result, unchecked: they were validated by RaceSpec before."""
     race = {**_defaults(), **json.loads(spec)}
     lanes = race["lanes"]
     accuracies = [lane["test_accuracy"] for lane in json.loads(result)["lanes"]] if result else []
@@ -142,7 +142,7 @@ def _defaults() -> dict[str, Any]:
 
 @cache
 def _presets() -> list[tuple[str, dict[str, Any]]]:
-    """The words for each preset, and its settings apart from lanes, seed and device."""
+    """Return each preset's words, and its settings apart from lanes, seed and device."""
     return [
         (f"{preset.name} {preset.title}", _settings(preset.spec.model_dump(mode="json")))
         for preset in presets().values()
@@ -167,7 +167,7 @@ _LANE = {name: field_info.default for name, field_info in LaneSpec.model_fields.
 
 
 def parse_text(text: str) -> list[str]:
-    """Return the words and phrases of a search, in small letters.
+    """Return the words and phrases of a search, in lower case.
 
     >>> parse_text('SAM "seed 3" cnn8')
     ['sam', 'seed 3', 'cnn8']
@@ -195,7 +195,7 @@ def search(
     newest = all_rows.order_by(runs.c.created.desc(), runs.c.key.desc()).limit(SCAN_LIMIT)
     rows = connection.execute(newest).all()
     facts_by_key = cache.of(connection, rows, select(newest.subquery().c.key))
-    rows = [row for row in rows if row.key in facts_by_key]  # none that was deleted between the two queries
+    rows = [row for row in rows if row.key in facts_by_key]  # a race may have been deleted between the two queries
     words = parse_text(query.text)
     matching = [row for row in rows if _matches(row, facts_by_key[row.key], query, words)]
     matching = _sorted(matching, facts_by_key, query.sort)
@@ -223,10 +223,10 @@ def _matches(row: Row, race: RunFacts, query: RunQuery, words: Sequence[str]) ->
 
 
 def _sorted(rows: list[Row], facts_by_key: dict[int, RunFacts], sort: Sort) -> list[Row]:
-    """``rows`` are the newest first, and stay so among equals."""
+    """Sort ``rows``, which are newest first; equal ones keep that order."""
     if sort == "oldest":
         return rows[::-1]
-    if sort == "name":  # those with a name of their own first
+    if sort == "name":  # named ones first
         return sorted(rows, key=lambda row: (not row.name, (row.name or facts_by_key[row.key].title).lower()))
     if sort == "accuracy":
         return sorted(rows, key=lambda row: -(-1.0 if (best := facts_by_key[row.key].accuracy) is None else best))
@@ -247,7 +247,7 @@ def _rows(connection: Connection, rows: Sequence[Row], facts_by_key: dict[int, R
 
 
 def _choices(rows: Sequence[Row], facts_by_key: dict[int, RunFacts]) -> dict[str, dict[str, int]]:
-    """What there is to filter by, the most frequent first."""
+    """Return the filters' values, the most frequent first."""
     races = Counter((row.state, facts_by_key[row.key].place, row.tags) for row in rows)
     counted: dict[str, Counter[str]] = {name: Counter() for name in ("state", "dataset", "model", "method", "tag")}
     for (state, (dataset, model, methods), tags), count in races.items():

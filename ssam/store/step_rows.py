@@ -10,12 +10,14 @@ from sqlalchemy import BigInteger, Connection, select
 
 from ssam.store.schema import lanes, runs, steps
 
-CHUNK = 10_000  # rows at a time: a long race has hundreds of thousands, and as Python's numbers they weigh ten times as much
+CHUNK = (
+    10_000  # rows at a time: a long race has hundreds of thousands, which as Python numbers take ten times the memory
+)
 COLUMNS = [column for column in steps.c if column.name not in ("run", "lane")]
 
 
 def read(connection: Connection, run_id: str) -> dict[str, Sequence[str] | np.ndarray] | None:
-    """The columns of a table with a row per lane and step, lane by lane; NaN where a step has no such thing. None for an unknown run."""
+    """Return the columns of a table with a row per lane and step, lane by lane; NaN for missing values. None for an unknown run."""
     run = connection.execute(select(runs.c.key).where(runs.c.id == run_id)).scalar_one_or_none()
     if run is None:
         return None

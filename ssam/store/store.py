@@ -30,14 +30,16 @@ class Store:
     Create what is missing and upgrade a database of an earlier version; raise ValueError for a later version and for a database
     that cannot be opened. The parts are ``runs``, ``queue``, ``curves``, ``analyses``, ``classes``, ``sweeps``, ``duels`` and ``uploads``.
     ``place`` is the host and the home folder: a run that is alive keeps it as the place of its process. Safe to use from threads
-    and from any number of processes; make a new one after a fork.
+    and from any number of processes; create a new one after a fork.
     """
 
     def __init__(self, home: Path | None = None, url: str | None = None) -> None:
         self.home = home.expanduser().resolve() if home else config.default_home()
         self.place = f"{platform.node()}:{self.home}"
         self.url = url or config.database_url() or default_url(self.home)
-        self.home.mkdir(mode=0o700, parents=True, exist_ok=True)  # a new one is for this server's user only
+        self.home.mkdir(
+            mode=0o700, parents=True, exist_ok=True
+        )  # a new folder is accessible only to this server's user
         self.image_root = self.home / "images"
         self.image_root.mkdir(exist_ok=True)
         _refuse_emptied(self.home)
@@ -67,7 +69,7 @@ class Store:
             return bool(connection.execute(select(owners.c.teacher).where(owners.c.id == owner)).scalar())
 
     def make_teacher(self, owner: str) -> None:
-        """Let this owner steer every race from now on. Whether they may become a teacher is decided by the caller."""
+        """Let this owner control every race from now on. Whether they may become a teacher is decided by the caller."""
         if not self.is_teacher(owner):
             with self._engine.begin() as connection:
                 connection.execute(delete(owners).where(owners.c.id == owner))
@@ -79,7 +81,7 @@ class Store:
 
 
 def _refuse_emptied(home: Path) -> None:
-    """SQLite takes a file that lost its content for a new database, and all races would seem never to have been."""
+    """Raise ValueError if the database file is empty: SQLite would take it for a new one, and all races would be lost."""
     database, page = home / "ssam.db", 4096
     if database.exists() and database.stat().st_size < page and any((home / "runs").glob("*")):
-        raise ValueError(f"the run database {database} is empty, but runs/ is not: move it away and put a back-up back")
+        raise ValueError(f"the run database {database} is empty, but runs/ is not: move it away and restore a back-up")

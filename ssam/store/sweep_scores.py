@@ -1,4 +1,4 @@
-"""What the trials of a sweep say: which settings did best, what is on the front, and whether fresh seeds bear it out."""
+"""Scores of a sweep: the best settings, the Pareto front, and whether fresh seeds confirm the best."""
 
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,9 +12,9 @@ from ssam.store.sweeps import STANDARD, Sweep, Trial, TrialState
 
 @dataclass(frozen=True)
 class Point:
-    """One combination of settings. ``score`` is the mean over its seeds of the accuracy that counts, 0–1, ``test`` that of the test
-    accuracy, which nothing is chosen by, and ``cost`` that of what it took; None where not all of its races came to an end (of a
-    pruned one the score is the last that was seen)."""
+    """One combination of settings. Means over its seeds: ``score`` of the accuracy that settings are chosen by, 0–1, ``test`` of the
+    test accuracy, which chooses nothing, and ``cost``; None if not all of its races have finished (a pruned one has its last
+    score)."""
 
     number: int
     values: Values
@@ -26,18 +26,18 @@ class Point:
 
     @property
     def gap(self) -> float | None:
-        """How much higher the score is than the test accuracy."""
+        """Return the score minus the test accuracy."""
         return None if self.score is None or self.test is None else self.score - self.test
 
     @property
     def spread(self) -> float | None:
-        """The standard deviation over the seeds; None for a single one."""
+        """Return the standard deviation over the seeds; None for a single one."""
         scores = [trial.score for trial in self.trials if trial.score is not None]
         return statistics.stdev(scores) if len(scores) > 1 else None
 
 
 def points(spec: SweepSpec, trials: Iterable[Trial]) -> list[Point]:
-    """The combinations that the search has tried, in its order."""
+    """Return the combinations that the search has tried, in order."""
     by_number: dict[int, list[Trial]] = {}
     for trial in trials:
         if not trial.fresh:
@@ -58,13 +58,13 @@ def _point(number: int, own: tuple[Trial, ...]) -> Point:
 
 
 def ranked(spec: SweepSpec, trials: Iterable[Trial]) -> list[Point]:
-    """Those that came to an end, the most accurate first; of equals the cheaper, then the earlier one."""
+    """Return finished combinations, the most accurate first; ties by cost, then by order."""
     ended = [point for point in points(spec, trials) if point.state == "done" and point.score is not None]
     return sorted(ended, key=lambda point: (-(point.score or 0.0), point.cost or 0.0, point.number))
 
 
 def chosen(sweep: Sweep, trials: Iterable[Trial]) -> Point | None:
-    """The best settings once the search is over: only their test accuracy is looked at. None before."""
+    """Return the best settings once the search is over, the only ones whose test accuracy is shown; None before."""
     trials_seen = list(trials)
     if sweep.state in ("running", "paused") or any(trial.state == "open" and not trial.fresh for trial in trials_seen):
         return None
@@ -72,12 +72,12 @@ def chosen(sweep: Sweep, trials: Iterable[Trial]) -> Point | None:
 
 
 def unranked(spec: SweepSpec, trials: Iterable[Trial]) -> list[Point]:
-    """Those that have ended without a score to rank them by, in the order of the search: diverged, pruned, failed, refused."""
+    """Return combinations that ended without a score, in the order of the search: diverged, pruned, failed, refused."""
     return [point for point in points(spec, trials) if point.state not in ("open", "done")]
 
 
 def front(tried: Sequence[Point]) -> list[Point]:
-    """The Pareto front: those that no other beats in accuracy without costing more; the cheapest first."""
+    """Return the Pareto front: those that no cheaper one beats in accuracy; the cheapest first."""
     priced = [point for point in tried if point.state == "done" and point.score is not None and point.cost is not None]
     return pareto.front(
         sorted(priced, key=lambda point: point.number),
@@ -88,11 +88,11 @@ def front(tried: Sequence[Point]) -> list[Point]:
 
 @dataclass(frozen=True)
 class Fresh:
-    """The best settings, run again with seeds that the search had not seen.
+    """The best settings, run again on seeds that the search had not seen.
 
-    ``selected`` is the score that they were chosen by: the best of many, so likely too good. ``scores`` and ``standard`` are, by
-    seed, the test accuracies of the best settings and of those that the sweep began with; ``open`` is how many races have not ended and
-    ``lost`` how many gave no number. ``compared`` is the paired comparison of the two, in percentage points.
+    ``selected`` is the score that chose them: the best of many, so probably optimistic. ``scores`` and ``standard`` are, by
+    seed, the test accuracies of the best settings and of the starting point; ``open`` is the number of races that have not ended,
+    ``lost`` of those without a result. ``compared`` is the paired comparison of the two, in percentage points.
     """
 
     values: Values
@@ -113,12 +113,12 @@ class Fresh:
 
     @property
     def is_finding(self) -> bool:
-        """Whether the fresh seeds, all of them, put the best settings above those that the sweep began with."""
+        """Return whether all fresh seeds have finished, and the best settings are significantly better than the starting point."""
         return not self.open and not self.lost and self.compared.verdict == "better"
 
 
 def fresh(trials: Iterable[Trial]) -> list[Fresh]:
-    """By settings that were run again, the newest last."""
+    """Return one per settings that were run again, the latest last."""
     all_trials = list(trials)
     begun = [trial for trial in all_trials if trial.fresh]
     standard = {trial.seed: trial.score for trial in begun if trial.number == STANDARD and trial.score is not None}

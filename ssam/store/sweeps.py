@@ -1,4 +1,4 @@
-"""Sweeps and their trials as rows: what a sweep is, how far it is, and what each of its races was worth."""
+"""Sweeps and their trials as rows: specification, progress and scores."""
 
 import json
 import time
@@ -16,16 +16,16 @@ from ssam.store.schema import epochs, lanes, new_id, runs, sweeps, trials
 from ssam.store.views import State
 
 SweepState = Literal["running", "paused", "stopped", "finished"]
-# open: its race has not ended; refused: no race can have these settings; failed: its race did, or was stopped by hand
+# open: its race has not ended; refused: invalid settings; failed: its race failed or was stopped manually
 TrialState = Literal["open", "done", "pruned", "diverged", "failed", "refused"]
 
 DUEL = "duel "  # begins the request id of a sweep that belongs to a duel
-STANDARD = -1  # the number of the settings that the sweep began with
+STANDARD = -1  # number of the starting point's settings
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """One sweep. ``importance`` is each varied field's share in what the scores owe to the settings; empty before it is known."""
+    """One sweep. ``importance`` is each varied field's importance for the scores; empty before it is known."""
 
     id: str
     owner: str
@@ -39,10 +39,11 @@ class Sweep:
 
 @dataclass(frozen=True)
 class Trial:
-    """One race of a sweep. ``number`` counts its settings from 0 (STANDARD: those that the sweep began with); ``fresh``: it was run
-    after the search, with a seed that the search had not seen. ``score`` is the accuracy that counts, 0–1: in the search that on the
-    validation images (on the test images in a sweep without any), of a pruned one the last that was seen; of a fresh one that on the
-    test images. ``test`` is the test accuracy in any case, which nothing is chosen by. ``run_state``, ``started``, ``ended`` and ``progress`` are its race's, None where it has none (any more)."""
+    """One race of a sweep. ``number`` counts its settings from 0 (STANDARD: the starting point); ``fresh``: it was run after the
+    search, on a seed that the search had not seen. ``score`` is the accuracy used, 0–1: in the search that on the validation images
+    (on the test images in a sweep without any), for a pruned trial the last one; for a fresh one that on the test images. ``test`` is
+    the test accuracy, which chooses nothing. ``run_state``, ``started``, ``ended`` and ``progress`` are its race's, None if it has
+    none (any more)."""
 
     number: int
     seed: int
@@ -61,7 +62,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Ending:
-    """How the lane that counts ended: accuracy on all test images and on the validation images, 0–1, and what it took."""
+    """The result of the swept lane: accuracy on all test images and on the validation images, 0–1, and its cost."""
 
     test: float | None
     validation: float | None
@@ -72,20 +73,20 @@ class Ending:
 
 @dataclass(frozen=True)
 class Spent:
-    """What the races of a sweep have taken so far, all lanes together."""
+    """The cost of a sweep's races so far, all lanes together."""
 
     minutes: float
     gradients: int
 
 
 class Sweeps:
-    """The sweeps of a store; ``Store.sweeps``. Whose a sweep is, and who may steer it, is the client's business."""
+    """The sweeps of a store, as ``Store.sweeps``. Permissions are checked by the client."""
 
     def __init__(self, engine: Engine, place: str) -> None:
         self._engine, self._place = engine, place
 
     def create(self, spec: SweepSpec, request_id: str, owner: str) -> str:
-        """Makes a sweep that the runner of this home folder begins at once; the same ``request_id`` again returns the first one's id."""
+        """Create a sweep, which this home folder's runner starts at once; the same ``request_id`` returns the first one's id."""
         sweep_id = new_id()
         row: dict[str, Any] = {
             "id": sweep_id,
@@ -114,12 +115,12 @@ class Sweeps:
         return found[0] if found else None
 
     def of(self, owner: str | None, limit: int = 50) -> list[Sweep]:
-        """One owner's sweeps, or everybody's (None), newest first. The searches of a duel are not among them."""
+        """Return one owner's sweeps, or those of all users (None), newest first, without the searches of duels."""
         own = ~sweeps.c.request_id.startswith(DUEL)
         return self._some(own & (sweeps.c.owner == owner) if owner is not None else own, limit)
 
     def active(self) -> list[Sweep]:
-        """Those that the runner of this home folder has to do with: running, or with races that have not ended. Oldest first."""
+        """Return those that this home folder's runner must drive: running, or with races that have not ended. Oldest first."""
         unfinished = sweeps.c.id.in_(select(trials.c.sweep).where(trials.c.state == "open"))
         return self._some((sweeps.c.place == self._place) & ((sweeps.c.state == "running") | unfinished), 1000)[::-1]
 
@@ -129,13 +130,13 @@ class Sweeps:
             return [_sweep(row) for row in connection.execute(newest)]
 
     def transition(self, sweep_id: str, leave: Sequence[SweepState], state: SweepState, **values: Any) -> bool:
-        """Changes the state where it is one of ``leave``; returns whether it was."""
+        """Change the state if it is one of ``leave``; return whether it was."""
         ended = {"ended": time.time() if state in ("stopped", "finished") else None}
         which = (sweeps.c.id == sweep_id) & sweeps.c.state.in_(leave)
         return self._update(which, state=state, **ended, **values)
 
     def respecify(self, sweep_id: str, spec: SweepSpec) -> None:
-        """Gives a sweep another budget."""
+        """Change a sweep's budget."""
         self._update(sweeps.c.id == sweep_id, spec=spec.model_dump_json(exclude_defaults=True))
 
     def set_importance(self, sweep_id: str, importance: Mapping[str, float]) -> None:
@@ -146,21 +147,21 @@ class Sweeps:
             return connection.execute(update(sweeps).where(which).values(**values)).rowcount > 0
 
     def delete(self, sweep_id: str) -> None:
-        """Forgets a sweep. Its races stay, as ordinary ones."""
+        """Delete a sweep. Its races stay, as ordinary ones."""
         with self._engine.begin() as connection:
             connection.execute(delete(sweeps).where(sweeps.c.id == sweep_id))
 
     # Trials
 
     def trials(self, sweep_id: str) -> list[Trial]:
-        """All of them, by number and seed."""
+        """Return all trials, by number and seed."""
         about = (runs.c.state.label("run_state"), runs.c.started, runs.c.ended)
         query = select(trials, *about).outerjoin(runs, runs.c.id == trials.c.run).where(trials.c.sweep == sweep_id)
         with self._engine.connect() as connection:
             return [_trial(row) for row in connection.execute(query.order_by(trials.c.number, trials.c.seed))]
 
     def add(self, sweep_id: str, new: Iterable[Trial]) -> None:
-        """Trials without a race yet: the runner gives them one. Those that are there already stay as they are."""
+        """Add trials without a race, which the runner will queue. Existing ones are not changed."""
         existing = {(trial.number, trial.seed) for trial in self.trials(sweep_id)}
         rows = [
             {"sweep": sweep_id, "number": trial.number, "seed": trial.seed, "fresh": trial.fresh, "state": trial.state}
@@ -173,7 +174,7 @@ class Sweeps:
                 connection.execute(insert(trials), rows)
 
     def begin(self, sweep_id: str, trial: Trial, run_id: str) -> None:
-        """Its race has been queued. The race can be found by its sweep."""
+        """Record that a trial's race has been queued. The race can be found by its sweep."""
         with self._engine.begin() as connection:
             update_labels(connection, run_id, name="", tags=tag(sweep_id), note="")
             connection.execute(update(trials).where(_which(sweep_id, trial)).values(run=run_id))
@@ -188,14 +189,14 @@ class Sweeps:
         message: str = "",
         test: float | None = None,
     ) -> None:
-        """What came of a trial; once, for good."""
+        """Record the outcome of a trial, once."""
         which = _which(sweep_id, trial) & (trials.c.state == "open")
         values = {"state": state, "score": score, "cost": cost, "message": message, "test": test}
         with self._engine.begin() as connection:
             connection.execute(update(trials).where(which).values(values))
 
     def drop(self, sweep_id: str, trial: Trial) -> None:
-        """Forgets a trial that did not come to an end: its settings may be asked for again."""
+        """Delete an unfinished trial: its settings may be suggested again."""
         with self._engine.begin() as connection:
             connection.execute(delete(trials).where(_which(sweep_id, trial), trials.c.state == "open"))
 
@@ -205,7 +206,7 @@ class Sweeps:
         with self._engine.begin() as connection:
             connection.execute(update(trials).where(which).values(state="open", message=""))
 
-    # What the races say
+    # Results of the races
 
     def spent(self, sweep_id: str) -> Spent:
         of_sweep = runs.c.sweep == sweep_id
@@ -215,7 +216,7 @@ class Sweeps:
             return Spent((seconds or 0.0) / 60, int(connection.execute(passes).scalar() or 0))
 
     def ending(self, run_id: str, lane: int) -> Ending | None:
-        """Of a race's lane, counted from 0; None where it has not come to an end."""
+        """Return the result of a race's lane, counted from 0; None if it has not finished."""
         with self._engine.connect() as connection:
             row = _lane_row(connection, run_id, lane)
             if row is None or row.state not in ("finished", "diverged"):
@@ -227,7 +228,7 @@ class Sweeps:
             return Ending(test, validation, row.gradients, row.seconds, row.state == "diverged")
 
     def evaluations(self, run_id: str, lane: int, on: Literal["test", "validation"]) -> list[tuple[int, float]]:
-        """Epoch, from 1, and accuracy of each evaluation during a race, all on the same images."""
+        """Return epoch, from 1, and accuracy of each evaluation during a race, all on the same images."""
         accuracy = epochs.c[f"{on}_accuracy"]
         with self._engine.connect() as connection:
             row = _lane_row(connection, run_id, lane)
@@ -252,7 +253,7 @@ class Sweeps:
 
 
 def tag(sweep_id: str) -> str:
-    """What the races of a sweep are tagged with, so that they are found among all others."""
+    """Return the tag of a sweep's races, by which they are found."""
     return f"sweep-{sweep_id[:6].lower()}"
 
 

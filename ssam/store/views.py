@@ -1,4 +1,4 @@
-"""What the store answers: plain frozen facts, ready to be drawn. Times are seconds since the epoch (``time.time``)."""
+"""The store's results: plain frozen dataclasses. Times are seconds since the epoch (``time.time``)."""
 
 import math
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ Want = Literal["run", "pause", "stop"]
 LaneState = Literal["waiting", "running", "finished", "diverged"]
 
 ALIVE: tuple[State, ...] = ("starting", "running")  # a race process should exist
-ENDED: tuple[State, ...] = ("finished", "stopped", "failed", "interrupted")  # nothing more will happen by itself
+ENDED: tuple[State, ...] = ("finished", "stopped", "failed", "interrupted")  # no further change by itself
 RESUMABLE: tuple[State, ...] = ("paused", "stopped", "failed", "interrupted")  # may be queued again
 
 CURVES = ("step", "epoch", "gradients", "seconds", "loss", "grad_norm", "radius", "ascent_gap", "perturbed_norm")
@@ -20,26 +20,26 @@ CURVES = ("step", "epoch", "gradients", "seconds", "loss", "grad_norm", "radius"
 
 @dataclass(frozen=True)
 class Person:
-    """Whoever uses the lab. ``owner`` is what their races carry, never empty."""
+    """A user of the lab. ``owner`` identifies their races, never empty."""
 
     owner: str
     teacher: bool = False
 
     def may_steer(self, run: "Run") -> bool:
-        """Whether they may pause, resume, stop and delete that race. Everybody who has its address may watch it."""
+        """Return whether they may pause, resume, stop and delete that race. Everybody with its address may watch it."""
         return self.teacher or self.owner == run.owner
 
 
 @dataclass(frozen=True)
 class Run:
-    """One race as a list or a header shows it.
+    """One race, without its curves.
 
-    ``message`` is the last word of the preparation, or the one line that says why a run failed, waits or was stopped.
+    ``message`` is the last message of the preparation, or one line that says why a run failed, waits or was stopped.
     ``started_info`` and ``result`` are the events Started and Result as dictionaries (non-finite numbers are None).
-    ``races_ahead`` counts the races that run or are queued before it, and is None unless queued. ``shared`` is True where another race ran on this
-    machine at the same time, so that step times are not to be trusted; an ``exclusive`` race runs alone.
-    ``checkpointed`` is when its newest checkpoint was written. ``slot`` is the device it was given, such as ``cuda:1``.
-    ``progress`` is 0–1, the mean of the lanes. An analysis is a run too: ``analysis`` says what is measured on the race ``parent``, whose
+    ``races_ahead`` counts the races that run or are queued before it, and is None unless queued. ``shared`` is True if another race ran on this
+    machine at the same time, so that step times are unreliable; an ``exclusive`` race runs alone.
+    ``checkpointed`` is when its latest checkpoint was written. ``slot`` is its assigned device, such as ``cuda:1``.
+    ``progress`` is 0–1, the mean of the lanes. An analysis is a run too: ``analysis`` is the specification of a measurement on the race ``parent``, whose
     ``spec`` it has. ``class_code`` is that of the class whose wall the race is on.
     """
 
@@ -67,8 +67,8 @@ class Run:
 
 @dataclass(frozen=True)
 class Job:
-    """A queued or living run as the runner sees it; ``pid`` and ``pid_started`` name the race process, ``digest`` the
-    specification, ``class_code`` the class whose wall it is on, ``sweep`` the one that it is a trial of."""
+    """A queued or running run as the runner needs it; ``pid`` and ``pid_started`` name the race process, ``digest`` the
+    specification, ``class_code`` the class with it on its wall, ``sweep`` the one with it as a trial."""
 
     id: str
     owner: str
@@ -89,7 +89,7 @@ class Job:
 
 @dataclass(frozen=True)
 class ClassRace:
-    """One race of a class. ``id`` is what lets others watch it and ``owner`` whose it is: neither is for the others of the class."""
+    """One race of a class. ``id`` lets others watch it, and ``owner`` identifies its user: neither may be shown to the class."""
 
     key: int
     id: str
@@ -101,8 +101,8 @@ class ClassRace:
 
 @dataclass(frozen=True)
 class AccuracyCurve:
-    """How a lane has fared: ``epochs`` and the test accuracy at each, 0–1, None where it is missing or not finite. ``result`` is that
-    of its end, on all test images; None before, and where it diverged."""
+    """A lane's accuracy: ``epochs`` and the test accuracy at each, 0–1, None if missing or not finite. ``result`` is the final one,
+    on all test images; None before the end, and if the lane diverged."""
 
     state: LaneState
     epochs: tuple[float, ...]
@@ -114,9 +114,9 @@ class AccuracyCurve:
 class LaneWindow:
     """One lane's curves, at most ``points`` step points long.
 
-    ``steps`` maps each name of CURVES to one value per bin: the mean over 1, 2, 4, 8 … steps, None where a value is
+    ``steps`` maps each name of CURVES to one value per bin: the mean over 1, 2, 4, 8 … steps, None if a value is
     missing or not finite. ``epochs`` are the EpochEvents and ``masks`` the MaskEvents without their pictures, as
-    dictionaries; ``densities`` is the share perturbed of each layer under the newest mask, empty before the first.
+    dictionaries; ``densities`` is the perturbed share of each layer under the latest mask, empty before the first.
     ``phase_ms`` is the median per phase over the last few hundred steps, for ``mask`` the mean of a
     refresh; ``step_ms`` the median step, ``ratio`` its paired ratio to SGD with the quartiles in ``ratio_iqr``; a
     lane's first few steps count for neither, and a ratio needs a few pairs. Once the race has its result, these and ``seconds``
@@ -144,16 +144,16 @@ class LaneWindow:
 
     @property
     def mean_radius(self) -> float | None:
-        """Mean of ‖m⊙ε‖₂ over the steps so far; None where the lane perturbs nothing or a curve does not tell it."""
+        """Return the mean of ‖m⊙ε‖₂ over the steps so far; None if the lane perturbs nothing or it is unknown."""
         return self._mean(1)
 
     @property
     def mean_square_radius(self) -> float | None:
-        """Mean of ‖m⊙ε‖₂², with the mean of each bin squared."""
+        """Return the mean of ‖m⊙ε‖₂², with the mean of each bin squared."""
         return self._mean(2)
 
     def _mean(self, power: int) -> float | None:
-        """A bin counts by its steps; their mean number tells how many they are."""
+        """Return a mean weighted by the number of steps per bin, which follows from their mean step number."""
         past = counted = 0
         total = 0.0
         for middle, radius in zip(self.steps.get("step", ()), self.steps.get("radius", ()), strict=True):
@@ -169,7 +169,7 @@ class LaneWindow:
 @dataclass(frozen=True)
 class Window:
     """A race at one moment. ``layers`` holds name, stage and shape of every layer a mask can cover; ``elapsed`` is
-    the time it has been training, pauses excluded; ``eta_seconds`` is None while there is nothing to tell from."""
+    the time it has been training, pauses excluded; ``eta_seconds`` is None while unknown."""
 
     run_id: str
     state: State
@@ -181,7 +181,7 @@ class Window:
 
 
 def default_layer(window: Window) -> str:
-    """Return the layer to open on: of those that any lane perturbs, the largest that is more than a vector."""
+    """Return the layer to show first: the largest perturbed one that is not a vector."""
     perturbed = {name for lane in window.lanes for name, density in lane.densities.items() if density}
     size = [(layer["name"] in perturbed, len(layer["shape"]) > 1, math.prod(layer["shape"])) for layer in window.layers]
     name: str = window.layers[size.index(max(size))]["name"]

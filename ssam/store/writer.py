@@ -1,4 +1,4 @@
-"""From events to rows: a batching writer, used by the one process that runs the race."""
+"""A batching writer from events to rows, used by the one process that runs the race."""
 
 import json
 import math
@@ -37,11 +37,11 @@ LANE_VALUES = ("state", "last_step", "gradients", "seconds", "refreshes", "refre
 
 
 class Writer:
-    """Keeps the events of one run. Rows are held back for at most 0.2 s of further events; what happens rarely
-    (an epoch, a mask, the end of a lane …) is written at once. ``close`` writes the rest; also a context manager.
+    """Saves the events of one run. Rows are buffered for at most 0.2 s of further events; rare events
+    (an epoch, a mask, the end of a lane …) are written at once. ``close`` writes the rest; also a context manager.
 
-    What is in the store already stays as it is: a race that goes on from a checkpoint, or starts again, may tell it once more.
-    Where ``add`` or ``flush`` raises, for want of room or of a database, nothing is lost: ``flush`` again.
+    Existing rows are not changed: a race that resumes from a checkpoint, or restarts, may send events again.
+    If ``add`` or ``flush`` raises because the disk is full or the database is down, nothing is lost: call ``flush`` again.
     """
 
     def __init__(self, engine: Engine, key: int, folder: Path) -> None:
@@ -65,7 +65,7 @@ class Writer:
         self.close()
 
     def add(self, event: Event) -> None:
-        """Takes one event; raises KeyError for a lane that ``Started`` did not name."""
+        """Add one event; raise KeyError for a lane that ``Started`` did not name."""
         now_or_never = True
         match event:
             case StepEvent():
@@ -82,7 +82,7 @@ class Writer:
             case Started():
                 self._start(event)
             case Preparing():
-                now_or_never = event.message != self._message  # a download reports its progress very often
+                now_or_never = event.message != self._message  # downloads report progress very often
                 self._message = event.message
                 percent = "" if event.fraction is None else f" ({event.fraction:.0%})"
                 self._run_values["message"] = event.message + percent
@@ -92,15 +92,15 @@ class Writer:
             self.flush()
 
     def say(self, message: str) -> None:
-        """Sets the run's message with the next ``flush``."""
+        """Set the run's message with the next ``flush``."""
         self._run_values["message"] = message
 
     def flush(self) -> None:
-        """Writes everything held back: files first, then all rows in one transaction."""
+        """Write everything buffered: files first, then all rows in one transaction."""
         for path, fill in self._files.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(path, fill)
-        self._files.clear()  # the rows follow: who sees one finds the whole file
+        self._files.clear()  # rows follow: whoever sees one must find the whole file
         touched = [bin_ for lane in self._lanes.values() for bin_ in lane.touched.values()]
         with self._engine.begin() as connection:
             for table, rows in self._rows.items():
@@ -122,7 +122,7 @@ class Writer:
         self.flush()
 
     def reached(self) -> dict[str, list[int]]:
-        """How far the rows in the store go: of each lane its last step, evaluations, masks, and 1 once it has ended."""
+        """Return how far the rows in the store go: each lane's last step, evaluations, masks, and 1 once it has ended."""
         reached = {name: [0, 0, 0, 0] for name in self._lanes}
         names = {lane.index: name for name, lane in self._lanes.items()}
         with self._engine.connect() as connection:
@@ -178,7 +178,7 @@ class Writer:
 
 
 class _Lane:
-    """What the writer knows of a lane between two flushes."""
+    """The writer's state of a lane between two flushes."""
 
     def __init__(self, run: int, index: int, name: str) -> None:
         self.run, self.index, self.name = run, index, name
@@ -200,7 +200,7 @@ class _Lane:
         self.touched.update(self.draw(event.step, [getattr(event, name) for name in CURVES]))
 
     def draw(self, step: int, point: list[float | None]) -> dict[tuple[int, int], "_Bin"]:
-        """Adds a step's point to the bins it belongs to, and returns these."""
+        """Add a step's point to its bins, and return these."""
         values = [math.nan if value is None else value for value in point]
         drawn = {}
         for width in BIN_WIDTHS:
@@ -213,8 +213,8 @@ class _Lane:
 
 
 class _Bin:
-    """The mean of ``width`` steps, growing. One missing or non-finite value makes the mean missing: no honest line
-    goes through a NaN. ``tried``: it may be in the store, for a transaction may have happened though its answer was lost."""
+    """A growing mean of ``width`` steps. One missing or non-finite value makes the mean missing. ``tried``: it may be in the store
+    already, since a transaction may have succeeded although its confirmation was lost."""
 
     def __init__(self, lane: _Lane, width: int, number: int) -> None:
         self.lane, self.width, self.number = lane, width, number
@@ -234,8 +234,8 @@ class _Bin:
 
 
 def _lanes_so_far(connection: Connection, run: int) -> list[_Lane]:
-    """The lanes as an earlier writer left them. Their open bins are summed up again from the steps, in the same order: a mean
-    times its count would not give the same bits."""
+    """Return the lanes as an earlier writer left them. Open bins are summed again from the steps, in the same order: a mean times its
+    count would not give the same bits."""
     so_far = []
     for row in connection.execute(select(lanes).where(lanes.c.run == run).order_by(lanes.c.lane)).all():
         lane = _Lane(run, row.lane, row.name)
@@ -253,7 +253,7 @@ def _lanes_so_far(connection: Connection, run: int) -> list[_Lane]:
 
 
 def _insert_new(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
-    """An INSERT that leaves rows alone which are there already."""
+    """Return an INSERT that leaves existing rows unchanged."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     statement: sqlite.Insert | postgresql.Insert = dialect.insert(table)
     return statement.on_conflict_do_nothing()

@@ -9,11 +9,11 @@ from ssam.cli import bench, completion, duel, lab, race, runs, sweep
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one command; returns its exit status: 0 done, 1 nothing came of it, 2 bad input (one line says what), 130 interrupted."""
+    """Run one command; return its exit status: 0 success, 1 no result, 2 bad input (one line says what), 130 interrupted."""
     options = _parser().parse_args(arguments)
     try:
         return options.run(options) or 0
-    except BrokenPipeError:  # the reader of our output left, as in ``| head``; flushing at exit must not fail again
+    except BrokenPipeError:  # the reader of our output is gone, as in ``| head``; flushing at exit must not fail again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except (ValueError, MemoryError, ConnectionError) as error:
@@ -34,16 +34,16 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, dest="command", metavar="COMMAND", parser_class=OneLineParser)
     for name, about, flags in (
         ("race", "race several optimizers on the same batches", race.flags),
-        ("sweep", "race one method with many settings, in the lab (SSAM_HOME)", sweep.flags),
+        ("sweep", "train one method with many settings, in the lab (SSAM_HOME)", sweep.flags),
         ("duel", "tune several methods by the same rule, then judge them on fresh seeds (SSAM_HOME)", duel.flags),
         ("runs", "list the races of the lab", runs.flags),
-        ("export", "take races away: tables, masks, weights, figures, code", runs.export_flags),
+        ("export", "export races: tables, masks, weights, figures, code", runs.export_flags),
         ("report", "one HTML file with everything about a race", runs.report_flags),
         ("bench", "time the training steps, masks and epochs of each method", bench.flags),
-        ("backup", "write the lab (SSAM_HOME and its database) into one file", lab.backup_flags),
-        ("restore", "put a back-up into SSAM_HOME and its database", lab.restore_flags),
+        ("backup", "back up the lab (SSAM_HOME and its database) to one file", lab.backup_flags),
+        ("restore", "restore a back-up into SSAM_HOME and its database", lab.restore_flags),
     ):
         flags(commands.add_parser(name, help=about, description=about, allow_abbrev=False))
-    about = "print what makes a shell complete these commands"
+    about = "print the shell completion for these commands"
     completion.flags(commands.add_parser("completion", help=about, description=about, allow_abbrev=False), parser)
     return parser

@@ -1,4 +1,4 @@
-"""``python -m ssam bench``: what a training step, a mask and an epoch of each method cost here."""
+"""``python -m ssam bench``: the time of a training step, a mask and an epoch of each method on this machine."""
 
 import argparse
 import json
@@ -22,13 +22,13 @@ def flags(command: argparse.ArgumentParser) -> None:
     command.set_defaults(run=_run_bench)
     default = ",".join(BENCH_MODELS)
     command.add_argument("--models", metavar="X", type=_models, default=default, help=f"(default {default})")
-    repeats = "repetitions wanted (default 100)"
+    repeats = "number of repetitions (default 100)"
     command.add_argument("--repeats", metavar="X", type=whole_number(5, 1000), default=100, help=repeats)
-    images = "images a step (default 128, or 64 for large models)"
+    images = "images per step (default 128, or 64 for large models)"
     command.add_argument("--batch-size", metavar="X", type=whole_number(8, 4096), help=images)
-    limit = "no repetition of the steps after the fifth begins later (default 120)"
+    limit = "time limit: after it, no repetition beyond the fifth is started (default 120)"
     command.add_argument("--seconds-per-model", metavar="X", type=whole_number(1, 86_400), default=120, help=limit)
-    command.add_argument("--json", action="store_true", help="one JSON object a line; the last one is the result")
+    command.add_argument("--json", action="store_true", help="one JSON object per line; the last one is the result")
 
 
 def _models(text: str) -> list[str]:
@@ -49,7 +49,7 @@ def whole_number(low: int, high: int) -> Callable[[str], int]:
 
 
 def _run_bench(options: argparse.Namespace) -> None:
-    from ssam import bench  # here, so that a bad flag is answered before torch has loaded
+    from ssam import bench  # imported late, so that a bad flag is reported before torch has loaded
 
     events = bench.bench(
         options.models,
@@ -85,14 +85,14 @@ def _bench_line(event: "bench.Event") -> str:
             rate = f"{event.images_per_second:,.0f} images/s ({_spread(event.iqr, ',.0f')})"
             return f"{event.model:<11}epoch, {event.loop:<51} {rate}, {event.ratio_to_published:.2f}× published style"
         case bench.Overhead():
-            return f"{event.model:<11}watching, {event.what:<48} {event.share:+.2%} ({_spread(event.iqr, '+.2%')})"
+            return f"{event.model:<11}recording, {event.what:<48} {event.share:+.2%} ({_spread(event.iqr, '+.2%')})"
         case bench.Memory():
             peak, kept = (size / event.weights_bytes for size in (event.extra_bytes, event.kept_bytes))
             over = f"over SGD: {peak:.2f}× the weights at the peak, {kept:.2f}× between steps, {event.how}"
             return f"{event.model:<11}memory, {event.lane:<50} {over}"
         case bench.Result():
             return f"{event.rows} rows on {event.device} ({event.device_name}), {event.threads} threads"
-    raise TypeError(f"{type(event).__name__} is no event of the bench")
+    raise TypeError(f"{type(event).__name__} is not an event of the bench")
 
 
 def _spread(iqr: tuple[float, float], style: str) -> str:

@@ -1,4 +1,4 @@
-"""``python -m ssam completion bash``: a shell function ``ssam`` and what completes it, made from the commands themselves."""
+"""``python -m ssam completion bash``: a shell function ``ssam`` and its completion, generated from the commands."""
 
 import argparse
 import shlex
@@ -16,7 +16,7 @@ VALUES: dict[str, Iterable[str]] = {
     "--model": MODELS,
     "--lanes": METHODS,
     "--preset": presets(),
-}  # beside the choices of a flag
+}  # in addition to the choices of a flag
 
 SCRIPT = """\
 # SSAM Lab, for {kind}: put it into your shell with  eval "$({python} -m ssam completion {kind})"
@@ -49,7 +49,7 @@ def _print(whole: argparse.ArgumentParser, options: argparse.Namespace) -> None:
 
 
 def script(whole: argparse.ArgumentParser, shell: str) -> str:
-    """What the shell is to read."""
+    """Return the script for the shell."""
     commands = dict(_commands(whole))
     begin = "autoload -U +X bashcompinit && bashcompinit\n" if shell == "zsh" else ""
     values = [
@@ -69,7 +69,7 @@ def _commands(whole: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.Ar
 
 
 def _flags(command: argparse.ArgumentParser) -> list[str]:
-    """Its flags, and the words that can stand by themselves."""
+    """Return a command's flags, and its positional choices."""
     options = [option for action in command._actions for option in action.option_strings if option.startswith("--")]
     alone = [str(choice) for action in command._actions if not action.option_strings for choice in action.choices or ()]
     return [*alone, *options]

@@ -16,14 +16,16 @@ from ssam.store import Store, backup
 def backup_flags(command: argparse.ArgumentParser) -> None:
     command.set_defaults(run=_run_backup)
     command.add_argument(
-        "file", metavar="FILE", type=Path, help="a new file, such as lab.tar.gz; races may go on meanwhile"
+        "file", metavar="FILE", type=Path, help="a new file, such as lab.tar.gz; races may continue meanwhile"
     )
 
 
 def restore_flags(command: argparse.ArgumentParser) -> None:
     command.set_defaults(run=_run_restore)
-    command.add_argument("file", metavar="FILE", type=Path, help="what backup wrote; stop app, runner and races first")
-    command.add_argument("--force", action="store_true", help="delete the races that are here already")
+    command.add_argument(
+        "file", metavar="FILE", type=Path, help="a file written by backup; stop app, runner and races first"
+    )
+    command.add_argument("--force", action="store_true", help="delete the existing races")
 
 
 def _run_backup(options: argparse.Namespace) -> None:
@@ -43,11 +45,11 @@ def _contents(manifest: dict[str, Any]) -> str:
 
 @contextmanager
 def _no_runner(store: Store) -> Iterator[None]:
-    """Keeps runners away. Raises ValueError where one serves this home folder, or one of its races is under way."""
+    """Keep runners from starting. Raise ValueError if one serves this home folder, or one of its races is running."""
     try:
         with FileLock(store.home / "runner.lock", timeout=0):
             if any(processes.is_alive(job.pid, job.pid_started) for job in store.queue.jobs()):
-                raise ValueError("a race is under way; stop all races first")
+                raise ValueError("a race is running; stop all races first")
             yield
     except Timeout:
         raise ValueError(f"a runner serves {store.home}; stop it and the app first") from None
@@ -55,7 +57,7 @@ def _no_runner(store: Store) -> Iterator[None]:
 
 @contextmanager
 def one_line(file: Path) -> Iterator[None]:
-    """Disk and database outage_reason as one line."""
+    """Report errors of disk and database as one line."""
     try:
         yield
     except OSError as error:

@@ -31,36 +31,36 @@ HELP = {
     "sparsity": "share of the weights that is not perturbed, 0 to 1",
     "rho": "L2 radius of the perturbation, 0 to 10",
     "epochs": "1 to 1000",
-    "seed": "decides weights, label noise, batches and masks",
+    "seed": "sets initial weights, label noise, batch order and masks",
     "train_size": "number of training images; default all",
-    "label_noise": "share of the training labels made wrong, 0 to 1",
+    "label_noise": "share of the training labels replaced by another class, 0 to 1",
     "augment": "none, flip, crop-flip, crop-flip-cutout",
-    "mask_interval": "epochs between two masks",
+    "mask_interval": "epochs between two mask refreshes",
     "fisher_samples": "training images for a Fisher mask",
-    "fisher_batch": "images that share one gradient in the Fisher scores: 1 is exact, more takes fewer and is rougher, 1 to 256",
+    "fisher_batch": "images that share one gradient in the Fisher scores: 1 is exact, larger is faster and less exact, 1 to 256",
     "norm": "full (as published) or masked",
-    "clock": "what the lanes are given equally: epochs, gradients, seconds",
-    "seconds": "compute time for each lane, on the seconds clock",
-    "snapshot_interval": "epochs between two moments whose weights the lab keeps; default never (this command keeps no files)",
+    "clock": "what is held equal across lanes: epochs, gradients (evaluations), seconds",
+    "seconds": "compute time of each lane, with the clock seconds",
+    "snapshot_interval": "epochs between two saved copies of the weights; default never (this command saves no files)",
     "eigenvalue_interval": "epochs between two estimates of the Hessian's largest eigenvalue; default never",
     "image_size": "resize images to this side, in pixels; default the data set's own, for own images 64, or less where they are smaller",
     "device": "auto, cpu, cuda, cuda:N, mps",
     "base": "base optimizer, sgd or adamw; without a flag of their own lr becomes a hundredth for adamw and weight decay a hundredfold",
-    "validation": "share of the training images held out to choose settings by, with labels as noisy, 0 to 0.5; a sweep holds out 0.2 unless told otherwise",
+    "validation": "share of the training images held out to choose settings by, with labels as noisy, 0 to 0.5; a sweep holds out 0.2 by default",
 }
 
 
 def flags(race: argparse.ArgumentParser) -> None:
     race.set_defaults(run=_run_race)
-    race.add_argument("--json", action="store_true", help="one JSON object a line; the last one is the result")
-    how = "under torchrun: ε by each process's share of the batch, or by the whole batch (default worker)"
+    race.add_argument("--json", action="store_true", help="one JSON object per line; the last one is the result")
+    how = "under torchrun: ε from each process's share of the batch, or from the whole batch (default worker)"
     race.add_argument("--perturbation", choices=("worker", "global"), help=how)
     race.add_argument("--target", metavar="X", help="tell also what each lane took to this test accuracy, 0 to 1")
     settings(race)
 
 
 def settings(command: argparse.ArgumentParser) -> None:
-    """A flag for every setting of a race; ``spec_of`` reads them."""
+    """Add a flag for every setting of a race; ``spec_of`` reads them."""
     command.add_argument("--preset", metavar="NAME", help=f"start from {', '.join(presets())}; other flags override it")
     for field, info in RaceSpec.model_fields.items():
         default = "" if field in ("lanes", "data") or info.default is None else f" (default {info.default})"
@@ -72,27 +72,27 @@ def _run_race(options: argparse.Namespace) -> None:
     spec, target = spec_of(options), _target(options.target)
     if spec.data:
         spec = sized(spec, expanded(spec.data, "data"))
-    from ssam.engine import Race, distributed  # here, so that a bad flag is answered before torch has loaded
+    from ssam.engine import Race, distributed  # imported late, so that a bad flag is reported before torch has loaded
 
     if options.perturbation and not process():
-        raise ValueError("--perturbation says how several processes share a batch: start them with torchrun")
+        raise ValueError("--perturbation is for several processes that share a batch: start them with torchrun")
     group = distributed.joined(options.perturbation or "worker") if process() else nullcontext(distributed.ALONE)
     with group as ranks, closing(Race(spec, home=default_home(), ranks=ranks).events()) as events:
         if ranks.rank == 0:
             tell(events, options.json, target)
-        for _ in events:  # every process hears the same, one tells it
+        for _ in events:  # all processes get the same events, one prints them
             pass
 
 
 def process() -> str:
-    """Which of the processes that torchrun started this is; empty where it started none."""
+    """Return which of torchrun's processes this is; empty without torchrun."""
     if not {"RANK", "WORLD_SIZE", "LOCAL_RANK"} <= os.environ.keys():
         return ""
     return f" (process {os.environ['RANK']} of {os.environ['WORLD_SIZE']}, counted from 0)"
 
 
 def spec_of(options: argparse.Namespace) -> RaceSpec:
-    """The race that the flags say, over the preset's where they name one; what that leaves to be known goes to standard error. Raises
+    """Return the race of the flags, which override the preset's settings; print notes on side effects to standard error. Raise
     ValueError, one line."""
     flags = {name: value for name in RaceSpec.model_fields if (value := getattr(options, name)) is not None}
     base = preset(options.preset).spec if options.preset else RaceSpec()
@@ -103,35 +103,37 @@ def spec_of(options: argparse.Namespace) -> RaceSpec:
         spec = parse_spec({name: value for name, value in rates.items() if name not in flags}, spec)
     if not options.preset:
         return spec
-    if os.environ.get("RANK", "0") == "0":  # one of several processes says it
+    if os.environ.get("RANK", "0") == "0":  # only one of several processes prints it
         for line in overridden(base, spec, flags):
             print(line, file=sys.stderr, flush=True)
     return spec
 
 
 def overridden(base: RaceSpec, spec: RaceSpec, flags: Mapping[str, object]) -> list[str]:
-    """What a preset's flags change beyond themselves, or do not change though they seem to."""
+    """Return notes on what flags change beyond their own setting, or do not change although they seem to."""
     notes = []
     if ended := left_behind(base, flags):
         settings = ", ".join(
             f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in ended.items()
         )
-        notes.append(f"dataset {spec.dataset}: the preset's {settings} ended with its data set; give a flag to set it")
+        notes.append(
+            f"dataset {spec.dataset}: the preset's {settings} applied only to its data set; give a flag to set it"
+        )
     own = [f"{lane.method} {lane.rho:g}" for lane in spec.lanes if lane.rho is not None]
     if "rho" in flags and own:
-        notes.append(f"rho {spec.rho:g} is not that of every lane: {', '.join(own)} of their own; --lanes sets them")
+        notes.append(f"rho {spec.rho:g} does not apply to all lanes: {', '.join(own)} are their own; --lanes sets them")
     return notes
 
 
 def sized(spec: RaceSpec, images: Path) -> RaceSpec:
-    """Own images are not enlarged unasked: small ones get an input of their size, as in the form."""
+    """Set the input size to that of small images, as in the form, so that they are not enlarged unless requested."""
     if spec.image_size is not None:
         return spec
     size = max(size_of(scan(images), lambda *told: None), MODELS[spec.model].min_size)
     if size == spec.input_size:
         return spec
     if os.environ.get("RANK", "0") == "0":
-        print(f"image_size {size}, as the images are small; --image-size sets another", file=sys.stderr)
+        print(f"image_size {size}, because the images are small; --image-size sets another", file=sys.stderr)
     return parse_spec({"image_size": size}, base=spec)
 
 
@@ -194,7 +196,7 @@ def _as_json(event: Event) -> dict[str, Any] | None:
 
 
 def _measured(values: dict[str, Any]) -> dict[str, Any]:
-    """Without what only a race with a validation part measures, where this one has none."""
+    """Return an event without validation results if the race has no validation split."""
     return {
         name: value
         for name, value in values.items()
@@ -203,9 +205,7 @@ def _measured(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _table(result: Result) -> str:
-    lines = [
-        f"{'lane':<24}{'sparsity':>9}{'rho':>7}{'test accuracy':>15}{'test loss':>11}{'ms a step':>11}{'× SGD':>8}"
-    ]
+    lines = [f"{'lane':<24}{'sparsity':>9}{'rho':>7}{'test accuracy':>15}{'test loss':>11}{'ms/step':>11}{'× SGD':>8}"]
     for lane in result.lanes:
         accuracy = "diverged" if lane.diverged else _number(lane.test_accuracy, ".2%")
         numbers = (_number(lane.test_loss, ".4f"), _number(lane.step_ms_median, ".2f"))
@@ -217,14 +217,14 @@ def _table(result: Result) -> str:
 
 
 def _sureness(result: Result, tested: int) -> str:
-    """How sure the accuracies are by the number of test images alone.
+    """Return the precision of the accuracies from the number of test images alone.
 
     >>> _sureness(Result("cpu", ()), 160)
-    'Accuracies are of 160 test images.'
+    'Accuracies are on 160 test images.'
     """
     best = max((lane.test_accuracy for lane in result.lanes if lane.test_accuracy is not None), default=None)
     margin = proportion.margin(best, tested)
-    return f"Accuracies are of {tested:,} test images{f': {proportion.LEVEL} interval {margin} at the best' * bool(margin)}."
+    return f"Accuracies are on {tested:,} test images{f': {proportion.LEVEL} interval {margin} at the best' * bool(margin)}."
 
 
 def _number(value: float | None, style: str) -> str:
@@ -232,7 +232,7 @@ def _number(value: float | None, style: str) -> str:
 
 
 class Progress:
-    """Says on standard error how far the race is: a bar that moves on a terminal, else one line per evaluation."""
+    """Show progress on standard error: a bar on a terminal, else one line per evaluation."""
 
     def __init__(self, terminal: bool) -> None:
         self._terminal = terminal
@@ -262,12 +262,12 @@ class Progress:
                 self._bar(sum(self._steps.values()) / self._total)
 
     def clear(self) -> None:
-        """Takes the bar away before something else is written."""
+        """Remove the bar before something else is written."""
         if self._terminal:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
     def share(self, share: float) -> None:
-        """Shows a bar that is so full, on a terminal."""
+        """Show the bar at ``share``, on a terminal."""
         if self._terminal and 0 < share <= 1:
             self._bar(share)
 

@@ -1,4 +1,4 @@
-"""``python -m ssam runs``, ``export`` and ``report``: the races of the lab, listed and taken away."""
+"""``python -m ssam runs``, ``export`` and ``report``: list and export the races of the lab."""
 
 import argparse
 import json
@@ -21,23 +21,23 @@ if TYPE_CHECKING:
     from ssam.export.source import Weights
 
 LINE = "{:<24}{:<13}{:<18}{:<52}{:>9}{:>9}"
-MANY = 500  # races that are read at once
+MANY = 500  # races read at once
 NEWEST = "last"
-RACE = f"its id, the beginning of it, or {NEWEST!r}"
+RACE = f"its id, a prefix of it, or {NEWEST!r}"
 
 
 def flags(command: argparse.ArgumentParser) -> None:
     command.set_defaults(run=_list)
     command.add_argument(
-        "words", metavar="WORD", nargs="*", help="all must be there: what is raced, name, tags, note, id"
+        "words", metavar="WORD", nargs="*", help="words that must all occur in the settings, name, tags, note or id"
     )
     for name, allowed in (("state", get_args(State)), ("dataset", DATASETS), ("model", MODELS), ("method", METHODS)):
         command.add_argument(f"--{name}", choices=list(allowed), help=f"only races of this {name}")
     command.add_argument("--tag", metavar="X", help="only races with this tag")
     command.add_argument("--sort", choices=SORTS, default=SORTS[0], help=f"(default {SORTS[0]})")
-    command.add_argument("--limit", metavar="N", type=int, default=PAGE, help=f"at most so many (default {PAGE})")
-    command.add_argument("--owner", metavar="X", help="only this owner's, as the lab names them; default everybody's")
-    command.add_argument("--json", action="store_true", help="one JSON object a line, a line for each race")
+    command.add_argument("--limit", metavar="N", type=int, default=PAGE, help=f"at most N races (default {PAGE})")
+    command.add_argument("--owner", metavar="X", help="only races of this owner, as named by the lab; default all")
+    command.add_argument("--json", action="store_true", help="one JSON object per line, one line per race")
 
 
 def export_flags(command: argparse.ArgumentParser) -> None:
@@ -46,7 +46,7 @@ def export_flags(command: argparse.ArgumentParser) -> None:
     command.set_defaults(run=_export)
     command.add_argument("races", metavar="RACE", nargs="+", help=RACE)
     command.add_argument(
-        "--kinds", metavar="X", default=ALL, help=f"with commas between: {', '.join(FORMATS)} (default {ALL})"
+        "--kinds", metavar="X", default=ALL, help=f"separated by commas: {', '.join(FORMATS)} (default {ALL})"
     )
     _take_flags(command)
 
@@ -58,9 +58,9 @@ def report_flags(command: argparse.ArgumentParser) -> None:
 
 
 def _take_flags(command: argparse.ArgumentParser) -> None:
-    about = "folder that gets a folder for each race (default: this one)"
+    about = "folder in which to create a folder per race (default: the current one)"
     command.add_argument("--to", metavar="FOLDER", type=Path, default=Path(), help=about)
-    command.add_argument("--json", action="store_true", help="one JSON object a line, a line for each race")
+    command.add_argument("--json", action="store_true", help="one JSON object per line, one line per race")
 
 
 def _list(options: argparse.Namespace) -> int:
@@ -114,24 +114,22 @@ def _object(listed: RunRow) -> dict[str, Any]:
 
 
 def find(store: Store, named: str) -> Run:
-    """A race by its id, by the beginning of its id where no other begins so, or the newest. Raises ValueError, one line."""
+    """Return a race by its id, by a unique prefix of it, or the latest one. Raise ValueError, one line."""
     if (run := store.runs.get(named)) is not None and run.analysis is None:
         return run
     fitting = store.runs.newest(1) if named == NEWEST else store.runs.newest(2, begins=named) if len(named) >= 4 else []
     if len(fitting) != 1:
-        why = "several races begin so" if fitting else "there is none"
-        raise ValueError(
-            f"race {named[:40]!r}: {why}; allowed: an id, at least 4 letters of its beginning, or {NEWEST}"
-        )
+        why = "several races match" if fitting else "no such race"
+        raise ValueError(f"race {named[:40]!r}: {why}; allowed: an id, its first 4 or more characters, or {NEWEST}")
     return fitting[0]
 
 
 def _export(options: argparse.Namespace) -> int:
-    from ssam import export  # here: matplotlib and pandas take a while
+    from ssam import export  # imported late: matplotlib and pandas are slow to load
 
     names = export.check_formats(options.kinds)
     with closing(Store()) as store:
-        runs = [find(store, named) for named in options.races]  # all of them first
+        runs = [find(store, named) for named in options.races]  # check all of them first
         for run in runs:
             folder = options.to / f"race-{run.id[:8]}"
             source = export.Source(
@@ -150,7 +148,7 @@ def _export(options: argparse.Namespace) -> int:
 
 
 def _last_weights(store: Store, run: Run) -> "dict[str, tuple[int, Weights]]":
-    """Return, by lane, the steps made and the weights of the newest checkpoint that can be read. Import torch. Raise ValueError if
+    """Return, by lane, the number of steps and the weights of the latest readable checkpoint. Import torch. Raise ValueError if
     there is none."""
     from ssam.jobs import checkpoints
 

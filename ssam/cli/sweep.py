@@ -1,4 +1,4 @@
-"""``python -m ssam sweep``: makes a sweep in the lab, follows it, steers it. The runner does the work, and goes on without this."""
+"""``python -m ssam sweep``: create, follow and control a sweep in the lab. The runner does the work, and continues without this."""
 
 import argparse
 import json
@@ -20,42 +20,42 @@ from ssam.store.outcome import score_size
 from ssam.store.schema import finite
 from ssam.store.sweep_scores import Fresh, Point, chosen, fresh, front, points, ranked, unranked
 
-ME = Person("command-line", teacher=True)  # who may read the home folder may do everything in it
+ME = Person("command-line", teacher=True)  # whoever can read the home folder may do everything in it
 LOOK_SECONDS = 0.3
 STEERS = {
-    "pause": "hold this sweep and its races",
-    "resume": "go on with this sweep",
-    "stop": "end this sweep; races that have not come to an end do not count",
+    "pause": "pause this sweep and its races",
+    "resume": "resume this sweep",
+    "stop": "stop this sweep; unfinished trials do not count",
     "follow": "follow this sweep to its end",
-    "show": "tell how this sweep stands",
+    "show": "show the state of this sweep",
     "extend": "add --races, --minutes or --gradients to this sweep's budget, and follow it",
-    "confirm": "race the best settings of this sweep with --fresh new seeds, beside those it began with",
-    "delete": "forget this sweep; its races stay",
+    "confirm": "train the best settings of this sweep on --fresh new seeds, beside its starting point",
+    "delete": "delete this sweep; its races stay",
 }
 
 
 def flags(command: argparse.ArgumentParser) -> None:
     command.set_defaults(run=_run)
     command.add_argument("--vary", metavar="FIELD=…", action="append", default=[], help=(
-        "FIELD=VALUE,VALUE… or FIELD=LOW..HIGH[:log][:POINTS]; again for each field, of the race (rho) or of its lanes (lane1.rho)"
+        "FIELD=VALUE,VALUE… or FIELD=LOW..HIGH[:log][:POINTS]; repeat for each field of the race (rho) or of its lanes (lane1.rho)"
     ))  # fmt: skip
     command.add_argument(
         "--method", choices=get_args(Method), default="grid", help="all combinations, or Optuna's TPE (default grid)"
     )
-    command.add_argument("--lane", metavar="X", help="the lane that is raced, alone: its number from 1, or its name")
-    command.add_argument("--cost", choices=get_args(Cost), help="look for the trade-off of accuracy against this")
+    command.add_argument("--lane", metavar="X", help="the lane that is trained, alone: its number from 1, or its name")
+    command.add_argument("--cost", choices=get_args(Cost), help="also minimise this cost: search for the Pareto front")
     command.add_argument(
-        "--pruning", choices=get_args(Pruning), default="none", help="stop races that fall behind (default none)"
+        "--pruning", choices=get_args(Pruning), default="none", help="stop trials that fall behind (default none)"
     )
-    command.add_argument("--seeds", metavar="N", default=1, help="races of each combination (default 1)")
-    command.add_argument("--races", metavar="N", help="the most races")
-    command.add_argument("--minutes", metavar="X", help="the most minutes of training, all races together")
-    command.add_argument("--gradients", metavar="N", help="the most forward+backward passes, all races together")
-    command.add_argument("--fresh", metavar="N", type=int, help="at the end race the best with so many fresh seeds")
-    command.add_argument("--detach", action="store_true", help="begin it, print its id and leave")
-    command.add_argument("--json", action="store_true", help="one JSON object a line; the last one is the result")
+    command.add_argument("--seeds", metavar="N", default=1, help="seeds per combination (default 1)")
+    command.add_argument("--races", metavar="N", help="maximum number of trials")
+    command.add_argument("--minutes", metavar="X", help="maximum minutes of training, all trials together")
+    command.add_argument("--gradients", metavar="N", help="maximum forward+backward passes, all trials together")
+    command.add_argument("--fresh", metavar="N", type=int, help="at the end, confirm the best on N fresh seeds")
+    command.add_argument("--detach", action="store_true", help="start it, print its id and exit")
+    command.add_argument("--json", action="store_true", help="one JSON object per line; the last one is the result")
     steer = command.add_mutually_exclusive_group()
-    steer.add_argument("--list", action="store_true", help="the sweeps of the lab, newest first")
+    steer.add_argument("--list", action="store_true", help="list the sweeps of the lab, newest first")
     for name, about in STEERS.items():
         steer.add_argument(f"--{name}", metavar="ID", help=about)
     race.settings(command)
@@ -73,7 +73,7 @@ def _run(options: argparse.Namespace) -> int:
             if action is None:
                 return _start(client, options)
             return _steer(client, options, action, _find(store, getattr(options, action)))
-        except RuntimeError as error:  # no runner comes up
+        except RuntimeError as error:  # no runner starts
             raise ValueError(str(error)) from None
 
 
@@ -89,7 +89,7 @@ def _find(store: Store, named: str) -> str:
 
 
 def spec_of(options: argparse.Namespace) -> SweepSpec:
-    """What the flags say. Raises ValueError, one line."""
+    """Return the sweep of the flags. Raise ValueError, one line."""
     base = race.spec_of(options)
     values: dict[str, object] = {"base": _one_lane(base, options.lane), "vary": options.vary}
     for name in ("method", "cost", "pruning", "seeds", "races", "minutes", "gradients"):
@@ -100,13 +100,13 @@ def spec_of(options: argparse.Namespace) -> SweepSpec:
 
 
 def _one_lane(base: RaceSpec, named: str | None) -> RaceSpec:
-    """The race with the one lane that is swept."""
+    """Return the race with only the lane that is swept."""
     names = {**{str(number): number - 1 for number in range(1, len(base.lanes) + 1)}}
     names |= {name: index for index, name in enumerate(base.lane_names)}
     if named is None and len(base.lanes) == 1:
         named = "1"
     if named is None or named not in names:
-        problem = "this race has several" if named is None else f"{named[:40]!r} is not there"
+        problem = "this race has several" if named is None else f"{named[:40]!r} does not exist"
         raise ValueError(f"lane: {problem}; allowed: 1 to {len(base.lanes)}, or {', '.join(base.lane_names)}")
     return base.model_copy(update={"lanes": (base.lanes[names[named]],)})
 
@@ -157,7 +157,7 @@ def _amount(options: argparse.Namespace, name: str) -> float:
 
 
 def _follow(client: Client, sweep_id: str, options: argparse.Namespace, reported: set[tuple[int, int]]) -> int:
-    """Tells every trial that comes to an end, by number and seed, once, until the sweep has; 1 where nothing came of it."""
+    """Print every trial that ends, by number and seed, once, until the sweep has ended; return 1 if it has no result."""
     store, bar = client.store, race.Progress(sys.stderr.isatty())
     try:
         while True:
@@ -179,7 +179,7 @@ def _follow(client: Client, sweep_id: str, options: argparse.Namespace, reported
                 break
             time.sleep(LOOK_SECONDS)
     except KeyboardInterrupt:
-        print(f"\nssam sweep: the sweep goes on; python -m ssam sweep --stop {sweep_id} ends it", file=sys.stderr)
+        print(f"\nssam sweep: the sweep continues; python -m ssam sweep --stop {sweep_id} stops it", file=sys.stderr)
         raise
     finally:
         bar.clear()
@@ -187,7 +187,7 @@ def _follow(client: Client, sweep_id: str, options: argparse.Namespace, reported
 
 
 def _end(client: Client, sweep_id: str, options: argparse.Namespace) -> int:
-    """How the sweep stands, as the last thing that is printed."""
+    """Print the state of the sweep, as the last output."""
     sweep = client.store.sweeps.get(sweep_id)
     assert sweep is not None
     trials = client.store.sweeps.trials(sweep_id)
@@ -201,7 +201,7 @@ def _end(client: Client, sweep_id: str, options: argparse.Namespace) -> int:
 
 
 def _tell(options: argparse.Namespace, event: dict[str, Any], plain: str | None, aside: str = "") -> None:
-    """A JSON line where that was asked for; else what is data goes to standard output, and what is not to standard error."""
+    """Print a JSON line if requested; else data to standard output, and the rest to standard error."""
     if options.json:
         print(json.dumps(finite(event), allow_nan=False), flush=True)
     elif plain is not None and options.detach:
@@ -216,7 +216,7 @@ def _trial(spec: SweepSpec, trial: Trial) -> dict[str, Any]:
 
 
 def _measure(spec: SweepSpec, trial: Trial) -> str:
-    """The images that a trial's score was measured on."""
+    """Return the images on which a trial's score was measured."""
     return "test" if trial.fresh else spec.chooses_by
 
 
@@ -247,7 +247,7 @@ def _about(store: Store, sweep: Sweep) -> dict[str, Any]:
 
 
 def _best(sweep: Sweep, trials: list[Trial], best: Point) -> dict[str, Any]:
-    """The best so far. Its test accuracy once it is the chosen one, and of no other settings."""
+    """Return the best so far, with its test accuracy once it is the chosen one."""
     facts = {"values": best.values, "score": best.score, "spread": best.spread, "cost": best.cost}
     facts[f"{sweep.spec.chooses_by}_accuracy"] = best.score
     if sweep.spec.chooses_by == "validation" and chosen(sweep, trials):
@@ -268,25 +268,25 @@ def _result(store: Store, sweep: Sweep, trials: list[Trial]) -> dict[str, Any]:
 
 
 def _setting(point: Point) -> dict[str, Any]:
-    """One combination, whatever came of it."""
+    """Return one combination, whatever its outcome."""
     names = ("values", "state", "score", "spread", "cost")
     return {name: getattr(point, name) for name in names} | {"seeds": len(point.trials)}
 
 
 def _images(store: Store, trials: list[Trial]) -> int | None:
-    """How many images a score is measured on; None where no race tells."""
+    """Return on how many images a score is measured; None if unknown."""
     runs = store.runs.get_many([trial.run for trial in trials if trial.run and not trial.fresh][:1])
     return next((score_size(run) for run in runs.values()), None)
 
 
 def _sureness(store: Store, sweep: Sweep, trials: list[Trial]) -> list[str]:
-    """The interval of the best score by the number of its images; no line where that is not known."""
+    """Return the interval of the best score from the number of its images; no line if unknown."""
     best, size = next(iter(ranked(sweep.spec, trials)), None), _images(store, trials)
     if best is None or not size:
         return []
     margin = proportion.margin(best.score, size, 2)
     return [
-        f"Each race's accuracy is of {size:,} images: {proportion.LEVEL} interval of the best {margin} by their number alone"
+        f"Each accuracy is on {size:,} images: {proportion.LEVEL} interval of the best {margin} from their number alone"
     ]
 
 
@@ -308,7 +308,7 @@ def _line(store: Store, sweep: Sweep) -> str:
     about = _about(store, sweep)
     best = "" if about["best"] is None else f"best {about['best']['score']:.2%} at {_values(about['best']['values'])}"
     vary = " ".join(map(str, sweep.spec.vary))
-    return f"{sweep.id:<24}{sweep.state:<10}{about['trials']['ended']:>4} races  {vary}  {best}".rstrip()
+    return f"{sweep.id:<24}{sweep.state:<10}{about['trials']['ended']:>4} trials  {vary}  {best}".rstrip()
 
 
 def _table(sweep: Sweep, trials: list[Trial]) -> list[str]:
@@ -321,7 +321,7 @@ def _table(sweep: Sweep, trials: list[Trial]) -> list[str]:
         values = [str(point.values[field]) for field in fields]
         lines.append(line.format(*values, len(point.trials), f"{100 * (point.score or 0):.2f}{spread}%", cost).rstrip())
     if len(lines) == 1:
-        lines.append("no race has come to an end")
+        lines.append("no trial has finished")
     for point in unranked(sweep.spec, trials):
         values = [str(point.values[field]) for field in fields]
         lines.append(line.format(*values, len(point.trials), point.state, "").rstrip())
@@ -331,14 +331,14 @@ def _table(sweep: Sweep, trials: list[Trial]) -> list[str]:
         lines.append(f"chosen: {_values(best.values)}, test accuracy {100 * (best.test or 0):.2f}%, {gap}")
     lines += [_verdict(sweep, confirmed) for confirmed in fresh(trials)]
     if len(ranked(sweep.spec, trials)) > 1 and not fresh(trials):
-        lines.append("The first of many is likely too good: --confirm ID races it with fresh seeds.")
+        lines.append("The best of many is probably optimistic: --confirm ID trains it on fresh seeds.")
     return lines
 
 
 def _verdict(sweep: Sweep, confirmed: Fresh) -> str:
     head = f"{_values(confirmed.values)}: chosen at {confirmed.selected:.2%} {sweep.spec.chooses_by} accuracy"
     if confirmed.mean is None or confirmed.open:
-        return f"{head}; {confirmed.open} races with fresh seeds have not come to an end"
+        return f"{head}; {confirmed.open} races on fresh seeds have not ended"
     spread = "" if confirmed.spread is None else f" ± {100 * confirmed.spread:.2f}"
     head += f"; test accuracy on {len(confirmed.scores)} fresh seeds {100 * confirmed.mean:.2f}{spread}%"
     verdict = sentence("The chosen setting", "the starting point", confirmed.compared)

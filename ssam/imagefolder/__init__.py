@@ -1,4 +1,4 @@
-"""Reading people's folders and zips of images: what is in them, what is refused, and each picture as a network gets it.
+"""Users' folders and zips of images: their content, what is rejected, and each picture as network input.
 
-Imports nothing of ours and never torch, so that the server of pages can look at an upload as a race will.
+Imports nothing else of the package and never torch, so that the app's server can read an upload as a race will.
 """

@@ -12,14 +12,14 @@ from ssam.imagefolder.members import Members
 
 SUFFIXES = (".txt", ".csv", ".tsv")
 MOST_FILES = 20
-MOST_BYTES = 16 * 2**20  # of one text
+MOST_BYTES = 16 * 2**20  # maximal size of a text
 
 
 def find(
     path: Path, texts: Mapping[Parts, str], folder: Parts, images: Iterable[str], classes: Collection[str]
 ) -> tuple[str, dict[str, str]]:
-    """Finds the text in ``folder`` or above it that labels most of the images. Returns its member and the class of each image that
-    it labels; an empty name and nothing where none does."""
+    """Find the text in ``folder`` or above it that labels most of the images. Return its member and the class of each labelled
+    image; an empty name and nothing if there is none."""
     by_name = {_stem(member): member for member in images}
     near = [parts for parts in texts if folder[: len(parts) - 1] == parts[:-1]]
     near.sort(key=lambda parts: (-len(parts), parts))
@@ -36,15 +36,15 @@ def find(
 
 
 def _text(members: Members, member: str) -> str:
-    """Empty where it cannot be read, which can make zipfile raise anything."""
+    """Return a text, empty if it cannot be read, which can make zipfile raise anything."""
     with contextlib.suppress(Exception), members.open(member) as file:
         return file.read(MOST_BYTES).decode("utf-8-sig", errors="replace")
     return ""
 
 
 def read(text: str, classes: Collection[str]) -> dict[str, str]:
-    """The class of each image that the text names, by the image's file name without suffix, in lower case. A line holds the image
-    and its class; what stands behind is left alone.
+    """Return the class of each image named in the text, by file name without suffix, in lower case. A line has the image and its
+    class; the rest is ignored.
 
     >>> read("val_0.JPEG\\tcat\\t0\\t0\\t62\\t61", {"cat"}), read("ImageId,Prediction\\nval_1,dog 1 2 3 4", {"dog"})
     ({'val_0': 'cat'}, {'val_1': 'dog'})

@@ -1,4 +1,4 @@
-"""Zips from strangers: the names of what is in them, and what is refused. Nothing is unpacked."""
+"""Untrusted zips: the names of their members, and what is rejected. Nothing is unpacked."""
 
 import io
 import stat
@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # of the others a few bytes unpack to gigabytes at one go
-HEADER = 30  # bytes before each member in the zip, at least
-ENTRY = 512  # bytes of a member in the zip's list, on average at most
-MAX_PATH, MAX_PART, MAX_DEPTH = 1000, 255, 32  # of a member: characters in all and of one folder or file; folders
+PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # with the other methods a few bytes unpack to gigabytes at once
+HEADER = 30  # minimal bytes before each member in the zip
+ENTRY = 512  # average bytes per member in the zip's directory, at most
+MAX_PATH, MAX_PART, MAX_DEPTH = 1000, 255, 32  # limits of a member: characters in total and of one name; folders
 
 
 Parts = tuple[str, ...]  # a member's folders and file name
@@ -18,9 +18,9 @@ Parts = tuple[str, ...]  # a member's folders and file name
 
 @dataclass(frozen=True)
 class Limits:
-    """How many files a folder or zip may hold, and how many bytes a zip when unpacked.
+    """The number of files in a folder or zip, and the bytes of a zip when unpacked, at most.
 
-    The bytes bound what reading a zip can cost. How tightly it is packed says nothing: drawings pack 200 : 1, bombs do too.
+    The bytes bound the cost of reading a zip. The compression ratio is no criterion: drawings reach 200 : 1, and so do bombs.
     """
 
     files: int
@@ -32,12 +32,12 @@ UPLOAD = Limits(files=100_000, unpacked=8 * 2**30)
 
 
 def shown(name: str) -> str:
-    """A name fit for a one-line message: quoted, what cannot be printed spelled out, never long."""
+    """Return a name for a one-line message: quoted, escaped and shortened."""
     return _ending(repr(_ending(name, 80)), 120)
 
 
 def parts_of(member: str) -> Parts:
-    """The folders and the file name in a zip member's path; "./a//b.jpg" is "a/b.jpg", as is what Windows may write, "a\\b.jpg"."""
+    """Return the folders and the file name in a zip member's path; "./a//b.jpg" is "a/b.jpg", and so is Windows' "a\\b.jpg"."""
     return tuple(part for part in member.replace("\\", "/").split("/") if part not in ("", "."))
 
 
@@ -46,10 +46,10 @@ def _ending(text: str, most: int) -> str:
 
 
 def zip_members(path: Path, limits: Limits) -> Iterator[tuple[str, Parts]]:
-    """The files in a zip, as it calls them, with their parts.
+    """Return the files in a zip, by member name, with their path's parts.
 
-    Raises ValueError, one line, where its list is damaged, where there is more than ``limits`` allow, and for a member that would
-    lead outside, is no ordinary file, or shares its bytes with another.
+    Raise ValueError, one line, if its directory is damaged, ``limits`` are exceeded, or a member would lead outside, is not an
+    ordinary file, or overlaps another.
     """
     infos = _infos(path, limits)
     size, total = path.stat().st_size, sum(info.file_size for info in infos)
@@ -58,18 +58,18 @@ def zip_members(path: Path, limits: Limits) -> Iterator[tuple[str, Parts]]:
     _check_apart(path, infos, size)
     for info in infos:
         if problem := _problem(info):
-            raise ValueError(f"{shown(path.name)} is refused: {shown(info.orig_filename)} {problem}")
+            raise ValueError(f"{shown(path.name)} is rejected: {shown(info.orig_filename)} {problem}")
         if not _is_folder(info):
             yield info.filename, parts_of(info.filename)
 
 
 class _TooMany(Exception):
-    """A list of members is too long to be kept in memory."""
+    """A zip's directory is too long for memory."""
 
 
 class _ListFile(io.FileIO):
-    """A zip whose list of members, which zipfile reads in one piece, is measured before it is taken apart: a gigabyte of it
-    would become ten times that in memory."""
+    """A zip whose directory is measured before zipfile parses it at once: a gigabyte of it would take ten times that in
+    memory."""
 
     def __init__(self, path: Path, limits: Limits) -> None:
         super().__init__(path)
@@ -79,7 +79,7 @@ class _ListFile(io.FileIO):
         if size is not None and size > ENTRY * self._limits.files:
             raise _TooMany
         data = super().read(size)
-        if data.count(b"PK\1\2") > self._limits.files:  # how each entry begins
+        if data.count(b"PK\1\2") > self._limits.files:  # the signature of each entry
             raise _TooMany
         return data
 
@@ -91,44 +91,44 @@ def _infos(path: Path, limits: Limits) -> list[zipfile.ZipInfo]:
                 return archive.infolist()
         except _TooMany:
             raise ValueError(f"{shown(path.name)} holds more than {limits.files:,} files") from None
-        except Exception as error:  # foreign bytes can make zipfile raise anything
+        except Exception as error:  # untrusted bytes can make zipfile raise anything
             kind = type(error).__name__
             raise ValueError(f"cannot read {shown(path.name)}: its list of files is damaged ({kind})") from None
 
 
 def _check_apart(path: Path, infos: Sequence[zipfile.ZipInfo], size: int) -> None:
-    """Raises ValueError where members share bytes of the zip, so that few bytes become many, or lie beyond its end."""
+    """Raise ValueError if members overlap, so that few bytes become many, or lie beyond the end of the zip."""
     free = 0
     for info in sorted(infos, key=lambda info: info.header_offset):
         end = info.header_offset + HEADER + info.compress_size
         if info.header_offset < free or end > size:
             raise ValueError(
-                f"{shown(path.name)} is refused: {shown(info.orig_filename)} shares its bytes or lacks them"
+                f"{shown(path.name)} is rejected: {shown(info.orig_filename)} overlaps another member or is cut off"
             )
         free = end
 
 
 def _problem(info: zipfile.ZipInfo) -> str | None:
-    """Why a member is refused, in a few words."""
+    """Return why a member is rejected, in a few words."""
     name = info.orig_filename  # zipfile ends ``filename`` at a NUL
     parts = parts_of(name)
     kind = stat.S_IFMT(info.external_attr >> 16)
     if not parts and name.startswith((".\\", "./")) and _is_folder(info):
-        return None  # the folder itself, which some programs list
+        return None  # the folder itself, listed by some programs
     if not parts or name.startswith(("\\", "/")) or "\0" in name or ":" in parts[0]:
         return "has an absolute or foreign path"
     if ".." in parts:
-        return "leads outside of the zip"
+        return "leads outside the zip"
     if len(name) > MAX_PATH or len(parts) > MAX_DEPTH or max(map(len, parts)) > MAX_PART:
         return "has too long a path"
     if kind == stat.S_IFLNK:
         return "is a symbolic link"
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR) and info.create_system == 3:  # 3: written by a Unix
-        return "is no ordinary file"
+        return "is not an ordinary file"
     if info.flag_bits & 1:
         return "is encrypted"
     if info.compress_type not in PACKINGS:
-        return "is packed in another way than stored or deflated"
+        return "uses a compression other than stored or deflated"
     return None
 
 

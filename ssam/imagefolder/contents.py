@@ -1,4 +1,4 @@
-"""What a folder or zip turned out to hold once its pictures were read: what is refused, and what its owner should know."""
+"""The content of a folder or zip after reading its pictures: what is rejected, and notes for its owner."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,25 +10,25 @@ from ssam.imagefolder.picture import Facts, header
 from ssam.imagefolder.skipped import Skipped, counted, sentences, some
 
 USUAL_SIZE = 64  # side of a network's input for own images that are not small, in pixels
-SMALL_SIZE = 32  # the same for small ones: what the networks for small images are made for
+SMALL_SIZE = 32  # the same for small ones: the input size of networks for small images
 
-Outcomes = Sequence[Facts | Skipped]  # of a split's samples, in order
+Outcomes = Sequence[Facts | Skipped]  # outcomes of a split's samples, in order
 
 
 @dataclass(frozen=True)
 class Contents:
-    """``outcomes`` says of each sample in ``listing.splits`` what its picture is, or why it cannot be used."""
+    """``outcomes`` has for each sample in ``listing.splits`` its picture's header, or why it cannot be used."""
 
     listing: ImageListing
     outcomes: Mapping[str, Outcomes]
 
     def good(self, split: str) -> list[Sample]:
-        """The samples that can be used."""
+        """Return the usable samples."""
         pairs = zip(self.listing.splits[split], self.outcomes[split], strict=True)
         return [sample for sample, outcome in pairs if isinstance(outcome, Facts)]
 
     def counts(self, split: str) -> tuple[int, ...]:
-        """Pictures of each class that can be used."""
+        """Return the number of usable pictures of each class."""
         counts = [0] * len(self.listing.classes)
         for _, label in self.good(split):
             counts[label] += 1
@@ -45,12 +45,12 @@ class Contents:
 
     @property
     def sides(self) -> tuple[int, int]:
-        """The least and the most of the pictures' shorter sides, in pixels; 0 where there is no picture."""
+        """Return the minimum and maximum of the pictures' shorter sides, in pixels; 0 without pictures."""
         sides = [each.side for each in self.facts]
         return min(sides, default=0), max(sides, default=0)
 
     def check(self) -> None:
-        """Raises ValueError, one line, where a class has no training picture that can be used, or there is no test picture."""
+        """Raise ValueError, one line, if a class has no usable training picture, or there is no test picture."""
         name = shown(self.listing.path.name)
         unread = [number for number, count in enumerate(self.counts("train")) if not count]
         for number in unread:
@@ -63,8 +63,8 @@ class Contents:
             raise ValueError(f"no test picture in {name} can be read: {'; '.join(sentences(self.skipped)[:2])}")
 
     def notes(self) -> tuple[str, ...]:
-        """Sentences, those that matter most first: how the images were split, what the test accuracy stands on, what was done to
-        pictures, what was skipped."""
+        """Return notes, the most important first: how the images were split, what the test accuracy is based on, how pictures were
+        changed, what was skipped."""
         facts, test = self.facts, self.counts("test")
         untested = [name for name, count in zip(self.listing.classes, test, strict=True) if not count]
         deep, transparent = sum(each.deep for each in facts), sum(each.transparent for each in facts)
@@ -72,31 +72,31 @@ class Contents:
         if untested:
             notes.append(
                 f"{len(untested)} of {len(self.listing.classes)} classes without test images, "
-                f"so the test accuracy says nothing about: {some(untested)}"
+                f"so the test accuracy does not cover: {some(untested)}"
             )
         if deep:
-            notes.append(f"{counted(deep, 'grey image')} of 16 bits: the upper 8 are used")
+            notes.append(f"{counted(deep, 'grey image')} of 16 bits: only the upper 8 bits are used")
         if transparent:
-            notes.append(f"{counted(transparent, 'image')} with transparency: laid on white")
+            notes.append(f"{counted(transparent, 'image')} with transparency: placed on white")
         return (*notes, *sentences(self.skipped))
 
 
 def standing(classes: Sequence[str], test: Sequence[int]) -> str:
-    """What a test accuracy stands on, by the test images of each class.
+    """Return what a test accuracy is based on, from the test images of each class.
 
     >>> standing(("cat", "dog"), (15, 5))
-    "test accuracy stands on 20 images, 5 points each; always answering 'cat' would be right for 75% of them"
+    "test accuracy is based on 20 images, 5 points each; always answering 'cat' would be right for 75% of them"
     """
     total, largest = sum(test), max(test)
     title = shown(classes[list(test).index(largest)])
     return (
-        f"test accuracy stands on {counted(total, 'image')}, {100 / total:.2g} points each; "
+        f"test accuracy is based on {counted(total, 'image')}, {100 / total:.2g} points each; "
         f"always answering {title} would be right for {100 * largest / total:.3g}% of them"
     )
 
 
 def resized(size: int, sides: tuple[int, int]) -> str:
-    """How pictures become the network's input.
+    """Return how pictures become the network's input.
 
     >>> resized(32, (20, 400))
     'network input 32×32 pixels, from the centre square of images whose shorter side is 20 to 400'
@@ -107,8 +107,8 @@ def resized(size: int, sides: tuple[int, int]) -> str:
 
 
 def natural_size(longest: int) -> int:
-    """Side of the network's input that own images get unless asked: they are not enlarged by more than to the next multiple of 8,
-    or to the 32 that networks for small images are made for. ``longest`` is the longest of their shorter sides, in pixels.
+    """Return the default input size for own images: they are enlarged at most to the next multiple of 8, or to the 32 of networks
+    for small images. ``longest`` is the largest of their shorter sides, in pixels.
 
     >>> [natural_size(side) for side in (1, 28, 32, 48, 50, 64, 4000)]
     [32, 32, 32, 48, 56, 64, 64]
@@ -117,7 +117,7 @@ def natural_size(longest: int) -> int:
 
 
 def size_of(listing: ImageListing, progress: Progress) -> int:
-    """The natural size of these images. Reads headers, of large images few."""
+    """Return the natural size of these images. Read headers, only few if images are large."""
     members, longest = Members(listing.path), 1
     for samples in listing.splits.values():
         outcomes = attempt(

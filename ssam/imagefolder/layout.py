@@ -1,9 +1,9 @@
-"""Reads the layout of a folder or zip of images without opening a single image, and refuses dangerous archives.
+"""The layout of a folder or zip of images, read without opening an image; dangerous archives are rejected.
 
-Accepted layouts, alone or inside other folders; the names of the splits in any letter case, also as in "training_set":
+Accepted layouts, alone or inside other folders; names of splits in any case, also like "training_set":
 
     train/CLASS/a.jpg and test/CLASS/b.jpg     or training; testing, eval, or val, valid, validation, dev
-    train/CLASS/a.jpg and val/b.jpg            where a text file names the class of each (ImageNet, Tiny ImageNet)
+    train/CLASS/a.jpg and val/b.jpg            with a text file that names the class of each (ImageNet, Tiny ImageNet)
     CLASS/a.jpg                                a fifth of each class is held out for testing
 """
 
@@ -39,7 +39,7 @@ SUFFIXES = frozenset(
         ".pgm",
     )
 )
-# Pictures that are not read: a class of them is refused, not left out.
+# Unsupported picture formats: a class of them is rejected, not left out.
 UNREAD = {
     ".heic": "HEIC",
     ".heif": "HEIC",
@@ -49,9 +49,9 @@ UNREAD = {
     ".psd": "Photoshop",
 }
 UNREAD |= dict.fromkeys((".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2"), "camera raw")
-LITTER = frozenset(("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"))  # what systems leave behind
+LITTER = frozenset(("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"))  # files left behind by operating systems
 
-Sample = tuple[str, int]  # member as the folder or zip itself calls it ("/" between folders), class index
+Sample = tuple[str, int]  # member name as in the folder or zip ("/" between folders), class index
 
 
 @dataclass(frozen=True)
@@ -67,12 +67,12 @@ class ImageListing:
 
 
 def scan(path: Path, limits: Limits = LOCAL) -> ImageListing:
-    """Lists the images of a folder or zip; nothing is unpacked.
+    """List the images of a folder or zip; nothing is unpacked.
 
-    Raises ValueError, one line, where there is no such folder or zip; where a member would lead outside of it ("../",
-    absolute, symbolic link); where it holds more than ``limits``; where ssam.imagefolder.archive refuses the zip; where there are
-    fewer than two classes, a class whose pictures are all of a format that is not read, or folders that cannot be told from
-    classes. Files that are no images, or belong to no class, are skipped and listed.
+    Raise ValueError, one line, if there is no such folder or zip; if a member would lead outside it ("../", absolute,
+    symbolic link); if it exceeds ``limits``; if ssam.imagefolder.archive rejects the zip; if there are fewer than two classes,
+    a class with only unsupported pictures, or folders that cannot be distinguished from classes. Files that are not images, or
+    belong to no class, are skipped and listed.
     """
     files = _sort_out(_members(path, limits))
     reading = _Reading(path, files)
@@ -89,7 +89,7 @@ def _members(path: Path, limits: Limits) -> Iterator[tuple[str, Parts]]:
             yield from _folder_members(path, limits)
         elif not path.exists():
             raise ValueError(f"no folder or zip file {shown(str(path))}")
-        elif path.is_file() and zipfile.is_zipfile(path):  # a pipe or a device would be read for ever
+        elif path.is_file() and zipfile.is_zipfile(path):  # reading a pipe or a device would never end
             yield from zip_members(path, limits)
         else:
             raise ValueError(f"{shown(path.name)} is neither a folder nor a zip file")
@@ -118,7 +118,7 @@ def _folder_members(folder: Path, limits: Limits) -> Iterator[tuple[str, Parts]]
 
 @dataclass(frozen=True)
 class _Files:
-    """By place: pictures, read or not, in order; texts; and what is neither."""
+    """The members of each folder: pictures, supported or not, in order; texts; and others."""
 
     pictures: dict[Parts, str]
     texts: dict[Parts, str]
@@ -126,8 +126,8 @@ class _Files:
 
 
 def _sort_out(members: Iterator[tuple[str, Parts]]) -> _Files:
-    """Files by what their names end in. Hidden files and what systems leave behind are passed over silently. The member is kept
-    since only its own spelling ("./a//b.jpg") opens it in a zip."""
+    """Sort files by suffix. Hidden files and those left by operating systems are ignored. The member name is kept, since only its
+    own spelling ("./a//b.jpg") opens it in a zip."""
     files = _Files({}, {}, [])
     for parts, member in sorted((parts, member) for member, parts in set(members)):
         if any(part.startswith(".") or part == "__MACOSX" for part in parts) or parts[-1].lower() in LITTER:
@@ -147,17 +147,17 @@ def _suffix(member: str) -> str:
 
 
 class _Reading:
-    """What has been gathered so far: members with their class, what is skipped, and what there is to say."""
+    """The result so far: members with their class, skipped members, and notes."""
 
     def __init__(self, path: Path, files: _Files) -> None:
         self._path, self._files = path, files
         self._skipped, self._notes = list(files.others), list[str]()
         self._train: list[tuple[str, str]] = []
         self._test: list[tuple[str, str]] = []
-        self._unread: dict[str, Counter[str]] = {}  # by training class: its pictures of formats that are not read
+        self._unread: dict[str, Counter[str]] = {}  # by training class: its pictures in unsupported formats
 
     def take_splits(self, splits: list[Split]) -> None:
-        """The first split is the training set; the first other one whose images have labels the test set."""
+        """Take the first split as the training set, and the first other one with labelled images as the test set."""
         train, *others = splits
         self._take_train(train.folder, len(train.folder) + train.wrapping)
         classes = {name for _, name in self._train}
@@ -171,13 +171,13 @@ class _Reading:
             else:
                 self._notes.append(f"{count} in {split.name}/ not used: none has a label that is a training class")
         used = tuple(split.folder for split in splits)
-        where = f"outside of {' and '.join(f'{split.name}/' for split in splits)}"
+        where = f"outside {' and '.join(f'{split.name}/' for split in splits)}"
         for parts, member in self._files.pictures.items():
             if not any(parts[: len(folder)] == folder for folder in used):
                 self._skipped.append(Skipped(member, Kind.UNPLACED, where))
 
     def take_classes(self) -> None:
-        """The classes themselves are on top."""
+        """Read class folders at the top level."""
         depth = common_folders(self._files.pictures)
         tops = {parts[depth] for parts in self._files.pictures if len(parts) > depth + 1}
         if tops and all(map(role_of, tops)):
@@ -189,7 +189,7 @@ class _Reading:
         return {parts: member for parts, member in self._files.pictures.items() if parts[: len(folder)] == folder}
 
     def _take_train(self, folder: Parts, depth: int) -> None:
-        """Takes the folders at ``depth`` inside ``folder`` for classes."""
+        """Take the folders at ``depth`` inside ``folder`` as classes."""
         subfolders: dict[str, set[str]] = {}
         for parts, member in self._inside(folder).items():
             if len(parts) < depth + 2:
@@ -205,7 +205,7 @@ class _Reading:
         _refuse_alike(self._path, subfolders)
 
     def _take_test(self, split: Split, classes: set[str]) -> bool:
-        """Takes a split for the test set; whether any of its images has a label, else nothing is taken."""
+        """Take a split as the test set if any of its images has a label; return whether it did."""
         depth = len(split.folder) + split.wrapping
         labelled: list[tuple[str, str]] = []
         skipped: list[Skipped] = []
@@ -259,28 +259,28 @@ class _Reading:
 
 
 def _class_name(folder: str) -> str:
-    """Accents composed: a Mac writes "é" as two letters, others as one."""
+    """Return text with composed accents: a Mac writes "é" as two characters, others as one."""
     return unicodedata.normalize("NFC", folder)
 
 
 def _in_unread_format(member: str, what: str) -> Skipped:
-    return Skipped(member, Kind.FORMAT, f"{what} pictures cannot be read here; save them as JPEG or PNG")
+    return Skipped(member, Kind.FORMAT, f"{what} pictures are not supported; save them as JPEG or PNG")
 
 
 def _refuse_alike(path: Path, subfolders: dict[str, set[str]]) -> None:
-    """Raises ValueError where folders taken for classes hold the same folders: then those are the classes."""
+    """Raise ValueError if folders taken as classes contain the same folders: then those are the classes."""
     shared = Counter(inside for within in subfolders.values() if "" not in within for inside in within)
     alike = sorted(inside for inside, count in shared.items() if count > 1)
     if len(alike) > 1:
         holders = sorted(name for name, within in subfolders.items() if "" not in within and within & set(alike))
         raise ValueError(
-            f"{shown(path.name)}: the folders {some(holders)} hold the same folders ({some(alike)}), so they are no classes; "
-            "call them train and test, or put each class into one folder"
+            f"{shown(path.name)}: the folders {some(holders)} contain the same folders ({some(alike)}), so they are not classes; "
+            "rename them to train and test, or put each class into one folder"
         )
 
 
 def _hold_out(samples: Sequence[Sample], classes: int) -> tuple[list[Sample], list[Sample]]:
-    """A fifth of each class, always the same one, goes to the test set; a class with one image keeps it for training."""
+    """Move a fixed fifth of each class to the test set; a class with one image keeps it for training."""
     rng = random.Random(0)
     by_class: list[list[Sample]] = [[] for _ in range(classes)]
     for sample in samples:

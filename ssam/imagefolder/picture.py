@@ -1,4 +1,4 @@
-"""One picture as a network gets it: upright, on white, its centre square, resized. The race and the page before it use the same."""
+"""One picture as network input: upright, on white, centre square, resized. The race and the preview use the same code."""
 
 import io
 from contextlib import nullcontext
@@ -11,11 +11,11 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from ssam.imagefolder.members import Members
 from ssam.imagefolder.skipped import Kind, Unusable
 
-FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # others may start foreign programs
-MAX_PIXELS = 64_000_000  # of one image: a camera's picture is smaller, a decompression bomb larger
-LARGE_PIXELS = 8_000_000  # larger ones are decoded one after the other: each takes up to 8 bytes a pixel
-HEIC_BRANDS = (b"hei", b"hev", b"mif", b"msf")  # how the brand of such a file begins
-ADVICE = "cannot be read here; save them as JPEG or PNG"
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # others may start external programs
+MAX_PIXELS = 64_000_000  # pixels of an image: a camera's picture has fewer, a decompression bomb more
+LARGE_PIXELS = 8_000_000  # larger ones are decoded one after the other: each takes up to 8 bytes per pixel
+HEIC_BRANDS = (b"hei", b"hev", b"mif", b"msf")  # prefix of such a file's brand
+ADVICE = "are not supported; save them as JPEG or PNG"
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -29,7 +29,7 @@ UPRIGHT = {
 
 @dataclass(frozen=True)
 class Facts:
-    """What a picture's header says. ``side`` is its shorter one in pixels; ``deep`` a grey of 16 bits; ``transparent`` an alpha
+    """A picture's header. ``side`` is its shorter side in pixels; ``deep`` a grey of 16 bits; ``transparent`` an alpha
     channel or a transparent colour."""
 
     side: int
@@ -38,16 +38,16 @@ class Facts:
 
 
 def header(members: Members, member: str) -> Facts:
-    """Reads one member's header only. Raises Unusable for what is no picture that can be used, else what Pillow raises."""
+    """Read only a member's header. Raise Unusable if it is not a usable picture, else what Pillow raises."""
     with members.open(member) as file:
         return _facts(_opened(file))
 
 
 def decode(members: Members, member: str, size: int) -> tuple[Image.Image, Facts]:
-    """One member as RGB of size × size pixels: turned as its EXIF orientation says, on white where it is transparent, 16 bits of
-    grey cut to the upper 8, then the centre square, resized (bilinear, antialiased).
+    """Read a member as RGB of size × size pixels: rotated by its EXIF orientation, transparency on white, 16-bit grey reduced to
+    the upper 8 bits, then the centre square, resized (bilinear, antialiased).
 
-    The square is cut out before it is converted and resized, so a very long and thin image cannot grow beyond bounds. Raises
+    The square is cropped before it is converted and resized, so that a very long and thin image cannot exceed bounds. Raise
     Unusable, or whatever Pillow raises for damaged files.
     """
     with members.open(member) as file:
@@ -61,7 +61,7 @@ def decode(members: Members, member: str, size: int) -> tuple[Image.Image, Facts
 
 
 def _opened(file: BinaryIO) -> Image.Image:
-    """An image whose header alone has been read."""
+    """Open an image, reading only its header."""
     try:
         image = Image.open(file, formats=FORMATS)
     except UnidentifiedImageError:
@@ -72,12 +72,12 @@ def _opened(file: BinaryIO) -> Image.Image:
     if image.width * image.height > MAX_PIXELS:
         raise Unusable(Kind.FORMAT, f"more than {MAX_PIXELS // 10**6} million pixels")
     if image.mode in ("I", "F") and not _is_deep(image):
-        raise Unusable(Kind.FORMAT, "pixels of 32 bits, whose range is not told; save them with 8 or 16 bits")
+        raise Unusable(Kind.FORMAT, "pixels of 32 bits with an unknown range; save them with 8 or 16 bits")
     return image
 
 
 def _unknown(head: bytes) -> Unusable:
-    """What a file is that Pillow does not know, by its first bytes."""
+    """Return the kind of a file unknown to Pillow, by its first bytes."""
     if not head:
         return Unusable(Kind.DAMAGED, "empty files")
     if head[4:8] == b"ftyp" and b"avif" in head[8:]:
@@ -88,7 +88,7 @@ def _unknown(head: bytes) -> Unusable:
         return Unusable(Kind.FORMAT, f"JPEG XL pictures {ADVICE}")
     if head.lstrip().lower().startswith((b"<!doctype html", b"<html")):
         return Unusable(Kind.DAMAGED, "web pages, not images")
-    return Unusable(Kind.DAMAGED, "not images, whatever their names say")
+    return Unusable(Kind.DAMAGED, "not images, despite their names")
 
 
 def _facts(image: Image.Image) -> Facts:
@@ -96,16 +96,16 @@ def _facts(image: Image.Image) -> Facts:
 
 
 def _is_deep(image: Image.Image) -> bool:
-    """Whether the pixels are greys from 0 to 65535. PPM is scaled to that by Pillow."""
+    """Return whether the pixels are greys from 0 to 65535. Pillow scales PPM to that."""
     return image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM"))
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """Turned as its EXIF orientation says: a viewer shows it so."""
-    image.load()  # TIFF turns itself
+    """Return the image rotated by its EXIF orientation, as viewers show it."""
+    image.load()  # TIFF is rotated already
     try:
         turn = UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # a damaged EXIF block can raise anything; viewers then show the picture as it lies
+    except Exception:  # a damaged EXIF block can raise anything; viewers then show the picture unrotated
         return image
     return image.transpose(turn) if turn is not None else image
 

@@ -1,5 +1,5 @@
-"""An upload as a race would read it, for the page before the race. The pictures are opened in a process of their own: a server of
-pages opens no foreign bytes with an image library, and is not held up by what takes long."""
+"""A preview of an upload as a race would read it. The pictures are opened in a separate process: the app's server opens no untrusted
+bytes with an image library, and is not blocked by slow ones."""
 
 import base64
 import io
@@ -22,16 +22,16 @@ from ssam.imagefolder.layout import Sample, scan
 from ssam.imagefolder.members import Members, attempt
 
 PROJECT = Path(__file__).resolve().parents[2]
-SECONDS = 120.0  # after which a preview does without the pictures
-MEMORY = 4 * 2**30  # bytes that the process may address
-PROBE = 32  # pixels: every picture is decoded, but to no more than it takes to see that it can be
+SECONDS = 120.0  # seconds after which a preview omits the pictures
+MEMORY = 4 * 2**30  # address space of the process in bytes
+PROBE = 32  # pixels: every picture is decoded, only as far as needed to see that it can be
 THUMBNAILS = 12
 
 
 @dataclass(frozen=True)
 class Preview:
-    """``train`` and ``test`` are the images of each class; ``sides`` the least and the most of their shorter sides in pixels, 0 where
-    the pictures were not looked at; ``notes`` what a race would tell; ``problem`` why it would be refused, else empty."""
+    """``train`` and ``test`` are the image counts of each class; ``sides`` the minimum and maximum of their shorter sides in pixels, 0
+    if the pictures were not read; ``notes`` those of a race; ``problem`` why it would be rejected, else empty."""
 
     classes: tuple[str, ...]
     train: tuple[int, ...]
@@ -41,15 +41,15 @@ class Preview:
     problem: str = ""
 
 
-@lru_cache(maxsize=256)  # an upload never changes: its name holds the digest of its content
+@lru_cache(maxsize=256)  # an upload never changes: its name contains the digest of its content
 def preview(path: Path) -> Preview:
-    """Reads a kept upload. Raises ValueError, one line, where its layout is refused."""
+    """Read a stored upload. Raise ValueError, one line, if its layout is rejected."""
     listing = scan(path, UPLOAD)
     answer = _ask("contents", str(path))
     if answer is None:
         counts = [[label for _, label in listing.splits[split]] for split in ("train", "test")]
         train, test = (tuple(map(labels.count, range(len(listing.classes)))) for labels in counts)
-        unread = "the pictures were not looked at here, which took too long; the race says what it skips"
+        unread = "the pictures were not checked here, since that took too long; the race reports what it skips"
         return Preview(listing.classes, train, test, (0, 0), (*listing.notes, unread))
     fields: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in answer.items()
@@ -59,14 +59,14 @@ def preview(path: Path) -> Preview:
 
 @lru_cache(maxsize=256)
 def thumbnails(path: Path, size: int) -> tuple[tuple[str, bytes], ...]:
-    """A few of the training images as the network gets them, the classes in turn: class and PNG. Empty where that takes too long."""
+    """Return a few training images as the network sees them, the classes in turn: class and PNG. Empty if that takes too long."""
     answer = _ask("thumbnails", str(path), str(size))
     return tuple((name, base64.b64decode(image)) for name, image in answer or ())
 
 
 def _ask(*question: str) -> Any:
-    """What this module, run as a program, answers; None where it takes too long or too much. What it says of an error goes to the
-    server's log."""
+    """Return the output of this module, run as a program; None if it takes too much time or memory. Its errors go to the server's
+    log."""
     path = os.pathsep.join(filter(None, [str(PROJECT), os.environ.get("PYTHONPATH")]))
     command = [sys.executable, "-P", "-m", "ssam.imagefolder.preview", *question]
     try:
@@ -78,7 +78,7 @@ def _ask(*question: str) -> Any:
     return json.loads(done.stdout)
 
 
-# What runs in the process of its own
+# What runs in the separate process
 
 
 def _contents(path: Path) -> dict[str, Any]:
@@ -107,7 +107,7 @@ def _thumbnails(path: Path, size: int) -> list[tuple[str, str]]:
     listing, members = scan(path, UPLOAD), Members(path)
     drawn: list[tuple[str, str]] = []
     for member, label in _in_turn(listing.splits["train"], len(listing.classes)):
-        with suppress(Exception):  # what cannot be read is among the notes
+        with suppress(Exception):  # unreadable pictures are among the notes
             file = io.BytesIO()
             picture.decode(members, member, size)[0].save(file, "PNG")
             drawn.append((listing.classes[label], base64.b64encode(file.getvalue()).decode()))
@@ -117,7 +117,7 @@ def _thumbnails(path: Path, size: int) -> list[tuple[str, str]]:
 
 
 def _in_turn(samples: list[Sample], classes: int) -> Iterator[Sample]:
-    """The first of each class, then the second of each, and so on."""
+    """Yield the first of each class, then the second of each, and so on."""
     by_class: list[list[Sample]] = [[] for _ in range(classes)]
     for sample in samples:
         by_class[sample[1]].append(sample)

@@ -1,4 +1,4 @@
-"""What could not be used of a folder or zip, and why: grouped by reason, the ones that matter first."""
+"""Unusable members of a folder or zip, grouped by reason, the important ones first."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,21 +6,21 @@ from enum import IntEnum
 
 from ssam.imagefolder.archive import shown
 
-SHOWN = 3  # members named of each group
+SHOWN = 3  # members named per group
 
 
 class Kind(IntEnum):
-    """Of a reason, the one that matters most first."""
+    """The kind of a reason, the most important first."""
 
-    FORMAT = 0  # a picture that somebody wants in, in a format that is not read
+    FORMAT = 0  # a picture in an unsupported format
     DAMAGED = 1
     UNPLACED = 2  # a picture that belongs to no class or no split in use
-    OTHER = 3  # no picture at all
+    OTHER = 3  # not a picture
 
 
 @dataclass(frozen=True)
 class Skipped:
-    """A member as the folder or zip calls it. ``reason`` says what it is, in the plural: "damaged files"."""
+    """A member by its name in the folder or zip. ``reason`` is a plural noun: "damaged files"."""
 
     member: str
     kind: Kind
@@ -28,7 +28,7 @@ class Skipped:
 
 
 class Unusable(ValueError):
-    """A file that is no picture which can be used; the text is the reason."""
+    """A file is not a usable picture; the message is the reason."""
 
     def __init__(self, kind: Kind, reason: str) -> None:
         super().__init__(reason)
@@ -36,7 +36,7 @@ class Unusable(ValueError):
 
 
 def sentences(skipped: Iterable[Skipped]) -> list[str]:
-    """One for each reason, with the first few members.
+    """Return a sentence for each reason, with the first few members.
 
     >>> sentences([Skipped("a.txt", Kind.OTHER, "no images"), Skipped("b.jpg", Kind.DAMAGED, "damaged files")])
     ["1 file skipped (damaged files): 'b.jpg'", "1 file skipped (no images): 'a.txt'"]
@@ -49,7 +49,7 @@ def sentences(skipped: Iterable[Skipped]) -> list[str]:
 
 
 def some(names: list[str]) -> str:
-    """The first few, fit for a one-line message.
+    """Return the first few names, for a one-line message.
 
     >>> some(["a", "b", "c", "d"])
     "'a'; 'b'; 'c'; …"
@@ -58,7 +58,8 @@ def some(names: list[str]) -> str:
 
 
 def counted(count: int, what: str) -> str:
-    """
+    """Return a count with its noun.
+
     >>> counted(1, "file"), counted(2000, "file")
     ('1 file', '2,000 files')
     """

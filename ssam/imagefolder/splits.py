@@ -1,4 +1,4 @@
-"""Which folders are the training and the test set: by their names, wherever they lie."""
+"""Find the folders of the training and the test set by their names, at any depth."""
 
 import re
 from collections.abc import Collection
@@ -17,12 +17,12 @@ NAMES = {
 ROLES = {name: role for role, names in NAMES.items() for name in names}
 FILLERS = frozenset(
     ("set", "data", "dataset", "image", "images", "img", "imgs", "split", "seg")
-)  # say nothing themselves
+)  # names without meaning
 
 
 @dataclass(frozen=True)
 class Split:
-    """``wrapping`` folders stand between ``folder`` and the class folders: 1 in train/images/CLASS/a.jpg."""
+    """``wrapping`` is the number of folders between ``folder`` and the class folders: 1 in train/images/CLASS/a.jpg."""
 
     folder: Parts
     role: str
@@ -35,7 +35,7 @@ class Split:
 
 @lru_cache(maxsize=10_000)
 def role_of(folder: str) -> str | None:
-    """Which split a folder's name stands for: "train", "test", "val", or None.
+    """Return the split of a folder's name: "train", "test", "val", or None.
 
     >>> [role_of(name) for name in ("Training", "test_set", "seg_train", "val2017", "steam train", "trains")]
     ['train', 'test', 'train', 'val', None, None]
@@ -47,10 +47,10 @@ def role_of(folder: str) -> str | None:
 
 
 def find_splits(path: Path, files: Collection[Parts]) -> list[Split]:
-    """The training set first, then the test sets by preference: those called test, then those called val. Empty where there
-    is no training set with class folders.
+    """Return the training set, then the test sets by preference: those called test, then those called val. Empty if there is no
+    training set with class folders.
 
-    Raises ValueError, one line, where there are several in different places.
+    Raise ValueError, one line, if there are several in different places.
     """
     folders = {parts[:-1] for parts in files}
     trains = {
@@ -65,7 +65,7 @@ def find_splits(path: Path, files: Collection[Parts]) -> list[Split]:
     trains = {folder for folder in trains if len(folder) == depth}
     if len({folder[:-1] for folder in trains}) > 1:
         several = some(["/".join(folder) for folder in sorted(trains)])
-        raise ValueError(f"{shown(path.name)} has several training sets ({several}): leave one")
+        raise ValueError(f"{shown(path.name)} has several training sets ({several}): keep one")
     root = next(iter(trains))[:-1]
     beside = {folder[:depth] for folder in folders if len(folder) >= depth and folder[: depth - 1] == root}
     tests = {folder for folder in beside if role_of(folder[-1]) in ("test", "val")}
@@ -81,7 +81,7 @@ def _preference(folder: Parts) -> tuple[int, int, str]:
 
 
 def _wrapping(folder: Parts, folders: Collection[Parts]) -> int:
-    """1 where all class folders of a split lie in one more folder, such as "images" or, as on Kaggle, "train" again."""
+    """Return 1 if all class folders of a split are inside one more folder, such as "images" or, as on Kaggle, "train" again."""
     depth = len(folder)
     inside = {other[depth:] for other in folders if other[:depth] == folder}
     tops = {below[:1] for below in inside}
@@ -92,7 +92,7 @@ def _wrapping(folder: Parts, folders: Collection[Parts]) -> int:
 
 
 def common_folders(files: Collection[Parts]) -> int:
-    """How many folders stand around classes: single ones that have folders inside and are no split."""
+    """Return how many folders surround the classes: single ones with folders inside that are not a split."""
     depth = 0
     while True:
         tops = {parts[depth] for parts in files if len(parts) > depth + 1}

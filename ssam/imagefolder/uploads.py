@@ -1,6 +1,6 @@
-"""Uploaded image archives: checked before they are kept, stored under a name that their content decides.
+"""Uploaded image archives: checked before they are stored under a name derived from their content.
 
-Each owner sees the uploads of their own: ``.owners/<hash of the owner>/`` holds an empty file of the name of each.
+Each owner sees only their own uploads: ``.owners/<hash of the owner>/`` contains an empty file with the name of each.
 """
 
 import errno
@@ -20,11 +20,11 @@ from ssam.imagefolder.archive import UPLOAD
 from ssam.imagefolder.layout import scan
 from ssam.imagefolder.preview import Preview, preview, thumbnails
 
-MAX_BYTES = 2**30  # of one upload; app/.streamlit/config.toml says the same to the browser
+MAX_BYTES = 2**30  # of one upload; app/.streamlit/config.toml has the same limit for the browser
 OWNER_BYTES = 4 * 2**30  # of all uploads of one owner
-RESERVE_BYTES = 2**30  # that an upload leaves free on the disk, for the races
+RESERVE_BYTES = 2**30  # bytes that an upload leaves free on the disk for races
 DRAFT = ".upload-"
-DRAFT_SECONDS = 24 * 3600  # after which a draft is what a server left behind that died
+DRAFT_SECONDS = 24 * 3600  # seconds after which a temporary file is a leftover of a crashed server
 
 
 class Uploads:
@@ -34,7 +34,7 @@ class Uploads:
         self._folder = folder
 
     def save(self, name: str, data: bytes | BinaryIO, owner: str = "", most_bytes: float = math.inf) -> str:
-        """Keep an uploaded zip of images and return its file name, which ``RaceSpec.data`` takes; the same file gives the same name.
+        """Keep an uploaded zip of images and return its file name, for ``RaceSpec.data``; the same file gives the same name.
 
         Raise ValueError, and leave nothing behind, if it is not an acceptable image archive, is too large, is more than this owner
         may keep or more than ``most_bytes`` with the uploads of all owners, or would fill the disk.
@@ -43,7 +43,7 @@ class Uploads:
         stem = re.sub(r"[^a-z0-9]+", "-", Path(name.replace("\\", "/")).stem.lower()).strip("-")[:40] or "images"
         _remove_old_drafts(folder)
         with tempfile.TemporaryDirectory(prefix=DRAFT, dir=folder) as inside:
-            draft = Path(inside) / f"{stem}.zip"  # what a refusal calls it
+            draft = Path(inside) / f"{stem}.zip"  # its name in error messages
             kept = f"{stem}-{_write(draft, data)[:16]}.zip"
             for whose, most in ((owner, OWNER_BYTES), (None, most_bytes)):
                 others = sum((folder / other).stat().st_size for other in self.names(whose) if other != kept)
@@ -60,7 +60,7 @@ class Uploads:
         return kept
 
     def delete(self, name: str, owner: str) -> None:
-        """Remove an upload from an owner's list, and from the disk if no other owner lists it. Unknown names are left alone."""
+        """Remove an upload from an owner's list, and from the disk if no other owner lists it. Unknown names are ignored."""
         if name in self.names(owner):
             (self._marks(owner) / name).unlink(missing_ok=True)
             if not any((self._folder / ".owners").glob(f"*/{name}")):
@@ -72,22 +72,22 @@ class Uploads:
         return sorted(path.name for path in marks.glob("*.zip") if (self._folder / path.name).is_file())
 
     def sizes(self, name: str) -> tuple[int, int]:
-        """Return how many training and test images an upload lists; broken files among them are found only when it is raced."""
+        """Return how many training and test images an upload lists; damaged files are found only by a race."""
         return _sizes(self._path(name))
 
     def preview(self, name: str) -> Preview:
-        """Return what a race would find in an upload; the first time every picture is read. Raise ValueError if there is no such
-        upload, or its layout is refused."""
+        """Return what a race would find in an upload; the first call reads every picture. Raise ValueError if there is no such
+        upload, or its layout is rejected."""
         return preview(self._path(name))
 
     def thumbnails(self, name: str, size: int) -> tuple[tuple[str, bytes], ...]:
-        """Return a few images of an upload as a network with an input of ``size`` × ``size`` gets them: class and PNG."""
+        """Return a few images of an upload as a network with an input of ``size`` × ``size`` sees them: class and PNG."""
         return thumbnails(self._path(name), size)
 
     def check(self, name: str | None) -> None:
-        """Raise ValueError if a race of these images, if it has images of its own, would not find them any more."""
+        """Raise ValueError if the uploaded images of a race no longer exist."""
         if name and name not in self.names():
-            raise ValueError(f"the images {name[:60]!r} are not on this server any more: upload them again")
+            raise ValueError(f"the images {name[:60]!r} are no longer on this server: upload them again")
 
     def _path(self, name: str) -> Path:
         if name not in self.names():
@@ -98,14 +98,14 @@ class Uploads:
         return self._folder / ".owners" / hashlib.sha256(owner.encode()).hexdigest()[:32]
 
 
-@lru_cache(maxsize=1024)  # an upload never changes: its name holds the digest of its content
+@lru_cache(maxsize=1024)  # an upload never changes: its name contains the digest of its content
 def _sizes(path: Path) -> tuple[int, int]:
     splits = scan(path, UPLOAD).splits
     return len(splits["train"]), len(splits["test"])
 
 
 def _write(draft: Path, data: bytes | BinaryIO) -> str:
-    """Write an upload to the disk for good and return its digest. Raise ValueError where it becomes too much."""
+    """Write an upload durably to the disk and return its digest. Raise ValueError if it is too large."""
     digest, size = hashlib.sha256(), 0
     stream = io.BytesIO(data) if isinstance(data, bytes) else data
     try:
@@ -119,7 +119,7 @@ def _write(draft: Path, data: bytes | BinaryIO) -> str:
                 digest.update(chunk)
                 file.write(chunk)
             file.flush()
-            os.fsync(file.fileno())  # it must not be lost once its name has been told
+            os.fsync(file.fileno())  # it must not be lost once its name has been returned
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
@@ -128,7 +128,7 @@ def _write(draft: Path, data: bytes | BinaryIO) -> str:
 
 
 def _remove_old_drafts(folder: Path) -> None:
-    """Remove what servers left behind that died while they wrote."""
+    """Remove temporary files of crashed servers."""
     for draft in folder.glob(f"{DRAFT}*"):
         if time.time() - draft.stat().st_mtime > DRAFT_SECONDS:
-            shutil.rmtree(draft, ignore_errors=True)  # another upload may be doing the same
+            shutil.rmtree(draft, ignore_errors=True)  # another upload may do the same

@@ -1,6 +1,6 @@
-"""A race to take away: tables, masks, weights, TensorBoard and MLflow, figures, a report, the code; and the way back.
+"""Export of a race: tables, masks, weights, TensorBoard and MLflow, figures, a report, code; and import of its settings.
 
-Never imports torch: the app's server offers all of this. The command line adds weights that only checkpoints hold.
+Never imports torch: the app's server offers all of this. The command line adds weights that are only in checkpoints.
 """
 
 from ssam.export.bundle import ALL, FORMATS, available_formats, check_formats, download, file_name, write

@@ -10,8 +10,8 @@ from pathlib import Path
 from ssam.export import figures, files, mlflow, report, script, spec_file, tensorboard
 from ssam.export.source import Source
 
-ALL = "all"  # in place of a list of kinds: every one but for MLflow, which may go to a server
-MOST_BYTES = 512 * 2**20  # of one download, before it is packed: it lies in the server's memory
+ALL = "all"  # instead of a list of formats: all but MLflow, which may send data to a server
+MOST_BYTES = 512 * 2**20  # maximal size of a download before packing: it is held in the server's memory
 
 
 def _always(source: Source) -> str:
@@ -20,7 +20,7 @@ def _always(source: Source) -> str:
 
 @dataclass(frozen=True)
 class Format:
-    """``write`` puts it into a folder; ``unavailable_reason`` is empty, or one line that says why this race has none."""
+    """``write`` writes it to a folder; ``unavailable_reason`` returns one line that says why this race has none, or nothing."""
 
     title: str
     about: str
@@ -29,27 +29,25 @@ class Format:
 
 
 FORMATS = {
-    "report": Format(
-        "Report", "One HTML file with everything in it, to read, to print, and to open again here", report.report
-    ),
+    "report": Format("Report", "One HTML file with everything, to read, print, and import again", report.report),
     "csv": Format("CSV", "Every evaluation and every step, as text", files.csv),
     "parquet": Format("Parquet", "The same two tables with their types", files.parquet),
-    "figures": Format("Figures", "Curves and step times in print size: SVG, and PNG at 300 dpi", figures.write),
-    "code": Format("Code", "A short Python script per lane that gives the same numbers", script.write, script.why_none),
+    "figures": Format("Figures", "Curves and step times for print: SVG, and PNG at 300 dpi", figures.write),
+    "code": Format("Code", "A short Python script per lane that reproduces the numbers", script.write, script.why_none),
     "race": Format(
-        "Race file", "The settings, to open again here (race.json), and the link to this race", spec_file.write
+        "Race file", "The settings, to import again (race.json), and the link to this race", spec_file.write
     ),
-    "masks": Format("Masks", "Every mask to the bit, as npz", files.masks, files.why_no_masks),
-    "weights": Format("Weights", "The kept weights as safetensors", files.weights, files.why_no_weights),
-    "tensorboard": Format("TensorBoard", "Event files, a folder for each lane", tensorboard.tensorboard),
+    "masks": Format("Masks", "All masks, exact, as npz", files.masks, files.why_no_masks),
+    "weights": Format("Weights", "The saved weights as safetensors", files.weights, files.why_no_weights),
+    "tensorboard": Format("TensorBoard", "Event files, one folder per lane", tensorboard.tensorboard),
     "mlflow": Format(
-        "MLflow", "A run for each lane, to MLFLOW_TRACKING_URI or into mlflow.db", mlflow.mlflow, mlflow.why_not
+        "MLflow", "One run per lane, to MLFLOW_TRACKING_URI or into mlflow.db", mlflow.mlflow, mlflow.why_not
     ),
 }
 
 
 def check_formats(formats: str | Iterable[str]) -> tuple[str, ...]:
-    """Return the formats that were asked for, each once: from a list, text separated by commas, or ``"all"``.
+    """Return the requested formats, each once: from a list, text separated by commas, or ``"all"``.
 
     Raise ValueError for an unknown format, or none at all.
 
@@ -61,16 +59,16 @@ def check_formats(formats: str | Iterable[str]) -> tuple[str, ...]:
     names = [name for each in asked for name in (every if each == ALL else [each])]
     unknown = [name for name in names if name not in FORMATS]
     if unknown or not names:
-        problem = f"{unknown[0][:40]!r} cannot be taken away" if unknown else "nothing to take away"
+        problem = f"{unknown[0][:40]!r} is not an export format" if unknown else "no format given"
         raise ValueError(f"{problem}; allowed: {ALL}, {', '.join(FORMATS)}")
     return tuple(dict.fromkeys(names))
 
 
 def write(source: Source, formats: str | Iterable[str], folder: Path) -> dict[str, str]:
-    """Write these formats into the folder, which is made if missing. Files of the same names are overwritten.
+    """Write these formats into the folder, which is created if missing. Files of the same names are overwritten.
 
-    Return what this race cannot be exported to: format → one line that says why. Raise ValueError, that line, if that is all of them,
-    and OSError if the disk does not take it.
+    Return the formats that this race does not have: format → one line that says why. Raise ValueError, that line, if those are
+    all, and OSError if writing fails.
     """
     missing = {}
     folder.mkdir(parents=True, exist_ok=True)
@@ -97,7 +95,7 @@ def available_formats(source: Source) -> list[str]:
 
 
 def file_name(source: Source, formats: Iterable[str]) -> str:
-    """Return the name of the file of ``download``: the report alone is a page, everything else a zip."""
+    """Return the file name of ``download``: the report alone is an HTML page, everything else a zip."""
     names = check_formats(formats)
     race = f"race-{source.run.id[:8]}"
     return f"{race}.html" if names == ("report",) else f"{race}-{names[0]}.zip" if len(names) == 1 else f"{race}.zip"

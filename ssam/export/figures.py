@@ -1,6 +1,6 @@
-"""Figures for print, by Matplotlib: it needs no browser and writes SVG and PNG alike.
+"""Figures for print, by Matplotlib, which needs no browser and writes both SVG and PNG.
 
-A column of a paper is about 90 mm wide: there the letters have 8 points. Nothing here uses pyplot, which keeps every figure open.
+A column of a paper is about 90 mm wide: the letters have 8 points there. Nothing here uses pyplot, which keeps every figure open.
 """
 
 import io
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PRINT = (3.5, 2.5)  # inches: one column
-SCREEN = (4.0, 2.7)  # inches: letters as large as a report's on a telephone
+SCREEN = (4.0, 2.7)  # inches: letters as large as a report's on a phone
 DPI = 300
 INK, GRID = "#16181d", "#d5d8de"
-ANY_INK, ANY_GRID = "#010203", "#040506"  # stand for the colours of the page that a figure is put into
+ANY_INK, ANY_GRID = "#010203", "#040506"  # placeholders for the colours of the page
 AXES = {
     "epoch": "Epoch",
-    "gradients": "Gradients (forward + backward passes)",
-    "seconds": "Seconds of the lane's own compute",
+    "gradients": "Gradient evaluations (forward + backward passes)",
+    "seconds": "Compute time of the lane, seconds",
 }
 
-_drawing = threading.Lock()  # Matplotlib's settings are those of the whole process
+_drawing = threading.Lock()  # Matplotlib's settings are global to the process
 
 
 def accuracy(axes: "Axes", source: Source, against: str = "epoch") -> None:
-    """Test accuracy of every lane."""
+    """Draw the test accuracy of every lane."""
     table = source.evaluations
     for name, title, style in _lanes(source):
         rows = table[(table["lane"] == name) & table["test_accuracy"].notna()]
@@ -47,16 +47,16 @@ def accuracy(axes: "Axes", source: Source, against: str = "epoch") -> None:
         from matplotlib.ticker import MaxNLocator
 
         axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
-    axes.set_ylabel("Test accuracy, %")
+    axes.set_ylabel("Test accuracy (%)")
     axes.legend()
     lost = [name for name, status in source.statuses.items() if status == "diverged"]
     kept = table[~table["lane"].isin(lost)]["test_accuracy"].dropna()
-    if lost and len(kept):  # chance would flatten the others
+    if lost and len(kept):  # accuracies near chance would flatten the others
         axes.set_ylim(bottom=max(0.0, 100 * kept.min() - 2))
 
 
 def loss(axes: "Axes", source: Source) -> None:
-    """Training loss of the batches, a mean for each point. Cut off where lanes that diverged would flatten the others."""
+    """Draw the training loss of the batches, a mean for each point; cut off if diverged lanes would flatten the others."""
     curves = []
     for lane, (_, title, style) in zip(source.window.lanes, _lanes(source), strict=True):
         known = [
@@ -74,7 +74,7 @@ def loss(axes: "Axes", source: Source) -> None:
 
 
 def step_time(axes: "Axes", source: Source) -> None:
-    """The median of each phase of every lane's step, with the step's paired ratio to SGD."""
+    """Draw the median of each phase of every lane's step, with the step's paired ratio to SGD."""
     lanes, titles = source.window.lanes, [title for _, title, _ in _lanes(source)]
     for phase, title in PHASE_TITLES.items():
         widths = [lane.phase_ms.get(phase) or 0.0 for lane in lanes]
@@ -88,9 +88,9 @@ def step_time(axes: "Axes", source: Source) -> None:
     axes.set_yticks(range(len(lanes)), titles)
     axes.invert_yaxis()
     axes.margins(x=0.22)
-    axes.set_xlabel("Milliseconds of a step, median by phase")
+    axes.set_xlabel("Milliseconds per step, median by phase")
     axes.grid(visible=False, axis="y")
-    if axes.containers:  # before the first step has been timed there is none
+    if axes.containers:  # there is none before the first step has been timed
         axes.legend(ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize="small")
 
 
@@ -104,7 +104,7 @@ FIGURES: dict[str, Callable[["Axes", Source], None]] = {
 
 
 def write(source: Source, folder: Path) -> None:
-    """Each of FIGURES as ``NAME.svg``, letters as shapes so that it looks the same everywhere, and as ``NAME.png``."""
+    """Write each of FIGURES as ``NAME.svg``, with letters as shapes so that it looks the same everywhere, and as ``NAME.png``."""
     for name, draw in FIGURES.items():
         with _figure(PRINT, INK, GRID, "path", name) as (figure, axes):
             draw(axes, source)
@@ -113,14 +113,14 @@ def write(source: Source, folder: Path) -> None:
 
 
 def inline(source: Source, name: str) -> str:
-    """One of FIGURES as an ``<svg>`` for a page: its letters are text, its colours those of the page (``--grid`` for lines)."""
+    """Return one of FIGURES as an ``<svg>`` for a page: with text, and the colours of the page (``--grid`` for lines)."""
     with _figure(SCREEN, ANY_INK, ANY_GRID, "none", name) as (figure, axes):
         FIGURES[name](axes, source)
         file = io.StringIO()
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
     svg = file.getvalue()
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
-    svg = re.sub(r'( id="|url\(#|href="#)', rf"\1{name}-", svg)  # several stand on one page
+    svg = re.sub(r'( id="|url\(#|href="#)', rf"\1{name}-", svg)  # there are several on one page
     return svg.replace(ANY_INK, "currentColor").replace(ANY_GRID, "var(--grid)")
 
 
@@ -151,7 +151,7 @@ def _figure(
 
 
 def _lanes(source: Source) -> list[tuple[str, str, Style]]:
-    """Name, title and look of each lane. The title says where it diverged."""
+    """Return name, title and style of each lane; the title says if it diverged."""
     names = source.spec.lane_names
     titles = [
         f"{title} (diverged)" if source.statuses[name] == "diverged" else title

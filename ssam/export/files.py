@@ -9,30 +9,30 @@ import numpy as np
 from ssam.export.source import Source, Weights
 from ssam.store.arrays import load_arrays, snapshot_file
 
-NO_MASKS = "no mask of this race is kept to the bit"
+NO_MASKS = "this race has no exact masks"
 NO_WEIGHTS = (
-    "no weights are kept: set snapshot_interval before the race; python -m ssam export has those of its checkpoint"
+    "no weights were saved: set snapshot_interval before the race; python -m ssam export has those of its checkpoint"
 )
 
 
 def csv(source: Source, folder: Path) -> None:
-    """``evaluations.csv`` and ``steps.csv``; what a lane does not have stays empty. Numbers as they were, to the last digit.
+    """Write ``evaluations.csv`` and ``steps.csv`` in full precision; missing values are empty.
 
-    Each row names its race, data set, model, seed and lane, and how the lane ended, so that the files of many races can be joined."""
+    Each row names its race, data set, model, seed and lane, and how the lane ended, so that files of many races can be joined."""
     source.evaluations.to_csv(folder / "evaluations.csv", index=False)
     source.steps.to_csv(folder / "steps.csv", index=False)
     _metadata(source, folder)
 
 
 def parquet(source: Source, folder: Path) -> None:
-    """The same two tables, with their types."""
+    """Write the same two tables, with types."""
     source.evaluations.to_parquet(folder / "evaluations.parquet", index=False)
     source.steps.to_parquet(folder / "steps.parquet", index=False)
     _metadata(source, folder)
 
 
 def _metadata(source: Source, folder: Path) -> None:
-    """``metadata.json`` beside tables of own images: what their numbers stand on, and what was left out."""
+    """Write ``metadata.json`` for races of own images: what their numbers are based on, and what was left out."""
     if source.notes:
         facts = {"run": source.run.id, "classes": source.info["classes"], "test_images": source.info["test_size"]}
         text = json.dumps(facts | {"data_notes": source.notes}, indent=2, ensure_ascii=False)
@@ -40,9 +40,9 @@ def _metadata(source: Source, folder: Path) -> None:
 
 
 def masks(source: Source, folder: Path) -> None:
-    """A file per masked lane: ``STEP/LAYER`` is a bool array of the layer's shape, True = perturbed from that step on.
+    """Write a file per masked lane: ``STEP/LAYER`` is a bool array of the layer's shape, True = perturbed from that step on.
 
-    Raises ValueError where no mask is kept to the bit (networks of more than a million weights, old races on a full disk)."""
+    Raise ValueError if there are no exact masks (networks of more than a million weights, old races on a full disk)."""
     written = False
     for lane, name in enumerate(source.spec.lane_names):
         file = folder / f"masks-{source.lane_file(lane)}.npz"
@@ -50,7 +50,7 @@ def masks(source: Source, folder: Path) -> None:
         kept = ((step, bits) for step in steps if (bits := source.store.curves.mask_bits(source.run.id, name, step)))
         if first := next(kept, None):
             written = True
-            with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:  # one mask in memory, not all of them
+            with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:  # one mask in memory, not all
                 for step, bits in (first, *kept):
                     for layer, mask in bits.items():
                         with archive.open(f"{step}/{layer}.npy", "w") as member:
@@ -60,15 +60,15 @@ def masks(source: Source, folder: Path) -> None:
 
 
 def why_no_masks(source: Source) -> str:
-    """Empty, or why there is none: by the newest mask of each lane."""
+    """Return why there is none, or an empty text: by the latest mask of each lane."""
     kept = (source.store.curves.mask_bits(source.run.id, name) for name in source.spec.lane_names)
     return "" if any(bits is not None for bits in kept) else NO_MASKS
 
 
 def weights(source: Source, folder: Path) -> None:
-    """A safetensors file per lane and kept moment, by the names of ``state_dict``.
+    """Write a safetensors file per lane and saved moment, by the names of ``state_dict``.
 
-    Raises ValueError where the race keeps none that can be read here."""
+    Raise ValueError if the race has none that can be read here."""
     names, written = source.spec.lane_names, set()
     for moment in source.store.analyses.snapshots(source.run.id):
         arrays: Weights = load_arrays(snapshot_file(source.store.run_folder(source.run.id), moment))
@@ -89,7 +89,7 @@ def weights(source: Source, folder: Path) -> None:
 
 
 def why_no_weights(source: Source) -> str:
-    """Empty, or why there are none."""
+    """Return why there are none, or an empty text."""
     return "" if source.last_weights or source.store.analyses.snapshots(source.run.id) else NO_WEIGHTS
 
 

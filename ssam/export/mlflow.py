@@ -16,16 +16,16 @@ METRICS = (
     *("train_loss", "test_loss", "test_accuracy", "validation_loss", "validation_accuracy"),
     *("lr", "gradients", "seconds", "eigenvalue"),
 )
-BATCH = 1000  # metrics that one request may log
+BATCH = 1000  # maximal number of metrics per request
 
 
 def mlflow(source: Source, folder: Path) -> None:
-    """To the tracking server that ``MLFLOW_TRACKING_URI`` names, else into ``mlflow.db`` in the folder.
+    """Export to the tracking server of ``MLFLOW_TRACKING_URI``, else into ``mlflow.db`` in the folder.
 
-    Raises ValueError, one line, where MLflow is not installed or its server refuses."""
+    Raise ValueError, one line, if MLflow is not installed or its server refuses."""
     if why := why_not(source):
         raise ValueError(why)
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # nothing is told to others that nobody asked for
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # no telemetry
     from mlflow.exceptions import MlflowException
     from mlflow.tracking import MlflowClient
 
@@ -37,7 +37,7 @@ def mlflow(source: Source, folder: Path) -> None:
 
 
 def why_not(source: Source) -> str:
-    """Empty, or what to do where MLflow is not installed."""
+    """Return what to do if MLflow is not installed; empty if it is."""
     return (
         ""
         if importlib.util.find_spec("mlflow")
@@ -46,7 +46,7 @@ def why_not(source: Source) -> str:
 
 
 def _log(client: "MlflowClient", source: Source) -> None:
-    """A run for each lane. One that an earlier export has made is brought up to date: it gets what it lacks."""
+    """Log a run for each lane. A run of an earlier export is updated with what it lacks."""
     from mlflow.entities import Param
 
     existing = client.get_experiment_by_name(source.title)
@@ -75,7 +75,7 @@ def _log(client: "MlflowClient", source: Source) -> None:
 
 
 def _earlier(client: "MlflowClient", experiment: str, race: str) -> dict[str, str]:
-    """The runs that this race has there, by lane."""
+    """Return this race's existing runs, by lane."""
     runs = client.search_runs([experiment], f"tags.race = '{race}'", max_results=1000)
     return {run.data.tags.get("lane") or run.info.run_name: run.info.run_id for run in runs}
 

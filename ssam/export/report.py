@@ -1,4 +1,4 @@
-"""A race as one HTML file: nothing in it is fetched or run, and it opens again as a race (``spec_file.spec_of``)."""
+"""A race as one HTML file: it fetches and runs nothing, and can be imported again as a race (``spec_file.spec_of``)."""
 
 import base64
 import io
@@ -24,26 +24,26 @@ from ssam.store.target import reached, usual_target
 from ssam.store.views import Heatmap, default_layer
 from ssam.styles import lane_styles
 
-PICTURES = 3  # of the masks of a lane: the first, the one in the middle, the last
-PACKAGES = ("ssam-lab", "torch", "torchvision", "numpy")  # whatever decides numbers
+PICTURES = 3  # masks shown per lane: the first, the middle one, the last
+PACKAGES = ("ssam-lab", "torch", "torchvision", "numpy")  # packages that affect the numbers
 SHOWN = {
     "accuracy": "Test accuracy. Points before the end are measured on a fixed part of the test images, the last one on all.",
-    "loss": "Training loss of the batches, with the labels that were trained on.",
-    "accuracy-seconds": "The same accuracy against what it cost: the lane's own compute time, evaluation left out.",
-    "step-time": "What a step costs. The ratio compares each step with the SGD step next to it, so that it holds on a busy machine."
-    " A bar is made of the median of each phase, which need not add up to the median step.",
+    "loss": "Training loss of the batches, with the labels used in training.",
+    "accuracy-seconds": "The same accuracy against its cost: the lane's compute time, without evaluation.",
+    "step-time": "Time per step. The ratio compares each step with the SGD step next to it, so it also holds on a busy machine."
+    " A bar shows the median of each phase; these need not add up to the median step.",
 }
 
-Cell = str | tuple[str, str]  # text, or text with a colour in front
+Cell = str | tuple[str, str]  # text, or text with a colour swatch
 
 
 def report(source: Source, folder: Path) -> None:
-    """``report.html``."""
+    """Write ``report.html``."""
     (folder / "report.html").write_text(html(source), encoding="utf-8")
 
 
 def html(source: Source) -> str:
-    """The page. It holds the link to the race, so whoever has it can watch the race where it was run."""
+    """Return the page. It contains the link to the race, so whoever has it can watch the race where it was run."""
     name = source.labels.name or source.title
     body = "\n".join(
         [
@@ -54,7 +54,7 @@ def html(source: Source) -> str:
             _section("Settings", _settings(source)),
             _section("About the data", _data_notes(source)),
             _section("Machine and versions", _machine(source)),
-            _section("Again", _again(source)),
+            _section("Reproduce", _again(source)),
         ]
     )
     policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -99,20 +99,20 @@ def _head(source: Source, name: str) -> str:
 
 
 def _summary(source: Source) -> str:
-    """What came out, in two sentences."""
+    """Return the result in two sentences."""
     ends = list(zip(source.outcomes, source.lane_titles, strict=bool(source.outcomes)))
     finished = [(end.accuracy, title, end) for end, title in ends if end.accuracy is not None]
     lost = "".join(f" {title} diverged." for end, title in ends if end.status == "diverged")
     if not finished:
-        return lost.strip() or "The race had not reached its end when this was written, so there is no result yet."
+        return lost.strip() or "The race had not finished when this was written, so there is no result yet."
     best, title, winner = max(finished, key=lambda each: each[0])
     size = source.info["test_size"]
-    sentence = f"{title} ended best, with {proportion.said(best, size)} of {size:,} test images right"
+    sentence = f"{title} was best, with {proportion.said(best, size)} of {size:,} test images right"
     plain = [(accuracy, title) for accuracy, title, end in finished if not METHODS[end.method].perturbs]
     if plain and METHODS[winner.method].perturbs:
         accuracy, title = max(plain)  # the best: one that is trained shorter may have been its equal
         sentence += f", {100 * (best - accuracy):.1f} points more than {title}"
-    return f"{sentence}.{lost} This is one seed: repeat it with others before you call a small difference a finding."
+    return f"{sentence}.{lost} This is one seed: repeat with others before calling a small difference a finding."
 
 
 def _held_out_accuracy(end: Outcome | None) -> str:
@@ -121,7 +121,7 @@ def _held_out_accuracy(end: Outcome | None) -> str:
 
 
 def _results(source: Source) -> str:
-    """A line for each lane."""
+    """Return a row for each lane."""
     spec, window = source.spec, source.window
     ends = source.outcomes or [None] * len(spec.lanes)
     rows: list[list[Cell]] = []
@@ -145,17 +145,17 @@ def _results(source: Source) -> str:
         )
     held = ("Validation accuracy %",) if spec.validation else ()
     columns = ("Lane", "Sparsity %", "ρ", "Test accuracy %", *held)
-    columns += ("Test loss", "ms a step", "× SGD (quartiles)", "Seconds")
+    columns += ("Test loss", "ms/step", "× SGD (quartiles)", "Seconds")
     size = source.info["test_size"]
     image = f"; {one_image}" if (one_image := proportion.one_image(size)) else ""
     notes = [
-        f"Last epoch, never the best one; all {size:,} test images. Beside the accuracy, the {proportion.LEVEL} interval that their number implies{image}.",
+        f"Last epoch, never the best one; all {size:,} test images. With the accuracy, the {proportion.LEVEL} interval from the number of images{image}.",
         "Sparsity is the share of weights that are not perturbed.",
         f"Step times: medians over all steps but the first few. {company(source.run)}.",
     ]
     if spec.validation:
         notes.append(
-            "Validation accuracy is measured on training images held out, with labels as noisy as those of training."
+            "Validation accuracy is measured on held-out training images, with labels as noisy as those of training."
         )
     stopped = zip(source.outcomes, source.lane_titles, strict=bool(source.outcomes))
     notes += [
@@ -194,7 +194,7 @@ def _pictures_of_curves(source: Source) -> str:
 
 
 def _masks(source: Source) -> str:
-    """Of the layer that shows most, the first, middle and last mask of each lane that has some."""
+    """Return the first, middle and last mask of each lane with masks, for the most informative layer."""
     masked = [(lane, title) for lane, title in zip(source.window.lanes, source.lane_titles, strict=True) if lane.masks]
     if not masked or not source.window.layers:
         return ""
@@ -207,12 +207,16 @@ def _masks(source: Source) -> str:
         seen = [source.store.curves.heatmap(source.run.id, lane.name, layer, step) for step in chosen]
         pictures = "".join(_picture(picture, title) for picture in seen if picture)
         last = lane.masks[-1]
-        changed = "" if last["changed"] is None else f", {100 * last['changed']:.1f}% changed at the last refresh"
+        changed = (
+            ""
+            if last["changed"] is None
+            else f", {100 * last['changed']:.1f}% of the entries flipped at the last refresh"
+        )
         caption = f"{len(moments)} masks, {100 * last['density']:.1f}% of the network perturbed{changed}"
         lines.append(f"<h3>{escape(title)}</h3><p class=facts>{escape(caption)}.</p><div class=masks>{pictures}</div>")
     intro = (
-        f"Layer {layer} ({' × '.join(map(str, shape))}), an output a row; bright where weights are perturbed."
-        " Where the layer is larger than the picture, a cell is the share of its weights."
+        f"Layer {layer} ({' × '.join(map(str, shape))}), one output per row; bright = perturbed."
+        " If the layer is larger than the picture, a cell shows the perturbed share of its weights."
     )
     return f"<p>{escape(intro)}</p>" + "\n".join(lines)
 
@@ -232,7 +236,7 @@ def _picture(picture: Heatmap, title: str) -> str:
 
 
 def _settings(source: Source) -> str:
-    """What was chosen; what was left at its default is folded away."""
+    """Return the chosen settings; those at their defaults are folded away."""
     default = RaceSpec()
     names = {name: getattr(source.spec, name) != getattr(default, name) for name in RaceSpec.model_fields}
     names |= {"dataset": True, "model": True, "lanes": True, "seed": True}
@@ -264,7 +268,7 @@ def _machine(source: Source) -> str:
         "Trained on": f"{info['device']} ({info['device_name']}), {info['threads']} threads, {info['precision']}",
         "Network": f"{info['parameters']:,} parameters",
         "Images": f"{info['train_size']:,} for training, {held}{info['test_size']:,} for testing, {len(info['classes'])} classes",
-        "Beside it": company(run),
+        "Other load": company(run),
         "Race": run.id,
         "Specification": source.spec.digest,
         "Versions": ", ".join([f"Python {platform.python_version()}", *_versions()]),
@@ -280,7 +284,7 @@ def _again(source: Source) -> str:
     command = shlex.join(["python", "-m", "ssam", "race", *flags])
     parts = [
         f'<p><a href={_quoted(source.link)} rel="noreferrer">Open this race</a> where it was run, or give this file to '
-        "<em>Open a race from a file</em> in any SSAM Lab.</p>",
+        "<em>Import a race file</em> in any SSAM Lab.</p>",
         f"<p>On the command line:</p><pre>{escape(command)}</pre>",
     ]
     for lane, title in enumerate(source.lane_titles):
@@ -300,7 +304,7 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
 
 
 def _facts(rows: Iterable[Sequence[Cell]]) -> str:
-    """Names and values."""
+    """Return a table of names and values."""
     return f'<table class="facts-table"><tbody>{_lines(rows)}</tbody></table>'
 
 
@@ -324,7 +328,7 @@ def _quoted(text: Any) -> str:
 
 
 def _versions() -> list[str]:
-    """A server of pages alone can do without some."""
+    """Return a package's version; a server without runner may lack some."""
     versions = []
     for package in PACKAGES:
         with suppress(PackageNotFoundError):

@@ -1,4 +1,4 @@
-"""How a report looks: on a screen, light or dark, on a telephone and on paper."""
+"""The style of a report: on a screen, light or dark, on a phone and on paper."""
 
 STYLE = """
 :root { color-scheme: light dark; --ink: light-dark(#16181d, #e8eaee); --soft: light-dark(#4d515c, #b4b9c4); --grid: light-dark(#d5d8de, #3a3e47);

@@ -1,4 +1,4 @@
-"""The code of a lane: a short script with the package ``ssam`` that gives the same numbers outside the lab."""
+"""The code of a lane: a short script with the package ``ssam`` that reproduces its numbers outside the lab."""
 
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -32,7 +32,7 @@ ALWAYS = {  # what every script imports
 
 
 def write(source: Source, folder: Path) -> None:
-    """``lane-PLACE-NAME.py`` for each lane that a script can express. Raises ValueError, one line, where none can."""
+    """Write ``lane-PLACE-NAME.py`` for each lane that a script can express. Raise ValueError, one line, if none can."""
     if why := why_none(source):
         raise ValueError(why)
     for place in range(len(source.spec.lanes)):
@@ -41,17 +41,17 @@ def write(source: Source, folder: Path) -> None:
 
 
 def why_none(source: Source) -> str:
-    """Empty, or why no lane of this race can be written as a script."""
+    """Return why no lane of this race can be written as a script; empty if one can."""
     reasons = [refusal(source, place) for place in range(len(source.spec.lanes))]
     return reasons[0] if all(reasons) else ""
 
 
 def refusal(source: Source, place: int) -> str:
-    """Empty, or one line that says why a script cannot give what this lane gave."""
+    """Return one line that says why a script cannot reproduce this lane; empty if it can."""
     spec, lane = source.spec, source.spec.lanes[place]
     name = spec.lane_names[place]
     if spec.clock == "seconds":
-        return "clock 'seconds': how many steps a lane makes depends on the machine, which no script repeats; allowed: epochs, gradients"
+        return "clock 'seconds': the number of steps depends on the machine, which a script cannot reproduce; allowed: epochs, gradients"
     if " × " in source.info["device_name"]:
         return "this race was trained by several processes together; a script is one process"
     if lane.score == "fisher-per-cost":
@@ -60,12 +60,12 @@ def refusal(source: Source, place: int) -> str:
         )
     results = source.run.result["lanes"] if source.run.result else []
     if any(result["name"] == name and result["diverged"] for result in results):
-        return f"lane {name!r} diverged: there are no numbers to give again"
+        return f"lane {name!r} diverged: there are no numbers to reproduce"
     return ""
 
 
 def script(source: Source, place: int) -> str:
-    """The script of the lane at this place of the race. Raises ValueError, one line, where it would not give the lane's numbers."""
+    """Return the script of the lane at this place of the race. Raise ValueError, one line, if it would not reproduce the lane."""
     if why := refusal(source, place):
         raise ValueError(why)
     precise = source.info["precision"] != "bfloat16"
@@ -79,12 +79,12 @@ def _docstring(source: Source, place: int) -> list[str]:
     own = ", ".join(f"{name} {value}" for name, value in lane.own_settings.items())
     title = METHODS[lane.method].title if METHODS[lane.method].perturbs else BASES[source.spec.lane_base(lane)].title
     threads = f"{info['threads']} thread{'s' * (info['threads'] > 1)}"
-    repeats = "to the bit" if info["device"] == "cpu" else "up to the order in which a GPU adds"
+    repeats = "exactly" if info["device"] == "cpu" else "up to the order in which a GPU adds"
     return [
         f'"""{title}{f" ({own})" if own else ""}: {_plain(source.title)}.',
         "",
         f"Reproduces this lane of an SSAM Lab race{_numbers(source, place)}.",
-        f"Where it was raced ({_plain(info['device_name'])}, {threads}, PyTorch {_torch()}) it gives the same {repeats};",
+        f"On the machine of the race ({_plain(info['device_name'])}, {threads}, PyTorch {_torch()}) it reproduces them {repeats};",
         "elsewhere rounding differs. Learning rate: warm-up, then cosine to 0. Test numbers: last epoch, all test images.",
         '"""',
     ]
@@ -111,7 +111,7 @@ def _imports(steps: Steps) -> list[str]:
 
 
 def _model(source: Source, place: int) -> list[str]:
-    """Data, network and optimizer, as the engine makes them."""
+    """Return data, network and optimizer, as the engine makes them."""
     default, spec, info = RaceSpec(), source.spec, source.info
     lane = spec.lanes[place]
     data = {name: getattr(spec, name) for name in DATA_FIELDS if getattr(spec, name) != getattr(default, name)}
@@ -157,12 +157,12 @@ def _end(spec: RaceSpec, model: str) -> list[str]:
 
 
 def _plain(text: Any) -> str:
-    """Fit to stand in a docstring."""
+    """Return text that is safe in a docstring."""
     return str(text).replace("\\", "/").replace('"', "'")
 
 
 def _torch() -> str:
     try:
         return version("torch")
-    except PackageNotFoundError:  # a page's server can do without
+    except PackageNotFoundError:  # a page's server may lack it
         return "as in requirements.txt"

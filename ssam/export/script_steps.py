@@ -13,7 +13,7 @@ FISHER_DRAW, MASK_DRAW = 1, 2  # the engine's random streams: ssam/engine/mask_s
 
 
 class Steps:
-    """Writes the lines, and gathers in ``imports`` the (module, name) pairs that they need."""
+    """Writes the lines, and collects the (module, name) pairs that they need in ``imports``."""
 
     def __init__(self, spec: RaceSpec, lane: LaneSpec, autocast: bool) -> None:
         self.spec, self.lane, self.method, self.autocast = spec, lane, METHODS[lane.method], autocast
@@ -23,7 +23,7 @@ class Steps:
         self.imports = {("ssam.training.schedule", "step_rate")}
 
     def before(self) -> list[str]:
-        """What the masks cover, and the mask that holds from the first step on."""
+        """Return the region of the masks, and the mask used from the first step on."""
         lane = self.lane
         if self._is_published() or (lane.region == "all" and not self.method.sparse):
             return []
@@ -44,7 +44,7 @@ class Steps:
         return lines
 
     def _is_published(self) -> bool:
-        """Whether the mask is that of SSAM-F as published, which the package has in one piece."""
+        """Return whether the mask is that of SSAM-F as published, which the package has as one function."""
         lane = self.lane
         return lane.mask_score == "fisher" and (lane.region, lane.granularity) == ("all", "weight")
 
@@ -114,7 +114,7 @@ class Steps:
         return [*lines, f"if {' and '.join(conditions)}:", *_indented(self._perturbed()), "else:", *_indented(plain)]
 
     def _perturbed(self) -> list[str]:
-        """A step that perturbs."""
+        """Return the lines of a step that perturbs."""
         lane = self.lane
         at_perturbed = ["loss = objective(x, y)  # at w + ε", "loss.backward()"]
         down = "sam.descent_step()  # back to w, then the update with the gradient at w + ε"
@@ -143,7 +143,7 @@ class Steps:
         )
 
     def _grown_mask(self) -> list[str]:
-        """The next mask of a method that makes it from the gradients at w."""
+        """Return the lines for the next mask of a method that makes it from the gradients at w."""
         if self.method.next_mask is None:
             return []
         return [
@@ -154,7 +154,7 @@ class Steps:
         ]
 
     def _new_mask(self) -> list[str]:
-        """The next mask of a lane that ranks, at the weights as they are."""
+        """Return the lines for the next mask of a lane that ranks, at the current weights."""
         if self.lane.mask_score is None:
             return []
         return [
@@ -208,7 +208,7 @@ class Steps:
         return [*groups, *means, f"sam.masks = {self._need('ssam.masks', 'group_mask')}(groups, means, count)"]
 
     def _need_rule(self, rule: Callable[..., Any]) -> str:
-        """A function of a method's own file."""
+        """Import a function of a method's own file."""
         return self._need(rule.__module__, rule.__name__)
 
     def _need(self, module: str, name: str) -> str:
@@ -221,5 +221,5 @@ def _indented(lines: list[str]) -> list[str]:
 
 
 def literal(value: Any) -> str:
-    """As Python writes it, text in double quotes."""
+    """Return a value as a Python literal, text in double quotes."""
     return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)

@@ -1,4 +1,4 @@
-"""What every export reads of a race, and what it calls its lanes."""
+"""The data that every export reads of a race, and the names of its lanes."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 HERE = "http://127.0.0.1:8501/"  # where ``make app`` serves the lab
-POINTS = 150  # of a drawn curve, each the mean of as many steps as it takes
+POINTS = 150  # points of a drawn curve, each the mean of several steps
 
 Weights = Mapping[str, np.ndarray]  # by the names of ``state_dict``
 
 
 @dataclass(frozen=True)
 class Source:
-    """A race and where it is kept.
+    """A race and its store.
 
-    ``address`` is that of the lab's race page; ``labels`` is what may be told of its owner's name, tags and note. ``last_weights``
-    gives, by lane, the steps made and the weights then, from where the store does not look: a checkpoint, which only torch can
-    read. Raises ValueError, one line, for a race that has not begun.
+    ``address`` is that of the lab's race page; ``labels`` are the parts of its name, tags and note that may be shown.
+    ``last_weights`` returns, by lane, the number of steps and the weights then, from a checkpoint, which only torch can
+    read. Raise ValueError, one line, for a race that has not started.
     """
 
     store: Store
@@ -44,7 +44,7 @@ class Source:
 
     def __post_init__(self) -> None:
         if self.run.started_info is None:
-            raise ValueError("this race has not begun: there is nothing to take away yet")
+            raise ValueError("this race has not started: there is nothing to export yet")
 
     @property
     def spec(self) -> RaceSpec:
@@ -52,12 +52,12 @@ class Source:
 
     @property
     def notes(self) -> list[str]:
-        """What the race told of its data: how it was split, what was left out and why, what its test accuracy stands on."""
+        """Return the race's notes on its data: how it was split, what was left out and why, what its test accuracy is based on."""
         return list(self.info["warnings"])
 
     @property
     def info(self) -> dict[str, Any]:
-        """The event Started as a dictionary."""
+        """Return the event Started as a dictionary."""
         assert self.run.started_info is not None
         return self.run.started_info
 
@@ -70,18 +70,18 @@ class Source:
 
     @property
     def statuses(self) -> dict[str, str]:
-        """By lane: ``finished``, ``diverged``, or the state of the race that the lane has not come to its end in."""
+        """Return by lane: ``finished``, ``diverged``, or the race's state if the lane has not ended."""
         ended = ("finished", "diverged")
         return {lane.name: lane.state if lane.state in ended else self.run.state for lane in self.window.lanes}
 
     @cached_property
     def outcomes(self) -> tuple[Outcome, ...]:
-        """Of the lanes, empty before the race has its result."""
+        """Return the lanes' outcomes; empty before the race has a result."""
         return outcomes(self.run)
 
     @cached_property
     def evaluations(self) -> "DataFrame":
-        """A row for each lane and evaluation, with the 95% interval that the number of test images gives the accuracy."""
+        """Return a row for each lane and evaluation, with the 95% interval that the number of test images gives the accuracy."""
         table = self._identified(self.store.curves.epochs_table(self.run.id))
         shares = zip(table["test_accuracy"], table["test_size"], strict=True)
         intervals = [(None, None) if share is None or share != share else wilson(share, size) for share, size in shares]
@@ -92,11 +92,11 @@ class Source:
 
     @cached_property
     def steps(self) -> "DataFrame":
-        """A row for each lane and step."""
+        """Return a row for each lane and step."""
         return self._identified(self.store.curves.steps_table(self.run.id))
 
     def _identified(self, table: "DataFrame | None") -> "DataFrame":
-        """The table with what tells its rows from those of other races, and how each lane ended."""
+        """Return the table with columns that identify the race, and how each lane ended."""
         if table is None:
             raise ValueError("this race has been deleted meanwhile")
         spec, statuses = self.spec, self.statuses
@@ -108,9 +108,9 @@ class Source:
 
     @property
     def title(self) -> str:
-        """What is raced, in one line."""
+        """Return what is raced, in one line."""
         spec = self.spec
-        noise = f", {spec.label_noise * 100:g}% wrong labels" if spec.label_noise else ""
+        noise = f", {spec.label_noise * 100:g}% label noise" if spec.label_noise else ""
         return f"{MODELS[spec.model].title} on {DATASETS[spec.dataset].title}{noise}, seed {spec.seed}"
 
     @property
@@ -118,12 +118,12 @@ class Source:
         return lane_titles(self.spec)
 
     def lane_file(self, lane: int) -> str:
-        """A file name for a lane: its place, and what can be read of its name.
+        """Return a file name for a lane: its place, and a readable form of its name.
 
-        Place first: two names may differ only in what a file name cannot hold."""
+        The place comes first: two names may differ only in characters that a file name cannot contain."""
         return f"{lane}-{re.sub(r'[^a-z0-9.]+', '-', self.spec.lane_names[lane])}"
 
     @property
     def link(self) -> str:
-        """Opens the race where it was run, and its settings anywhere else."""
+        """Return a link that opens the race where it was run, and its settings anywhere else."""
         return f"{self.address}?{urlencode(self.spec.to_strings() | {'run': self.run.id})}"

@@ -8,33 +8,33 @@ from typing import Any
 from ssam.experiment import RaceSpec, parse_spec
 from ssam.export.source import Source
 
-LAYOUT = 1  # of the file
-SCRIPT_ID = "ssam-race"  # of the element of a report that holds it
+LAYOUT = 1  # maximal size of the file
+SCRIPT_ID = "ssam-race"  # of the element of a report that contains it
 MOST_BYTES = 16 * 2**20
 
 
 def write(source: Source, folder: Path) -> None:
-    """``race.json``, which ``spec_of`` reads, and ``link.txt`` with the address that opens the race."""
+    """Write ``race.json``, which ``spec_of`` reads, and ``link.txt`` with the address of the race."""
     (folder / "race.json").write_text(spec_json(source.spec, source.notes), encoding="utf-8")
     (folder / "link.txt").write_text(source.link + "\n", encoding="utf-8")
 
 
 def spec_json(spec: RaceSpec, notes: Sequence[str] = ()) -> str:
-    """Every field, the defaults too: a later version may have others. ``notes`` are what the race told of its data."""
+    """Return every field, also defaults: a later version may have others. ``notes`` are the race's notes on its data."""
     content = {"ssam_lab": LAYOUT, "spec": spec.model_dump(mode="json")}
     return json.dumps(content | ({"data_notes": list(notes)} if notes else {}), indent=2) + "\n"
 
 
 def embedded(spec: RaceSpec) -> str:
-    """The same as an element of an HTML page; nothing in it can end the element."""
+    """Return the same as an element of an HTML page; its content cannot end the element."""
     inside = spec_json(spec).replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
     return f'<script type="application/json" id="{SCRIPT_ID}">{inside}</script>'
 
 
 def spec_of(data: bytes) -> RaceSpec:
-    """The race in a specification file (JSON) or a report (HTML).
+    """Return the race in a specification file (JSON) or a report (HTML).
 
-    Raises ValueError, one line, for what is neither, too large, or holds settings that are not allowed.
+    Raise ValueError, one line, for what is neither, too large, or has settings that are not allowed.
     """
     if len(data) > MOST_BYTES:
         raise ValueError(
@@ -43,7 +43,7 @@ def spec_of(data: bytes) -> RaceSpec:
     try:
         text = data.decode("utf-8-sig").strip()
     except UnicodeDecodeError:
-        raise ValueError("the file is no text; allowed: a race.json or a report (HTML) of SSAM Lab") from None
+        raise ValueError("the file is not text; allowed: a race.json or a report (HTML) of SSAM Lab") from None
     if text.startswith("<"):
         text = _from_page(text)
     try:
@@ -55,7 +55,7 @@ def spec_of(data: bytes) -> RaceSpec:
 
 def _settings(content: Any) -> dict[str, Any]:
     if not isinstance(content, dict) or not isinstance(content.get("spec"), dict):
-        raise ValueError('the file holds no race: it must be {"ssam_lab": 1, "spec": {…}}')
+        raise ValueError('the file contains no race: it must be {"ssam_lab": 1, "spec": {…}}')
     if content.get("ssam_lab", LAYOUT) != LAYOUT:
         raise ValueError(f"the file has layout {str(content['ssam_lab'])[:40]!r}; only layout {LAYOUT} can be read")
     settings: dict[str, Any] = content["spec"]
@@ -63,9 +63,9 @@ def _settings(content: Any) -> dict[str, Any]:
 
 
 def _from_page(text: str) -> str:
-    """What stands in the element that ``embedded`` makes. Found by its id alone: a parser of HTML would take hours for some pages."""
+    """Return the content of the element that ``embedded`` makes, found by its id: an HTML parser would take hours for some pages."""
     start = text.find(">", text.find(f'id="{SCRIPT_ID}"')) if f'id="{SCRIPT_ID}"' in text else -1
     end = text.find("</script", start)
     if start < 0 or end < 0:
-        raise ValueError("this page is no report of SSAM Lab: it holds no specification")
+        raise ValueError("this page is not a report of SSAM Lab: it contains no specification")
     return text[start + 1 : end]

@@ -1,4 +1,4 @@
-"""TensorBoard event files, one folder a lane.
+"""TensorBoard event files, one folder per lane.
 
 Written here, because the libraries that write them bring torch (tensorboardX) or a server (tensorboard). The layout: a record is
 length, checksum of it, data, checksum of it; the data is a protocol buffer ``Event`` (tensorflow/core/util/event.proto).
@@ -33,10 +33,10 @@ DIVERGED = "lane/diverged"  # 1 or 0, at the lane's last step
 
 
 def tensorboard(source: Source, folder: Path) -> None:
-    """``tensorboard/LANE/events.out.tfevents.…``: ``tensorboard --logdir tensorboard`` shows the lanes as runs.
+    """Write ``tensorboard/LANE/events.out.tfevents.…``: ``tensorboard --logdir tensorboard`` shows the lanes as runs.
 
     The wall time of a point is the race's start plus the lane's own compute time: TensorBoard's *Relative* axis is the lane's
-    seconds. Values are float32, as TensorBoard keeps them. Of each lane that has ended DIVERGED tells how."""
+    seconds. Values are float32, as in TensorBoard. DIVERGED tells how each ended lane ended."""
     start, statuses = source.run.started or source.run.created, source.statuses
     for lane_index, name in enumerate(source.spec.lane_names):
         to = folder / "tensorboard" / source.lane_file(lane_index)
@@ -59,7 +59,7 @@ def _values(row: Mapping[str, Any], tags: Mapping[str, str]) -> dict[str, float]
 
 
 def event(wall_time: float, step: int, values: Mapping[str, float]) -> bytes:
-    """An ``Event`` with a ``Summary`` of simple values."""
+    """Return an ``Event`` with a ``Summary`` of simple values."""
     summary = b"".join(_bytes(1, _bytes(1, tag.encode()) + _float(2, value)) for tag, value in values.items())
     return _double(1, wall_time) + _tag(2, 0) + _varint(step) + _bytes(5, summary)
 
@@ -70,7 +70,7 @@ def _write(file: BinaryIO, data: bytes) -> None:
 
 
 def masked_crc(data: bytes) -> int:
-    """CRC-32C, rotated and shifted as TensorFlow's records have it.
+    """Return CRC-32C, rotated and shifted as in TensorFlow's records.
 
     >>> hex(masked_crc(b"123456789"))
     '0xc78ab0e5'
@@ -84,7 +84,7 @@ def masked_crc(data: bytes) -> int:
 
 @cache
 def _crc_table() -> list[int]:
-    """Of the Castagnoli polynomial, its bits reversed."""
+    """Return the table of the Castagnoli polynomial, bits reversed."""
     table = []
     for byte in range(256):
         for _ in range(8):

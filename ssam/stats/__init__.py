@@ -1,1 +1,1 @@
-"""Statistics that the whole lab says the same of. Standard library and NumPy only."""
+"""Statistics shared by the whole lab. Standard library and NumPy only."""

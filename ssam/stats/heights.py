@@ -1,18 +1,18 @@
-"""How high a chart reaches, so that a lane that diverged does not flatten the others."""
+"""The height of a chart, chosen so that a diverged lane does not flatten the others."""
 
 import math
 from collections.abc import Iterable, Sequence
 
-FLAT = 2.0  # times higher than the others a lane has to go before it is cut off
+FLAT = 2.0  # a lane is cut off if it is this many times higher than the others
 ROOM = 1.05
 
 Curve = tuple[Sequence[float | None], bool]  # its values, and whether its lane diverged
 
 
 def top(curves: Iterable[Curve]) -> float | None:
-    """Return where to cut off a chart whose curves begin near their highest, as losses and norms do; None where all of it fits.
+    """Return where to cut off a chart whose curves start near their maximum, as losses and norms do; None if everything fits.
 
-    The curves of lanes that did not diverge set the height. Where every lane diverged, it is what they began with.
+    The curves of lanes that did not diverge set the height. If every lane diverged, their first values do.
 
     >>> top([([2.3, 1.1], False), ([2.3, 900.0], True)])
     2.415

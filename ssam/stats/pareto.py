@@ -7,7 +7,7 @@ Item = TypeVar("Item")
 
 
 def front(items: Iterable[Item], cost: Callable[[Item], float], value: Callable[[Item], float]) -> list[Item]:
-    """Those that no other equals or beats in value without costing more, the cheapest first; of equals the first.
+    """Return the items that no other equals or beats in value without costing more, the cheapest first; of equals the first.
 
     >>> front([(2, 80), (1, 70), (3, 79)], cost=lambda item: item[0], value=lambda item: item[1])
     [(1, 70), (2, 80)]

@@ -1,23 +1,23 @@
-"""How sure an accuracy is by the size of its test set alone: the interval of a proportion.
+"""The precision of an accuracy from the size of its test set alone: the interval of a proportion.
 
-It tells what other test images of the same kind could have shown of these very weights. What another seed would have shown is
-another question, and the spread over seeds answers that.
+It says what other test images of the same kind could have shown for these weights. What another seed would have shown is a
+different question, which the spread over seeds answers.
 """
 
 from math import sqrt
 
-Z = 1.959963984540054  # 95% of a normal distribution lie within so many standard deviations
+Z = 1.959963984540054  # 95% of a normal distribution lie within this many standard deviations
 LEVEL = "95%"
-SYMMETRIC = 0.002  # as long as both sides differ by less, ± half the width says all of it
+SYMMETRIC = 0.002  # if the sides differ by less, ± half the width describes the interval
 
 
 def wilson(share: float, size: int) -> tuple[float, float]:
     """Return the 95% Wilson score interval of a share of ``size`` independent cases, both within 0–1.
 
-    Unlike share ± z·√(share (1 − share) / size) it stays within 0–1, has a width where all cases or none are right, and covers
+    Unlike share ± z·√(share (1 − share) / size) it stays within 0–1, has a width if all cases or none are right, and covers
     about 95% in small samples too. Wilson, J. Am. Stat. Assoc. 22 (1927).
 
-    Raises ValueError for a share outside 0–1 or a size under 1.
+    Raise ValueError for a share outside 0–1 or a size under 1.
 
     >>> [round(end, 4) for end in wilson(0.8, 160)]
     [0.7313, 0.8546]
@@ -33,7 +33,7 @@ def wilson(share: float, size: int) -> tuple[float, float]:
 
 
 def margin(share: float | None, size: int | None, digits: int = 1) -> str:
-    """Return the interval in percent: ``± 0.8``, or ``73.1–85.5`` where its sides differ; empty where it is not known.
+    """Return the interval in percent: ``± 0.8``, or ``73.1–85.5`` if its sides differ; empty if unknown.
 
     >>> margin(0.805, 10_000), margin(0.8, 160), margin(None, 160)
     ('± 0.8', '73.1–85.5', '')
@@ -60,7 +60,7 @@ def said(share: float | None, size: int | None, digits: int = 1) -> str:
 
 
 def one_image(size: int) -> str:
-    """Return what a single test image is worth, in points; empty where that is too little to matter.
+    """Return what a single test image is worth, in points; empty if that is negligible.
 
     >>> one_image(160), one_image(10_000)
     ('one image is 0.6 points', '')

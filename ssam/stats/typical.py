@@ -1,4 +1,4 @@
-"""What is typical of a lane's steps: medians and quartiles, also where only every k-th step perturbs."""
+"""Medians and quartiles over a lane's steps, also if only every k-th step perturbs."""
 
 from collections.abc import Iterable, Sequence
 
@@ -8,10 +8,10 @@ Values = Sequence[float] | np.ndarray
 
 
 def typical(values: Iterable[tuple[int, float]], interval: int, share: float = 0.5) -> float | None:
-    """Return the quantile, the median unless said, of values that come with the number of their step; None of none.
+    """Return the quantile (default: the median) of values with their step numbers; None if there are none.
 
-    Where only every ``interval``-th step perturbs, those steps and the others are two kinds: a median over both would be that of
-    one of them. Each kind has a quantile, and this is their mean, each by its share of the steps.
+    If only every ``interval``-th step perturbs, those steps and the others are two kinds: a median over both would be that of
+    one of them. Return the mean of the kinds' quantiles, weighted by their shares of the steps.
 
     >>> typical([(1, 2.0), (2, 1.0), (3, 1.1), (4, 0.9)], interval=4)
     1.25
@@ -25,10 +25,10 @@ def typical(values: Iterable[tuple[int, float]], interval: int, share: float = 0
 
 
 def of_kinds(kinds: Sequence[tuple[float, Values]], share: float) -> float | None:
-    """Return the mean of the kinds' quantiles, each by its part of the steps. What one kind never has costs it nothing.
+    """Return the mean of the kinds' quantiles, weighted by their shares of the steps. A kind without values counts as zero.
 
     Args:
-        kinds: the part of the steps that each kind is, and its values in rising order.
+        kinds: for each kind its share of the steps, and its values in ascending order.
         share: 0.5 for the median.
     """
     known = [(part, quantile(values, share)) for part, values in kinds]
@@ -40,7 +40,7 @@ def of_kinds(kinds: Sequence[tuple[float, Values]], share: float) -> float | Non
 
 
 def quantile(values: Values, share: float) -> float | None:
-    """Return it of values in rising order, linear between neighbours as NumPy has it but quicker for few; None of none."""
+    """Return a quantile of values in ascending order, linear between neighbours like NumPy's but faster for few; None if empty."""
     if not len(values):
         return None
     place = share * (len(values) - 1)

@@ -51,7 +51,7 @@ def walk(browser: Browser, address: str, home: Path) -> dict:
     page.goto(address)
     page.locator(".st-key-start_race button").wait_for()
     reached("open")
-    page.get_by_text("Per lane", exact=True).first.click()
+    page.get_by_text("Settings for each method", exact=True).first.click()
     fill(page, "SSAM-F sparsity", "0.8")
     fill(page, "SSAM-F rho", f"{RaceSpec().rho:g}")
     page.get_by_role("link", name="Sweeps", exact=True).first.click()
@@ -66,7 +66,7 @@ def walk(browser: Browser, address: str, home: Path) -> dict:
     page.get_by_text("Finished", exact=True).wait_for(timeout=LONGEST)
     reached("sweep finished")
     fill(page, "Fresh seeds", str(SEEDS))
-    page.get_by_role("button", name="Re-run the best").click()
+    page.get_by_role("button", name="Confirm the best").click()
     told = page.get_by_test_id("stAlert").filter(has_text="95 % interval")
     told.wait_for(timeout=LONGEST)
     reached("verdict")
@@ -95,7 +95,7 @@ def settle(page: Page) -> None:
 
 def taken(page: Page, home: Path) -> list[str]:
     """Report and code of the shown race, as one zip; the names of its files."""
-    page.get_by_role("button", name="Take away").click()
+    page.get_by_role("button", name="Export").click()
     page.get_by_role("button", name="Code", exact=True).click()
     settle(page)
     with page.expect_download() as download:

@@ -3,7 +3,7 @@
 One owner has 5,000 races of four lanes, written straight into the tables of a new lab, once in SQLite and once in PostgreSQL. Each kind
 of listing is asked for several times; the first of all, in a server that has just been started, is given by itself. Then twenty of the
 races are compared: read, grouped, drawn and put into tables, as the page Compare does it; the seeds of one race are found; one race of
-five lanes, 250 steps and three masks is taken away, kind by kind, as the button *Take away* does it; it is found by the beginning of its
+five lanes, 250 steps and three masks is taken away, kind by kind, as the button *Export* does it; it is found by the beginning of its
 id; and ``ssam runs`` lists some races and all of them.
 """
 

@@ -283,7 +283,7 @@ COURSE = [  # what the panel is sent tick by tick, and what is then said
     (
         {"state": "running", "progress": 0.6, "lanes": lanes([0.6, 0.7, 0.67], [0.5, 0.75, 0.8])},
         [
-            "SGD has fallen to 67.0% after epoch 3, from 70.0% after epoch 2.",
+            "SGD is getting worse: 67.0% after epoch 3, down from 70.0% after epoch 2.",
             "Half of the race is done. After epoch 3: SAM 80.0%, SGD 67.0%.",
             "The race is running.",
         ],

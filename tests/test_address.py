@@ -317,14 +317,13 @@ def picked(page: Page, key: str, option: str) -> None:
     page.get_by_role("option", name=option, exact=True).click()
 
 
-MOVES: dict[
-    str, tuple[str, str, Callable[[Page, str, str], None], str, str]
-] = {  # a control, how it is set, the new word
+MOVES: dict[str, tuple[str, str, Callable[[Page, str, str], None], str, str]] = {
+    # a control, its first value, how it is set, to what, the new word
     "methods": ("methods_view", "Cards", clicked, "Compare", "view=compare"),
     "runs": ("runs_text", "", typed, "noisy", "text=noisy"),
-    "compare": ("cmp_x", "Epoch", picked, "Gradients", "x=gradients"),
-    "masks": ("masks_view", "Network", clicked, "How often", "view=often"),
-    "flatness": ("flat_kind", "Surface", clicked, "Flatter, better?", "kind=better"),
+    "compare": ("cmp_x", "Epoch", picked, "Gradient evaluations", "x=gradients"),
+    "masks": ("masks_view", "Network", clicked, "Selection frequency", "view=often"),
+    "flatness": ("flat_kind", "Surface", clicked, "Flatness vs accuracy", "kind=better"),
     "sweeps": ("sweep_races", "24", typed, "8", "races=8"),
 }
 

@@ -400,7 +400,7 @@ def page(**address: str) -> AppTest:
 
 
 def words(app: AppTest) -> str:
-    (found,) = (expander for expander in app.expander if expander.label == "In words")
+    (found,) = (expander for expander in app.expander if expander.label == "As text")
     return found.markdown[0].value
 
 

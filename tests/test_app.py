@@ -127,16 +127,16 @@ def test_an_unknown_run_gives_one_line(store: Store) -> None:
         ("epochs", 0, "Epochs '0' must be"),
         ("rho", -1.0, "Rho '-1.0' must be a number from 0 to 10"),
         ("lr", 0.0, "Learning rate '0.0' must be"),
-        ("batch_size", 100_000, "Batch '100000' must be"),
-        ("batch_size", 4096, "Batch 4096 must be at most Training size 4000"),
-        ("train_size", 10**6, "Training size 1000000 must be at most 10000"),
+        ("batch_size", 100_000, "Batch size '100000' must be"),
+        ("batch_size", 4096, "Batch size 4096 must be at most Training images 4000"),
+        ("train_size", 10**6, "Training images 1000000 must be at most 10000"),
         ("sparsity_ssam-f", 1.5, "SSAM-F sparsity '1.5' must be a number from 0 to 1"),
         ("rho", None, "Rho is empty: a number from 0 to 10"),
         ("epochs", None, "Epochs is empty: a whole number from 1 to 1000"),
         ("seed", None, "Seed is empty: a whole number"),
         ("lr", None, "Learning rate is empty: a number above 0"),
-        ("batch_size", None, "Batch is empty: a whole number"),
-        ("mask_interval", None, "Mask every is empty: a whole number"),
+        ("batch_size", None, "Batch size is empty: a whole number"),
+        ("mask_interval", None, "Refresh mask every is empty: a whole number"),
         ("image_size", 4, "Image size '4' must be a whole number from 8 to 512"),
     ],
 )
@@ -326,7 +326,7 @@ def test_an_ended_race_has_one_set_of_numbers(store: Store) -> None:
     app = page(run=run_id)
     assert [(lane["stepMs"], lane["ratio"]) for lane in live(app)["lanes"]] == [(12.3, 1.9)] * 4
     table = app.dataframe[0].value
-    assert list(table["ms a step"]) == [12.3] * 4
+    assert list(table["ms/step"]) == [12.3] * 4
     assert list(table["× SGD"]) == [1.9] * 4
 
 
@@ -407,7 +407,7 @@ def test_a_failure_is_told_in_the_words_of_the_form(store: Store) -> None:
     run_id = start(page()).query_params["run"]
     run_id = run_id if isinstance(run_id, str) else run_id[0]
     assert store.queue.transition(run_id, ("queued",), "failed", message="train_size 4000 is too large")
-    assert live(page(run=run_id))["failed"].startswith("Training size 4000 ")
+    assert live(page(run=run_id))["failed"].startswith("Training images 4000 ")
 
 
 def test_the_server_has_no_torch(tmp_path: Path) -> None:

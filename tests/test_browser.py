@@ -229,7 +229,7 @@ def test_a_stranger_can_watch_and_a_teacher_can_steer(browser: Browser, address:
     expect(stranger.page.get_by_text("Recent races")).to_have_count(0)
     stranger.page.goto(link)
     stranger.wait("live?.dataset.state === 'running' && live.dataset.points > 0")
-    expect(stranger.page.get_by_text("Somebody else's race")).to_be_visible()
+    expect(stranger.page.get_by_text("omeone else's race")).to_be_visible()
     expect(stranger.page.locator(steering)).to_have_count(0)
 
     owner.page.reload()  # the cookie stays

@@ -288,7 +288,7 @@ def test_in_a_browser_runs_are_compared_and_the_heights_stay(tmp_path: Path, bro
             page = watched.page
             page.context.add_cookies([{"name": COOKIE, "value": ALICE, "url": address}])
             page.goto(f"{address}/runs")
-            page.get_by_role("checkbox", name="All ").check()
+            page.get_by_role("checkbox", name="Select all").check()
             page.get_by_role("button", name="Compare", exact=True).click()
             expect(page.get_by_role("heading", name="seeds")).to_be_visible()
             assert page.url.partition("runs=")[2].count("%2C") == 2
@@ -304,7 +304,7 @@ def test_in_a_browser_runs_are_compared_and_the_heights_stay(tmp_path: Path, bro
             assert near[1] - near[0] < 0.7 * (whole[1] - whole[0])
             choose(page, "Smoothing", "Mean of the last 5")
             expect(page.get_by_text("last 5 evaluations")).to_be_visible()
-            choose(page, "Along", "Gradients")
+            choose(page, "x-axis", "Gradient evaluations")
             expect(plot.get_by_text(re.compile("^gradients"))).to_be_visible()
             assert page.evaluate(read) == near, "the heights stay where the reader has zoomed to"
             choose(page, "Curve", "Test loss")

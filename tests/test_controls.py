@@ -125,7 +125,7 @@ def said(app: AppTest) -> list[str]:
 
 
 def opened(app: AppTest, to: bool = True) -> AppTest:
-    """Unfolds "Per lane"."""
+    """Unfolds "Settings for each method"."""
     app.session_state["per_lane"] = to
     return app.run()
 
@@ -144,7 +144,7 @@ def test_only_what_a_method_can_have_is_drawn(store: Store) -> None:
     opened(app)
     for method in METHODS.values():
         assert drawn(app, method.name) == set(lane_form.settings(method)) - set(TRAINING)
-    assert said(app) == [f"{method.title}: everywhere" for method in METHODS.values() if method.perturbs]
+    assert said(app) == [f"{method.title}: perturbs all layers" for method in METHODS.values() if method.perturbs]
 
 
 def test_training_settings_are_set_for_one_lane_at_a_time(store: Store) -> None:
@@ -205,7 +205,7 @@ def test_an_address_with_a_lane_is_kept_by_the_controls(store: Store, lane: str)
 def test_a_second_lane_of_a_method_stays_text(store: Store) -> None:
     app = opened(page(lanes="ssam-f:region=late,ssam-f:direction=last,sam:ascent_batch=8,sam"))
     assert app.multiselect(key="lanes").value == ["ssam-f", "ssam-f:direction=last", "sam:ascent_batch=8", "sam"]
-    assert said(app) == ["SSAM-F: late half", "SAM: everywhere"]
+    assert said(app) == ["SSAM-F: late half", "SAM: perturbs all layers"]
 
 
 def test_what_is_out_of_sight_does_not_count(store: Store, golden: Golden) -> None:
@@ -259,7 +259,7 @@ def test_empty_fields_stand_for_what_they_show(store: Store) -> None:
     for name in ("score", "norm"):
         app.selectbox(key=f"{name}_ssam").set_value(None).run()
     assert app.selectbox(key="score_ssam").proto.placeholder == "random"
-    assert app.selectbox(key="norm_ssam").proto.placeholder == "the race's: full"
+    assert app.selectbox(key="norm_ssam").proto.placeholder == "as for the race: full"
     assert one_lane(store, app) == "ssam:region=from-1:granularity=n-of-4"
 
 
@@ -323,7 +323,7 @@ def test_the_fisher_batch_is_a_field_of_the_form(store: Store) -> None:
 
 def test_what_is_told_of_the_inside_of_a_race_is_asked_for_in_the_form(store: Store) -> None:
     app = page(preset="quick")
-    for name, label in (("snapshot_interval", "Keep weights every"), ("eigenvalue_interval", "Measure λ₁ every")):
+    for name, label in (("snapshot_interval", "Save weights every"), ("eigenvalue_interval", "Measure λ₁ every")):
         field = app.number_input(key=name)
         assert (field.label, field.value, field.placeholder) == (label, None, "never")
         field.set_value(0).run()

@@ -90,11 +90,11 @@ def test_the_interval_is_a_resampling_of_pairs() -> None:
 @pytest.mark.parametrize(
     ("found", "said"),
     [
-        (Correlation(-1.0, -1.0, -0.9, 7), "Not enough to tell: 7 lanes, at least 8 are needed."),
-        (Correlation(-0.5, -0.9, 0.1, 20), "Not enough to tell: the interval holds 0."),
-        (Correlation(-0.5, -0.9, -0.1, 20), "Flatter went with better."),
-        (Correlation(0.5, 0.1, 0.9, 20), "Flatter went with worse."),
-        (Correlation(float("nan"), float("nan"), float("nan"), 20), "Nothing to tell: all lanes have the same value."),
+        (Correlation(-1.0, -1.0, -0.9, 7), "Not enough data: 7 lanes, at least 8 are needed."),
+        (Correlation(-0.5, -0.9, 0.1, 20), "Inconclusive: the interval contains 0."),
+        (Correlation(-0.5, -0.9, -0.1, 20), "Flatter lanes were more accurate."),
+        (Correlation(0.5, 0.1, 0.9, 20), "Flatter lanes were less accurate."),
+        (Correlation(float("nan"), float("nan"), float("nan"), 20), "No correlation: all lanes have the same value."),
     ],
 )
 def test_a_verdict_is_given_only_where_there_is_one(found: Correlation, said: str) -> None:
@@ -405,7 +405,7 @@ def test_an_earlier_checkpoints_result_is_called_one(store: Store) -> None:
 def test_an_emptied_setting_is_named(store: Store) -> None:
     app = page(run=race(store).id, kind="surface")
     app.number_input(key="flat_surface_points").set_value(None).run()
-    assert_one_line_error(app.error[0].value, ["Points a side", "empty"])
+    assert_one_line_error(app.error[0].value, ["Points per side", "empty"])
     assert app.button(key="flat_measure").disabled
 
 
@@ -414,7 +414,7 @@ def test_a_shared_link_shows_somebody_elses_race(store: Store) -> None:
     measure(store, run, query.default("sharpness"))
     app = page(BOB, run=run.id, kind="sharpness")
     assert plots(app)
-    assert any("Somebody else's race" in caption.value for caption in app.caption)
+    assert any("omeone else's race" in caption.value for caption in app.caption)
 
 
 def test_without_measurements_nothing_is_claimed(store: Store, golden: Golden) -> None:
@@ -461,7 +461,7 @@ def test_every_tab_draws_its_charts_in_a_browser(tmp_path: Path, browser: Browse
                 ).first.click()
                 expect(charts).to_have_count(count)
                 expect(charts.first.locator(".main-svg").first).to_be_visible()
-            page.get_by_text("Flatter, better?").click()
+            page.get_by_text("Flatness vs accuracy").click()
             expect(page.locator("a[href*='1703.04933']").first).to_be_visible()
             page.set_viewport_size({"width": 390, "height": 844})
             expect(charts.first).to_be_visible()

@@ -149,9 +149,9 @@ def test_only_the_owner_and_teachers_steer(served: Site) -> None:
         served.client.races.stop,
         served.client.races.purge,
     ):
-        with pytest.raises(PermissionError, match="somebody else"):
+        with pytest.raises(PermissionError, match="someone else"):
             action(run_id, Person("bob"))
-    with pytest.raises(ValueError, match="still under way"):
+    with pytest.raises(ValueError, match="still running"):
         served.client.races.purge(run_id, ADA)
     served.client.races.stop(run_id, Person("bob", teacher=True))
     served.wait_state(run_id, "stopped")

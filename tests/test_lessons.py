@@ -245,8 +245,8 @@ def test_a_file_is_a_lesson(tmp_path: Path) -> None:
     [
         ('title = "A lesson"\n', "", "title is missing"),
         ("minutes = 5", "minutes = 0", "minutes '0' must be a whole number from 1 to 60"),
-        ("minutes = 5", 'minutes = 5\ncolour = "red"', "'colour' is no field of a lesson"),
-        ("minutes = 5", 'minutes = 5\nname = "x"', "'name' is no field of a lesson"),
+        ("minutes = 5", 'minutes = 5\ncolour = "red"', "'colour' is not a field of a lesson"),
+        ("minutes = 5", 'minutes = 5\nname = "x"', "'name' is not a field of a lesson"),
         ('preset = "noisy-labels"', 'preset = "nothing"', "'nothing' is not a preset"),
         ("answer = 2", "answer = 3", "questions.1: answer '3' must be one of the choices, 1 to 2"),
         ('["One", "Another"]', '["One", "One"]', "questions.1: choices must differ"),
@@ -556,7 +556,7 @@ def test_a_race_is_submitted_once_with_a_seed_that_was_not_measured(store: Store
     assert "seed 5" in says(app)
     again = skipped(lesson="noisy-labels", step="watch", run=run.id)
     assert "seed 5" in says(again)
-    assert "**Somebody else's race**" in says(skipped(BOB, lesson="noisy-labels", step="watch", run=run.id))
+    assert "**Someone else's race**" in says(skipped(BOB, lesson="noisy-labels", step="watch", run=run.id))
 
 
 def test_another_lessons_race_is_not_taken(store: Store) -> None:

@@ -99,14 +99,14 @@ def test_a_ranked_mask_of_single_weights_changes_the_plan_and_a_dynamic_one_does
         ("sam:direction=last", {}, "once once once", "10% of the compute, runs once; perturbed 100%"),
         ("sam:region=late:norm=masked", {}, "once once twice", "10% of the compute, runs twice; perturbed 100%"),
         ("sam:region=early:norm=masked", {}, "twice twice light",
-         "10% of the compute, runs twice, the first time without gradients of its weights; not perturbed"),
+         "10% of the compute, runs twice, the first time without weight gradients; not perturbed"),
         ("sam:region=norm:norm=masked", {}, "once light light",
-         "10% of the compute, runs twice, the first time without gradients of its weights; not perturbed"),
+         "10% of the compute, runs twice, the first time without weight gradients; not perturbed"),
         ("ssam:granularity=block:norm=masked", {"head.linear.weight": 1.0}, "once once twice",
          "10% of the compute, runs twice; perturbed 100%"),
         ("ssam-f", {"head.linear.weight": 0.25}, "twice twice twice", "10% of the compute, runs twice; perturbed 25%"),
         ("sam:ascent_batch=32:ascent_interval=2", {}, "part part part",
-         "10% of the compute, runs twice, the first time on 32 of 128 images, in one step of 2; perturbed 100%"),
+         "10% of the compute, runs twice, the first time on 32 of 128 images, only in every 2nd step; perturbed 100%"),
     ],
 )  # fmt: skip
 def test_the_strip_says_how_often_each_stage_runs(lane: str, densities: dict, kinds: str, words: str) -> None:
@@ -160,9 +160,9 @@ def sent(store: Store, spec: RaceSpec, *events: Event) -> dict:
         ("ssam:granularity=n-of-4:score=magnitude", (), "sparsity 50% · ρ 0.1 · 2:4 · by magnitude"),
         ("ssam:granularity=n-of-4:region=late", ({"head": 1.0},), "sparsity 50% · ρ 0.1 · late half · 4:4"),
         ("ssam:granularity=block:norm=masked", ({"stem": 1.0}, {"head": 1.0}),
-         "sparsity 50% · ρ 0.1 · blocks · masked norm · stages before head run once: counted 1.10×"),
+         "sparsity 50% · ρ 0.1 · blocks · masked norm · stages before head run once: FLOPs 1.10×"),
         ("sam:ascent_batch=32:ascent_interval=2", (),
-         "ρ 0.1 · ascent from 32 of 128 images, once every 2 steps, approximate: counted 1.13×"),
+         "ρ 0.1 · ascent from 32 of 128 images, once every 2 steps, approximate: FLOPs 1.13×"),
     ],
 )  # fmt: skip
 def test_the_card_says_what_the_newest_mask_made_of_the_settings(store, lane, masks, settings) -> None:
@@ -179,7 +179,7 @@ def test_a_race_of_the_time_before_stages_is_told_as_it_was(store: Store) -> Non
     lane = replace(old.lanes[1], plan="stages before head run once", predicted_ratio=1.1)
     sgd, ssam = told(store, spec, replace(old, lanes=(old.lanes[0], lane)))
     assert (sgd["strip"], sgd["counted"], ssam["strip"], ssam["counted"]) == (None, None, None, 1.1)
-    assert ssam["settings"].endswith(f"{lane.plan}: counted 1.10×")
+    assert ssam["settings"].endswith(f"{lane.plan}: FLOPs 1.10×")
 
 
 def test_the_masks_open_on_the_largest_layer_that_any_lane_perturbs(store: Store) -> None:
@@ -341,7 +341,7 @@ def test_the_strips_in_a_browser(tmp_path: Path, browser: Browser) -> None:
             assert heights[:2] == [0, 0]
             assert heights[2] == pytest.approx(13, abs=0.5)  # half of the strip: as much again as the descent
             second.get_by_role("option").nth(2).click()
-            expect(panel.locator(".pointed")).to_have_text(re.compile("^head: 10%.* 32 of 128 .* 2; .* 70%$"))
+            expect(panel.locator(".pointed")).to_have_text(re.compile("^head: 10%.* 32 of 128 .* 2nd step; .* 70%$"))
             first.focus()
             page.keyboard.press("End")
             page.keyboard.press("ArrowLeft")

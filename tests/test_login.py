@@ -119,7 +119,7 @@ def test_who_logs_in_elsewhere_finds_their_races_and_a_teacher_everybodys(
         elsewhere.get_by_role("button", name="Log out").click()
         expect(elsewhere.get_by_role("button", name="Log in")).to_be_visible()
         elsewhere.goto(link)
-        expect(elsewhere.get_by_text("Somebody else's race")).to_be_visible()
+        expect(elsewhere.get_by_text("omeone else's race")).to_be_visible()
         expect(elsewhere.locator(pause)).to_have_count(0)
         provider.person = {"sub": "2", "email": "ada@school.example", "email_verified": True}
         teacher = log_in(browser, address)

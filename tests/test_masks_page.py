@@ -341,7 +341,7 @@ def test_every_view_is_drawn_and_told_in_words(store: Store, view: str, charts: 
     assert not app.warning
     assert len(plots(app)) == charts
     assert all(element.proto.alt for element in app.get("plotly_chart"))
-    (words,) = (expander for expander in app.expander if expander.label == "In words")
+    (words,) = (expander for expander in app.expander if expander.label == "As text")
     assert "SSAM-F" in words.markdown[0].value
     assert "nan" not in words.markdown[0].value
     assert address_of(app) == {"run": run.id, "view": view}
@@ -485,7 +485,7 @@ def test_an_earlier_checkpoints_fisher_information_is_called_one(store: Store) -
 def test_a_shared_link_shows_somebody_elses_masks(store: Store) -> None:
     app = page(BOB, run=race(store).id, view="training")
     assert plots(app)
-    assert any("Somebody else's race" in caption.value for caption in app.caption)
+    assert any("omeone else's race" in caption.value for caption in app.caption)
 
 
 @pytest.mark.parametrize(("lanes", "there"), [("sgd,ssam-f", True), ("sgd,sam", False)])
@@ -546,7 +546,7 @@ def test_masks_are_played_without_asking_the_server(tmp_path: Path, browser: Bro
             expect(panel).to_have_attribute("data-frame", "2")
             assert "layer=stem.norm.weight" in page.url
             charts = page.locator(".js-plotly-plot")
-            for title, count in (("Over training", 4), ("How often", 2), ("Fisher information", 4)):
+            for title, count in (("Over training", 4), ("Selection frequency", 2), ("Fisher information", 4)):
                 page.get_by_text(title, exact=True).click()
                 expect(charts).to_have_count(count)
             page.get_by_text("Network", exact=True).click()

@@ -55,7 +55,7 @@ Something.
 ## What it costs
 Something.
 
-## What it keeps
+## Memory
 Something.
 
 ## Caveats
@@ -99,7 +99,7 @@ def test_a_card_is_read(tmp_path: Path) -> None:
         ('title = "SAM"', 'title = " "', "title must be a text, not ' '"),
         ("passes = 2", "passes = true", "passes must be a number, not 'True'"),
         ("passes = 2", "passes = 1", "passes must be 2, as the first lane makes, not 1"),
-        ("passes = 2", "passes = 2\ncolour = 'red'", "'colour' is no field; allowed: title, summary"),
+        ("passes = 2", "passes = 2\ncolour = 'red'", "'colour' is not a field; allowed: title, summary"),
         ('group = "methods"', 'group = "best"', "group 'best' must be one of methods, steps, masks"),
         ('method = "sam"', 'method = "adam"', "method 'adam' must be one of sgd, sam"),
         ('method = "sam"', 'method = "sgd"', "method must be that of the first lane, 'sam', not 'sgd'"),
@@ -113,9 +113,9 @@ def test_a_card_is_read(tmp_path: Path) -> None:
         (
             "## Caveats\nSomething.",
             "## Caveats\n",
-            "sections must be What it does, What it costs, What it keeps, Caveats",
+            "sections must be What it does, What it costs, Memory, Caveats",
         ),
-        ("## What it keeps", "## What it has", "sections must be"),
+        ("## Memory", "## What it has", "sections must be"),
     ],
 )
 def test_a_wrong_card_is_refused_in_one_line_that_names_file_and_field(
@@ -310,7 +310,7 @@ UNMEASURED = {"asam"}  # so its page says that
 def test_a_card_that_was_not_measured_says_so(store: Store) -> None:
     for name in UNMEASURED:
         assert not measured.of(CARDS[name].lanes, measured.everything())
-        assert "Not measured here." in text(page(method=name))
+        assert "Not measured." in text(page(method=name))
 
 
 @pytest.mark.parametrize(
@@ -325,7 +325,7 @@ def test_every_other_card_was_measured_and_is_as_exact_as_it_ran(card: Card) -> 
 def test_without_measurements_a_card_says_so(tmp_path: Path) -> None:
     assert measured.everything(tmp_path) == []
     for row in methods_text.compared(list(CARDS.values()), []):
-        assert row["Step ÷ SGD"] == methods_text.NOT_MEASURED
+        assert row["Step time / SGD"] == methods_text.NOT_MEASURED
         assert row["Seeds"] == row["Measured as"] == "–"
 
 
@@ -333,9 +333,9 @@ def test_the_comparison_has_every_card_and_hides_no_loss() -> None:
     rows = methods_text.compared(list(CARDS.values()), measured.everything())
     assert [row["Method"] for row in rows] == [card.title for card in CARDS.values()]
     by_title = {row["Method"]: row for row in rows}
-    assert by_title["ASAM"]["Step ÷ SGD"] == methods_text.NOT_MEASURED
+    assert by_title["ASAM"]["Step time / SGD"] == methods_text.NOT_MEASURED
     assert by_title["ASAM"]["Steps"] == "exact"
-    assert by_title["Last gradient"]["Memory kept"] == "1"
+    assert by_title["Last gradient"]["Memory between steps"] == "1"
     assert by_title["Momentum direction"]["Steps"] == "approximate"
     assert any(row[methods_text.CLEAN].startswith("−") for row in rows)
     late = measured.of(CARDS["momentum"].lanes[-1:], measured.everything())

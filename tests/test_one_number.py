@@ -161,7 +161,7 @@ def test_the_table_below_the_race_says_the_same(run: Run, truth: list[dict], mon
     monkeypatch.setattr(run_result.st, "caption", lambda text: shown.append([{"caption": text}]))
     run_result.result(run)
     for row, end in zip(shown[0], truth, strict=True):
-        assert (row["ms a step"], row["× SGD"]) == (end["step_ms_median"], end["step_ratio_to_sgd"])
+        assert (row["ms/step"], row["× SGD"]) == (end["step_ms_median"], end["step_ratio_to_sgd"])
         expected = "diverged" if end["diverged"] else f"{100 * end['test_accuracy']:.1f}%"
         assert row["Test accuracy"].startswith(expected)
     assert f"{TESTED} test images" in shown[1][0]["caption"]
@@ -175,7 +175,7 @@ def test_report_and_figures_say_the_same(source: Source, truth: list[dict]) -> N
         ratio, low, high = (float(part) for part in re.findall(r"[\d.]+", row["× SGD (quartiles)"]))
         assert ratio == in_figure == round(end["step_ratio_to_sgd"], 2)
         assert low <= ratio <= high
-        assert float(row["ms a step"]) == round(end["step_ms_median"], 1)
+        assert float(row["ms/step"]) == round(end["step_ms_median"], 1)
         assert float(row["Seconds"]) == round(end["seconds"], 1)
         if end["diverged"]:
             assert row["Test accuracy %"] == "diverged"

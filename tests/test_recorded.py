@@ -181,7 +181,7 @@ def test_on_opening_a_recorded_race_moves_and_says_what_it_is(browser: Browser, 
     page.locator(".replay select").select_option("12")
     page.get_by_role("button", name="Play").press("Enter")
     page.wait_for_function(f"document.querySelector('{RECORDED}').dataset.points == {whole}")
-    expect(page.get_by_role("button", name="Again")).to_be_visible()
+    expect(page.get_by_role("button", name="Replay")).to_be_visible()
     assert watched.problems == []
     page.context.close()
 
@@ -218,7 +218,7 @@ def test_one_more_epoch_is_the_next_after_the_one_that_is_shown(browser: Browser
 def test_the_masks_of_another_layer_and_epoch_are_played_too(browser: Browser, new_lab: str) -> None:
     watched, page = opened(browser, new_lab, reduced_motion="reduce")
     assert epoch(page) == 15, "nothing moves by itself where motion is not wanted"
-    expect(page.get_by_role("button", name="Again")).to_be_visible()
+    expect(page.get_by_role("button", name="Replay")).to_be_visible()
     label = page.locator(".maps canvas").first
     before = label.get_attribute("aria-label")
     page.locator(".layer").select_option(index=0)

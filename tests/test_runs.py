@@ -168,7 +168,7 @@ def test_a_deleted_race_is_nowhere_until_it_is_had_back(kept: Store) -> None:
 
 def test_a_race_under_way_is_not_deleted(kept: Store) -> None:
     for run_id in (kept.runs.create(TINY, "queued", "ada"), fake_class.begin(kept, "ada", 0, None)):
-        with pytest.raises(ValueError, match=r"^.*under way; stop .*$"):
+        with pytest.raises(ValueError, match=r"^.*running; stop .*$"):
             Client(kept).races.soft_delete(run_id, ADA)
         assert kept.runs.get(run_id)
 
@@ -179,12 +179,12 @@ def test_only_its_owner_and_teachers_write_on_a_race_and_delete_it(kept: Store) 
         lambda who: client.races.soft_delete(run_id, who),
         lambda who: client.races.label(run_id, who, "Mine", "", ""),
     ):
-        with pytest.raises(PermissionError, match="somebody else"):
+        with pytest.raises(PermissionError, match="someone else"):
             act(bob)
         act(ADA)
         client.races.undelete(run_id, ADA)
     client.races.soft_delete(run_id, ADA)
-    with pytest.raises(PermissionError, match="somebody else"):
+    with pytest.raises(PermissionError, match="someone else"):
         client.races.undelete(run_id, bob)
     client.races.undelete(run_id, Person("eve", teacher=True))
 
@@ -236,7 +236,7 @@ def test_a_line_says_what_was_raced_and_how_it_went(store: Store) -> None:
     assert re.search("SGD .*69 .*61%.*SAM .*80 .*80%", told["words"])
     assert len(told["note"]) == view.EXCERPT
     assert len(told["curves"]) == len(run.spec.lanes)
-    assert "somebody else" not in told["says"]
+    assert "someone else" not in told["says"]
 
 
 def test_small_curves_break_where_a_value_is_missing() -> None:
@@ -252,9 +252,9 @@ def test_settings_that_differ_are_set_side_by_side() -> None:
         parse_spec({"rho": 0.2, "train_size": 500, "lanes": "sgd"}),
     )
     assert spec_diff.table([one, other], ["A", "B"]) == [
-        {"Setting": "Lanes", "A": "SGD, SAM", "B": "SGD"},
+        {"Setting": "Methods (lanes)", "A": "SGD, SAM", "B": "SGD"},
         {"Setting": "Rho", "A": "0.1", "B": "0.2"},
-        {"Setting": "Training size", "A": "–", "B": "500"},
+        {"Setting": "Training images", "A": "–", "B": "500"},
     ]
     assert spec_diff.table([one, one], ["A", "B"]) == []
 
@@ -297,7 +297,7 @@ def test_others_races_are_not_listed_but_found_by_their_link(store: Store) -> No
     app.run()
     app.button(key="runs_delete").click().run()
     assert store.runs.get(run_id), "a stranger deletes nothing"
-    assert "somebody else" in app.toast[0].value
+    assert "someone else" in app.toast[0].value
     app.text_input(key="runs_text").set_value("").run()
     forged = page(show=query.EVERYBODYS)  # only a teacher's page offers it
     assert not any("1 race." in caption.value for caption in forged.caption)
@@ -340,10 +340,10 @@ def test_in_a_browser_races_are_ticked_and_opened(tmp_path: Path, browser: Brows
             expect(boxes).to_have_count(2)
             boxes.first.focus()
             page.keyboard.press("Space")
-            expect(page.get_by_text("1 chosen")).to_be_visible()
-            page.get_by_role("checkbox", name="All ").check()
-            expect(page.get_by_text("2 chosen")).to_be_visible()
-            page.get_by_role("button", name="Clear").click()
+            expect(page.get_by_text("1 selected")).to_be_visible()
+            page.get_by_role("checkbox", name="Select all").check()
+            expect(page.get_by_text("2 selected")).to_be_visible()
+            page.get_by_role("button", name="Deselect all").click()
             expect(page.locator(".ssam-runs li input:checked")).to_have_count(0)
             page.set_viewport_size({"width": 390, "height": 844})
             assert page.evaluate("document.documentElement.scrollWidth") <= 390

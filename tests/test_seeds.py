@@ -64,7 +64,7 @@ def test_start_starts_as_many_seeds_as_wanted(store: Store, idle: None) -> None:
     app.button(key="start_race").click().run()
     assert queued(store) == [3, 4, 5, 6], "a second click finds them"
     assert any("0 of 4" in text.value for text in app.markdown)
-    (link,) = [link for link in app.get("page_link") if link.proto.label == "Compare them"]
+    (link,) = [link for link in app.get("page_link") if link.proto.label == "Compare"]
     assert link.proto.query_string.count("%2C") == 3
 
 
@@ -75,7 +75,7 @@ def test_what_has_been_run_is_used_again_whoever_ran_it(store: Store, idle: None
     app.slider(key="seeds").set_value(3).run()
     app.button(key="start_race").click().run()
     assert queued(store) == [0, 2]
-    (link,) = [link for link in app.get("page_link") if link.proto.label == "Compare them"]
+    (link,) = [link for link in app.get("page_link") if link.proto.label == "Compare"]
     assert done in link.proto.query_string
     assert any("1 of 3" in text.value for text in app.markdown)
 

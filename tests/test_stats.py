@@ -49,11 +49,11 @@ def test_pairs_are_the_seeds_of_both() -> None:
     [
         ([], "too few pairs"),
         ([5.0, 5.1], "too few pairs"),
-        ([1.0, -1.0, 0.5], "no difference seen"),
-        ([0.0, 0.0, 0.0], "no difference seen"),
+        ([1.0, -1.0, 0.5], "no significant difference"),
+        ([0.0, 0.0, 0.0], "no significant difference"),
         ([5.0, 5.1, 4.9], "better"),
         ([-5.0, -5.1, -4.9], "worse"),
-        ([0.2, 0.1, 0.3, 0.1, 0.2, 9.0], "no difference seen"),
+        ([0.2, 0.1, 0.3, 0.1, 0.2, 9.0], "no significant difference"),
     ],
 )
 def test_no_more_is_said_than_the_seeds_tell(differences: list[float], verdict: str) -> None:
@@ -66,7 +66,7 @@ def test_the_verdict_is_that_of_the_interval(pairs: list[tuple[float, float]]) -
     one, other = (seeds([pair[side] for pair in pairs]) for side in (0, 1))
     found, turned = compare(one, other), compare(other, one)
     assert found.interval is not None
-    assert (found.verdict != "no difference seen") == (found.interval[0] > 0 or found.interval[1] < 0)
+    assert (found.verdict != "no significant difference") == (found.interval[0] > 0 or found.interval[1] < 0)
     opposite = {"better": "worse", "worse": "better"}
     assert turned.verdict == opposite.get(found.verdict, found.verdict)
     assert turned.p == pytest.approx(found.p)
@@ -75,11 +75,11 @@ def test_the_verdict_is_that_of_the_interval(pairs: list[tuple[float, float]]) -
 def test_equal_differences_are_no_certainty() -> None:
     """One image of 10,000 more on each of three seeds: rounding alone does that."""
     found = compare(seeds([80.01, 80.01, 80.01]), seeds([80.0, 80.0, 80.0]))
-    assert found.verdict == "no difference seen"
+    assert found.verdict == "no significant difference"
     assert found.interval is not None
     assert found.interval[0] < 0 < found.interval[1]
     small = 100 / 160
-    assert compare(seeds([80 + small] * 3), seeds([80.0] * 3)).verdict == "no difference seen"
+    assert compare(seeds([80 + small] * 3), seeds([80.0] * 3)).verdict == "no significant difference"
     apart = compare(seeds([81.0, 80.5, 80.75]), seeds([71.0, 70.5, 70.75]))
     assert apart.verdict == "better", "ten points are more than rounding does"
     assert compare(seeds([80.0] * 3), seeds([80.0] * 3)).p == 1.0
@@ -88,7 +88,7 @@ def test_equal_differences_are_no_certainty() -> None:
 @given(some.lists(VALUES, min_size=FEWEST, max_size=8))
 @quick
 def test_a_method_does_not_differ_from_itself(values: list[float]) -> None:
-    assert compare(seeds(values), seeds(values)).verdict == "no difference seen"
+    assert compare(seeds(values), seeds(values)).verdict == "no significant difference"
 
 
 # Comparisons that are shown together
@@ -206,7 +206,7 @@ def test_every_page_gives_the_same_verdict_on_the_same_seeds() -> None:
     assert clear.verdict == "better"
     assert clear.interval == pytest.approx((9.2, 14.68), abs=0.01)
     unsure = compare(seeds([0.2, 0.1, 0.3, 0.1, 0.2, 9]), seeds([0.0] * 6))
-    assert unsure.verdict == "no difference seen"
+    assert unsure.verdict == "no significant difference"
 
 
 def test_a_sign_test_could_not_tell_five_seeds_apart() -> None:

@@ -270,9 +270,9 @@ def test_races_that_somebody_waits_for_go_first(lab: SweepLab) -> None:
 def test_only_its_owner_steers_it_and_a_few_at_once(lab: SweepLab) -> None:
     sweep_id = lab.sweep(vary=["rho=0.1,0.2"], base=ENDLESS)
     for steer in (lab.client.sweeps.pause, lab.client.sweeps.stop, lab.client.sweeps.delete):
-        with pytest.raises(PermissionError, match=r"^.*somebody else$"):
+        with pytest.raises(PermissionError, match=r"^.*someone else$"):
             steer(sweep_id, BOB)
-    with pytest.raises(ValueError, match="still under way"):
+    with pytest.raises(ValueError, match="still running"):
         lab.client.sweeps.delete(sweep_id, ADA)
     others = [lab.sweep(vary=["rho=0.1,0.2"], base=ENDLESS) for _ in range(MOST_AT_ONCE - 1)]
     with pytest.raises(ValueError, match=r"^.*3 sweeps .*3; stop .*$"):

@@ -80,11 +80,11 @@ def test_a_report_is_taken_and_comes_back_as_a_race(browser: Browser, address: s
     hostile = tmp_path / "race.json"
     hostile.write_text('{"spec": {"epochs": "<b>many</b>"}}')
     box.locator("input[type=file]").set_input_files(hostile)
-    expect(box.get_by_text("Not opened: ")).to_contain_text("<b>many</b>")
+    expect(box.get_by_text("Not imported: ")).to_contain_text("<b>many</b>")
     box.locator("input[type=file]").set_input_files(report)
     expected = {name: [value] for name, value in run.spec.to_strings().items()}
     page.wait_for_url(lambda url: parse_qs(urlsplit(url).query) == expected)
-    expect(box.get_by_text("Not opened: ")).to_have_count(0)
+    expect(box.get_by_text("Not imported: ")).to_have_count(0)
     expect(page.locator(".st-key-start_race button")).to_be_enabled()
     page.context.close()
     assert watched.problems == []

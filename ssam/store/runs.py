@@ -94,9 +94,8 @@ class Runs:
     def seed_replicas(self, spec: RaceSpec, owner: str) -> list[Run]:
         """Return an owner's races with these settings and any seed, by seed, the newest of each seed first."""
         begin = spec.model_dump_json().partition('"lanes":')[0]
-        alike = runs.c.spec.startswith(
-            begin, autoescape=True
-        )  # lanes and what follows may lack settings that came later
+        # Older specifications lack later settings, in their lanes and behind them.
+        alike = runs.c.spec.startswith(begin, autoescape=True)
         candidates = self._views((runs.c.owner == owner) & IS_RACE & alike)
         same = [run for run in candidates if seedless(run.spec) == seedless(spec)]
         return sorted(same, key=lambda run: run.spec.seed)

@@ -110,7 +110,7 @@ def _differences(duel: Duel, standings: Sequence[Standing]) -> None:
     with st.container(key="duel_chart"):
         plot.draw(shown.figure, "duel_plot", shown.words, "duel")
     st.caption(
-        f"{texts.plain(shown.words)} Solid line: no difference; dotted: the gain worth having, {duel.spec.margin:g} points. "
+        f"{texts.plain(shown.words)} Solid line: no difference; dotted: the gain worth having, {duel.spec.gain_worth_having}. "
         "Each point: two trainings with one seed, each with the settings that its own search of the round had chosen."
     )
     with st.expander("As a table", key="duel_differences"):

@@ -67,6 +67,11 @@ class DuelSpec(Frozen):
         return self.base.seed + self.seeds + turn
 
     @property
+    def gain_worth_having(self) -> str:
+        """The margin in words."""
+        return f"{self.margin:g} point{'s' * (self.margin != 1)}"
+
+    @property
     def names(self) -> tuple[str, ...]:
         """A unique name for each contender."""
         return self.base.lane_names
@@ -87,8 +92,8 @@ def rule(spec: DuelSpec) -> list[str]:
         "Methods are compared by their difference in the same round. Random, and new in each round: the training images if only a part is "
         "used, their wrong labels, the images held out, initial weights, batch order, and the settings tried. Fixed: the data set with its test "
         "images, network, budget and search spaces; the answer holds for these.",
-        f"Yes: the 95% interval of the mean difference{together} (Student's t) lies above 0 and reaches {spec.margin:g} points. "
-        f"No: it lies below {spec.margin:g} points, the gain worth having. Can't tell: anything else, fewer than 3 rounds, or a round without a "
+        f"Yes: the 95% interval of the mean difference{together} (Student's t) lies above 0 and reaches {spec.gain_worth_having}. "
+        f"No: it lies below {spec.gain_worth_having}, the gain worth having. Can't tell: anything else, fewer than 3 rounds, or a round without a "
         "number. For differences that are about normal the chance of a wrong yes is at most 2.5%, and so is that of a wrong no.",
         "No interval before the last round: who looks after each round and stops when the answer suits finds something too often. "
         "Whoever runs several duels and reports one does too.",

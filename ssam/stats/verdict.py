@@ -48,17 +48,17 @@ def explanation(one: str, other: str, found: Paired, margin: float, rounds: int)
     low, high = found.interval
     together = f" for all {found.comparisons} comparisons together" if found.comparisons > 1 else ""
     facts = f"95% interval{together} {points(low)} to {points(high)}, {found.pairs} rounds"
-    mean = points(found.mean, sign=True)
+    mean, worth = points(found.mean, sign=True), f"{margin:g} point{'s' * (margin != 1)}"
     said = answer(found, margin, rounds)
     if said == "yes":
         return f"Yes: {one} gains {points(found.mean)} points over a tuned {other} ({facts})."
     if said == "can't tell":
         return (
             f"Can't tell: between {one} and a tuned {other} lie {mean} points ({facts}). Both no gain and a gain of "
-            f"{margin:g} points or more are possible; more rounds would narrow the interval."
+            f"{worth} or more are possible; more rounds would narrow the interval."
         )
     if high < 0:
         return f"No: {one} is worse than a tuned {other} by {points(-found.mean)} points ({facts})."
     if low > 0:
         return f"No: {one} gains {points(found.mean)} points over a tuned {other}, less than the {margin:g} asked for ({facts})."
-    return f"No: a gain of {margin:g} points over a tuned {other} is ruled out for {one} ({mean}; {facts})."
+    return f"No: a gain of {worth} over a tuned {other} is ruled out for {one} ({mean}; {facts})."

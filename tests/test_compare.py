@@ -319,3 +319,13 @@ def test_in_a_browser_runs_are_compared_and_the_heights_stay(tmp_path: Path, bro
             ] == []  # Streamlit looks for its server under the page first
     finally:
         store.close()
+
+
+def test_keys_that_addresses_hold_stay_and_own_epochs_are_those_of_a_shorter_race() -> None:
+    spec = parse_spec({"lanes": "sgd,sam:rho=0.3,ssam-f:region=late:norm=masked", "epochs": 7, "lr": 0.03})
+    spec = parse_spec({"label_noise": 0.4}, spec)
+    assert [compare_groups.key_of(spec, place) for place in range(3)] == ["ae5b5343", "fb40df4e", "b33d1171"]
+    own = parse_spec({"lanes": "sgd:epochs=7:lr=0.03,sam", "epochs": 12, "lr": 0.1}, spec)
+    assert compare_groups.key_of(own, 0) == compare_groups.key_of(spec, 0)
+    assert compare_groups.key_of(parse_spec({"lanes": "sgd:ema=0.9"}, spec), 0) != compare_groups.key_of(spec, 0)
+    assert compare_groups.key_of(parse_spec({"lanes": "sgd:base=adamw"}, spec), 0) != compare_groups.key_of(spec, 0)

@@ -117,11 +117,9 @@ def _fields(method: Method) -> None:
 
 def _training(methods: Sequence[Method]) -> None:
     """What one lane at a time trains by other than the race; closed, it names the lanes that do."""
-    own = [method.title for method in methods if any(_state(name, method) for name in TRAINING)]
+    own = [method.title for method in methods if any(_is_set(name, method) for name in TRAINING)]
     label = f"Own training settings ({', '.join(own)})" if own else "Own training settings"
-    with st.expander(label, key="training", on_change="rerun", type="compact") as box:
-        if not box.open:
-            return
+    with st.expander(label, key="training", type="compact"):
         names = {method.name: method for method in methods}
         if st.session_state.get("trained_lane") not in names:
             st.session_state["trained_lane"] = methods[0].name
@@ -136,6 +134,10 @@ def _training(methods: Sequence[Method]) -> None:
             _number("ema", method, 0.01, "none")
             _number("patience", method, 1, "never")
         _select("base", method, texts.BASE_OPTIMIZERS, f"the race's: {BASES[race['base']].title}")
+
+
+def _is_set(name: str, method: Method) -> bool:
+    return _state(name, method, LaneSpec.model_fields[name].default) != LaneSpec.model_fields[name].default
 
 
 def _is_free(method: Method) -> bool:

@@ -70,6 +70,8 @@ def anatomy(context: AnalysisContext) -> Result:
         "BatchNorm normalises by the statistics of the batch, as in training.",
         "The update has the momentum and the weight decay of the base optimizer in it.",
     ]
+    if any(lane.ema for lane in context.race.lanes) and context.analysis.epochs:
+        context.about["caveats"].append("A lane that averages its weights kept the average: its step starts there.")
     for number, moment in enumerate(context.last, 1):
         optimizer, step, about = _of_lane(context, moment)
         masks = masks_of(step, optimizer) if isinstance(optimizer, SAM) else None

@@ -34,7 +34,7 @@ def to_target(lab: Lab, run: Run) -> None:
             column_config={"Seconds": st.column_config.NumberColumn(format="%.1f")},
         )
         never = [title for title, first in firsts.items() if first is None]
-        said = f"Never reached by {', '.join(never)}. " * bool(never)
+        said = f"Never reached by {'; '.join(never)}. " * bool(never)
         st.caption(
             texts.plain(
                 f"{said}Counted to the first evaluation at or above {target}%, not interpolated; mask refreshes take no gradients."

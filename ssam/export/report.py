@@ -177,7 +177,7 @@ def _to_target(source: Source) -> str:
     took = [f"{title} {first.gradients:,} gradients, {first.seconds:.1f} s" for title, first in firsts if first]
     never = [title for title, first in firsts if first is None]
     said = f"To {100 * target:g}% test accuracy (first evaluation at or above it): {'; '.join(took)}."
-    return said + f" Never: {', '.join(never)}." * bool(never)
+    return said + f" Never: {'; '.join(never)}." * bool(never)
 
 
 def _accuracy(end: Outcome) -> str:

@@ -16,6 +16,7 @@ from streamlit.testing.v1 import AppTest
 
 from app.anatomy import query as anatomy_query
 from app.compare import query as compare_query
+from app.duel import query as duel_query
 from app.flatness import query as flatness_query
 from app.lessons import query as lessons_query
 from app.masks import query as masks_query
@@ -29,8 +30,9 @@ from app.surface import query as surface_query
 from app.sweeps import query as sweeps_query
 from app.ui.lesson_content import lessons
 from ssam.experiment import parse_spec
+from ssam.experiment.choosing import new_sweep
 from ssam.store import Store
-from tests import fake_masks
+from tests import fake_masks, fake_sweep
 from tests.browser import Watched, app_server, at_rest, wait_until
 from tests.golden import assert_one_line_error
 from tests.people import ALICE, address_of, open_page, owner
@@ -100,6 +102,10 @@ def test_a_bad_word_is_left_out_alone_and_its_line_says_what_is_allowed(
 ADDRESSES = {  # page: addresses with all of its words, as it has written them
     "anatomy": ["run=abc&epoch=3&lane=ssam-d&layer=head.linear.weight&phase=mask", "lane=sam"],
     "compare": ["runs=abc,def&lanes=0a1b,2c&baseline=0a1b&x=gradients&smooth=3&show=train_loss&band=sd", "runs=abc"],
+    "duel": [
+        "duel=abc&images=mnist&model=resnet20&methods=sam,ssam-d&noise=20&size=0&trials=7&rounds=3&epochs=4"
+        "&budget=epochs&margin=0.5"
+    ],
     "flatness": ["run=abc&kind=better", *(f"run=abc&kind={kind}&images=64&seed=3" for kind in flatness_query.SETTINGS)],
     "lessons": ["lesson=where", "lesson=noisy-labels&step=watch&run=abc", "lesson=where&step=3"],
     "masks": ["run=abc&view=often&layer=stem.norm.weight&lanes=ssam-d,ssam-f&epoch=2.5"],
@@ -126,7 +132,13 @@ def table_of(page: str, words: dict[str, str]) -> Table:
         return flatness_query.table(words.get("kind", ""))
     if page in ("lessons", "methods"):
         return lessons_query.table(lessons()) if page == "lessons" else methods_view.table(cards())
-    modules = {"anatomy": anatomy_query, "compare": compare_query, "masks": masks_query, "runs": runs_query}
+    modules = {
+        "anatomy": anatomy_query,
+        "compare": compare_query,
+        "duel": duel_query,
+        "masks": masks_query,
+        "runs": runs_query,
+    }
     return {**modules, "surface": surface_query, "sweeps": sweeps_query}[page].TABLE
 
 
@@ -231,6 +243,9 @@ def own_race(store: Store) -> str:
     return fake_masks.race(store, parse_spec({"lanes": "sgd,ssam-f,ssam-d"}), owner(ALICE)).id
 
 
+SWEEPS = [
+    new_sweep({"base": parse_spec({"lanes": "sam"}), "vary": [f"lane1.rho={rhos}"]}) for rhos in ("0.1,0.2", "0.1,0.4")
+]
 PAGES: dict[str, list[tuple[str, Any]]] = {  # controls, and what they are set to
     "runs": [("runs_text", "noisy"), ("runs_sort", "name")],
     "compare": [("cmp_x", "gradients"), ("cmp_smooth", "3")],
@@ -257,6 +272,19 @@ def test_back_on_the_toy_surface(store: Store) -> None:
     assert app.session_state["surface_toy"].rho == 0.3
     go_to(app, {"preset": "canyon"})
     assert app.session_state["surface_toy"] == surface_query.presets()["canyon"]
+
+
+def test_back_to_another_sweep(store: Store) -> None:
+    older, newer = (fake_sweep.fill(store, owner(ALICE), spec) for spec in SWEEPS)
+    app = open_page("sweeps", sweep=older)
+    app.run()
+    assert app.session_state["sweep_pick"] == older
+    first = address_of(app)
+    app.selectbox(key="sweep_pick").set_value(newer).run()
+    app.run()  # the browser has told the new address
+    assert address_of(app)["sweep"] == newer
+    go_to(app, first)
+    assert (app.session_state["sweep_pick"], address_of(app)["sweep"]) == (older, older)
 
 
 def test_from_another_page_the_navigation_finds_a_page_as_it_was(store: Store) -> None:

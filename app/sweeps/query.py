@@ -206,6 +206,7 @@ def go() -> None:
     form = None if asked is None else {name: value for name, value in asked.items() if name in own}
     problems += TABLE.load(form)
     if form is not None:
+        state["sweep_pick"] = state["sweep_sweep"]
         varied = state["sweep_vary"] or ()
         state["sweep_fields"] = [vary.field for vary in varied] or None
         for vary in varied:

@@ -185,5 +185,5 @@ def machine(facts: Mapping[str, Any]) -> str:
 
 def table_summary(rows: Sequence[dict[str, str]]) -> str:
     """Return the comparison in a sentence."""
-    told = [f"{row['Method']} {row[NOISY]} at {row['Step ÷ SGD']}" for row in rows]
+    told = [f"{row['Method']} {row[NOISY]} at {row['Step time / SGD']}" for row in rows]
     return f"Gain over SGD in points with label noise, and step time relative to SGD: {'; '.join(told)}."

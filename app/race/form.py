@@ -180,7 +180,7 @@ def _more(lab: Lab) -> None:
         _number("momentum", step=0.05)
         _number("weight_decay", step=1e-4)
         _number("label_noise", step=0.1)
-        _number("train_size", step=500, empty="all")
+        _number("train_size", step=500, width=WIDE, empty="all")
         _number("validation", step=0.05)
         _number("mask_interval", step=1, width=WIDE)
         _number("fisher_samples", step=64)

@@ -15,7 +15,7 @@ from ssam.experiment.sweep import read as read_field
 from ssam.methods import METHODS
 
 GRID, TPE = "grid", "tpe"
-METHOD_TITLES = {GRID: "Grid: every combination", TPE: "Bayesian search (Optuna's TPE)"}
+METHOD_TITLES = {GRID: "Grid: every combination", TPE: "Bayesian search (TPE)"}
 PRUNINGS = {"none": "none", "median": "median", "hyperband": "hyperband"}
 COSTS = {"": "accuracy", "gradients": "accuracy and gradient evaluations", "seconds": "accuracy and seconds"}
 FIGURES = {

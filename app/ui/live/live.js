@@ -48,7 +48,7 @@ const SKELETON = `
       <footer>A cell is a patch of neighbouring weights. Strong: all of them are perturbed; pale: none.</footer>
     </section>
     <section class="panel" data-panel="timing">
-      <header><h3>Time of a step</h3></header>
+      <header><h3>Time per step</h3></header>
       <div class="legend" aria-hidden="true"></div>
       <div class="chart" role="figure"></div>
       <div class="stages"></div>

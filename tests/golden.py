@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 FOLDER = Path(__file__).parent / "golden"
-ESTIMATE = re.compile(r"\babout [\d.,]+ (s|min|h)\b")
+ESTIMATE = re.compile(r"\babout [\d.,]+ (s|min|h)\b( [\d]+ (s|min)\b)?")
 HEADING = re.compile(r"^== (.+) ==\n", re.MULTILINE)
 
 

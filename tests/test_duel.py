@@ -97,6 +97,14 @@ def test_no_seed_that_judges_has_been_searched_with() -> None:
     assert not searched & judging
 
 
+def test_a_search_space_of_the_race_may_exceed_it() -> None:
+    spec = new_duel(
+        RaceSpec(epochs=5), [LaneSpec(method="sgd"), LaneSpec(method="sam")], ["sgd:epochs=20,40", "2:lr=0.3"]
+    )
+    assert [vary.grid for vary in spec.contenders[0].vary if vary.field == "epochs"] == [(20, 40)]
+    assert [vary.grid for vary in spec.contenders[1].vary if vary.field == "lr"] == [(0.3,)]
+
+
 def test_images_are_held_out_where_the_task_holds_out_none() -> None:
     lanes = [LaneSpec(method="sgd"), LaneSpec(method="sam")]
     assert new_duel(RaceSpec(), lanes).base.validation == VALIDATION
@@ -395,6 +403,7 @@ def test_a_duel_is_followed_to_its_result_and_saved(command, tmp_path: Path) -> 
         (("--save", "result.xls"), ["save", "csv"]),
         (("--space", "sgd:rho=0.1"), ["rho", "sgd"]),
         (("--space", "nobody:lr=0.1"), ["nobody", "sam"]),
+        (("--lanes", "sgd:lr=0.05,sam"), ["sgd", "lr", "space"]),
         (("--clock", "seconds"), ["seconds", "gradients"]),
         (("--show", "nothing-like-it"), ["no duel"]),
         (("--stop", "nothing-like-it"), ["no duel"]),

@@ -13,6 +13,7 @@ MOST = 4  # contenders
 BASELINE = "sgd"
 RIVALS = ("sam", "ssam-f")
 EPOCH_SHARES = (0.25, 0.4, 0.7, 1.0)  # of the most epochs: fewer is early stopping with the schedule ending there
+TUNED = ("lr", "weight_decay", "epochs")  # for every contender
 WEIGHT_DECAYS = (1e-4, 5e-2)  # lowest and highest
 
 
@@ -137,6 +138,10 @@ def new_duel(base: RaceSpec, lanes: Sequence[LaneSpec], spaces: Sequence[str] = 
     >>> new_duel(RaceSpec(), [LaneSpec(method="sgd"), LaneSpec(method="sam")], ["sam:rho=0.1,0.2"], trials=8).names
     ('sgd', 'sam')
     """
+    if fixed := [f"{lane.method}: {name}" for lane in lanes for name in TUNED if getattr(lane, name) is not None]:
+        raise ValueError(
+            f"lane {fixed[0]} of its own would not be tuned; give --space {fixed[0].replace(': ', ':')}=… instead"
+        )
     task = parse_spec({"lanes": tuple(lanes), "validation": base.validation or VALIDATION}, base)
     own = {
         name: {vary.setting: vary for vary in search_space(task, lane)}
@@ -156,8 +161,8 @@ def new_duel(base: RaceSpec, lanes: Sequence[LaneSpec], spaces: Sequence[str] = 
 
 
 def _of_one_lane(vary: Vary) -> Vary:
-    """A contender is alone in its search, so what a lane can have of its own is its own."""
-    own = vary.field in LaneSpec.model_fields and vary.field != "method"
+    """A contender is alone in its search, so what a lane can have of its own is its own; TUNED is the race's, whose epochs have no limit."""
+    own = vary.field in LaneSpec.model_fields and vary.field not in ("method", *TUNED)
     return vary.model_copy(update={"field": f"lane1.{vary.field}"}) if own else vary
 
 

@@ -36,7 +36,15 @@ TRAINED = (
 RACES = {
     "paper": {"lanes": PAPER, "augment": "crop-flip-cutout", "train_size": "96", "label_noise": "0.4"},
     "split": {"lanes": "sgd,ssam-f", "train_size": "160", "validation": "0.2", "label_noise": "0.4"},
-    "trained": {"lanes": TRAINED, "train_size": "160", "validation": "0.2", "label_noise": "0.4"},
+    "trained": {
+        "lanes": TRAINED,
+        "validation": "0.25",
+        "label_noise": "0.4",
+        "epochs": "4",
+        "dataset": "images",
+        "data": "pictures",
+        "image_size": "20",
+    },
     "ways": {"lanes": WAYS, "clock": "gradients", "mask_interval": "2", "dataset": "images", "data": "pictures"},
     "masks": {
         "lanes": MASKS,

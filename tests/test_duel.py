@@ -265,7 +265,7 @@ def test_pause_stop_and_resume(lab: DuelLab) -> None:
 def test_only_its_owner_or_a_teacher_steers_it_and_one_at_a_time(lab: DuelLab) -> None:
     duel_id = lab.duel(LONG, "mine")
     for steer in (lab.client.duels.pause, lab.client.duels.resume, lab.client.duels.stop, lab.client.duels.delete):
-        with pytest.raises(PermissionError, match=r"^.*somebody else$"):
+        with pytest.raises(PermissionError, match="else"):
             steer(duel_id, BOB)
     with pytest.raises(ValueError, match=r"^.*not finished.*stop it first$"):
         lab.duel(LONG, "another")

@@ -21,7 +21,7 @@ from ssam.store.duels import Duel, Standing
 from ssam.store.sweep_scores import ranked
 
 PACE = 1.5  # seconds between two looks at one that is running
-TRIAL_STATES = {"open": "under way", "done": "finished", "refused": "not possible"}
+TRIAL_STATES = {"open": "running", "done": "finished", "refused": "not possible"}
 MIME = {"html": "text/html", "csv": "text/csv", "json": "application/json"}
 NAMES = {"html": "Report (HTML)", "csv": "All trainings (CSV)", "json": "Result (JSON)"}
 

@@ -64,7 +64,7 @@ class DuelClient:
         if duel is None:
             raise ValueError(f"there is no duel {duel_id[:40]!r} here")
         if not person.teacher and person.owner != duel.owner:
-            raise PermissionError("this duel belongs to somebody else")
+            raise PermissionError("this duel belongs to someone else")
         return duel
 
     def _drop_unbegun(self, sweep: Sweep) -> None:

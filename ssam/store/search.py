@@ -118,7 +118,8 @@ def facts(run_id: str, spec: str, result: str | None) -> RunFacts:
     methods = tuple(dict.fromkeys(lane["method"] for lane in lanes))
     dataset, model = DATASETS[race["dataset"]], MODELS[race["model"]]
     title = f"{model.title} on {dataset.title}"
-    noise = f"{100 * race['label_noise']:g}% wrong labels, noise {race['label_noise']:g}" if race["label_noise"] else ""
+    share = race["label_noise"]
+    noise = f"{100 * share:g}% label noise, wrong labels, noise {share:g}" if share else ""
     parts = [
         title,
         dataset.name,

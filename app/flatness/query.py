@@ -240,7 +240,7 @@ def describe(analysis: AnalysisSpec) -> str:
     """The settings in one line.
 
     >>> describe(parse_analysis({"kind": "surface", "points": 21, "images": 256}))
-    'two random directions, 21 points a side, span 1, 256 images, BatchNorm: stored statistics, seed 0, latest weights'
+    'two random directions, 21 points per side, span 1, 256 images, BatchNorm: stored statistics, seed 0, latest weights'
     """
     words = {
         "plane": lambda value: PLANES[value],

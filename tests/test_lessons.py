@@ -76,8 +76,17 @@ Four.
 # The bundled lessons
 
 
-def test_seven_lessons_in_order() -> None:
-    assert list(KNOWN) == ["flat-minima", "noisy-labels", "sparsity", "which-mask", "where", "cost", "clean-labels"]
+def test_the_lessons_are_in_order() -> None:
+    assert list(KNOWN) == [
+        "flat-minima",
+        "noisy-labels",
+        "sparsity",
+        "which-mask",
+        "where",
+        "cost",
+        "clean-labels",
+        "tuned-sgd",
+    ]
     for lesson in KNOWN.values():
         assert recorded.of(lesson.spec) == lesson.preset
         assert lesson.spec == preset(lesson.preset).spec
@@ -148,8 +157,8 @@ def _dearer(lanes: dict) -> str:
     return _by_size(lanes[EARLY]["step_ratio_to_sgd"] - lanes[LATE]["step_ratio_to_sgd"], -0.1, 0.1)
 
 
-def _over_sgd(lanes: dict) -> float:
-    return lanes["sam"]["test_accuracy"] - lanes["sgd"]["test_accuracy"]
+def _over(rival: str) -> Callable[[dict], float]:
+    return lambda lanes: lanes["sam"]["test_accuracy"] - lanes[rival]["test_accuracy"]
 
 
 # What the data say, and which choice each thing that they could say would make the right one. So exactly one is right.
@@ -171,7 +180,9 @@ ANSWERS = {
         lambda: _by_size(evidence.bench()[""]["ssam-f:ascent_batch=32"]["ratio_to_sgd"] or 0, 1.15, 1.35),
         {"low": 1, "between": 2, "high": 3},
     ),
-    ("clean-labels", 1): (lambda: _by_size(_mean(_raced("clean-labels"), _over_sgd), -2, 2), {"high": 1, "between": 2, "low": 3}),
+    ("clean-labels", 1): (lambda: _by_size(_mean(_raced("clean-labels"), _over("sgd")), -2, 2), {"high": 1, "between": 2, "low": 3}),
+    ("tuned-sgd", 1): (lambda: _by_size(_mean(_raced("tuned-sgd"), _over("sgd:epochs=6")), -2, 2), {"high": 1, "between": 2, "low": 3}),
+    ("tuned-sgd", 2): (lambda: _by_size(_mean(_raced("tuned-sgd"), _over("sgd:weight_decay=0.02")), -2, 2), {"high": 1, "between": 2, "low": 3}),
 }  # fmt: skip
 QUESTIONS = [(lesson, place) for lesson in KNOWN.values() for place in range(1, len(lesson.questions) + 1)]
 

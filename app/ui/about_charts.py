@@ -69,6 +69,7 @@ SEEING_CURVE = {  # these curves per step have explanations of their own
 }
 
 MEASURED = {name: accuracies(name) for name in ("noisy-labels", "clean-labels")}
+TUNED = f"The SGD of this race was not tuned. {accuracies('tuned-sgd')} The lesson *Is it SAM, or would tuning do?* races it."
 
 
 def seeing(spec: RaceSpec, finished: bool) -> dict[str, tuple[str, ...]]:
@@ -80,6 +81,7 @@ def seeing(spec: RaceSpec, finished: bool) -> dict[str, tuple[str, ...]]:
     accuracy = [MEASURED[name] for name in alike if MEASURED[name]]
     steps = [said for name in alike if (said := lengths(name))]
     if spec.label_noise:
+        accuracy += [TUNED] * ("noisy-labels" in alike)
         accuracy.insert(0, "Where a curve rises and then falls, the network has begun to memorise the wrong labels.")
         steps.append(
             "With wrong labels, a lower training loss is not better: it means that more of them are memorised."

@@ -480,7 +480,7 @@ def test_a_step_is_played_in_the_browser(tmp_path: Path, browser: Browser) -> No
             page_.goto(f"{address}/anatomy?lane=ssam-f&phase=gradient")
             panel = page_.get_by_test_id("anatomy")
             expect(panel).to_have_attribute("data-phase", "gradient")
-            assert "is g" in panel.locator(".said").inner_text()
+            assert "gradient g" in panel.locator(".said").inner_text()
             page_.locator("body").press("ArrowRight")
             expect(panel).to_have_attribute("data-phase", "norm")
             panel.get_by_role("button", name="Next phase").click()

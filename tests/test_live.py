@@ -156,7 +156,7 @@ def sent(store: Store, spec: RaceSpec, *events: Event) -> dict:
         ("sam", (), "ρ 0.1"),
         ("ssam-f", ({"stem": 1.0, "body": 1.0, "norm": 1.0},), "sparsity 50% · ρ 0.1"),
         ("ssam:granularity=tensor", ({"body": 1.0},),
-         "sparsity 50% asked, 75% made · ρ 0.1 · whole tensors"),
+         "sparsity 75% (50% requested) · ρ 0.1 · whole tensors"),
         ("ssam:granularity=n-of-4:score=magnitude", (), "sparsity 50% · ρ 0.1 · 2:4 · by magnitude"),
         ("ssam:granularity=n-of-4:region=late", ({"head": 1.0},), "sparsity 50% · ρ 0.1 · late half · 4:4"),
         ("ssam:granularity=block:norm=masked", ({"stem": 1.0}, {"head": 1.0}),

@@ -231,6 +231,20 @@ def test_the_masks_of_another_layer_and_epoch_are_played_too(browser: Browser, n
     page.context.close()
 
 
+@pytest.mark.browser
+@pytest.mark.slow
+def test_a_lane_that_ended_early_shows_its_end(browser: Browser, new_lab: str) -> None:
+    watched, page = opened(browser, f"{new_lab}/?preset=tuned-sgd", reduced_motion="reduce")
+    page.locator(f"{RECORDED} .card").first.wait_for()
+    position = page.locator(".replay input[type=range]")
+    for epoch, shown in ((5.5, "2,000"), (7, "10,000")):
+        position.fill(str(epoch))
+        expect(page.locator(f"{RECORDED} .card").nth(1)).to_contain_text(shown)
+        expect(page.locator(f"{RECORDED} .card").nth(0)).to_contain_text("2,000")
+    assert watched.problems == []
+    page.context.close()
+
+
 # What a page shows is the race of its form, or is called another one
 
 

@@ -18,7 +18,8 @@ export function cut(/** @type {import("./data").Race} */ data, epoch) {
   const lanes = data.lanes.map((lane) => {
     const count = end ? lane.steps.epoch.length : lane.steps.epoch.filter((at) => at <= epoch).length;
     const steps = /** @type {typeof lane.steps} */ (Object.fromEntries(Object.entries(lane.steps).map(([name, values]) => [name, values.slice(0, count)])));
-    const epochs = lane.epochs.filter((row) => end || (row.epoch <= epoch && !row.final));
+    // A lane with fewer epochs of its own has its final evaluation before the race's end.
+    const epochs = lane.epochs.filter((row) => end || row.epoch < epoch || (row.epoch === epoch && !row.final));
     return { ...lane, steps, epochs, state: end ? lane.state : /** @type {const} */ ("running"), points: count, seconds: steps.seconds.at(-1) ?? 0 };
   });
   return { ...data, lanes, heat: heatAt(data.heats, epoch), progress: Math.min(1, epoch / data.epochs) };

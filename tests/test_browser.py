@@ -176,7 +176,7 @@ def test_a_finished_race_on_a_phone_in_the_dark(browser: Browser, address: str, 
     page.goto(address + "/?train_size=256&epochs=2&lanes=sgd,ssam-d")
     page.locator(START).click()
     watched.wait("live?.dataset.state === 'finished'")
-    expect(page.locator("[data-testid=stDataFrame]")).to_be_visible()
+    expect(page.locator("[data-testid=stDataFrame]").first).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     page.locator(".st-key-take_away button").click()
     kinds = page.locator(".st-key-take_kinds")

@@ -129,7 +129,7 @@ def test_what_a_race_does_not_have_is_said_in_one_line(store: Store, tmp_path: P
         write(race, ["masks"], tmp_path)
     waiting = store.runs.get(store.runs.create(RaceSpec(), "waits", "me"))
     assert waiting
-    with pytest.raises(ValueError, match="has not begun"):
+    with pytest.raises(ValueError, match="not started"):
         Source(store, waiting)
 
 

@@ -517,13 +517,13 @@ def test_nothing_that_is_shown_before_a_prediction_leads_to_results() -> None:
 def test_the_reveal_opens_after_a_prediction(store: Store) -> None:
     app = page(lesson="where", step="watch")
     app.segmented_control(key="lesson_step").set_value("reveal").run()
-    assert "What is claimed" not in says(app)
+    assert "Claims" not in says(app)
     click(app, "predict_first")
     assert commit_key(app)
     app.segmented_control(key="lesson_step").set_value("reveal").run()
-    assert "What is claimed" not in says(app)
+    assert "Claims" not in says(app)
     click(app, "skip_prediction")
-    assert "What is claimed" in says(app)
+    assert "Claims" in says(app)
 
 
 def test_a_skipped_prediction_counts_as_one_without_points(store: Store) -> None:

@@ -106,7 +106,7 @@ def test_what_takes_too_long_is_not_looked_at_and_that_is_said(store: Store, mon
     found = store.uploads.preview(store.uploads.save("pets.zip", pets()))
     assert (sum(found.train), sum(found.test)) == (16, 4)
     assert found.sides == (0, 0)
-    assert "not looked at" in found.notes[-1]
+    assert "not checked" in found.notes[-1]
 
 
 @pytest.mark.parametrize(("side", "size"), [(20, 32), (32, 32), (44, 48), (90, 64)])

@@ -93,7 +93,7 @@ def test_the_surface_of_all_lanes_has_their_paths(lab: Lab) -> None:
 def test_kept_epochs_can_be_looked_at_one_by_one(lab: Lab) -> None:
     run = lab.ended(lab.analyse(QUICK.model_copy(update={"epochs": (0, 2)})))
     assert {row["epoch"] for row in run.result["rows"]} == {0.0, 2.0}
-    with pytest.raises(ValueError, match=r"^epochs 7 .*0, 1, 2$"):
+    with pytest.raises(ValueError, match=r"epochs 7 .*0, 1, 2$"):
         lab.analyse(QUICK.model_copy(update={"epochs": (7,)}))
 
 

@@ -305,7 +305,7 @@ def test_in_a_browser_runs_are_compared_and_the_heights_stay(tmp_path: Path, bro
             choose(page, "Smoothing", "Mean of the last 5")
             expect(page.get_by_text("last 5 evaluations")).to_be_visible()
             choose(page, "x-axis", "Gradient evaluations")
-            expect(plot.get_by_text(re.compile("^gradients"))).to_be_visible()
+            expect(plot.get_by_text(re.compile("^gradient"))).to_be_visible()
             assert page.evaluate(read) == near, "the heights stay where the reader has zoomed to"
             choose(page, "Curve", "Test loss")
             expect(plot.get_by_text("Test loss")).to_be_visible()

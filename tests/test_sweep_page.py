@@ -115,7 +115,7 @@ def test_what_is_wrong_is_said_in_one_line_and_cannot_be_started(store: Store) -
     assert app.button(key="start_sweep").disabled
     app.selectbox(key="sweep_method").set_value("grid").run()
     assert not app.button(key="start_sweep").disabled
-    assert "24 races" in text_of(app)
+    assert "24 trials" in text_of(app)
 
 
 def test_another_lane_takes_back_what_it_does_not_have(store: Store) -> None:

@@ -400,7 +400,7 @@ def test_a_chosen_point_leads_to_its_race(store: Store, file: Path, monkeypatch:
     free = next(key for key in chart(app) if key.startswith("ssam-f"))
     app.selectbox(key="point").set_value(free).run()
     assert not app.exception
-    assert re.fullmatch("SSAM-F .*50 .*1.4 .*", app.subheader[0].value)
+    assert re.fullmatch(r"SSAM-F .*50%.*1\.4 .*", app.subheader[0].value)
     expected = parse_spec({**LESSON, "lanes": f"sgd,sam,{FREE}", "seed": "10"})
     assert parse_spec(link(app)) == expected
     figure = json.loads(app.get("plotly_chart")[0].proto.spec)

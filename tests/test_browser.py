@@ -272,7 +272,7 @@ def test_a_component_ends_when_it_leaves_the_page_and_not_before(watched: Watche
         """async (loader) => {
           const address = (code) => URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
           const code = "export const mount = (root) => ({ update() { root.textContent += 'drawn ' }, unmount() { root.textContent += 'gone' } })";
-          const { default: update } = await import(address(loader.replace("MODULE", address(code))));
+          const { default: update } = await import(address(loader.replaceAll("MODULE", address(code))));
           const data = new TextEncoder().encode("{}");
           const parentElement = document.createElement("div");
           parentElement.innerHTML = '<div class="ssam-live"></div>';

@@ -1,7 +1,6 @@
 """Everyone can use it: every page of the navigation in a real browser, in light and dark, on a desk and on a phone, by keyboard alone,
 with large letters, without motion; and every picture in words and as a table."""
 
-import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from app.flatness import query as flatness_query
 from app.masks import query as masks_query
+from app.shell import nav
 from app.shell.identity import COOKIE
 from app.sweeps import query as sweeps_query
 from app.ui import component
@@ -35,13 +35,6 @@ STOPS = 400  # more than any page has, a table's cells included
 NOT_OURS = {("list", "stSidebarNavItems"), ("listitem", "stSidebarNavItems")}
 
 
-def pages() -> list[str]:
-    """The names of the pages in the navigation, the first of which is at the address without a path."""
-    tree = ast.parse((ROOT / "app" / "main.py").read_text(encoding="utf-8"))
-    made = next(node for node in tree.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "PAGES")
-    return [name for section in ast.literal_eval(made.value).values() for name, *_ in section]
-
-
 VIEWS = {  # of pages with several, those that differ most; ``{run}`` is the race of the lab, ``{going}`` one under way
     "race": ["/", "/?run={run}"],
     "compare": ["/compare?runs={run},{going}"],
@@ -53,7 +46,7 @@ VIEWS = {  # of pages with several, those that differ most; ``{run}`` is the rac
     "sweeps": [f"/sweeps?figure={next(iter(sweeps_query.FIGURES))}"],
 }
 # A view of each page, and the live panel; then the other views. What takes long is done for the first ones only.
-WHOLE = [*(VIEWS.get(name, [f"/{name}"])[0] for name in pages()), VIEWS["race"][1]]
+WHOLE = [*(VIEWS.get(name, [f"/{name}"])[0] for name in nav.PAGES), VIEWS["race"][1]]
 ADDRESSES = [*WHOLE, *(view for views in VIEWS.values() for view in views if view not in WHOLE)]
 
 

@@ -31,7 +31,7 @@ def test_each_wish_that_worked_is_another_one(state: dict[str, Any]) -> None:
 @pytest.mark.parametrize("kind", [ValueError, PermissionError, RuntimeError])
 def test_a_wish_that_failed_keeps_its_id_and_says_why(state: dict[str, Any], kind: type[Exception]) -> None:
     first = press(kind("the queue is full"))
-    assert state["page_notice"] == "Not measured: the queue is full."
+    assert "queue is full" in state["page_notice"]
     assert press() == first
     assert state["page_notice"] == ""
 

@@ -190,7 +190,7 @@ def test_a_killed_race_is_noticed_and_goes_on_by_itself(served: Site) -> None:
 def test_a_race_that_keeps_dying_is_given_up(served: Site) -> None:
     run_id = served.submit(KILLED)
     run = served.wait_state(run_id, "interrupted")
-    expected = f"the race process was killed (signal 9), {ATTEMPTS} times without getting further: about to be killed"
+    expected = f"the race process was killed (signal 9), {ATTEMPTS} times without progress: about to be killed"
     assert run.message == expected
     assert served.log(run_id).count("from step 0") == ATTEMPTS
     served.wait_state(served.submit(SHORT), "finished")

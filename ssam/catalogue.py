@@ -1,4 +1,4 @@
-"""What can be raced on: models and data sets, as plain facts.
+"""What can be raced on: models and data sets, and how test images are disturbed, as plain facts.
 
 The form, the address bar, the command line and the engine all read these tables; nothing here imports torch.
 """
@@ -11,7 +11,8 @@ class Model:
     """One network. ``parameters`` is for ``classes`` classes and the data set it was published on.
 
     ``mmacs`` is millions of multiply-accumulates of one forward pass for one image of ``size``×``size`` pixels;
-    ``min_size`` is the smallest image side the network makes sense for; ``stages`` the number of its stages.
+    ``min_size`` is the smallest image side the network makes sense for; ``stages`` the number of its stages; ``norm_layers`` whether it
+    has normalisation layers.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Model:
     mmacs: float
     min_size: int
     stages: int
+    norm_layers: bool = True
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,15 @@ class Dataset:
     test: int
     bundled: bool
     credit: str
+
+
+@dataclass(frozen=True)
+class Disturbance:
+    """One way to disturb test images, from the weakest of ``levels`` to the strongest. ``unit`` says what a level is."""
+
+    title: str
+    unit: str
+    levels: tuple[float, ...]
 
 
 # Parameter counts are asserted in tests/test_models.py, multiply-accumulates are counted there too.
@@ -64,6 +75,31 @@ MODELS = {
         ),
         Model("vgg11-bn", "VGG-11-BN", "Plain deep convolutions.", 9_231_114, 10, 3, 32, 152.8, 16, 9),
         Model("vit-tiny", "ViT-Tiny", "A small vision transformer without BatchNorm.", 208_842, 10, 3, 32, 15.9, 8, 8),
+        Model(
+            "mixer",
+            "MLP-Mixer",
+            "Linear layers across patches and across channels, in turn.",
+            60_398,
+            10,
+            1,
+            28,
+            2.43,
+            8,
+            6,
+        ),
+        Model(
+            "mlp",
+            "MLP",
+            "Two hidden layers of 256 units: races in seconds.",
+            269_322,
+            10,
+            1,
+            28,
+            0.269,
+            8,
+            3,
+            norm_layers=False,
+        ),
         Model("resnet50", "ResNet-50", "The ImageNet network.", 25_557_032, 1000, 3, 224, 4089.2, 64, 18),
     )
 }
@@ -86,3 +122,12 @@ DATASETS = {
         Dataset("images", "Your own images", "A folder or zip with one folder per class.", 0, 3, 0, 0, 0, False, ""),
     )
 }  # fmt: skip
+
+# Levels are of this lab: relative to the range of a pixel or to the side of the image, so they mean the same for images of any size.
+DISTURBANCES = {
+    "noise": Disturbance("Noise", "standard deviation ÷ pixel range", (0.05, 0.1, 0.25, 0.4)),
+    "blur": Disturbance("Blur", "standard deviation ÷ image side", (0.02, 0.04, 0.06, 0.1)),
+    "contrast": Disturbance("Low contrast", "share of the contrast removed", (0.3, 0.5, 0.7, 0.85)),
+    "shift": Disturbance("Shift", "distance ÷ image side", (0.04, 0.07, 0.11, 0.18)),
+    "occlusion": Disturbance("Occlusion", "side of the square ÷ image side", (0.15, 0.25, 0.35, 0.5)),
+}

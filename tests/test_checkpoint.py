@@ -249,7 +249,7 @@ def spoil(monkeypatch, name, after):
     monkeypatch.setattr(Lane, "step", spoiling)
 
 
-@pytest.mark.parametrize("model", ["cnn8", "vit-tiny"])
+@pytest.mark.parametrize("model", ["cnn8", "vit-tiny", "mixer"])
 def test_dropout_draws_go_on(tmp_path, monkeypatch, model):
     def with_dropout(*arguments, **settings):
         first, *others = build_model(*arguments, **settings).stages.items()

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from ssam.catalogue import MODELS
 from ssam.models import StagedModel, build_model, forward_macs, stage_macs
 
-SMALL = ("cnn8", "resnet20", "vit-tiny")
+SMALL = ("cnn8", "resnet20", "vit-tiny", "mixer", "mlp")
 EVERY = tuple(MODELS)
 RUN = tuple(name for name in MODELS if name != "wrn-28-10")  # wrn-16-4 runs the same code
 
@@ -35,6 +35,12 @@ def test_parameter_count_is_the_published_one(name: str) -> None:
 @pytest.mark.parametrize("name", EVERY)
 def test_the_catalogue_counts_the_stages(name: str) -> None:
     assert len(catalogue_model(name).stages) == MODELS[name].stages
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_the_catalogue_knows_who_has_normalisation_layers(name: str) -> None:
+    norms = (torch.nn.BatchNorm2d, torch.nn.LayerNorm)
+    assert any(isinstance(module, norms) for module in catalogue_model(name).modules()) == MODELS[name].norm_layers
 
 
 def test_default_model_has_its_known_size() -> None:

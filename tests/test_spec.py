@@ -48,6 +48,7 @@ from ssam.planning.cost import first_pass_shares, predicted_ratio
         ({"lanes": "ssam:score=fisher-per-cost"}, "ranks blocks, so granularity 'weight' must be 'block'"),
         ({"lanes": "ssam:direction=momentum", "momentum": 0}, "momentum 0 leaves no buffer"),
         ({"lanes": "sam:region=from-8"}, "region 'from-8': the stages of model 'cnn8' are 0 to 7"),
+        ({"model": "mlp", "lanes": "sam:region=norm"}, "region 'norm': model 'mlp' has no normalisation layers"),
         ({"lanes": "sam:region=from-007"}, "'from-007' is not a region"),
         ({"fisher_batch": 0}, "fisher_batch '0' must be a whole number from 1 to 256"),
         ({"lanes": ",".join(f"sam:rho={i}" for i in range(1, 10))}, "must be 1 to 8 lanes, not 9"),

@@ -17,7 +17,7 @@ from ssam.training.timing import PhaseTimer
 from tests import twins
 
 CPU = torch.device("cpu")
-MODELS = ("cnn8", "resnet20", "vit-tiny")
+MODELS = ("cnn8", "resnet20", "vit-tiny", "mixer")
 
 
 def model_of(name, seed=0):

@@ -118,6 +118,8 @@ class RaceSpec(Frozen):
             if lane.region.startswith("from-") and int(lane.region[5:]) >= MODELS[self.model].stages:
                 last = MODELS[self.model].stages - 1
                 raise ValueError(f"region {lane.region!r}: the stages of model {self.model!r} are 0 to {last}")
+            if lane.region == "norm" and not MODELS[self.model].norm_layers:
+                raise ValueError(f"region 'norm': model {self.model!r} has no normalisation layers")
         self._check_bases()
         self._check_epochs()
         check_size(self.model, self.input_size)

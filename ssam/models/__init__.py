@@ -3,6 +3,8 @@
 import torch
 
 from ssam.models.cnn import cnn8, vgg11_bn
+from ssam.models.mixer import mixer
+from ssam.models.mlp import mlp
 from ssam.models.regions import parameters_in
 from ssam.models.resnet import resnet18, resnet20, resnet50, wrn_16_4, wrn_28_10
 from ssam.models.staged import StagedModel, forward_macs, stage_macs, stage_shares
@@ -18,6 +20,8 @@ _BUILDERS = {
     "wrn-28-10": wrn_28_10,
     "vgg11-bn": vgg11_bn,
     "vit-tiny": vit_tiny,
+    "mixer": mixer,
+    "mlp": mlp,
     "resnet50": resnet50,
 }
 

@@ -10,22 +10,25 @@ from ssam.models.staged import StagedModel
 
 
 class Patches(nn.Module):
-    """Cuts (B, C, H, W) into at most 8×8 patches of one size and embeds them: (B, T, width), position added.
+    """Cuts (B, C, H, W) into at most 8×8 patches of one size and embeds them: (B, T, width), with ``positions`` added or not.
 
     A side that the patch does not divide is padded with zeros at its end.
     """
 
-    def __init__(self, channels: int, size: int, width: int) -> None:
+    def __init__(self, channels: int, size: int, width: int, positions: bool = True) -> None:
         super().__init__()
         patch = math.ceil(size / 8)
         grid = math.ceil(size / patch)
-        self.missing = grid * patch - size
+        self.tokens, self.missing = grid * grid, grid * patch - size
         self.conv = nn.Conv2d(channels, width, patch, stride=patch)
-        self.position = nn.Parameter(nn.init.trunc_normal_(torch.empty(1, grid * grid, width), std=0.02))
+        self.position = (
+            nn.Parameter(nn.init.trunc_normal_(torch.empty(1, self.tokens, width), std=0.02)) if positions else None
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         tokens = self.conv(F.pad(x, (0, self.missing, 0, self.missing)))  # (B, width, grid, grid)
-        return tokens.flatten(2).transpose(1, 2) + self.position
+        embedded = tokens.flatten(2).transpose(1, 2)
+        return embedded if self.position is None else embedded + self.position
 
 
 class Attention(nn.Module):

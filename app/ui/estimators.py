@@ -34,7 +34,7 @@ def caveats(run: Run) -> str:
     place = (
         about["device"] if about["device"] != "cpu" else f"{about['threads']} CPU thread{'s' * (about['threads'] != 1)}"
     )
-    facts = f"{about['images']:,} training images, {about['dtype']}, {about['parameters']:,} weights; {about['seconds']:.0f} s on {place}."
+    facts = f"{about['images']:,} images, {about['dtype']}, {about['parameters']:,} weights; {about['seconds']:.0f} s on {place}."
     return " ".join([facts, *about["caveats"]])
 
 

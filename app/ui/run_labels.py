@@ -64,6 +64,7 @@ ANALYSES = {
     "surface": "Surface",
     "fisher": "Fisher information",
     "anatomy": "Anatomy of a step",
+    "robustness": "Disturbed images",
 }
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ssam.analysis.objective import Objective
+from ssam.data.batches import Statistics
 from ssam.experiment import RaceSpec
 from ssam.experiment.analysis import AnalysisSpec
 from ssam.models import StagedModel
@@ -64,6 +65,7 @@ class AnalysisContext:
     moments: Sequence[LaneWeights]  # by step, then lane
     model: StagedModel
     images: list[tuple[Tensor, Tensor]]
+    normalisation: Statistics  # of the images
     steps_per_epoch: int
     shape: tuple[int, int, int]
     batch: Callable[[int], tuple[Tensor, Tensor]]  # the race's training batch of a step, augmented
@@ -81,9 +83,11 @@ class AnalysisContext:
     def dtype(self) -> torch.dtype:
         return torch.float64 if self.analysis.dtype == "float64" else torch.float32
 
-    def objective(self, moment: LaneWeights) -> Objective:
+    def objective(self, moment: LaneWeights, images: list[tuple[Tensor, Tensor]] | None = None) -> Objective:
+        """The mean loss over ``images`` (None: those of the analysis) at the weights of a moment."""
         self.model.load_state_dict(moment.weights)
-        return Objective(self.model, self.images, self.analysis.batchnorm, self.dtype)
+        images = self.images if images is None else images
+        return Objective(self.model, images, self.analysis.batchnorm, self.dtype)
 
     def when(self, moment: LaneWeights) -> dict[str, Any]:
         return {"lane": moment.lane, "step": moment.step, "epoch": moment.step / self.steps_per_epoch}

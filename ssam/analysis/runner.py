@@ -9,6 +9,7 @@
 - surface: arrays ``xs``, ``ys`` (P,) and ``loss/LANE``, ``accuracy/LANE`` (P, P), a row for each of ``ys``; on the plane of all lanes
   ``loss``, ``accuracy`` and ``path/LANE`` (T, 3): x, y and epoch of each kept moment. Rows with ``x``, ``y`` and ``in_plane``.
 - anatomy: see ``ssam.analysis.anatomy``.
+- robustness: see ``ssam.analysis.robustness``.
 - fisher: rows of ``what``: "pattern" (``kept``: share of the Fisher mass), "overlap" (``iou``, ``chance``), "stage" (shares).
 """
 
@@ -27,6 +28,7 @@ from ssam.analysis.anatomy import anatomy
 from ssam.analysis.context import AnalysisContext, LaneWeights, Result
 from ssam.analysis.fisher import fisher_rows
 from ssam.analysis.objective import Objective
+from ssam.analysis.robustness import robustness
 from ssam.data import load_dataset
 from ssam.experiment import RaceSpec
 from ssam.experiment.analysis import AnalysisSpec, Found
@@ -50,7 +52,7 @@ def analyse(
 ) -> Iterator[Found]:
     """Measures what ``analysis`` asks for on the moments of a race and tells what is known after every piece of work.
 
-    The images are training images of the race, without augmentation, with the labels that it trains on. ``pulse`` is called before
+    The images are training images of the race, without augmentation, with the labels that it trains on; of ``robustness`` test images. ``pulse`` is called before
     each chunk of images; what it raises ends the analysis. Raises ValueError, one line, where the data cannot be had, or the weights do not fit the model.
     """
     begin = time.monotonic()
@@ -68,12 +70,15 @@ def analyse(
     if as_trained:
         model = model.to(memory_format=torch.channels_last)
     model.register_forward_pre_hook(lambda *_: pulse())  # copied with the model into every objective
+    on_test = analysis.kind == "robustness"
+    images = batches.test(analysis.images) if on_test else batches.samples(analysis.images, analysis.seed)
     context = AnalysisContext(
         race,
         analysis,
         sorted(moments, key=lambda moment: (moment.step, moment.lane)),
         model,
-        list(batches.samples(analysis.images, analysis.seed)),
+        list(images),
+        (dataset.mean, dataset.std),
         batches.steps_per_epoch,
         batches.shape,
         batches.get,
@@ -92,6 +97,7 @@ def analyse(
         else profiles_and_surfaces.common_surface,
         "fisher": _fisher,
         "anatomy": anatomy,
+        "robustness": robustness,
     }
     for done, message in kinds[analysis.kind](context):
         pulse()
@@ -111,7 +117,11 @@ def _check_fit(context: AnalysisContext) -> None:
 def _about(context: AnalysisContext, classes: int, device: torch.device, device_name: str) -> dict[str, Any]:
     analysis = context.analysis
     caveats = ["Measured on training images with the labels the race trains on, wrong ones included."]
-    if analysis.batchnorm == "evaluation":
+    if analysis.kind == "robustness":
+        caveats = [
+            "Measured on test images. Every lane sees the same disturbed images; none was trained on such images."
+        ]
+    elif analysis.batchnorm == "evaluation":
         caveats.append(
             "BatchNorm uses the statistics stored with the weights; they do not follow when weights are moved."
         )

@@ -10,24 +10,26 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from ssam.experiment.base import Frozen, explain
 
-Kind = Literal["sharpness", "curvature", "spectrum", "profile", "surface", "fisher", "anatomy"]
+Kind = Literal["sharpness", "curvature", "spectrum", "profile", "surface", "fisher", "anatomy", "robustness"]
 
 MAX_EPOCHS = 60  # moments of one analysis
 
 
 class AnalysisSpec(Frozen):
-    """One measurement on every lane of a race, on a fixed part of its training images with the labels it trained on.
+    """One measurement on every lane of a race, on a fixed part of its training images with the labels it trained on (``robustness``: of
+    its test images).
 
     ``sharpness``: how much the loss rises around the weights, by several estimators. ``curvature``: the largest eigenvalues and
     the trace of the Hessian. ``spectrum``: its spectral density. ``profile``: the loss along filter-normalised random lines.
     ``surface``: the loss on a plane. ``fisher``: the exact Fisher information, and what each pattern of mask keeps of it. ``anatomy``:
-    the next training step of each lane, taken apart; its batch is the race's own.
+    the next training step of each lane, taken apart; its batch is the race's own. ``robustness``: the accuracy on disturbed test images.
 
     Units: ``epochs`` are the kept snapshots to look at, by epoch; none means the weights of the newest checkpoint. ``rho`` is the L2
     radius of the sharpness estimators. ``span`` is half the side of a plane or line, in lengths of the filter-normalised direction.
     ``points`` is the number of grid points along a line or a side (odd, so that the weights themselves are one). ``plane`` is each
     lane's own through a random direction pair (``random``), or one through the weights of all lanes (``lanes``).
-    ``directions`` is how many random directions a profile has, ``images`` how many training images, drawn by ``seed``.
+    ``directions`` is how many random directions a profile has, ``images`` how many images, drawn by ``seed`` (test images: the same ones
+    for every seed, which decides how they are disturbed).
     ``batchnorm`` normalises by the stored statistics (``evaluation``) or by those of each chunk of images (``batch``).
     """
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ssam.catalogue import DATASETS, MODELS
+from ssam.catalogue import DATASETS, DISTURBANCES, MODELS
 from ssam.experiment.analysis import AnalysisSpec
 from ssam.experiment.duel import DuelSpec
 from ssam.experiment.race import RaceSpec
@@ -72,6 +72,7 @@ ANALYSIS_GRADIENTS = {
     "curvature": 55 * PRODUCT,  # 20 to 60 products for five eigenvalues, 10 for the trace, the check
     "spectrum": 105 * PRODUCT,
     "fisher": 8.0,
+    "robustness": (1 + sum(len(each.levels) for each in DISTURBANCES.values())) * FORWARD,
 }
 ANATOMY_GRADIENTS = 2 + FORWARD  # of one batch, for each lane
 

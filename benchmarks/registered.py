@@ -12,7 +12,6 @@ import random
 import statistics
 from collections.abc import Iterator
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import torch

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ssam.catalogue import DISTURBANCES
 from ssam.experiment import RaceSpec
 from ssam.experiment.analysis import AnalysisSpec, Found
 from ssam.experiment.events import LaneResult, Result
@@ -65,7 +66,13 @@ def measure(
 
 def found(spec: RaceSpec, analysis: AnalysisSpec, done: float = 1.0) -> tuple[list[dict], dict[str, np.ndarray]]:
     """Rows and arrays as the contract of ``ssam.analysis.runner`` has them."""
-    kinds = {"surface": _surface, "profile": _profile, "curvature": _curvature, "spectrum": _spectrum}
+    kinds = {
+        "surface": _surface,
+        "profile": _profile,
+        "curvature": _curvature,
+        "spectrum": _spectrum,
+        "robustness": _robustness,
+    }
     kind = kinds.get(analysis.kind, _sharpness)
     return kind(spec, analysis, done)
 
@@ -135,4 +142,17 @@ def _sharpness(spec: RaceSpec, analysis: AnalysisSpec, done: float) -> tuple[lis
                 sizes = {"value": SHARP[lane] / (10 + place + epoch), "error": 0.01 if "_d" in name else None}
                 about = {"estimator": name, "rho": analysis.rho, "loss": 0.05, "accuracy": 0.9}
                 rows.append(_at(lane, epoch) | sizes | about)
+    return rows, {}
+
+
+def _robustness(spec: RaceSpec, analysis: AnalysisSpec, done: float) -> tuple[list[dict], dict[str, np.ndarray]]:
+    rows = []
+    cases = [("clean", 0.0), *((kind, level) for kind, each in DISTURBANCES.items() for level in each.levels)]
+    for kind, level in cases:
+        for epoch in analysis.epochs or (2,):
+            for lane in range(len(spec.lanes)):
+                accuracy = 0.9 - level * SHARP[lane] / (4 + epoch)
+                rows.append(
+                    _at(lane, epoch) | {"disturbance": kind, "level": level, "loss": 0.05, "accuracy": accuracy}
+                )
     return rows, {}

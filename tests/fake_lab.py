@@ -13,7 +13,7 @@ from tests.fake_race import EPOCH, evaluation, started, step
 
 SPEC = parse_spec({"lanes": "sgd,sam,ssam-f,ssam-d,sam:rho=0.4", "epochs": "5"})
 ACCURACIES = (0.69, 0.8, 0.81, 0.8, 0.78)
-KINDS = ("surface", "profile", "curvature", "spectrum", "sharpness")
+KINDS = ("surface", "profile", "curvature", "spectrum", "sharpness", "robustness")
 
 
 def race(store: Store, owner: str, spec: RaceSpec = SPEC) -> Run:

@@ -12,8 +12,11 @@ from ssam.analysis.context import LaneWeights, of_checkpoint
 from ssam.analysis.fisher import chance
 from ssam.analysis.objective import Objective
 from ssam.analysis.runner import analyse
+from ssam.catalogue import DISTURBANCES
 from ssam.data import batches, load_dataset
+from ssam.data.disturbances import disturbed
 from ssam.engine import Race
+from ssam.engine.evaluate import evaluate
 from ssam.experiment import parse_spec
 from ssam.experiment.analysis import parse_analysis
 from ssam.experiment.events import Checkpoint, LaneEnded, MaskEvent, Snapshot, Started
@@ -144,6 +147,7 @@ KINDS = {
     "profile": {"directions": 2, "points": 5},
     "surface": {"points": 5},
     "fisher": {},
+    "robustness": {"images": 16},
 }
 
 
@@ -210,6 +214,22 @@ def test_several_epochs_are_looked_at_one_by_one(measure, path):
     assert {(row["lane"], row["epoch"]) for row in told} == {(lane, epoch) for lane in range(3) for epoch in (0.0, 1.0)}
     losses = [{row["loss"] for row in told if row["epoch"] == epoch} for epoch in (0.0, 1.0)]
     assert [len(values) for values in losses] == [1, 3], "all lanes start from the same weights"
+
+
+def test_robustness_is_the_accuracy_on_test_images_disturbed_by_hand(home, found, moments):
+    told = found["robustness"][-1].rows
+    data = load_dataset(RACE, home, progress=lambda *_: None)
+    images = list(data.batches(RACE, "cpu", channels_last=False).test(16))
+    cases = {("clean", 0.0): images}
+    for kind, disturbance in DISTURBANCES.items():
+        for level in disturbance.levels:
+            cases[kind, level] = list(disturbed(images, kind, level, mean=data.mean, std=data.std, seed=0))
+    shape = {"channels": data.channels, "classes": len(data.classes), "size": data.size}
+    for moment in moments:
+        model = build_model(RACE.model, **shape, seed=0)
+        model.load_state_dict(moment.weights)
+        own = {(row["disturbance"], row["level"]): row["accuracy"] for row in told if row["lane"] == moment.lane}
+        assert own == {case: pytest.approx(evaluate(model, batches)[1]) for case, batches in cases.items()}
 
 
 def test_curvature_orders_its_eigenvalues(found):

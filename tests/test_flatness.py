@@ -30,7 +30,7 @@ from tests.people import ALICE, BOB, SESSION, address_of, open_page, owner
 
 ROOT = Path(__file__).resolve().parents[1]
 SPEC = parse_spec({"lanes": "sgd,sam,ssam-f,ssam-d"})
-MEASURED = ("surface", "profile", "curvature", "spectrum", "sharpness")
+MEASURED = ("surface", "profile", "curvature", "spectrum", "sharpness", "robustness")
 
 
 def race(store: Store, seed: int = 0, token: str = ALICE, **more: float | str) -> Run:
@@ -455,7 +455,14 @@ def test_every_tab_draws_its_charts_in_a_browser(tmp_path: Path, browser: Browse
             page.goto(f"{address}/?run={run.id}")
             page.get_by_role("link", name="Flatness").last.click()
             charts = page.locator(".js-plotly-plot")
-            for title, count in (("Surface", 5), ("Profiles", 2), ("Curvature", 4), ("Spectrum", 4), ("Sharpness", 6)):
+            for title, count in (
+                ("Surface", 5),
+                ("Profiles", 2),
+                ("Curvature", 4),
+                ("Spectrum", 4),
+                ("Sharpness", 6),
+                ("Disturbed images", 6),
+            ):
                 page.get_by_role("radio", name=title).or_(
                     page.get_by_role("button", name=title, exact=True)
                 ).first.click()

@@ -10,6 +10,7 @@ from app.flatness.correlation import ENOUGH, Correlation
 from app.ui import theme
 from app.ui.estimators import ESTIMATORS, NO_MASK
 from app.ui.formats import number
+from ssam.catalogue import DISTURBANCES
 from ssam.experiment import RaceSpec
 from ssam.methods import METHODS
 from ssam.store import Run
@@ -65,6 +66,13 @@ SEEING = {
         "Ascent gap, worst case, m-sharpness and random directions depend on the scale of the weights; only adaptive sharpness does "
         "not. SAM is trained on what the ascent gap measures, so a low value only shows that training worked, not that flat is better.",
     ),
+    "robustness": (
+        "Accuracy on test images with noise, blur, low contrast, a shift or a grey square. The networks were trained without such images. All lanes "
+        "see the same ones. In *by clean accuracy*, a lane up and to the right of another is better at both.",
+        "A lane may lead on clean images and fall behind on disturbed ones, and one disturbance says little about another: a network that "
+        "bears noise may bear blur badly. Often a lane that stops earlier bears noise better; compare with such a lane before the method gets the "
+        "credit. Five disturbances made here are no test of safety.",
+    ),
     "better": (
         "Every lane that you have measured at the end of its race: its sharpness against its accuracy on test images. ρₛ is Spearman's "
         "rank correlation: −1, the flatter the better without exception; 0, nothing in common; 1, the sharper the better.",
@@ -96,9 +104,10 @@ def maskless(spec: RaceSpec) -> list[int]:
 
 
 def newest(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the last row of each lane, by lane (and estimator)."""
-    last = {(row["lane"], row.get("estimator")): row for row in sorted(rows, key=lambda row: row["step"])}
-    return [last[key] for key in sorted(last, key=lambda key: key[0])]
+    """Return the last row of each lane, by lane (and estimator, or disturbance and level)."""
+    names = ("lane", "estimator", "disturbance", "level")
+    last = {tuple(map(row.get, names)): row for row in sorted(rows, key=lambda row: row["step"])}
+    return sorted(last.values(), key=lambda row: row["lane"])
 
 
 def summary(run: Run, arrays: dict[str, np.ndarray]) -> str:
@@ -112,6 +121,7 @@ def summary(run: Run, arrays: dict[str, np.ndarray]) -> str:
         "curvature": _curvature,
         "spectrum": _spectrum,
         "sharpness": _sharpness,
+        "robustness": _robustness,
     }[run.analysis.kind]
     said = words(titles, rows, arrays)
     if any(row.get("estimator") == "masked_ascent_gap" for row in rows):
@@ -174,6 +184,18 @@ def _sharpness(titles: Sequence[str], rows: list[dict[str, Any]], arrays: dict[s
         if own:
             values = ", ".join(f"{titles[row['lane']]} {number(row['value'])}" for row in own)
             said.append(f"{title} (ρ {own[0]['rho']:g}), flattest first: {values}.")
+    return said
+
+
+def _robustness(titles: Sequence[str], rows: list[dict[str, Any]], arrays: dict[str, np.ndarray]) -> list[str]:
+    said = []
+    for kind in dict.fromkeys(row["disturbance"] for row in rows):
+        own = [row for row in newest(rows) if row["disturbance"] == kind]
+        level = max(row["level"] for row in own)
+        best_first = sorted((row for row in own if row["level"] == level), key=lambda row: -row["accuracy"])
+        values = ", ".join(f"{titles[row['lane']]} {100 * row['accuracy']:.1f}%" for row in best_first)
+        title = f"{DISTURBANCES[kind].title} {level:g}" if kind in DISTURBANCES else "Clean images"
+        said.append(f"{title}, best first: {values}.")
     return said
 
 

@@ -32,8 +32,8 @@ def test_every_spelling_of_the_address(tmp_path: Path, postgres: Server, scheme:
             "SSAM_DATABASE_URL: 'mysql' is not supported; allowed: sqlite:///FILE, postgresql://",
         ),
         ("postgresql+psycopg2://ada:secret@host/lab", "SSAM_DATABASE_URL: 'postgresql+psycopg2' is not supported"),
-        ("postgresql://ada:secret@host:port/lab", "SSAM_DATABASE_URL is no database URL; allowed: sqlite:///FILE"),
-        ("ada:secret@host", "SSAM_DATABASE_URL is no database URL"),
+        ("postgresql://ada:secret@host:port/lab", "SSAM_DATABASE_URL is not a database URL; allowed: sqlite:///FILE"),
+        ("ada:secret@host", "SSAM_DATABASE_URL is not a database URL"),
         ("postgresql://ada:secret@127.0.0.1:1/lab", "the run database lab cannot be opened: connection failed"),
         (
             "sqlite:////no/such/folder/lab.db",

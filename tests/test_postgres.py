@@ -76,6 +76,6 @@ def test_a_race_outlives_its_database_server(tmp_path: Path, postgres: Server) -
         time.sleep(1.5)  # the database is away for a while
         postgres.start()
         site.wait_state(run_id, "finished")
-        assert site.log(run_id).count("from nothing") == 1
+        assert site.log(run_id).count("from the beginning") == 1
         for lane in site.store.curves.window(run_id, points=1000).lanes:
             assert lane.steps["loss"] == [1 / number for number in range(1, STEPS[LONG] + 1)]

@@ -307,7 +307,7 @@ def test_in_a_browser_runs_are_compared_and_the_heights_stay(tmp_path: Path, bro
             choose(page, "x-axis", "Gradient evaluations")
             expect(plot.get_by_text(re.compile("^gradient"))).to_be_visible()
             assert page.evaluate(read) == near, "the heights stay where the reader has zoomed to"
-            choose(page, "Curve", "Test loss")
+            choose(page, "Metric", "Test loss")
             expect(plot.get_by_text("Test loss")).to_be_visible()
             assert page.evaluate(read) != near, "which says nothing of another curve"
             assert "smooth=5" in page.url

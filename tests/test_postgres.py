@@ -32,8 +32,8 @@ def test_every_spelling_of_the_address(tmp_path: Path, postgres: Server, scheme:
             "SSAM_DATABASE_URL: 'mysql' is not supported; allowed: sqlite:///FILE, postgresql://",
         ),
         ("postgresql+psycopg2://ada:secret@host/lab", "SSAM_DATABASE_URL: 'postgresql+psycopg2' is not supported"),
-        ("postgresql://ada:secret@host:port/lab", "SSAM_DATABASE_URL is no database URL; allowed: sqlite:///FILE"),
-        ("ada:secret@host", "SSAM_DATABASE_URL is no database URL"),
+        ("postgresql://ada:secret@host:port/lab", "SSAM_DATABASE_URL is not a database URL; allowed: sqlite:///FILE"),
+        ("ada:secret@host", "SSAM_DATABASE_URL is not a database URL"),
         ("postgresql://ada:secret@127.0.0.1:1/lab", "the run database lab cannot be opened: connection failed"),
         (
             "sqlite:////no/such/folder/lab.db",
@@ -76,6 +76,6 @@ def test_a_race_outlives_its_database_server(tmp_path: Path, postgres: Server) -
         time.sleep(1.5)  # the database is away for a while
         postgres.start()
         site.wait_state(run_id, "finished")
-        assert site.log(run_id).count("from nothing") == 1
+        assert site.log(run_id).count("from the beginning") == 1
         for lane in site.store.curves.window(run_id, points=1000).lanes:
             assert lane.steps["loss"] == [1 / number for number in range(1, STEPS[LONG] + 1)]

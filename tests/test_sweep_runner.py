@@ -275,7 +275,7 @@ def test_only_its_owner_steers_it_and_a_few_at_once(lab: SweepLab) -> None:
     with pytest.raises(ValueError, match="still running"):
         lab.client.sweeps.delete(sweep_id, ADA)
     others = [lab.sweep(vary=["rho=0.1,0.2"], base=ENDLESS) for _ in range(MOST_AT_ONCE - 1)]
-    with pytest.raises(ValueError, match=r"^.*3 sweeps .*3; stop .*$"):
+    with pytest.raises(ValueError, match=r"^.*3 unfinished sweeps .*3; stop .*$"):
         lab.sweep(vary=["rho=0.1"], base=ENDLESS)
     for each in (sweep_id, *others):
         lab.client.sweeps.stop(each, Person("somebody", teacher=True))

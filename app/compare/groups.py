@@ -15,6 +15,7 @@ from app.ui.theme import Style
 from ssam.experiment import LaneSpec, RaceSpec
 from ssam.experiment.lane import TRAINING
 from ssam.methods import METHODS
+from ssam.methods.bases import DEFAULT_BASE
 from ssam.stats.paired import Paired, compare, family
 from ssam.store.compare_queries import LaneRecord, RaceRecord
 from ssam.store.outcome import Outcome, outcomes
@@ -151,7 +152,7 @@ def groups(races: Iterable[RaceRecord]) -> list[Group]:
 def key_of(spec: RaceSpec, place: int) -> str:
     """Return a key, equal for lanes that differ at most in their seed."""
     race, lane = settled(spec, place)
-    added = {"base"} if race.base == "sgd" else set()  # later than the first keys, which addresses hold
+    added = {"base"} if race.base == DEFAULT_BASE else set()  # later than the first keys, which addresses hold
     usual = {name for name in TRAINING if name not in lane.own_settings}
     text = race.model_dump_json(exclude={"lanes", "seed"} | added) + lane.model_dump_json(exclude=usual)
     passes = (

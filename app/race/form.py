@@ -167,7 +167,8 @@ def _choose_dataset(lab: Lab) -> None:
 def _choose_base() -> None:
     """Learning rate and weight decay change to the scale of the new base optimizer, as a lane's would."""
     state = st.session_state
-    rate = BASES[state["base"]].rate / BASES["adamw" if state["base"] == "sgd" else "sgd"].rate
+    [before] = [name for name in BASES if name != state["base"]]  # of the two
+    rate = BASES[state["base"]].rate / BASES[before].rate
     for name, times in (("lr", rate), ("weight_decay", 1 / rate)):
         if state[name] is not None:
             state[name] = float(f"{state[name] * times:.6g}")

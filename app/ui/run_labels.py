@@ -11,7 +11,7 @@ from app.ui.lab import Lab
 from ssam.catalogue import DATASETS, MODELS
 from ssam.experiment import LaneSpec, RaceSpec
 from ssam.methods import METHODS
-from ssam.methods.bases import BASES
+from ssam.methods.bases import BASES, DEFAULT_BASE
 from ssam.planning.estimate import estimate_seconds
 from ssam.store import Run
 from ssam.store.outcome import outcomes
@@ -29,7 +29,7 @@ def describe_without_seed(spec: RaceSpec) -> str:
         parts.append(f"{spec.train_size:,} images")
     if spec.label_noise:
         parts.append(f"{spec.label_noise * 100:g}% label noise")
-    if spec.base != "sgd":
+    if spec.base != DEFAULT_BASE:
         parts.append(BASES[spec.base].title)
     if spec.validation:
         parts.append(f"{spec.validation * 100:g}% held out for validation")

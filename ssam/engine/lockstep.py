@@ -24,6 +24,7 @@ from ssam.experiment.events import (
     Snapshot,
     StepEvent,
 )
+from ssam.methods.bases import DEFAULT_BASE
 from ssam.planning.estimate import LIVE_TEST_SIZE
 from ssam.stats.typical import typical
 from ssam.system import cores, load
@@ -136,7 +137,7 @@ def new_past(lanes: Iterable[Lane]) -> Past:
     """Nothing yet. Step times are compared with those of SGD, of several such lanes the one that takes the most steps."""
     lanes = list(lanes)
     plain = [lane for lane in lanes if not lane.method.perturbs]
-    by_sgd = [lane for lane in plain if lane.spec.lane_base(lane.lane) == "sgd"] or plain
+    by_sgd = [lane for lane in plain if lane.spec.lane_base(lane.lane) == DEFAULT_BASE] or plain
     reference = max(by_sgd, key=lambda lane: lane.total_steps or 0).name if plain else None
     return Past({lane.name: History() for lane in lanes}, reference)
 

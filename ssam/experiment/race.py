@@ -135,7 +135,7 @@ class RaceSpec(Frozen):
         along = [lane for lane in self.lanes if lane.direction == "momentum"]
         if along and self.momentum == 0:
             raise ValueError("momentum 0 leaves no buffer for a lane with direction 'momentum'; it must be above 0")
-        if other := next((lane for lane in along if self.lane_base(lane) != "sgd"), None):
+        if other := next((lane for lane in along if not BASES[self.lane_base(lane)].momentum), None):
             raise ValueError(f"base 'adamw' has no momentum buffer for lane {str(other)!r} to follow; it must be 'sgd'")
 
     def _check_epochs(self) -> None:

@@ -120,7 +120,7 @@ def _model(source: Source, place: int) -> list[str]:
     channels_last = info["device"] != "mps"
     layout = ", memory_format=torch.channels_last" if channels_last else ""
     base = spec.lane_base(lane)
-    momentum = f"momentum={spec.momentum!r}" if base == "sgd" else f"betas=({spec.momentum!r}, 0.999)"
+    momentum = f"momentum={spec.momentum!r}" if BASES[base].momentum else f"betas=({spec.momentum!r}, 0.999)"
     rates = f"lr={spec.lane_lr(lane)!r}, {momentum}, weight_decay={spec.lane_weight_decay(lane)!r}"
     total = next(told["total_steps"] for told in info["lanes"] if told["name"] == spec.lane_names[place])
     lines = [

@@ -28,6 +28,7 @@ from sqlalchemy import (
 from ssam.experiment import RaceSpec
 from ssam.experiment.events import FEWEST_PAIRS, PHASES, SETTLING_STEPS, STEP_PHASES
 from ssam.methods import METHODS
+from ssam.methods.bases import DEFAULT_BASE
 from ssam.stats.typical import of_kinds
 from ssam.store import compare_queries, step_rows
 from ssam.store.arrays import load_arrays, mask_file
@@ -313,7 +314,7 @@ def _epoch_rows(connection: Connection, run_id: str) -> list[dict[str, Any]] | N
         about = {"lane": row.name, "method": lane.method}
         about["sparsity"] = spec.lane_sparsity(lane) if method.sparse else None
         about["rho"] = spec.lane_rho(lane) if method.perturbs else None
-        if any(other.trains_otherwise for other in spec.lanes) or spec.base != "sgd":
+        if any(other.trains_otherwise for other in spec.lanes) or spec.base != DEFAULT_BASE:
             about |= {"base": spec.lane_base(lane), "weight_decay": spec.lane_weight_decay(lane)}
             about |= {name: getattr(lane, name) for name in ("label_smoothing", "ema", "patience")}
         table.append(

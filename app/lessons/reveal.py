@@ -71,6 +71,12 @@ def _evidence(lesson: Lesson) -> None:
     if "flatness" in kinds and (rows := evidence.flatness()):
         st.table(text.flatness(rows), border="horizontal", hide_index=True)
         st.caption(f"At the final weights, seeds {', '.join(rows)}; ± is the standard deviation over the seeds.")
+    if "disturbed" in kinds and (rows := evidence.disturbed()):
+        st.table(text.disturbed(rows), border="horizontal", hide_index=True)
+        st.caption(
+            f"Seeds {', '.join(rows)}, which no trial had seen; ± is the standard deviation over them. Every contender was tuned with the same number of "
+            "trials. Question, rule and seeds were registered before the data."
+        )
     if "bench" in kinds and (rows := evidence.bench()):
         names = [claim.lane for claim in lesson.claims if claim.evidence == "bench"]
         st.table(text.bench(rows, names), border="horizontal", hide_index=True)
@@ -125,6 +131,9 @@ def _elsewhere(lesson: Lesson, claim: Claim) -> None:
     """Draw the button for a claim that this lesson's race does not test."""
     if claim.evidence == "flatness":
         nav.link("flatness", "Measure your own race", _flatness_of(lesson))
+        return
+    if claim.evidence == "disturbed":
+        nav.link("flatness", "Disturb the test images of your own race", {"kind": "robustness", **_flatness_of(lesson)})
         return
     settings = (
         {"preset": claim.preset}

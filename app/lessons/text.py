@@ -5,8 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from app.ui import theme
-from app.ui.evidence import Finding, Rows
+from app.ui.evidence import STRONG, Finding, Rows
 from app.ui.lesson_content import FLATNESS, Claim, Lesson
+from ssam.catalogue import DISTURBANCES
 from ssam.experiment import LaneSpec, RaceSpec, preset
 from ssam.methods import METHODS
 from ssam.stats.paired import Paired, sentence
@@ -25,10 +26,10 @@ VALUES = {
     "ratio_to_sgd": "step time / SGD",
     "predicted": "cost of a step in FLOPs",
     "excess": "measured step time − FLOPs",
-}
-IN_POINTS = ("test_accuracy", "best_accuracy", "fall")
-PERCENT = ("test_accuracy", "best_accuracy")
-DIGITS = {"best_epoch": 0, "fall": 1, "test_accuracy": 1, "best_accuracy": 1, "λ1": 1, "ascent_gap": 3, "trace": 0}
+} | {kind: f"test accuracy, {each.title.lower()} {each.levels[STRONG]:g}" for kind, each in DISTURBANCES.items()}
+PERCENT = ("test_accuracy", "best_accuracy", *DISTURBANCES)
+IN_POINTS = (*PERCENT, "fall")
+DIGITS = dict.fromkeys(IN_POINTS, 1) | {"best_epoch": 0, "λ1": 1, "ascent_gap": 3, "trace": 0}
 
 Table = list[dict[str, str]]
 
@@ -41,6 +42,8 @@ def titles(spec: RaceSpec) -> dict[str, str]:
 def lane_title(claim: Claim, lesson: Lesson, lane: str) -> str:
     if claim.evidence == "bench":
         return theme.lane_title(LaneSpec.parse(lane))
+    if claim.evidence == "disturbed":
+        return lane
     of = FLATNESS if claim.evidence == "flatness" else claim.preset
     return titles(preset(of).spec if of else lesson.spec)[lane]
 
@@ -181,6 +184,17 @@ def bench(rows: Rows, names: Iterable[str]) -> Table:
         }
         for name in dict.fromkeys(wanted)
         if name in lanes
+    ]
+
+
+def disturbed(rows: Rows) -> Table:
+    """Return a row per contender: its accuracy on clean images, and under each disturbance."""
+    columns = {"test_accuracy": "Clean"} | {
+        kind: f"{each.title} {each.levels[STRONG]:g}" for kind, each in DISTURBANCES.items()
+    }
+    return [
+        {"Contender": name, **{title: spread(_column(rows, name, value), 1, "%") for value, title in columns.items()}}
+        for name in next(iter(rows.values()))
     ]
 
 

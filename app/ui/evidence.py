@@ -10,7 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from app.ui.lesson_content import Claim, Lesson
+from app.ui.lesson_content import DISTURBED, Claim, Lesson
+from ssam.catalogue import DISTURBANCES
 from ssam.experiment import ASSETS, parse_spec, preset
 from ssam.stats import proportion
 from ssam.stats.paired import Paired, compare, family
@@ -19,6 +20,8 @@ from ssam.store import Run, Window
 FOLDER = ASSETS / "measured"
 BENCH_MODEL = "cnn8"  # the network of all lessons
 SHARES = ("test_accuracy", "best_accuracy")  # 0 to 1 in the files, percent here
+ACCURACIES = (*SHARES, *DISTURBANCES)
+STRONG = 2  # the place of the level of a disturbance that claims are about
 
 Values = dict[str, float | None]  # None where a lane diverged
 Rows = dict[str, dict[str, Values]]
@@ -42,6 +45,8 @@ def of_claim(claim: Claim, lesson: Lesson, folder: Path = FOLDER) -> Rows:
         return flatness(folder / "flatness.json")
     if claim.evidence == "bench":
         return bench(folder / "bench.jsonl")
+    if claim.evidence == "disturbed":
+        return disturbed(folder / f"registered-{DISTURBED}.json")
     return rows(races(claim.preset or lesson.preset, folder / "lessons.json"))
 
 
@@ -62,7 +67,7 @@ def find(claim: Claim, measured: Rows) -> Finding | None:
 def comparisons(lesson: Lesson, folder: Path = FOLDER) -> dict[Claim, Paired]:
     """Return the paired comparison of each claim about the accuracies of two lanes. All are one family, in which two claims
     about the same lanes count as one comparison."""
-    asked = [claim for claim in lesson.claims if claim.minus and claim.value in SHARES]
+    asked = [claim for claim in lesson.claims if claim.minus and claim.value in ACCURACIES]
     found = {claim: _compared(claim, of_claim(claim, lesson, folder)) for claim in asked}
     of_lanes = {_subject(claim): compared for claim, compared in found.items()}
     together = dict(zip(of_lanes, family(list(of_lanes.values())), strict=True))
@@ -190,6 +195,21 @@ def bench(file: Path = FOLDER / "bench.jsonl") -> Rows:
             excess = None if predicted is None else measured - predicted
             found[row["lane"]] = {"ratio_to_sgd": measured, "predicted": predicted, "excess": excess}
     return {"": found} if found else {}
+
+
+def disturbed(file: Path = FOLDER / f"registered-{DISTURBED}.json") -> Rows:
+    """Return the accuracies of the contenders, on clean images and under each disturbance at its third level, of the seeds that all have."""
+    judged = _record(file, _when(file))["judged"] if file.exists() else {}
+    seeds = set.intersection(*(set(found) for found in judged.values())) if judged else set()
+    names = {kind: f"{kind} {each.levels[STRONG]:g}" for kind, each in DISTURBANCES.items()}
+    return {
+        seed: {
+            contender: {"test_accuracy": 100 * found[seed]["accuracy"]["clean"]}
+            | {kind: 100 * found[seed]["every"][name] for kind, name in names.items()}
+            for contender, found in judged.items()
+        }
+        for seed in sorted(seeds, key=int)
+    }
 
 
 @lru_cache(maxsize=8)

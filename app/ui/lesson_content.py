@@ -4,6 +4,7 @@ A lesson is TOML between two lines ``+++``, then Markdown with the sections of `
 claim names its evidence, which is read from ``assets/measured``. ``docs/lessons.md`` shows how to write one.
 """
 
+import json
 import re
 import tomllib
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
+from ssam.catalogue import DISTURBANCES
 from ssam.experiment.base import Frozen, explain
 from ssam.experiment.lane import LaneSpec
 from ssam.experiment.presets import ASSETS, preset
@@ -22,12 +24,14 @@ STEPS = ("predict", "watch", "reveal", "next")
 SECTIONS = {"predict": "Predict", "watch": "Watch", "reveal": "Reveal", "next": "Try next"}  # by step
 PAGES = ("race", "surface", "anatomy", "masks", "flatness", "frontier", "methods")  # pages that a lesson can link to
 FLATNESS = "noisy-labels"  # the preset whose weights were measured
+DISTURBED = "disturbed-images"  # the registered experiment on disturbed test images
 
 # What can be claimed about a lane, by kind of evidence. Accuracies and falls are in percentage points.
 VALUES = {
     "races": ("test_accuracy", "best_accuracy", "best_epoch", "fall", "train_loss", "step_ratio_to_sgd"),
     "flatness": ("test_accuracy", "ascent_gap", "m_sharpness", "λ1", "trace"),
     "bench": ("ratio_to_sgd", "predicted", "excess"),
+    "disturbed": ("test_accuracy", *DISTURBANCES),
 }
 
 
@@ -52,8 +56,8 @@ class Claim(Frozen):
     """A sentence that numbers can refute: ``value`` of ``lane``, ``minus`` that of another lane or ``over`` it (divided by it),
     is ``at_least`` or ``at_most`` a number, on ``all`` seeds or in the ``mean``.
 
-    ``evidence``: the ``races`` of ``preset`` (by default the lesson's), the ``flatness`` of their final weights, or the
-    ``bench`` of single steps. ``expected`` is ``fails`` for a common belief that the numbers refute.
+    ``evidence``: the ``races`` of ``preset`` (by default the lesson's), the ``flatness`` of their final weights, the
+    ``bench`` of single steps, or the contenders of the registered experiment on ``disturbed`` test images. ``expected`` is ``fails`` for a common belief that the numbers refute.
     """
 
     text: str = Field(min_length=1)
@@ -64,7 +68,7 @@ class Claim(Frozen):
     at_least: float | None = None
     at_most: float | None = None
     seeds: Literal["all", "mean"] = "all"
-    evidence: Literal["races", "flatness", "bench"] = "races"
+    evidence: Literal["races", "flatness", "bench", "disturbed"] = "races"
     preset: str | None = None
     expected: Literal["holds", "fails"] = "holds"
 
@@ -253,5 +257,8 @@ def _lanes(claim: Claim, spec: RaceSpec) -> tuple[str, ...]:
         for lane in claim.lanes:
             LaneSpec.parse(lane)
         return ()
+    if claim.evidence == "disturbed":
+        plan = json.loads((ASSETS / "registered" / f"{DISTURBED}.json").read_text(encoding="utf-8"))
+        return tuple(plan["contenders"])
     of = FLATNESS if claim.evidence == "flatness" else claim.preset
     return (preset(of).spec if of else spec).lane_names

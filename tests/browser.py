@@ -8,10 +8,10 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, TimeoutError, expect, sync_playwright
 
 from ssam.jobs import processes
 from ssam.jobs.hardware import write_json
@@ -80,6 +80,17 @@ def answers(address: str) -> bool:
 def at_rest(page: Page) -> None:
     """Waits until the page's script has ended: a key pressed before may go to an element that is replaced."""
     page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]').wait_for()
+
+
+def start_race(page: Page) -> None:
+    """Presses Start until a race is shown: a press is lost where a busy machine breaks the connection just then. Two start one race."""
+    for _ in range(5):
+        at_rest(page)
+        page.locator(".st-key-start_race button").click()
+        with suppress(TimeoutError):
+            page.wait_for_url(lambda url: "run=" in url, timeout=PATIENCE / 5)
+            return
+    raise AssertionError(f"no race after five presses: {page.url}")
 
 
 class Watched:

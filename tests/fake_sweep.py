@@ -1,6 +1,7 @@
 """A runner whose races have an accuracy that follows from their rho: ``python tests/fake_sweep.py HOME``.
 
-The best rho is 0.2; seeds shift the accuracy a little. A race with a rho above 5 diverges. ``FAKE_PACE`` is in seconds a step.
+The best rho is 0.2; seeds shift the accuracy a little. A race with a rho above 5 diverges; one below 0.005 waits before its end until it
+is stopped, so that it is pruned however busy the machine is. ``FAKE_PACE`` is in seconds a step.
 Validation accuracy follows the rho alone; with ``augment`` "flip" test accuracy says the opposite, else it is a little lower.
 """
 
@@ -16,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from ssam.experiment import RaceSpec, parse_spec
-from ssam.experiment.events import Event, LaneEnded, LaneResult, Result
+from ssam.experiment.events import Event, LaneEnded, LaneResult, Preparing, Result
 from ssam.experiment.sweep import SweepSpec, Values, parse_sweep
 from ssam.jobs.runner import Runner, main
 from ssam.store import Store, Trial
@@ -24,7 +25,7 @@ from ssam.store.schema import runs
 from ssam.store.sweeps import SweepState
 from tests.fake_race import EPOCH, FakeRace, devices, evaluation, started, step
 
-BEST, DIVERGES = 0.2, 5.0
+BEST, DIVERGES, HOPELESS = 0.2, 5.0, 0.005
 BASE = parse_spec({"lanes": "ssam-f:sparsity=0.8", "epochs": 3, "train_size": 1000, "validation": 0.2})
 GRID = parse_sweep({"base": BASE, "vary": ["lane1.rho=0.05,0.1,0.2,0.4,0.8", "lane1.sparsity=0.5,0.8,0.95"]})
 NUMBERS = itertools.count(1)  # of the requests: no two are the same
@@ -60,6 +61,9 @@ class RhoRace(FakeRace):
                     value = accuracy(rho, spec.seed, number // EPOCH, spec.epochs)
                     told = dataclasses.replace(seen, test_accuracy=tested(spec, value), validation_accuracy=value)
                     yield told
+                    while number == steps and rho < HOPELESS:
+                        time.sleep(0.1)
+                        yield Preparing("waiting to be stopped")
                     if number == steps:
                         yield dataclasses.replace(told, final=True)
                         yield LaneEnded(name, number, "finished")

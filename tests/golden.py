@@ -43,6 +43,8 @@ def sections(path: Path) -> dict[str, str]:
 
 
 def assert_one_line_error(text: str, names: list[object]) -> None:
-    """An error is one line that names the field, the value and what is allowed; how it says so is free."""
+    """An error is one line that names the field, the value and what is allowed; how it says so is free, and what it escapes for
+    Markdown, too."""
+    text = text.replace("\\", "")
     assert text.strip().count("\n") == 0, text
     assert [str(name) for name in names if str(name) not in text] == [], text

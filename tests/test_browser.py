@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from ssam.store import Store
-from tests.browser import LIVE, Watched, app_server, end_runner, wait_until
+from tests.browser import LIVE, Watched, app_server, end_runner, start_race, wait_until
 from tests.ray_cluster import LOOPBACK, Cluster, missing
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -174,7 +174,7 @@ def test_a_finished_race_on_a_phone_in_the_dark(browser: Browser, address: str, 
     page = watched.page
     page.set_viewport_size({"width": 390, "height": 844})
     page.goto(address + "/?train_size=256&epochs=2&lanes=sgd,ssam-d")
-    page.locator(START).click()
+    start_race(page)
     watched.wait("live?.dataset.state === 'finished'")
     expect(page.locator("[data-testid=stDataFrame]").first).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
@@ -218,7 +218,7 @@ def test_a_stranger_can_watch_and_a_teacher_can_steer(browser: Browser, address:
     owner, stranger, teacher = (Watched(browser) for _ in range(3))
     steering = ", ".join(f".st-key-{key}" for key in ("pause_race", "stop_race", "delete_race"))
     owner.page.goto(address + QUICK + "&seed=3")
-    owner.page.locator(START).click()
+    start_race(owner.page)
     owner.wait("live?.dataset.points > 0")
     link = owner.page.url
     (run,) = (run for run in store.runs.newest() if f"run={run.id}" in link)

@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, RedirectResponse
 from starlette.routing import Route
 
 from ssam.store import Store
-from tests.browser import PATIENCE, app_server, chromium, end_runner, wait_until
+from tests.browser import PATIENCE, app_server, chromium, end_runner, start_race, wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -110,7 +110,7 @@ def test_who_logs_in_elsewhere_finds_their_races_and_a_teacher_everybodys(
         )
         provider.person = {"sub": "1", "email": "student@school.example", "email_verified": True}
         page = log_in(browser, address)
-        page.locator(".st-key-start_race button").click()
+        start_race(page)
         expect(page.locator(pause)).to_be_visible()
         link = page.url
         elsewhere = log_in(browser, address)

@@ -8,16 +8,14 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from ssam.cli import race
+from ssam.cli import race, steer
+from ssam.cli.steer import LOOK_SECONDS, ME, print_json
 from ssam.experiment.duel import BASELINE, RIVALS, DuelSpec, new_duel
 from ssam.export import duel as export
 from ssam.jobs.client import Client
-from ssam.store import Person, Store
+from ssam.store import Store
 from ssam.store.duels import Duel, Standing
-from ssam.store.schema import finite
 
-ME = Person("command-line", teacher=True)  # who may read the home folder may do everything in it
-LOOK_SECONDS = 0.3
 STEERS = {
     "pause": "pause this duel and its races",
     "resume": "resume this duel",
@@ -51,12 +49,7 @@ def flags(command: argparse.ArgumentParser) -> None:
         help="replace or add one setting of a search space",
     )
     command.add_argument("--save", metavar="FILE", help="also write the result to FILE: .html, .csv or .json")
-    command.add_argument("--detach", action="store_true", help="start it, print its id and leave")
-    command.add_argument("--json", action="store_true", help="one JSON object a line; the last one is the result")
-    steer = command.add_mutually_exclusive_group()
-    steer.add_argument("--list", action="store_true", help="the duels of the lab, newest first")
-    for name, about in STEERS.items():
-        steer.add_argument(f"--{name}", metavar="ID", help=about)
+    steer.flags(command, STEERS, "duel")
     race.settings(command)
 
 
@@ -71,7 +64,7 @@ def _run(options: argparse.Namespace) -> int:
                     else f"{duel.id:<24}{duel.state:<10}{' vs '.join(duel.spec.names)}"
                 )
             return 0
-        action = next((name for name in STEERS if getattr(options, name)), None)
+        action = steer.asked(options, STEERS)
         try:
             return _start(client, options) if action is None else _steer(client, options, action)
         except RuntimeError as error:  # no runner comes up
@@ -103,7 +96,7 @@ def _start(client: Client, options: argparse.Namespace) -> int:
             flush=True,
         )
     if options.json:
-        print(json.dumps({"event": "duel", "id": duel_id}), flush=True)
+        print_json({"event": "duel", "id": duel_id})
     elif options.detach:
         print(duel_id, flush=True)
     return 0 if options.detach else _follow(client, duel_id, options)
@@ -112,7 +105,7 @@ def _start(client: Client, options: argparse.Namespace) -> int:
 def _steer(client: Client, options: argparse.Namespace, action: str) -> int:
     _target(options)
     _form(options)
-    duel_id = _find(client.store, getattr(options, action))
+    duel_id = steer.find(client.store.duels.of(None, 1000), getattr(options, action), "duel")
     if action in ("pause", "resume", "stop", "delete"):
         getattr(client.duels, action)(duel_id, ME)
         if action == "delete":
@@ -120,17 +113,6 @@ def _steer(client: Client, options: argparse.Namespace, action: str) -> int:
     if action == "follow":
         return _follow(client, duel_id, options)
     return _print(client.store, duel_id, options)
-
-
-def _find(store: Store, named: str) -> str:
-    fitting = [
-        duel.id
-        for duel in store.duels.of(None, 1000)
-        if duel.id == named or (len(named) >= 4 and duel.id.startswith(named))
-    ]
-    if len(fitting) != 1:
-        raise ValueError(f"there is no duel {named[:40]!r} here; --list names them")
-    return fitting[0]
 
 
 def _target(options: argparse.Namespace) -> float | None:
@@ -177,8 +159,7 @@ def _print(store: Store, duel_id: str, options: argparse.Namespace) -> int:
     assert duel is not None
     target = _target(options)
     if options.json:
-        told = {"event": "result", **export.result(store, duel, target)}
-        print(json.dumps(finite(told), allow_nan=False), flush=True)
+        print_json({"event": "result", **export.result(store, duel, target)})
     else:
         print("\n".join(_table(store, duel, target)), flush=True)
     if options.save:

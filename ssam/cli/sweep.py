@@ -8,20 +8,18 @@ import time
 from contextlib import closing
 from typing import Any, get_args
 
-from ssam.cli import race
+from ssam.cli import race, steer
+from ssam.cli.steer import LOOK_SECONDS, ME, print_json
 from ssam.experiment import RaceSpec
 from ssam.experiment.choosing import chosen_by, new_sweep
 from ssam.experiment.sweep import Cost, Method, Pruning, SweepSpec, Values
 from ssam.jobs.client import Client
 from ssam.stats import proportion
 from ssam.stats.paired import sentence
-from ssam.store import Person, Store, Sweep, Trial
+from ssam.store import Store, Sweep, Trial
 from ssam.store.outcome import score_size
-from ssam.store.schema import finite
 from ssam.store.sweep_scores import Fresh, Point, chosen, fresh, front, points, ranked, unranked
 
-ME = Person("command-line", teacher=True)  # whoever can read the home folder may do everything in it
-LOOK_SECONDS = 0.3
 STEERS = {
     "pause": "pause this sweep and its races",
     "resume": "resume this sweep",
@@ -52,12 +50,7 @@ def flags(command: argparse.ArgumentParser) -> None:
     command.add_argument("--minutes", metavar="X", help="maximum minutes of training, all trials together")
     command.add_argument("--gradients", metavar="N", help="maximum forward+backward passes, all trials together")
     command.add_argument("--fresh", metavar="N", type=int, help="at the end, confirm the best on N fresh seeds")
-    command.add_argument("--detach", action="store_true", help="start it, print its id and exit")
-    command.add_argument("--json", action="store_true", help="one JSON object per line; the last one is the result")
-    steer = command.add_mutually_exclusive_group()
-    steer.add_argument("--list", action="store_true", help="list the sweeps of the lab, newest first")
-    for name, about in STEERS.items():
-        steer.add_argument(f"--{name}", metavar="ID", help=about)
+    steer.flags(command, STEERS, "sweep")
     race.settings(command)
 
 
@@ -68,24 +61,13 @@ def _run(options: argparse.Namespace) -> int:
             for sweep in store.sweeps.of(None):
                 print(json.dumps(_about(store, sweep)) if options.json else _line(store, sweep), flush=True)
             return 0
-        action = next((name for name in STEERS if getattr(options, name)), None)
+        action = steer.asked(options, STEERS)
         try:
             if action is None:
                 return _start(client, options)
-            return _steer(client, options, action, _find(store, getattr(options, action)))
+            return _steer(client, options, action)
         except RuntimeError as error:  # no runner starts
             raise ValueError(str(error)) from None
-
-
-def _find(store: Store, named: str) -> str:
-    fitting = [
-        sweep.id
-        for sweep in store.sweeps.of(None, 1000)
-        if sweep.id == named or (len(named) >= 4 and sweep.id.startswith(named))
-    ]
-    if len(fitting) != 1:
-        raise ValueError(f"there is no sweep {named[:40]!r} here; --list names them")
-    return fitting[0]
 
 
 def spec_of(options: argparse.Namespace) -> SweepSpec:
@@ -132,17 +114,17 @@ def _start(client: Client, options: argparse.Namespace) -> int:
     return _end(client, sweep_id, options) or status
 
 
-def _steer(client: Client, options: argparse.Namespace, action: str, sweep_id: str) -> int:
-    steer = client.sweeps
+def _steer(client: Client, options: argparse.Namespace, action: str) -> int:
+    sweep_id = steer.find(client.store.sweeps.of(None, 1000), getattr(options, action), "sweep")
     if action in ("pause", "resume", "stop", "delete"):
-        getattr(steer, action)(sweep_id, ME)
+        getattr(client.sweeps, action)(sweep_id, ME)
         if action == "delete":
             return 0
     elif action == "extend":
         more = {name: _amount(options, name) for name in ("races", "minutes", "gradients")}
-        steer.extend(sweep_id, ME, int(more["races"]), more["minutes"], int(more["gradients"]))
+        client.sweeps.extend(sweep_id, ME, int(more["races"]), more["minutes"], int(more["gradients"]))
     elif action == "confirm":
-        steer.fresh(sweep_id, ME, options.fresh or 5)
+        client.sweeps.fresh(sweep_id, ME, options.fresh or 5)
     if action in ("follow", "extend", "confirm") and not options.detach:
         _follow(client, sweep_id, options, set())
     return _end(client, sweep_id, options)
@@ -192,9 +174,7 @@ def _end(client: Client, sweep_id: str, options: argparse.Namespace) -> int:
     assert sweep is not None
     trials = client.store.sweeps.trials(sweep_id)
     if options.json:
-        print(
-            json.dumps(finite({"event": "result", **_result(client.store, sweep, trials)}), allow_nan=False), flush=True
-        )
+        print_json({"event": "result", **_result(client.store, sweep, trials)})
     else:
         print("\n".join([*_table(sweep, trials), *_sureness(client.store, sweep, trials)]), flush=True)
     return 0 if ranked(sweep.spec, trials) or sweep.state in ("running", "paused") else 1
@@ -203,7 +183,7 @@ def _end(client: Client, sweep_id: str, options: argparse.Namespace) -> int:
 def _tell(options: argparse.Namespace, event: dict[str, Any], plain: str | None, aside: str = "") -> None:
     """Print a JSON line if requested; else data to standard output, and the rest to standard error."""
     if options.json:
-        print(json.dumps(finite(event), allow_nan=False), flush=True)
+        print_json(event)
     elif plain is not None and options.detach:
         print(plain, flush=True)
     else:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from ssam.experiment.duel import DuelSpec
+from ssam.jobs.ownership import checked
 from ssam.jobs.sweep_client import SweepClient
 from ssam.store import Person, Store, Sweep
 from ssam.store.duels import Duel
@@ -60,12 +61,7 @@ class DuelClient:
 
     def check(self, duel_id: str, person: Person) -> Duel:
         """Return the duel. Raises ValueError if there is none, PermissionError if it is somebody else's."""
-        duel = self.store.duels.get(duel_id)
-        if duel is None:
-            raise ValueError(f"there is no duel {duel_id[:40]!r} here")
-        if not person.teacher and person.owner != duel.owner:
-            raise PermissionError("this duel belongs to someone else")
-        return duel
+        return checked(self.store.duels.get(duel_id), duel_id, "duel", person)
 
     def _drop_unbegun(self, sweep: Sweep) -> None:
         """Take back a fresh trial that has no race yet: the runner would begin it, and adds it again once the duel goes on."""

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ssam.experiment.sweep import MAX_RACES, SweepSpec, parse_sweep
+from ssam.jobs.ownership import checked
 from ssam.store import Person, Store, Sweep, Trial
 from ssam.store.sweep_scores import ranked
 from ssam.store.sweeps import STANDARD
@@ -107,12 +108,7 @@ class SweepClient:
 
     def check(self, sweep_id: str, person: Person) -> Sweep:
         """Return the sweep. Raise ValueError if there is none, PermissionError if it is someone else's."""
-        sweep = self.store.sweeps.get(sweep_id)
-        if sweep is None:
-            raise ValueError(f"there is no sweep {sweep_id[:40]!r} here")
-        if not person.teacher and person.owner != sweep.owner:
-            raise PermissionError("this sweep belongs to someone else")
-        return sweep
+        return checked(self.store.sweeps.get(sweep_id), sweep_id, "sweep", person)
 
     def _open(self, sweep_id: str) -> list[Trial]:
         return [trial for trial in self.store.sweeps.trials(sweep_id) if trial.state == "open" and trial.run]

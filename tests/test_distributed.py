@@ -45,8 +45,13 @@ SMOOTH = {  # no BatchNorm: a batch can be shared without a trace
     "lr": 0.05,
     "lanes": "sgd,sam,ssam-f,ssam-d,ssam:direction=momentum,sam:region=late:norm=masked,sam:ascent_batch=8",
 }
+RIVALS = {
+    **BATCHNORM,
+    "lanes": "sgd:epochs=1,sgd:base=adamw,sgd:ema=0.9,sgd:label_smoothing=0.1,sgd:patience=1,sam:base=adamw",
+}
 TWIN_STEPS = 3
 JOBS = [
+    {"name": "rivals", "spec": RIVALS, "perturbation": "worker", "step": 2 * STEPS // 3},
     {"name": "worker", "spec": BATCHNORM, "perturbation": "worker", "step": STEPS},
     {"name": "global", "spec": SMOOTH, "perturbation": "global", "step": 6},  # behind a refresh of the masks
     {"name": "shares", "spec": {**SMOOTH, "lanes": "sam"}, "perturbation": "worker", "step": TWIN_STEPS},
@@ -99,6 +104,21 @@ def test_replicas_are_equal_bit_for_bit(states, name):
         assert all(lane["eigenvector"] and lane["last"]["eigenvalue"] for lane in first["lanes"].values())
         assert all(0 < lane["last"]["validation_accuracy"] < 1 for lane in first["lanes"].values())
         assert differences(first["lanes"]["sam"], first["lanes"]["ssam-d"])  # the comparison can see something
+
+
+def test_rivals_end_at_their_own_epoch_on_every_process(states):
+    """One schedule is shorter, one stops early, one averages its weights, two have another base optimizer."""
+    for state in states["rivals"]:
+        lanes = state["lanes"]
+        assert lanes["sgd:epochs=1"]["step_count"] == STEPS // 3
+        assert STEPS // 3 < lanes["sgd:patience=1"]["step_count"] <= 2 * STEPS // 3
+        assert {lanes[name]["step_count"] for name in ("sgd:ema=0.9", "sgd:label_smoothing=0.1", "sam")} == {
+            2 * STEPS // 3
+        }
+        average = {name.removeprefix("module."): tensor for name, tensor in lanes["sgd:ema=0.9"]["average"].items()}
+        assert differences(
+            {name: average[name] for name in lanes["sgd:ema=0.9"]["model"]}, lanes["sgd:ema=0.9"]["model"]
+        )
 
 
 def test_a_global_perturbation_is_that_of_one_process_with_the_whole_batch(states, tmp_path):

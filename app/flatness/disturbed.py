@@ -38,7 +38,8 @@ def result(run: Run, words: str) -> None:
     chosen = [tradeoff(run, rows, kind, level)]
     if run.analysis and len(run.analysis.epochs) > 1:
         chosen += over_epochs(run, rows, kind, level)
-    grid([figure for figure in chosen if figure["data"]], f"{kind}_{level}", words, row=3)
+    with st.container(width="stretch" if len(chosen) > 1 else 560):
+        grid([figure for figure in chosen if figure["data"]], f"{kind}_{level}", words, row=3)
     grid([by_level(run, rows, each) for each in DISTURBANCES if _of(rows, each)], "robustness", words, row=3)
 
 

@@ -55,9 +55,10 @@ def page(study: Study | None, tasks: list[Task]) -> None:
     chart, aside = st.columns([7, 3])
     with chart, st.container(key="frontier_chart"):
         legend.draw(legend.methods({point.lane.method for point in shown}), "frontier_legend")
+        tuned = tradeoff_sources.tuned_sgd(task)
         name = f"chart {key} {chosen.key if chosen else ''}"  # a new chart for each choice, with nothing selected in it
         st.plotly_chart(
-            charts.figure(task, shown, chosen),
+            charts.figure(task, shown, chosen, tuned),
             key=name,
             on_select=lambda: clicked(name),
             selection_mode="points",
@@ -83,6 +84,8 @@ def page(study: Study | None, tasks: list[Task]) -> None:
             st.table(best, border="horizontal", hide_index=True, hide_header=True)
     with st.container(width=860):
         st.markdown(text.axes(shown))
+        if tuned:
+            st.markdown(text.tuned(tuned))
         st.markdown(text.late_half(task))
     with st.expander("All points as a table"):
         point_card.table(task)

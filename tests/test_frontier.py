@@ -4,8 +4,10 @@ import csv
 import io
 import json
 import re
+import statistics
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import parse_qsl
 
@@ -16,7 +18,7 @@ from streamlit.testing.v1 import AppTest
 from app.frontier import charts
 from app.frontier import text as frontier_text
 from app.shell.identity import COOKIE
-from app.ui import legend, theme, tradeoff_sources
+from app.ui import evidence, legend, theme, tradeoff_sources
 from app.ui.tradeoff import Point, Task, Trial, drawable, efficient
 from ssam.experiment import LaneSpec, RaceSpec, parse_spec, preset
 from ssam.experiment.events import LaneResult, Result
@@ -293,6 +295,25 @@ def test_sgd_and_sam_are_level_lines_and_failures_do_not_flatten_the_rest(task: 
     close = [point for point in task.points if point.ratio is not None and point.ratio < 1.1]
     left, right = charts.figure(task, close, None)["layout"]["xaxis"]["range"]
     assert (left < 1, 1.05 < right < 1.2) == (True, True), "the chart comes closer where only cheap lanes are shown"
+
+
+def test_the_tuned_sgd_of_the_lessons_is_a_line_on_its_task_and_on_no_other(task: Task) -> None:
+    seeds = json.loads(evidence.FOLDER.joinpath("lessons.json").read_text())["races"]["tuned-sgd"]["seeds"].values()
+    means = [
+        statistics.fmean(
+            100 * lane["test_accuracy"] for seed in seeds for lane in seed["lanes"] if lane["name"] == name
+        )
+        for name in ("sgd:epochs=6", "sgd:weight_decay=0.02")
+    ]
+    tuned = tradeoff_sources.tuned_sgd(task)
+    assert tuned
+    assert tuned.mean == pytest.approx(max(means))
+    layout = charts.figure(task, task.points, None, tuned)["layout"]
+    assert tuned.mean in [shape["y0"] for shape in layout["shapes"]]
+    assert any(tuned.title in note["text"] for note in layout["annotations"])
+    assert f"{tuned.mean:.1f}%" in frontier_text.tuned(tuned)
+    other = replace(task, spec=task.spec.model_copy(update={"train_size": 4001}))
+    assert tradeoff_sources.tuned_sgd(other) is None
 
 
 def test_a_figure_of_nothing_is_a_figure(task: Task) -> None:

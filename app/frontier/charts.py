@@ -9,6 +9,7 @@ from app.frontier import text
 from app.ui import theme
 from app.ui.chart_base import FAINT, NEUTRAL, faded
 from app.ui.tradeoff import Point, Source, Task, drawable, efficient
+from app.ui.tradeoff_sources import TunedSGD
 from ssam.methods import METHODS
 
 SIZES: dict[Source, int] = {"search": 7, "own": 13, "final": 12}
@@ -18,8 +19,8 @@ BELOW = 12.0  # percentage points under SGD where the chart ends, so that failur
 HEIGHT = 480
 
 
-def figure(task: Task, shown: Sequence[Point], chosen: Point | None) -> dict[str, Any]:
-    """Return the figure of the ``shown`` points of a task, with a ring around the chosen one."""
+def figure(task: Task, shown: Sequence[Point], chosen: Point | None, tuned: TunedSGD | None = None) -> dict[str, Any]:
+    """Return the figure of the ``shown`` points of a task, with a ring around the chosen one and a line for a tuned SGD."""
     drawn = [point for point in shown if drawable(point)]
     low, high = _heights(task, drawn)
     left, right = _widths([point.ratio or 1.0 for point in drawn])
@@ -45,8 +46,12 @@ def figure(task: Task, shown: Sequence[Point], chosen: Point | None) -> dict[str
                 "zeroline": False,
             },
             "yaxis": {"ticksuffix": "%", "range": [low, high], "gridcolor": FAINT, "zeroline": False, "nticks": 8},
-            "shapes": [*(_guide(cost) for cost in GUIDES if cost < right), *(_level(line) for line in lines)],
-            "annotations": [*(_note(cost) for cost in GUIDES if cost < right), *_labels(lines)],
+            "shapes": [
+                *(_guide(cost) for cost in GUIDES if cost < right),
+                *(_level(line) for line in lines),
+                *_tuned_line(tuned),
+            ],
+            "annotations": [*(_note(cost) for cost in GUIDES if cost < right), *_labels(lines), *_tuned_label(tuned)],
         },
     }
 
@@ -152,6 +157,23 @@ def _level(point: Point) -> dict[str, Any]:
     line = {"color": style.color, "width": 1.5, "dash": style.dash}
     place = {"xref": "paper", "x0": 0, "x1": 1, "y0": point.mean, "y1": point.mean}
     return {"type": "line", **place, "line": line, "opacity": 0.6, "layer": "below"}
+
+
+def _tuned_line(tuned: TunedSGD | None) -> list[dict[str, Any]]:
+    if tuned is None:
+        return []
+    place = {"xref": "paper", "x0": 0, "x1": 1, "y0": tuned.mean, "y1": tuned.mean}
+    line = {"color": theme.METHOD_STYLES["sgd"].color, "width": 2, "dash": "longdash"}
+    return [{"type": "line", **place, "line": line, "layer": "below"}]
+
+
+def _tuned_label(tuned: TunedSGD | None) -> list[dict[str, Any]]:
+    """Label the line of the tuned SGD at its left end: SAM's label is often at the right one."""
+    if tuned is None:
+        return []
+    place = {"xref": "paper", "x": 0, "xanchor": "left", "xshift": 4, "y": tuned.mean, "yanchor": "top"}
+    said = f"tuned: {tuned.title}, {tuned.mean:.1f}%"
+    return [{**place, "text": said, "font": {"size": 13}, "showarrow": False}]
 
 
 def _note(cost: float) -> dict[str, Any]:

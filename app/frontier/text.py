@@ -8,8 +8,8 @@ from typing import Any
 from app.ui import texts, theme
 from app.ui.formats import signed
 from app.ui.tradeoff import Point, Source, Task, efficient, score
-from app.ui.tradeoff_sources import Study
-from ssam.experiment import LaneSpec
+from app.ui.tradeoff_sources import Study, TunedSGD
+from ssam.experiment import LaneSpec, preset
 from ssam.methods import METHODS
 from ssam.methods.directions import DIRECTIONS
 from ssam.methods.sam import SAM
@@ -160,6 +160,15 @@ def axes(shown: Sequence[Point]) -> str:
     """Return how to read the kinds of points that the chart has."""
     kinds = {point.source for point in shown}
     return " ".join([AXES, *(text for source, text in KINDS.items() if source in kinds)])
+
+
+def tuned(found: TunedSGD) -> str:
+    """Return what the line of a tuned SGD means for the leads in the chart."""
+    return (
+        f"**A tuned SGD.** {found.title}: {found.mean:.1f}%, the mean over the seeds {', '.join(found.seeds)} of the races *{preset(found.preset).title}*, found by a few trials "
+        "by hand. A step of it costs what a step of SGD costs. The other lanes lead over the SGD at the bottom, which nobody tuned; what they lead "
+        "over this one is what is left."
+    )
 
 
 def summary(task: Task, shown: Sequence[Point]) -> str:

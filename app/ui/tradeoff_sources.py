@@ -2,19 +2,21 @@
 
 import hashlib
 import json
+import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from app.ui import run_labels
+from app.ui import evidence, run_labels
 from app.ui.tradeoff import Row, Task, Trial, by_accuracy, drawable, points_of
-from ssam.experiment import ASSETS, LaneSpec, RaceSpec, parse_spec
+from ssam.experiment import ASSETS, LaneSpec, RaceSpec, parse_spec, preset
 from ssam.methods import METHODS
 from ssam.store import Run
 from ssam.store.outcome import outcomes
+from ssam.styles import lane_titles
 
 STUDY = ASSETS / "measured" / "study.json"
 # A task has equal settings except for these: they belong to the lanes, or do not change what is learned.
@@ -63,6 +65,30 @@ def _study_row(spec: RaceSpec, row: dict[str, Any]) -> Row:
     trial = Trial(row["seed"], accuracy, row["step_ratio"], row["seconds_ratio"])
     about = {name: row[name] for name in ("sparsity", "plan", "predicted", "exact")}
     return Row(row["phase"], "", whole(spec, LaneSpec.parse(row["lane"])), trial, about)
+
+
+class TunedSGD(NamedTuple):
+    """The mean test accuracy, in %, of the best SGD with training settings of its own, over ``seeds``, in the races of ``preset``."""
+
+    title: str
+    mean: float
+    seeds: tuple[str, ...]
+    preset: str
+
+
+def tuned_sgd(task: Task) -> TunedSGD | None:
+    """Return the best SGD with its own training settings in the lessons' races of this task; None if there is none."""
+    found = []
+    for name in evidence.raced():
+        spec, rows = preset(name).spec, evidence.rows(evidence.races(name))
+        if _settings(spec) != _settings(task.spec):
+            continue
+        for lane, key, title in zip(spec.lanes, spec.lane_names, lane_titles(spec), strict=True):
+            values = [lanes[key]["test_accuracy"] for lanes in rows.values()]
+            if METHODS[lane.method].perturbs or not lane.trains_otherwise or None in values:
+                continue
+            found.append(TunedSGD(title, statistics.fmean(filter(None, values)), tuple(rows), name))
+    return max(found, key=lambda each: each.mean, default=None)
 
 
 def with_own(tasks: Sequence[Task], runs: Iterable[Run]) -> list[Task]:

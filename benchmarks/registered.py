@@ -20,7 +20,7 @@ from torch import Tensor
 from benchmarks.flatness import raced
 from benchmarks.machine import machine
 from ssam.analysis.context import LaneWeights
-from ssam.analysis.objective import Objective
+from ssam.analysis.robustness import accuracy as share_right
 from ssam.analysis.runner import analyse
 from ssam.config import default_home
 from ssam.data import load_dataset
@@ -133,7 +133,7 @@ def accuracy(spec: RaceSpec, moment: LaneWeights, batches: list[tuple[Tensor, Te
     channels, size = batches[0][0].shape[1:3]
     model = build_model(spec.model, channels=channels, classes=10, size=size, seed=0)
     model.load_state_dict(moment.weights)
-    return Objective(model, batches).loss_and_accuracy()[1]
+    return share_right(model, batches)
 
 
 def table(plan: dict[str, Any], record: dict[str, Any]) -> str:

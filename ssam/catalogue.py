@@ -46,11 +46,16 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Disturbance:
-    """One way to disturb test images, from the weakest of ``levels`` to the strongest. ``unit`` says what a level is."""
+    """One way to disturb test images, from the weakest of ``levels`` to the strongest. ``unit`` says what a level is; ``shown`` is the level
+    that charts show first and claims are about."""
 
     title: str
     unit: str
     levels: tuple[float, ...]
+
+    @property
+    def shown(self) -> float:
+        return self.levels[2]
 
 
 # Parameter counts are asserted in tests/test_models.py, multiply-accumulates are counted there too.
@@ -76,30 +81,9 @@ MODELS = {
         Model("vgg11-bn", "VGG-11-BN", "Plain deep convolutions.", 9_231_114, 10, 3, 32, 152.8, 16, 9),
         Model("vit-tiny", "ViT-Tiny", "A small vision transformer without BatchNorm.", 208_842, 10, 3, 32, 15.9, 8, 8),
         Model(
-            "mixer",
-            "MLP-Mixer",
-            "Linear layers across patches and across channels, in turn.",
-            60_398,
-            10,
-            1,
-            28,
-            2.43,
-            8,
-            6,
+            "mixer", "MLP-Mixer", "Linear layers across patches and channels, in turn.", 31_086, 10, 1, 28, 1.23, 8, 6
         ),
-        Model(
-            "mlp",
-            "MLP",
-            "Two hidden layers of 256 units: races in seconds.",
-            269_322,
-            10,
-            1,
-            28,
-            0.269,
-            8,
-            3,
-            norm_layers=False,
-        ),
+        Model("mlp", "MLP", "Two hidden layers of 256.", 269_322, 10, 1, 28, 0.269, 8, 3, norm_layers=False),
         Model("resnet50", "ResNet-50", "The ImageNet network.", 25_557_032, 1000, 3, 224, 4089.2, 64, 18),
     )
 }

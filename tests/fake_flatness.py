@@ -152,7 +152,5 @@ def _robustness(spec: RaceSpec, analysis: AnalysisSpec, done: float) -> tuple[li
         for epoch in analysis.epochs or (2,):
             for lane in range(len(spec.lanes)):
                 accuracy = 0.9 - level * SHARP[lane] / (4 + epoch)
-                rows.append(
-                    _at(lane, epoch) | {"disturbance": kind, "level": level, "loss": 0.05, "accuracy": accuracy}
-                )
+                rows.append(_at(lane, epoch) | {"disturbance": kind, "level": level, "accuracy": accuracy})
     return rows, {}

@@ -15,7 +15,6 @@ from ssam.store import Run
 
 Rows = Sequence[dict[str, Any]]
 CLEAN = "clean"
-STRONG = 2  # the place of the level that is shown first
 
 
 def result(run: Run, words: str) -> None:
@@ -33,7 +32,7 @@ def result(run: Run, words: str) -> None:
         )
         levels = DISTURBANCES[kind].levels
         level = st.select_slider(
-            f"Level ({DISTURBANCES[kind].unit})", levels, levels[STRONG], key=f"flat_level_{kind}", width=320
+            f"Level ({DISTURBANCES[kind].unit})", levels, DISTURBANCES[kind].shown, key=f"flat_level_{kind}", width=320
         )
     chosen = [tradeoff(run, rows, kind, level)]
     if run.analysis and len(run.analysis.epochs) > 1:

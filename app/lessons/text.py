@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from app.ui import theme
-from app.ui.evidence import STRONG, Finding, Rows
+from app.ui.evidence import Finding, Rows
 from app.ui.lesson_content import FLATNESS, Claim, Lesson
 from ssam.catalogue import DISTURBANCES
 from ssam.experiment import LaneSpec, RaceSpec, preset
@@ -26,7 +26,7 @@ VALUES = {
     "ratio_to_sgd": "step time / SGD",
     "predicted": "cost of a step in FLOPs",
     "excess": "measured step time − FLOPs",
-} | {kind: f"test accuracy, {each.title.lower()} {each.levels[STRONG]:g}" for kind, each in DISTURBANCES.items()}
+} | {kind: f"test accuracy, {each.title.lower()} {each.shown:g}" for kind, each in DISTURBANCES.items()}
 PERCENT = ("test_accuracy", "best_accuracy", *DISTURBANCES)
 IN_POINTS = (*PERCENT, "fall")
 DIGITS = dict.fromkeys(IN_POINTS, 1) | {"best_epoch": 0, "λ1": 1, "ascent_gap": 3, "trace": 0}
@@ -189,9 +189,7 @@ def bench(rows: Rows, names: Iterable[str]) -> Table:
 
 def disturbed(rows: Rows) -> Table:
     """Return a row per contender: its accuracy on clean images, and under each disturbance."""
-    columns = {"test_accuracy": "Clean"} | {
-        kind: f"{each.title} {each.levels[STRONG]:g}" for kind, each in DISTURBANCES.items()
-    }
+    columns = {"test_accuracy": "Clean"} | {kind: f"{each.title} {each.shown:g}" for kind, each in DISTURBANCES.items()}
     return [
         {"Contender": name, **{title: spread(_column(rows, name, value), 1, "%") for value, title in columns.items()}}
         for name in next(iter(rows.values()))

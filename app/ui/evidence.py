@@ -21,7 +21,6 @@ FOLDER = ASSETS / "measured"
 BENCH_MODEL = "cnn8"  # the network of all lessons
 SHARES = ("test_accuracy", "best_accuracy")  # 0 to 1 in the files, percent here
 ACCURACIES = (*SHARES, *DISTURBANCES)
-STRONG = 2  # the place of the level of a disturbance that claims are about
 
 Values = dict[str, float | None]  # None where a lane diverged
 Rows = dict[str, dict[str, Values]]
@@ -198,10 +197,10 @@ def bench(file: Path = FOLDER / "bench.jsonl") -> Rows:
 
 
 def disturbed(file: Path = FOLDER / f"registered-{DISTURBED}.json") -> Rows:
-    """Return the accuracies of the contenders, on clean images and under each disturbance at its third level, of the seeds that all have."""
+    """Return the accuracies of the contenders, on clean images and under each disturbance, of the seeds that all have."""
     judged = _record(file, _when(file))["judged"] if file.exists() else {}
     seeds = set.intersection(*(set(found) for found in judged.values())) if judged else set()
-    names = {kind: f"{kind} {each.levels[STRONG]:g}" for kind, each in DISTURBANCES.items()}
+    names = {kind: f"{kind} {each.shown:g}" for kind, each in DISTURBANCES.items()}
     return {
         seed: {
             contender: {"test_accuracy": 100 * found[seed]["accuracy"]["clean"]}

@@ -83,11 +83,9 @@ class AnalysisContext:
     def dtype(self) -> torch.dtype:
         return torch.float64 if self.analysis.dtype == "float64" else torch.float32
 
-    def objective(self, moment: LaneWeights, images: list[tuple[Tensor, Tensor]] | None = None) -> Objective:
-        """The mean loss over ``images`` (None: those of the analysis) at the weights of a moment."""
+    def objective(self, moment: LaneWeights) -> Objective:
         self.model.load_state_dict(moment.weights)
-        images = self.images if images is None else images
-        return Objective(self.model, images, self.analysis.batchnorm, self.dtype)
+        return Objective(self.model, self.images, self.analysis.batchnorm, self.dtype)
 
     def when(self, moment: LaneWeights) -> dict[str, Any]:
         return {"lane": moment.lane, "step": moment.step, "epoch": moment.step / self.steps_per_epoch}

@@ -1,4 +1,4 @@
-"""The race: an iterator of events. Prints nothing, writes no files."""
+"""The race as an iterator of events. It prints nothing and writes no files."""
 
 from ssam.engine.race import Race
 

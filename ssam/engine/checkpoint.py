@@ -1,9 +1,10 @@
-"""A race between two steps as tensors and primitives: all that decides its future, and back again.
+"""Saving and restoring a race between two steps: everything that decides its future, as tensors and primitives.
 
-A state is a snapshot on the CPU, whatever the race's device; ``torch.load(weights_only=True)`` reads it. On the clocks
-``epochs`` and ``gradients`` a race that goes on from it tells bit for bit what it would have told undisturbed, times
-excepted, on a machine and with a version of PyTorch that round alike. On the clock ``seconds`` a race's future depends on
-the times that its steps will take: there the lanes keep theirs, and the rest is as repeatable as before.
+A state is a snapshot on the CPU, whatever the race's device; ``torch.load(weights_only=True)`` reads it. With the
+clocks ``epochs`` and ``gradients``, a resumed race emits bit for bit the events of an uninterrupted one, except for
+times. This requires a machine and a PyTorch version that round identically. With the clock ``seconds``, a race's future
+depends on how long its steps will take: the lanes keep their elapsed times, and everything else is as repeatable as
+before.
 """
 
 from collections.abc import Iterable, Mapping
@@ -25,17 +26,17 @@ from ssam.training.average import Best
 from ssam.training.mask_bits import packed, unpacked
 from ssam.training.precision import random_state, set_random_state
 
-VERSION = 1  # of the state's layout; another one is refused
+VERSION = 1  # of the state's layout; other versions are rejected
 
 State = dict[str, Any]
 
-PLAIN = ("step_count", "gradients", "seconds", "sparsity", "diverged")  # attributes of a lane that are numbers
+PLAIN = ("step_count", "gradients", "seconds", "sparsity", "diverged")  # numeric attributes of a lane
 PIECES = {"version", "spec", "place", "threads", "random", "ended", "sgd_ms", "unpaired", "lanes"}
 LANE_PIECES = {*PLAIN, "plan", "model", "optimizer", "left", "losses", "step_ms", "ratios", "last"}
 
 
 def take(spec: RaceSpec, dataset: Dataset, threads: int, lanes: list[Lane], past: Past) -> State:
-    """The state of the race at a safe point. Later steps do not change it."""
+    """Return the state of the race at a safe point. Later steps do not change it."""
     device = lanes[0].device
     return _copied(
         {
@@ -53,7 +54,7 @@ def take(spec: RaceSpec, dataset: Dataset, threads: int, lanes: list[Lane], past
 
 
 def check(state: object, spec: RaceSpec) -> None:
-    """Raises ValueError, one line, where this is no complete state of a race with this specification."""
+    """Raise ValueError, one line, if this is not a complete state of a race with this specification."""
     if not isinstance(state, Mapping) or "version" not in state:
         raise ValueError("this is not the checkpoint of a race")
     if state["version"] != VERSION:
@@ -67,16 +68,16 @@ def check(state: object, spec: RaceSpec) -> None:
 
 
 def check_place(state: State, dataset: Dataset, device: torch.device, ranks: Ranks) -> None:
-    """Raises ValueError, one line, where the data, the kind of device or the processes are not those of the checkpoint:
-    training cannot go on as if nothing had happened."""
+    """Raise ValueError, one line, if the data, the kind of device or the processes differ from those of the checkpoint:
+    training could not continue as if uninterrupted."""
     for what, here in _place(dataset, device, ranks).items():
         if (then := state["place"].get(what)) != here:
             raise ValueError(f"the checkpoint was taken with {what} {_short(then)}, now it is {_short(here)}")
 
 
 def restore(state: State, lanes: list[Lane], past: Past) -> None:
-    """Puts fresh lanes, their past and the random generators where they were. ``state`` is left as it is. Raises
-    ValueError, one line, where tensors do not fit."""
+    """Restore the state of fresh lanes, their past and the random generators. ``state`` itself is not changed. Raise
+    ValueError, one line, if tensors do not fit."""
     past.ended[:] = state["ended"]
     past.sgd_ms, past.unpaired = state["sgd_ms"], set(state["unpaired"])
     for lane in lanes:
@@ -87,7 +88,8 @@ def restore(state: State, lanes: list[Lane], past: Past) -> None:
 
 
 def _lane_pieces(spec: RaceSpec, lane: LaneSpec) -> set[str]:
-    """Some only where the race asks for them, so that checkpoints from before it could are read."""
+    """Return the keys that a lane's state must have. Some are required only if the race uses them, so that checkpoints
+    that predate those features can still be read."""
     some = {"eigenvector": spec.eigenvalue_interval, "average": lane.ema, "best": lane.patience}
     return LANE_PIECES | {name for name, wanted in some.items() if wanted}
 
@@ -109,7 +111,7 @@ def _of_lane(lane: Lane, history: History) -> State:
         "plan": asdict(lane.plan),
         "model": lane.model.state_dict(),
         "optimizer": _of_optimizer(lane),
-        "left": [p.grad for p in lane.model.parameters()],  # gradients, where they are the next step's direction
+        "left": [p.grad for p in lane.model.parameters()],  # the gradients, if the next step uses them as its direction
         "losses": torch.tensor(history.losses, dtype=torch.float64),
         "step_ms": _table(history.step_ms),
         "ratios": _table(history.ratios),
@@ -121,7 +123,7 @@ def _of_lane(lane: Lane, history: History) -> State:
 
 
 def _of_optimizer(lane: Lane) -> State:
-    """The base optimizer's state, where there is SAM around it with its settings and its masks as bits."""
+    """Return the base optimizer's state. If SAM wraps it, add SAM's settings and its masks as bits."""
     sam, base = lane.sam, lane.base.state_dict()
     if sam is None:
         return base
@@ -155,7 +157,7 @@ def _restore_lane(lane: Lane, state: State) -> None:
     if _shapes(lane.model.state_dict()) != _shapes(state["model"]) or len(state["left"]) != len(params) or not fits:
         raise ValueError(f"the checkpoint of lane {lane.name!r} does not fit this model")
     lane.model.load_state_dict(state["model"])
-    _restore_optimizer(lane, _copied(state["optimizer"]))  # else it would train on the state's own tensors
+    _restore_optimizer(lane, _copied(state["optimizer"]))  # otherwise training would modify the state's own tensors
     for p, gradient in zip(params, state["left"], strict=True):
         p.grad = None if gradient is None else gradient.to(p.device, copy=True)
     if lane.average is not None:
@@ -179,18 +181,18 @@ def _history(state: State) -> History:
 
 
 def _table(pairs: list[tuple[int, float]]) -> Tensor:
-    """(N, 2) float64: exact, and quicker to write down than N tuples."""
+    """Return an (N, 2) float64 tensor: exact, and faster to save than N tuples."""
     return torch.from_numpy(np.array(pairs, dtype=np.float64).reshape(-1, 2))
 
 
 def _laid_out(bits: Tensor, like: Tensor) -> Tensor:
-    """The mask of the parameter ``like``, laid out in memory as that is."""
+    """Return the mask of the parameter ``like``, with the same memory layout."""
     mask = unpacked(bits.numpy(), like.shape)
     return torch.empty_like(like, dtype=torch.bool, requires_grad=False).copy_(mask)
 
 
 def _copied(value: Any) -> Any:
-    """A copy that shares no tensor with ``value``; tensors keep their strides and come to the CPU."""
+    """Return a copy that shares no tensor with ``value``; tensors keep their strides and are moved to the CPU."""
     if isinstance(value, Tensor):
         return value.detach().to("cpu", copy=True)
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""Where a race runs: the device and its threads."""
+"""The device and the threads that a race runs on."""
 
 import copy
 import ctypes
@@ -15,8 +15,8 @@ from ssam.system import cpu_name
 
 
 def pick_device(wanted: str) -> torch.device:
-    """``auto`` takes what SSAM_DEVICE says, else a CUDA GPU, else Apple's, else the CPU. Raises ValueError where the
-    wanted one is not there."""
+    """Return the wanted device. ``auto`` takes the value of SSAM_DEVICE if set, else a CUDA GPU, else Apple's GPU, else
+    the CPU. Raise ValueError if the wanted device does not exist."""
     there = available_devices()
     if wanted == "auto":
         wanted = default_device()
@@ -28,7 +28,7 @@ def pick_device(wanted: str) -> torch.device:
 
 
 def available_devices() -> list[str]:
-    """Device names, the fastest kind first."""
+    """Return the names of the devices, fastest kind first."""
     gpus = [f"cuda:{i}" for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
     return gpus + (["mps"] if torch.backends.mps.is_available() else []) + ["cpu"]
 
@@ -43,27 +43,28 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of mallopt, in malloc.h
 
 
 def keep_freed_memory() -> None:
-    """Tells the C library to keep the memory of freed tensors for the next ones instead of giving it back to the system.
+    """Make the C library keep the memory of freed tensors for reuse instead of returning it to the system.
 
-    Otherwise the activations of every step are given back and fetched again, page by page: 7 to 20% of a CPU step where
-    measured (cnn8 29 → 23 ms, ResNet-20 427 → 400, VGG-11-BN 925 → 795), and at random, so that ratios of step times
-    wander. The process then stays as large as it has once been. For the whole process, glibc on Linux only; elsewhere it
-    does nothing.
+    Otherwise the activations of every step are returned and fetched again, page by page. This took 7 to 20% of a CPU
+    step in measurements (cnn8 29 → 23 ms, ResNet-20 427 → 400, VGG-11-BN 925 → 795), and varied at random, so that
+    ratios of step times drifted. The process then stays at its peak size. Applies to the whole process, on Linux with
+    glibc only; elsewhere it does nothing.
     """
     if sys.platform != "linux":
         return
     libc = ctypes.CDLL(None)
     if hasattr(libc, "mallopt"):  # musl has none
         libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
-        libc.mallopt(M_MMAP_THRESHOLD, 2**25)  # the most that glibc's own adaptive rule would take
+        libc.mallopt(M_MMAP_THRESHOLD, 2**25)  # the maximum of glibc's own adaptive rule
 
 
 def calibrate_threads(model: nn.Module, x: Tensor, y: Tensor, most: int, seconds: float = 0.15) -> int:
-    """One thread or ``most``: whichever makes a training step faster on this machine, now.
+    """Return one thread or ``most``, whichever currently makes a training step faster on this machine.
 
-    On a busy machine threads that wait for each other can be several times slower than one alone. Each candidate gets
-    about ``seconds``, or one step where a step takes longer. Chosen once: another number in mid-race would round
-    differently, and the same seed would no longer give the same race. The model and the random state are left alone.
+    On a busy machine, threads that wait for each other can be several times slower than a single one. Each candidate
+    runs for about ``seconds``, or for one step if a step takes longer. The choice is made once: a different number in
+    mid-race would round differently, and the same seed would no longer give the same race. The model and the random
+    state are not changed.
     """
     if most <= 1 or x.device.type != "cpu":
         return max(1, most)
@@ -72,8 +73,8 @@ def calibrate_threads(model: nn.Module, x: Tensor, y: Tensor, most: int, seconds
 
 
 def _step_seconds(probe: nn.Module, x: Tensor, y: Tensor, threads: int, seconds: float) -> float:
-    """Median time of the training steps that fit into ``seconds``. The first one plans kernels: it counts only if it is
-    the only one."""
+    """Return the median time of the training steps that fit into ``seconds``. The first step plans kernels, so it
+    counts only if it is the only one."""
     torch.set_num_threads(threads)
     times: list[float] = []
     while sum(times) < seconds or len(times) == 2:

@@ -1,14 +1,14 @@
-"""One race by several processes: each takes its share of every batch, and all hold the same replicas, bit for bit.
+"""Training one race in several processes: each takes a share of every batch, all hold the same replicas, bit for bit.
 
-Gradients are averaged after each backward pass that is to be averaged, without DistributedDataParallel. A race has
-several models in one process, lanes that call the stages of a network one by one (prefix reuse), and ascent passes whose
-gradients stay where they are (under that class: forward and backward inside ``no_sync()``): each would go against the
-wrapper. The price is that nothing is sent while a backward pass still computes.
+Gradients are averaged explicitly after each backward pass that needs it, without DistributedDataParallel. That wrapper
+does not suit a race: it has several models in one process, lanes that call the stages of a network one by one (prefix
+reuse), and ascent passes whose gradients stay local (the wrapper would need both forward and backward inside
+``no_sync()``). The price is that communication does not overlap with the backward pass.
 
-BatchNorm normalises each share by itself, as DistributedDataParallel leaves it. SyncBatchNorm would make the ascent pass of
-one process depend on the images of the others, which is not m-sharpness, and it does not run on a CPU. The running
-statistics are averaged with the gradients of each step; they are linear in those of the batches, so that every process has
-those of all shares.
+BatchNorm normalises each share separately, as under DistributedDataParallel. SyncBatchNorm would make the ascent pass
+of one process depend on the images of the others, which is not m-sharpness, and it does not run on a CPU. The running
+statistics are averaged together with the gradients of each step. They are linear in the batch statistics, so every
+process has those of all shares.
 """
 
 import os
@@ -32,14 +32,15 @@ Masks = dict[Tensor, Tensor]
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process among those of the race. Alone, it sends nothing and hands back what it is given.
+    """This process among the processes of the race. A single process sends nothing and returns its inputs unchanged.
 
-    ``perturbation``: ``worker`` takes each process's ε from the gradient of its own share (m-sharpness with m = batch size /
-    processes, as published code does); ``global`` from the averaged gradient, as one process would with the whole batch.
-    ``local`` counts the processes of one host, ``gpu`` is the number of this one's GPU among those that it sees.
+    ``perturbation``: ``worker`` takes each process's ε from the gradient of its own share (m-sharpness with m = batch
+    size / processes, as in published code); ``global`` takes it from the averaged gradient, like a single process with
+    the whole batch. ``local`` is this process's number on its host, ``gpu`` the index of its GPU among the visible
+    ones.
 
-    Every method with a result returns the same bits everywhere, and must be called everywhere in the same order. Raises
-    ConnectionError, one line, where another process has ended.
+    Every method that returns a result returns the same bits in every process, and every process must call these methods
+    in the same order. They raise ConnectionError, one line, if another process has ended.
     """
 
     rank: int = 0
@@ -49,14 +50,15 @@ class Ranks:
     perturbation: Perturbation = "worker"
 
     def check(self, spec: RaceSpec) -> None:
-        """Raises ValueError, one line, where the processes cannot share the batches of this race equally."""
+        """Raise ValueError, one line, if the processes cannot share the batches of this race equally."""
         ascents = {lane.ascent_batch for lane in spec.lanes if is_sub_batch(spec, lane)}
         for field, images in [("batch_size", spec.batch_size), *(("ascent_batch", images) for images in ascents)]:
             if images is not None and images % self.size:
                 raise ValueError(f"{field} {images} must be a multiple of the number of processes, {self.size}")
 
     def device(self, wanted: str) -> torch.device:
-        """As ``pick_device``, but one GPU for each process of a host. Raises ValueError where there are too few."""
+        """Return the device as ``pick_device`` does, but one GPU per process of a host. Raise ValueError if there are
+        too few."""
         found = pick_device(wanted)
         if self.size == 1 or found.type == "cpu":
             return found
@@ -67,7 +69,7 @@ class Ranks:
         return own
 
     def share(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """This process's rows of a batch: every ``size``-th, so that a part of the batch is shared equally too."""
+        """Return this process's rows of a batch: every ``size``-th, so that a sub-batch is shared equally too."""
         if self.size == 1:
             return x, y
         channels_last = x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last)
@@ -75,7 +77,7 @@ class Ranks:
         return x[self.rank :: self.size].contiguous(memory_format=layout), y[self.rank :: self.size]
 
     def averaged(self, tensors: Sequence[Tensor]) -> list[Tensor]:
-        """The mean of each over the processes, in one message."""
+        """Return the mean of each tensor over the processes, using a single message."""
         if self.size == 1 or not tensors:
             return list(tensors)
         flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
@@ -85,26 +87,26 @@ class Ranks:
         return [part.view(tensor.shape) for part, tensor in zip(parts, tensors, strict=True)]
 
     def average(self, tensors: Sequence[Tensor]) -> None:
-        """The same in place."""
+        """Replace each tensor by its mean over the processes, in place."""
         if self.size > 1 and tensors:
             torch._foreach_copy_(list(tensors), self.averaged(tensors))
 
     def mean(self, numbers: dict[str, float]) -> dict[str, float]:
-        """The mean of each number over the processes."""
+        """Return the mean of each number over the processes."""
         if self.size == 1:
             return numbers
         means = self.averaged([torch.tensor(list(numbers.values()), dtype=torch.float64)])[0].tolist()
         return dict(zip(numbers, means, strict=True))
 
     def total(self, tensor: Tensor) -> Tensor:
-        """The sum over the processes, in place."""
+        """Sum the tensor over the processes, in place, and return it."""
         if self.size > 1:
             with _others():
                 dist.all_reduce(tensor)
         return tensor
 
     def least(self, number: int) -> int:
-        """The smallest of the processes' numbers; also where they wait for each other."""
+        """Return the smallest of the processes' numbers; also serves as a barrier."""
         if self.size == 1:
             return number
         smallest = torch.tensor(number)
@@ -113,7 +115,8 @@ class Ranks:
         return int(smallest)
 
     def masks(self, masks: Masks | None) -> Masks | None:
-        """The first process's masks; None where any has none. Replicas rank alike, but a GPU may break a tie otherwise."""
+        """Return the first process's masks; None if any process has none. Replicas rank identically, but GPUs may break
+        ties differently."""
         if self.size == 1 or not self.least(masks is not None) or masks is None:
             return masks
         flat = flatten(masks).view(torch.uint8)
@@ -127,9 +130,9 @@ ALONE = Ranks()
 
 @contextmanager
 def joined(perturbation: Perturbation, gpu: int | None = None) -> Iterator[Ranks]:
-    """The processes that share a race, this one among them, as torchrun's environment variables say: by gloo on the CPU, by
-    NCCL on GPUs. ``gpu``: this one's; None takes as many GPUs of a host as it has processes. Raises ConnectionError, one line,
-    where they do not find each other."""
+    """Join the processes that share a race, as torchrun's environment variables describe them, and yield this one's
+    Ranks. Uses gloo on the CPU and NCCL on GPUs. ``gpu`` is the index of this process's GPU; None uses as many GPUs of
+    a host as it has processes. Raise ConnectionError, one line, if the processes cannot find each other."""
     with _others():
         dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
     local = int(os.environ["LOCAL_RANK"])
@@ -145,5 +148,5 @@ def _others() -> Iterator[None]:
         yield
     except torch.OutOfMemoryError:
         raise
-    except RuntimeError as error:  # gloo and NCCL raise nothing more exact
+    except RuntimeError as error:  # gloo and NCCL raise nothing more specific
         raise ConnectionError("another process of this race has ended or cannot be reached") from error

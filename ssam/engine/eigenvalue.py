@@ -1,4 +1,4 @@
-"""λ₁, the largest eigenvalue of the Hessian, while a race goes on."""
+"""λ₁, the largest eigenvalue of the Hessian, estimated during a race."""
 
 import math
 
@@ -13,17 +13,17 @@ from ssam.planning.estimate import HESSIAN_IMAGES, HESSIAN_PRODUCTS
 from ssam.training.schedule import derived_seed
 from ssam.training.timing import PhaseTimer
 
-IMAGES_DRAW, START_DRAW = 3, 4  # tell the random streams of one seed apart, together with those of the masks
+IMAGES_DRAW, START_DRAW = 3, 4  # distinguish these random streams of one seed, also from those of the masks
 
 
 def largest_eigenvalue(lane: Lane, batches: Batches) -> dict[str, float]:
-    """The fields of an EpochEvent: the estimate of λ₁ at the lane's weights, its residual and the milliseconds that it took.
+    """Return fields of an EpochEvent: the estimate of λ₁ at the lane's weights, its residual, the time in milliseconds.
 
-    Power iteration, which finds the eigenvalue of largest magnitude (early in training that may be a negative one), on the
-    Hessian of the mean loss over a few training images, with the labels that the race trains on and BatchNorm in evaluation
-    mode. It goes on from the vector at which it ended the last time: from epoch to epoch the eigenvector turns little, so that
-    a few products at a time follow it. The lane's seconds and the race's random numbers stay as they are. Several processes
-    each compute it on the same images.
+    Runs power iteration, which finds the eigenvalue of largest magnitude (early in training it may be negative), on the
+    Hessian of the mean loss over a few training images, with the labels that the race trains on and BatchNorm in
+    evaluation mode. It starts from the last vector of the previous call: the eigenvector changes little from epoch to
+    epoch, so a few products per call suffice to track it. The lane's seconds and the race's random state are not
+    changed. With several processes, each computes it on the same images.
     """
     timer = PhaseTimer(lane.device)
     seed = lane.spec.seed
@@ -37,7 +37,7 @@ def largest_eigenvalue(lane: Lane, batches: Batches) -> dict[str, float]:
 
 
 def _random(lane: Lane, seed: int) -> list[Tensor]:
-    """The same for every lane and on every device."""
+    """Return the same random vector for every lane and on every device."""
     generator = torch.Generator().manual_seed(seed)
     trained = [p for p in lane.model.parameters() if p.requires_grad]
     return [torch.randn(p.shape, generator=generator).to(p.device) for p in trained]

@@ -1,4 +1,4 @@
-"""Loss and accuracy on images that are not trained on."""
+"""Loss and accuracy on images that are not used for training."""
 
 import itertools
 from collections.abc import Iterable
@@ -15,15 +15,16 @@ from ssam.training.precision import autocast
 def evaluate(
     model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], ranks: Ranks = ALONE
 ) -> tuple[float, float, int]:
-    """Mean cross-entropy, accuracy (0–1) and number of images; the model in evaluation mode. Several processes share them.
+    """Return mean cross-entropy, accuracy (0–1) and number of images, with the model in evaluation mode. Several
+    processes share the images.
 
-    The sums stay on the device until the end, so that it waits once.
+    The sums stay on the device until the end, so it is synchronised only once.
     """
     model.eval()
     device = next(model.parameters()).device
     loss, right, images = torch.zeros((), device=device), torch.zeros((), device=device), 0
     for x, y in itertools.starmap(ranks.share, batches):
-        if not len(y):  # the last few images, and others have them
+        if not len(y):  # the last few images are all in other processes
             continue
         with autocast(device):
             outputs = model(x)

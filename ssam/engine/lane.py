@@ -1,4 +1,4 @@
-"""One lane of a race: a model, its optimizer and its mask, one step at a time."""
+"""One lane of a race: a model, its optimizer and its mask, advanced one step at a time."""
 
 from collections.abc import Sequence
 from typing import cast
@@ -25,16 +25,16 @@ from ssam.training.timing import PhaseTimer
 
 
 class Lane:
-    """A method at work. ``step_count``, ``gradients`` and ``seconds`` are its three clocks; of these only ``seconds``
-    counts mask refreshes too, and a gradient of part of a batch counts as one.
+    """One method in training. ``step_count``, ``gradients`` and ``seconds`` are its three clocks. Only ``seconds``
+    includes mask refreshes; in ``gradients``, a gradient of part of a batch counts as one.
 
     Args:
         spec: the race.
         lane: this lane's own settings.
-        name: unique in the race.
+        name: unique within the race.
         model: this lane's own copy, on the device.
-        batches: where the samples of the scores come from.
-        shares: each stage's part of the compute.
+        batches: the source of the samples for the mask scores.
+        shares: each stage's share of the compute.
         ranks: the processes that share the batches of this lane.
     """
 
@@ -54,7 +54,7 @@ class Lane:
         self._batches, self.ranks = batches, ranks
         self.base = base_for(spec, lane, model.parameters())
         statistics = [buffer for buffer in model.buffers() if buffer.is_floating_point()]  # of BatchNorm
-        if ranks.size > 1:  # whatever way a step takes, it ends with the base optimizer's
+        if ranks.size > 1:  # every kind of step ends with the base optimizer's step
             self.base.register_step_pre_hook(lambda *_: ranks.average(self._gradients() + statistics))
         self.sam = optimizer_for(spec, lane, self.base)
         region = parameters_in(model, lane.region)
@@ -66,19 +66,20 @@ class Lane:
         self.step_count, self.gradients, self.seconds = 0, 0, 0.0
         self.total_steps = self._total_steps()
         self.new_mask: MaskEvent | None = None
-        self.eigenvector: list[Tensor] | None = None  # of the Hessian, as far as it is known
+        self.eigenvector: list[Tensor] | None = None  # the latest estimate for the Hessian
         self.diverged = False
         self.average = moving_average(model, lane.ema) if lane.ema else None
-        self.best: Best | None = None  # so far, where it may stop early
+        self.best: Best | None = None  # so far, if the lane may stop early
         self._stopped = False
 
     @property
     def evaluated(self) -> StagedModel:
-        """The model that is evaluated: its own, or the average of its weights."""
+        """Return the model to evaluate: the lane's own, or the moving average of its weights."""
         return self.model if self.average is None else cast("StagedModel", self.average.module)
 
     def judge(self, loss: float, accuracy: float) -> None:
-        """Takes note of its validation loss and accuracy where it may stop early. At its end the weights are those of the best ones."""
+        """Record the validation loss and accuracy if the lane may stop early. When it is done, load the weights with
+        the best accuracy."""
         if self.lane.patience is None:
             return
         if self.best is None or accuracy > self.best.accuracy:
@@ -95,7 +96,7 @@ class Lane:
 
     @property
     def progress(self) -> float:
-        """Share of the budget used, 0–1, on the race's clock."""
+        """Return the share of the budget used, 0–1, on the race's clock."""
         used = self.seconds / self.spec.seconds if self.total_steps is None else self.step_count / self.total_steps
         return min(1.0, used)
 
@@ -105,22 +106,23 @@ class Lane:
 
     @property
     def best_epoch(self) -> float | None:
-        """The epoch whose weights count; None where those of its end do."""
+        """Return the epoch of the best weights, which the result uses; None if it uses those of the last epoch."""
         return None if self.best is None else self.best.step / self._batches.steps_per_epoch
 
     def is_due(self, interval: int | None) -> bool:
-        """Whether it stands at the start of the race or at the end of every ``interval``-th epoch; never for None."""
+        """Return whether the lane is at the start of the race or at the end of every ``interval``-th epoch; False for
+        None."""
         return interval is not None and self.step_count % (interval * self._batches.steps_per_epoch) == 0
 
     @property
     def keeps_weights(self) -> bool:
-        """Whether its weights are kept now: at its start, every ``snapshot_interval`` epochs and at its end."""
+        """Return whether to save the weights now: at the start, every ``snapshot_interval`` epochs and at the end."""
         return self.is_due(self.spec.snapshot_interval) or (self.spec.snapshot_interval is not None and self.done)
 
     def step(self, x: Tensor, y: Tensor) -> StepRecord:
-        """One training step on the batch x (B, C, H, W), y (B,)."""
+        """Take one training step on the batch x (B, C, H, W), y (B,)."""
         timer = PhaseTimer(self.device)
-        if not self.model.training:  # after an evaluation; walking through all modules takes 0.1 ms
+        if not self.model.training:  # after an evaluation; traversing all modules takes 0.1 ms
             self.model.train()
         for group in self.base.param_groups:
             group["lr"] = self._learning_rate()
@@ -144,7 +146,7 @@ class Lane:
         direction = DIRECTIONS[self.lane.direction].rule
         too_early = direction is not None and self.step_count == 0
         if too_early or self.step_count % self.lane.ascent_interval or not sam.perturbed_parameters():
-            return self._descend(x, y, timer)  # no mask perturbs anything where the sparsity is 1
+            return self._descend(x, y, timer)  # at sparsity 1 the mask perturbs nothing
         if direction is not None:
             self.gradients += 1
             return steps.free_ascent(self.model, sam, x, y, timer, direction, smoothing)
@@ -158,14 +160,17 @@ class Lane:
         return steps.two_passes(self.model, sam, x, y, timer, self._refresh_between, split, needed, smoothing)
 
     def _learning_rate(self) -> float:
-        """That of the lane's schedule; on the seconds clock the warm-up is a twentieth of it."""
+        """Return the learning rate of the lane's schedule. On the seconds clock, the warm-up is a twentieth of the
+        budget."""
         peak = self.spec.lane_lr(self.lane)
         if self.total_steps is None:
             return learning_rate(peak, max(self.progress, 0.005), warmup=0.05)
         return step_rate(peak, self.step_count, self.total_steps, self._batches.steps_per_epoch)
 
     def _total_steps(self) -> int | None:
-        """None on the seconds clock. On the gradients clock the dearest lane makes ``epochs`` epochs. Its own epochs end a lane on both."""
+        """Return the number of steps; None on the seconds clock. On the gradients clock, the lane with the most passes
+        per step trains for ``epochs`` epochs. On both other clocks, a lane with its own number of epochs ends after
+        these."""
         steps_ = (self.lane.epochs or self.spec.epochs) * self._batches.steps_per_epoch
         if self.spec.clock == "epochs" or self.lane.epochs:
             return steps_
@@ -178,7 +183,8 @@ class Lane:
         return self.method.next_mask is not None and self.step_count > 0 and self.is_due(self.spec.mask_interval)
 
     def _refresh_before(self, sam: SAM, timer: PhaseTimer) -> None:
-        """The first mask, and each that ranks: these need no gradient of the batch. Dense SAM needs none at all."""
+        """Set the first mask, and every mask that ranks scores: these need no gradient of the batch. Dense SAM needs no
+        mask."""
         if self.step_count == 0 and (self.method.sparse or self.lane.region != "all"):
             self._set_mask(sam, self._masks.first())
             timer.mark("mask")
@@ -187,8 +193,8 @@ class Lane:
             timer.mark("mask")
 
     def _refresh_between(self, sam: SAM, timer: PhaseTimer) -> None:
-        """With the gradients of the first pass: averages those that ε is global by, and makes the next mask of a method that needs
-        the gradient of the whole batch."""
+        """Use the gradients of the first pass: average them if ε is global, and set the next mask of a method that
+        needs the gradient of the whole batch."""
         if self.ranks.perturbation == "global":
             self.ranks.average(self._gradients())
         if self._mask_will_move():
@@ -210,7 +216,7 @@ class Lane:
             old = None if sam.masks is None else dict(sam.masks)
             sam.masks = new
             self.new_mask = self._masks.describe(self.name, self.step_count, self.epoch, new, old)
-            if self.lane.granularity != "weight":  # only now it is known which groups were taken
+            if self.lane.granularity != "weight":  # which groups were chosen is known only now
                 self.sparsity = 1 - self.new_mask.density
-            if self.lane.mask_score:  # until the next ranking; a dynamic mask may grow anywhere in the region
+            if self.lane.mask_score:  # holds until the next ranking; a dynamic mask may grow anywhere in the region
                 self.plan = choose_plan(self.spec, self.lane, self.model, sam.perturbed_parameters(), self._shares)

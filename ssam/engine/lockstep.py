@@ -1,4 +1,4 @@
-"""Advancing lanes in lock-step: whose turn it is, when to evaluate and to keep weights, what to tell."""
+"""Advancing lanes in lock-step: which one steps next, when to evaluate and save weights, which events to emit."""
 
 import math
 import statistics
@@ -31,28 +31,28 @@ from ssam.system import cores, load
 from ssam.training.steps import StepRecord
 from ssam.training.timing import PhaseTimer
 
-UNREAD_STEPS_ON_GPU = 16  # steps whose numbers wait on the device until they are read together
+UNREAD_STEPS_ON_GPU = 16  # the most steps whose numbers stay on the device before they are read together
 
 
 @dataclass
 class History:
-    """What a lane's result and its next evaluation need of its past."""
+    """The part of a lane's past that its result and its next evaluation need."""
 
     losses: list[float] = field(default_factory=list)  # since the last evaluation
-    step_ms: list[tuple[int, float]] = field(default_factory=list)  # with the number of the step
+    step_ms: list[tuple[int, float]] = field(default_factory=list)  # with the step number
     ratios: list[tuple[int, float]] = field(default_factory=list)
     last: EpochEvent | None = None
 
 
 @dataclass
 class Past:
-    """What the lanes have done so far, as far as it decides what is told of them next."""
+    """The part of the lanes' past that decides which events come next."""
 
     histories: dict[str, History]  # by lane
     reference: str | None = None  # the lane that the others' step times are compared with
-    ended: list[str] = field(default_factory=list)  # lanes whose end has been told
-    sgd_ms: float = 0.0  # how long the last SGD step took
-    unpaired: set[str] = field(default_factory=set)  # lanes without a step that was paired with that one
+    ended: list[str] = field(default_factory=list)  # lanes whose LaneEnded has been emitted
+    sgd_ms: float = 0.0  # the duration of the last SGD step
+    unpaired: set[str] = field(default_factory=set)  # lanes that have not been paired with that step yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,16 +81,17 @@ def run_in_lockstep(
     past: Past | None = None,
     at_safe_point: Callable[[], Iterable[Event]] = tuple,
 ) -> Iterator[Event]:
-    """Steps, evaluations, masks, snapshots and ends of all lanes, then the Result. The lane furthest behind on ``clock``
-    (epochs, gradients or seconds) always steps next; among equals the earlier lane.
+    """Yield the steps, evaluations, masks, snapshots and ends of all lanes, then the Result. The lane furthest behind
+    on ``clock`` (epochs, gradients or seconds) always steps next; ties go to the earlier lane.
 
     Args:
-        lanes: as they are now; not necessarily at their first step.
+        lanes: in their current state; not necessarily at their first step.
         batches: the race's.
         clock: the race's.
         past: what these lanes have done already; kept up to date. None: nothing.
-        at_safe_point: called where lanes and ``past`` together hold all that decides the future: before a lane's next
-            step and before the Result, when everything of all steps so far has been read and told. Its events are told there.
+        at_safe_point: called whenever lanes and ``past`` together hold everything that decides the future: before a
+            lane's next step and before the Result, when all steps so far have been read and their events emitted. Its
+            own events are emitted there.
     """
     past = past or new_past(lanes)
     position = {"epochs": lambda lane: lane.step_count, "gradients": lambda lane: lane.gradients}.get(
@@ -102,7 +103,7 @@ def run_in_lockstep(
     running = [lane for lane in lanes if lane.name not in past.ended]
     loads = [load()]
     while running:
-        if not unread:  # else reading them early would move the events, and the end of a lane that has diverged
+        if not unread:  # otherwise an early read would move events, and the end of a diverged lane
             yield from at_safe_point()
         lane = min(running, key=position)
         if lane.step_count == 0 and lane.keeps_weights:
@@ -134,7 +135,8 @@ def run_in_lockstep(
 
 
 def new_past(lanes: Iterable[Lane]) -> Past:
-    """Nothing yet. Step times are compared with those of SGD, of several such lanes the one that takes the most steps."""
+    """Return an empty past. Step times are compared with those of SGD; among several such lanes, with the one that
+    takes the most steps."""
     lanes = list(lanes)
     plain = [lane for lane in lanes if not lane.method.perturbs]
     by_sgd = [lane for lane in plain if lane.spec.lane_base(lane.lane) == DEFAULT_BASE] or plain
@@ -143,16 +145,18 @@ def new_past(lanes: Iterable[Lane]) -> Past:
 
 
 def reads_later(device: str, clock: str) -> bool:
-    """Whether a step's numbers may wait on the device: reading them waits for it, but the seconds clock needs the times."""
+    """Return whether a step's numbers may stay on the device for now. Reading them waits for the device, but the
+    seconds clock needs the times at once."""
     return device == "cuda" and clock != "seconds"
 
 
 def _read(unread: UnreadStep, past: Past) -> StepEvent:
-    """Turns a step into its event, in the order in which they ran. Waits for the device, adds the step's time to its lane's
-    clock, and notes a lane that diverged. Of several processes it tells the mean.
+    """Turn a step into its event, in execution order. Wait for the device, add the step's time to its lane's clock, and
+    mark the lane if it diverged. With several processes, the event holds the means.
 
-    The step is paired with the SGD step next to it: the last one before it, if this lane has not been paired with that one
-    already."""
+    The step is paired with its neighbouring SGD step: the last one before it, unless this lane has been paired with
+    that one already.
+    """
     lane, record = unread.lane, unread.record
     ms = unread.data_timer.milliseconds() | record.timer.milliseconds()
     seen = {"loss": float(record.loss), "norm": float(record.gradient_norm)}
@@ -196,7 +200,8 @@ def _read(unread: UnreadStep, past: Past) -> StepEvent:
 
 
 def _shared_batch(prepared: dict[int, Batch], batches: Batches, lane: Lane, running: list[Lane]) -> Batch:
-    """The lane's next batch: prepared once, kept until every lane has had it, its time counted to each of them."""
+    """Return the lane's next batch. It is prepared once and kept until every lane has used it; its time counts for each
+    of them."""
     if lane.step_count not in prepared:
         oldest = min(other.step_count for other in running)
         for step in [step for step in prepared if step < oldest or step < lane.step_count - 1]:
@@ -209,8 +214,9 @@ def _shared_batch(prepared: dict[int, Batch], batches: Batches, lane: Lane, runn
 
 
 def _evaluate(lane: Lane, batches: Batches, history: History) -> EpochEvent:
-    """On a fixed part of the test images, at the lane's end on all of them, and on all validation images, which may end it. Not counted
-    to the lane's seconds. A loss that is not finite shows that the last update was one too many: the lane has diverged."""
+    """Evaluate on a fixed part of the test images (on all of them when the lane is done) and on all validation images,
+    which may stop the lane. The time does not count towards the lane's seconds. A non-finite test loss means that the
+    lane diverged in its last update."""
     held: tuple[float | None, float | None] = (None, None)
     if batches.validation_size:
         held = loss, accuracy = evaluate(lane.evaluated, batches.validation(), lane.ranks)[:2]

@@ -1,4 +1,4 @@
-"""Where a lane's masks come from: its score, its granularity, its region and its random streams."""
+"""The source of a lane's masks: its score, its granularity, its region and its random streams."""
 
 from collections.abc import Iterable, Sequence
 
@@ -23,25 +23,25 @@ from ssam.training.mask_bits import packed
 from ssam.training.mask_facts import density, heatmap, overlap, share_changed
 from ssam.training.schedule import derived_seed
 
-FISHER_DRAW, MASK_DRAW = 1, 2  # tell the random streams of one seed apart
-MOST_TOLD_BITS = 1_000_000  # weights of a network whose masks are told as they are
+FISHER_DRAW, MASK_DRAW = 1, 2  # distinguish the random streams of one seed
+MOST_TOLD_BITS = 1_000_000  # the most weights of a network whose events hold complete masks
 
 Masks = dict[Tensor, Tensor]
 
 
 class MaskSource:
-    """Makes the masks of one lane. Only weights of ``region`` are perturbed: of all N weights (1 − s)·N, or the whole region
-    where that is smaller. Coarse granularities come as close to that as their groups allow.
+    """Makes the masks of one lane. Only weights of ``region`` are perturbed: (1 − s)·N of all N weights, or the whole
+    region if it is smaller. Coarse granularities come as close to that number as their groups allow.
 
-    A refresh returns None where the scores are NaN: the weights have become NaN, there is nothing left to rank.
+    A refresh returns None if the scores are NaN: the weights have become NaN, so nothing can be ranked.
 
     Args:
         spec: the race.
         lane: the lane.
         model: the lane's own.
         region: the tensors that may be perturbed.
-        batches: where the samples of the scores come from.
-        shares: each stage's part of the compute, for the score per cost.
+        batches: the source of the samples for the scores.
+        shares: each stage's share of the compute, for the score per cost.
     """
 
     def __init__(
@@ -59,10 +59,10 @@ class MaskSource:
         self._total = sum(p.numel() for p in self._trained)
         self._size = sum(p.numel() for p in self.region)
         self._count = min(perturbed_count(self._total, spec.lane_sparsity(lane)), self._size)
-        self.sparsity = 1 - self._count / self._total  # what was asked for, or what the region leaves of it
+        self.sparsity = 1 - self._count / self._total  # as specified, or higher if the region is too small
 
     def first(self) -> Masks | None:
-        """The mask of the first step: by its score, by the method's own rule, or the whole region."""
+        """Return the mask of the first step: by its score, by the method's own rule, or the whole region."""
         if self._lane.mask_score:
             return self.by_score(0)
         if self._method.first_mask is not None:
@@ -70,7 +70,7 @@ class MaskSource:
         return self._whole({p: torch.ones_like(p, dtype=torch.bool) for p in self.region})
 
     def by_score(self, step: int) -> Masks | None:
-        """The mask of a method that ranks, at the weights as they are now."""
+        """Return the mask of a method that ranks, at the current weights."""
         scores = self._scores(step)
         if _has_nan(scores.values()):
             return None
@@ -84,7 +84,7 @@ class MaskSource:
         return self._whole(group_mask(groups, self._group_scores(groups, scores, step), self._count))
 
     def next(self, old: Masks, gradients: Masks, step: int, progress: float) -> Masks | None:
-        """By the method's own rule, from the gradients at w."""
+        """Return the next mask by the method's own rule, from the gradients at w."""
         if _has_nan(gradients.values()):
             return None
         assert self._method.next_mask is not None
@@ -106,7 +106,7 @@ class MaskSource:
         )
 
     def _scores(self, step: int) -> Masks:
-        """One score per weight of the region."""
+        """Return one score per weight of the region."""
         kind = self._lane.mask_score
         if kind == "random":
             draws = torch.rand(self._size, generator=self._generator(step)).split([p.numel() for p in self.region])
@@ -121,8 +121,9 @@ class MaskSource:
         return {p: scores[p] for p in self.region}
 
     def _group_scores(self, groups: list[list[Tensor]], scores: Masks, step: int) -> list[float]:
-        """The mean score of each group's weights. Random groups are drawn themselves: the mean of many draws is no draw.
-        Per cost it is the score's mass over the compute of the block."""
+        """Return the mean score of each group's weights. Random scores are drawn per group, because the mean of many
+        draws is nearly constant. Per cost, the score is the sum over the block's weights divided by the block's share
+        of the compute."""
         if self._lane.mask_score == "random":
             return torch.rand(len(groups), generator=self._generator(step)).tolist()
         masses = [sum(float(scores[p].sum()) for p in group) for group in groups]
@@ -136,12 +137,12 @@ class MaskSource:
         return [stage for stage in self._stages() if stage]
 
     def _stages(self) -> list[list[Tensor]]:
-        """The region's tensors, stage by stage."""
+        """Return the region's tensors, stage by stage."""
         region = set(self.region)
         return [[p for p in stage.parameters() if p in region] for stage in self._model.stages.values()]
 
     def _whole(self, masks: Masks) -> Masks:
-        """With empty masks for what lies outside the region."""
+        """Return the masks, extended by empty ones for all tensors outside the region."""
         return {p: masks[p] if p in masks else torch.zeros_like(p, dtype=torch.bool) for p in self._trained}
 
     def _generator(self, step: int) -> torch.Generator:

@@ -1,4 +1,4 @@
-"""The plan of a lane's steps, from the tensors that it perturbs."""
+"""The plan of a lane's steps, derived from the tensors that it perturbs."""
 
 from collections.abc import Iterable, Sequence
 
@@ -12,12 +12,14 @@ from ssam.planning.cost import Plan, Touch, plan_for
 def choose_plan(
     spec: RaceSpec, lane: LaneSpec, model: StagedModel, perturbed: Iterable[Tensor], shares: Sequence[float]
 ) -> Plan:
-    """The plan for a lane that perturbs weights of these tensors only. ``shares``: each stage's part of the compute."""
+    """Return the plan for a lane that perturbs weights of these tensors only. ``shares``: each stage's share of the
+    compute."""
     return plan_for(spec, lane, list(model.stages), shares, touched_stages(model, perturbed))
 
 
 def touched_stages(model: StagedModel, perturbed: Iterable[Tensor]) -> list[Touch]:
-    """Per stage, whether these tensors hold nothing of it, only vectors (biases, normalisation), or also matrices."""
+    """Return, per stage, whether these tensors include nothing of it, only vectors (biases, normalisation), or also
+    matrices."""
     wanted = set(perturbed)
     touched: list[Touch] = []
     for stage in model.stages.values():

@@ -1,4 +1,4 @@
-"""The race: lanes with the same start and the same batches, advanced in lock-step."""
+"""The race: lanes with the same initial weights and the same batches, advanced in lock-step."""
 
 import copy
 import queue
@@ -24,24 +24,26 @@ from ssam.training.precision import precision
 class Race:
     """One experiment, as an iterator of events.
 
-    All lanes start from the same weights and see the same batches with the same augmentation. The next step always goes
-    to the lane that is furthest behind on the race's clock, so neighbouring steps of different lanes meet the same state
-    of the machine and their time ratios hold on a noisy one. To pause, do not ask for the next event; to stop, close
-    the iterator; to go on in another process, ask for a checkpoint and hand its state to a new Race.
+    All lanes start from the same weights and see the same batches with the same augmentation. The lane that is furthest
+    behind on the race's clock always steps next, so neighbouring steps of different lanes run under the same load of
+    the machine, and the ratios of their times are reliable even on a noisy one. To pause, stop requesting events; to
+    stop, close the iterator; to continue in another process, request a checkpoint and pass its state to a new Race.
 
     Args:
         spec: the validated specification.
         home: folder for downloads.
-        image_root: where ``spec.data`` must lie when it is only a name (a server); None takes it as a path.
-        threads: the most CPU threads to use; one thread is used instead where that measures faster. None: torch's own number.
-        state: that of a ``Checkpoint`` of the same race; None starts at the beginning. The race goes on with its number of
-            threads: with another one it would round differently.
-        ranks: the processes that run this race together, all with the same arguments; each tells the same events, and any of
-            their checkpoints starts all of them again.
+        image_root: the folder that contains ``spec.data`` if that is only a name (on a server); None treats it as a
+            path.
+        threads: the maximum number of CPU threads; a single thread is used instead if it is measured to be faster.
+            None: torch's own number.
+        state: that of a ``Checkpoint`` of the same race; None starts at the beginning. The race continues with the
+            state's number of threads, because a different number would round differently.
+        ranks: the processes that run this race together, all with the same arguments. Each emits the same events, and a
+            checkpoint of any one of them can restart all of them.
 
-    Raises ValueError, one line, for a state of another specification or version, or one that is not complete. From
-    ``events``: ValueError, one line, where the data or the device cannot be had, or are not those of the state;
-    MemoryError, one line, where the race does not fit.
+    Raises ValueError, one line, for a state of another specification or version, or an incomplete one. ``events``
+    raises ValueError, one line, if the data or the device are unavailable or differ from those of the state, and
+    MemoryError, one line, if the race does not fit into memory.
     """
 
     def __init__(
@@ -63,13 +65,13 @@ class Race:
         self._checkpoint_wanted = False
 
     def want_checkpoint(self) -> None:
-        """Makes ``events`` tell a Checkpoint soon: before the next step or the Result, on a GPU up to 16 steps later. It
-        changes nothing of what is told after it."""
+        """Request a Checkpoint from ``events``: before the next step or the Result, on a GPU up to 16 steps later. The
+        events after it are not affected."""
         self._checkpoint_wanted = True
 
     def events(self) -> Generator[Event, None, None]:
-        """``Preparing``, ``Started``, then what happens, up to the ``Result``. With a state: both again, then what happens
-        after it. To be iterated once."""
+        """Yield ``Preparing``, ``Started``, then all further events up to the ``Result``. With a state: both again,
+        then the events after that state. Can be iterated only once."""
         try:
             yield from self._events()
         except RuntimeError as error:
@@ -87,7 +89,7 @@ class Race:
         if device.type == "cpu":
             devices.keep_freed_memory()
         yield Preparing("reading the data")
-        if self.ranks.local:  # the first process of a host downloads for all of it
+        if self.ranks.local:  # the first process of a host downloads for all of them
             self.ranks.least(0)
         dataset = yield from self._load()
         if not self.ranks.local:
@@ -127,7 +129,7 @@ class Race:
         yield from run_in_lockstep(lanes, batches, self.spec.clock, past, checkpoints)
 
     def _threads(self, model: StagedModel, batches: Batches) -> Generator[Event, None, int]:
-        """The number that the race computes with: the state's, else what measures faster."""
+        """Return the number of threads for the race: the state's, else the one measured to be faster."""
         if self._state is not None:
             threads: int = self._state["threads"]
             return threads
@@ -136,7 +138,7 @@ class Race:
         return self.ranks.least(devices.calibrate_threads(model, x, y, self.threads))
 
     def _load(self) -> Generator[Event, None, Dataset]:
-        """Loads in a thread, so that its progress can be told while it goes on. Returns the Dataset."""
+        """Load the dataset in a thread and yield its progress meanwhile. Return the Dataset."""
         told: queue.SimpleQueue[Preparing | None] = queue.SimpleQueue()
         outcome: list[Dataset | BaseException] = []
 
@@ -146,7 +148,7 @@ class Race:
         def load() -> None:
             try:
                 outcome.append(load_dataset(self.spec, self.home, image_root=self.image_root, progress=tell))
-            except BaseException as error:  # handed to the caller's thread below
+            except BaseException as error:  # re-raised in the caller's thread below
                 outcome.append(error)
             told.put(None)
 

@@ -1,4 +1,4 @@
-"""Which weights to perturb: scores become masks, ``{parameter: bool tensor}``, True = perturbed."""
+"""Masks: which weights to perturb. Scores become masks, ``{parameter: bool tensor}``, True = perturbed."""
 
 from ssam.masks.dynamic import cosine_drop_rate, drop_and_grow
 from ssam.masks.fisher import fisher_mask, fisher_scores, gradient_scores

@@ -1,4 +1,4 @@
-"""The dynamic mask of SSAM-D: drop the weights with the smallest gradient (the paper's "flattest"), grow as many at random."""
+"""SSAM-D's dynamic mask: drop the weights of smallest gradient (the paper's "flattest"), grow as many at random."""
 
 import math
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from ssam.masks.select import flatten, largest, unflatten
 
 
 def cosine_drop_rate(progress: float, initial: float = 0.5) -> float:
-    """d = d₀/2 · (1 + cos(π·progress)): d₀ at the start of training (progress 0), 0 at its end (progress 1).
+    """Return d = d₀/2 · (1 + cos(π·progress)): d₀ at the start of training (progress 0), 0 at its end (progress 1).
 
     Mi et al. 2022, with d₀ = 0.5 as in their code.
 
@@ -29,16 +29,16 @@ def drop_and_grow(
     drop_rate: float,
     generator: torch.Generator,
 ) -> dict[Tensor, Tensor]:
-    """One update of the dynamic mask; the number of perturbed weights stays exactly the same.
+    """Update the dynamic mask once; the number of perturbed weights stays exactly the same.
 
-    Of the K perturbed weights the ``drop_rate`` share with the smallest |g| is dropped, and the same number is grown,
+    Of the K perturbed weights, the ``drop_rate`` share with the smallest |g| is dropped. The same number is grown,
     uniformly at random among the weights that were unperturbed before the drop (Mi et al. 2022).
 
-    Deviation: the published code misses the density whenever fewer weights are unperturbed than it drops (sparsity below
-    1/3 at d₀ = 0.5); here no more are dropped than can be grown.
+    Deviation: the published code misses the density whenever fewer weights are unperturbed than it drops (sparsity
+    below 1/3 at d₀ = 0.5). Here, no more weights are dropped than can be grown.
 
     Args:
-        masks: the mask so far, ``{parameter: bool tensor}``.
+        masks: the current mask, ``{parameter: bool tensor}``.
         gradients: the batch gradient at w for each of these parameters; None counts as zero.
         drop_rate: 0–1.
         generator: on the CPU, so that the same seed grows the same weights on every device.

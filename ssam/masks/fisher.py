@@ -1,4 +1,4 @@
-"""What the loss says of each weight: its empirical Fisher information (and the mask of SSAM-F), or its gradient."""
+"""Scores from the loss: the empirical Fisher information (and the mask of SSAM-F that it gives), or the gradient."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -20,9 +20,9 @@ Batches = Iterable[Any]  # of (inputs, targets), or of dictionaries
 def fisher_mask(
     model: nn.Module, loss_fn: Loss, batches: Batches, sparsity: float, *, chunk: int | None = None, batch: int = 1
 ) -> dict[Tensor, Tensor]:
-    """The mask of SSAM-F (Mi et al. 2022): 1 on the (1 − s)·N weights with the largest Fisher information.
+    """Return the mask of SSAM-F (Mi et al. 2022): 1 on the (1 − s)·N weights with the largest Fisher information.
 
-    Takes what ``fisher_scores`` takes, and the sparsity.
+    Takes the arguments of ``fisher_scores``, and the sparsity.
 
     >>> model = nn.Linear(4, 2)
     >>> mask = fisher_mask(model, nn.functional.cross_entropy, [(torch.randn(8, 4), torch.randint(2, (8,)))], 0.5)
@@ -36,31 +36,31 @@ def fisher_mask(
 def fisher_scores(
     model: nn.Module, loss_fn: Loss, batches: Batches, *, chunk: int | None = None, batch: int = 1
 ) -> dict[Tensor, Tensor]:
-    """The diagonal of the empirical Fisher information, F_i = Σ_samples (∂ℓ/∂w_i)² at the given labels.
+    """Return the diagonal of the empirical Fisher information, F_i = Σ_samples (∂ℓ/∂w_i)² at the given labels.
 
-    Per-sample gradients, the model in evaluation mode. Deviation from the published code: that one ran each image alone
-    through BatchNorm in training mode, which ranks something other than the Fisher information and spoils the running
-    statistics. Modes, gradients, buffers and the random state are left as they were.
+    Computes per-sample gradients with the model in evaluation mode. Deviation: the published code ran each image
+    separately through BatchNorm in training mode, which ranks something other than the Fisher information and corrupts
+    the running statistics. Modes, gradients, buffers and the random state are not changed.
 
     Args:
-        model: any module. Where ``torch.func.vmap`` cannot run it (recurrent networks, branching by data) the samples go
-            one by one, which is slower. Under DistributedDataParallel the scores of all processes are added up; under
-            FSDP2 every process must give the same samples.
+        model: any module. If ``torch.func.vmap`` cannot run it (recurrent networks, data-dependent branches), samples
+            are processed one by one, which is slower. Under DistributedDataParallel, the scores are summed over all
+            processes; under FSDP2, every process must pass the same samples.
         loss_fn: ``loss_fn(outputs, targets)`` for a batch of one; any reduction.
-        batches: (inputs, targets) with the samples along dimension 0 of every tensor in them; any number N ≥ 1 of samples in
-            all. Inputs that are a tuple are the model's arguments, a dictionary its keywords. A batch that is itself a
-            dictionary is both the model's keywords and the targets.
-        chunk: samples at a time; memory is ``chunk`` copies of the gradient. None: 64, or as many as have their gradients in
-            256 MiB, but not below 16.
-        batch: how many samples share one gradient. 1 is the empirical Fisher information. More is cheaper and rougher:
-            the square of their mean gradient, times their number, so ``loss_fn`` must be their mean. How far the masks
-            agree is measured by ``python -m ssam bench``.
+        batches: (inputs, targets) with the samples along dimension 0 of every tensor in them; any total number N ≥ 1 of
+            samples. If the inputs are a tuple, they are the model's positional arguments; if a dictionary, its keyword
+            arguments. A batch that is itself a dictionary serves as both the model's keyword arguments and the targets.
+        chunk: samples per pass; memory use is ``chunk`` copies of the gradient. None: 64, or as many as have gradients
+            that fit into 256 MiB, but at least 16.
+        batch: how many samples share one gradient. 1 is the empirical Fisher information. More is cheaper and less
+            accurate: the square of their mean gradient, times their number, so ``loss_fn`` must be their mean.
+            ``python -m ssam bench`` measures how well the masks agree.
 
     Returns:
-        ``{parameter: tensor of its shape}`` for each parameter that requires a gradient, in float32 at least.
+        ``{parameter: tensor of its shape}`` for each parameter that requires a gradient, in float32 or wider.
     """
     replicated = isinstance(model, DistributedDataParallel)
-    inner: nn.Module = getattr(model, "module" if replicated else "_orig_mod", model)  # the latter of torch.compile
+    inner: nn.Module = getattr(model, "module" if replicated else "_orig_mod", model)  # the latter for torch.compile
     scores, samples = _zeros(inner), 0
     by_vmap = _squares_by_vmap(inner, loss_fn) if batch == 1 and not any(map(is_sharded, scores)) else None
     with evaluation_mode(inner):
@@ -69,7 +69,7 @@ def fisher_scores(
             if by_vmap is not None:
                 try:
                     squares = by_vmap(*part)
-                except Exception:  # the loop goes on from here, or says what is wrong
+                except Exception:  # the loop below takes over, or raises the actual error
                     by_vmap = None
             for of_parameter in _squares_one_by_one(inner, loss_fn, part, batch) if squares is None else [squares]:
                 for p, square in of_parameter.items():
@@ -85,10 +85,10 @@ def fisher_scores(
 
 @torch.no_grad()
 def gradient_scores(model: nn.Module, loss_fn: Loss, batches: Batches) -> dict[Tensor, Tensor]:
-    """|g|, the mean gradient over all samples, the model in evaluation mode: what the samples agree on, where the Fisher
-    information also counts what cancels out.
+    """Return |g|, with g the mean gradient over all samples and the model in evaluation mode. This measures what the
+    samples agree on; the Fisher information also counts gradients that cancel out.
 
-    Takes what ``fisher_scores`` takes, with a ``loss_fn`` that is the mean over its batch; returns the same kind of thing.
+    Takes the arguments of ``fisher_scores``, with a ``loss_fn`` that is the mean over its batch. Returns the same type.
     """
     sums, samples = _zeros(model), 0
     for gradients, count in _mean_gradients(model, loss_fn, batches, batch=None):
@@ -102,7 +102,7 @@ def gradient_scores(model: nn.Module, loss_fn: Loss, batches: Batches) -> dict[T
 
 @contextmanager
 def evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """Every module in evaluation mode inside the block, and back in its own mode after it."""
+    """Put every module in evaluation mode inside the block, and restore its own mode afterwards."""
     training = [module for module in model.modules() if module.training]
     model.eval()
     try:
@@ -113,7 +113,7 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
 
 
 def _squares_by_vmap(model: nn.Module, loss_fn: Loss) -> Callable[[Any, Any], dict[Tensor, Tensor]]:
-    """A function of (inputs, targets): the squared gradients of their samples, added up."""
+    """Return a function of (inputs, targets) that gives the sum over samples of their squared gradients."""
     trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
     weights = {name: p.detach() for name, p in trained.items()}
     fixed = {name: p.detach() for name, p in model.named_parameters() if name not in trained} | dict(
@@ -135,26 +135,26 @@ def _squares_by_vmap(model: nn.Module, loss_fn: Loss) -> Callable[[Any, Any], di
 
 
 def _squares_one_by_one(model: nn.Module, loss_fn: Loss, part: Any, batch: int) -> Iterator[dict[Tensor, Tensor]]:
-    """The squared mean gradient of each ``batch`` samples, times their number."""
+    """Yield the squared mean gradient of each ``batch`` samples, times their number."""
     for gradients, count in _mean_gradients(model, loss_fn, [part], batch):
         yield {p: count * gradient.square() for p, gradient in gradients.items()}
 
 
 def _chunk(parameters: Iterable[Tensor]) -> int:
-    """More samples at a time are faster, as long as their gradients are not many: 16 → 64 takes a cnn8 from 5.4 SGD steps
-    to 3.0, a ResNet-20 from 1.9 to 1.6."""
+    """Return the default number of samples per pass. More are faster as long as the gradients are small: 16 → 64 takes
+    a cnn8 from 5.4 SGD steps to 3.0, a ResNet-20 from 1.9 to 1.6."""
     return max(16, min(64, 2**28 // max(1, sum(p.nbytes for p in parameters))))
 
 
 def _mean_gradients(
     model: nn.Module, loss_fn: Loss, batches: Batches, batch: int | None
 ) -> Iterator[tuple[dict[Tensor, Tensor], int]]:
-    """The gradient of each ``batch`` samples (None: of each pair as it comes) with their number. Leaves ``.grad`` alone; a
-    parameter that the loss does not depend on is left out."""
+    """Yield the gradient of each ``batch`` samples (None: of each pair as given) with their number. ``.grad`` is not
+    changed. Parameters that the loss does not depend on are omitted."""
     trained = [p for p in model.parameters() if p.requires_grad]
     recurrent = any(
         isinstance(module, nn.RNNBase) for module in model.modules()
-    )  # cuDNN's have no gradient in this mode
+    )  # cuDNN's RNNs have no gradient in evaluation mode
     with evaluation_mode(model), torch.backends.cudnn.flags(enabled=torch.backends.cudnn.enabled and not recurrent):
         for (inputs, targets), count in parts(batches, batch):
             args, kwargs = arguments(inputs)
@@ -169,11 +169,11 @@ def _zeros(model: nn.Module) -> dict[Tensor, Tensor]:
 
 
 def _one(tensor: Tensor) -> Tensor:
-    """As a batch of one."""
+    """Add a leading dimension: a batch of one."""
     return tensor.unsqueeze(0)
 
 
 def _wide(tensor: Tensor) -> Tensor:
-    """Dense, and in float32 at least: squares in half precision would underflow."""
+    """Return the tensor dense and in float32 or wider: squares in half precision would underflow."""
     tensor = tensor.to_dense() if tensor.is_sparse else tensor
     return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor

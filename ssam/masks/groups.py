@@ -1,4 +1,4 @@
-"""Coarser masks: whole groups of weights, and N of every M."""
+"""Coarser masks: whole groups of weights, and N:M patterns."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,17 +11,17 @@ Group = Sequence[Tensor]
 
 
 def group_mask(groups: Sequence[Group], scores: Sequence[float], count: int) -> dict[Tensor, Tensor]:
-    """Perturbs whole groups, the highest score first, until the next one does not fit into ``count`` weights. A group that is
-    larger than that by itself is passed over.
+    """Perturb whole groups in order of decreasing score, until the next one would exceed ``count`` weights. A group
+    that is larger than ``count`` by itself is skipped.
 
-    The structured mask of the extended Sparse SAM (Mi et al. 2023, arXiv 2306.17504) takes tensors by their mean Fisher
-    information. Deviation: theirs stops after the tensor that reaches the density, here before it, so that the sparsity
-    that was asked for is kept at least.
+    The structured mask of the extended Sparse SAM (Mi et al. 2023, arXiv 2306.17504) selects tensors by their mean
+    Fisher information. Deviation: theirs stops after the tensor that reaches the density; this one stops before it, so
+    that the sparsity is at least the specified one.
 
     Args:
         groups: the tensors of each group; every tensor belongs to one group.
-        scores: one per group; among equal scores the earlier group wins.
-        count: the most weights to perturb.
+        scores: one per group; ties go to the earlier group.
+        count: the maximum number of weights to perturb.
 
     Returns:
         ``{parameter: bool tensor}`` for every tensor of every group.
@@ -44,11 +44,11 @@ def group_mask(groups: Sequence[Group], scores: Sequence[float], count: int) -> 
 
 
 def n_of_m_mask(scores: Mapping[Tensor, Tensor], n: int, m: int) -> dict[Tensor, Tensor]:
-    """Perturbs the ``n`` weights with the largest scores of every ``m`` in a row: the N:M pattern, such as 2:4.
+    """Perturb the ``n`` weights with the largest scores of every ``m`` consecutive ones: the N:M pattern, such as 2:4.
 
-    A row holds the inputs of one output unit, for a convolution input channels × kernel; a tensor of one dimension is one
-    row. Groups end with their row: where its length is not a multiple of m, its last, shorter group keeps the same share,
-    rounded. Among equal scores the earlier entry wins.
+    A row holds the inputs of one output unit (for a convolution: input channels × kernel); a one-dimensional tensor is
+    one row. Groups do not cross rows: if the row length is not a multiple of m, the last, shorter group keeps the same
+    share, rounded. Ties go to the earlier entry.
 
     Args:
         scores: ``{parameter: score tensor of its shape}``.
@@ -71,6 +71,7 @@ def _n_of_m(score: Tensor, n: int, m: int) -> Tensor:
 
 
 def _largest_of_rows(rows: Tensor, count: int) -> Tensor:
-    """Bool mask of the ``count`` largest entries of each row; a stable sort, so that the earlier of equals wins."""
+    """Return a bool mask of the ``count`` largest entries of each row. The sort is stable, so ties go to the earlier
+    entry."""
     mask = torch.zeros_like(rows, dtype=torch.bool)
     return mask.scatter_(1, rows.argsort(dim=1, descending=True, stable=True)[:, :count], True)

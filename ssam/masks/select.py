@@ -1,4 +1,4 @@
-"""From scores to masks, with counts exact to one entry."""
+"""Masks from scores, with counts exact to one entry."""
 
 from collections.abc import Iterable, Mapping
 
@@ -9,22 +9,23 @@ from ssam.interop.sharded import is_sharded, sharded_as, whole
 
 
 def perturbed_count(total: int, sparsity: float) -> int:
-    """How many of ``total`` weights are perturbed: (1 − s)·N, rounded to the nearest whole weight (half to even)."""
+    """Return how many of ``total`` weights are perturbed: (1 − s)·N, rounded to the nearest whole weight (half to
+    even)."""
     if not 0.0 <= sparsity <= 1.0:
         raise ValueError(f"sparsity must be 0 to 1, not {sparsity}")
     return round((1.0 - sparsity) * total)
 
 
 def top_k_mask(scores: Mapping[Tensor, Tensor], sparsity: float) -> dict[Tensor, Tensor]:
-    """Perturbs the (1 − s)·N weights with the largest scores, ranked over all tensors together.
+    """Perturb the (1 − s)·N weights with the largest scores, ranked over all tensors together.
 
     Args:
         scores: ``{parameter: score tensor of its shape}``.
         sparsity: share of weights not perturbed, 0–1.
 
     Returns:
-        ``{parameter: bool tensor}`` with exactly ``perturbed_count(N, sparsity)`` True entries; among equal scores the
-        earlier entry wins.
+        ``{parameter: bool tensor}`` with exactly ``perturbed_count(N, sparsity)`` True entries; ties go to the earlier
+        entry.
 
     >>> w = torch.nn.Parameter(torch.zeros(4))
     >>> top_k_mask({w: torch.tensor([3.0, 1.0, 2.0, 0.0])}, sparsity=0.5)[w].tolist()
@@ -35,19 +36,19 @@ def top_k_mask(scores: Mapping[Tensor, Tensor], sparsity: float) -> dict[Tensor,
 
 
 def largest_mask(scores: Mapping[Tensor, Tensor], count: int) -> dict[Tensor, Tensor]:
-    """Like ``top_k_mask``, for a number of weights instead of a share."""
+    """Perturb the weights with the largest scores, like ``top_k_mask``, but given their number instead of a share."""
     return unflatten(largest(flatten(scores), count), scores)
 
 
 def random_mask(parameters: Iterable[Tensor], sparsity: float, generator: torch.Generator) -> dict[Tensor, Tensor]:
-    """Perturbs a uniformly random (1 − s)·N of the weights. The generator lives on the CPU, so that the same seed gives
-    the same mask on every device."""
+    """Perturb (1 − s)·N of the weights, chosen uniformly at random. The generator lives on the CPU, so that the same
+    seed gives the same mask on every device."""
     params = list(parameters)
     return random_mask_of(params, perturbed_count(sum(p.numel() for p in params), sparsity), generator)
 
 
 def random_mask_of(parameters: Iterable[Tensor], count: int, generator: torch.Generator) -> dict[Tensor, Tensor]:
-    """Like ``random_mask``, for a number of weights instead of a share."""
+    """Perturb random weights, like ``random_mask``, but given their number instead of a share."""
     params = {p: p for p in parameters}
     total = sum(p.numel() for p in params)
     chosen = torch.randperm(total, generator=generator)[:count]
@@ -57,9 +58,9 @@ def random_mask_of(parameters: Iterable[Tensor], count: int, generator: torch.Ge
 
 
 def largest(flat: Tensor, count: int) -> Tensor:
-    """Bool tensor of the shape of ``flat`` (N,) with exactly ``count`` True entries, at the largest values.
+    """Return a bool tensor of the shape of ``flat`` (N,) with exactly ``count`` True entries, at the largest values.
 
-    A threshold by selection, then ties by position: linear time, where sorting 36 million scores is not.
+    Selects a threshold, then breaks ties by position. This takes linear time; sorting 36 million scores does not.
     """
     if bool(flat.isnan().any()):
         raise ValueError("scores hold NaN, so they cannot be ranked")
@@ -73,15 +74,16 @@ def largest(flat: Tensor, count: int) -> Tensor:
 
 
 def flatten(tensors: Mapping[Tensor, Tensor]) -> Tensor:
-    """All entries as one (N,) tensor, in the mapping's order; of sharded tensors those of all processes."""
+    """Return all entries as one (N,) tensor, in the mapping's order; for sharded tensors, the entries of all
+    processes."""
     if not tensors:
         raise ValueError("there is no parameter to mask")
     return torch.cat([whole(tensor).reshape(-1) for tensor in tensors.values()])
 
 
 def unflatten(flat: Tensor, like: Mapping[Tensor, Tensor]) -> dict[Tensor, Tensor]:
-    """The (N,) tensor cut up again: one tensor per key, of its value's shape, on the key's device, laid out in memory as the
-    key is (a CPU multiplies tensors of one layout much faster) and sharded as it is."""
+    """Split the (N,) tensor into one tensor per key. Each has its value's shape and the key's device, sharding and
+    memory layout (a CPU multiplies tensors of the same layout much faster)."""
     parts = flat.split([tensor.numel() for tensor in like.values()])
     return {
         key: sharded_as(part.view(tensor.shape), key)

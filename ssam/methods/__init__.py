@@ -1,4 +1,5 @@
-"""The methods that can be raced, one file each. ``docs/add-a-method.md`` shows how to add one. Never imports torch when it is loaded."""
+"""The methods that can be raced, one per file. ``docs/add-a-method.md`` shows how to add one. Does not import torch
+when loaded."""
 
 from ssam.methods.asam import ASAM
 from ssam.methods.method import Method, Style

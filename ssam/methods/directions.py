@@ -1,7 +1,7 @@
-"""What ε may follow, for every method that leaves it the choice: the lane setting ``direction``.
+"""Directions that ε can follow, for every method that allows a choice: the lane setting ``direction``.
 
-A rule returns ``{parameter: tensor of its shape}`` from what the optimizer has before the step's first pass, which is
-then not needed; a parameter is missing where there is nothing to follow yet.
+A rule returns ``{parameter: tensor of its shape}`` from what the optimizer holds before the step's first pass, which is
+then not needed. A parameter is missing if it has no direction yet.
 """
 
 from collections.abc import Callable
@@ -15,22 +15,24 @@ if TYPE_CHECKING:
 
 
 def against_momentum(sam: "SAM") -> dict["Tensor", "Tensor"]:
-    """−v for each momentum buffer v of the base optimizer: MSAM's direction (Becker et al. 2024, arXiv 2401.12033)."""
+    """Return −v for each momentum buffer v of the base optimizer: MSAM's direction (Becker et al. 2024,
+    arXiv 2401.12033)."""
     buffers = {p: sam.state[p].get("momentum_buffer") for group in sam.param_groups for p in group["params"]}
     return {p: -v for p, v in buffers.items() if v is not None}
 
 
 def last_gradient(sam: "SAM") -> dict["Tensor", "Tensor"]:
-    """The gradients that the last descent step has left."""
+    """Return the gradients left by the last descent step."""
     return {p: p.grad for group in sam.param_groups for p in group["params"] if p.grad is not None}
 
 
 @dataclass(frozen=True)
 class Direction:
-    """``rule`` is None for the gradient at w, which the first pass computes; the others cost no pass.
+    """A direction of ε. ``rule`` is None for the gradient at w, which the first pass computes; the other directions
+    need no pass.
 
-    ``title`` stands in the form, ``words`` after "perturbed", ``formula`` in "ε follows …"; ``hint`` is what to set beside
-    it. ``keeps_gradients``: those of a step stay for the next one.
+    ``title`` is shown in the form, ``words`` follow "perturbed", ``formula`` completes "ε follows …"; ``hint`` says
+    what to set as well. ``keeps_gradients``: the gradients of a step are kept for the next one.
     """
 
     title: str

@@ -1,4 +1,4 @@
-"""What there is to know of a method, as one frozen value. Never imports torch when it is loaded."""
+"""Everything known about a method, as one frozen value. Does not import torch when loaded."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ STEP = frozenset({"rho", "norm", "region", "direction", "ascent_batch", "ascent_
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
-    """One method, as the form, the specification, the engine, the script and the pages read it.
+    """One method, as the form, the specification, the engine, the exported script and the pages read it.
 
     Args:
         name: in lanes, addresses and files.
@@ -23,16 +23,17 @@ class Method:
         summary: one sentence.
         source: the paper.
         style: how its lanes are drawn.
-        settings: the fields of a LaneSpec that its lanes may set; none for a method that perturbs nothing.
-        passes: forward+backward passes of a step.
-        rho_scale: a lane without a rho of its own has the race's times this.
+        settings: the fields of a LaneSpec that its lanes may set; empty for a method that perturbs nothing.
+        passes: forward+backward passes per step.
+        rho_scale: a lane without its own rho uses the race's rho times this.
         optimizer: arguments of ``ssam.SAM`` besides the base optimizer, rho and norm.
         follows: what ε is a multiple of, as a formula of w and the gradient g.
-        measures: what the norm under the fraction is taken of, likewise.
-        score: what its mask ranks weights by unless the lane says so; None where it does not rank.
-        first_mask: of a mask that does not rank: makes it from the parameters, the number of weights to perturb and a
+        measures: what the norm in the denominator is taken of, as such a formula.
+        score: what its mask ranks weights by unless the lane sets a score; None if it does not rank.
+        first_mask: for a mask that does not rank: makes it from the parameters, the number of weights to perturb and a
             random generator.
-        next_mask: makes the next one from the mask so far, the gradients at w, the progress (0–1) and a random generator.
+        next_mask: makes the next mask from the current one, the gradients at w, the progress (0–1) and a random
+            generator.
         mask_words: what that mask perturbs, in a sentence, with ``{share}`` for the share of the weights.
     """
 

@@ -1,4 +1,4 @@
-"""SAM: ε = ρ g/‖g‖ for all weights. The formula is that of ``ssam.optim``, as it stands."""
+"""SAM: ε = ρ g/‖g‖ for all weights. The formula is that of ``ssam.optim``, unchanged."""
 
 from ssam.methods.method import Method, Style
 

@@ -1,4 +1,4 @@
-"""SGD with momentum: the base optimizer of every lane, alone."""
+"""SGD with momentum: a lane's base optimizer by itself."""
 
 from ssam.methods.method import Method, Style
 

@@ -1,4 +1,4 @@
-"""SSAM: Sparse SAM with the score and the pattern that the lane chooses."""
+"""SSAM: Sparse SAM with the score and the pattern that the lane sets."""
 
 from ssam.methods.method import STEP, Method, Style
 

@@ -1,4 +1,4 @@
-"""SSAM-D: Sparse SAM with a mask that moves. It begins at random; each refresh drops weights and grows others."""
+"""SSAM-D: Sparse SAM with a dynamic mask. It starts at random; each refresh drops weights and grows others."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def first_mask(region: list["Tensor"], count: int, generator: "Generator") -> dict["Tensor", "Tensor"]:
-    """``count`` weights of the region, uniformly at random."""
+    """Return a mask of ``count`` weights of the region, chosen uniformly at random."""
     from ssam.masks import random_mask_of
 
     return random_mask_of(region, count, generator)
@@ -19,7 +19,7 @@ def first_mask(region: list["Tensor"], count: int, generator: "Generator") -> di
 def next_mask(
     masks: dict["Tensor", "Tensor"], gradients: Mapping["Tensor", "Tensor"], progress: float, generator: "Generator"
 ) -> dict["Tensor", "Tensor"]:
-    """Drops the perturbed weights with the smallest |g|, fewer towards the end, and grows as many at random."""
+    """Drop the perturbed weights with the smallest |g|, fewer towards the end, and grow as many at random."""
     from ssam.masks import cosine_drop_rate, drop_and_grow
 
     return drop_and_grow(masks, gradients, cosine_drop_rate(progress), generator)
@@ -31,7 +31,7 @@ SSAM_D = Method(
     summary="A random mask that keeps dropping the weights with the smallest gradient and growing new ones.",
     source="Mi et al. 2022, arXiv 2210.05177",
     style=Style("#00a070", "dashdot", "triangle-up"),
-    settings=(STEP | {"sparsity"}) - {"direction"},  # it drops by the gradient at w, so it computes that
+    settings=(STEP | {"sparsity"}) - {"direction"},  # it drops by the gradient at w, so it must compute it
     first_mask=first_mask,
     next_mask=next_mask,
     mask_words="a random {share} of the weights; those with the smallest gradient are replaced at each refresh",

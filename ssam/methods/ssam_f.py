@@ -1,4 +1,4 @@
-"""SSAM-F: Sparse SAM whose mask holds the weights with the largest empirical Fisher information."""
+"""SSAM-F: Sparse SAM whose mask selects the weights with the largest empirical Fisher information."""
 
 from ssam.methods.method import STEP, Method, Style
 

@@ -1,4 +1,4 @@
-"""Models as ordered lists of named stages. ``build_model`` makes one from the catalogue's name."""
+"""Models as ordered lists of named stages. ``build_model`` builds one by its name in the catalogue."""
 
 import torch
 
@@ -27,9 +27,10 @@ _BUILDERS = {
 
 
 def build_model(name: str, *, channels: int, classes: int, size: int, seed: int) -> StagedModel:
-    """A fresh model in training mode on the CPU for (B, channels, size, size) float images.
+    """Return a new model in training mode on the CPU, for (B, channels, size, size) float images.
 
-    ``seed`` alone decides the weights; the global random state is left as it was. Raises ValueError for an unknown name.
+    ``seed`` alone determines the weights; the global random state is not changed. Raises ValueError for an unknown
+    name.
     """
     if name not in _BUILDERS:
         raise ValueError(f"{name[:60]!r} is not a model; allowed: {', '.join(_BUILDERS)}")

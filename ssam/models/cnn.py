@@ -8,9 +8,10 @@ from ssam.models.staged import StagedModel, conv_norm_relu, he_init, pooled_head
 
 
 def cnn8(channels: int, classes: int, size: int) -> StagedModel:
-    """Seven convolutions and a linear layer. Most of the compute is early, most of the parameters are late.
+    """Build a network of seven convolutions and a linear layer. Most of the compute is early, most of the parameters
+    are late.
 
-    The net is this lab's own, so its weights simply keep PyTorch's default initialisation.
+    The network is this lab's own, so its weights simply keep PyTorch's default initialisation.
     """
     widths = (8, 16, 16, 32, 32, 64, 64)
     strides = (1, 2, 1, 2, 1, 2)
@@ -21,9 +22,10 @@ def cnn8(channels: int, classes: int, size: int) -> StagedModel:
 
 
 def vgg11_bn(channels: int, classes: int, size: int) -> StagedModel:
-    """VGG-11 with BatchNorm (Simonyan & Zisserman 2015, configuration A) and one linear layer, as is usual for CIFAR.
+    """Build VGG-11 with BatchNorm (Simonyan & Zisserman 2015, configuration A) and one linear layer, as is usual for
+    CIFAR.
 
-    Pools round up, which changes nothing for 32×32 pixels and lets 28×28 through.
+    Pooling rounds sizes up, which changes nothing for 32×32 pixels and also allows 28×28.
     """
     widths = (64, 128, 256, 256, 512, 512, 512, 512)
     pooled = (True, True, False, True, False, True, False, True)

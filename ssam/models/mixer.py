@@ -1,4 +1,5 @@
-"""A small MLP-Mixer (Tolstikhin et al. 2021, arXiv 2105.01601): only linear layers, across the patches and across the channels in turn."""
+"""A small MLP-Mixer (Tolstikhin et al. 2021, arXiv 2105.01601): only linear layers, alternately across patches and
+across channels."""
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -8,7 +9,7 @@ from ssam.models.vit import Patches, TokenHead
 
 
 class TwoLayers(nn.Module):
-    """(…, width) -> the same: a hidden layer with GELU."""
+    """A hidden layer with GELU between two linear layers: (…, width) -> the same."""
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
@@ -35,11 +36,12 @@ class MixerBlock(nn.Module):
 
 
 def mixer(channels: int, classes: int, size: int) -> StagedModel:
-    """Four blocks of width 32 on at most 64 patches. It needs no position embedding: each patch has its own weights.
+    """Build four blocks of width 32 on at most 64 patches. No position embedding is needed: each patch has its own
+    weights.
 
-    The paper's hidden layers have half of the width across the tokens and four times the width across the channels; here once and twice, so that so
-    small a network has no bottleneck and a race takes minutes on a CPU.
-    PyTorch's default initialisation.
+    In the paper, the hidden layers are half the width across the tokens and four times the width across the channels.
+    Here they are once and twice the width, so that such a small network has no bottleneck and a race takes minutes on a
+    CPU. The weights have PyTorch's default initialisation.
     """
     width, depth = 32, 4
     stem = Patches(channels, size, width, positions=False)

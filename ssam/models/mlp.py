@@ -1,4 +1,4 @@
-"""A multilayer perceptron: the smallest network of the catalogue, for races that take seconds."""
+"""A multilayer perceptron: the smallest network in the catalogue, for races that take seconds."""
 
 from collections import OrderedDict
 from itertools import pairwise
@@ -9,7 +9,7 @@ from ssam.models.staged import StagedModel
 
 
 def mlp(channels: int, classes: int, size: int) -> StagedModel:
-    """Two hidden layers of 256 units with ReLU, without normalisation. PyTorch's default initialisation."""
+    """Build two hidden layers of 256 units with ReLU, without normalisation, with PyTorch's default initialisation."""
     widths = (channels * size * size, 256, 256)
     first, second = (
         OrderedDict(linear=nn.Linear(inputs, outputs), relu=nn.ReLU()) for inputs, outputs in pairwise(widths)

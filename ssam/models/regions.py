@@ -1,4 +1,4 @@
-"""Parts of a network, by name: where a perturbation may fall."""
+"""Named parts of a network, to which a perturbation can be restricted."""
 
 from itertools import accumulate
 
@@ -10,11 +10,11 @@ NORMS = (nn.modules.batchnorm._BatchNorm, nn.LayerNorm, nn.GroupNorm)
 
 
 def parameters_in(model: StagedModel, region: str) -> list[Tensor]:
-    """The trained parameters of a region, in the model's order.
+    """Return the trained parameters of a region, in the model's order.
 
-    ``all``; ``norm``: normalisation layers; ``late``: the stages from the one that leaves closest to half of the parameters
-    in what follows; ``early``: those before it; ``from-K``: stage K and later, the first is 0. Raises ValueError where the
-    model has no such stage or no such layer.
+    ``all``; ``norm``: normalisation layers; ``late``: the stages from the one at which the remaining parameters are
+    closest to half of all; ``early``: the stages before it; ``from-K``: stage K and later, counted from 0. Raises
+    ValueError if the model has no such stage or no such layer.
     """
     if region == "norm":
         layers = [module for module in model.modules() if isinstance(module, NORMS)]

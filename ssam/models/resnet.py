@@ -9,7 +9,7 @@ from ssam.models.staged import StagedModel, conv_norm_relu, he_init, pooled_head
 
 
 class PaddedShortcut(nn.Module):
-    """He et al.'s option A: no parameters; every second pixel, missing channels are zero."""
+    """He et al.'s option A without parameters: every second pixel, with zeros for the missing channels."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -21,14 +21,14 @@ class PaddedShortcut(nn.Module):
 
 
 def projection(inputs: int, outputs: int, stride: int) -> nn.Sequential:
-    """He et al.'s option B: a 1×1 convolution with BatchNorm."""
+    """Build He et al.'s option B: a 1×1 convolution with BatchNorm."""
     return nn.Sequential(
         OrderedDict(conv=nn.Conv2d(inputs, outputs, 1, stride, bias=False), norm=nn.BatchNorm2d(outputs))
     )
 
 
 class ResidualBlock(nn.Module):
-    """relu(body(x) + shortcut(x))"""
+    """A residual block: relu(body(x) + shortcut(x))."""
 
     def __init__(self, body: nn.Sequential, shortcut: nn.Module) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class ResidualBlock(nn.Module):
 
 
 def basic_body(inputs: int, outputs: int, stride: int) -> nn.Sequential:
-    """Two 3×3 convolutions; the last ReLU comes after the sum."""
+    """Build two 3×3 convolutions; the last ReLU comes after the sum."""
     return nn.Sequential(
         OrderedDict(
             conv1=nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False),
@@ -52,7 +52,7 @@ def basic_body(inputs: int, outputs: int, stride: int) -> nn.Sequential:
 
 
 def bottleneck_body(inputs: int, width: int, stride: int) -> nn.Sequential:
-    """1×1, 3×3 (with the stride, as torchvision does), 1×1 to four times the width."""
+    """Build the convolutions 1×1, 3×3 (with the stride, as in torchvision), 1×1 to four times the width."""
     return nn.Sequential(
         OrderedDict(
             conv1=nn.Conv2d(inputs, width, 1, bias=False),
@@ -68,7 +68,7 @@ def bottleneck_body(inputs: int, width: int, stride: int) -> nn.Sequential:
 
 
 def resnet20(channels: int, classes: int, size: int) -> StagedModel:
-    """The CIFAR ResNet of He et al. 2016, §4.2: three groups of three blocks, option A shortcuts."""
+    """Build the CIFAR ResNet of He et al. 2016, §4.2: three groups of three blocks, option A shortcuts."""
     blocks: list[nn.Module] = []
     inputs = 16
     for group, width in enumerate((16, 32, 64)):
@@ -81,7 +81,7 @@ def resnet20(channels: int, classes: int, size: int) -> StagedModel:
 
 
 def resnet18(channels: int, classes: int, size: int) -> StagedModel:
-    """ResNet-18 for small images: a 3×3 stem with stride 1 and no max-pool."""
+    """Build ResNet-18 for small images: a 3×3 stem with stride 1 and no max-pool."""
     blocks: list[nn.Module] = []
     inputs = 64
     for group, width in enumerate((64, 128, 256, 512)):
@@ -94,7 +94,7 @@ def resnet18(channels: int, classes: int, size: int) -> StagedModel:
 
 
 def resnet50(channels: int, classes: int, size: int) -> StagedModel:
-    """The ImageNet ResNet-50 with torchvision's layout: its parameters in order fit torchvision's, one to one."""
+    """Build the ImageNet ResNet-50 in torchvision's layout: its parameters match torchvision's one to one, in order."""
     stem = conv_norm_relu(channels, 64, kernel=7, stride=2)
     stem.add_module("pool", nn.MaxPool2d(3, stride=2, padding=1))
     blocks: list[nn.Module] = []
@@ -109,7 +109,7 @@ def resnet50(channels: int, classes: int, size: int) -> StagedModel:
 
 
 class WideBlock(nn.Module):
-    """Pre-activation block (He et al. 2016b): where the width changes, the 1×1 shortcut starts after norm and ReLU."""
+    """A pre-activation block (He et al. 2016b). If the width changes, the 1×1 shortcut starts after norm and ReLU."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -126,7 +126,7 @@ class WideBlock(nn.Module):
 
 
 def wide_resnet(depth: int, widen: int, channels: int, classes: int) -> StagedModel:
-    """Wide ResNet (Zagoruyko & Komodakis 2016) without dropout; depth = 6n + 4."""
+    """Build a Wide ResNet (Zagoruyko & Komodakis 2016) without dropout; depth = 6n + 4."""
     blocks: list[nn.Module] = []
     inputs = 16
     for group, width in enumerate((16 * widen, 32 * widen, 64 * widen)):

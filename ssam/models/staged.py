@@ -10,10 +10,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 
 class StagedModel(nn.Module):
-    """Runs its stages one after the other: stage i+1 sees nothing but stage i's output.
+    """A network that runs its stages one after the other: stage i+1 sees only the output of stage i.
 
-    Every parameter belongs to one stage, skip connections stay inside a stage, and no stage changes its input in
-    place. So the output of the first k stages can be kept and used again as long as their weights stand still.
+    Every parameter belongs to one stage, skip connections stay inside a stage, and no stage changes its input in place.
+    The output of the first k stages can therefore be cached and reused as long as their weights do not change.
     """
 
     def __init__(self, stages: Iterable[tuple[str, nn.Module]]) -> None:
@@ -27,7 +27,7 @@ class StagedModel(nn.Module):
 
 
 def conv_norm_relu(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, bias: bool = False) -> nn.Sequential:
-    """Convolution (size kept up to the stride), BatchNorm, ReLU; never in place."""
+    """Build a convolution (same size up to the stride), BatchNorm and ReLU; none is in place."""
     return nn.Sequential(
         OrderedDict(
             conv=nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=bias),
@@ -38,14 +38,15 @@ def conv_norm_relu(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, 
 
 
 def pooled_head(channels: int, classes: int) -> nn.Sequential:
-    """Global average pool and one linear layer: (B, C, H, W) -> (B, classes)."""
+    """Build global average pooling and one linear layer: (B, C, H, W) -> (B, classes)."""
     return nn.Sequential(
         OrderedDict(pool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten(), linear=nn.Linear(channels, classes))
     )
 
 
 def he_init(model: nn.Module) -> None:
-    """Convolutions from He et al. 2015 (normal, fan out); the rest keeps PyTorch's defaults, as torchvision's ResNet does."""
+    """Initialise convolutions as in He et al. 2015 (normal, fan out); the rest keeps PyTorch's defaults, as in
+    torchvision's ResNet."""
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -54,18 +55,19 @@ def he_init(model: nn.Module) -> None:
 
 
 def forward_macs(model: StagedModel, shape: tuple[int, int, int]) -> int:
-    """Multiply-accumulates of one forward pass for one image of ``shape`` (C, H, W); convolutions and matrix products."""
+    """Return the multiply-accumulates of one forward pass for one image of ``shape`` (C, H, W): convolutions and matrix
+    products."""
     return sum(stage_macs(model, shape))
 
 
 def stage_shares(model: StagedModel, shape: tuple[int, int, int]) -> list[float]:
-    """Each stage's part of ``forward_macs``, 0–1."""
+    """Return each stage's share of ``forward_macs``, 0–1."""
     macs = stage_macs(model, shape)
     return [count / sum(macs) for count in macs]
 
 
 def stage_macs(model: StagedModel, shape: tuple[int, int, int]) -> list[int]:
-    """``forward_macs``, stage by stage."""
+    """Return ``forward_macs`` per stage."""
     counts, x = [], torch.empty(1, *shape, device="meta")
     twin = copy.deepcopy(model).to("meta").eval()
     for stage in twin.stages.values():

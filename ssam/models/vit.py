@@ -1,4 +1,4 @@
-"""A small vision transformer (Dosovitskiy et al. 2021), pre-norm, without dropout, pooled by the mean."""
+"""A small vision transformer (Dosovitskiy et al. 2021): pre-norm, without dropout, with mean pooling."""
 
 import math
 
@@ -10,9 +10,10 @@ from ssam.models.staged import StagedModel
 
 
 class Patches(nn.Module):
-    """Cuts (B, C, H, W) into at most 8×8 patches of one size and embeds them: (B, T, width), with ``positions`` added or not.
+    """A patch embedding. Cuts (B, C, H, W) into at most 8×8 patches of equal size and embeds them: (B, T, width), with
+    or without added ``positions``.
 
-    A side that the patch does not divide is padded with zeros at its end.
+    If the patch size does not divide a side, the side is padded with zeros at its end.
     """
 
     def __init__(self, channels: int, size: int, width: int, positions: bool = True) -> None:
@@ -32,7 +33,7 @@ class Patches(nn.Module):
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention, written out: the fused kernel has no rule for vmap and no second derivative."""
+    """Multi-head self-attention, written out: the fused kernel has no vmap rule and no second derivative."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -63,7 +64,7 @@ class TransformerBlock(nn.Module):
 
 
 class TokenHead(nn.Module):
-    """LayerNorm, mean over the tokens, one linear layer: (B, T, width) -> (B, classes)."""
+    """LayerNorm, mean over the tokens, and one linear layer: (B, T, width) -> (B, classes)."""
 
     def __init__(self, width: int, classes: int) -> None:
         super().__init__()
@@ -75,7 +76,8 @@ class TokenHead(nn.Module):
 
 
 def vit_tiny(channels: int, classes: int, size: int) -> StagedModel:
-    """Six blocks of width 64 with four heads on at most 64 patches: the patch grows with the image, the cost does not."""
+    """Build six blocks of width 64 with four heads on at most 64 patches. The patch size grows with the image, the cost
+    does not."""
     width, heads, hidden, depth = 64, 4, 128, 6
     blocks = [(f"block{number}", TransformerBlock(width, heads, hidden)) for number in range(1, depth + 1)]
     model = StagedModel([("stem", Patches(channels, size, width)), *blocks, ("head", TokenHead(width, classes))])

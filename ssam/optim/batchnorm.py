@@ -1,4 +1,4 @@
-"""BatchNorm statistics once a step: the second forward pass, at w+ε, must leave them alone."""
+"""BatchNorm statistics updated once per step: the second forward pass, at w+ε, must not change them."""
 
 import threading
 import warnings
@@ -11,21 +11,22 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.utils.hooks import RemovableHandle
 
-# A hook that fires once more for the wrapper of torch.compile(model) is what is wanted here.
+# The hook is meant to fire for the wrapper of torch.compile(model), too.
 warnings.filterwarnings("ignore", message="Using `torch.compile\\(module\\)` when there are global hooks")
 
 
 @contextmanager
 def frozen_batchnorm(*models: nn.Module) -> Iterator[None]:
-    """After this block the buffers of every module in training mode are as they were before it: the running statistics of
-    BatchNorm and InstanceNorm, their batch counters, the vectors of spectral normalisation. Inside it they move as ever.
+    """Restore, after this block, the buffers of every module in training mode: the running statistics of BatchNorm and
+    InstanceNorm, their batch counters, the vectors of spectral normalisation. Inside the block they change as usual.
 
-    It works on whatever model this thread calls inside the block, also one that ``torch.compile(model)`` or
-    ``torch.jit`` made. A model whose call cannot be seen must be named: one that ``model.compile()`` or another thread
-    runs, or that a compiled function calls. ``SAM.step`` and ``SAM.perturbed`` name their models themselves.
+    It covers every model that this thread calls inside the block, including models made by ``torch.compile(model)`` or
+    ``torch.jit``. A model whose call is invisible to hooks must be passed explicitly: one that is compiled by
+    ``model.compile()``, runs in another thread, or is called by a compiled function. ``SAM.step`` and ``SAM.perturbed``
+    pass their models themselves.
 
-    Costs a copy of these buffers. The backward pass may come after the block for BatchNorm and InstanceNorm; for other modules
-    that read their buffers it must come inside it, else autograd says so.
+    Costs a copy of these buffers. For BatchNorm and InstanceNorm, the backward pass may come after the block; for other
+    modules that read their buffers it must come inside it, otherwise autograd raises an error.
 
     >>> import torch
     >>> bn = torch.nn.BatchNorm1d(2)
@@ -62,7 +63,7 @@ def frozen_batchnorm(*models: nn.Module) -> Iterator[None]:
         finally:
             _remove(hooks)
     finally:
-        _remove(hooks)  # again: a signal may have come while it was removed
+        _remove(hooks)  # again: a signal may have interrupted the removal
 
 
 def _remove(hooks: list[RemovableHandle]) -> None:
@@ -72,10 +73,10 @@ def _remove(hooks: list[RemovableHandle]) -> None:
 
 @torch.no_grad()
 def _put_back(kept: list[tuple[nn.Module, str, Tensor, Tensor]]) -> None:
-    for module, name, buffer, value in reversed(kept):  # a buffer seen twice ends as it was seen first
+    for module, name, buffer, value in reversed(kept):  # a buffer seen twice gets its first value
         if getattr(module, name) is not buffer:
             setattr(module, name, buffer)
-        if isinstance(module, _NormBase):  # no gradient reads these in training: a backward pass may still be to come
+        if isinstance(module, _NormBase):  # no gradient reads these in training; a backward pass may follow
             with torch.autograd._unsafe_preserve_version_counter(buffer):
                 buffer.copy_(value)
         else:

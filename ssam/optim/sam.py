@@ -1,4 +1,4 @@
-"""SAM and Sparse SAM around any base optimizer."""
+"""SAM and Sparse SAM on top of any base optimizer."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -31,30 +31,30 @@ class SAM(Optimizer):
     arXiv 2210.05177). Only the perturbation is sparse: the second gradient and the update stay dense.
 
     Args:
-        base: the base optimizer, already holding the parameters. Any whose ``step`` needs no closure. Learning-rate
-            schedulers attach to it.
+        base: the base optimizer, which already holds the parameters. Any optimizer whose ``step`` needs no closure.
+            Learning-rate schedulers attach to it.
         rho: L2 radius of the perturbation over all parameters together, ≥ 0. A parameter group of the base optimizer
-            may set its own with the key ``"rho"`` (unless the base has such a setting itself, like Adadelta).
+            may set its own with the key ``"rho"`` (unless the base itself has such a setting, like Adadelta).
         mask: ``{parameter: bool tensor of its shape}``, True = perturbed; None perturbs everything. A parameter that is
-            not in the mapping is not perturbed. Also the attribute ``masks``, which may be set at any time between steps;
-            its tensors and entries may be changed too.
-        norm: ``"full"`` divides by the norm of the whole gradient (the paper); ``"masked"`` by that of the masked
-            gradient, so that the effective radius is rho at any sparsity.
+            not in the mapping is not perturbed. Also available as the attribute ``masks``, which may be set at any time
+            between steps; its tensors and entries may be changed too.
+        norm: ``"full"`` divides by the norm of the whole gradient (the paper); ``"masked"`` divides by that of the
+            masked gradient, so that the effective radius is rho at any sparsity.
         adaptive: element-wise adaptive SAM (Kwon et al. 2021, arXiv 2102.11600) with η = 0; a group may set its own.
-            Deviation: the authors' code scales weights only, not biases, with η = 0.01; give biases a group with
-            ``adaptive=False`` for that.
-        repeat_random: ``step`` draws torch's random numbers, dropout's above all, alike in both passes. Costs a copy of
-            the generators' states, some microseconds each.
+            Deviation: the authors' code scales only weights, not biases, with η = 0.01; to do the same, give biases a
+            group with ``adaptive=False``.
+        repeat_random: ``step`` draws the same torch random numbers, above all dropout's, in both passes. Costs a copy
+            of the generators' states, a few microseconds each.
 
     Attributes after a step: ``gradient_norm`` ‖g‖₂ and ``radius`` ‖ε‖₂, as 0-dim tensors. In half precision w + ε is
-    rounded: ``radius`` is then the distance that the weights moved, and ``rounded_away`` the share of the entries of ε that
-    moved no weight (None for float32). Parameters in float32 under autocast lose nothing.
+    rounded: ``radius`` is then the distance that the weights moved, and ``rounded_away`` the share of the entries of ε
+    that moved no weight (None for float32). Parameters in float32 under autocast lose nothing.
 
     Deviations from the published code: weights are restored by copy (adding and subtracting changes 7% of them by a
-    rounding error); BatchNorm statistics count once a step; a mask is complete from the first step on.
+    rounding error); BatchNorm statistics are updated once per step; a mask is complete from the first step on.
 
-    With clipping, a ``GradScaler`` or several backward passes a step, write the two passes out. ε does not depend on the
-    loss scale; scale both losses, unscale the base optimizer's gradients once, after the block::
+    With clipping, a ``GradScaler`` or several backward passes per step, write out the two passes. ε does not depend on
+    the loss scale; scale both losses, and unscale the base optimizer's gradients once, after the block::
 
         scaler.scale(loss(batch)).backward()
         with sam.perturbed():
@@ -100,7 +100,7 @@ class SAM(Optimizer):
         self.gradient_norm: Tensor | None = None
         self.radius: Tensor | None = None
         self.rounded_away: Tensor | None = None
-        self._saved: list[tuple[Tensor, Tensor]] = []  # what is perturbed, with its weights at w
+        self._saved: list[tuple[Tensor, Tensor]] = []  # the perturbed parameters, with their weights at w
         self._second = SecondGradients()
         self._models = Models()
         self._share_state(base)
@@ -123,7 +123,7 @@ class SAM(Optimizer):
 
     @property
     def masks(self) -> Masks | None:
-        """The mask of each parameter, True = perturbed, or None for dense SAM."""
+        """Return the mask of each parameter, True = perturbed; None for dense SAM."""
         return self._seen.masks
 
     @masks.setter
@@ -132,10 +132,11 @@ class SAM(Optimizer):
         self._seen = SeenMasks(masks, self._parameters())
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """One whole step. The closure zeroes the gradients, runs forward and backward, and returns the loss; it is
-        called twice. Returns the loss at w.
+        """Take one whole step and return the loss at w. The closure zeroes the gradients, runs forward and backward,
+        and returns the loss; it is called twice.
 
-        Without a closure, after a ``perturbed()`` block: the base optimizer's step with the gradients from there.
+        Without a closure, after a ``perturbed()`` block: take the base optimizer's step with the gradients from that
+        block.
         """
         self._must_be_at_w("take a step")
         if closure is None:
@@ -153,16 +154,17 @@ class SAM(Optimizer):
                 with torch.enable_grad():
                     closure()
         finally:
-            self.restore()  # again: a signal may have come while the block restored
+            self.restore()  # again: a signal may have interrupted the block's own restore
         self.base.step()
         return loss
 
     @contextmanager
     def perturbed(self) -> Iterator[None]:
-        """Inside this block the weights are w + ε, from the gradients at w, which are cleared, and the statistics of BatchNorm
-        do not count; after it, whatever happens, they are w again. Then clip, and ``step()``.
+        """Move the weights to w + ε inside this block, from the gradients at w, which are cleared; BatchNorm statistics
+        are not updated. After the block the weights are back at w, even after an exception. Then clip, and call
+        ``step()``.
 
-        Any number of backward passes may come before the block and in it. Dropout draws anew.
+        Any number of backward passes may come before the block and in it. Dropout draws new random numbers.
         """
         try:
             self.ascent_step()
@@ -173,12 +175,12 @@ class SAM(Optimizer):
 
     @torch.no_grad()
     def ascent_step(self, along: Masks | None = None) -> None:
-        """w → w + ε, from the gradients at w, which are cleared. The first half of ``perturbed()``, for who restores w
-        himself: run the second pass inside ``frozen_batchnorm()``.
+        """Move w → w + ε, from the gradients at w, which are cleared. This is the first half of ``perturbed()``, for
+        callers that restore w themselves: run the second pass inside ``frozen_batchnorm()``.
 
-        ``along`` gives another direction than the gradients, ``{parameter: tensor of its shape}``; ``gradient_norm`` is
-        then its norm. With ``norm="masked"`` the gradients of tensors that are not perturbed at all may be missing: the
-        step is the same, bit for bit.
+        ``along`` replaces the gradients by another direction, ``{parameter: tensor of its shape}``; ``gradient_norm``
+        is then its norm. With ``norm="masked"``, the gradients of tensors that are not perturbed at all may be missing:
+        the step is the same, bit for bit.
         """
         self._must_be_at_w("take an ascent step")
         self._second.check_gone(self._parameters(), self, self.base)
@@ -220,7 +222,7 @@ class SAM(Optimizer):
 
     @torch.no_grad()
     def restore(self) -> None:
-        """w + ε → w, bit for bit. Does nothing where nothing is perturbed."""
+        """Move w + ε → w, bit for bit. Does nothing if nothing is perturbed."""
         if self._saved:
             torch._foreach_copy_([p for p, _ in self._saved], [w for _, w in self._saved])
             self._saved = []
@@ -228,37 +230,40 @@ class SAM(Optimizer):
         forget_cached_weights()
 
     def descent_step(self) -> None:
-        """Restores w, then lets the base optimizer step with the gradients taken at w + ε."""
+        """Restore w, then let the base optimizer step with the gradients taken at w + ε."""
         self.restore()
         self.base.step()
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """As in torch."""
+        """Zero the gradients, as in torch."""
         super().zero_grad(set_to_none)
         self._second.forget()
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """As in torch; the base optimizer gets it. Where there are masks, its parameters are not perturbed before they have one."""
-        if "base" not in self.__dict__:  # torch builds the groups up while it makes an optimizer
+        """Add a parameter group to the base optimizer, as in torch. If there are masks, its parameters are not
+        perturbed until they have one."""
+        if "base" not in self.__dict__:  # torch calls this while it constructs an optimizer
             return super().add_param_group(param_group)
         self._must_be_at_w("add parameters")
         self._check_group(param_group)
         self.base.add_param_group(param_group)
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the next step depends on: the base optimizer's state and groups, masks and settings.
+        """Return everything that the next step depends on: the base optimizer's state and groups, masks and settings.
 
-        In torch's form, as ``ssam.interop.optimizer_state`` has it. Tensors and primitives only, so that ``torch.load(weights_only=True)`` reads it back.
+        Has torch's format, as described in ``ssam.interop.optimizer_state``. It holds tensors and primitives only, so
+        that ``torch.load(weights_only=True)`` can read it.
         """
         self._must_be_at_w("save the state")
         settings = (self.rho, self.norm == "masked", self.adaptive)
         return joined(self.base.state_dict(), self._parameters(), self.masks, settings)
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Takes over what ``state_dict`` returned, for the same parameters in the same order; all of it or, where
-        something does not fit, nothing (ValueError).
+        """Load what ``state_dict`` returned, for the same parameters in the same order. Raise ValueError, and change
+        nothing, if anything does not fit.
 
-        ``torch.distributed.checkpoint`` reads only what the optimizer already has: set any masks before it loads some.
+        ``torch.distributed.checkpoint`` reads only what the optimizer already has: if the state holds masks, set some
+        first.
         """
         self._must_be_at_w("load a state")
         base, masks, (rho, masked, adaptive) = parted(state_dict, self._parameters())
@@ -270,23 +275,23 @@ class SAM(Optimizer):
         self._second.forget()
 
     def perturbed_parameters(self) -> list[Tensor]:
-        """The parameters of which at least one entry is perturbed, and that require a gradient."""
+        """Return the parameters that require a gradient and have at least one perturbed entry."""
         self._seen.look(self._parameters())
         return [p for p in self._parameters() if p.requires_grad and self._seen.perturbs(p)]
 
     def _share_state(self, base: Optimizer) -> None:
-        """Groups and state are the base optimizer's own, also after it has loaded new ones."""
+        """Share the base optimizer's groups and state, also after it has loaded new ones."""
         self.param_groups, self.state = base.param_groups, base.state
 
     def _parameters(self) -> list[Tensor]:
         return [p for group in self.param_groups for p in group["params"]]
 
     def _check_group(self, group: dict[str, Any]) -> float:
-        """The group's rho."""
+        """Return the group's rho. Raise ValueError if it is invalid."""
         return _check_rho(self.rho if "rho" in self.base.defaults else group.get("rho", self.rho))
 
     def _measure_rounding(self, params: list[Tensor], epsilon: list[Tensor]) -> None:
-        """In half precision, what became of ε."""
+        """Measure how rounding changed ε in half precision."""
         self.rounded_away = None
         if not any(p.dtype in HALF for p in params):
             return
@@ -303,7 +308,7 @@ class SAM(Optimizer):
                 "SAM.step needs a closure that zeroes the gradients, runs forward and backward and returns the loss; without "
                 "one, run the second backward pass inside perturbed() first"
             )
-        return self.base.step()  # torch.distributed.checkpoint takes one with zero gradients, to have a state to fill
+        return self.base.step()  # torch.distributed.checkpoint steps with zero gradients to create a state to fill
 
     def _must_be_at_w(self, action: str) -> None:
         if getattr(self, "_saved", None):

@@ -1,1 +1,1 @@
-"""What a step and a race cost, before they are run."""
+"""The cost of a step and of a race, before they are run."""

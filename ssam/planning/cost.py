@@ -1,4 +1,4 @@
-"""What a lane's step should cost, counted in multiply-accumulates: how often each stage of the network runs. Never imports torch."""
+"""The cost of a lane's step in multiply-accumulates: how often each stage of the network runs. Never imports torch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,15 +9,17 @@ from ssam.experiment.race import RaceSpec
 from ssam.methods import METHODS
 from ssam.methods.directions import DIRECTIONS
 
-Touch = Literal["nothing", "vectors", "matrices"]  # of a stage: what of it the mask perturbs at most
+Touch = Literal["nothing", "vectors", "matrices"]  # the most that the mask perturbs of a stage
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a lane takes its steps: the cheapest way that gives exactly what was asked for, or what ``words`` say.
+    """How a lane takes its steps: the cheapest way that gives exactly the specified result, or the approximation that
+    ``words`` describe.
 
-    ``predicted_ratio``: multiply-accumulates of a step over those of an SGD step. ``exact``: the step is the paper's, bit
-    for bit. ``split``: the stages before it run once a step."""
+    ``predicted_ratio``: multiply-accumulates of a step over those of an SGD step. ``exact``: the step equals the
+    paper's, bit for bit. ``split``: the stages before it run once per step.
+    """
 
     words: str
     predicted_ratio: float
@@ -28,13 +30,13 @@ class Plan:
 def plan_for(
     spec: RaceSpec, lane: LaneSpec, stages: Sequence[str], shares: Sequence[float], touched: Sequence[Touch]
 ) -> Plan:
-    """The plan of a lane.
+    """Return the plan of a lane.
 
     Args:
-        spec: the race that the lane is in.
+        spec: the race of the lane.
         lane: the lane.
         stages: the names of the network's stages.
-        shares: each stage's part of the compute, 0–1.
+        shares: each stage's share of the compute, 0–1.
         touched: per stage, what the lane may perturb there.
     """
     predicted = predicted_ratio(shares, first_pass_shares(spec, lane, touched))
@@ -60,14 +62,15 @@ def plan_for(
 
 
 def first_pass_shares(spec: RaceSpec, lane: LaneSpec, touched: Sequence[Touch]) -> list[float]:
-    """Per stage, the share of a forward+backward pass that the ascent costs on average; 0 where the stage runs once a step.
+    """Return, per stage, the share of a forward+backward pass that the ascent costs on average; 0 if the stage runs
+    once per step.
 
-    A pass has three equal parts: forward, gradient of the input, gradient of the weights. Under the masked norm the first
-    pass skips all three before the first perturbed stage (prefix reuse), and the last where no convolution or matrix of
-    the stage is perturbed (partial backward). The norm of the full gradient asks for all of it.
+    A pass has three equal parts: forward, gradient of the input, gradient of the weights. Under the masked norm, the
+    first pass skips all three before the first perturbed stage (prefix reuse), and the third in stages without a
+    perturbed convolution or matrix (partial backward). The norm of the full gradient requires all of them.
 
     Args:
-        spec: the race that the lane is in.
+        spec: the race of the lane.
         lane: the lane.
         touched: per stage of the network, what the lane may perturb there.
 
@@ -89,12 +92,13 @@ def first_pass_shares(spec: RaceSpec, lane: LaneSpec, touched: Sequence[Touch]) 
 
 
 def is_sub_batch(spec: RaceSpec, lane: LaneSpec) -> bool:
-    """Whether the ascent gradient comes from a part of the batch."""
+    """Return whether the ascent gradient comes from a part of the batch."""
     return lane.ascent_batch is not None and lane.ascent_batch < spec.batch_size
 
 
 def predicted_ratio(stage_shares: Sequence[float], first_pass: Sequence[float]) -> float:
-    """Multiply-accumulates of a step over those of an SGD step: 1 + Σ share of the stage · share of its first pass.
+    """Return the multiply-accumulates of a step over those of an SGD step: 1 + Σ stage's share · share of its first
+    pass.
 
     >>> predicted_ratio([0.75, 0.25], [0.0, 1.0])
     1.25

@@ -1,4 +1,4 @@
-"""How long a race will take, before it starts: multiply-accumulates over a rate. Never imports torch."""
+"""Estimates of how long a race takes, before it starts: multiply-accumulates over a rate. Never imports torch."""
 
 from dataclasses import dataclass
 
@@ -8,33 +8,34 @@ from ssam.experiment.duel import DuelSpec
 from ssam.experiment.race import RaceSpec
 
 FORWARDS_PER_GRADIENT = 3  # a backward pass costs about two forward passes
-LIVE_TEST_SIZE = 2_000  # test images of an evaluation during the race; the last one takes them all
-HESSIAN_IMAGES = 40  # training images behind λ₁ during the race
-HESSIAN_PRODUCTS = 2  # of the Hessian with a vector, each time that λ₁ is measured
+LIVE_TEST_SIZE = 2_000  # test images per evaluation during the race; the last evaluation uses all
+HESSIAN_IMAGES = 40  # training images for λ₁ during the race
+HESSIAN_PRODUCTS = 2  # Hessian-vector products per measurement of λ₁
 
-# Forward GMAC/s where nothing has been measured yet: guesses. The cpu's is near what one thread made of the default race
-# (race_s in assets/measured/page.json); no GPU has been tried.
+# Forward GMAC/s before anything has been measured: guesses. The CPU's is close to one thread's rate in the default race
+# (race_s in assets/measured/page.json); no GPU has been measured.
 DEFAULT_GMACS = {"cpu": 12.0, "mps": 300.0, "cuda": 2_000.0}
 
 
 @dataclass(frozen=True)
 class Rate:
-    """``gmacs``: billions of forward multiply-accumulates a second; ``measured`` is False for a guess."""
+    """The speed of a device. ``gmacs``: billions of forward multiply-accumulates per second; ``measured`` is False for
+    a guess."""
 
     gmacs: float
     measured: bool
 
 
 def default_rate(device: str) -> Rate:
-    """The guess for a device such as ``cpu``, ``cuda:1`` or ``auto`` (which may well be a CPU)."""
+    """Return a guess for a device such as ``cpu``, ``cuda:1`` or ``auto`` (which may well be a CPU)."""
     return Rate(DEFAULT_GMACS.get(device.partition(":")[0], DEFAULT_GMACS["cpu"]), measured=False)
 
 
 def estimate_seconds(spec: RaceSpec, rate: Rate, sizes: tuple[int, int] | None = None) -> float:
-    """Seconds of computing from Start to the result; downloads, reading images and calibrating not counted.
+    """Return the seconds of computing from Start to the result, without downloads, reading images and calibration.
 
-    ``sizes`` are the numbers of training and test images where the catalogue does not know them (own images). On the
-    seconds clock the lanes take turns, so the training takes lanes × ``spec.seconds``.
+    ``sizes`` are the numbers of training and test images if the catalogue does not know them (own images). On the
+    seconds clock the lanes take turns, so training takes lanes × ``spec.seconds``.
     """
     train, test = sizes or (DATASETS[spec.dataset].train, DATASETS[spec.dataset].test or LIVE_TEST_SIZE)
     trained, held = spec.split(train)
@@ -54,7 +55,8 @@ def estimate_seconds(spec: RaceSpec, rate: Rate, sizes: tuple[int, int] | None =
 
 
 def duel_seconds(spec: DuelSpec, rate: Rate, sizes: tuple[int, int] | None = None) -> float:
-    """Seconds of computing of a whole duel, one training after the other: all searches, and each round's winners once more."""
+    """Return the seconds of computing for a whole duel, one training after the other: all searches, and each round's
+    winners once more."""
     seconds = 0.0
     for place, contender in enumerate(spec.contenders):
         search = spec.sweep(place, 0)
@@ -64,21 +66,22 @@ def duel_seconds(spec: DuelSpec, rate: Rate, sizes: tuple[int, int] | None = Non
     return seconds
 
 
-# What an estimator takes of one lane's images at one moment, in gradients of a training step: counted, with a product with the Hessian
-# as 4 of them and a forward pass in evaluation as a quarter (cnn8, `python -m benchmarks.analysis`: 3.6 and 0.24).
+# Cost of an estimator per image of one lane at one moment, in gradients of a training step: counted, with a Hessian
+# product as 4 and a forward pass in evaluation mode as a quarter (cnn8, `python -m benchmarks.analysis`: 3.6, 0.24).
 PRODUCT, FORWARD = 4.0, 0.25
 ANALYSIS_GRADIENTS = {
-    "sharpness": 17 + 36 * FORWARD,  # 2 + 1 + 1 + 1 + 2 + 10 gradients, and what is evaluated at w + ε
+    "sharpness": 17 + 36 * FORWARD,  # 2 + 1 + 1 + 1 + 2 + 10 gradients, and the evaluations at w + ε
     "curvature": 55 * PRODUCT,  # 20 to 60 products for five eigenvalues, 10 for the trace, the check
     "spectrum": 105 * PRODUCT,
     "fisher": 8.0,
     "robustness": (1 + sum(len(each.levels) for each in DISTURBANCES.values())) * FORWARD,
 }
-ANATOMY_GRADIENTS = 2 + FORWARD  # of one batch, for each lane
+ANATOMY_GRADIENTS = 2 + FORWARD  # for one batch, per lane
 
 
 def analysis_seconds(race: RaceSpec, analysis: AnalysisSpec, rate: Rate, moments: int = 1) -> float:
-    """Seconds of computing of an analysis; reading the data not counted. ``moments``: how many epochs are looked at."""
+    """Return the seconds of computing for an analysis, without reading the data. ``moments``: how many epochs are
+    analysed."""
     if analysis.kind == "profile":
         gradients = len(race.lanes) * analysis.directions * analysis.points * FORWARD
     elif analysis.kind == "surface":
@@ -92,6 +95,6 @@ def analysis_seconds(race: RaceSpec, analysis: AnalysisSpec, rate: Rate, moments
 
 
 def image_gmacs(spec: RaceSpec) -> float:
-    """Billions of multiply-accumulates of one forward pass of one image: grows with the image's area."""
+    """Return the billions of multiply-accumulates per forward pass of one image; proportional to its area."""
     model = MODELS[spec.model]
     return model.mmacs / 1e3 * (spec.input_size / model.size) ** 2

@@ -1,1 +1,1 @@
-"""What a race and the analyses of it share: ways to take a step, the learning rate, timing, and masks as they are kept and told."""
+"""What a race and its analyses share: kinds of steps, the learning rate, timing, and masks as stored and reported."""

@@ -1,4 +1,4 @@
-"""The weights that a lane is judged by: their moving average, those of its best validation epoch."""
+"""The weights that a lane is judged by: their moving average, or those of its best validation epoch."""
 
 from dataclasses import dataclass
 
@@ -17,5 +17,5 @@ class Best:
 
 
 def moving_average(model: nn.Module, decay: float) -> AveragedModel:
-    """Average weights and BatchNorm statistics of ``model``, a copy of both until it is first told of others."""
+    """Return a moving average of ``model``'s weights and BatchNorm statistics; a plain copy until its first update."""
     return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)

@@ -1,4 +1,4 @@
-"""Masks as bits: eight weights a byte."""
+"""Masks as bits: eight weights per byte."""
 
 import math
 from collections.abc import Sequence
@@ -9,12 +9,12 @@ from torch import Tensor
 
 
 def packed(mask: Tensor) -> np.ndarray:
-    """One bit per weight, in the tensor's logical order whatever its layout in memory: (⌈N/8⌉,) uint8."""
+    """Return one bit per weight, in the tensor's logical order whatever its memory layout: (⌈N/8⌉,) uint8."""
     return np.packbits(mask.cpu().numpy())
 
 
 def unpacked(bits: np.ndarray, shape: Sequence[int]) -> Tensor:
-    """The mask of this shape again, bool, on the CPU.
+    """Return the mask of this shape, bool, on the CPU.
 
     >>> unpacked(packed(torch.tensor([[True, False, True]])), (1, 3)).tolist()
     [[True, False, True]]

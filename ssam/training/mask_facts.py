@@ -1,4 +1,4 @@
-"""What is told of a mask: its density, how it changed, and a heatmap."""
+"""The reported facts of a mask: its density, how it changed, and a heatmap."""
 
 from collections.abc import Mapping
 
@@ -10,29 +10,30 @@ from ssam.masks.select import flatten
 
 
 def density(masks: Mapping[Tensor, Tensor]) -> float:
-    """Share of weights perturbed, 0–1."""
+    """Return the share of perturbed weights, 0–1."""
     flat = flatten(masks)
     return int(flat.sum()) / flat.numel()
 
 
 def share_changed(new: Mapping[Tensor, Tensor], old: Mapping[Tensor, Tensor]) -> float:
-    """Share of all weights whose mask differs, 0–1."""
+    """Return the share of all weights whose mask entry differs, 0–1."""
     a, b = flatten(new), flatten(old)
     return int((a ^ b).sum()) / a.numel()
 
 
 def overlap(new: Mapping[Tensor, Tensor], old: Mapping[Tensor, Tensor]) -> float:
-    """Intersection over union of the perturbed sets, 0–1; two empty masks overlap fully."""
+    """Return the intersection over union of the perturbed sets, 0–1; 1 for two empty masks."""
     a, b = flatten(new), flatten(old)
     union = int((a | b).sum())
     return int((a & b).sum()) / union if union else 1.0
 
 
 def heatmap(mask: Tensor, limit: int = 64) -> Tensor:
-    """The mask as a uint8 image (rows, columns), at most ``limit`` each way; 255 = every weight there is perturbed.
+    """Return the mask as a uint8 image (rows, columns), at most ``limit`` each way; 255 = every weight there is
+    perturbed.
 
-    Rows are output units (dimension 0), columns the rest, flattened. A larger mask is pooled to the mean of its cells,
-    which overlap by a row or column where the size does not divide.
+    Rows are output units (dimension 0), columns the other dimensions, flattened. A larger mask is pooled to the mean of
+    its cells, which overlap by a row or column if the size is not divisible.
     """
     rows = mask.reshape(mask.shape[0] if mask.dim() > 1 else 1, -1)
     size = (min(rows.shape[0], limit), min(rows.shape[1], limit))

@@ -1,4 +1,4 @@
-"""The optimizers of a lane, as its method and its settings make them."""
+"""The optimizers of a lane, built from its method and its settings."""
 
 from collections.abc import Iterable
 
@@ -12,7 +12,7 @@ from ssam.optim import SAM
 
 
 def base_for(spec: RaceSpec, lane: LaneSpec, params: Iterable[Tensor]) -> Optimizer:
-    """The base optimizer, with the peak of the lane's learning rate."""
+    """Return the base optimizer, with the lane's peak learning rate."""
     lr, decay = spec.lane_lr(lane), spec.lane_weight_decay(lane)
     if spec.lane_base(lane) == "adamw":
         return torch.optim.AdamW(params, lr=lr, betas=(spec.momentum, 0.999), weight_decay=decay, fused=True)
@@ -20,7 +20,7 @@ def base_for(spec: RaceSpec, lane: LaneSpec, params: Iterable[Tensor]) -> Optimi
 
 
 def optimizer_for(spec: RaceSpec, lane: LaneSpec, base: Optimizer) -> SAM | None:
-    """SAM around the base optimizer; None for a method that perturbs nothing."""
+    """Return SAM around the base optimizer; None for a method that perturbs nothing."""
     method = METHODS[lane.method]
     if not method.perturbs:
         return None

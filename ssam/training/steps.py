@@ -1,8 +1,7 @@
-"""Ways to take one sharpness-aware step. Each leaves w updated and returns what the step saw.
+"""Ways to take one sharpness-aware step. Each updates w and returns a record of the step.
 
-The masks must be set before; ``refresh`` is called when the gradients at w are in ``.grad`` and may set others. The loss is the
-cross-entropy, with ``smoothing`` of the labels.
-tests/test_steps.py compares each way with its slow twin.
+The masks must be set before; ``refresh`` is called when the gradients at w are in ``.grad``, and may set new masks. The
+loss is the cross-entropy with label smoothing ``smoothing``. tests/test_steps.py compares each way with its slow twin.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -24,9 +23,9 @@ Rule = Callable[[SAM], dict[Tensor, Tensor]]
 
 @dataclass(frozen=True, slots=True)
 class StepRecord:
-    """One step as the device left it: the tensors may still be computed, the times not yet read.
+    """One step as the device left it: the tensors may not be computed yet, nor the times read.
 
-    ``loss`` is L(w), or L(w+ε) where the step never computes L(w) on the whole batch; ``loss_at_perturbed`` is None then,
+    ``loss`` is L(w), or L(w+ε) if the step never computes L(w) on the whole batch; ``loss_at_perturbed`` is None then,
     and for SGD. ``perturbed_norm`` is the norm of the whole gradient at w+ε, None for SGD.
     """
 
@@ -46,7 +45,7 @@ def descend(
     timer: PhaseTimer,
     smoothing: float = 0.0,
 ) -> StepRecord:
-    """SGD: one gradient at w."""
+    """Take a plain base-optimizer step (SGD): one gradient at w."""
     loss = _loss(model.stages.values(), x, y, smoothing)
     timer.mark("forward1")
     loss.backward()
@@ -67,20 +66,20 @@ def two_passes(
     needed: Sequence[Tensor] | None = None,
     smoothing: float = 0.0,
 ) -> StepRecord:
-    """The whole batch at w, then at w+ε.
+    """Take a SAM step with two passes over the whole batch: at w, then at w+ε.
 
-    With ``split`` > 0, or under the masked norm, work that cannot change the outcome is left out, so that the step is the
-    same bit for bit:
+    With ``split`` > 0, or under the masked norm, work that cannot change the result is skipped; the step is the same,
+    bit for bit:
 
-    * prefix reuse: no weight before stage ``split`` is perturbed, so those stages give the same in both passes. They run
-      once, and the first backward pass stops there.
+    * prefix reuse: no weight before stage ``split`` is perturbed, so those stages give the same output in both passes.
+      They run once, and the first backward pass stops there.
     * partial backward: tensors that are not perturbed need no gradient in the first pass.
 
-    Both need the masked norm: that of the full gradient asks for every gradient at w. ``needed`` are the tensors whose
-    gradient the first pass must have; None: those perturbed now. A refresh that may perturb others must name them.
+    Both need the masked norm: the norm of the full gradient needs every gradient at w. ``needed`` are the tensors whose
+    gradient the first pass must compute; None: those perturbed now. A refresh that may perturb others must name them.
 
-    Dropout draws the same in both passes. Raises RuntimeError where stages cannot be shared: one that changes its input in
-    place would spoil what the second pass reads.
+    Dropout draws the same random numbers in both passes. Raise RuntimeError if stages cannot be shared: a stage that
+    changes its input in place would corrupt the input of the second pass.
     """
     stages = list(model.stages.values())
     shared = x if split == 0 else _through(stages[:split], x)
@@ -104,7 +103,7 @@ def two_passes(
     set_random_state(x.device, random)
     with frozen_batchnorm():
         loss_at_perturbed = _loss(stages[split:], shared, y, smoothing)
-    del shared  # the graph keeps what it needs of it; held here, it would outlive the backward pass
+    del shared  # the graph keeps what it needs; this reference would outlive the backward pass
     timer.mark("forward2")
     loss_at_perturbed.backward()
     timer.mark("backward2")
@@ -125,9 +124,10 @@ def sub_batch_ascent(
     ascent_batch: int,
     smoothing: float = 0.0,
 ) -> StepRecord:
-    """ε from the first ``ascent_batch`` images, the descent gradient from all of them. An approximation: named as such.
+    """Compute ε from the first ``ascent_batch`` images, and the descent gradient from all of them. This is an
+    approximation, and labelled as one.
 
-    BatchNorm normalises the small batch by itself and counts the whole one, once, at w+ε.
+    BatchNorm normalises the small batch by itself. Its statistics are updated once, from the whole batch at w+ε.
     """
     with frozen_batchnorm():
         loss = _loss(model.stages.values(), x[:ascent_batch], y[:ascent_batch], smoothing)
@@ -148,9 +148,10 @@ def free_ascent(
     direction: Rule,
     smoothing: float = 0.0,
 ) -> StepRecord:
-    """ε along a direction that is there already, so that the step has one pass. An approximation: named as such.
+    """Perturb along a direction that is already available, so that the step needs one pass. This is an approximation,
+    and labelled as one.
 
-    ``direction`` is a rule of ``ssam.methods.directions``. None of them has anything before the first step.
+    ``direction`` is a rule of ``ssam.methods.directions``. None of them has a direction before the first step.
     """
     sam.ascent_step(direction(sam))
     return _one_pass_at_perturbed(model, sam, x, y, timer, smoothing)
@@ -171,7 +172,8 @@ def _one_pass_at_perturbed(
 
 
 def _gradient_norm(optimizer: torch.optim.Optimizer) -> Tensor:
-    """Of the gradients that the update was made of: of several processes, their mean. It is no part of a step's time."""
+    """Return the norm of the gradients that the update used: with several processes, of their mean. Not part of a
+    step's time."""
     return total_norm([p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None])
 
 

@@ -1,4 +1,4 @@
-"""How long each phase of a step takes, without making the device wait."""
+"""The time of each phase of a step, without making the device wait."""
 
 from time import perf_counter
 from typing import Any
@@ -7,10 +7,10 @@ import torch
 
 
 class PhaseTimer:
-    """Marks the ends of phases; ``milliseconds`` says afterwards how long each took.
+    """Marks the ends of phases; ``milliseconds`` then returns how long each took.
 
-    On CUDA the marks are events in the stream, so kernels keep overlapping with Python and nothing waits until
-    ``milliseconds`` is asked for. Apple's GPU is synchronised at each mark. On a CPU the wall clock is the truth.
+    On CUDA the marks are events in the stream, so kernels keep overlapping with Python, and nothing waits until
+    ``milliseconds`` is called. Apple's GPU is synchronised at each mark. On a CPU the wall clock gives the true time.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -18,11 +18,11 @@ class PhaseTimer:
         self._marks: list[tuple[str, Any]] = [("", self._now())]
 
     def mark(self, phase: str) -> None:
-        """Ends ``phase``, which began at the mark before."""
+        """End ``phase``, which began at the previous mark."""
         self._marks.append((phase, self._now()))
 
     def milliseconds(self) -> dict[str, float]:
-        """Phase → milliseconds; a phase that was marked twice counts both times. Waits for the device on CUDA."""
+        """Return phase → milliseconds; a phase that was marked twice gets the sum. Waits for the device on CUDA."""
         if self._kind == "cuda":
             self._marks[-1][1].synchronize()
         total: dict[str, float] = {}

@@ -1,4 +1,4 @@
-"""How the weights of a race do on test images that are disturbed, of which training has seen none."""
+"""Robustness of a race's weights: their accuracy on disturbed test images. Training never sees disturbed images."""
 
 from ssam.analysis.context import AnalysisContext, Result
 from ssam.catalogue import DISTURBANCES
@@ -8,10 +8,10 @@ CLEAN = "clean"
 
 
 def robustness(context: AnalysisContext) -> Result:
-    """Rows with ``disturbance``, ``level``, ``loss``, ``accuracy`` (0–1) of every moment, first of the clean images, level 0.
+    """Add rows with ``disturbance``, ``level``, ``loss`` and ``accuracy`` (0–1) for every moment; those of clean images, level 0, come first.
 
-    A disturbance and its level disturb the images in the same way for all moments. The seed of the analysis decides how, not that of the race, so
-    races with different seeds are measured on the same images.
+    At each level of a disturbance, the images are the same for all moments. The disturbances depend on the seed of the analysis, not
+    on that of the race, so races with different seeds are measured on the same images.
     """
     mean, std = context.normalisation
     cases = [(CLEAN, 0.0), *((kind, level) for kind, each in DISTURBANCES.items() for level in each.levels)]

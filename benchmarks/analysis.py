@@ -1,13 +1,13 @@
-"""What looking at weights costs: ``python -m benchmarks.analysis``.
+"""The cost of analysing weights: ``python -m benchmarks.analysis``.
 
-A cnn8 after three epochs of the preset noisy-labels (SGD, seed 0), 1,000 training images. All times are processor seconds of one
-thread, so that other work on the machine counts little; against each estimator stands the obvious way to have the same:
+The network is a cnn8 after three epochs of the preset noisy-labels (SGD, seed 0), with 1,000 training images. All times are CPU seconds
+of one thread, so that other work on the machine has little effect. Each estimator is compared with the obvious way to get the same:
 
-- surface: the weights loaded with ``load_state_dict``, then a loop over batches of 128 images in the format of training, each loss
-  and count read at once; on a part of the points, scaled.
-- products with the Hessian: curvlinops' own, forwards over backwards, and the difference of two gradients. How far each is from
-  the difference of gradients in float64, on networks without kinks, is told by kind of norm.
-- λ₁ during training: warm-started power iteration against one that starts anew at each epoch, after as many products.
+- surface: load the weights with ``load_state_dict``, then loop over batches of 128 images in the memory format of training and read each
+  loss and count at once; on a subset of the points, scaled up.
+- products with the Hessian: those of curvlinops, forward over reverse mode, and the difference of two gradients. The error of each
+  relative to the difference of gradients in float64, on networks without kinks, is reported by kind of norm.
+- λ₁ during training: warm-started power iteration compared with a fresh start at each epoch, after the same number of products.
 """
 
 import json
@@ -44,8 +44,8 @@ from ssam.experiment.events import Snapshot
 from ssam.models import build_model
 
 SPEC = parse_spec({"lanes": "sgd", "epochs": 3, "seed": 0, "snapshot_interval": 1}, base=preset("noisy-labels").spec)
-IMAGES, POINTS, PART = 1000, 41, 40  # the obvious loop is timed on so many points
-PRODUCTS = 2  # of a live estimate
+IMAGES, POINTS, PART = 1000, 41, 40  # PART: points on which the obvious loop is timed
+PRODUCTS = 2  # per live estimate
 
 
 def main() -> None:
@@ -86,7 +86,7 @@ def took(function: Callable[[], Any]) -> tuple[float, Any]:
 
 
 def best(function: Callable[[], Any], times: int = 5) -> float:
-    """The first call is not counted."""
+    """Return the shortest of several times, after one call that is not counted."""
     function()
     return min(took(function)[0] for _ in range(times))
 
@@ -121,7 +121,7 @@ def of_surface(model: nn.Module, objective: Objective, chunks: list[tuple[Tensor
 def obvious(
     twin: nn.Module, weights: Any, layout: Layout, plane: Plane, a: float, b: float, x: Tensor, y: Tensor
 ) -> float:
-    """The loss at one point."""
+    """Return the loss at one point, computed the obvious way."""
     twin.load_state_dict(dict(weights) | layout.named(plane.origin + a * plane.x + b * plane.y))
     twin.eval()
     total = right = 0.0
@@ -165,7 +165,7 @@ def errors(norm: nn.Module, mode: Any) -> dict[str, float | str]:
 
 
 def errors_of(model: nn.Module, x: Tensor, mode: Any) -> dict[str, float | str]:
-    """‖product − truth‖/‖truth‖ of a random vector; the truth is a central difference of gradients."""
+    """Return ‖product − truth‖/‖truth‖ for a random vector; the truth is a central difference of gradients."""
     objective = Objective(model, [(x, torch.arange(len(x)) % 3)], mode, torch.float64)
     vector = drawn_for(objective)
     size = 1e-5
@@ -180,7 +180,7 @@ def errors_of(model: nn.Module, x: Tensor, mode: Any) -> dict[str, float | str]:
 
 
 def difference(objective: Objective, step: list[Tensor]) -> list[Tensor]:
-    """∇L(w + step) − ∇L(w − step)"""
+    """Return ∇L(w + step) − ∇L(w − step)."""
     with objective.moved(step):
         _, above = objective.gradient()
     with objective.moved([-s for s in step]):
@@ -189,7 +189,7 @@ def difference(objective: Objective, step: list[Tensor]) -> list[Tensor]:
 
 
 def curvlinops(objective: Objective, check: bool = True) -> Any:
-    warnings.simplefilter("ignore", FutureWarning)  # of what it imports
+    warnings.simplefilter("ignore", FutureWarning)  # from its imports
     from curvlinops import HessianLinearOperator
 
     return HessianLinearOperator(
@@ -220,7 +220,7 @@ def of_hessian(objective: Objective) -> dict[str, Any]:
 
 
 def of_live(model: nn.Module, states: list[dict[str, Tensor]], chunks: list[tuple[Tensor, Tensor]]) -> dict[str, Any]:
-    """From the first weights to the last, an estimate at each; the truth by 100 products."""
+    """Return an estimate at each of the weights, from first to last, with the truth from 100 products."""
     rows, vector = [], None
     for state in states:
         model.load_state_dict(state)
@@ -250,7 +250,7 @@ def joined(tensors: list[Tensor]) -> Tensor:
 
 
 def rounded(value: Any) -> Any:
-    """Four digits of every number: more were not measured."""
+    """Round every number to four digits; the measurement is no more precise."""
     if isinstance(value, dict):
         return {key: rounded(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -1,8 +1,8 @@
-"""A step of a real race taken apart, for the page *Anatomy of a step*: ``python -m benchmarks.anatomy``.
+"""One step of a real race in detail, for the page *Anatomy of a step*: ``python -m benchmarks.anatomy``.
 
-The race is the preset noisy-labels, seed 0, one thread, left in the middle of its ninth epoch with a checkpoint. The next step of each of
-its lanes is taken apart as an analysis does it, and kept with the milliseconds that the race's own steps took, phase by phase. Then the race
-goes on for a step: ``difference`` is the largest relative difference between what it tells of that step and what the analysis found.
+The race is the preset noisy-labels, seed 0, one thread, stopped in the middle of its ninth epoch with a checkpoint. The next step of each
+lane is analysed, and saved with the milliseconds that the race's own steps took in each phase. The race then continues for one step:
+``difference`` is the largest relative difference between its events of that step and the results of the analysis.
 """
 
 import json
@@ -26,7 +26,7 @@ from ssam.experiment.events import Checkpoint, Started, StepEvent
 from ssam.store import Store
 from ssam.training.schedule import step_rate
 
-PRESET, EPOCHS = "noisy-labels", 8.5  # where the race is left
+PRESET, EPOCHS = "noisy-labels", 8.5  # where the race is stopped
 SAME = {"loss": "loss", "grad_norm": "gradient_norm", "radius": "radius", "perturbed_norm": "second_norm"}
 
 
@@ -74,7 +74,7 @@ def main() -> None:
 
 
 def race(spec: Any, store: Store) -> tuple[Started, Checkpoint, dict[str, StepEvent], list[dict[str, float]]]:
-    """The race as it is left, what it tells of the step after that, and the milliseconds of each lane's phases until then."""
+    """Run the race. Return its start and checkpoint, the events of the step after it, and the milliseconds of each lane's phases until then."""
     made = Race(spec, home=store.home, threads=1)
     run_id = store.runs.create(spec, "anatomy")
     then: dict[str, StepEvent] = {}
@@ -100,7 +100,7 @@ def race(spec: Any, store: Store) -> tuple[Started, Checkpoint, dict[str, StepEv
 
 
 def difference(names: list[str], found: Found, then: dict[str, StepEvent]) -> float:
-    """The largest relative one, over all lanes and all numbers that both tell."""
+    """Return the largest relative difference over all lanes and all numbers that both report."""
     worst = 0.0
     for row in found.rows:
         if row["what"] == "step":

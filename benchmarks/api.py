@@ -1,4 +1,4 @@
-"""Writes ``docs/api.md`` from the docstrings: ``python -m benchmarks.api``. A test holds that it is up to date."""
+"""Generator of ``docs/api.md`` from the docstrings: ``python -m benchmarks.api``. A test checks that the page is up to date."""
 
 import importlib
 import inspect
@@ -34,12 +34,12 @@ PARTS = {
         *("ssam.export:Source", "ssam.export:write", "ssam.export:check_formats", "ssam.export:spec_json", "ssam.export:spec_of"),
     ),
 }  # fmt: skip
-OWN_METHODS = ("SAM", "Race", "LaneSpec", "RaceSpec")  # those of others are Python's or a library's
+OWN_METHODS = ("SAM", "Race", "LaneSpec", "RaceSpec")  # other classes' methods are Python's or a library's
 SECTIONS = ("Args", "Returns", "Example")
 
 
 def page() -> str:
-    """The whole page."""
+    """Return the whole page."""
     parts = [HEAD]
     for title, names in PARTS.items():
         parts.append(f"## {title}\n")
@@ -69,7 +69,7 @@ def _method(owner: str, name: str, member: object) -> str:
 
 
 def _signature(name: str, thing: object) -> str:
-    if isinstance(thing, type) and hasattr(thing, "model_fields"):  # each field as it is set
+    if isinstance(thing, type) and hasattr(thing, "model_fields"):  # one line per field with its default
         fields = [f"    {field}={_default(info.default)}," for field, info in thing.model_fields.items()]
         return "\n".join(["```python", f"{name}(", *fields, ")", "```"])
     return f"```python\n{name}{_wrapped(_parameters(thing))}\n```"
@@ -102,7 +102,7 @@ def _wrapped(text: str) -> str:
 
 
 def _markdown(doc: str) -> str:
-    """A docstring as Markdown: parameters as a list, examples as code, formulas as formulas."""
+    """Convert a docstring to Markdown: parameters as a list, examples as code, formulas as formulas."""
     lines, out, section = doc.splitlines(), [], ""
     at = 0
     while at < len(lines):

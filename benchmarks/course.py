@@ -1,7 +1,7 @@
-"""Sizes a course on paper: ``python -m benchmarks.course``.
+"""Capacity estimate for a course: ``python -m benchmarks.course``.
 
-Measured here: what a race of the preset noisy-labels leaves behind, over its first epoch. Taken from assets/measured: how long the
-whole race takes. Everything else is arithmetic on what is assumed of the course; docs/cluster.md shows the result.
+The disk space of a race of the preset noisy-labels is measured here, over its first epoch. The duration of the whole race is taken from
+assets/measured. Everything else is arithmetic on assumptions about the course; docs/cluster.md shows the result.
 """
 
 import json
@@ -21,8 +21,8 @@ ASSUMED = {
     "students": 1000,
     "races_a_student": 40,  # over the whole course
     "students_at_once": [30, 120, 400],  # one group, four groups, the evening before the deadline
-    "minutes_between_races": 10,  # of a student at work: read, think, change something
-    "sessions_a_server": 60,  # the most that docs/load.md reports
+    "minutes_between_races": 10,  # a student reads, thinks and changes something
+    "sessions_a_server": 60,  # the maximum reported in docs/load.md
 }
 
 
@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def footprint() -> dict[str, float]:
-    """Bytes per step of a lane in the database, per mask and per checkpoint in files; steps and masks of a whole race."""
+    """Return bytes per lane step in the database, bytes per mask and per checkpoint in files, and the steps and masks of a whole race."""
     whole = preset("noisy-labels").spec
     counts = {"steps": 0, "masks": 0}
     with tempfile.TemporaryDirectory() as folder:
@@ -64,7 +64,7 @@ def footprint() -> dict[str, float]:
         folder_of_run = store.run_folder(run_id)
         masks = sum(path.stat().st_size for path in (folder_of_run / "masks").iterdir())
         checkpoint = (folder_of_run / checkpoints.NEWEST).stat().st_size
-        store.close()  # folds the write-ahead log into the file
+        store.close()  # merges the write-ahead log into the file
         rows = (Path(folder) / "ssam.db").stat().st_size - empty
     return {
         "steps_a_race": counts["steps"] * whole.epochs,
@@ -79,7 +79,7 @@ def calculated(left: dict[str, float], seconds: float) -> dict:
     rows = left["steps_a_race"] * left["database_bytes_a_step"]
     files = (
         left["masks_a_race"] * left["bytes_a_mask"] + 2 * left["bytes_a_checkpoint"]
-    )  # the newest and the one before
+    )  # the latest and the previous one
     races = ASSUMED["students"] * ASSUMED["races_a_student"]
     return {
         "race_megabytes": {"database": rows / 1e6, "files": files / 1e6},
@@ -90,7 +90,7 @@ def calculated(left: dict[str, float], seconds: float) -> dict:
 
 
 def peak(students: int, seconds: float) -> dict[str, float]:
-    """Cores that races keep busy, so that the queue does not grow: each student waits for a race, then thinks."""
+    """Return the cores needed so that the queue does not grow: each student waits for a race, then thinks."""
     busy = students * seconds / (seconds + 60 * ASSUMED["minutes_between_races"])
     return {
         "students": students,

@@ -1,8 +1,8 @@
-"""Is the minimum flatter? Every estimator on the last weights of a preset's lanes, over several seeds: ``python -m benchmarks.flatness``.
+"""Flatness of the minima: all estimators at the final weights of a preset's lanes, over several seeds: ``python -m benchmarks.flatness``.
 
-Each seed is raced anew on one thread; then sharpness (1,000 training images with the labels of the race) and curvature (500) are
-measured at the last weights. What is there already is kept, so it can be stopped and taken up again. Rows go to
-assets/measured/flatness.json; the table is printed by ``--table`` alone, too.
+Each seed is raced on one thread; then sharpness (1,000 training images with the labels of the race) and curvature (500 images) are
+measured at the final weights. Existing results are kept, so the run can be stopped and resumed. Rows go to
+assets/measured/flatness.json; ``--table`` only prints the table.
 """
 
 import argparse
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def measure(spec: RaceSpec) -> dict[str, Any]:
-    """One race and all estimates at its end, by lane."""
+    """Run one race. Return all estimates at its end, by lane."""
     result, moments = raced(spec)
     lanes = {name: {"test_accuracy": lane["test_accuracy"]} for name, lane in zip(spec.lane_names, result, strict=True)}
     with tempfile.TemporaryDirectory() as folder:
@@ -68,7 +68,7 @@ def measure(spec: RaceSpec) -> dict[str, Any]:
 
 
 def raced(spec: RaceSpec) -> tuple[list[dict[str, Any]], list[LaneWeights]]:
-    """The result of a race on one thread, and its lanes' last weights."""
+    """Run a race on one thread. Return its result and the final weights of its lanes."""
     race, ended = Race(spec, home=default_home(), threads=1), 0
     for event in race.events():
         if isinstance(event, Started):
@@ -85,7 +85,7 @@ def raced(spec: RaceSpec) -> tuple[list[dict[str, Any]], list[LaneWeights]]:
 
 
 def table(record: dict[str, Any]) -> str:
-    """In Markdown: per estimator each lane's mean ± standard deviation, and on how many seeds it is below SGD's."""
+    """Return a Markdown table: for each estimator, each lane's mean ± standard deviation and the number of seeds with a value below SGD's."""
     seeds = list(record["seeds"].values())
     if not seeds:
         return "nothing has been measured yet"

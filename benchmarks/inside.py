@@ -1,8 +1,8 @@
-"""What a race pays for telling its inside: ``python -m benchmarks.inside``.
+"""The overhead of recording a race's internals: ``python -m benchmarks.inside``.
 
-One race of the preset noisy-labels that measures λ₁ and keeps the weights at every epoch, and writes all down in a store. Times
-are taken inside that race: of each estimate as it is told, of the norms at w+ε, of packing masks to bits, of copying weights, and
-of the files with and without them. The share is of the race's wall time from the first step to the result.
+One race of the preset noisy-labels measures λ₁ and saves the weights at every epoch, and writes everything to a store. Times are
+measured inside that race: of each estimate as the race reports it, of the norms at w+ε, of packing masks to bits, and of copying
+weights; files are compared with and without them. Shares are relative to the race's wall-clock time from the first step to the result.
 """
 
 import io
@@ -26,7 +26,7 @@ from ssam.training import steps
 
 
 class Stopwatch:
-    """A function that notes how long each of its calls took."""
+    """A function wrapper that records the duration of each call."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self._function = function
@@ -101,7 +101,7 @@ def main() -> None:
 
 
 def race(spec: Any, home: Path) -> tuple[list[Any], float, list[float]]:
-    """All events, the seconds from the first step to the result, and the milliseconds that each snapshot took to be kept."""
+    """Run the race. Return all events, the seconds from the first step to the result, and the milliseconds to save each snapshot."""
     store = Store(home)
     events: list[Any] = []
     written: list[float] = []
@@ -141,7 +141,7 @@ def _size(save: Callable[..., Any], *content: Any) -> int:
 
 
 def _rounded(value: Any) -> Any:
-    """Four digits of every number: more were not measured."""
+    """Round every number to four digits; the measurement is no more precise."""
     if isinstance(value, dict):
         return {key: _rounded(item) for key, item in value.items()}
     if isinstance(value, list):

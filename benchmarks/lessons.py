@@ -1,7 +1,7 @@
-"""What the lessons claim, raced: every lesson's preset over several seeds: ``python -m benchmarks.lessons``.
+"""The evidence for the claims of the lessons: every lesson's preset over several seeds: ``python -m benchmarks.lessons``.
 
-Each race is trained on one thread. Seed 0 is also recorded whole, for playing back: assets/recorded/PRESET.json.gz. What is there
-already is kept, so it can be stopped and taken up again. Rows go to assets/measured/lessons.json; ``--table`` prints what is there.
+Each race is trained on one thread. Seed 0 is also recorded in full for playback: assets/recorded/PRESET.json.gz. Existing results
+are kept, so the run can be stopped and resumed. Rows go to assets/measured/lessons.json; ``--table`` prints the existing ones.
 """
 
 import argparse
@@ -40,7 +40,7 @@ def main() -> None:
 
 
 def add(record: dict[str, Any], name: str, seed: int) -> None:
-    """Races a preset with one seed, where that has not been done with these settings."""
+    """Race a preset with one seed, unless that has already been done with these settings."""
     spec = parse_spec({"seed": seed}, base=preset(name).spec)
     known = record["races"].get(name, {})
     settings = parse_spec({"seed": 0}, base=spec).to_strings()
@@ -57,7 +57,7 @@ def add(record: dict[str, Any], name: str, seed: int) -> None:
 
 
 def raced(spec: RaceSpec, about: dict[str, Any], recording: Path | None) -> dict[str, Any]:
-    """One race, through a store of its own: what the app would show of it."""
+    """Run one race with a temporary store. Return what the app would show of it."""
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder))
         run_id = store.runs.create(spec, "lesson")
@@ -78,7 +78,7 @@ def raced(spec: RaceSpec, about: dict[str, Any], recording: Path | None) -> dict
 
 
 def _lane(result: dict[str, Any], window: Window, place: int) -> dict[str, Any]:
-    """The result of a lane, with its best epoch and its curve. Accuracies during a race are on a part of the test images."""
+    """Return the result of a lane, with its best epoch and its curve. Accuracies during a race are on a subset of the test images."""
     epochs = window.lanes[place].epochs
     names = ("epoch", "test_accuracy", "train_loss", "test_loss", "test_size", "final")
     shown = ("name", "method", "sparsity", "rho", "test_accuracy", "step_ratio_to_sgd", "seconds", "diverged")
@@ -88,8 +88,8 @@ def _lane(result: dict[str, Any], window: Window, place: int) -> dict[str, Any]:
 
 
 def table(record: dict[str, Any]) -> str:
-    """A row for each lane and setting, with the first of the races of one date that have it: the accuracies of the others are the same.
-    Those of another date may be from another machine, which rounds otherwise."""
+    """Return a table with one row per lane and setting. Of the races of one date, it uses the first with that lane and setting, because
+    the others have the same accuracies. Races of another date may be from another machine, whose rounding differs."""
     rows = [
         "| race | lane | test accuracy % | over SGD, mean (least) | step ÷ SGD |",
         "|---|---|---|---|---|",

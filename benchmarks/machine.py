@@ -1,4 +1,4 @@
-"""What a number was measured on."""
+"""The machine that a number was measured on."""
 
 import platform
 import time

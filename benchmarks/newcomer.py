@@ -1,9 +1,9 @@
-"""A newcomer's way from a first visit to a finding: ``python -m benchmarks.newcomer``.
+"""A newcomer's path from the first visit to a result: ``python -m benchmarks.newcomer``.
 
-In a real browser, on a home folder of its own: SSAM-F at 80 % sparsity with the default rho of the package, on the race that the app opens
-with; a sweep over rho as the form offers it; the best of it again with fresh seeds, beside the rho that it began with; then its race is
-opened, its report and its script are taken away, and the script is run. Written down: the seconds until each, what the page said of the
-fresh seeds, and whether the script gave the race's numbers to the bit.
+In a real browser, with a separate home folder: SSAM-F at 80% sparsity with the package's default rho, on the race that the app opens
+with; a sweep over rho as the form offers it; the best setting on fresh seeds, next to the rho of the starting point. Then its race is
+opened, its report and script are exported, and the script is run. Recorded are the seconds until each of these, the page's text on the
+fresh seeds, and whether the script reproduced the race's numbers bit for bit.
 """
 
 import json
@@ -25,7 +25,7 @@ from tests.browser import ROOT, Watched, app_server, chromium, end_runner
 
 FILE = ASSETS / "measured" / "newcomer.json"
 SEEDS = 3
-LONGEST = 3_600_000  # milliseconds that races may take here
+LONGEST = 3_600_000  # maximum time for races, in milliseconds
 
 
 def main() -> None:
@@ -88,13 +88,13 @@ def fill(page: Page, label: str, value: str) -> None:
 
 
 def settle(page: Page) -> None:
-    """Until the server has answered."""
+    """Wait until the server has answered."""
     page.wait_for_timeout(500)
     page.wait_for_selector('[data-testid=stApp][data-test-script-state="notRunning"]')
 
 
 def taken(page: Page, home: Path) -> list[str]:
-    """Report and code of the shown race, as one zip; the names of its files."""
+    """Export the report and code of the shown race as one zip. Return the names of its files."""
     page.get_by_role("button", name="Export").click()
     page.get_by_role("button", name="Code", exact=True).click()
     settle(page)
@@ -107,7 +107,7 @@ def taken(page: Page, home: Path) -> list[str]:
 
 
 def repeated(home: Path, race: str, files: list[str]) -> bool:
-    """Whether the script gives the loss and the accuracy that the race had."""
+    """Return whether the script reproduces the loss and the accuracy of the race."""
     (script,) = (name for name in files if name.endswith(".py"))
     environment = os.environ | {"SSAM_HOME": str(home), "PYTHONPATH": str(ROOT)}
     told = subprocess.run(

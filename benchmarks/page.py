@@ -1,7 +1,7 @@
-"""How quickly the page answers: ``python -m benchmarks.page``.
+"""The response times of the page: ``python -m benchmarks.page``.
 
-Opens the page and starts the noisy-labels race several times in a real browser, on a home folder of its own, and lets the
-last race come to its end.
+Opens the page and starts the noisy-labels race several times in a real browser, with a separate home folder, and lets the
+last race finish.
 """
 
 import json
@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def measure(browser: Browser, address: str, stop: bool) -> dict:
-    """Opening to an enabled Start button, click to the first drawn point, and how often the panel then moves."""
+    """Measure the time from opening to an enabled Start button, from the click to the first drawn point, and the panel's update rate."""
     watched = Watched(browser)
     page = watched.page
     begin = time.perf_counter()
@@ -48,7 +48,7 @@ def measure(browser: Browser, address: str, stop: bool) -> dict:
     interactive = time.perf_counter() - begin
     page.wait_for_selector('[data-testid="recorded-race"]')
     page.wait_for_function("window.Plotly !== undefined")
-    time.sleep(1)  # a reader's glance
+    time.sleep(1)  # as long as a reader would look
     clicked = time.perf_counter()
     page.locator(START).click()
     watched.wait("live?.dataset.points > 0")

@@ -1,6 +1,6 @@
-"""How long the perturbations of the recorded races are, beside the rho that was asked for: ``python -m benchmarks.radius``.
+"""The length of the perturbations in the recorded races, compared with the requested rho: ``python -m benchmarks.radius``.
 
-Reads assets/recorded and writes assets/measured/radius.json, which the pages quote; races nothing.
+Reads assets/recorded and writes assets/measured/radius.json, which the pages quote. Runs no races.
 """
 
 import json
@@ -40,8 +40,8 @@ def _race(recording: Recording) -> dict[str, Any]:
 
 
 def _lane(spec: RaceSpec, lane: LaneSpec, window: LaneWindow) -> dict[str, Any]:
-    """``radius``: mean ‖m⊙ε‖. ``length`` and ``square``: the share of the whole ε's length and squared length that the mask keeps; rho
-    is that length only where ε is divided by the norm of the whole gradient."""
+    """Return a lane's lengths. ``radius`` is the mean ‖m⊙ε‖. ``length`` and ``square`` are the shares of the full ε's length and squared
+    length that the mask keeps; rho equals that length only if ε is divided by the norm of the full gradient."""
     rho, radius, square = spec.lane_rho(lane), window.mean_radius, window.mean_square_radius
     assert radius is not None
     assert square is not None

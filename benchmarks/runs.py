@@ -1,10 +1,10 @@
-"""How quickly races are listed, compared and taken away: ``python -m benchmarks.runs``.
+"""The time to list, compare and export races: ``python -m benchmarks.runs``.
 
-One owner has 5,000 races of four lanes, written straight into the tables of a new lab, once in SQLite and once in PostgreSQL. Each kind
-of listing is asked for several times; the first of all, in a server that has just been started, is given by itself. Then twenty of the
-races are compared: read, grouped, drawn and put into tables, as the page Compare does it; the seeds of one race are found; one race of
-five lanes, 250 steps and three masks is taken away, kind by kind, as the button *Export* does it; it is found by the beginning of its
-id; and ``ssam runs`` lists some races and all of them.
+One owner has 5,000 races of four lanes, written directly into the tables of a new lab, once in SQLite and once in PostgreSQL. Each kind
+of listing is requested several times; the very first one, on a newly started server, is reported separately. Then twenty of the races are
+compared (read, grouped, drawn and put into tables, as on the page Compare); the seeds of one race are found; one race of five lanes, 250
+steps and three masks is exported in each format, as by the button *Export*; it is found by the first characters of its id; and
+``ssam runs`` lists some races and all races.
 """
 
 import argparse
@@ -60,7 +60,7 @@ LISTINGS = {
 
 
 def fill(store: Store, races: int = RACES) -> None:
-    """As many finished races of one owner as asked for, and a tenth of it of another. The new lab may have one race already."""
+    """Add ``races`` finished races of one owner, and a tenth as many of another. The new lab may already have one race."""
     base, chance = preset("noisy-labels").spec, random.Random(0)
     engine = open_database(store.url)
     for begin in range(0, races + races // 10, 500):
@@ -100,11 +100,11 @@ def evaluation(epoch: int, chance: random.Random) -> dict:
 
 
 def measure(home: Path, url: str) -> dict:
-    """Milliseconds by kind of listing."""
+    """Return milliseconds by kind of listing."""
     with closing(Store(home, url)) as store:
         whole = fake_lab.race(store, OTHER)
         fill(store)
-    with closing(Store(home, url)) as store:  # a server that has just been started
+    with closing(Store(home, url)) as store:  # a newly started server
         first = timed(store, RunQuery())
         told: dict = {"races": RACES, "first_ms": first}
         for name, wanted in LISTINGS.items():
@@ -125,7 +125,7 @@ def measure(home: Path, url: str) -> dict:
 
 
 def command_line(home: Path, url: str) -> dict[str, float]:
-    """Milliseconds of whole commands, the start of Python included: once each."""
+    """Return the milliseconds of whole commands, including the start of Python; each is run once."""
     environment = os.environ | {"SSAM_HOME": str(home), "SSAM_DATABASE_URL": url}
 
     def run(*words: str) -> bytes:
@@ -142,7 +142,7 @@ def command_line(home: Path, url: str) -> dict[str, float]:
 
 
 def compared(store: Store, ids: list[str]) -> None:
-    """What the server does for one look at the page Compare, without Streamlit."""
+    """Do the work of the server for one view of the page Compare, without Streamlit."""
     every = groups.groups(store.curves.records(ids))
     figure = charts.figure(every, every, every[0], "seconds", "test_accuracy", 3, charts.MINMAX)
     assert alt_text.summary(figure)

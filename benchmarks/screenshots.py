@@ -1,7 +1,7 @@
-"""Pictures of the pages, for the README: ``python -m benchmarks.screenshots``.
+"""Screenshots of the pages for the README: ``python -m benchmarks.screenshots``.
 
-Starts the app on a home folder of its own, has one race of the first preset trained for real and a small class race the quick preset,
-and takes every page as a visitor sees it. Pictures go to assets/screenshots.
+Starts the app with a separate home folder, trains one real race of the first preset, lets a small class race the quick preset, and
+captures every page as a visitor sees it. Screenshots go to assets/screenshots.
 """
 
 import tempfile
@@ -28,7 +28,8 @@ HEIGHT = {390: 844, 1280: 900, 1920: 1080}
 
 @dataclass(frozen=True)
 class Shot:
-    """One picture: of ``path``, ``wait`` seconds after ``sign`` is there and ``press``, where given, has been clicked. ``whole`` takes the page to its end."""
+    """One screenshot of ``path``, ``wait`` seconds after ``sign`` has appeared and ``press``, if given, has been clicked. ``whole`` captures
+    the full page."""
 
     name: str
     path: str
@@ -72,7 +73,7 @@ def main() -> None:
 
 @contextmanager
 def lab() -> Iterator[tuple[str, str]]:
-    """The app with its races behind it, and the id of the one of the first preset."""
+    """Run the app with finished races. Yield its address and the id of the race of the first preset."""
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         store = Store(home)
@@ -91,7 +92,7 @@ def lab() -> Iterator[tuple[str, str]]:
 
 
 def race(client: Client, store: Store, spec: RaceSpec, person: Person, code: str | None = None) -> str:
-    """Has a race run to its end; returns its id."""
+    """Run a race to its end. Return its id."""
     run_id = client.races.submit(spec, f"picture {person.owner} {spec.digest}", person, class_code=code).run_id
 
     def ended() -> bool:
@@ -117,7 +118,7 @@ def take(browser: Browser, address: str, shot: Shot) -> None:
         bottom = page.locator(".ssam-live .panels").bounding_box()
         assert bottom
         page.set_viewport_size({"width": shot.width, "height": round(bottom["y"] + bottom["height"]) + 40})
-        time.sleep(1)  # the charts follow the new size
+        time.sleep(1)  # the charts adapt to the new size
     page.screenshot(path=FOLDER / f"{shot.name}.png")
     print(shot.name, watched.problems or "", flush=True)
     page.context.close()

@@ -1,6 +1,6 @@
-"""How long things take that the tests only count: ``python -m benchmarks.speed``, on a quiet machine.
+"""Wall-clock times of operations for which the tests only check counts: ``python -m benchmarks.speed``, on an idle machine.
 
-Prints one line each; nothing is kept and nothing is judged. What a tick of the page costs the server: ``make load``.
+Prints one line for each; nothing is saved and nothing is judged. ``make load`` measures the server's cost of a page tick.
 """
 
 import os
@@ -41,7 +41,7 @@ def say(what: str, seconds: float) -> None:
 
 
 def median(action: Callable[[], object], rounds: int = 5) -> float:
-    """Seconds on the wall."""
+    """Return the median wall-clock time in seconds."""
 
     def once() -> float:
         begin = time.perf_counter()

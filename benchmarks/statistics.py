@@ -1,9 +1,9 @@
-"""How often the rule of ``ssam.stats.paired`` gives a false alarm, and how often it finds what is there, by simulation with that very code.
+"""The false-alarm rate and the power of the rule in ``ssam.stats.paired``, by simulation with the same code.
 
-python -m benchmarks.statistics     to assets/measured/statistics.json (a few minutes)
+python -m benchmarks.statistics     writes assets/measured/statistics.json (a few minutes)
 
-Null data: the two results of a seed come from one distribution (methods that do not differ), in points, the lane's standard
-deviation over the seeds about 1. Seeds may differ from each other: what they share cancels in the difference.
+Null data: the two results of a seed come from one distribution (methods that do not differ), in percentage points, with a standard
+deviation of a lane over the seeds of about 1. Seeds may differ from each other: their common part cancels in the difference.
 """
 
 import json
@@ -23,14 +23,14 @@ SEED = 0
 RUNS = 20_000
 COUNTS = (3, 5, 10, 30)  # seeds
 EFFECTS = (0.5, 1.0, 2.0, 3.0, 5.0)  # of a lane's standard deviation over the seeds
-LANES = 3  # against one baseline, as a family
-LAST = 10  # seeds, for who looks after each from the third on
+LANES = 3  # compared with one baseline, as a family
+LAST = 10  # seeds, when looking after each one from the third on
 
 Draw = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
 
 
 def measured_residuals() -> np.ndarray:
-    """Of every lane of the study that was raced on five fresh seeds, its accuracies less their mean over their standard deviation."""
+    """Return the standardised accuracies (mean 0, standard deviation 1) of every lane of the study that was raced on five fresh seeds."""
     rows = json.loads((ASSETS / "measured" / "study.json").read_text(encoding="utf-8"))["rows"]
     lanes: dict[tuple[str, str], list[float]] = {}
     for row in rows:
@@ -41,7 +41,7 @@ def measured_residuals() -> np.ndarray:
 
 
 def distributions() -> dict[str, Draw]:
-    """What the accuracies of a lane may look like, by name."""
+    """Return possible distributions of a lane's accuracies, by name."""
     residuals = measured_residuals()
 
     def counted(images: int) -> Draw:
@@ -72,7 +72,7 @@ def tells(found: Paired) -> bool:
 
 
 def rate(hits: int, runs: int) -> dict[str, float]:
-    """A share with its simulation error, the standard deviation of a binomial share."""
+    """Return a rate with its simulation error, the standard deviation of a binomial proportion."""
     share = hits / runs
     return {"rate": round(share, 5), "error": round(math.sqrt(share * (1 - share) / runs), 5)}
 
@@ -89,7 +89,7 @@ def null(runs: int) -> Iterator[dict[str, Any]]:
 
 
 def families(runs: int) -> Iterator[dict[str, Any]]:
-    """Any false alarm among LANES lanes against one baseline, each pair by itself and by Holm's method."""
+    """Yield the rate of any false alarm among LANES lanes compared with one baseline, with each pair tested on its own and with Holm's method."""
     for n in COUNTS:
         chance = np.random.default_rng(SEED)
         alone = together = 0
@@ -113,7 +113,7 @@ def power(runs: int) -> Iterator[dict[str, Any]]:
 
 
 def peeking(runs: int) -> dict[str, float]:
-    """Who looks after each seed from the third to LAST, and stops at the first verdict."""
+    """Return the false-alarm rate when looking after each seed from the third to LAST and stopping at the first verdict."""
     chance = np.random.default_rng(SEED)
     hits = 0
     for _ in range(runs):
@@ -123,7 +123,7 @@ def peeking(runs: int) -> dict[str, float]:
 
 
 def skewed(runs: int) -> Iterator[dict[str, Any]]:
-    """No null data: lanes of equal mean that differ in shape, one constant and the other skewed."""
+    """Yield the rates for lanes with equal means but different distributions, one constant and one skewed. This is not null data."""
     for n in COUNTS:
         chance = np.random.default_rng(SEED)
         hits = sum(
@@ -152,7 +152,7 @@ def main() -> None:
 
 
 def table(record: dict[str, Any]) -> str:
-    """The table of ``docs/measured.md``."""
+    """Return the table in ``docs/measured.md``."""
 
     def line(title: str, rows: list[dict[str, Any]]) -> str:
         cells = [f"{100 * row['rate']:.1f}" for row in rows]

@@ -1,12 +1,12 @@
-"""The search for a sparse perturbation that pays: accuracy against cost, over where, along what and how often to perturb.
+"""The search for a sparse perturbation that pays off: accuracy versus cost, over where, along what and how often to perturb.
 
 python -m benchmarks.study search noisy-labels       every lane of SEARCH, few seeds
-python -m benchmarks.study final noisy-labels        the finalists, on seeds that the search has not seen
+python -m benchmarks.study final noisy-labels        the finalists, on seeds not used in the search
 python -m benchmarks.study final noisy-colour --data cifar10.zip     own colour images in place of CIFAR-10's download
-python -m benchmarks.study table noisy-labels        what is there so far
+python -m benchmarks.study table noisy-labels        the results so far
 
-Every race has an SGD lane, so that costs are paired. One thread: what is there already is kept, what is missing is raced, so
-a study can be stopped and taken up again, and two tasks can run side by side. Rows go to assets/measured/study.json.
+Every race has an SGD lane, so that costs are paired. Each race uses one thread. Existing results are kept and missing ones are raced,
+so a study can be stopped and resumed, and two tasks can run at the same time. Rows go to assets/measured/study.json.
 """
 
 import argparse
@@ -27,16 +27,16 @@ from ssam.experiment.events import Result, Started
 
 FILE = ASSETS / "measured" / "study.json"
 SEARCH_SEEDS, FINAL_SEEDS = (0, 1), (10, 11, 12, 13, 14)
-LANES_A_RACE = 7  # next to SGD
+LANES_A_RACE = 7  # besides SGD
 
 LESSON = {name: value for name, value in preset("noisy-labels").spec.to_strings().items() if name != "lanes"}
 TASKS = {
-    "noisy-labels": ("CNN-8, Fashion-MNIST, 40 % wrong labels", {}),
+    "noisy-labels": ("CNN-8, Fashion-MNIST, 40% wrong labels", {}),
     "noisy-resnet20": (
-        "ResNet-20, Fashion-MNIST, 40 % wrong labels",
+        "ResNet-20, Fashion-MNIST, 40% wrong labels",
         {"model": "resnet20", "train_size": "2000", "batch_size": "64", "epochs": "12"},
     ),
-    "noisy-colour": ("CNN-8, CIFAR-10 images, 40 % wrong labels", {"dataset": "cifar10"}),
+    "noisy-colour": ("CNN-8, CIFAR-10 images, 40% wrong labels", {"dataset": "cifar10"}),
     "clean-labels": ("CNN-8, Fashion-MNIST, all labels right", {"label_noise": "0"}),
 }
 
@@ -47,7 +47,7 @@ def grid(lane: str, *rhos: float) -> list[str]:
 
 EARLY, LATE = "region=early:norm=masked", "region=late:norm=masked"
 SEARCH = [
-    # Two full passes: the published methods, and other ways to choose the weights.
+    # Two full passes: the published methods and other ways to choose the weights.
     *grid("sam", 0.1, 0.2, 0.3),
     *grid("ssam-f", 0.15, 0.25),
     *grid("ssam-d", 0.2, 0.3),
@@ -128,7 +128,7 @@ def main() -> None:
 
 
 def races(task: str, phase: str, seed: int, lanes: list[str]) -> Iterator[list[str]]:
-    """The lanes that are not in the file yet, as many at a time as a race takes."""
+    """Yield the lanes that are not in the file yet, in groups that fit one race."""
     place = {"task": task, "phase": phase, "seed": seed}
     done = {row["lane"] for row in read()["rows"] if place.items() <= row.items()}
     missing = [lane for lane in (str(LaneSpec.parse(text)) for text in lanes) if lane not in done]
@@ -136,7 +136,7 @@ def races(task: str, phase: str, seed: int, lanes: list[str]) -> Iterator[list[s
 
 
 def rows(task: str, phase: str, spec: RaceSpec) -> list[dict]:
-    """Races the spec; one row per lane."""
+    """Run the race. Return one row per lane."""
     for event in Race(spec, home=default_home(), threads=1).events():
         if isinstance(event, Started):
             plans = event.lanes
@@ -168,7 +168,7 @@ def read() -> dict:
 
 
 def add(task: str, base: RaceSpec, new: list[dict]) -> None:
-    """Adds rows to the file; SGD, which is in every race, once a seed and phase."""
+    """Add rows to the file; SGD, which is in every race, only once per seed and phase."""
     with FileLock(default_home() / "study.lock"):
         record = read()
         spec = base.to_strings() | ({"data": Path(base.data).name} if base.data else {})
@@ -186,7 +186,7 @@ def add(task: str, base: RaceSpec, new: list[dict]) -> None:
 
 
 def table(task: str) -> str:
-    """The task's points as the Frontier page has them, the most accurate first: a finalist with its final seeds only."""
+    """Return a table of the task's points as on the Frontier page, the most accurate first; finalists with their final seeds only."""
     found = tradeoff_sources.study(FILE)
     points = next((known.points for known in found.tasks if known.key == task), ()) if found else ()
     head = "| lane | kind and seeds | test accuracy % | of SAM's gain | not perturbed | step ÷ SGD | whole lane ÷ SGD |"

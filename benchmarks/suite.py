@@ -1,6 +1,6 @@
-"""``python -m benchmarks.suite --times 5 --busy 2 --log suite.log``: the whole suite again and again, then beside busy cores.
+"""Repeated runs of the test suite: ``python -m benchmarks.suite --times 5 --busy 2 --log suite.log``, alone and then next to busy cores.
 
-Each run's output goes to the log, and a line with its time and what came of it to the screen. Ends with 1 if any run failed.
+The output of each run goes to the log, and a line with its time and outcome to the screen. The exit code is 1 if any run failed.
 """
 
 import argparse
@@ -17,7 +17,7 @@ BURN = "while True: pass"
 
 @contextmanager
 def busy_cores(count: int) -> Iterator[None]:
-    """Keep ``count`` cores busy inside the with block."""
+    """Keep ``count`` cores busy inside the block."""
     burners = [subprocess.Popen([sys.executable, "-c", BURN]) for _ in range(count)]
     try:
         yield

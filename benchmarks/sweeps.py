@@ -1,8 +1,8 @@
-"""How busy a sweep keeps its slots: ``python -m benchmarks.sweeps``.
+"""The slot utilisation of a sweep: ``python -m benchmarks.sweeps``.
 
-A sweep of 60 short real races on two slots, in a home folder of its own, with a runner as the app starts it. A slot counts as busy from
-the moment in which a race was given it until that race has ended; what counts is the time from the first race's start to the last
-race's start, while there is work for every slot. Then a browser watches a sweep under way, and its pictures are counted.
+A sweep of 60 short real races runs on two slots, in a separate home folder, with a runner started as the app does it. A slot counts as
+busy from the moment a race is assigned to it until that race has ended. Utilisation is measured from the start of the first race to the
+start of the last one, while there is work for every slot. Then a browser watches a running sweep, and its redraws are counted.
 """
 
 import argparse
@@ -48,7 +48,7 @@ def measure(home: Path, spec: SweepSpec) -> dict:
 
 
 def busy(trials: list[Trial], slots: int = SLOTS) -> dict:
-    """The share of the slots' time that races held them, while there was work for all of them."""
+    """Return the share of the slots' time in which races held them, while there was work for every slot."""
     spans = [(trial.started, trial.ended) for trial in trials if trial.started and trial.ended]
     first, last = min(start for start, _ in spans), max(start for start, _ in spans)
     held = sum(min(end, last) - min(start, last) for start, end in spans)
@@ -60,7 +60,7 @@ def busy(trials: list[Trial], slots: int = SLOTS) -> dict:
     }
 
 
-# How often the chart of a sweep under way is drawn anew, as its page sees it.
+# How often the chart of a running sweep is redrawn, as seen by its page.
 DRAWN = """(seconds) => new Promise((done) => {
   let last = "", drawn = 0;
   const look = () => {
@@ -74,7 +74,7 @@ DRAWN = """(seconds) => new Promise((done) => {
 
 
 def live(home: Path, seconds: float = 20.0) -> dict:
-    """Pictures a second of the timeline, whose bars grow all the time."""
+    """Measure the redraws per second of the timeline, whose bars grow continuously."""
     with closing(Store(home, f"sqlite:///{home / 'ssam.db'}")) as store:
         sweep_id = store.sweeps.create(sweep(RACES, "tpe"), "watched", "measure")
         with app_server(home, SSAM_SLOTS=str(SLOTS)) as address, chromium() as browser:

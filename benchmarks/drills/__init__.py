@@ -1,1 +1,1 @@
-"""What happens when something dies, fills up or is damaged: real processes, the real engine, a home folder of its own."""
+"""Drills of deaths, full disks and damaged files, with real processes, the real engine and a separate home folder."""

@@ -1,6 +1,6 @@
-"""``python -m benchmarks.drills --rounds 20 --json``: every drill so often; the figures go to assets/measured/drills.json.
+"""All drills: ``python -m benchmarks.drills --rounds 20 --json`` runs each one 20 times; results go to assets/measured/drills.json.
 
-The moments are drawn from the seed, but what the machine does at a moment is not: every run is another one.
+The seed determines the moments, but not what the machine does at a moment, so every run is different.
 """
 
 import argparse
@@ -69,7 +69,7 @@ def main() -> None:
 
 
 def table(found: dict[str, dict[str, Any]]) -> str:
-    """In Markdown, as in docs/drills.md."""
+    """Return the table in Markdown, as in docs/drills.md."""
     lines = [
         "| drill | rounds | races | points read | lost | races that differ | orphans | noticed after, median (worst) |",
         "|---|---|---|---|---|---|---|---|",

@@ -1,4 +1,4 @@
-"""What a checkpoint of the first preset costs: four lanes of CNN-8, with momentum and masks."""
+"""The cost of a checkpoint of the first preset: four lanes of CNN-8, with momentum and masks."""
 
 import statistics
 import tempfile
@@ -10,12 +10,12 @@ from ssam.experiment import preset
 from ssam.experiment.events import Checkpoint, StepEvent
 from ssam.jobs import checkpoints
 
-EVERY = 25  # steps of all lanes together
+EVERY = 25  # steps, summed over all lanes
 WANTED = 20
 
 
 def checkpoint_cost() -> dict[str, Any]:
-    """Milliseconds of taking the state (the race holds still) and of bringing it to the disk, and the size of the file."""
+    """Return the milliseconds to copy the state (which pauses the race) and to write it to disk, and the size of the file."""
     from ssam.engine import Race
 
     spec = preset("noisy-labels").spec.model_copy(update={"device": "cpu"})

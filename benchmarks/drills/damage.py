@@ -1,4 +1,4 @@
-"""A disk without room, a damaged checkpoint, a damaged database."""
+"""Drills of a full disk, a damaged checkpoint and a damaged database."""
 
 import contextlib
 import hashlib
@@ -17,12 +17,12 @@ from benchmarks.drills.lab import ROOT
 from ssam.jobs.checkpoints import NEWEST, OLDER
 
 DISK_MB = 48
-STILL = 2.5  # seconds without a new point, after which a race holds still
+STILL = 2.5  # seconds without a new point after which a race counts as halted
 
 
 @contextlib.contextmanager
 def small_disk() -> Iterator[Path]:
-    """A file system of DISK_MB in memory. Raises PermissionError where this process may not mount one."""
+    """Mount a file system of DISK_MB in memory. Raise PermissionError if this process may not mount one."""
     with tempfile.TemporaryDirectory(prefix="ssam-disk-") as folder:
         mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "tmpfs", folder]
         if not shutil.which("mount") or subprocess.run(mount, capture_output=True).returncode:
@@ -34,8 +34,8 @@ def small_disk() -> Iterator[Path]:
 
 
 def full_disk(drill: Drill, rounds: int) -> None:
-    """The home folder's file system is filled to the last block while a race trains, and emptied again. ``further_s``: from
-    then to the next point."""
+    """Fill the home folder's file system to the last block while a race trains, then free the space again. ``further_s`` is the
+    time from then to the next point."""
     lab = drill.lab
     filler, further = lab.home / "filler", []
     drill.facts["disk"] = f"tmpfs of {DISK_MB} MB"
@@ -58,7 +58,7 @@ def full_disk(drill: Drill, rounds: int) -> None:
 
 
 def _fill(file: Path) -> None:
-    """To the last block: by large pieces, then by small ones."""
+    """Fill the disk to the last block, first with large pieces, then with small ones."""
     with file.open("ab", buffering=0) as filler:
         for size in (1 << 20, 1 << 12, 1):
             with contextlib.suppress(OSError):
@@ -67,7 +67,7 @@ def _fill(file: Path) -> None:
 
 
 def _holds_still(drill: Drill, run_id: str, filler: Path) -> bool:
-    """Waits until no point has come for a while; False where the race reached its end on what room it had."""
+    """Wait until no point has arrived for a while. Return False if the race reached its end with the space it had."""
     lab = drill.lab
     count, since = lab.look(run_id), time.monotonic()
     while time.monotonic() < since + STILL:
@@ -76,7 +76,7 @@ def _holds_still(drill: Drill, run_id: str, filler: Path) -> bool:
             return False
         if (now := lab.look(run_id)) != count:
             count, since = now, time.monotonic()
-            _fill(filler)  # what a checkpoint or the log gave up
+            _fill(filler)  # space freed by a checkpoint or the log
     return True
 
 
@@ -104,7 +104,7 @@ def overwrite(path: Path) -> None:
 
 
 def damaged_checkpoint(drill: Drill, rounds: int) -> None:
-    """Of a paused race the newest checkpoint is damaged, or both that there are."""
+    """Damage the latest checkpoint of a paused race, or both of its checkpoints."""
     for run_id in drill.paused(rounds):
         damage = [cut, flip, empty][drill.rounds % 3]
         files = [NEWEST] if drill.draw.random() < 0.5 else [NEWEST, OLDER]
@@ -114,10 +114,10 @@ def damaged_checkpoint(drill: Drill, rounds: int) -> None:
 
 
 def damaged_database(drill: Drill, rounds: int) -> None:
-    """A back-up is made while a race trains; some time later the database is damaged. Everything that opens it must say so in
-    one line and touch nothing else; the back-up brings it back, and the race goes on to the same end."""
+    """Make a backup while a race trains, and damage the database some time later. Everything that opens it must report this in one
+    line and change nothing else. Restoring the backup brings it back, and the race continues to the same end."""
     lab = drill.lab
-    lab.compares_times = False  # what came after the back-up comes once more: the same points, after other times
+    lab.compares_times = False  # points after the backup arrive again: equal, but with different times
     said = []
     for number in range(rounds):
         run_id = lab.race()
@@ -137,7 +137,7 @@ def damaged_database(drill: Drill, rounds: int) -> None:
         said.append(refused.strip())
         if refusal := lab.try_server():
             assert refusal.startswith("SSAM Lab does not start: the run database"), refusal
-        else:  # it has not come to the damaged part yet
+        else:  # it has not reached the damaged part yet
             assert lab.answer("/health") in (200, 503)
         lab.kill_server()
         assert _other_files(lab.home) == files, "other files were touched"
@@ -152,13 +152,13 @@ def damaged_database(drill: Drill, rounds: int) -> None:
 
 
 def _into_one_file(database: Path) -> None:
-    """So that the damage meets everything, and not what SQLite is about to put right from its log."""
+    """Merge SQLite's log into the database, so that SQLite cannot repair the damage from its log."""
     with contextlib.closing(sqlite3.connect(database)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def _command(*arguments: str, expect: int = 0) -> str:
-    """What ``python -m ssam`` says on standard error."""
+    """Run ``python -m ssam``. Return its standard error."""
     done = subprocess.run([sys.executable, "-m", "ssam", *arguments], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == expect, (done.returncode, done.stdout, done.stderr)
     return done.stderr

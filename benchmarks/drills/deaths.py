@@ -1,4 +1,4 @@
-"""kill -9, at random moments: of a race process, the runner, the app server, and of everything at once."""
+"""Drills with kill -9 at random moments: of a race process, the runner, the app server, and everything at once."""
 
 import asyncio
 import contextlib
@@ -11,7 +11,7 @@ from benchmarks.load.session import Session
 
 
 def race_process(drill: Drill, rounds: int) -> None:
-    """Noticed: until the dead process is nobody's race any more."""
+    """Kill the race process. Noticed: the time until no race is assigned to the dead process any more."""
     lab = drill.lab
     while drill.rounds < rounds:
         run_id = lab.race()
@@ -23,8 +23,8 @@ def race_process(drill: Drill, rounds: int) -> None:
 
 
 def runner(drill: Drill, rounds: int) -> None:
-    """With a session open on the race, and the race process killed with the runner every other time. Noticed: until the page
-    has another runner started; ``back_s`` is until that one serves. The race goes on by itself."""
+    """Kill the runner while a session is open on the race; every other time, kill the race process too. Noticed: the time until the
+    page has started another runner; ``back_s`` is the time until that one serves. The race continues without help."""
     lab = drill.lab
     lab.start_server()
     back: list[float] = []
@@ -46,7 +46,8 @@ def runner(drill: Drill, rounds: int) -> None:
 
 
 def server(drill: Drill, rounds: int) -> None:
-    """With a session open. The race must go on without it; ``back_s`` is until a new server has drawn the page."""
+    """Kill the app server while a session is open. The race must continue without it; ``back_s`` is the time until a new server has
+    drawn the page."""
     lab = drill.lab
     lab.start_server()
     back: list[float] = []
@@ -67,8 +68,8 @@ def server(drill: Drill, rounds: int) -> None:
 
 
 def everything(drill: Drill, rounds: int) -> None:
-    """As the end of a container, or of the power as far as files are concerned that had been brought to the disk. Noticed:
-    from when a new runner serves until the race is queued again or has a new process; ``back_s`` is that from its start."""
+    """Kill everything, as at the end of a container, or at a power failure if all files had reached the disk. Noticed: the time from
+    when a new runner serves until the race is queued again or has a new process; ``back_s`` is the same from the runner's start."""
     lab = drill.lab
     back: list[float] = []
     while drill.rounds < rounds:
@@ -86,7 +87,7 @@ def everything(drill: Drill, rounds: int) -> None:
 
 @contextlib.contextmanager
 def watching(drill: Drill, run_id: str) -> Iterator[None]:
-    """Somebody's page on the race, which asks for news once a second; returns when it has been drawn."""
+    """Keep a page open on the race that polls once a second. Enter the block once the page has been drawn."""
     drawn, enough = threading.Event(), threading.Event()
     problems: list[str] = []
 
@@ -103,7 +104,7 @@ def watching(drill: Drill, run_id: str) -> Iterator[None]:
             drawn.set()
 
     def run() -> None:
-        with contextlib.suppress(OSError, asyncio.TimeoutError):  # the server may be killed under it
+        with contextlib.suppress(OSError, asyncio.TimeoutError):  # the server may be killed meanwhile
             asyncio.run(watch())
 
     thread = threading.Thread(target=run, daemon=True)

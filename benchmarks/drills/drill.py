@@ -1,4 +1,4 @@
-"""What every drill does and counts."""
+"""The common actions and counts of all drills."""
 
 import contextlib
 import os
@@ -15,14 +15,14 @@ from typing import Any, NamedTuple
 
 from benchmarks.drills.lab import Lab, wait_for
 
-LONGEST = 0.25  # of an undisturbed race's time, from when a race is there, or trains, to the next blow
+LONGEST = 0.25  # of an undisturbed race's time: longest wait for a disruption once a race exists or trains
 
 
 @dataclass
 class Drill:
-    """One drill under way in ``lab``; ``draw`` decides about its moments.
+    """One running drill in ``lab``; ``draw`` determines its moments.
 
-    ``rounds`` counts what was done to the lab, ``noticed`` how many seconds it took each time until that had been noticed.
+    ``rounds`` counts the disruptions, ``noticed`` has the seconds until each one was noticed.
     """
 
     lab: Lab
@@ -35,15 +35,15 @@ class Drill:
     facts: dict[str, Any] = field(default_factory=dict)
 
     def kill(self, pid: int) -> bool:
-        """SIGKILL; False where it has ended by itself meanwhile."""
+        """Send SIGKILL. Return False if the process has already ended."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
             return True
         return False
 
     def paused(self, rounds: int) -> Iterator[str]:
-        """Yield the id of a race that has just been paused, at a random moment of its training, ``rounds`` times. It is resumed
-        afterwards, and finished before another one begins."""
+        """Yield ``rounds`` times the id of a race that has just been paused at a random moment of its training. Resume it afterwards,
+        and finish it before starting another."""
         lab = self.lab
         while self.rounds < rounds:
             run_id = lab.race()
@@ -59,7 +59,7 @@ class Drill:
             self.finish(run_id)
 
     def wait_alive(self, run_id: str) -> int | None:
-        """The pid of its race process; None once the race has ended. Resumes it, as its owner would, where it was given up."""
+        """Wait for the race's process. Return its pid; None once the race has ended. Resume the race, as its owner would, if it was given up."""
         lab = self.lab
 
         def settled() -> bool:
@@ -73,8 +73,8 @@ class Drill:
         return lab.pid(run_id)
 
     def wait(self, run_id: str) -> int | None:
-        """Until a moment that the draw decides about: mostly while the race trains, sometimes while it gets ready. The pid of
-        its process; None once it has ended."""
+        """Wait until a random moment: usually while the race trains, sometimes while it prepares. Return the pid of its process; None
+        once it has ended."""
         if self.draw.random() < 0.7:
             self.lab.wait_training(run_id)
         pid = self.wait_alive(run_id)
@@ -84,7 +84,7 @@ class Drill:
         return pid
 
     def finish(self, run_id: str) -> None:
-        """Lets a race end and compares it with one that nobody disturbed."""
+        """Let a race finish and compare it with an undisturbed one."""
         while (pid := self.wait_alive(run_id)) is not None:
             self.lab.wait_gone(run_id, pid)
         run = self.lab.run(run_id)
@@ -114,7 +114,7 @@ def median_and_worst(seconds: list[float]) -> dict[str, float]:
 
 
 class Undisturbed(NamedTuple):
-    """What is stored of the lesson when nothing happens to it, and how long it trains on this machine."""
+    """The stored data of the lesson when nothing disturbs it, and how long it trains on this machine."""
 
     kept: dict[str, Any]
     seconds: float
@@ -136,7 +136,7 @@ def undisturbed() -> Undisturbed:
 
 @contextlib.contextmanager
 def lab_in_a_folder(folder: Path | None = None, **settings: str) -> Iterator[Lab]:
-    """A lab in ``folder``, or in one that goes afterwards; its settings are this process's environment meanwhile."""
+    """Open a lab in ``folder``, or in a temporary folder; its settings are in this process's environment inside the block."""
     before = dict(os.environ)
     with contextlib.ExitStack() as stack:
         home = folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ssam-drill-")))
@@ -149,7 +149,7 @@ def lab_in_a_folder(folder: Path | None = None, **settings: str) -> Iterator[Lab
 def perform(
     act: Callable[[Drill, int], None], rounds: int, seed: int, folder: Path | None = None, **settings: str
 ) -> dict[str, Any]:
-    """Performs a drill and counts what is left of it."""
+    """Run a drill. Return its counts, including what it leaves behind."""
     undisturbed()
     with lab_in_a_folder(folder, **settings) as lab:
         lab.start_runner()

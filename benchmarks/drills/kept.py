@@ -1,4 +1,4 @@
-"""All that is stored of a race, to be compared with what another has."""
+"""All stored data of a race, for comparison with another race."""
 
 import hashlib
 from typing import Any
@@ -12,12 +12,12 @@ TIMES = {"seconds", "ratio", "refresh_ms", "step_ms_median", "step_ratio_to_sgd"
 
 
 def is_time(name: str) -> bool:
-    """Whether a value is a measured time, or what the machine had to do: no two races have the same."""
+    """Return whether a value is a measured time or the machine's load, which differ between any two races."""
     return name in TIMES or name.startswith("ms_")
 
 
 def kept(store: Store, run_id: str, times: bool = False) -> dict[str, Any]:
-    """By table the rows, then the digests of the pictures, the result and what the race said of itself at its start."""
+    """Return the rows by table, then the digests of the pictures, the result, and the race's facts from its start."""
     found: dict[str, Any] = {}
     with store._engine.connect() as connection:
         key = connection.execute(select(runs.c.key).where(runs.c.id == run_id)).scalar_one()
@@ -35,7 +35,7 @@ def kept(store: Store, run_id: str, times: bool = False) -> dict[str, Any]:
 
 
 def points(store: Store, run_id: str, times: bool = True) -> dict[tuple[int, int], tuple]:
-    """Every point that can be read now, with all that it says, by lane and step."""
+    """Return every point that can be read now, with all its values, by lane and step."""
     columns = [column for column in steps.c if times or not is_time(column.name)]
     query = select(*columns).join(runs, runs.c.key == steps.c.run).where(runs.c.id == run_id)
     with store._engine.connect() as connection:

@@ -1,4 +1,4 @@
-"""A small lab of real processes that may be killed at any moment, and what may be asked of it afterwards."""
+"""A small lab of real processes that may be killed at any moment, with methods to inspect it afterwards."""
 
 import contextlib
 import io
@@ -28,7 +28,7 @@ from ssam.jobs.runner_process import runner_file
 from ssam.store import Run, Store
 
 ROOT = Path(__file__).resolve().parents[2]
-SETTINGS = {  # one core, a checkpoint as often as allowed: every few steps of a race that lasts some ten seconds
+SETTINGS = {  # one core; checkpoints as often as allowed, every few steps of a race of about ten seconds
     "OMP_NUM_THREADS": "1",
     "SSAM_SLOTS": "1",
     "SSAM_CHECKPOINT_SECONDS": "0.3",
@@ -36,12 +36,12 @@ SETTINGS = {  # one core, a checkpoint as often as allowed: every few steps of a
     "SSAM_DEVICE": "cpu",
     "PYTHONPATH": str(ROOT),
 }
-PATIENCE = 180.0  # seconds; nothing here should take nearly as long
+PATIENCE = 180.0  # seconds; everything here should be much faster
 
 
 class Lab:
-    """A home folder with a runner, races, and a server where one is started. ``lost`` counts points that had been
-    readable and are not any more, or have changed; ``read`` those that were looked at."""
+    """A home folder with a runner, races, and a server if one is started. ``lost`` counts points that were readable and no longer
+    are, or that have changed; ``read`` counts the points that were checked."""
 
     def __init__(self, home: Path, **settings: str) -> None:
         self.settings = {**SETTINGS, "SSAM_HOME": str(home), **settings}
@@ -58,7 +58,7 @@ class Lab:
     # Starting and ending
 
     def open(self) -> None:
-        """Opens the database, once more where it was closed."""
+        """Open the database, or reopen it if it was closed."""
         self.store = Store(self.home)
         self.client = Client(self.store)
 
@@ -66,11 +66,11 @@ class Lab:
         self.client.runner.ensure()
 
     def start_server(self) -> None:
-        """Returns when it answers."""
+        """Start the server and wait until it answers."""
         assert self.try_server() == "", "it does not start"
 
     def try_server(self) -> str:
-        """Returns when it answers, with nothing, or when it has refused to start, with what it said last."""
+        """Start the server. Return an empty string once it answers, or its last message if it refused to start."""
         with (self.home / "server.log").open("ab") as log:
             self.server = subprocess.Popen(
                 [sys.executable, "-m", "streamlit", "run", "app/main.py", f"--server.port={self.port}"],
@@ -82,7 +82,7 @@ class Lab:
         return "" if self.server.poll() is None else (self.home / "server.log").read_text().strip().splitlines()[-1]
 
     def answer(self, path: str) -> int | None:
-        """The status of the server's answer; None where it does not answer."""
+        """Return the HTTP status of the server's answer; None if it does not answer."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
                 return answer.status
@@ -101,7 +101,7 @@ class Lab:
         return psutil.Process(json.loads(runner_file(self.home).read_text(encoding="utf-8"))["pid"])
 
     def processes(self) -> list[psutil.Process]:
-        """Everything that runs for this home folder, the server and this process excepted."""
+        """Return all processes that run for this home folder, except the server and this process."""
         own = {os.getpid(), *([self.server.pid] if self.server else [])}
         found = []
         for process in psutil.process_iter():
@@ -114,7 +114,7 @@ class Lab:
         return found
 
     def kill_everything(self) -> None:
-        """Returns when nothing runs any more: a process takes a moment to die, and until then it is alive for all others."""
+        """Kill all processes and wait until none is left: a process takes a moment to die, and until then others see it alive."""
         everything = self.processes()
         for process in everything:
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -122,8 +122,8 @@ class Lab:
         wait_for(lambda: not any(map(still_runs, everything)), "the end of all processes")
 
     def orphans(self) -> int:
-        """Processes that nobody answers for. To be called when all races have ended: the runner and what it keeps warm may
-        be there, everything else may take some seconds to end."""
+        """Return the number of processes that nothing owns. Call this when all races have ended: the runner and its warm processes may
+        exist; anything else may take a few seconds to end."""
 
         def others() -> list[psutil.Process]:
             runner = self.runner()
@@ -136,7 +136,7 @@ class Lab:
         return len(others())
 
     def close(self) -> int:
-        """Ends the lab as its owner would. How many processes are left then."""
+        """Shut the lab down as its owner would. Return the number of processes left."""
         if self.server:
             self.kill_server()
         if self.client.runner.is_alive():
@@ -152,7 +152,7 @@ class Lab:
     # Races
 
     def race(self) -> str:
-        """Queues the lesson once more, whether it has been run or not."""
+        """Queue the lesson again, whether or not it has been run before. Return its id."""
         return self.store.runs.create(self.spec, f"request {time.monotonic()}", "driller")
 
     def run(self, run_id: str) -> Run:
@@ -161,7 +161,7 @@ class Lab:
         return run
 
     def pid(self, run_id: str) -> int | None:
-        """Of its race process; None while there is none."""
+        """Return the pid of the race's process; None while it has none."""
         return next((job.pid for job in self.store.queue.jobs() if job.id == run_id and job.state != "queued"), None)
 
     def wait_state(self, run_id: str, *states: str) -> Run:
@@ -169,21 +169,21 @@ class Lab:
         return self.run(run_id)
 
     def wait_training(self, run_id: str) -> bool:
-        """Until a process trains it; False where it has ended meanwhile."""
+        """Wait until a process trains the race. Return False if the race has ended instead."""
         ended = ("finished", "failed", "interrupted", "stopped")
         wait_for(lambda: self.run(run_id).state in ("running", *ended), "a race that trains", self._log)
         return self.run(run_id).state == "running"
 
     def wait_gone(self, run_id: str, pid: int) -> float:
-        """Until that process is not the race's any more; how many seconds that took."""
+        """Wait until the process no longer belongs to the race. Return the seconds that took."""
         return wait_for(lambda: self.pid(run_id) != pid, "the end of a race process", self._log)
 
     def wait_more(self, run_id: str, than: int) -> float:
-        """Until there are more points than so many, or the race has ended; how many seconds that took."""
+        """Wait until there are more than ``than`` points, or the race has finished. Return the seconds that took."""
         return wait_for(lambda: self.look(run_id) > than or self.run(run_id).state == "finished", "a point", self._log)
 
     def wait_runner(self, other_than: int) -> tuple[float, float]:
-        """Until somebody has started another runner, and until that one serves; how many seconds they took."""
+        """Wait until another runner has been started, and until it serves. Return the seconds that each took."""
 
         def started() -> bool:
             found = (process for process in psutil.process_iter() if process.pid != other_than)
@@ -195,7 +195,7 @@ class Lab:
         )
 
     def look(self, run_id: str) -> int:
-        """Reads all points of a race, as a page could, and compares with what was there before. How many there are."""
+        """Read all points of a race, as a page would, and compare them with those read before. Return their number."""
         now, before = points(self.store, run_id, self.compares_times), self._seen.get(run_id, {})
         self.lost += sum(now.get(key) != point for key, point in before.items())
         self.read += len(before)
@@ -225,7 +225,7 @@ def free_port() -> int:
 def wait_for(
     what: Callable[[], object], name: str = "it", more: Callable[[], str] = str, seconds: float = PATIENCE
 ) -> float:
-    """Polls until it is true; how many seconds that took."""
+    """Poll until ``what`` returns true. Return the seconds that took."""
     begin = time.monotonic()
     while not what():
         assert time.monotonic() < begin + seconds, f"waited in vain for {name} {more()}"
@@ -234,7 +234,7 @@ def wait_for(
 
 
 def lesson(store: Store) -> RaceSpec:
-    """Four lanes of a small network on a few images, 40 % of them with wrong labels: ten seconds on a quiet machine."""
+    """Return a race of four lanes of a small network on a few images, 40% with wrong labels; ten seconds on an idle machine."""
     images = store.image_root / "drill.zip"
     images.write_bytes(_images())
     return parse_spec(
@@ -253,7 +253,7 @@ def lesson(store: Store) -> RaceSpec:
 
 
 def _images() -> bytes:
-    """Stripes along and across, in noise: 40 to train on and 10 to test on of each."""
+    """Return a zip of noisy images with stripes along and across: 40 for training and 10 for testing, of each kind."""
     draw, file = np.random.default_rng(0), io.BytesIO()
     ramp = np.arange(8)[:, None, None] * 16
     with zipfile.ZipFile(file, "w") as archive:

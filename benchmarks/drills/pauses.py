@@ -1,4 +1,4 @@
-"""A paused race across a restart of everything, and a clock that jumps."""
+"""Drills of a paused race across a full restart, and of a clock that jumps."""
 
 import os
 import time
@@ -22,7 +22,7 @@ def paused_across_a_restart(drill: Drill, rounds: int) -> None:
 
 
 def wrong_clock(folder: Path) -> dict[str, str]:
-    """Settings under which every process of a lab takes the time of day to be wrong by what ``set_clock`` says."""
+    """Return settings that shift the time of day, for every process of a lab, by the offset given to ``set_clock``."""
     set_clock(folder, 0)
     path = os.pathsep.join([str(Path(__file__).parent / "wrong_clock"), str(ROOT)])
     return {"SSAM_DRILL_CLOCK": str(folder / "clock"), "PYTHONPATH": path}
@@ -35,8 +35,8 @@ def set_clock(folder: Path, seconds: int) -> None:
 
 
 def jumping_clock(drill: Drill, rounds: int) -> None:
-    """An hour forwards, then an hour backwards, under runner and race. Neither may take the other for dead; the training time
-    stays true."""
+    """Set the clock an hour forwards, then an hour backwards, while runner and race are running. Neither may consider the other dead,
+    and the training time must stay correct."""
     lab, folder = drill.lab, drill.lab.home.parent
     longest = 0.0
     while drill.rounds < rounds:

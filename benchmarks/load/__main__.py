@@ -1,11 +1,11 @@
-"""A class on one server, without its browsers: ``python -m benchmarks.load``.
+"""The load of a class on one server, without browsers: ``python -m benchmarks.load``.
 
     python -m benchmarks.load --sessions 30 60 --json       # ticks and the race's throughput
     python -m benchmarks.load --sessions 30 --soak 60 --json   # memory over an hour
-    python -m benchmarks.load --sessions 30 --wall --json      # a class that watches its own wall
+    python -m benchmarks.load --sessions 30 --wall --json      # a class watching its own wall
 
-Starts a server, a runner and a race of its own, or goes to ``--url``, whose home folder must be ``SSAM_HOME``. Measure on a
-quiet machine: client, server and race share its cores, and what ``others`` use is part of the report.
+Starts its own server, runner and race, or uses ``--url``, whose home folder must be ``SSAM_HOME``. Measure on an idle machine:
+client, server and race share its cores. The report includes the CPU use of ``others``.
 """
 
 import argparse
@@ -66,7 +66,7 @@ def lab(url: str | None) -> Iterator[Lab]:
 
 
 def _threads(ready: Lab) -> int:
-    """Of the race."""
+    """Return the number of threads of the race."""
     run = ready.store.runs.get(ready.run_id)
     assert run
     assert run.started_info

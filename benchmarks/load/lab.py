@@ -1,4 +1,4 @@
-"""What the load is put on: a server, a runner and one race that trains meanwhile, and what they use of the machine."""
+"""The system under load: a server, a runner and one running race, and their use of the machine."""
 
 import os
 import secrets
@@ -17,7 +17,7 @@ from ssam.jobs.client import Client
 from ssam.store import Person, Store
 from tests.browser import app_server, end_runner, wait_until
 
-POINTS = 300  # of every lane before anything is measured: as much as a page ever draws
+POINTS = 300  # of every lane before the measurement begins; a page never draws more
 LONG = 1000  # epochs: the race outlasts the measurement
 
 
@@ -28,18 +28,18 @@ class Lab:
     run_id: str
 
     def steps(self) -> int:
-        """Of all lanes together, as the store has them."""
+        """Return the steps of all lanes together, as stored."""
         window = self.store.curves.window(self.run_id, points=1)
         return sum(lane.last_step for lane in window.lanes) if window else 0
 
     def edge(self) -> tuple[float, int]:
-        """The moment at which new steps came into the store, and how many there are now."""
+        """Wait for new steps in the store. Return the time at which they arrived, and the number of steps."""
         before = self.steps()
         wait_until(lambda: self.steps() > before)
         return time.monotonic(), self.steps()
 
     def processes(self) -> dict[str, psutil.Process]:
-        """The web server, the race and this client."""
+        """Return the processes of the web server, the race and this client."""
         pids = {
             "race": next(job.pid for job in self.store.queue.jobs() if job.id == self.run_id),
             "client": os.getpid(),
@@ -52,7 +52,7 @@ class Lab:
 
 
 class Meter:
-    """CPU use from its making on, in percent of one core; ``others`` is all that the machine did beside."""
+    """CPU use since its creation, in percent of one core; ``others`` is everything else on the machine."""
 
     def __init__(self, processes: dict[str, psutil.Process]) -> None:
         self._processes, self._begin, self._used = processes, time.monotonic(), _used(processes)
@@ -67,7 +67,7 @@ class Meter:
 def _used(processes: dict[str, psutil.Process]) -> dict[str, float]:
     used = {name: sum(process.cpu_times()[:2]) for name, process in processes.items()}
     machine = psutil.cpu_times()._asdict()
-    idle = ("idle", "iowait", "guest", "guest_nice")  # guests are counted as users already
+    idle = ("idle", "iowait", "guest", "guest_nice")  # guest time is already included in user time
     return used | {"machine": sum(seconds for name, seconds in machine.items() if name not in idle)}
 
 
@@ -77,7 +77,7 @@ def memory_mb(process: psutil.Process) -> float:
 
 @contextmanager
 def own_lab() -> Iterator[Lab]:
-    """A server, a runner and a race in a temporary home folder."""
+    """Run a server, a runner and a race in a temporary home folder."""
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         try:
@@ -89,7 +89,7 @@ def own_lab() -> Iterator[Lab]:
 
 @contextmanager
 def racing(store: Store, address: str) -> Iterator[Lab]:
-    """Queues a long race of the first preset on the CPU and waits until its curves are full; stops it in the end."""
+    """Queue a long race of the first preset on the CPU and wait until its curves are full; stop it at the end."""
     client, teacher = Client(store), Person("load", teacher=True)
     spec = preset("noisy-labels").spec.model_copy(update={"epochs": LONG, "device": "cpu"})
     run_id = client.races.submit(spec, secrets.token_hex(8), teacher).run_id

@@ -1,4 +1,4 @@
-"""A class that watches one race: how long its ticks take, and what they take from the race."""
+"""The load of a class that watches one race: the time of its ticks, and how much they slow the race down."""
 
 import asyncio
 import random
@@ -12,14 +12,14 @@ from benchmarks.load.lab import Lab, Meter, memory_mb
 from benchmarks.load.session import Session, Tick
 
 AT_ONCE = 4  # pages that open at the same time
-STRAGGLERS = 60.0  # seconds that are given to the last answers
-SOAK_STRETCH = 30.0  # seconds between two looks at the memory, and between two readers who come and go
+STRAGGLERS = 60.0  # seconds to wait for the last answers
+SOAK_STRETCH = 30.0  # seconds between two memory readings, and between two readers that come and go
 WARM = 0.2  # share of a soak after which memory must not grow
 
 
 @dataclass
 class Stretch:
-    """``rate`` is steps of the race a second, ``cpu`` percent of one core by process, ``ticks`` what was sent meanwhile."""
+    """One measured stretch. ``rate`` is race steps per second, ``cpu`` percent of one core by process, ``ticks`` the ticks sent meanwhile."""
 
     seconds: float
     rate: float
@@ -29,7 +29,7 @@ class Stretch:
 
 
 async def opened(lab: Lab, count: int) -> list[Session]:
-    """So many tabs that show the race."""
+    """Open ``count`` tabs that show the race."""
     sessions = [Session(lab.address, f"run={lab.run_id}") for _ in range(count)]
     door = asyncio.Semaphore(AT_ONCE)
 
@@ -42,7 +42,7 @@ async def opened(lab: Lab, count: int) -> list[Session]:
 
 
 async def stretch(lab: Lab, sessions: list[Session], seconds: float, chance: random.Random) -> Stretch:
-    """``sessions`` tick for so long, each in its own phase; with none of them it is quiet."""
+    """Let ``sessions`` tick for ``seconds``, each in its own phase. Without sessions the stretch is a quiet one."""
     sent, received = [len(session.ticks) for session in sessions], sum(session.received for session in sessions)
     meter = Meter(lab.processes())
     begin, before = await asyncio.to_thread(lab.edge)
@@ -57,7 +57,7 @@ async def stretch(lab: Lab, sessions: list[Session], seconds: float, chance: ran
 
 
 async def measure(lab: Lab, count: int, seconds: float, pairs: int) -> dict:
-    """Quiet and loaded stretches of the same race in turn, quiet first and last."""
+    """Measure alternating quiet and loaded stretches of the same race; the first and the last are quiet."""
     sessions, chance = await opened(lab, count), random.Random(count)
     server = lab.processes()["server"]
     memory = memory_mb(server)
@@ -94,7 +94,7 @@ async def measure(lab: Lab, count: int, seconds: float, pairs: int) -> dict:
 
 
 def told(ticks: list[Tick], received: int) -> dict:
-    """Of ticks: latencies in ms; how many were answered at all, and how many before the next was due; what they weigh."""
+    """Return statistics of ticks: latencies in ms, how many were answered at all and how many before the next was due, and their size."""
     answered = [tick.latency for tick in ticks if tick.latency is not None]
     late = [tick.sent - tick.due for tick in ticks]
     in_time = sum(tick.latency is not None and tick.latency <= tick.interval for tick in ticks)
@@ -108,7 +108,7 @@ def told(ticks: list[Tick], received: int) -> dict:
 
 
 def tick_ms(parts: list[Stretch]) -> float:
-    """CPU time of the server for one tick."""
+    """Return the server's CPU time per tick, in ms."""
     used = sum(part.cpu["server"] / 100 * part.seconds for part in parts)
     return 1000 * used / max(1, sum(len(part.ticks) for part in parts))
 
@@ -124,8 +124,8 @@ def _shares(parts: list[Stretch]) -> dict[str, float]:
 
 
 async def soak(lab: Lab, count: int, minutes: float) -> dict:
-    """The same class for a long time. All the while one reader after the other reloads the page; memory is looked at every
-    half minute."""
+    """Run the same class for a long time. Meanwhile one reader after another reloads the page. Memory is read every half
+    minute."""
     sessions, chance = await opened(lab, count), random.Random(count)
     server, ticks, errors, received, samples = lab.processes()["server"], [], [], 0, []
     begin = time.monotonic()

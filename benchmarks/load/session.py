@@ -1,8 +1,8 @@
 """One browser tab as the server knows it: Streamlit's websocket protocol without a browser.
 
-What it does was read off Streamlit's own front end (1.67): cookies first, then a websocket with protobuf messages. Fragments
-that run on their own are timers of the browser. A timer does not wait for the answer to its last tick; the server answers
-ticks that pile up with one run.
+It behaves like Streamlit's own front end (1.67): cookies first, then a websocket with protobuf messages. Fragments with ``run_every``
+are timers of the browser. A timer does not wait for the answer to its last tick; the server answers queued ticks with a single
+run.
 """
 
 import asyncio
@@ -24,12 +24,12 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.patience import SECONDS
 
-CACHED_RUNS = 2  # the front end forgets a message that was not used for so many runs
+CACHED_RUNS = 2  # the front end discards a message that was not used for so many runs
 
 
 @dataclass
 class Tick:
-    """``due`` and ``sent`` on the monotonic clock; ``latency`` in seconds from ``sent``, None until it is answered."""
+    """One tick of a timer. ``due`` and ``sent`` are on the monotonic clock; ``latency`` is in seconds from ``sent``, None until answered."""
 
     fragment: str
     interval: float
@@ -46,30 +46,30 @@ class Timer:
 
 @dataclass
 class Session:
-    """A tab that shows ``address/page?query``. ``open`` it, let it ``tick`` as often as wanted, ``close`` it.
+    """A tab that shows ``address/page?query``: ``open`` it, let it ``tick`` any number of times, ``close`` it.
 
-    ``ticks`` are those sent so far, ``received`` counts bytes, ``errors`` are one line each: what a reader would have seen as
-    an error, and breaches of the protocol. ``last`` is the message that was sent last.
+    ``ticks`` are those sent so far; ``received`` counts bytes; ``errors``, one line each, are errors that a reader would have seen and
+    violations of the protocol. ``last`` is the last message sent.
     """
 
     address: str
     query: str
-    page: str = ""  # its path; the race page has none
+    page: str = ""  # its path; empty for the race page
     ticks: list[Tick] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     received: int = 0
     last: bytes = b""
 
     async def open(self) -> None:
-        """Returns once the page has run to its end."""
+        """Open the tab and wait until the page has run to its end."""
         self._page, self._run_count = "", 0
         self._timers: dict[str, Timer] = {}
-        self._cached: dict[str, tuple[list[str], int]] = {}  # by hash: fragments of the run, number of that run
+        self._cached: dict[str, tuple[list[str], int]] = {}  # by hash: fragments of the run, and its number
         self._widgets: dict[str, WidgetState] = {}
-        # Where the popovers are: nobody opens them, so what is in them is not there.
+        # Positions of the popovers. They are never opened, so their contents do not exist.
         self._popovers: set[tuple[int, ...]] = set()
-        self._waiting: list[Tick] = []  # sent, not yet taken up by the server
-        self._served: list[Tick] = []  # of the run that is under way
+        self._waiting: list[Tick] = []  # sent, but not yet picked up by the server
+        self._served: list[Tick] = []  # those of the current run
         self._ready = asyncio.Event()
         token, cookies = await asyncio.to_thread(_cookies, self.address)
         self._socket: ClientConnection = await connect(
@@ -88,7 +88,7 @@ class Session:
         await self._reader
 
     async def tick(self, until: float, phase: float) -> None:
-        """Runs the timers until then; the first tick comes after the share ``phase`` of its interval."""
+        """Run the timers until ``until``; the first tick comes after the share ``phase`` of its interval."""
         start = time.monotonic()
         for timer in self._timers.values():
             timer.due = start + phase * timer.interval
@@ -96,7 +96,7 @@ class Session:
             fragment, timer = min(self._timers.items(), key=lambda item: item[1].due, default=("", None))
             wake = min(until, timer.due) if timer else until
             if (wait := wake - time.monotonic()) > 0:
-                await asyncio.sleep(min(wait, 0.1))  # timers may change meanwhile
+                await asyncio.sleep(min(wait, 0.1))  # the timers may change meanwhile
             elif timer and timer.due <= time.monotonic():
                 tick = Tick(fragment, timer.interval, timer.due, time.monotonic())
                 self.ticks.append(tick)
@@ -105,7 +105,7 @@ class Session:
                 await self._rerun(fragment)
 
     async def answered(self, seconds: float) -> None:
-        """Waits until every tick has its answer, at most so long."""
+        """Wait until every tick has been answered, for at most ``seconds``."""
         deadline = time.monotonic() + seconds
         while (self._waiting or self._served) and time.monotonic() < deadline:
             await asyncio.sleep(0.01)
@@ -194,7 +194,7 @@ class Session:
 
     def _finish(self, status: int, fragments: list[str]) -> None:
         if status == ForwardMsg.FINISHED_EARLY_FOR_RERUN:
-            return  # another run follows and answers
+            return  # another run follows, which answers
         self._run_count += 1
         for name, (of, seen) in list(self._cached.items()):
             if (not fragments or set(of) & set(fragments)) and self._run_count - seen > CACHED_RUNS:
@@ -208,7 +208,7 @@ class Session:
 
 
 def _value(kind: str, widget: Any) -> dict[str, Any]:
-    """What the front end sends as a widget's value: the one that the page has set, else the default; nothing for none."""
+    """Return what the front end sends as a widget's value: the one set by the page, else the default; empty if there is no value."""
     if kind == "file_uploader":
         return {"file_uploader_state_value": FileUploaderState()}
     given = widget.set_value
@@ -232,7 +232,7 @@ def _value(kind: str, widget: Any) -> dict[str, Any]:
 
 
 def _cookies(address: str) -> tuple[str, str]:
-    """What the browser asks for before the websocket; returns the XSRF token and all cookies as one header."""
+    """Make the requests that the browser makes before the websocket. Return the XSRF token and all cookies as one header."""
     jar = http.cookiejar.CookieJar()
     opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(jar))
     for path in ("/", "/_stcore/health", "/_stcore/host-config"):

@@ -1,6 +1,6 @@
-"""A class that watches its own wall: thirty races under one code, more arriving, and a tab for every student.
+"""The load of a class that watches its own wall: thirty races under one code, more arriving, and a tab for every student.
 
-The races are written by the store's own writer, as race processes would, so that nothing trains beside what is measured.
+The races are written by the store's own writer, as race processes would do, so that no training runs during the measurement.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from ssam.store import Store
 from tests import fake_class
 from tests.browser import app_server
 
-ARRIVES = 0.5  # seconds between two epochs that some race tells
+ARRIVES = 0.5  # seconds between two epochs, of any race
 
 
 @dataclass
@@ -39,7 +39,7 @@ class Classroom:
 
 @contextmanager
 def classroom(students: int) -> Iterator[Classroom]:
-    """A server whose class has a race for each student: half of them finished, half under way."""
+    """Run a server whose class has one race per student: half of them finished, half running."""
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         store = Store(home)
@@ -55,7 +55,7 @@ def classroom(students: int) -> Iterator[Classroom]:
 
 
 async def watch(room: Classroom, students: int, seconds: float) -> tuple[list[Session], dict]:
-    """Everybody watches the wall for so long, while an epoch of some race arrives twice a second."""
+    """Let all students watch the wall for ``seconds``, while an epoch of some race arrives twice a second."""
     sessions = [Session(room.address, f"class={fake_class.CODE}", "wall") for _ in range(students)]
     door, chance = asyncio.Semaphore(AT_ONCE), random.Random(students)
 
@@ -80,7 +80,7 @@ async def watch(room: Classroom, students: int, seconds: float) -> tuple[list[Se
 
 
 def _arrive(room: Classroom, until: float) -> None:
-    """The races under way go on in turn, an epoch at a time, to their end."""
+    """Advance the running races in turn, one epoch at a time, to their end."""
     epochs = fake_class.SPEC.epochs
     left = [(run_id, epoch) for epoch in range(4, epochs + 1) for run_id in room.under_way]
     for run_id, epoch in left:

@@ -1,4 +1,4 @@
-"""Looking at weights: sharpness, the Hessian, and the landscape around them. Pure mathematics on a model and fixed images."""
+"""Analyses of weights: sharpness, the Hessian, and the loss landscape around them. Pure mathematics on a model and fixed images."""
 
 from ssam.analysis.hessian import Hessian, Ritz, density, lanczos, power_iteration, top_eigenvalues, trace
 from ssam.analysis.landscape import (

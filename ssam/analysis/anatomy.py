@@ -1,9 +1,9 @@
-"""One training step of each lane, taken apart: the next step from a kept moment, by the optimizer itself, with all that it passes through.
+"""One training step of each lane in detail: the next step from a snapshot, taken by the optimizer itself, with all its intermediate values.
 
-Rows are of ``what``: "step", the numbers of a lane's step (None where its method has no such thing), and "layer", for each of
-``about["layers"]`` its part of them: ``density``, the norm of each of PICTURES but the mask, the ``cosine`` of its two gradients, and the
-``scales`` of its pictures. ``arrays`` hold the pictures, PICTURE/LANE: those of all layers one after the other, flat, each of
-``rows`` × ``columns`` weights of the layer: of a larger one some, evenly spaced, so that a cell is always one weight.
+``what`` tells the kinds of rows apart. "step" has the numbers of a lane's step (None if its method has no such number). "layer", one for
+each of ``about["layers"]``, has the layer's part of them: ``density``, the norm of each of PICTURES except the mask, the ``cosine`` of its
+two gradients, and the ``scales`` of its pictures. ``arrays`` holds the pictures as PICTURE/LANE: those of all layers in order, flattened,
+each ``rows`` × ``columns`` weights of the layer. A larger layer is sampled at even spacing, so that a cell is always one weight.
 """
 
 import copy
@@ -22,13 +22,13 @@ from ssam.methods.directions import DIRECTIONS
 from ssam.optim import SAM
 from ssam.training.optimizer import base_for, optimizer_for
 
-CELLS = 32  # of a picture, each way, at most
+CELLS = 32  # maximum rows and columns of a picture
 PICTURES = ("gradient", "mask", "epsilon", "second", "update")
 
 
 def sampled(tensor: Tensor, cells: int = CELLS) -> Tensor:
-    """Some of its entries as a matrix: rows are output units (dimension 0), columns the rest. Of more than ``cells`` rows or columns so
-    many, from the first to the last, evenly spaced.
+    """Return a sample of the tensor's entries as a matrix: rows are output units (dimension 0), columns the rest. If there are more than
+    ``cells`` rows or columns, take ``cells`` of them, evenly spaced from the first to the last.
 
     >>> sampled(torch.arange(10), cells=4)
     tensor([[0, 3, 6, 9]])
@@ -44,26 +44,26 @@ def _places(size: int, cells: int) -> list[int]:
 
 
 def quantised(picture: Tensor) -> tuple[np.ndarray, float]:
-    """A signed picture as int8 q and its scale: a cell stands for sign(q) · (q/127)² · scale. The root keeps small values apart, and
-    scale is the largest of them."""
+    """Quantise a signed picture to int8 q and a scale: a cell represents sign(q) · (q/127)² · scale. The square root preserves
+    differences between small values; the scale is the largest absolute value."""
     scale = float(picture.abs().max())
-    if not 0 < scale < float("inf"):  # nothing there, or weights that have become NaN
+    if not 0 < scale < float("inf"):  # all zero, or weights that have become NaN
         return np.zeros(picture.shape, np.int8), 0.0
     share = (picture.abs() / scale).sqrt()
     return (127 * share * picture.sign()).round().to(torch.int8).cpu().numpy(), scale
 
 
 def restored(cells: np.ndarray, scale: float) -> np.ndarray:
-    """The values that a picture's cells stand for."""
+    """Return the values that a picture's cells represent."""
     share = cells.astype(np.float64) / 127
     return np.sign(share) * share**2 * scale
 
 
-# Of the lanes of a race
+# The lanes of a race
 
 
 def anatomy(context: AnalysisContext) -> Result:
-    """The next step of each lane from its newest moment, with the batch that comes next."""
+    """Analyse the next step of each lane from its latest snapshot, on the next batch."""
     named = [(name, p) for name, p in context.model.stages.named_parameters() if p.requires_grad]
     context.about |= {"images": context.race.batch_size, "layers": [_layer(name, p) for name, p in named]}
     context.about["caveats"] = [
@@ -89,7 +89,7 @@ def _layer(name: str, p: Tensor) -> dict[str, Any]:
 
 
 def _of_lane(context: AnalysisContext, moment: LaneWeights) -> tuple[SAM | Optimizer, Step, dict[str, Any]]:
-    """The optimizer as it was at that moment, its step, and what there is to know of the way it is taken."""
+    """Return the optimizer as it was at that moment, its step, and facts about how the step is taken."""
     race, lane = context.race, context.race.lanes[moment.lane]
     context.model.load_state_dict(moment.weights)
     base, rate = _base(context, moment)
@@ -104,7 +104,7 @@ def _of_lane(context: AnalysisContext, moment: LaneWeights) -> tuple[SAM | Optim
     for p, left in zip(params, moment.left or [None] * len(params), strict=True):
         p.grad = None if left is None else left.to(p.device, copy=True)
     rule = DIRECTIONS[lane.direction].rule
-    if rule is not None and len(rule(sam)) < len(params):  # nothing to follow: then the race does not perturb either
+    if rule is not None and len(rule(sam)) < len(params):  # no direction to follow yet, so the race does not perturb
         plain = take_step(context.model, base, x, y, smoothing=lane.label_smoothing)
         return base, plain, about | {"direction": "none"}
     images = None if lane.ascent_batch is None or lane.ascent_batch >= len(x) else lane.ascent_batch
@@ -113,7 +113,7 @@ def _of_lane(context: AnalysisContext, moment: LaneWeights) -> tuple[SAM | Optim
 
 
 def _base(context: AnalysisContext, moment: LaneWeights) -> tuple[Optimizer, float]:
-    """The base optimizer with its momentum, where that is kept, and the rate that it steps with."""
+    """Return the base optimizer, with its momentum if that was saved, and the learning rate of its step."""
     base = base_for(context.race, context.race.lanes[moment.lane], context.model.parameters())
     if moment.optimizer is not None:
         base.load_state_dict(copy.deepcopy(dict(moment.optimizer)))
@@ -123,7 +123,7 @@ def _base(context: AnalysisContext, moment: LaneWeights) -> tuple[Optimizer, flo
 
 
 def _draw(context: AnalysisContext, moment: LaneWeights, step: Step, masks: Tensors | None) -> None:
-    """The lane's layers as rows and as pictures."""
+    """Add the lane's layers as rows and as pictures."""
     parts: dict[str, Tensors | None] = {
         "gradient": step.gradient,
         "epsilon": step.epsilon,
@@ -149,5 +149,5 @@ def _draw(context: AnalysisContext, moment: LaneWeights, step: Step, masks: Tens
 
 
 def with_rates(moments: Sequence[LaneWeights], rate: Callable[[LaneWeights], float | None]) -> list[LaneWeights]:
-    """The moments with the learning rate of the step that follows."""
+    """Return the moments with the learning rate of their next step."""
     return [replace(moment, rate=rate(moment)) for moment in moments]

@@ -1,4 +1,4 @@
-"""What an analysis works with: the weights of lanes at moments of a race, the same images for all, and a place for what is found."""
+"""The inputs and outputs of an analysis: the weights of lanes at moments of a race, a common set of images, and the results."""
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,16 +15,16 @@ from ssam.experiment.analysis import AnalysisSpec
 from ssam.models import StagedModel
 from ssam.training.mask_bits import unpacked
 
-Result = Generator[tuple[float, str], None, None]  # the share done and what has been done
+Result = Generator[tuple[float, str], None, None]  # the share done, and what has been done
 
 
 @dataclass(frozen=True)
 class LaneWeights:
-    """One lane at one moment: its ``state_dict``, and the mask it was trained with then, {layer: bool tensor} with the layers' names
-    of ``Started`` (None: everything, or nothing, is perturbed).
+    """One lane at one moment: its ``state_dict`` and its mask at the time, {layer: bool tensor} with the layer names of ``Started``
+    (None: all weights, or none, are perturbed).
 
-    Of a checkpoint also what the next step goes on from: the ``state_dict`` of the base ``optimizer``, and the gradients ``left`` by the
-    last step where they are the next one's direction. ``rate`` is the learning rate of the next step, where that is asked for."""
+    From a checkpoint it also has what the next step needs: the ``state_dict`` of the base ``optimizer``, and the gradients ``left`` by
+    the last step if they are the direction of the next. ``rate`` is the learning rate of the next step, if it was requested."""
 
     lane: int
     step: int
@@ -38,8 +38,8 @@ class LaneWeights:
 def of_checkpoint(
     lane: int, state: Mapping[str, Any], layers: Sequence[Mapping[str, Any]], trained: bool = False
 ) -> LaneWeights:
-    """A lane as a race's checkpoint has it; ``layers`` are the name and shape of each trained tensor, as ``Started`` tells them. Of a lane
-    that averages its weights, the average, but for ``trained``, which wants those that the next step starts from."""
+    """Return a lane from a race's checkpoint. ``layers`` are the name and shape of each trained tensor, as in ``Started``. If the lane
+    averages its weights, return the average; with ``trained``, return the weights that the next step starts from instead."""
     packed, masks = state["optimizer"].get("masks"), None
     if packed is not None:
         masks = {
@@ -58,7 +58,7 @@ def of_checkpoint(
 
 @dataclass
 class AnalysisContext:
-    """What an analysis works with and what it has found so far."""
+    """The inputs of an analysis and its results so far."""
 
     race: RaceSpec
     analysis: AnalysisSpec
@@ -76,7 +76,7 @@ class AnalysisContext:
 
     @property
     def last(self) -> list[LaneWeights]:
-        """The newest moment of each lane, by lane."""
+        """Return the latest moment of each lane, in lane order."""
         return list({moment.lane: moment for moment in sorted(self.moments, key=lambda m: (m.lane, m.step))}.values())
 
     @property
@@ -84,6 +84,7 @@ class AnalysisContext:
         return torch.float64 if self.analysis.dtype == "float64" else torch.float32
 
     def objective(self, moment: LaneWeights) -> Objective:
+        """Return the mean loss over the images at the weights of a moment."""
         self.model.load_state_dict(moment.weights)
         return Objective(self.model, self.images, self.analysis.batchnorm, self.dtype)
 
@@ -91,5 +92,5 @@ class AnalysisContext:
         return {"lane": moment.lane, "step": moment.step, "epoch": moment.step / self.steps_per_epoch}
 
     def title(self, moment: LaneWeights) -> str:
-        """The lane and the epoch, in words."""
+        """Return the lane and the epoch as text."""
         return f"{self.race.lane_names[moment.lane]}, epoch {moment.step / self.steps_per_epoch:g}"

@@ -1,4 +1,4 @@
-"""Where the Fisher information of the weights sits, and what each pattern of mask keeps of it."""
+"""The distribution of the Fisher information over the weights, and the share of it that each mask pattern keeps."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -19,16 +19,16 @@ Rows = list[dict[str, Any]]
 
 
 def kept_mass(scores: Mapping[Tensor, Tensor], masks: Mapping[Tensor, Tensor]) -> float:
-    """The share of all scores that lies under the mask, 0–1."""
+    """Return the share of the total score that lies under the mask, 0–1."""
     total = sum(float(score.double().sum()) for score in scores.values())
     kept = sum(float(score.double()[masks[p]].sum()) for p, score in scores.items())
     return kept / total if total > 0 else 0.0
 
 
 def patterns(model: StagedModel, scores: Masks, sparsity: float, seed: int) -> dict[str, Masks]:
-    """The mask of each pattern that perturbs what scores most, at this sparsity or as near as its groups allow (Mi et al. 2023,
-    arXiv 2306.17504): single weights, 2:4 (N of 4 in a row), whole tensors, blocks (stages); and a random one of single weights.
-    Groups are taken by their mean score."""
+    """Return, for each pattern, the mask that perturbs the highest scores, at this sparsity or as close as its groups allow (Mi et al.
+    2023, arXiv 2306.17504): single weights, 2:4 (N of 4 consecutive weights), whole tensors, blocks (stages); and a random mask of
+    single weights. Groups are ranked by their mean score."""
     total = sum(score.numel() for score in scores.values())
     count = round((1 - sparsity) * total)
     tensors = [[p] for p in scores]
@@ -48,7 +48,7 @@ def _means(groups: Sequence[Sequence[Tensor]], scores: Masks) -> list[float]:
 
 
 def chance(first: float, second: float) -> float:
-    """The IoU to be expected of two independent random masks with these densities.
+    """Return the expected IoU of two independent random masks with these densities.
 
     >>> round(chance(0.5, 0.5), 3)
     0.333
@@ -65,8 +65,8 @@ def fisher_rows(
     shape: tuple[int, int, int],
     moments: Sequence[LaneWeights],
 ) -> Iterator[tuple[str, Rows]]:
-    """What is found of one lane after the other, then of the lanes against each other: a message and rows. The scores are exact:
-    true gradients of each image, in evaluation mode."""
+    """Yield a message and rows for each lane in turn, then for the comparison of lanes. The scores are exact: they use the gradient of
+    each single image, in evaluation mode."""
     own: dict[int, dict[str, Tensor]] = {}
     shares = stage_shares(model, shape)
     for moment in moments:

@@ -1,9 +1,9 @@
 """The Hessian of the mean loss: its largest eigenvalues, its trace, its spectral density.
 
-The Hessian is an operator of curvlinops (Dangel et al.), whose check runs it twice and refuses a loss that is not a function of the
-weights alone. Its products are the objective's.
+The Hessian is an operator of curvlinops (Dangel et al.). Its check evaluates the loss twice and rejects a loss that is not a function of
+the weights alone. Its products are those of the objective.
 
-Every value depends on the scale of the weights, on the images and on the mode of BatchNorm.
+All values depend on the scale of the weights, on the images and on the mode of BatchNorm.
 """
 
 import math
@@ -20,7 +20,8 @@ from ssam.analysis.objective import Objective
 
 
 class PowerIteration(NamedTuple):
-    """``residual`` is ‖Hv − λv‖/|λ|, 0 for an eigenvector; ``vector`` has unit length, to go on from."""
+    """The result of power iteration. ``residual`` is ‖Hv − λv‖/|λ|, 0 for an eigenvector; ``vector`` has unit length and can be used as
+    the next start."""
 
     value: float
     vector: list[Tensor]
@@ -28,10 +29,10 @@ class PowerIteration(NamedTuple):
 
 
 def power_iteration(objective: Objective, start: Sequence[Tensor], products: int) -> PowerIteration:
-    """An estimate of the eigenvalue of largest magnitude, by ``products`` products with the Hessian, each three to four gradients.
+    """Estimate the eigenvalue of largest magnitude with ``products`` Hessian-vector products, which cost three to four gradients each.
 
-    The estimate is the Rayleigh quotient of the vector that the last product was made with: never above the largest eigenvalue.
-    From a random start a few products are too few; from the eigenvector of weights nearby they follow it.
+    The estimate is the Rayleigh quotient of the vector used in the last product, so it is never above the largest eigenvalue.
+    A few products are not enough from a random start; from the eigenvector at nearby weights, they track the eigenvalue.
     """
     if products < 1:
         raise ValueError(f"products must be at least 1, not {products}")
@@ -46,13 +47,13 @@ def power_iteration(objective: Objective, start: Sequence[Tensor], products: int
 
 
 class Hessian:
-    """∇²L at an objective's weights as they are now, of shape (N, N): ``hessian @ v`` is its product with a tensor (N,).
+    """∇²L at an objective's current weights, of shape (N, N): ``hessian @ v`` is its product with a tensor (N,).
 
     Args:
-        objective: whose.
-        pulse: called before each product, which takes three to four gradients on a CPU; may raise to end what goes on.
+        objective: the loss L and its weights.
+        pulse: called before each product, which takes three to four gradients on a CPU; may raise to stop the computation.
 
-    Raises ValueError, one line, where the loss is not finite or not a function of the weights alone.
+    Raises ValueError, one line, if the loss is not finite or not a function of the weights alone.
     """
 
     def __init__(self, objective: Objective, pulse: Callable[[], None] = lambda: None) -> None:
@@ -73,19 +74,19 @@ class Hessian:
     def __matmul__(self, vector: Tensor) -> Tensor:
         self._pulse()
         product: Tensor = self._operator @ vector
-        if not product.isfinite().all():  # the quadrature divides by a product's length, and then asks for the next
+        if not product.isfinite().all():  # the quadrature divides by the product's norm before the next product
             raise ValueError("products with the Hessian are zero or not finite: it has no spectrum")
         return product
 
     def on_numpy(self, vector: np.ndarray) -> np.ndarray:
-        """The product with an array (N,)."""
+        """Return the product with an array (N,)."""
         return (self @ torch.from_numpy(vector.reshape(-1)).to(self.device, self.dtype)).cpu().numpy()
 
 
 def top_eigenvalues(hessian: Hessian, count: int = 5, seed: int = 0, tolerance: float = 1e-3) -> np.ndarray:
-    """The ``count`` algebraically largest eigenvalues, largest first, float64, by restarted Lanczos iteration (ARPACK).
+    """Return the ``count`` algebraically largest eigenvalues, largest first, float64, by restarted Lanczos iteration (ARPACK).
 
-    Some 20 to 60 products. ``tolerance`` is relative. Raises ValueError where the iteration does not converge.
+    Takes about 20 to 60 products. ``tolerance`` is relative. Raise ValueError if the iteration does not converge.
     """
     from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
@@ -103,9 +104,9 @@ def top_eigenvalues(hessian: Hessian, count: int = 5, seed: int = 0, tolerance: 
 
 
 def trace(hessian: Hessian, draws: int = 10, seed: int = 0) -> tuple[float, float]:
-    """The trace and its standard error, by Hutchinson's estimator: the mean of vᵀHv over random signs v.
+    """Return the trace and its standard error, by Hutchinson's estimator: the mean of vᵀHv over random sign vectors v.
 
-    ``draws`` products; exact for a diagonal Hessian with a single draw, whose error is not known (NaN).
+    Takes ``draws`` products. For a diagonal Hessian a single draw is exact. The standard error of a single draw is unknown (NaN).
     """
     if draws < 1:
         raise ValueError(f"draws must be at least 1, not {draws}")
@@ -120,17 +121,17 @@ def trace(hessian: Hessian, draws: int = 10, seed: int = 0) -> tuple[float, floa
 
 
 class Ritz(NamedTuple):
-    """Eigenvalues of the Lanczos matrix and the weight of each in the spectral density; both (runs × steps,)."""
+    """Ritz values: eigenvalues of the Lanczos matrix, and the weight of each in the spectral density; both (runs × steps,)."""
 
     values: np.ndarray
     weights: np.ndarray
 
 
 def lanczos(hessian: Hessian, steps: int = 50, runs: int = 2, seed: int = 0) -> Ritz:
-    """Stochastic Lanczos quadrature (Ghorbani et al. 2019, arXiv 1901.10159): ``runs`` × ``steps`` products.
+    """Run stochastic Lanczos quadrature (Ghorbani et al. 2019, arXiv 1901.10159), with ``runs`` × ``steps`` products.
 
-    What it finds at the ends of the spectrum is sharp, what lies in its bulk is an average. Raises ValueError where products are
-    zero or not finite.
+    The result is accurate at the ends of the spectrum and an average in its bulk. Raise ValueError if a product is zero or not
+    finite.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
@@ -146,8 +147,8 @@ def lanczos(hessian: Hessian, steps: int = 50, runs: int = 2, seed: int = 0) -> 
 
 
 def density(ritz: Ritz, grid: np.ndarray) -> np.ndarray:
-    """The spectral density on ``grid`` (G,): each Ritz value as a normal distribution as wide as three grid cells. It integrates to
-    1 where the grid reaches three such widths beyond all values."""
+    """Return the spectral density on ``grid`` (G,): each Ritz value as a normal distribution whose standard deviation is three grid
+    cells. It integrates to 1 if the grid extends three such widths beyond all values."""
     width = 3 * float(grid[1] - grid[0])
     bumps = np.exp(-0.5 * ((grid[:, None] - ritz.values) / width) ** 2) / (width * math.sqrt(2 * math.pi))
     return np.asarray(bumps @ ritz.weights)
@@ -155,12 +156,12 @@ def density(ritz: Ritz, grid: np.ndarray) -> np.ndarray:
 
 def _operator(objective: Objective) -> Any:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # of what curvlinops imports; it takes half a second
+        warnings.simplefilter("ignore", FutureWarning)  # from imports of curvlinops, which take half a second
         from curvlinops import HessianLinearOperator
 
     class BackwardHessian(HessianLinearOperator):
-        """curvlinops with the objective's products: its own differentiate forwards, which is slower here, and wrong through some
-        layers (see ``Objective.product_of``)."""
+        """A curvlinops Hessian with the objective's products. Its own use forward-mode differentiation, which is slower here, and wrong
+        for some layers (see ``Objective.product_of``)."""
 
         def _matmat_batch(self, X: Tensor, y: Tensor, M: list[Tensor]) -> list[Tensor]:
             columns = zip(*(tensor.unbind(-1) for tensor in M), strict=True)
@@ -171,7 +172,7 @@ def _operator(objective: Objective) -> Any:
 
 
 class _MeanLoss(nn.Module):
-    """An objective's loss function as curvlinops wants it."""
+    """An objective's loss function in the form that curvlinops expects."""
 
     reduction = "mean"
 
@@ -185,7 +186,7 @@ class _MeanLoss(nn.Module):
 
 @contextmanager
 def _random_numbers(seed: int, device: torch.device) -> Iterator[None]:
-    """PyTorch's global random numbers begin with ``seed`` inside the block, and go on afterwards as if nothing had been."""
+    """Seed PyTorch's global random numbers with ``seed`` inside the block; restore their state afterwards."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         yield

@@ -1,7 +1,7 @@
 """The loss on lines and planes through weights.
 
-A point is a flat vector (N,) of all weights, then BatchNorm's running statistics, so that statistics follow wherever the weights go:
-on a random line they stay as they are, on a plane through several lanes they are mixed as the weights are.
+A point is a flat vector (N,) of all weights followed by BatchNorm's running statistics, so that the statistics move with the weights:
+on a random line they do not change; on a plane through several lanes they are mixed in the same way as the weights.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +19,7 @@ Weights = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class Layout:
-    """Which entries of a ``state_dict`` make up a point, in order: trained weights first, then floating-point statistics."""
+    """The entries of a ``state_dict`` that make up a point, in order: trained weights first, then floating-point statistics."""
 
     weights: tuple[str, ...]
     statistics: tuple[str, ...]
@@ -34,15 +34,15 @@ class Layout:
 
     @property
     def size(self) -> int:
-        """How many weights a point has; what follows are statistics."""
+        """Return the number of weights of a point; the entries after them are statistics."""
         return sum(self.shapes[name].numel() for name in self.weights)
 
     def point(self, weights: Weights) -> Tensor:
-        """(N,) in the dtype of the weights."""
+        """Return the weights as a point (N,) in their own dtype."""
         return torch.cat([weights[name].detach().reshape(-1) for name in (*self.weights, *self.statistics)])
 
     def named(self, point: Tensor) -> dict[str, Tensor]:
-        """The point as named tensors again; a variance that mixing made negative is 0."""
+        """Return the point as named tensors; variances that mixing made negative become 0."""
         names = (*self.weights, *self.statistics)
         parts = point.split([self.shapes[name].numel() for name in names])
         named = {name: part.view(self.shapes[name]) for name, part in zip(names, parts, strict=True)}
@@ -50,11 +50,12 @@ class Layout:
 
 
 def filter_normalised(layout: Layout, weights: Weights, seed: int) -> Tensor:
-    """A random direction (N,), each of its filters as long as that filter of the weights (Li et al. 2018, arXiv 1712.09913).
+    """Draw a random direction (N,) in which each filter has the norm of the same filter of the weights (Li et al. 2018,
+    arXiv 1712.09913).
 
-    A filter is what makes one output: a slice along dimension 0 of a tensor of two or more dimensions. One-dimensional tensors
-    (biases, BatchNorm) and statistics do not move, as the authors recommend. So a network whose filters are scaled without changing
-    its function has the same picture.
+    A filter computes one output: a slice along dimension 0 of a tensor with two or more dimensions. One-dimensional tensors (biases,
+    BatchNorm) and statistics do not move, as the authors recommend. A network whose filters are rescaled without changing its
+    function therefore has the same picture.
     """
     generator = torch.Generator().manual_seed(seed)
     parts = []
@@ -71,7 +72,7 @@ def filter_normalised(layout: Layout, weights: Weights, seed: int) -> Tensor:
 
 
 class Plane(NamedTuple):
-    """``origin`` + a·``x`` + b·``y``, all (N,)."""
+    """The plane ``origin`` + a·``x`` + b·``y``, all (N,)."""
 
     origin: Tensor
     x: Tensor
@@ -79,8 +80,8 @@ class Plane(NamedTuple):
 
 
 class Shared(NamedTuple):
-    """A plane through several lanes. ``coordinates`` (lanes, 2); ``in_plane`` is each lane's share of its squared distance from the
-    origin that lies in the plane, 0–1; ``kind`` says in words how the plane was laid."""
+    """A plane through several lanes. ``coordinates`` is (lanes, 2); ``in_plane`` is the share of each lane's squared distance from the
+    origin that lies in the plane, 0–1; ``kind`` describes in words how the plane was chosen."""
 
     plane: Plane
     coordinates: np.ndarray
@@ -89,11 +90,11 @@ class Shared(NamedTuple):
 
 
 def common_plane(layout: Layout, lanes: Sequence[Weights], seed: int) -> Shared:
-    """One plane for several lanes: about their mean, along the first two principal components of their weights, of unit length.
+    """Return one plane for several lanes: through their mean, along the first two principal components of their weights, of unit length.
 
-    Three lanes lie in it exactly, more as nearly as any plane allows. Where the lanes lie on one line, as two always do, the other
-    direction is a filter-normalised random one, at right angles. BatchNorm's statistics are mixed like the weights, so at a lane in the plane they
-    are the lane's own. Raises ValueError for fewer than two lanes, or where all have the same weights.
+    Three lanes lie in it exactly; for more, it is the closest plane. If the lanes lie on a line, as two always do, the second
+    direction is a filter-normalised random one, orthogonal to the first. BatchNorm's statistics are mixed like the weights, so at a
+    lane in the plane they are the lane's own. Raise ValueError if there are fewer than two lanes or all have the same weights.
     """
     if len(lanes) < 2:
         raise ValueError("a common plane needs at least two lanes")
@@ -121,8 +122,8 @@ def common_plane(layout: Layout, lanes: Sequence[Weights], seed: int) -> Shared:
 
 
 def project(layout: Layout, plane: Plane, points: Sequence[Tensor]) -> tuple[np.ndarray, np.ndarray]:
-    """Where points (N,) fall on a plane with axes of unit length at right angles: coordinates (P, 2), and for each the share of its
-    squared distance from the origin that the plane holds (1 for the origin itself)."""
+    """Project points (N,) onto a plane with orthonormal axes. Return coordinates (P, 2) and, for each point, the share of its squared
+    distance from the origin that lies in the plane (1 for the origin itself)."""
     size, rows, shares = layout.size, [], []
     for point in points:
         offset = (point.double() - plane.origin.double())[:size]
@@ -134,7 +135,7 @@ def project(layout: Layout, plane: Plane, points: Sequence[Tensor]) -> tuple[np.
 
 
 def coarse_to_fine(size: int) -> list[tuple[int, int]]:
-    """All (row, column) of a square grid, in such an order that a coarse picture is there first and the gaps are filled then."""
+    """Return all (row, column) of a square grid in an order that gives a coarse picture first and then fills the gaps."""
     stride = 1
     while stride * 8 < size:
         stride *= 2
@@ -151,8 +152,8 @@ def coarse_to_fine(size: int) -> list[tuple[int, int]]:
 def surface(
     objective: Objective, layout: Layout, plane: Plane, xs: Sequence[float], ys: Sequence[float]
 ) -> Iterator[tuple[int, int, float, float]]:
-    """Loss and accuracy on a grid of the plane, coarse to fine: (row of ``ys``, column of ``xs``, loss, accuracy). One forward pass
-    of the images a point. The objective is left at the last point. Raises ValueError where ``xs`` and ``ys`` differ in length."""
+    """Yield loss and accuracy on a grid of the plane, coarse to fine: (row of ``ys``, column of ``xs``, loss, accuracy). Each point takes
+    one forward pass of the images. The objective stays at the last point. Raise ValueError if ``xs`` and ``ys`` differ in length."""
     if len(xs) != len(ys):
         raise ValueError(f"a surface has as many rows as columns, not {len(ys)} and {len(xs)}")
     for row, column in coarse_to_fine(len(xs)):
@@ -164,7 +165,7 @@ def surface(
 def line(
     objective: Objective, layout: Layout, origin: Tensor, direction: Tensor, steps: Sequence[float]
 ) -> Iterator[tuple[float, float]]:
-    """Loss and accuracy at origin + t·direction for each t of ``steps``. One forward pass of the images a point."""
+    """Yield loss and accuracy at origin + t·direction for each t of ``steps``. Each point takes one forward pass of the images."""
     for step in steps:
         objective.go_to(layout.named(origin + step * direction))
         yield objective.loss_and_accuracy()

@@ -1,4 +1,4 @@
-"""The function whose shape is looked at: the mean loss over a fixed set of images, with everything that decides it fixed too."""
+"""The function to analyse: the mean loss over a fixed set of images, with everything else that affects it fixed as well."""
 
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,15 +15,15 @@ Batch = tuple[Tensor, Tensor]
 
 
 class Objective:
-    """L(w): the mean loss of a private copy of a model over the same images at every call. Dropout is off.
+    """L(w): the mean loss of a private copy of a model, over the same images in every call. Dropout is off.
 
     Args:
-        model: copied; its weights, statistics and mode stay as they are.
+        model: copied; its weights, statistics and mode are not changed.
         batches: chunks of images x (B, …) and labels y (B,), on the model's device.
-        batchnorm: ``"evaluation"`` normalises by the stored running statistics, which do not follow the weights; ``"batch"`` by
-            those of each chunk, which makes the chunks part of the function. Neither changes the statistics.
-        dtype: of weights and images.
-        loss: takes outputs and labels, returns their mean loss.
+        batchnorm: ``"evaluation"`` normalises by the stored running statistics, which do not depend on the weights; ``"batch"`` by
+            those of each chunk, so the function depends on the chunks. Neither changes the stored statistics.
+        dtype: dtype of weights and images.
+        loss: maps outputs and labels to their mean loss.
     """
 
     def __init__(
@@ -51,18 +51,18 @@ class Objective:
 
     @torch.no_grad()
     def go_to(self, weights: Mapping[str, Tensor]) -> None:
-        """Moves to weights and statistics, by their names in the model's ``state_dict``; what is not named stays as it is."""
+        """Set weights and statistics, by their names in the model's ``state_dict``; the others stay unchanged."""
         for name, tensor in weights.items():
             self.tensors[name].copy_(tensor)
 
     @torch.no_grad()
     def loss(self) -> float:
-        """L(w)."""
+        """Return L(w)."""
         return sum(float(self._mean(x, y)) * len(y) for x, y in self.batches) / self.images
 
     @torch.no_grad()
     def loss_and_accuracy(self) -> tuple[float, float]:
-        """L(w), and the share of the images that are classified as labelled, 0–1."""
+        """Return L(w) and the accuracy on the given labels, 0–1."""
         loss, right = 0.0, 0
         for x, y in self.batches:
             outputs = self.model(x)
@@ -71,7 +71,7 @@ class Objective:
         return loss / self.images, right / self.images
 
     def gradient(self, batches: Sequence[Batch] | None = None) -> tuple[float, list[Tensor]]:
-        """L(w) and ∇L(w), a tensor for each of ``params``; of some of the images where ``batches`` says so. One gradient."""
+        """Return L(w) and ∇L(w), a tensor for each of ``params``, on ``batches`` (None: all images). Takes one gradient."""
         batches = self.batches if batches is None else batches
         images = sum(len(y) for _, y in batches)
         total, sums = 0.0, [torch.zeros_like(p) for p in self.params]
@@ -84,21 +84,21 @@ class Objective:
         return total, sums
 
     def product(self, vector: Sequence[Tensor]) -> list[Tensor]:
-        """∇²L(w) · vector, a tensor for each of ``params``. Three to four gradients on a CPU."""
+        """Return ∇²L(w) · vector, a tensor for each of ``params``. Takes three to four gradients on a CPU."""
         sums = [torch.zeros_like(p) for p in self.params]
         for x, y in self.batches:
             torch._foreach_add_(sums, self.product_of(x, y, vector), alpha=len(y) / self.images)
         return sums
 
     def product_of(self, x: Tensor, y: Tensor, vector: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """The same for the mean loss of these images alone, by differentiating the gradient's product with the vector, backwards
-        (Pearlmutter 1994). Forwards would be wrong: PyTorch 2.14 has no right second derivative there for LayerNorm, nor for
-        BatchNorm by the statistics of the chunk."""
+        """Return the same for the mean loss of these images alone, by reverse-mode differentiation of the product of gradient and vector
+        (Pearlmutter 1994). Forward mode would be wrong: in PyTorch 2.14 its second derivative is incorrect for LayerNorm, and for
+        BatchNorm with the statistics of the chunk."""
         with torch.enable_grad():
             gradient = torch.autograd.grad(self._mean(x, y), self.params, create_graph=True, materialize_grads=True)
             pairs = [
                 (g, v) for g, v in zip(gradient, vector, strict=True) if g.requires_grad
-            ]  # the others are constant
+            ]  # the other gradients are constant
             if not pairs:
                 return tuple(0 * v for v in vector)
             depends, directions = zip(*pairs, strict=True)
@@ -106,7 +106,7 @@ class Objective:
 
     @contextmanager
     def moved(self, epsilon: Sequence[Tensor]) -> Iterator[None]:
-        """At w + ε inside the block; afterwards at w again, bit for bit."""
+        """Move to w + ε inside the block; restore w afterwards, bit for bit."""
         kept = [p.detach().clone() for p in self.params]
         with torch.no_grad():
             torch._foreach_add_(self.params, tuple(epsilon))
@@ -117,7 +117,7 @@ class Objective:
                 torch._foreach_copy_(self.params, kept)
 
     def loss_at(self, epsilon: Sequence[Tensor]) -> float:
-        """L(w + ε)."""
+        """Return L(w + ε)."""
         with self.moved(epsilon):
             return self.loss()
 

@@ -1,4 +1,4 @@
-"""The kinds of analysis that are pictures: profiles along lines, surfaces on planes."""
+"""The analyses that give pictures: profiles along lines, surfaces on planes."""
 
 from collections.abc import Iterator, Sequence
 
@@ -35,7 +35,7 @@ def profile(context: AnalysisContext) -> Result:
 
 
 def own_surfaces(context: AnalysisContext) -> Result:
-    """The same draw of two directions for every lane, each normalised by that lane's own filters."""
+    """Evaluate one surface per lane. The two random directions are the same draw for every lane, normalised by the lane's own filters."""
     analysis, layout = context.analysis, landscape.Layout.of(context.model)
     ticks = context.arrays["xs"] = context.arrays["ys"] = np.linspace(-analysis.span, analysis.span, analysis.points)
     walks = []
@@ -52,7 +52,7 @@ def own_surfaces(context: AnalysisContext) -> Result:
 
 
 def common_surface(context: AnalysisContext) -> Result:
-    """One plane through the newest weights of all lanes, and every kept moment projected onto it."""
+    """Evaluate one surface through the latest weights of all lanes, and project every snapshot onto its plane."""
     analysis, layout = context.analysis, landscape.Layout.of(context.model)
     objective = context.objective(context.last[0])
     shared = landscape.common_plane(layout, [_moved(moment, objective) for moment in context.last], analysis.seed)
@@ -80,7 +80,7 @@ def common_surface(context: AnalysisContext) -> Result:
 
 
 def _moved(moment: LaneWeights, objective: Objective) -> dict[str, Tensor]:
-    """Its floating-point tensors in the objective's place and precision."""
+    """Return the moment's floating-point tensors with the objective's device and dtype."""
     return {
         name: tensor.to(objective.tensors[name])
         for name, tensor in moment.weights.items()
@@ -100,7 +100,7 @@ def _blank(context: AnalysisContext, suffix: str) -> Pictures:
 def _fill(
     context: AnalysisContext, walks: Sequence[tuple[Pictures, Iterator[tuple[int, int, float, float]]]]
 ) -> Result:
-    """All pictures together, so that they become finer together."""
+    """Fill all pictures together, so that they refine at the same pace."""
     whole = context.analysis.points**2
     for number, points in enumerate(zip(*(walk for _, walk in walks), strict=True), 1):
         for ((loss, accuracy), _), (row, column, its_loss, its_accuracy) in zip(walks, points, strict=True):

@@ -1,16 +1,16 @@
-"""One analysis from beginning to end: the images of a race, the weights of its lanes, and what is found, as it is found.
+"""One analysis from start to finish: the images of a race, the weights of its lanes, and the results as they become available.
 
-``rows`` and ``arrays`` of each kind (lanes by their place in the race; NaN where a picture is not there yet):
+``rows`` and ``arrays`` of each kind (LANE is the index in the race; points of a picture that are not computed yet are NaN):
 
 - sharpness: rows with ``estimator``, ``value``, ``error``, ``rho``.
 - curvature: rows with ``eigenvalues``, ``ratio`` (λ₁/λ₅), ``trace``, ``trace_error``.
 - spectrum: arrays ``grid`` (G,) and ``density/LANE`` (G,); rows with ``largest``, ``smallest``.
 - profile: arrays ``steps`` (P,), ``loss/LANE`` and ``accuracy/LANE`` (D, P).
-- surface: arrays ``xs``, ``ys`` (P,) and ``loss/LANE``, ``accuracy/LANE`` (P, P), a row for each of ``ys``; on the plane of all lanes
-  ``loss``, ``accuracy`` and ``path/LANE`` (T, 3): x, y and epoch of each kept moment. Rows with ``x``, ``y`` and ``in_plane``.
+- surface: arrays ``xs``, ``ys`` (P,) and ``loss/LANE``, ``accuracy/LANE`` (P, P), one row for each of ``ys``; on the common plane of all
+  lanes ``loss``, ``accuracy`` and ``path/LANE`` (T, 3): x, y and epoch of each snapshot. Rows with ``x``, ``y`` and ``in_plane``.
 - anatomy: see ``ssam.analysis.anatomy``.
 - robustness: see ``ssam.analysis.robustness``.
-- fisher: rows of ``what``: "pattern" (``kept``: share of the Fisher mass), "overlap" (``iou``, ``chance``), "stage" (shares).
+- fisher: rows whose ``what`` is "pattern" (``kept``: share of the Fisher mass), "overlap" (``iou``, ``chance``) or "stage" (shares).
 """
 
 import time
@@ -36,7 +36,7 @@ from ssam.methods.asam import ASAM
 from ssam.models import build_model
 
 EIGENVALUES = 5
-GRID = 400  # points of a spectrum
+GRID = 400  # grid points of a spectrum
 
 
 def analyse(
@@ -50,10 +50,11 @@ def analyse(
     image_root: Path | None = None,
     pulse: Callable[[], None] = lambda: None,
 ) -> Iterator[Found]:
-    """Measures what ``analysis`` asks for on the moments of a race and tells what is known after every piece of work.
+    """Run ``analysis`` on the moments of a race. Yield the results so far after every piece of work.
 
-    The images are training images of the race, without augmentation, with the labels that it trains on; of ``robustness`` test images. ``pulse`` is called before
-    each chunk of images; what it raises ends the analysis. Raises ValueError, one line, where the data cannot be had, or the weights do not fit the model.
+    The images are training images of the race, without augmentation, with the labels that it trains on; ``robustness`` uses test
+    images. ``pulse`` is called before each chunk of images; an exception from it ends the analysis. Raise ValueError, one line, if the
+    data are not available or the weights do not fit the model.
     """
     begin = time.monotonic()
 
@@ -61,15 +62,15 @@ def analyse(
         pulse()
 
     dataset = load_dataset(race, home, image_root=image_root, progress=progress)
-    # On a CPU the products with the Hessian are a quarter quicker in the plain format, and the rest no slower. But a step that is to
-    # be the race's own takes the format that races train in: float32 sums in another order may differ by a percent in a layer.
+    # On a CPU, Hessian-vector products are 25% faster in the contiguous format, and the rest is no slower. A step that must equal the
+    # race's own uses the memory format of training: float32 sums in a different order may differ by a percent in a layer.
     as_trained = analysis.kind == "anatomy" and device.type != "mps"
     batches = dataset.batches(race, device, channels_last=as_trained or device.type == "cuda")
     shape = {"channels": dataset.channels, "classes": len(dataset.classes), "size": dataset.size}
     model = build_model(race.model, **shape, seed=race.seed).to(device)
     if as_trained:
         model = model.to(memory_format=torch.channels_last)
-    model.register_forward_pre_hook(lambda *_: pulse())  # copied with the model into every objective
+    model.register_forward_pre_hook(lambda *_: pulse())  # copied into every objective along with the model
     on_test = analysis.kind == "robustness"
     images = batches.test(analysis.images) if on_test else batches.samples(analysis.images, analysis.seed)
     context = AnalysisContext(
@@ -147,7 +148,7 @@ def _about(context: AnalysisContext, classes: int, device: torch.device, device_
     }
 
 
-Estimate = tuple[float, Callable[[Objective, float], float | tuple[float, float]]]  # its rho, and itself
+Estimate = tuple[float, Callable[[Objective, float], float | tuple[float, float]]]  # rho, and the estimator itself
 
 
 def _sharpness(context: AnalysisContext) -> Result:
@@ -175,7 +176,7 @@ def _sharpness(context: AnalysisContext) -> Result:
 
 
 def _in_order(context: AnalysisContext, moment: LaneWeights) -> list[Tensor | None]:
-    """The moment's mask for each parameter of the model; what it does not name is not perturbed."""
+    """Return the moment's mask for each parameter of the model; parameters that it does not name are not perturbed."""
     masks = moment.masks or {}
     return [
         masks[name].to(p.device) if name in masks else torch.zeros_like(p, dtype=torch.bool)
@@ -191,7 +192,7 @@ def _curvature(context: AnalysisContext) -> Result:
         values = hessian.top_eigenvalues(matrix, EIGENVALUES, context.analysis.seed)
         yield (number + 0.7) / len(context.moments), f"{title}: largest eigenvalues"
         trace, error = hessian.trace(matrix, seed=context.analysis.seed)
-        ratio = float(values[0] / values[-1]) if values[-1] > 0 else None  # a negative λ₅ has no ratio to speak of
+        ratio = float(values[0] / values[-1]) if values[-1] > 0 else None  # meaningless if λ₅ is not positive
         row = {"eigenvalues": values.tolist(), "ratio": ratio, "trace": trace, "trace_error": error}
         context.rows.append(context.when(moment) | row | {"loss": objective.loss()})
         yield (number + 1) / len(context.moments), f"{title}: trace"

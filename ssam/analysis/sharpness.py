@@ -1,7 +1,7 @@
-"""How much the loss rises around the weights, by several estimators. Sharpness is a family, not a number: say which one.
+"""Estimators of sharpness: how much the loss rises around the weights. Sharpness is not one number, so always name the estimator.
 
-All but ``adaptive_sharpness`` depend on the scale of the weights: a network whose function is the same but whose weights are scaled
-otherwise has other values (Dinh et al. 2017, arXiv 1703.04933). Compare lanes of one race, not races of different networks.
+All except ``adaptive_sharpness`` depend on the scale of the weights: rescaling the weights without changing the function changes the
+values (Dinh et al. 2017, arXiv 1703.04933). Compare lanes of one race, not races of different networks.
 """
 
 import math
@@ -18,19 +18,19 @@ from ssam.optim.perturbation import Norm, perturbation, total_norm
 def ascent_gap(
     objective: Objective, rho: float, masks: Sequence[Tensor | None] | None = None, norm: Norm = "full"
 ) -> float:
-    """L(w + ε) − L(w) for SAM's own ε = ρ m⊙g/‖g‖ (Foret et al. 2021): what the optimizer itself sees, on these images.
+    """Return L(w + ε) − L(w) for SAM's own ε = ρ m⊙g/‖g‖ (Foret et al. 2021): the gap that the optimizer sees, on these images.
 
-    One gradient and one forward pass. A lower bound of the worst case: one step along the gradient at w. With ``masks`` (one for
-    each of the objective's parameters, None = all of it) it is SSAM's.
+    Takes one gradient and one forward pass. It is one step along the gradient at w, so a lower bound of the worst case. With
+    ``masks`` (one for each of the objective's parameters, None = all of it), ε is that of SSAM.
     """
     loss, gradient = objective.gradient()
     return objective.loss_at(_epsilon(objective, gradient, rho, masks, norm)) - loss
 
 
 def worst_case(objective: Objective, rho: float, steps: int = 10) -> float:
-    """The largest L(w + ε) − L(w) found for ‖ε‖₂ ≤ ρ by ``steps`` normalised gradient steps of length ρ/4, projected onto the ball.
+    """Return the largest L(w + ε) − L(w) for ‖ε‖₂ ≤ ρ found by ``steps`` normalised gradient steps of length ρ/4, projected onto the ball.
 
-    ``steps`` gradients and forward passes. Starts at SAM's ε, so it is never below ``ascent_gap``; the true maximum may be higher.
+    Takes ``steps`` gradients and forward passes. Starts at SAM's ε, so it is never below ``ascent_gap``; the true maximum may be higher.
     """
     loss, gradient = objective.gradient()
     epsilon = _epsilon(objective, gradient, rho)
@@ -47,11 +47,11 @@ def worst_case(objective: Objective, rho: float, steps: int = 10) -> float:
 
 
 def m_sharpness(objective: Objective, rho: float, m: int = 16) -> tuple[float, float]:
-    """The mean of ``ascent_gap`` over groups of m images, each with the ε of its own gradient, and its standard error (Foret et al.
-    2021, section 4.1; Andriushchenko & Flammarion 2022, arXiv 2206.06232). Images that fill no group are left out.
+    """Return the mean of ``ascent_gap`` over groups of m images, each with the ε of its own gradient, and its standard error (Foret et
+    al. 2021, section 4.1; Andriushchenko & Flammarion 2022, arXiv 2206.06232). Images that do not fill a group are left out.
 
-    One gradient and one forward pass of the images, at a small batch's price. Small groups have larger gradients and other maxima:
-    values for different m are not comparable. Raises ValueError where no chunk holds m images.
+    Takes one gradient and one forward pass of the images, at the speed of small batches. Small groups have larger gradients and
+    different maxima, so values for different m are not comparable. Raise ValueError if no chunk has m images.
     """
     if m < 1:
         raise ValueError(f"m must be at least 1, not {m}")
@@ -68,9 +68,10 @@ def m_sharpness(objective: Objective, rho: float, m: int = 16) -> tuple[float, f
 
 
 def random_directions(objective: Objective, rho: float, draws: int = 20, seed: int = 0) -> tuple[float, float]:
-    """The mean of L(w + ρu) − L(w) over directions u drawn evenly from the sphere, and its standard error.
+    """Return the mean of L(w + ρu) − L(w) over directions u drawn uniformly from the unit sphere, and its standard error.
 
-    ``draws`` forward passes. Nearly all directions of a large space are flat, so at SAM's ρ this is often near zero or below it.
+    Takes ``draws`` forward passes. Nearly all directions of a high-dimensional space are flat, so at SAM's ρ this is often near zero or
+    negative.
     """
     generator = torch.Generator().manual_seed(seed)
     loss, rises = objective.loss(), []
@@ -81,10 +82,10 @@ def random_directions(objective: Objective, rho: float, draws: int = 20, seed: i
 
 
 def adaptive_sharpness(objective: Objective, rho: float) -> float:
-    """L(w + ε) − L(w) for ASAM's ε = ρ |w|²⊙g/‖|w|⊙g‖ (Kwon et al. 2021, arXiv 2102.11600, with η = 0).
+    """Return L(w + ε) − L(w) for ASAM's ε = ρ |w|²⊙g/‖|w|⊙g‖ (Kwon et al. 2021, arXiv 2102.11600, with η = 0).
 
-    One gradient and one forward pass. Unchanged where weights are rescaled without changing the function; its ρ is not SAM's,
-    but a share of each weight.
+    Takes one gradient and one forward pass. Invariant to rescaling of the weights that does not change the function. Its ρ is not
+    SAM's: it is relative to each weight.
     """
     loss, gradient = objective.gradient()
     return objective.loss_at(_epsilon(objective, gradient, rho, adaptive=True)) - loss
@@ -106,6 +107,6 @@ def _epsilon(
 
 
 def _mean_and_error(values: Sequence[float]) -> tuple[float, float]:
-    """The mean and its standard error; that of one value is not known."""
+    """Return the mean and its standard error, NaN for a single value."""
     error = statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.nan
     return statistics.fmean(values), error

@@ -1,4 +1,4 @@
-"""One step of an optimizer, taken apart: the step is its own, and everything that it passes through is kept."""
+"""One step of an optimizer in detail: the optimizer takes its own step, and all intermediate values are recorded."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,11 +20,11 @@ Tensors = list[Tensor]
 
 @dataclass(frozen=True)
 class Step:
-    """A step from w to w + update. Lists have a tensor for each trained parameter.
+    """A step from w to w + update. Lists have one tensor for each trained parameter.
 
-    ``gradient`` is what ε follows: the gradient at w of ``loss``, unless another direction was given (then ``loss`` is None). A step
-    that perturbs nothing has no ``epsilon`` and no ``second`` gradient, the one at w+ε. ``off`` is max |w after restoring − w|;
-    ``radius`` and ``gradient_norm`` are as the optimizer tells them.
+    ``gradient`` is the direction that ε follows: the gradient of ``loss`` at w, unless another direction was given (then ``loss`` is
+    None). ``second`` is the gradient at w+ε. A step that perturbs nothing has neither ``epsilon`` nor ``second``. ``off`` is max |w after
+    restoring − w|; ``radius`` and ``gradient_norm`` are as reported by the optimizer.
     """
 
     weights: Tensors
@@ -49,18 +49,18 @@ def take_step(
     ascent_images: int | None = None,
     smoothing: float = 0.0,
 ) -> Step:
-    """One step on the batch x (B, C, H, W), y (B,), taken as a race takes it; the model is left after it.
+    """Take one step on the batch x (B, C, H, W), y (B,), exactly as a race does. The model is left at the weights after the step.
 
     Args:
-        model: at w, its parameters the optimizer's.
-        optimizer: SAM, dense or sparse, or what steps without perturbing.
+        model: the model at w; its parameters are those of the optimizer.
+        optimizer: SAM, dense or sparse, or an optimizer that does not perturb.
         x: the images.
         y: their labels.
-        direction: what ε follows, a rule of ``ssam.methods.directions``; None: the gradient at w.
-        ascent_images: take that gradient from the first so many images; None: from all.
-        smoothing: of the labels, in the loss.
+        direction: the direction that ε follows, a rule of ``ssam.methods.directions``; None: the gradient at w.
+        ascent_images: compute that gradient from the first so many images; None: from all.
+        smoothing: label smoothing of the loss.
     """
-    model.train()  # BatchNorm by the statistics of the batch, as in training
+    model.train()  # BatchNorm uses the statistics of the batch, as in training
     params = [p for p in model.parameters() if p.requires_grad]
     seen = _Seen(x.device, params, optimizer)
     if direction is None:
@@ -73,7 +73,7 @@ def take_step(
         record = steps.free_ascent(model, optimizer, x, y, seen, direction, smoothing)
     elif ascent_images is not None:
         record = steps.sub_batch_ascent(model, optimizer, x, y, seen, _no_refresh, ascent_images, smoothing)
-    else:  # with every gradient at w, also those that the step could do without
+    else:  # with all gradients at w, even those that the step does not need
         record = steps.two_passes(model, optimizer, x, y, seen, _no_refresh, needed=params, smoothing=smoothing)
     perturbed = record.loss if record.loss_at_perturbed is None else record.loss_at_perturbed
     return Step(
@@ -92,7 +92,7 @@ def take_step(
 
 
 class _Seen(PhaseTimer):
-    """Keeps what a step passes through, at the ends of its phases."""
+    """Recorder of a step's intermediate values, at the ends of its phases."""
 
     def __init__(self, device: torch.device, params: Sequence[Tensor], optimizer: SAM | Optimizer) -> None:
         super().__init__(device)
@@ -116,7 +116,7 @@ class _Seen(PhaseTimer):
 
 
 def _no_refresh(_sam: SAM, _timer: PhaseTimer) -> None:
-    """The masks stay as they are."""
+    """Leave the masks unchanged."""
 
 
 @torch.no_grad()
@@ -138,10 +138,11 @@ def _moved(params: Sequence[Tensor], weights: Tensors) -> Tensors:
 
 
 def numbers(step: Step, optimizer: SAM | Optimizer) -> dict[str, Any]:
-    """What a step's row says of lengths and angles.
+    """Return the lengths and angles for a step's row.
 
-    ``divisor`` is the norm that ε is divided by (where ε is adaptive, of |w|⊙g), ``factor`` ρ over it, ``dense`` ‖ε‖ before the mask and ``radius`` after it, both
-    ‖·‖₂. ``uphill`` and ``aside`` are the update along ε (along the gradient, where nothing is perturbed) and at right angles to it.
+    ``divisor`` is the norm that ε is divided by (for an adaptive ε, that of |w|⊙g); ``factor`` is ρ divided by it. ``dense`` is ‖ε‖₂
+    before the mask, ``radius`` after it. ``uphill`` and ``aside`` are the components of the update along ε and orthogonal to it (along
+    the gradient, if nothing is perturbed).
     """
     uphill = step.gradient if step.epsilon is None else step.epsilon
     along = dot(step.update, uphill) / max(norm(uphill), 1e-30)
@@ -188,7 +189,7 @@ def dot(a: Tensors, b: Tensors) -> float:
 
 
 def cosine(a: Tensors, b: Tensors) -> float:
-    """Of the angle between two directions; 0 where one has no length."""
+    """Return the cosine of the angle between two directions; 0 if either has norm 0."""
     lengths = norm(a) * norm(b)
     return dot(a, b) / lengths if lengths else 0.0
 
@@ -198,7 +199,7 @@ def norm(tensors: Tensors) -> float:
 
 
 def masks_of(step: Step, optimizer: SAM) -> Tensors:
-    """True where perturbed, for each trained parameter."""
+    """Return a mask for each trained parameter, True where it is perturbed."""
     params = [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
     masks = optimizer.masks
     if masks is None:

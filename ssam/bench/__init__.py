@@ -1,5 +1,5 @@
-"""What training costs, in SGD steps, images per second and bytes: paired, interleaved timings. Prints nothing, writes no
-files but those of a store of its own, which goes with it."""
+"""The cost of training in SGD steps, images per second and bytes, from paired, interleaved timings. Prints nothing and writes no
+files except those of a temporary store."""
 
 from ssam.bench.events import Event, Memory, Note, Overhead, Refresh, Result, Row, Throughput
 from ssam.bench.measure import bench

@@ -1,4 +1,4 @@
-"""The ways to take a training step that are timed against each other."""
+"""The contestants: ways to take a training step that are timed against each other."""
 
 import copy
 from collections.abc import Callable, Iterable, Iterator
@@ -20,18 +20,18 @@ from ssam.methods.directions import DIRECTIONS
 from ssam.models import StagedModel, stage_shares
 
 PEERS = "pytorch_optimizer"
-LOOK_EVERY = 5  # LookSAM-5, as most reported (Liu et al. 2022)
+LOOK_EVERY = 5  # LookSAM-5, the variant reported most often (Liu et al. 2022)
 
 
 @dataclass(frozen=True, slots=True)
 class Contestant:
     """One way to take a step.
 
-    ``lane`` is a lane of a race where it could be one. ``predicted``: multiply-accumulates of a step over those of an SGD
-    step. ``exact``: it computes what the paper's two full passes would (bit for bit in lanes, up to rounding in the rest).
-    ``period``: its cost repeats after so many steps. ``extra_bytes``: what it holds next to everything SGD has as well,
-    between steps (masks, gradients that are the next direction) and through the pass at w+ε (masks, saved weights); None
-    where it is not counted.
+    ``lane`` is the equivalent lane of a race, if there is one. ``predicted`` is the number of multiply-accumulates of a step
+    divided by that of an SGD step. ``exact`` is whether it computes the same as the paper's two full passes (bit for bit in
+    lanes, up to rounding in the others). ``period`` is the number of steps after which its cost repeats. ``extra_bytes`` is the
+    memory it needs beyond that of SGD, between steps (masks, gradients that are the next direction) and during the pass at w+ε
+    (masks, saved weights); None if it is not counted.
     """
 
     lane: str
@@ -44,7 +44,7 @@ class Contestant:
 
 
 def contestants(spec: RaceSpec, model: StagedModel, batches: Batches) -> Iterator[Contestant]:
-    """All of them on the same batch, each with its own copy of the model."""
+    """Yield all contestants, on the same batch, each with its own copy of the model."""
     x, y = batches.get(0)
     for text in lane_texts(spec.batch_size):
         yield in_a_lane(spec, text, copy.deepcopy(model), batches)
@@ -72,7 +72,7 @@ def lane_texts(batch_size: int) -> tuple[str, ...]:
 
 
 def in_a_lane(spec: RaceSpec, text: str, model: StagedModel, batches: Batches) -> Contestant:
-    """A lane as the race runs it."""
+    """Return a lane as a contestant, run as in a race."""
     lane_spec = LaneSpec.parse(text)
     lane = Lane(spec, lane_spec, text, model, batches, stage_shares(model, batches.shape))
 
@@ -81,7 +81,7 @@ def in_a_lane(spec: RaceSpec, text: str, model: StagedModel, batches: Batches) -
             return 0, 0
         kept = (
             model.parameters() if DIRECTIONS[lane_spec.direction].keeps_gradients else ()
-        )  # the gradients of the last step
+        )  # gradients of the last step
         masks, saved = list((lane.sam.masks or {}).values()), lane.sam.perturbed_parameters()
         return total_bytes(masks) + total_bytes(kept), total_bytes(masks) + total_bytes(saved)
 
@@ -96,7 +96,7 @@ def published_style(spec: RaceSpec, model: StagedModel, x: Tensor, y: Tensor) ->
     ssam = PublishedSSAM(model, base, spec.rho, masks)
     words = "two full passes; float masks, loop over tensors, add then subtract"
     step = partial(ssam.step, x, y)
-    extra = 2 * total_bytes(model.parameters())  # float masks, and ε for every weight
+    extra = 2 * total_bytes(model.parameters())  # float masks, and ε of every weight
     return Contestant("published style", words, 2.0, True, step, extra_bytes=lambda: (extra, extra))
 
 
@@ -117,8 +117,8 @@ def peer_sam(spec: RaceSpec, model: StagedModel, x: Tensor, y: Tensor) -> Contes
 
 
 def peer_look_sam(spec: RaceSpec, model: StagedModel, x: Tensor, y: Tensor) -> Contestant:
-    """At its best: a second pass only in the steps that perturb. Its own ``step(closure)`` runs it in every step, for
-    nothing."""
+    """Return the peer's LookSAM at its best: a second pass only in steps that perturb. Its own ``step(closure)`` runs the second
+    pass in every step, needlessly."""
     optimizer = import_module(PEERS).LookSAM(
         model.parameters(), torch.optim.SGD, rho=spec.rho, k=LOOK_EVERY, **sgd_settings(spec)
     )
@@ -135,7 +135,7 @@ def peer_look_sam(spec: RaceSpec, model: StagedModel, x: Tensor, y: Tensor) -> C
 
 
 def sgd_settings(spec: RaceSpec) -> dict[str, Any]:
-    """Those of a lane, so that only what is compared differs."""
+    """Return SGD's settings as in a lane, so that contestants differ only in what is compared."""
     return {"lr": spec.lr, "momentum": spec.momentum, "weight_decay": spec.weight_decay, "fused": True}
 
 

@@ -1,4 +1,4 @@
-"""What the bench tells. An ``iqr`` holds the quartiles below and above the median that it stands beside."""
+"""Events of the bench. Each ``iqr`` holds the lower and upper quartiles for the median next to it."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ Quartiles = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """``ratio_to_sgd``: median over the repetitions of step ÷ SGD step."""
+    """The cost of a step. ``ratio_to_sgd`` is the median of step time ÷ SGD step time over the repetitions."""
 
     model: str
     lane: str
@@ -20,8 +20,8 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Refresh:
-    """A new mask from ``images`` images takes as long as ``sgd_steps`` steps of SGD. ``agreement``: intersection over union of
-    its perturbed weights, at sparsity ½, with those by the Fisher information image by image."""
+    """The cost of a mask refresh. A new mask from ``images`` images takes as long as ``sgd_steps`` SGD steps. ``agreement`` is the
+    intersection over union of its perturbed weights, at sparsity ½, with those chosen by the per-image Fisher information."""
 
     model: str
     score: str
@@ -33,8 +33,8 @@ class Refresh:
 
 @dataclass(frozen=True, slots=True)
 class Throughput:
-    """Training images in a second of computing, over an epoch of ``images_an_epoch`` with its mask refresh.
-    ``ratio_to_published``: median over the repetitions of this ÷ the loop in the published style."""
+    """Training images per second of computation, over an epoch of ``images_an_epoch`` with its mask refresh.
+    ``ratio_to_published`` is the median, over the repetitions, of this ÷ the loop in the published style."""
 
     model: str
     loop: str
@@ -46,7 +46,7 @@ class Throughput:
 
 @dataclass(frozen=True, slots=True)
 class Overhead:
-    """What watching a race adds to training alone, as a share of the latter's time."""
+    """The extra time for watching a race, as a share of the time of training alone."""
 
     model: str
     what: str
@@ -56,11 +56,11 @@ class Overhead:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What a lane's step needs at its peak over an SGD step, and what it keeps between its steps; the model's own weights are
-    ``weights_bytes``.
+    """The memory that a lane's step needs at its peak beyond an SGD step, and the memory that it keeps between steps. The model's
+    own weights take ``weights_bytes``.
 
-    ``how``: ``max_memory_allocated`` on CUDA; elsewhere ``counted``: the masks and saved weights that live through the pass at
-    w+ε. That pass is the peak where the activations outweigh the weights.
+    ``how`` is ``max_memory_allocated`` on CUDA, and ``counted`` elsewhere: the masks and saved weights held during the pass at
+    w+ε. That pass is the peak if the activations take more memory than the weights.
     """
 
     model: str

@@ -1,4 +1,4 @@
-"""The race that a model is timed in, its images, and the network at its start."""
+"""The inputs of a timing: the race, its images, and the initial network."""
 
 import torch
 
@@ -9,12 +9,12 @@ from ssam.data.in_memory import MemoryImages
 from ssam.experiment import RaceSpec, parse_spec
 from ssam.models import StagedModel, build_model
 
-BIG = 100.0  # million multiply-accumulates an image; from there on a batch is 64 images, not 128
+BIG = 100.0  # million multiply-accumulates per image; from here on a batch has 64 images instead of 128
 CLASSES = 10
 
 
 def spec_for(model: str, batch_size: int | None, dataset: str = "fashion-mnist-10k") -> RaceSpec:
-    """A race as the app runs it; so long that no step of the bench makes a new mask, with few images for the first."""
+    """Return a race as the app runs it, but so long that no step of the bench refreshes the mask, and with few images for the first mask."""
     facts = MODELS[model]
     return parse_spec(
         {
@@ -35,7 +35,7 @@ def bundled_images(spec: RaceSpec, device: torch.device) -> Batches:
 
 
 def random_images(spec: RaceSpec, device: torch.device, count: int, channels: int) -> Batches:
-    """Random pixels and labels, as many as ``count``: the time of a step does not depend on them."""
+    """Return batches of ``count`` images with random pixels and labels; the time of a step does not depend on them."""
     generator = torch.Generator().manual_seed(0)
     shape = (count, channels, spec.input_size, spec.input_size)
     images = MemoryImages(

@@ -1,4 +1,4 @@
-"""The whole measurement, model by model."""
+"""The complete measurement, model by model."""
 
 import copy
 import platform
@@ -20,27 +20,27 @@ from ssam.engine.device import device_name, pick_device
 from ssam.experiment import RaceSpec
 from ssam.models import StagedModel
 
-SMALL = 1_000_000  # parameters; only nets below that are measured beyond their steps
-PATIENCE = 3  # times the seconds wanted
+SMALL = 1_000_000  # parameters; only smaller networks are measured beyond their steps
+PATIENCE = 3  # times the requested seconds
 
 
 def bench(
     models: Sequence[str], *, repeats: int, batch_size: int | None, seconds_per_model: float
 ) -> Generator[Event, None, None]:
-    """Rows and memory for each model that fits into memory and time; for small nets also mask refreshes, epochs and what
-    watching adds. Then the Result.
+    """Yield rows and memory for each model that fits in memory and time; for small networks also mask refreshes, epochs and the
+    overhead of watching. Then yield the Result.
 
-    A CPU runs one thread and counts the process's own CPU time, which other programs disturb least; a GPU is timed by
-    events in its stream.
+    On a CPU, one thread is used and the process's own CPU time is measured, which other programs disturb least; a GPU is timed
+    by events in its stream.
 
     Args:
         models: names from the catalogue.
-        repeats: repetitions wanted, at least 5.
-        batch_size: None takes 128, or 64 for models above 100 million multiply-accumulates an image.
-        seconds_per_model: for the steps; no repetition after the fifth begins later, and a model whose five would take three
-            times as long is left out with a Note.
+        repeats: requested repetitions, at least 5.
+        batch_size: None means 128, or 64 for models above 100 million multiply-accumulates per image.
+        seconds_per_model: time for the steps. After the fifth repetition, none starts later than this; a model whose first five
+            would take three times as long is skipped with a Note.
 
-    Raises ValueError, one line, where the device or an image size cannot be had.
+    Raise ValueError, one line, if the device or an image size is not available.
     """
     device, rows = pick_device("auto"), 0
     if not peers_installed():
@@ -78,11 +78,11 @@ def _bench_model(
 def _steps(
     spec: RaceSpec, model: StagedModel, batches: Batches, device: torch.device, repeats: int, seconds: float
 ) -> Generator[Event, None, bool]:
-    """Returns whether there was time for it."""
+    """Yield the rows of one model. Return whether there was time for it."""
     reference = in_a_lane(spec, "sgd", copy.deepcopy(model), batches)
     others = list(contestants(spec, model, batches))
     begin = time.monotonic()
-    for contestant in [reference, *others]:  # plans kernels, makes the masks
+    for contestant in [reference, *others]:  # selects kernels, makes the masks
         contestant.step()
     round_seconds = time.monotonic() - begin
     if LEAST_REPEATS * round_seconds > PATIENCE * seconds:
@@ -114,7 +114,7 @@ def _memory(model: str, contestant: Contestant, sgd: Contestant, weights: int, d
 
 
 def _peak_bytes(contestant: Contestant, device: torch.device) -> int:
-    """What one step allocates at its peak, on top of what was there before."""
+    """Return the peak memory that one step allocates, beyond what was allocated before."""
     torch.cuda.reset_peak_memory_stats(device)
     before = torch.cuda.memory_allocated(device)
     contestant.step()

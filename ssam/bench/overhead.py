@@ -1,9 +1,9 @@
-"""What watching costs: a race with its timers and events, with a store that keeps them and a page that reads them, against
+"""The overhead of watching: a race with its timers and events, a store that saves them and a page that reads them, compared with
 the same training in a plain loop.
 
-Plain loop and watched race take turns in short stretches. What the store adds is not a difference of two noisy numbers: the
-time inside its calls is counted. A page's reading goes on in another process; its CPU seconds are set against the seconds
-between two looks.
+Plain loop and watched race alternate in short stretches. The store's share is not a difference of two noisy numbers: the time
+inside its calls is measured. A page reads in another process; its CPU seconds are related to the seconds between two of its
+reads.
 """
 
 import copy
@@ -36,10 +36,10 @@ LANES = ("sgd", "sam", "ssam-f")
 STRETCH_SECONDS = 1.0
 SETTLING_ROUNDS = 3
 MOST_REPEATS = 15
-LOOK_SECONDS = 0.2  # between two looks of the race process at what is wanted
-PAGE_SECONDS = 0.8  # between two looks of the page
+LOOK_SECONDS = 0.2  # between two polls of the race process for its desired state
+PAGE_SECONDS = 0.8  # between two reads of the page
 POINTS = 300
-STEPS_SEEN = 600  # of each lane, by the page whose reading is timed
+STEPS_SEEN = 600  # steps of each lane that the timed page reads
 
 
 def overhead(
@@ -62,7 +62,7 @@ def overhead(
             alone = timer(lambda: plain.rounds(rounds))
             together = timer(lambda: watched.rounds(rounds))
             stored, evaluated = watched.taken()
-            if not evaluated:  # an evaluation is no cost of watching
+            if not evaluated:  # an evaluation is not a cost of watching
                 engine.append((together - stored) / alone - 1)
                 store.append(stored / alone)
         page = [seconds / PAGE_SECONDS for seconds in watched.reading(timer)]
@@ -78,7 +78,7 @@ def _overhead(model: str, what: str, shares: list[float]) -> Overhead:
 
 
 class PlainLoop:
-    """The lanes' training as one writes it by hand: the same networks, batches and optimizers, nothing measured."""
+    """The lanes' training as a hand-written loop: the same networks, batches and optimizers, nothing measured."""
 
     def __init__(self, spec: RaceSpec, device: torch.device) -> None:
         self._batches = bundled_images(spec, device)
@@ -94,7 +94,7 @@ class PlainLoop:
         return model, SAM(base, spec.lane_rho(lane), mask if METHODS[lane.method].sparse else None)
 
     def rounds(self, count: int) -> None:
-        """So many steps of each lane."""
+        """Run ``count`` steps of each lane."""
         for _ in range(count):
             x, y = self._batches.get(self._steps)
             for model, optimizer in self._lanes:
@@ -114,11 +114,11 @@ def _step(model: StagedModel, optimizer: torch.optim.Optimizer, x: Tensor, y: Te
 
 
 class WatchedRace:
-    """The race as the race process runs it: its events go into a store."""
+    """The race as the race process runs it, with its events written to a store."""
 
     def __init__(self, spec: RaceSpec, home: Path, device: torch.device) -> None:
         self._clock = time.process_time if device.type == "cpu" else time.perf_counter
-        self._store = Store(home, url=f"sqlite:///{home / 'ssam.db'}")  # whatever SSAM_DATABASE_URL says
+        self._store = Store(home, url=f"sqlite:///{home / 'ssam.db'}")  # SSAM_DATABASE_URL is ignored
         self._run_id = self._store.runs.create(spec, "bench")
         self._writer = self._store.writer(self._run_id)
         self._events = Race(spec, home=home, threads=1).events()
@@ -127,7 +127,7 @@ class WatchedRace:
         self._stored, self._evaluated, self._looked = 0.0, False, 0.0
 
     def rounds(self, count: int) -> None:
-        """So many steps of each lane."""
+        """Run ``count`` steps of each lane."""
         missing = count * self._lanes
         while missing:
             event = next(self._events)
@@ -143,13 +143,13 @@ class WatchedRace:
                 missing -= 1
 
     def taken(self) -> tuple[float, bool]:
-        """Seconds in the store since the last call, and whether there was an evaluation."""
+        """Return the seconds spent in the store since the last call, and whether there was an evaluation."""
         told = self._stored, self._evaluated
         self._stored, self._evaluated = 0.0, False
         return told
 
     def reading(self, timer: Timer) -> list[float]:
-        """Seconds of each look at a race of 600 steps a lane; those not yet made are made up from the last."""
+        """Return the seconds of each read of a race with 600 steps per lane; missing steps are copies of the last one."""
         for event in self._last.values():
             for step in range(event.step + 1, STEPS_SEEN + 1):
                 self._writer.add(replace(event, step=step))

@@ -1,7 +1,8 @@
-"""Sparse SAM in the published style: our own slow twin of how its authors' code goes about it, copied from nobody.
+"""Sparse SAM in the published style: our own slow reference twin of the authors' approach, with no code copied.
 
-It shows where the time goes: images one by one through transforms, float masks and Python loops over the tensors, ε kept
-and subtracted again, BatchNorm counted in both passes, scores image by image with BatchNorm in training mode.
+It shows where the time goes: images pass through transforms one by one, masks are float, Python loops run over the tensors, ε is
+stored and subtracted again, BatchNorm statistics are updated in both passes, and scores are computed image by image with BatchNorm
+in training mode.
 """
 
 from collections.abc import Iterable, Iterator
@@ -25,12 +26,12 @@ Pixels = npt.NDArray[np.uint8]
 
 
 class PublishedSSAM:
-    """The steps: the same mathematics as ``ssam.SAM``, up to rounding.
+    """The steps of SSAM, mathematically the same as those of ``ssam.SAM`` up to rounding.
 
     Args:
-        model: its parameters are those of ``base``.
-        base: makes the update.
-        rho: radius, divided by the norm of the whole gradient.
+        model: the model; its parameters are those of ``base``.
+        base: the base optimizer, which makes the update.
+        rho: radius, divided by the norm of the full gradient.
         masks: ``{parameter: bool tensor}``, True = perturbed, for every parameter.
     """
 
@@ -68,7 +69,7 @@ class PublishedSSAM:
 
 
 class PublishedImages(Dataset[tuple[Tensor, int]]):
-    """``pixels`` (N, H, W, 3) with labels; each image becomes a PIL image and goes through the transforms by itself."""
+    """A data set of ``pixels`` (N, H, W, 3) with labels; each image becomes a PIL image and passes through the transforms on its own."""
 
     def __init__(self, pixels: Pixels, labels: list[int]) -> None:
         self.pixels, self.labels = pixels, labels
@@ -90,7 +91,7 @@ class PublishedImages(Dataset[tuple[Tensor, int]]):
 
 
 def cutout(image: Tensor) -> Tensor:
-    """Sets a square to zero, anywhere, in half of the images: (C, H, W) -> the same."""
+    """Set a square anywhere in the image to zero, in half of the images: (C, H, W) -> the same."""
     if torch.rand(()) < CUTOUT_SHARE:
         _, height, width = image.shape
         top = int(torch.randint(height, ())) - CUTOUT_SIDE // 2
@@ -100,14 +101,14 @@ def cutout(image: Tensor) -> Tensor:
 
 
 def endless(images: PublishedImages, batch_size: int, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
-    """Shuffled batches, epoch after epoch."""
+    """Yield shuffled batches, epoch after epoch."""
     while True:
         for x, y in DataLoader(images, batch_size, shuffle=True, drop_last=True):
             yield x.to(device), y.to(device)
 
 
 def published_scores(model: nn.Module, samples: Iterable[tuple[Tensor, Tensor]], count: int) -> dict[Tensor, Tensor]:
-    """Squared gradients over batches of one image, the model in training mode: BatchNorm sees each image alone."""
+    """Return the squared gradients over batches of one image, with the model in training mode: BatchNorm sees each image alone."""
     scores: dict[Tensor, Tensor] = {p: torch.zeros_like(p) for p in model.parameters()}
     device = next(model.parameters()).device
     model.train()

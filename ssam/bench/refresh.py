@@ -1,4 +1,4 @@
-"""How long a new mask takes, in SGD steps, and how far cheaper scores agree with the Fisher information image by image."""
+"""The time of a mask refresh in SGD steps, and the agreement of cheaper scores with the per-image Fisher information."""
 
 import copy
 from collections.abc import Callable, Iterator
@@ -23,12 +23,12 @@ from ssam.training.mask_facts import overlap
 from ssam.training.schedule import derived_seed
 
 IMAGES = 128
-STEPS_BEFORE = 20  # of training: at its start a network says little about its weights
+STEPS_BEFORE = 20  # training steps first, because the scores of an untrained network say little
 MOST_REPEATS = 9
 
 
 def refreshes(spec: RaceSpec, model: StagedModel, batches: Batches, repeats: int, timer: Timer) -> Iterator[Refresh]:
-    """All ways to a mask, on the same images and weights, each timed against SGD steps next to it."""
+    """Yield the timing of every way to make a mask, on the same images and weights, each paired with adjacent SGD steps."""
     shares = stage_shares(model, batches.shape)
     sgd = Lane(spec, LaneSpec(method="sgd"), "sgd", copy.deepcopy(model), batches, shares)
     for step in range(STEPS_BEFORE):
@@ -45,7 +45,7 @@ def refreshes(spec: RaceSpec, model: StagedModel, batches: Batches, repeats: int
 
 
 def ways_to_a_mask(spec: RaceSpec, model: StagedModel, batches: Batches) -> dict[str, Callable[[], Masks]]:
-    """Each makes a new mask of ``model`` as it is now."""
+    """Return functions by name; each makes a new mask of ``model`` in its current state."""
 
     def by_score(lane: str, batch: int = 1) -> Callable[[], Masks]:
         source = source_of(spec, lane, model, batches, batch)
@@ -57,7 +57,7 @@ def ways_to_a_mask(spec: RaceSpec, model: StagedModel, batches: Batches) -> dict
 
         return make
 
-    alone = copy.deepcopy(model)  # its BatchNorm statistics are spoiled
+    alone = copy.deepcopy(model)  # a copy, because its BatchNorm statistics change
     x, y = images_of(spec, batches)
     samples = DataLoader(TensorDataset(x.cpu(), y.cpu()), batch_size=1, shuffle=True)
 
@@ -80,13 +80,13 @@ def source_of(spec: RaceSpec, lane: str, model: StagedModel, batches: Batches, b
 
 
 def images_of(spec: RaceSpec, batches: Batches) -> tuple[Tensor, Tensor]:
-    """Those that every way looks at."""
+    """Return the images and labels that all ways use."""
     parts = list(batches.samples(IMAGES, derived_seed(spec.seed, FISHER_DRAW, 0)))
     return torch.cat([x for x, _ in parts]), torch.cat([y for _, y in parts])
 
 
 def scores_one_by_one(model: StagedModel, images: tuple[Tensor, Tensor]) -> Masks:
-    """The empirical Fisher information, slow and plain: one image, one backward pass, squared gradients added up."""
+    """Return the empirical Fisher information, computed the slow and simple way: one backward pass per image, squared gradients summed."""
     weights = list(model.parameters())
     scores: Masks = {p: torch.zeros_like(p) for p in weights}
     with evaluation_mode(model):

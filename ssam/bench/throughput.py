@@ -1,7 +1,7 @@
-"""Whole epochs in images per second: lanes of this lab against a loop in the published style.
+"""The throughput of whole epochs in images per second: lanes of this lab compared with a loop in the published style.
 
-Colour images of 32×32 random pixels, cropped, flipped, cut out. An epoch is so many training steps and one mask refresh; both
-are timed in short stretches that take turns, and put together.
+The images are 32×32 random colour pixels, with crop, flip and cutout. An epoch consists of its training steps and one mask refresh;
+both are timed in short alternating stretches and then combined.
 """
 
 from collections.abc import Iterator
@@ -22,8 +22,8 @@ from ssam.experiment import LaneSpec, RaceSpec
 from ssam.masks import random_mask
 from ssam.models import build_model, parameters_in, stage_shares
 
-EPOCH = 10_240  # images
-STRETCH = 2  # steps
+EPOCH = 10_240  # images per epoch
+STRETCH = 2  # steps per stretch
 MOST_REPEATS = 7
 FISHER_IMAGES = 128
 LANES = (
@@ -36,7 +36,7 @@ LANES = (
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """``step``: one training step with its batch; ``refresh``: what an epoch needs for its mask, or None."""
+    """One training loop. ``step`` is one training step with its batch; ``refresh`` is the mask refresh of an epoch, or None."""
 
     name: str
     step: Work
@@ -52,7 +52,7 @@ def throughput(
     loops = [published_loop(spec, device), *(lane_loop(spec, text, device) for text in LANES)]
     works: list[Work] = [partial(_stretch, loop) for loop in loops]
     works += [loop.refresh for loop in loops if loop.refresh]
-    for work in works:  # plans kernels, makes the first masks
+    for work in works:  # selects kernels, makes the first masks
         work()
     base, times = interleave(works[0], works[1:], min(repeats, MOST_REPEATS), timer)
     stretches, refreshes = [base, *times[: len(loops) - 1]], iter(times[len(loops) - 1 :])
@@ -72,7 +72,7 @@ def _stretch(loop: Loop) -> None:
 
 
 def lane_loop(spec: RaceSpec, text: str, device: torch.device) -> Loop:
-    """A lane as the race runs it, on batches of its own."""
+    """Return a lane run as in a race, on its own batches."""
     batches = random_images(spec, device, EPOCH, channels=3)
     model, lane_spec = network(spec, batches, device), LaneSpec.parse(text)
     shares = stage_shares(model, batches.shape)

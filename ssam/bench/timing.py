@@ -1,7 +1,7 @@
-"""Whose clock counts, in which order things take their turn, and what is made of their times.
+"""Timing: the clock that is used, the order of the repetitions, and the statistics of the times.
 
-In each repetition every contender runs once, right after the reference that all of them are divided by; so what slows the
-machine down for a while slows both. The order rotates, so that none always runs after the same neighbour.
+In each repetition every contender runs once, right after the reference that its time is divided by, so a temporary slowdown of
+the machine affects both. The order rotates, so that no contender always runs after the same neighbour.
 """
 
 import time
@@ -17,13 +17,13 @@ from ssam.engine.device import keep_freed_memory
 LEAST_REPEATS = 5
 
 Work = Callable[[], object]
-Timer = Callable[[Work], float]  # does the work, returns the seconds it took
+Timer = Callable[[Work], float]  # does the work and returns the seconds it took
 
 
 def interleave(
     reference: Work, others: Sequence[Work], repeats: int, timer: Timer, out_of_time: Callable[[], bool] = lambda: False
 ) -> tuple[list[float], list[list[float]]]:
-    """Seconds of the reference and of each other work, one number per repetition; at least 5 of them."""
+    """Return the seconds of the reference and of each of the others, one number per repetition, for at least 5 repetitions."""
     base: list[float] = []
     times: list[list[float]] = [[] for _ in others]
     while len(base) < LEAST_REPEATS or (len(base) < repeats and not out_of_time()):
@@ -35,7 +35,7 @@ def interleave(
 
 
 def ratios(times: Sequence[float], base: Sequence[float], period: int = 1) -> list[float]:
-    """Time ÷ base time, over every ``period`` repetitions in a row: each such window holds one whole cycle of a
+    """Return time ÷ base time for every window of ``period`` consecutive repetitions. Each window holds one full cycle of a
     contestant whose steps differ.
 
     >>> ratios([2.0, 1.0, 2.0], [1.0, 1.0, 1.0], period=2)
@@ -46,7 +46,7 @@ def ratios(times: Sequence[float], base: Sequence[float], period: int = 1) -> li
 
 
 def quartiles(values: Sequence[float]) -> tuple[float, Quartiles]:
-    """The median, and the quartiles below and above it.
+    """Return the median, and the lower and upper quartiles.
 
     >>> quartiles([1.0, 2.0, 3.0])
     (2.0, (1.5, 2.5))
@@ -56,7 +56,7 @@ def quartiles(values: Sequence[float]) -> tuple[float, Quartiles]:
 
 
 def work_timer(device: torch.device) -> Timer:
-    """Process-CPU seconds on a CPU, stream seconds on CUDA, wall seconds on Apple's GPU."""
+    """Return a timer for the device: process CPU seconds on a CPU, stream seconds on CUDA, wall-clock seconds on Apple's GPU."""
 
     def cuda(work: Work) -> float:
         start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
@@ -83,7 +83,7 @@ def work_timer(device: torch.device) -> Timer:
 
 @contextmanager
 def one_cpu_thread(device: torch.device) -> Iterator[None]:
-    """On a CPU one thread and the memory settings of a race, whose process keeps what it has freed."""
+    """Use one thread on a CPU, and the memory settings of a race, whose process keeps freed memory."""
     before = torch.get_num_threads()
     if device.type == "cpu":
         torch.set_num_threads(1)

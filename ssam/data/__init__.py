@@ -1,4 +1,4 @@
-"""Data sets as batches that are random access by step. ``load_dataset`` reads what a race asks for."""
+"""Data sets as batches with random access by step. ``load_dataset`` loads the data set of a race."""
 
 from ssam.data.batches import Batches, Dataset
 from ssam.data.load import load_dataset

@@ -1,7 +1,7 @@
-"""Crop, flip and cutout for a whole batch at once, by index arithmetic on the device.
+"""Crop, flip and cutout of a whole batch at once, by index arithmetic on the device.
 
-The recipe published for 32×32 pixels: zero padding of 4, horizontal flip, cutout of 16 in half of the images (DeVries &
-Taylor 2017). For other sizes both keep their proportion to the image, but the padding is never below 4.
+The published recipe for 32×32 pixels: zero padding of 4, horizontal flip, cutout of side 16 in half of the images (DeVries &
+Taylor 2017). For other sizes, padding and cutout scale with the image, but the padding is at least 4.
 """
 
 import numpy as np
@@ -23,9 +23,9 @@ def cutout_side(size: int) -> int:
 
 
 def draw(rng: np.random.Generator, batch: int, size: int) -> Draws:
-    """(B, 6): top and left corner of the crop in the padded image, flip?, cut?, centre row and column of the cutout.
+    """Draw (B, 6): top and left corner of the crop in the padded image, flip?, cut?, centre row and column of the cutout.
 
-    All six are drawn whatever is used of them, so races that differ in ``augment`` share their crops and flips.
+    All six are drawn even if some are not used, so races that differ in ``augment`` share their crops and flips.
     """
     pad = padding(size)
     high = (2 * pad + 1, 2 * pad + 1, 2, 2, size, size)
@@ -33,7 +33,7 @@ def draw(rng: np.random.Generator, batch: int, size: int) -> Draws:
 
 
 def crop_flip(pixels: Tensor, draws: Tensor, crop: bool) -> Tensor:
-    """(B, C, S, S) of any type -> the same: a crop of the zero-padded image (if ``crop``), then perhaps mirrored."""
+    """Crop the zero-padded image (if ``crop``), then mirror it if FLIP says so: (B, C, S, S) of any type -> the same."""
     batch, channels, size, _ = pixels.shape
     pad = padding(size) if crop else 0
     line = torch.arange(size, device=pixels.device)
@@ -48,9 +48,9 @@ def crop_flip(pixels: Tensor, draws: Tensor, crop: bool) -> Tensor:
 
 
 def cutout(x: Tensor, draws: Tensor) -> Tensor:
-    """(B, C, S, S) normalised -> the same with a square of zeros, the mean colour, where CUT says so.
+    """Set a square to zero, the mean colour, in the images for which CUT says so: (B, C, S, S) normalised -> the same.
 
-    The square's centre lies anywhere in the image, so part of it may fall outside.
+    The centre of the square may lie anywhere in the image, so part of the square may fall outside.
     """
     size = x.shape[-1]
     side = cutout_side(size)

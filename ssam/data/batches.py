@@ -1,4 +1,4 @@
-"""A race's batches by step: any step, in any order, any number of times, always the same."""
+"""The batches of a race, by step: any step, in any order, any number of times, always with the same result."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,19 +17,20 @@ from ssam.experiment import RaceSpec
 if TYPE_CHECKING:
     from ssam.data.streaming import StreamedImages
 
-CHUNK = 256  # images at a time where nothing is learned from them
+CHUNK = 256  # images at a time in evaluation
 
 Images = Union[MemoryImages, "StreamedImages"]
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]  # mean and standard deviation per channel
-Progress = Callable[[str, float | None], None]  # what is being done, and the share of it done
+Progress = Callable[[str, float | None], None]  # what is being done, and the share done
 
 
 @dataclass(frozen=True)
 class Dataset:
     """Images with labels, split for training and testing.
 
-    ``channels`` and ``size`` describe the model's input (B, channels, size, size); ``train_size`` is the number of
-    training images the race uses, those held out for validation included, 0 until that is known; ``mean`` and ``std`` are per channel, of pixels scaled to 0–1.
+    ``channels`` and ``size`` describe the model's input (B, channels, size, size); ``train_size`` is the number of training
+    images that the race uses, including those held out for validation, or 0 until it is known; ``mean`` and ``std`` are per
+    channel, of pixels scaled to 0–1.
     """
 
     classes: tuple[str, ...]
@@ -47,16 +48,16 @@ class Dataset:
         return len(self.test)
 
     def batches(self, spec: RaceSpec, device: torch.device | str, channels_last: bool) -> "Batches":
-        """This data as the race's batches on ``device``, in memory format channels_last where asked."""
+        """Return the race's batches of this data on ``device``, in memory format channels_last if ``channels_last``."""
         return Batches(self, spec, torch.device(device), channels_last)
 
 
 class Batches:
     """Random access to a race's training batches, its validation images and its test images.
 
-    ``(spec.seed, step)`` alone decides a batch's images and their augmentation. Labels carry the race's label noise, those of
-    validation images too; test labels never do. Pixels are float32 (B, C, S, S), normalised; labels int64 (B,).
-    Raises ValueError, one line, where there are too few images of a class to hold some out.
+    A batch's images and their augmentation depend only on ``(spec.seed, step)``. Training and validation labels carry the
+    race's label noise; test labels never do. Pixels are float32 (B, C, S, S), normalised; labels are int64 (B,).
+    Raises ValueError, one line, if a class has too few images to hold some out.
     """
 
     def __init__(self, data: Dataset, spec: RaceSpec, device: torch.device, channels_last: bool) -> None:
@@ -68,14 +69,14 @@ class Batches:
         self._train, self._test = data.train.on(device), data.test.on(device)
 
         labels = data.train.labels.cpu().numpy()
-        self._chosen = sampling.balanced_subset(labels, data.train_size, spec.seed)  # rows of the training set in use
+        self._chosen = sampling.balanced_subset(labels, data.train_size, spec.seed)  # training rows in use
         noisy = labels.copy()
         noisy[self._chosen] = sampling.noisy_labels(
             labels[self._chosen], len(data.classes), spec.label_noise, spec.seed
         )
         self._labels = torch.from_numpy(noisy).to(device)
         self._held = self._chosen[:0]
-        if spec.validation:  # after the noise: what is held out is as noisy as what is trained on
+        if spec.validation:  # after the noise, so that validation labels are as noisy as training labels
             held = validation.held_out(noisy[self._chosen], data.classes, spec.validation, spec.seed)
             self._held, self._chosen = self._chosen[held], np.delete(self._chosen, held)
 
@@ -86,9 +87,9 @@ class Batches:
         self._last: tuple[int, Tensor, Tensor] | None = None
 
     def get(self, step: int) -> tuple[Tensor, Tensor]:
-        """The batch of ``step`` (0 is the race's first), augmented: x (B, C, S, S) and y (B,).
+        """Return the augmented batch of ``step`` (from 0): x (B, C, S, S) and y (B,).
 
-        Asked for the same step again, it hands out the same tensors: do not change them in place.
+        Repeated calls for the same step return the same tensors: do not change them in place.
         """
         if self._last is None or self._last[0] != step:
             pixels, rows = self._read(step)
@@ -96,16 +97,16 @@ class Batches:
         return self._last[1:]
 
     def samples(self, count: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """``count`` different training images (at most all), not augmented, with their noisy labels, in chunks."""
+        """Yield ``count`` distinct training images (at most all), not augmented, with their noisy labels, in chunks."""
         rows = self._chosen[sampling.sample_rows(sampling.SAMPLES, len(self._chosen), count, seed)]
         return self._chunks(self._train, rows, self._labels)
 
     def validation(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """The images held out, in chunks, not augmented, with labels as noisy as those of training."""
+        """Yield the held-out images in chunks, not augmented, with labels as noisy as those of training."""
         return self._chunks(self._train, self._held, self._labels)
 
     def test(self, limit: int | None) -> Iterator[tuple[Tensor, Tensor]]:
-        """The test images in chunks: all of them, or ``limit`` of them, the same ones for every seed."""
+        """Yield the test images in chunks: all of them, or ``limit`` of them, the same ones for every seed."""
         rows = np.arange(len(self._test))
         if limit is not None:
             rows = np.sort(sampling.sample_rows(sampling.TEST, len(self._test), limit, seed=0))
@@ -125,11 +126,11 @@ class Batches:
         return self._finished(augment.cutout(x, draws) if kind == "crop-flip-cutout" else x)
 
     def _normalised(self, pixels: Tensor) -> Tensor:
-        """uint8 -> float32 with the data set's mean 0 and standard deviation 1 per channel."""
+        """Convert uint8 to float32, normalised so that the data set has mean 0 and standard deviation 1 per channel."""
         return pixels.float().mul_(self._scale).add_(self._shift)
 
     def _finished(self, x: Tensor) -> Tensor:
-        """Resized where the model's input is not as large as the stored images, in the memory format asked for."""
+        """Resize the images if the model's input differs in size from the stored images; set the requested memory format."""
         if x.shape[-1] != self._size:
             shrink = x.shape[-1] > self._size
             x = F.interpolate(x, (self._size, self._size), mode="bilinear", antialias=shrink)

@@ -1,4 +1,4 @@
-"""The part of Fashion-MNIST that comes with the app."""
+"""The subset of Fashion-MNIST that is bundled with the app."""
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ CLASSES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shi
 
 
 def load_bundled() -> tuple[tuple[str, ...], MemoryImages, MemoryImages]:
-    """Class names, 10,000 training and 10,000 test images (1, 28, 28)."""
+    """Return the class names, 10,000 training images and 10,000 test images (1, 28, 28)."""
     with np.load(FILE, allow_pickle=False) as arrays:
         train, test = (
             MemoryImages(

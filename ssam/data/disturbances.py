@@ -1,7 +1,8 @@
-"""Test images that are disturbed: noise, blur, contrast, shift and occlusion, each in levels.
+"""Disturbances of test images: noise, blur, contrast, shift and occlusion, each at several levels.
 
-``ssam.catalogue.DISTURBANCES`` has their names and levels. Levels are relative to the range of the pixels or to the side of the image, so they mean the same for images of any size. The set is a small
-cousin of ImageNet-C (Hendrycks & Dietterich 2019, arXiv 1903.12261): its own functions and levels, so figures cannot be compared with theirs.
+``ssam.catalogue.DISTURBANCES`` has their names and levels. Levels are relative to the range of the pixels or to the side of the
+image, so they have the same meaning for images of any size. The set resembles a small ImageNet-C (Hendrycks & Dietterich 2019, arXiv
+1903.12261), but has its own functions and levels, so its results are not comparable with those of ImageNet-C.
 """
 
 from collections.abc import Iterable, Iterator
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-GREY = 0.5  # what an occluded square shows
+GREY = 0.5  # pixel value of an occluded square
 
 
 def noise(x: Tensor, level: float, generator: torch.Generator) -> Tensor:
@@ -19,7 +20,7 @@ def noise(x: Tensor, level: float, generator: torch.Generator) -> Tensor:
 
 
 def blur(x: Tensor, level: float, generator: torch.Generator) -> Tensor:
-    """Blur with a Gaussian of standard deviation ``level`` sides; the border is repeated outwards."""
+    """Blur with a Gaussian whose standard deviation is ``level`` times the image side; border pixels are replicated outwards."""
     if not level:
         return x
     sigma = level * x.shape[-1]
@@ -33,12 +34,12 @@ def blur(x: Tensor, level: float, generator: torch.Generator) -> Tensor:
 
 
 def contrast(x: Tensor, level: float, generator: torch.Generator) -> Tensor:
-    """Take away the share ``level`` of each pixel's distance from the mean of its image and channel."""
+    """Reduce each pixel's distance from the mean of its image and channel by the share ``level``."""
     return torch.lerp(x, x.mean((2, 3), keepdim=True), level)
 
 
 def shift(x: Tensor, level: float, generator: torch.Generator) -> Tensor:
-    """Move each image by ``level`` sides, up to a pixel, left, right, up or down by chance; what comes in is black."""
+    """Shift each image left, right, up or down at random, by ``level`` times its side, rounded to pixels; fill with black."""
     pixels = round(level * x.shape[-1])
     padded = F.pad(x, (pixels, pixels, pixels, pixels))
     side = x.shape[-1]
@@ -49,7 +50,7 @@ def shift(x: Tensor, level: float, generator: torch.Generator) -> Tensor:
 
 
 def occlusion(x: Tensor, level: float, generator: torch.Generator) -> Tensor:
-    """Cover a square of ``level`` sides with grey, somewhere inside each image by chance."""
+    """Cover a random grey square inside each image; its side is ``level`` times that of the image."""
     side = x.shape[-1]
     covered = round(level * side)
     corners = torch.randint(side - covered + 1, (2, len(x), 1), generator=generator).to(x.device)
@@ -70,16 +71,17 @@ def disturbed(
     std: tuple[float, ...],
     seed: int,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """The batches with their images disturbed, clipped to the range of a pixel; labels as they are.
+    """Yield the batches with disturbed images, clipped to the valid pixel range; labels are unchanged.
 
     Args:
         batches: normalised images x (B, C, S, S) and labels y (B,).
-        kind: a name of ``ssam.catalogue.DISTURBANCES``.
-        level: any number from 0, not only one of those in the catalogue; 0 changes nothing.
-        mean, std: what the images were normalised with, per channel, of pixels scaled to 0–1.
-        seed: decides what is left to chance, together with the number and size of the batches; drawn on the CPU, so it is the same on every device.
+        kind: a name in ``ssam.catalogue.DISTURBANCES``.
+        level: any number from 0, not only the levels in the catalogue; 0 changes nothing.
+        mean, std: the values that the images were normalised with, per channel, of pixels scaled to 0–1.
+        seed: determines the random choices, together with the number and size of the batches; they are drawn on the CPU, so they are
+            the same on every device.
 
-    Raises ValueError for an unknown kind.
+    Raise ValueError for an unknown kind.
 
     >>> images, labels = torch.zeros(1, 1, 2, 2), torch.zeros(1)
     >>> for x, _ in disturbed([(images, labels)], "contrast", 1.0, mean=(0.0,), std=(1.0,), seed=0):

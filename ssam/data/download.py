@@ -1,4 +1,4 @@
-"""Published files from the web, telling how far they are."""
+"""Download of published files, with progress."""
 
 import hashlib
 import os
@@ -9,15 +9,15 @@ from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 
-PATIENCE = 30.0  # seconds without an answer before a connection is given up
+PATIENCE = 30.0  # timeout of a connection without an answer, in seconds
 CHUNK = 256 * 2**10  # bytes
 
 
 def fetch(urls: Sequence[str], path: Path, md5: str, tell: Callable[[float | None], None]) -> None:
-    """Downloads a file to ``path`` from the first of ``urls`` that has it, unless it is there already.
+    """Download a file to ``path`` from the first of ``urls`` that has it, unless it already exists.
 
-    ``tell`` is told the share that has arrived, None where the server does not say how long the file is. Raises OSError
-    with what each of ``urls`` answered; a file that differs from ``md5`` is not kept.
+    ``tell`` is called with the share received, or None if the server does not give the file's length. Raise OSError with
+    the answer of each of ``urls`` if all fail; a file whose hash differs from ``md5`` is not kept.
     """
     if path.exists() and _md5(path) == md5:
         return
@@ -39,7 +39,7 @@ def fetch(urls: Sequence[str], path: Path, md5: str, tell: Callable[[float | Non
 
 
 def _plain(error: Exception) -> str:
-    """What happened, without the wrapping of ``<urlopen error [Errno -2] …>``."""
+    """Return the error message without the wrapping of ``<urlopen error [Errno -2] …>``."""
     if isinstance(error, HTTPError):
         return str(error)
     reason = error.reason if isinstance(error, URLError) else error
@@ -49,7 +49,7 @@ def _plain(error: Exception) -> str:
 def _receive(url: str, draft: Path, tell: Callable[[float | None], None]) -> None:
     request = urllib.request.Request(url, headers={"User-Agent": "ssam-lab"})
     with urllib.request.urlopen(request, timeout=PATIENCE) as response, draft.open("wb") as file:
-        total = response.length  # bytes, None where unknown
+        total = response.length  # bytes, None if unknown
         while chunk := response.read(CHUNK):
             file.write(chunk)
             tell(min(1.0, file.tell() / total) if total else None)

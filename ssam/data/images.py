@@ -1,4 +1,4 @@
-"""Own images as tensors: decoded, or only looked at."""
+"""The user's own images: decoded into tensors, or only checked."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ from ssam.imagefolder.skipped import Skipped
 
 
 def decode(members: Members, member: str, size: int) -> Tensor:
-    """One member -> (3, size, size) uint8 RGB, as ``ssam.imagefolder.picture`` makes it. Raises what that raises."""
+    """Decode one member to (3, size, size) uint8 RGB, as ``ssam.imagefolder.picture`` does. Raise the same errors."""
     return _decode(members, member, size)[0]
 
 
@@ -27,7 +27,7 @@ def _decode(members: Members, member: str, size: int) -> tuple[Tensor, Facts]:
 def decode_all(
     members: Members, samples: Sequence[Sample], size: int, what: str, progress: Progress
 ) -> tuple[Tensor, Outcomes]:
-    """Decodes all samples: pixels (N, 3, size, size) uint8 of those that can be, and what became of each."""
+    """Decode all samples. Return pixels (N, 3, size, size) uint8 of those that can be decoded, and the outcome of each."""
     pixels = torch.empty(len(samples), 3, size, size, dtype=torch.uint8)
     outcomes: list[Facts | Skipped] = []
     count = 0
@@ -44,6 +44,6 @@ def decode_all(
 
 
 def check_all(members: Members, samples: Sequence[Sample], what: str, progress: Progress) -> Outcomes:
-    """Reads every header without decoding: what each sample is, or why it cannot be used."""
+    """Read every header without decoding. Return the facts about each sample, or why it cannot be used."""
     names = [member for member, _ in samples]
     return list(attempt(lambda member: picture.header(members, member), names, what, progress))

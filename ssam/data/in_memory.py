@@ -1,4 +1,4 @@
-"""Images that fit into memory: one uint8 tensor on the device."""
+"""Images that fit in memory: one uint8 tensor on the device."""
 
 from collections.abc import Callable, Iterator
 
@@ -9,7 +9,7 @@ from ssam.data.sampling import Rows
 
 
 class MemoryImages:
-    """``pixels`` (N, C, H, W) uint8 and ``labels`` (N,) int64, both on the CPU until ``on`` moves them."""
+    """Images in memory: ``pixels`` (N, C, H, W) uint8 and ``labels`` (N,) int64, both on the CPU until ``on`` moves them."""
 
     def __init__(self, pixels: Tensor, labels: Tensor) -> None:
         self.pixels, self.labels = pixels, labels
@@ -21,7 +21,7 @@ class MemoryImages:
         return MemoryImages(self.pixels.to(device), self.labels.to(device))
 
     def reader(self, rows_of: Callable[[int], Rows], lanes: int) -> Callable[[int], tuple[Tensor, Tensor]]:
-        """A function from the step to its pixels (B, C, H, W) and the rows they come from, where ``rows_of`` says which."""
+        """Return a function from a step to its pixels (B, C, H, W) and their rows, which are those of ``rows_of``."""
 
         def read(step: int) -> tuple[Tensor, Tensor]:
             rows = torch.from_numpy(rows_of(step)).to(self.pixels.device)
@@ -30,6 +30,6 @@ class MemoryImages:
         return read
 
     def chunks(self, rows: Rows, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """The given rows in order, ``size`` at a time: pixels and rows."""
+        """Yield the given rows in order, ``size`` at a time: pixels and rows."""
         for some in torch.from_numpy(rows).to(self.pixels.device).split(size):
             yield self.pixels[some], some

@@ -1,4 +1,4 @@
-"""From a race's specification to its data set."""
+"""Loading of the data set that a race specifies."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +9,7 @@ from ssam.experiment import RaceSpec
 from ssam.imagefolder.archive import shown
 from ssam.system import expanded
 
-# Mean and standard deviation per channel of the training pixels scaled to 0–1, as the published recipes use them.
+# Mean and standard deviation per channel of the training pixels scaled to 0–1, as in the published recipes.
 FASHION = ((0.2860,), (0.3530,))
 KNOWN_STATISTICS: dict[str, Statistics] = {
     "fashion-mnist-10k": FASHION,
@@ -21,15 +21,15 @@ KNOWN_STATISTICS: dict[str, Statistics] = {
 
 
 def load_dataset(spec: RaceSpec, home: Path, *, image_root: Path | None = None, progress: Progress) -> Dataset:
-    """Reads the data set of a race; the first time it may be downloaded to ``home/downloads``.
+    """Load the data set of a race; the first time, it may be downloaded to ``home/downloads``.
 
-    ``image_root`` confines own images: ``spec.data`` is then the name of a file in that folder, else any path.
-    ``progress`` is told what is being done and the share of it done (None where unknown).
+    ``image_root`` confines the user's own images: ``spec.data`` is then the name of a file in that folder, otherwise any
+    path. ``progress`` is called with what is being done and the share done (None if unknown).
 
-    Raises ValueError, one line with what is wrong and what to do: no connection, no such folder, too few classes or
-    readable images, a training or batch size larger than the data.
+    Raise ValueError, one line that says what is wrong and what to do: no connection, no such folder, too few classes or
+    readable images, or a training or batch size larger than the data.
     """
-    # torchvision takes seconds to import, and the bundled data does without: hence the imports inside.
+    # Imported here because torchvision takes seconds to import, and the bundled data does not need it.
     if spec.dataset == "images":
         from ssam.data.own_images import load_own
 
@@ -45,7 +45,7 @@ def load_dataset(spec: RaceSpec, home: Path, *, image_root: Path | None = None, 
 
 
 def _for_race(data: Dataset, spec: RaceSpec) -> Dataset:
-    """The data with as many training images as the race asks for."""
+    """Return the data with the number of training images that the race specifies."""
     available = len(data.train)
     for field in ("train_size", "batch_size"):
         if (getattr(spec, field) or 0) > available:
@@ -61,7 +61,7 @@ def _for_race(data: Dataset, spec: RaceSpec) -> Dataset:
 
 
 def image_path(given: str, image_root: Path | None) -> Path:
-    """Where own images lie. Inside ``image_root`` only a plain name will do: no folders, no link that leads out."""
+    """Return the path of the user's own images. Inside ``image_root`` only a plain name is allowed: no folders, no links that lead out."""
     if image_root is None:
         return expanded(given, "data")
     path = image_root / given

@@ -1,4 +1,4 @@
-"""The user's own images as a data set: in memory where they fit, else streamed."""
+"""The user's own images as a data set: in memory if they fit, else streamed."""
 
 from pathlib import Path
 
@@ -14,15 +14,15 @@ from ssam.imagefolder.contents import Contents, Outcomes, resized
 from ssam.imagefolder.layout import scan
 from ssam.imagefolder.members import Members
 
-MEMORY_LIMIT = 2 * 2**30  # bytes of pixels; more than this is streamed from the files
-STATISTICS_SAMPLE = 2000  # images from which a streamed data set's mean and deviation are taken
+MEMORY_LIMIT = 2 * 2**30  # bytes of pixels; larger sets are streamed from the files
+STATISTICS_SAMPLE = 2000  # images used for the mean and standard deviation of a streamed data set
 
 
 def load_own(path: Path, size: int, progress: Progress) -> Dataset:
-    """Reads a folder or zip as ssam.imagefolder.layout describes it; images become size × size RGB.
+    """Load a folder or zip with the layout described in ssam.imagefolder.layout; images become size × size RGB.
 
-    Files that cannot be read are skipped; the data set's ``warnings`` say so, and what else its owner should know. Raises
-    ValueError, one line, where the folder is refused, or a class has no training image that can be read.
+    Unreadable files are skipped; the data set's ``warnings`` list them and anything else its owner should know. Raise
+    ValueError, one line, if the folder is refused or a class has no readable training image.
     """
     listing = scan(path)
     count = sum(len(samples) for samples in listing.splits.values())
@@ -45,7 +45,7 @@ def load_own(path: Path, size: int, progress: Progress) -> Dataset:
 
 
 def _images(members: Members, contents: Contents, pixels: dict[str, torch.Tensor], split: str, size: int) -> Images:
-    """A split's images: those decoded, or else those to be decoded when they are needed."""
+    """Return the images of a split: in memory if they have been decoded, else decoded on demand."""
     good = contents.good(split)
     if split not in pixels:
         return StreamedImages(members, good, size)
@@ -53,7 +53,7 @@ def _images(members: Members, contents: Contents, pixels: dict[str, torch.Tensor
 
 
 def _statistics(images: Images) -> Statistics:
-    """Mean and standard deviation per channel, of all images in memory or of some of a streamed set."""
+    """Return the mean and standard deviation per channel, of all images in memory or of a sample of a streamed set."""
     rows = np.arange(len(images))
     if isinstance(images, StreamedImages):
         rows = np.sort(sampling.sample_rows(sampling.STATISTICS, len(images), STATISTICS_SAMPLE, seed=0))
@@ -64,5 +64,5 @@ def _statistics(images: Images) -> Statistics:
         squares += values.square().sum(1)
         count += values.shape[1]
     mean = total / count
-    std = (squares / count - mean**2).clamp_(min=0).sqrt_().clamp_(min=1 / 255)  # pictures of one flat colour
+    std = (squares / count - mean**2).clamp_(min=0).sqrt_().clamp_(min=1 / 255)  # not 0 for single-colour images
     return tuple(mean.tolist()), tuple(std.tolist())

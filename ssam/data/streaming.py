@@ -1,4 +1,4 @@
-"""Images too many for memory: decoded by the workers of a DataLoader just before they are needed."""
+"""Images that do not fit in memory: decoded on demand by the workers of a DataLoader."""
 
 import contextlib
 import copy
@@ -21,7 +21,7 @@ MAX_DAMAGED = 100  # unreadable files in a row before giving up
 
 
 class _Decoded(torch.utils.data.Dataset[tuple[Tensor, int]]):
-    """Row -> pixels (3, S, S) uint8 and the row they really come from: that of the next readable file, -1 without one."""
+    """Maps a row to pixels (3, S, S) uint8 and the row they really come from: that of the next readable file, or -1 if none is found."""
 
     def __init__(self, members: Members, samples: list[Sample], size: int) -> None:
         self.members, self.samples, self.size = members, samples, size
@@ -32,13 +32,13 @@ class _Decoded(torch.utils.data.Dataset[tuple[Tensor, int]]):
     def __getitem__(self, row: int) -> tuple[Tensor, int]:
         for candidate in range(row, row + MAX_DAMAGED):
             used = candidate % len(self.samples)
-            with contextlib.suppress(Exception):  # its header was fine at the start, yet decoding can raise anything
+            with contextlib.suppress(Exception):  # the header was valid at the start, but decoding can raise anything
                 return decode(self.members, self.samples[used][0], self.size), used
         return torch.zeros(3, self.size, self.size, dtype=torch.uint8), -1
 
 
 class StreamedImages:
-    """Stands in for MemoryImages: ``labels`` (N,) int64 on the device, pixels (3, size, size) decoded on demand."""
+    """Streaming counterpart of MemoryImages: ``labels`` (N,) int64 on the device, pixels (3, size, size) decoded on demand."""
 
     def __init__(self, members: Members, samples: list[Sample], size: int) -> None:
         self.members, self.samples, self.size = members, samples, size
@@ -53,8 +53,9 @@ class StreamedImages:
         return moved
 
     def reader(self, rows_of: Callable[[int], Rows], lanes: int) -> Callable[[int], tuple[Tensor, Tensor]]:
-        """As MemoryImages.reader. Lanes read at most ``lanes`` places of the race; each place has its own workers."""
-        places: dict[int, Iterator[tuple[Tensor, Tensor]]] = {}  # next step -> batches from there on, oldest first
+        """Return a function from a step to its batch, as MemoryImages.reader does. Lanes read at up to ``lanes`` positions of the race;
+        each position has its own workers."""
+        places: dict[int, Iterator[tuple[Tensor, Tensor]]] = {}  # next step -> batches from that step on, oldest first
 
         def read(step: int) -> tuple[Tensor, Tensor]:
             if step not in places and len(places) == lanes:
@@ -66,18 +67,18 @@ class StreamedImages:
         return read
 
     def chunks(self, rows: Rows, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """The given rows in order, ``size`` at a time: pixels and the rows they come from."""
+        """Yield the given rows in order, ``size`` at a time: pixels and the rows they come from."""
         return self._load((rows[start : start + size] for start in range(0, len(rows), size)), 1)
 
     def _load(self, batches: Iterable[Rows], lanes: int) -> Iterator[tuple[Tensor, Tensor]]:
         device = self.labels.device
-        daemon = multiprocessing.current_process().daemon  # such a process may have no children
+        daemon = multiprocessing.current_process().daemon  # a daemonic process may not have children
         loader = DataLoader(
             _Decoded(self.members, self.samples, self.size),
-            batch_sampler=batches,  # type: ignore[arg-type]  # any iterable of row numbers will do
+            batch_sampler=batches,  # type: ignore[arg-type]  # any iterable of row numbers works
             num_workers=0 if daemon else max(1, (os.cpu_count() or 1) // lanes),
             pin_memory=device.type == "cuda",
-            generator=torch.Generator(),  # else starting it would draw from the global random state
+            generator=torch.Generator(),  # otherwise starting it would draw from the global random state
         )
         for pixels, rows in loader:
             if (rows < 0).any():

@@ -1,4 +1,4 @@
-"""The data sets that torchvision downloads."""
+"""The data sets that are downloaded through torchvision."""
 
 import contextlib
 import sys
@@ -22,15 +22,15 @@ SETS = {
     "mnist": (datasets.MNIST, "MNIST/raw"),
     "cifar10": (datasets.CIFAR10, ""),
     "cifar100": (datasets.CIFAR100, ""),
-}  # with the folder below the downloads where torchvision looks for the published files
-Splits = tuple[datasets.VisionDataset, datasets.VisionDataset]  # for training, for testing
+}  # each with the subfolder of the downloads where torchvision looks for the published files
+Splits = tuple[datasets.VisionDataset, datasets.VisionDataset]  # training, test
 Source = type[datasets.MNIST] | type[datasets.CIFAR10]
 
 
 def load_downloaded(name: str, folder: Path, progress: Progress) -> tuple[tuple[str, ...], MemoryImages, MemoryImages]:
-    """Class names, training and test images of a catalogue entry, downloaded into ``folder`` where they are missing.
+    """Return the class names, training images and test images of a catalogue entry, downloaded into ``folder`` if they are missing.
 
-    Raises ValueError, one line, where the download fails or the files are damaged.
+    Raise ValueError, one line, if the download fails or the files are damaged.
     """
     title, (source, place) = DATASETS[name].title, SETS[name]
     progress(f"{title}: reading; the first time it is downloaded", None)
@@ -51,15 +51,15 @@ def load_downloaded(name: str, folder: Path, progress: Progress) -> tuple[tuple[
 
 
 def _present(source: Source, folder: Path) -> Splits | None:
-    """The data set if it is there, unpacked."""
+    """Return the data set if it is already there and unpacked, else None."""
     try:
         return source(folder, train=True), source(folder, train=False)
-    except RuntimeError:  # torchvision's word for missing files; damaged ones are a ValueError and the like
+    except RuntimeError:  # torchvision raises this for missing files; damaged ones raise ValueError and the like
         return None
 
 
 def _downloaded(source: Source, folder: Path, place: Path, title: str, progress: Progress) -> Splits:
-    """Fetches what is missing, for torchvision tells nobody how far its own downloads are; then lets it unpack."""
+    """Download missing files, because torchvision does not report the progress of its own downloads; then let torchvision unpack them."""
     if issubclass(source, datasets.MNIST):
         files = {name: (md5, [mirror + name for mirror in source.mirrors]) for name, md5 in source.resources}
     else:
@@ -78,7 +78,7 @@ def _in_memory(source: datasets.VisionDataset) -> MemoryImages:
 
 @contextlib.contextmanager
 def _considerate() -> Iterator[None]:
-    """Keeps torchvision off standard output, and quiet about old file formats."""
+    """Redirect torchvision's standard output to standard error and silence its warnings about old file formats."""
     with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

@@ -1,4 +1,4 @@
-"""Which of a race's training images are held out, so that settings can be chosen without a look at the test set."""
+"""The validation split: the training images that a race holds out, so that settings can be chosen without using the test set."""
 
 from collections.abc import Sequence
 
@@ -10,10 +10,10 @@ from ssam.imagefolder.archive import shown
 
 
 def held_out(labels: Rows, classes: Sequence[str], share: float, seed: int) -> Rows:
-    """Sorted positions of exactly round(share · n) of the n ``labels``, at random within each class.
+    """Draw exactly round(share · n) of the n ``labels``, at random within each class. Return their positions, sorted.
 
-    Stratified: of each class its share to within one image, at least one where the class has any. Raises ValueError, one line,
-    where a class would be left without an image to train on, or there are more classes than images to hold out.
+    The split is stratified: each class contributes its share to within one image, and at least one image if it has any. Raise
+    ValueError, one line, if a class would have no image left to train on, or there are more classes than images to hold out.
     """
     counts = np.bincount(labels, minlength=len(classes))
     if counts[counts > 0].min() < 2:
@@ -27,7 +27,8 @@ def held_out(labels: Rows, classes: Sequence[str], share: float, seed: int) -> R
 
 
 def _counts(counts: Rows, share: float) -> Rows:
-    """How many of each class: its share rounded down, but at least one; what is left of the total to the largest remainders."""
+    """Return the number held out of each class: its share rounded down, but at least one; the rest of the total goes to the largest
+    remainders."""
     total, wanted = round(share * int(counts.sum())), share * counts
     held: Rows = np.maximum(np.floor(wanted), counts > 0).astype(np.int64)
     rest = total - int(held.sum())

@@ -1,4 +1,4 @@
-"""Specifications as data. Imports nothing of ours and never torch."""
+"""Specifications as data. Imports only modules that do not need torch."""
 
 from ssam.catalogue import DATASETS, MODELS, Dataset, Model
 from ssam.experiment.lane import LaneSpec

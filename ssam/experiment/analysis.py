@@ -1,4 +1,4 @@
-"""What can be measured on the weights of a race: one frozen model for the page, the address bar, the queue and the store."""
+"""The specification of an analysis of a race's weights: one frozen model for the page, the address bar, the queue and the store."""
 
 import hashlib
 from collections.abc import Mapping
@@ -12,24 +12,25 @@ from ssam.experiment.base import Frozen, explain
 
 Kind = Literal["sharpness", "curvature", "spectrum", "profile", "surface", "fisher", "anatomy", "robustness"]
 
-MAX_EPOCHS = 60  # moments of one analysis
+MAX_EPOCHS = 60  # snapshots per analysis
 
 
 class AnalysisSpec(Frozen):
-    """One measurement on every lane of a race, on a fixed part of its training images with the labels it trained on (``robustness``: of
-    its test images).
+    """One measurement on every lane of a race. It uses a fixed subset of the training images with the labels the race trained on;
+    ``robustness`` uses test images.
 
-    ``sharpness``: how much the loss rises around the weights, by several estimators. ``curvature``: the largest eigenvalues and
-    the trace of the Hessian. ``spectrum``: its spectral density. ``profile``: the loss along filter-normalised random lines.
-    ``surface``: the loss on a plane. ``fisher``: the exact Fisher information, and what each pattern of mask keeps of it. ``anatomy``:
-    the next training step of each lane, taken apart; its batch is the race's own. ``robustness``: the accuracy on disturbed test images.
+    ``sharpness``: the rise of the loss around the weights, by several estimators. ``curvature``: the largest eigenvalues and the
+    trace of the Hessian. ``spectrum``: its spectral density. ``profile``: the loss along filter-normalised random lines.
+    ``surface``: the loss on a plane. ``fisher``: the exact Fisher information and the share of it that each mask pattern keeps.
+    ``anatomy``: the next training step of each lane in detail, on the race's own batch. ``robustness``: the accuracy on disturbed
+    test images.
 
-    Units: ``epochs`` are the kept snapshots to look at, by epoch; none means the weights of the newest checkpoint. ``rho`` is the L2
-    radius of the sharpness estimators. ``span`` is half the side of a plane or line, in lengths of the filter-normalised direction.
-    ``points`` is the number of grid points along a line or a side (odd, so that the weights themselves are one). ``plane`` is each
-    lane's own through a random direction pair (``random``), or one through the weights of all lanes (``lanes``).
-    ``directions`` is how many random directions a profile has, ``images`` how many images, drawn by ``seed`` (test images: the same ones
-    for every seed, which decides how they are disturbed).
+    Units: ``epochs`` lists the saved snapshots to analyse, by epoch; if it is empty, the weights of the latest checkpoint are used.
+    ``rho`` is the L2 radius of the sharpness estimators. ``span`` is half the side of a plane or line, in lengths of the
+    filter-normalised direction. ``points`` is the number of grid points along a line or side; it is odd, so that the weights
+    themselves are a grid point. ``plane`` is one plane per lane, spanned by a random pair of directions (``random``), or one plane
+    through the weights of all lanes (``lanes``). ``directions`` is the number of random directions of a profile. ``images`` is the
+    number of images, drawn by ``seed``; test images are the same for every seed, which decides how they are disturbed.
     ``batchnorm`` normalises by the stored statistics (``evaluation``) or by those of each chunk of images (``batch``).
     """
 
@@ -66,14 +67,15 @@ class AnalysisSpec(Frozen):
         return self
 
     def digest(self, run_id: str, checkpointed: float | None) -> str:
-        """Equal where the same is measured on the same weights; ``checkpointed`` is when the race's newest checkpoint was written."""
+        """Return a hash that is equal if the same analysis is run on the same weights. ``checkpointed`` is when the race's latest
+        checkpoint was written."""
         when = "" if self.epochs else repr(checkpointed)
         text = f"{run_id} {when} {self.model_dump_json(exclude_defaults=True)}"
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def parse_analysis(values: Mapping[str, object]) -> AnalysisSpec:
-    """Raises ValueError, one line that names the field, the value and what is allowed.
+    """Build a validated analysis from loose values. Raise ValueError, one line that names the field, the value and what is allowed.
 
     >>> parse_analysis({"kind": "surface", "points": "21"}).points
     21
@@ -85,7 +87,7 @@ def parse_analysis(values: Mapping[str, object]) -> AnalysisSpec:
 
 
 class Moment(NamedTuple):
-    """A kept snapshot of one lane's weights: ``lane`` is its place in the race, from 0."""
+    """A saved snapshot of one lane's weights. ``lane`` is its index in the race, from 0."""
 
     lane: int
     step: int
@@ -93,10 +95,10 @@ class Moment(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Found:
-    """What an analysis knows so far; each replaces the one before. ``done`` is the share of the work, 0–1.
+    """The results of an analysis so far; each replaces the previous one. ``done`` is the share of the work, 0–1.
 
-    ``about`` says what it was measured on and how; ``rows`` are the numbers, one dictionary of plain values each; ``arrays`` what
-    is drawn. What each kind has is said in ``ssam.analysis.runner``.
+    ``about`` describes what was measured and how; ``rows`` are the numbers, one dictionary of plain values each; ``arrays`` are the
+    data of the charts. ``ssam.analysis.runner`` lists the rows and arrays of each kind.
     """
 
     done: float

@@ -1,4 +1,4 @@
-"""What every specification shares: the frozen base, checks of a single value, and one line for what is wrong."""
+"""The common base of all specifications: the frozen model, checks of single values, and one-line error messages."""
 
 import re
 from collections.abc import Iterable
@@ -34,7 +34,7 @@ class Frozen(BaseModel):
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
-    """The first thing that is wrong, as one line: field, value, what is allowed."""
+    """Return the first error as one line: the field, the value and what is allowed."""
     first = error.errors()[0]
     field = ".".join(str(part) for part in first["loc"])
     given = first["input"]
@@ -49,7 +49,7 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
 
 
 def _allowed_numbers(model: type[BaseModel], field: str) -> str | None:
-    """``a number from 0 to 1`` for a numeric field, None for others."""
+    """Return the range of a numeric field, such as ``a number from 0 to 1``; None for other fields."""
     schema = model.model_json_schema()["properties"].get(field, {})
     kind = next(
         (part for part in (schema, *schema.get("anyOf", ())) if part.get("type") in ("number", "integer")), None

@@ -1,16 +1,16 @@
-"""What a sweep chooses by: images held out of the training set, never the test set."""
+"""The images that a sweep chooses settings by: held out of the training set, never taken from the test set."""
 
 from collections.abc import Mapping
 
 from ssam.experiment.race import RaceSpec, parse_spec
 from ssam.experiment.sweep import SweepSpec, parse_sweep
 
-VALIDATION = 0.2  # of the training images that a new sweep holds out where its race holds out none
+VALIDATION = 0.2  # share of the training images that a new sweep holds out if its race holds out none
 
 
 def new_sweep(values: Mapping[str, object]) -> SweepSpec:
-    """As ``parse_sweep``, for a sweep that is yet to begin: its race holds out images to choose by, VALIDATION of those for training
-    where it holds out none.
+    """Build a new sweep from loose values, as ``parse_sweep`` does. If its race holds out no images for validation, it holds out the
+    share VALIDATION of the training images.
 
     >>> new_sweep({"base": RaceSpec(lanes="sam"), "vary": ["rho=0.1,0.2"]}).base.validation
     0.2
@@ -22,7 +22,7 @@ def new_sweep(values: Mapping[str, object]) -> SweepSpec:
 
 
 def chosen_by(spec: SweepSpec) -> str:
-    """Return by what the settings are chosen, and how to read its numbers, in a sentence or two."""
+    """Return one or two sentences on how settings are chosen and how to read the numbers."""
     base = spec.base
     if not base.validation:
         return "No images are held out: settings are chosen by test accuracy, so that of the best one is probably optimistic."

@@ -1,14 +1,15 @@
-"""Class codes: one short word under which a class races together. No account is needed; whoever knows the code belongs to it."""
+"""Class codes: a short code that a class races under. No account is needed; anyone who knows the code is a member."""
 
 import re
 import secrets
 
 SHORTEST, LONGEST = 4, 12
-CLEAR = "BCDFGHJKMNPQRTVWXYZ2346789"  # no vowels, so no words; nothing that reads like something else
+CLEAR = "BCDFGHJKMNPQRTVWXYZ2346789"  # no vowels, so no accidental words; no characters that look alike
 
 
 def class_code(text: str) -> str:
-    """The code as it is kept: capital letters, digits and hyphens, the first and the last no hyphen. Raises ValueError, one line.
+    """Return the code as it is stored: capital letters, digits and hyphens, with no hyphen at either end. Raise ValueError, one line,
+    if the text is not a valid code.
 
     >>> class_code(" may-7kq ")
     'MAY-7KQ'
@@ -22,6 +23,6 @@ def class_code(text: str) -> str:
 
 
 def new_class_code() -> str:
-    """A code that nobody has by accident: one of 26⁷, about 8 thousand million."""
+    """Return a random code, one of 26⁷ (about 8 billion), so that no two classes get the same one by accident."""
     letters = "".join(secrets.choice(CLEAR) for _ in range(7))
     return f"{letters[:3]}-{letters[3:]}"

@@ -1,4 +1,4 @@
-"""The specification of a duel: several methods on one task, each tuned by the same rule, then judged on fresh seeds."""
+"""The specification of a duel: several methods on one task, each tuned by the same rule and then judged on fresh seeds."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,11 +9,11 @@ from ssam.experiment.race import Frozen, LaneSpec, RaceSpec, explain, parse_spec
 from ssam.experiment.sweep import MAX_FIELDS, SweepSpec, Vary
 from ssam.methods import METHODS
 
-MOST = 4  # contenders
+MOST = 4  # contenders per duel
 BASELINE = "sgd"
 RIVALS = ("sam", "ssam-f")
-EPOCH_SHARES = (0.25, 0.4, 0.7, 1.0)  # of the most epochs: fewer is early stopping with the schedule ending there
-TUNED = ("lr", "weight_decay", "epochs")  # for every contender
+EPOCH_SHARES = (0.25, 0.4, 0.7, 1.0)  # of the maximum epochs; fewer is early stopping with the schedule ending there
+TUNED = ("lr", "weight_decay", "epochs")  # tuned for every contender
 WEIGHT_DECAYS = (1e-4, 5e-2)  # lowest and highest
 
 
@@ -27,13 +27,13 @@ class Contender(Frozen):
 class DuelSpec(Frozen):
     """A comparison in which the baseline is tuned as much as its rivals.
 
-    ``base`` is the task: data, network, batch size, the most epochs; on the clock ``gradients`` a method whose steps cost less may take
-    as many more epochs. Its lanes are the contenders', and it holds out images to choose by,
-    with labels as noisy as those for training. A duel has ``seeds`` rounds. In each round every contender is tuned from scratch, by ``trials``
-    trials of Optuna's TPE over its own search space that choose by validation accuracy; its best settings are then trained once more
-    with a seed that no search has seen, and judged by test accuracy. So the differences between contenders, paired by round, contain the
-    luck of tuning as well as that of the seed: two copies of one method differ by chance alone. ``margin`` is the gain, in percentage
-    points, below which a method is not worth its cost.
+    ``base`` is the task: data, network, batch size and maximum number of epochs; on the ``gradients`` clock, a method with cheaper
+    steps may train for proportionally more epochs. Its lanes are those of the contenders. It holds out validation images, with labels
+    as noisy as those of training. A duel has ``seeds`` rounds. In each round every contender is tuned from scratch: ``trials`` trials of
+    Optuna's TPE over its own search space, chosen by validation accuracy. Its best settings are then trained once more with a seed that
+    no search has seen, and judged by test accuracy. The differences between contenders, paired by round, therefore contain the
+    randomness of tuning as well as that of the seed: two copies of one method differ by chance alone. ``margin`` is the gain, in
+    percentage points, below which a method is not worth its cost.
     """
 
     base: RaceSpec
@@ -55,7 +55,8 @@ class DuelSpec(Frozen):
         return self
 
     def sweep(self, place: int, turn: int) -> SweepSpec:
-        """Return the search of the contender at ``place`` in round ``turn``, both from 0. Raises ValueError, one line."""
+        """Return the search of the contender at ``place`` in round ``turn``, both from 0. Raise ValueError, one line, if its settings are
+        not allowed."""
         contender = self.contenders[place]
         alone = self.base.model_copy(update={"lanes": (contender.lane,), "seed": self.base.seed + turn})
         try:
@@ -64,22 +65,22 @@ class DuelSpec(Frozen):
             raise ValueError(f"{contender.lane}: {explain(error, SweepSpec)}") from None
 
     def fresh_seed(self, turn: int) -> int:
-        """Return the seed that judges the winners of a round: one that no search of this duel uses."""
+        """Return the seed on which the winners of a round are judged; no search of this duel uses it."""
         return self.base.seed + self.seeds + turn
 
     @property
     def gain_worth_having(self) -> str:
-        """The margin in words."""
+        """Return the margin in words."""
         return f"{self.margin:g} point{'s' * (self.margin != 1)}"
 
     @property
     def names(self) -> tuple[str, ...]:
-        """A unique name for each contender."""
+        """Return a unique name for each contender."""
         return self.base.lane_names
 
 
 def rule(spec: DuelSpec) -> list[str]:
-    """How a duel is decided, in sentences: what is tuned, what it is judged on, what is random, what each answer means."""
+    """Return in sentences how a duel is decided: what is tuned, what it is judged on, what is random, and what each verdict means."""
     base = spec.base
     most = f"{base.epochs} epoch{'s' * (base.epochs > 1)}"
     if base.clock == "gradients":
@@ -102,14 +103,14 @@ def rule(spec: DuelSpec) -> list[str]:
 
 
 def search_space(base: RaceSpec, lane: LaneSpec) -> tuple[Vary, ...]:
-    """The settings that a lane of this task is tuned over unless told otherwise: learning rate, weight decay and epochs for each,
-    rho for a method that perturbs, sparsity for one with a mask.
+    """Return the default search space of a lane on this task: learning rate, weight decay and epochs for every method, rho for a method
+    that perturbs, and sparsity for one with a mask.
 
     >>> [str(vary) for vary in search_space(RaceSpec(epochs=15), LaneSpec(method="sgd"))]
     ['lr=0.025..0.2:log', 'weight_decay=0.0001..0.05:log', 'epochs=4,6,10,15']
     """
     method, most = METHODS[lane.method], base.epochs
-    if base.clock == "gradients":  # as many gradients for each, so more epochs for those whose steps cost less
+    if base.clock == "gradients":  # equal gradients for all, so more epochs for methods with cheaper steps
         most = round(base.epochs * max(each.passes for each in base.lanes) / lane.passes)
     epochs = tuple(dict.fromkeys(max(1, round(share * most)) for share in EPOCH_SHARES))
     space = [
@@ -126,14 +127,14 @@ def search_space(base: RaceSpec, lane: LaneSpec) -> tuple[Vary, ...]:
 
 
 def new_duel(base: RaceSpec, lanes: Sequence[LaneSpec], spaces: Sequence[str] = (), **limits: object) -> DuelSpec:
-    """A duel of ``lanes`` on the task of ``base``, which holds out VALIDATION of its training images where it holds out none.
+    """Build a duel of ``lanes`` on the task of ``base``. If ``base`` holds out no images, it holds out VALIDATION of its training images.
 
     Args:
         spaces: ``LANE:FIELD=VALUES`` or ``LANE:FIELD=LOW..HIGH[:log]`` replaces or adds one setting of a contender's search space;
             LANE is its name or its number from 1.
-        limits: ``trials``, ``seeds``, ``margin`` of DuelSpec.
+        limits: ``trials``, ``seeds`` and ``margin`` of DuelSpec.
 
-    Raises ValueError, one line.
+    Raise ValueError, one line, if a value is not allowed.
 
     >>> new_duel(RaceSpec(), [LaneSpec(method="sgd"), LaneSpec(method="sam")], ["sam:rho=0.1,0.2"], trials=8).names
     ('sgd', 'sam')
@@ -161,13 +162,14 @@ def new_duel(base: RaceSpec, lanes: Sequence[LaneSpec], spaces: Sequence[str] = 
 
 
 def _of_one_lane(vary: Vary) -> Vary:
-    """A contender is alone in its search, so what a lane can have of its own is its own; TUNED is the race's, whose epochs have no limit."""
+    """Return the setting as one of lane 1 if a lane can have it: each search has a single lane. TUNED settings stay with the race, whose
+    epochs are not limited as those of a lane are."""
     own = vary.field in LaneSpec.model_fields and vary.field not in ("method", *TUNED)
     return vary.model_copy(update={"field": f"lane1.{vary.field}"}) if own else vary
 
 
 def parse_duel(values: Mapping[str, object]) -> DuelSpec:
-    """Build a duel from loose values. Raises ValueError, one line that names the field, the value and what is allowed."""
+    """Build a duel from loose values. Raise ValueError, one line that names the field, the value and what is allowed."""
     try:
         return DuelSpec.model_validate(values)
     except ValidationError as error:

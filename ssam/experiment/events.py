@@ -1,7 +1,7 @@
-"""What a race tells while it runs. The engine yields these; the store keeps them; the page and the command line show them.
+"""Events of a running race. The engine yields them, the store saves them, and the page and the command line display them.
 
 Times are in milliseconds, clocks in seconds. ``step`` counts a lane's finished steps from 1, ``gradients`` its
-forward+backward passes, ``seconds`` its own compute time (evaluation excluded), ``epoch`` its position as a float.
+forward+backward passes, ``seconds`` its own compute time (evaluation excluded); ``epoch`` is its position as a float.
 """
 
 from dataclasses import dataclass, field
@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 PHASES = ("data", "forward1", "backward1", "perturb", "forward2", "backward2", "update", "mask")
-STEP_PHASES = PHASES[1:-1]  # what one training step costs: neither waiting for data nor a mask refresh
-SETTLING_STEPS = 5  # a lane's first steps plan kernels and fill caches; medians of times leave them out
-FEWEST_PAIRS = 10  # a ratio to SGD from fewer pairs of steps says nothing
+STEP_PHASES = PHASES[1:-1]  # phases of one training step; excludes waiting for data and mask refreshes
+SETTLING_STEPS = 5  # a lane's first steps select kernels and fill caches; median times exclude them
+FEWEST_PAIRS = 10  # a ratio to SGD from fewer pairs of steps is not meaningful
 
 
 @dataclass(frozen=True, slots=True)
 class Preparing:
-    """Before the first step: a download, reading images, calibrating. ``fraction`` is None where unknown."""
+    """Progress before the first step: a download, reading images, calibrating. ``fraction`` is None if unknown."""
 
     message: str
     fraction: float | None = None
@@ -25,7 +25,7 @@ class Preparing:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One parameter tensor that masks can cover."""
+    """One parameter tensor that a mask can cover."""
 
     name: str
     stage: str
@@ -34,7 +34,7 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One stage of the network. ``share`` is its part of the multiply-accumulates of a forward pass, 0–1."""
+    """One stage of the network. ``share`` is its share of the multiply-accumulates of a forward pass, 0–1."""
 
     name: str
     share: float
@@ -42,8 +42,8 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class LaneInfo:
-    """``plan`` says in words how the lane takes its steps, ``predicted_ratio`` what a step then costs in SGD steps by the
-    count of multiply-accumulates, ``exact`` whether it computes what the paper's two full passes would."""
+    """Facts about a lane. ``plan`` describes in words how the lane takes its steps; ``predicted_ratio`` is the cost of such a step in
+    SGD steps, by the count of multiply-accumulates; ``exact`` is whether it computes the same as the paper's two full passes."""
 
     name: str
     method: str
@@ -57,8 +57,8 @@ class LaneInfo:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The race is ready: what it runs on and how large it is. ``total_steps`` is None on the seconds clock. ``train_size`` is
-    what is trained on; the images held out for validation are not among them."""
+    """The race is ready. Says what it runs on and how large it is. ``total_steps`` is None on the seconds clock. ``train_size`` is the
+    number of images trained on, without those held out for validation."""
 
     device: str
     device_name: str
@@ -80,11 +80,11 @@ class Started:
 class StepEvent:
     """One training step of one lane.
 
-    ``loss`` is L(w) on the batch (L(w+ε) in a lane that never computes L(w) on all of it); ``grad_norm`` is the norm of the
-    gradient at w, as far as the lane's plan computes it, ``perturbed_norm`` that of the whole gradient at w+ε, which the update
-    is made of (None for a step that perturbs nothing); ``radius`` is ‖m⊙ε‖₂; ``ascent_gap`` is L(w+ε) − L(w). The last
-    two are None for SGD, the gap also where one of the losses is not computed. ``ms`` maps each phase of PHASES that took place to its milliseconds.
-    ``ratio`` is this step's time (STEP_PHASES) over that of the SGD step next to it, None without an SGD lane.
+    ``loss`` is L(w) on the batch, or L(w+ε) in a lane that never computes L(w) on the whole batch. ``grad_norm`` is the norm of the
+    part of the gradient at w that the lane's plan computes; ``perturbed_norm`` is the norm of the full gradient at w+ε, which the
+    update uses (None for a step that perturbs nothing). ``radius`` is ‖m⊙ε‖₂; ``ascent_gap`` is L(w+ε) − L(w). Both are None for SGD;
+    the gap is also None if one of the losses is not computed. ``ms`` maps each phase of PHASES that occurred to its milliseconds.
+    ``ratio`` is this step's time (STEP_PHASES) divided by that of the adjacent SGD step; None without an SGD lane.
     """
 
     lane: str
@@ -103,13 +103,13 @@ class StepEvent:
 
 @dataclass(frozen=True, slots=True)
 class EpochEvent:
-    """One evaluation. ``final`` is True once per lane, on the whole test set; before that on ``test_size`` images.
+    """One evaluation. ``final`` is True once per lane, for the evaluation on the whole test set; earlier ones use ``test_size`` images.
 
-    ``validation_loss`` and ``validation_accuracy`` are on all images that the race holds out, with the labels that training
-    would see; None where it holds out none. The final ones of a lane that may stop early are of the weights of its best epoch.
+    ``validation_loss`` and ``validation_accuracy`` are measured on all images that the race holds out, with the labels that training
+    would see; None if it holds out none. The final ones of a lane with early stopping are those of the weights of its best epoch.
 
-    ``eigenvalue`` is the estimate of λ₁, the eigenvalue of the Hessian of largest magnitude, where the race asks for it now;
-    ``eigenvalue_residual`` ‖Hv − λ₁v‖/|λ₁| of it, 0 where it is exact; ``eigenvalue_ms`` what it took."""
+    ``eigenvalue`` is the estimate of λ₁, the eigenvalue of the Hessian of largest magnitude, if the race measures it at this epoch;
+    ``eigenvalue_residual`` is its residual ‖Hv − λ₁v‖/|λ₁|, 0 if it is exact; ``eigenvalue_ms`` is the time it took."""
 
     lane: str
     step: int
@@ -131,10 +131,10 @@ class EpochEvent:
 
 @dataclass(frozen=True, slots=True)
 class MaskEvent:
-    """A sparse lane has a new mask. ``changed`` is the share of entries that differ from the last mask, ``overlap``
-    the IoU of the perturbed sets (None for the first mask). ``heatmaps`` maps a layer's name to uint8 pictures
-    (at most 64×64, 255 = every weight of the cell is perturbed); ``densities`` to its exact density; ``bits`` to the mask
-    itself, packed eight weights a byte in the tensor's logical order (empty for networks too large for that)."""
+    """A new mask of a sparse lane. ``changed`` is the share of entries that differ from the previous mask, ``overlap`` the
+    IoU of the two perturbed sets (None for the first mask). ``heatmaps`` maps a layer's name to a uint8 image
+    (at most 64×64, 255 = every weight of the cell is perturbed), ``densities`` to its exact density, and ``bits`` to the mask
+    itself, packed eight weights per byte in the tensor's logical order (empty if the network is too large for that)."""
 
     lane: str
     step: int
@@ -149,7 +149,7 @@ class MaskEvent:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
-    """A lane's weights and BatchNorm statistics, those that are evaluated, after ``step`` steps (0: before the first), by the names of ``state_dict``."""
+    """A lane's evaluated weights and BatchNorm statistics after ``step`` steps (0: before the first), by their names in ``state_dict``."""
 
     lane: str
     step: int
@@ -159,7 +159,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class LaneEnded:
-    """A lane takes no more steps. ``reason`` is ``finished`` or ``diverged``."""
+    """A lane has ended and takes no more steps. ``reason`` is ``finished`` or ``diverged``."""
 
     lane: str
     step: int
@@ -185,9 +185,10 @@ class LaneResult:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The end. ``test_accuracy`` is that of the last epoch, on the whole test set, 0–1, and ``validation_accuracy`` that of the last
-    epoch on the images held out; of a lane that may stop early both are of the weights of its ``best_epoch``. ``load`` is the highest load average (of a minute, this race's own work included) seen at an
-    evaluation, of a machine that lends ``cores`` to this process; None where the system tells none."""
+    """The result of a race. ``test_accuracy`` is that of the last epoch on the whole test set, 0–1, and ``validation_accuracy`` that of
+    the last epoch on the held-out images; with early stopping, both are those of the weights of the lane's ``best_epoch``. ``load`` is
+    the highest one-minute load average seen at an evaluation, including this race's own work; None if the system does not report it.
+    ``cores`` is the number of cores available to this process."""
 
     device: str
     lanes: tuple[LaneResult, ...]
@@ -195,10 +196,10 @@ class Result:
     cores: int | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)  # tensors have no single answer to whether they are equal
+@dataclass(frozen=True, slots=True, eq=False)  # comparing tensors does not give a single truth value
 class Checkpoint:
-    """All that decides the rest of the race, only told where somebody asked for it. ``state`` holds tensors and primitives;
-    nothing that happens later changes it."""
+    """The complete state that determines the rest of the race; yielded only on request. ``state`` holds tensors and primitives, and later
+    steps do not change it."""
 
     state: dict[str, Any] = field(repr=False)
 

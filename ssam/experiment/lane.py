@@ -12,26 +12,26 @@ from ssam.methods.directions import DIRECTIONS
 class LaneSpec(Frozen):
     """One method with its own settings; ``None`` takes the race's value.
 
-    Written as text (address bar, command line): ``ssam-f:rho=0.2:sparsity=0.8``.
+    Text form (address bar, command line): ``ssam-f:rho=0.2:sparsity=0.8``.
 
-    ``region`` is where weights may be perturbed: ``all``, ``early`` and ``late`` (the stages before and from the one that
-    halves the parameters), ``from-K`` (stage K and later, the first is 0), ``norm`` (normalisation layers).
-    ``granularity`` is what the mask takes or leaves as one: a single ``weight``, a ``tensor``, a ``block`` (a stage of the
-    network), or ``n-of-M``: N of every M weights in a row, with N from the sparsity (``n-of-4`` at 0.5 is the 2:4 pattern).
+    ``region`` is where weights may be perturbed: ``all``; ``early`` or ``late``, the stages before the one that halves the
+    parameters, or that stage and later ones; ``from-K``, stage K and later (the first is 0); ``norm``, normalisation layers.
+    ``granularity`` is the unit that the mask selects: a single ``weight``, a ``tensor``, a ``block`` (a stage of the network), or
+    ``n-of-M``: N of every M consecutive weights, with N from the sparsity (``n-of-4`` at 0.5 is the 2:4 pattern).
     ``score`` is what method ``ssam`` ranks by: the empirical ``fisher`` information, ``fisher-per-cost`` (blocks by Fisher
-    mass over their compute), the ``gradient`` of the Fisher samples, the ``magnitude`` of the weights, or ``random``.
-    ``direction`` is what ε follows: the batch's ``gradient`` at w; ``momentum``, against the momentum buffer; ``last``, the
-    last step's descent gradient. The last two cost no pass. ``ascent_batch`` takes ε from that many images of the batch;
-    ``ascent_interval`` perturbs in every k-th step only.
+    mass divided by compute), the ``gradient`` of the Fisher samples, the ``magnitude`` of the weights, or ``random``.
+    ``direction`` is what ε follows: ``gradient``, the batch's gradient at w; ``momentum``, the opposite of the momentum buffer;
+    ``last``, the descent gradient of the previous step. The last two cost no pass. ``ascent_batch`` computes ε from that many images
+    of the batch; ``ascent_interval`` perturbs only in every k-th step.
 
-    The settings of TRAINING are for every method. ``epochs``: the lane's learning rate reaches 0 there and the lane ends, while
-    others go on; at most the race's. ``base`` is the base optimizer, ``lr`` and ``weight_decay`` are its own; a lane with another ``base`` than
-    the race's takes the race's two on its scale (``ssam.methods.bases``). ``label_smoothing`` is torch's, in the losses that are
-    trained on; what is evaluated, Fisher scores and λ₁ are of the plain loss. ``ema``: what is evaluated is the exponential moving
-    average of the weights with this decay per step, from the weights after the first step on; the statistics of BatchNorm are
-    averaged along with them, as timm's and torchvision's training scripts do (recomputing them takes another pass over the data).
-    ``patience``: the lane stops once so many epochs have brought no higher validation accuracy, and its result is that of the weights of its
-    best validation epoch, also where it trains to its end. Its learning rate is that of the whole training, broken off.
+    The settings in TRAINING apply to every method. ``epochs``: the lane ends after so many epochs, with its learning rate at 0, while
+    other lanes continue; at most the race's. ``base`` is the lane's base optimizer, with ``lr`` and ``weight_decay``; a lane whose
+    ``base`` differs from the race's takes the race's two values on its own scale (``ssam.methods.bases``). ``label_smoothing`` is
+    torch's and applies to the training losses; evaluation, Fisher scores and λ₁ use the plain loss. ``ema``: evaluation uses the
+    exponential moving average of the weights with this decay per step, starting from the weights after the first step; BatchNorm
+    statistics are averaged in the same way, as in timm's and torchvision's training scripts (recomputing them takes another pass over
+    the data). ``patience``: the lane stops after so many epochs without a higher validation accuracy. Its result is that of the weights
+    of its best validation epoch, even if it trains to the end. Its learning-rate schedule is that of the full training, cut short.
     """
 
     method: str
@@ -90,7 +90,7 @@ class LaneSpec(Frozen):
 
     @classmethod
     def parse(cls, text: str) -> "LaneSpec":
-        """Reads ``method[:setting=value]…``; raises ValueError with one line that says what is allowed."""
+        """Parse ``method[:setting=value]…``. Raise ValueError, one line that says what is allowed."""
         method, *settings = [part.strip() for part in text.split(":")]
         values: dict[str, str] = {}
         for setting in settings:
@@ -110,30 +110,30 @@ class LaneSpec(Frozen):
 
     @property
     def is_free(self) -> bool:
-        """Whether ε follows something that is there already, so that the ascent costs no pass."""
+        """Return whether ε follows a direction that is already available, so that the ascent costs no pass."""
         return DIRECTIONS[self.direction].is_free
 
     @property
     def passes(self) -> float:
-        """Forward+backward passes of a step, on average; one of part of a batch counts whole."""
+        """Return the average number of forward+backward passes per step; a pass on part of a batch counts as a full one."""
         return 1.0 if self.is_free else 1 + (METHODS[self.method].passes - 1) / self.ascent_interval
 
     @property
     def mask_score(self) -> str | None:
-        """What the mask ranks by; None where there is no ranking (SGD, SAM, SSAM-D)."""
+        """Return what the mask ranks by; None if nothing is ranked (SGD, SAM, SSAM-D)."""
         return self.score or METHODS[self.method].score
 
     @property
     def trains_otherwise(self) -> bool:
-        """Whether it has training settings of its own."""
+        """Return whether the lane has its own training settings."""
         return any(name in TRAINING for name in self.own_settings)
 
     @property
     def own_settings(self) -> dict[str, object]:
-        """What differs from a lane of this method without settings."""
+        """Return the settings that differ from the defaults."""
         values = {name: getattr(self, name) for name in SETTINGS}
         return {name: value for name, value in values.items() if value != LaneSpec.model_fields[name].default}
 
 
-TRAINING = ("epochs", "lr", "weight_decay", "base", "label_smoothing", "ema", "patience")  # of every method
+TRAINING = ("epochs", "lr", "weight_decay", "base", "label_smoothing", "ema", "patience")  # settings of every method
 SETTINGS = tuple(name for name in LaneSpec.model_fields if name != "method")

@@ -18,13 +18,13 @@ class Preset:
 
 
 def presets(folder: Path = ASSETS / "presets") -> dict[str, Preset]:
-    """All presets by name, the default first (files sort by their numeric prefix)."""
+    """Return all presets by name, the default first (files are sorted by their numeric prefix)."""
     found = (_read(path) for path in sorted(folder.glob("*.json")))
     return {preset.name: preset for preset in found}
 
 
 def preset(name: str) -> Preset:
-    """One preset; raises ValueError that lists the names where there is none of that name."""
+    """Return a preset. Raise ValueError, which lists the known names, if there is none with this name."""
     known = presets()
     if name not in known:
         raise ValueError(f"{name[:60]!r} is not a preset; allowed: {', '.join(known)}")

@@ -14,27 +14,27 @@ from ssam.methods.bases import BASES
 
 DEFAULT_LANES = ("sgd", "sam", "ssam-f", "ssam-d")
 MAX_LANES = 8
-MAX_GRADIENTS = 20_000_000  # forward+backward passes of the whole race: a week of a fast GPU
+MAX_GRADIENTS = 20_000_000  # forward+backward passes of the whole race; a week on a fast GPU
 
-DATA_SETTINGS = ("data", "label_noise", "train_size", "image_size")  # which images, how many, how large, labelled how
+DATA_SETTINGS = ("data", "label_noise", "train_size", "image_size")  # which images, their number, size and labels
 
 
 class RaceSpec(Frozen):
     """One experiment: a data set, a model, a seed and a budget, raced by several lanes.
 
-    Units: ``rho`` is the L2 radius of the perturbation (ASAM takes ten times that); ``sparsity`` the share of weights *not* perturbed;
-    ``label_noise`` the share of training labels replaced by a uniformly drawn *other* class;
-    ``validation`` the share of the training images held out, with the labels that training would see, to choose settings by;
-    ``base`` is the base optimizer, with ``lr`` and ``weight_decay``; ``momentum`` is SGD's, and AdamW's β₁ (its β₂ is 0.999);
-    ``mask_interval`` is in epochs; ``fisher_batch`` is how many samples share one gradient in the Fisher scores (1 is exact,
-    more takes fewer and is rougher); ``seconds`` is each lane's own compute time and counts on that clock only.
-    ``snapshot_interval`` is in epochs: so often each lane's weights are kept, to be looked at later, its first weights too;
-    ``eigenvalue_interval`` likewise, for λ₁ of the Hessian during the race. None: never.
+    Units: ``rho`` is the L2 radius of the perturbation (ASAM uses ten times that). ``sparsity`` is the share of weights *not* perturbed.
+    ``label_noise`` is the share of training labels replaced by a uniformly drawn *other* class. ``validation`` is the share of the
+    training images held out to choose settings by, with the labels that training would see. ``base`` is the base optimizer, with
+    ``lr`` and ``weight_decay``; ``momentum`` is SGD's momentum, or AdamW's β₁ (its β₂ is 0.999). ``mask_interval`` is in epochs.
+    ``fisher_batch`` is how many samples share one gradient in the Fisher scores: 1 is exact; more needs fewer gradients and is less
+    accurate. ``seconds`` is each lane's own compute time and is used only on that clock. ``snapshot_interval`` is how often, in
+    epochs, each lane's weights are saved for later analysis, including the initial ones; ``eigenvalue_interval`` is how often λ₁ of
+    the Hessian is measured during the race. None means never.
 
-    On the ``epochs`` clock every lane sees ``epochs`` epochs. On the ``gradients`` clock every lane gets as many
-    forward+backward passes as the dearest lane needs for ``epochs`` epochs; mask refreshes are not counted. On the
-    ``seconds`` clock every lane gets ``seconds`` of its own compute, mask refreshes included. A lane with epochs of its own ends
-    after them.
+    On the ``epochs`` clock every lane trains for ``epochs`` epochs. On the ``gradients`` clock every lane gets as many
+    forward+backward passes as the most expensive lane needs for ``epochs`` epochs; mask refreshes are not counted. On the
+    ``seconds`` clock every lane gets ``seconds`` of its own compute time, mask refreshes included. A lane with its own ``epochs``
+    ends after them.
     """
 
     dataset: str = "fashion-mnist-10k"
@@ -85,7 +85,7 @@ class RaceSpec(Frozen):
     def _lanes_from_text(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
-        lanes = value.split(",", MAX_LANES)  # no further: somebody may send a million
+        lanes = value.split(",", MAX_LANES)  # stop there: the input may hold a million lanes
         if len(lanes) > MAX_LANES:
             raise ValueError(f"must be 1 to {MAX_LANES} lanes, not {value.count(',') + 1}")
         return [LaneSpec.parse(lane) for lane in lanes]
@@ -151,46 +151,46 @@ class RaceSpec(Frozen):
 
     @property
     def input_size(self) -> int:
-        """Side of the square images the model sees, in pixels."""
+        """Return the side of the square images that the model sees, in pixels."""
         return self.image_size or DATASETS[self.dataset].size or 64
 
     @property
     def digest(self) -> str:
-        """Equal for equal specifications only: 32 hexadecimal digits. Settings at their defaults do not count, so that a new one
-        leaves it alone."""
+        """Return a hash of 32 hexadecimal digits that is equal only for equal specifications. Settings at their defaults are left out, so
+        adding a setting does not change it."""
         return hashlib.sha256(self.model_dump_json(exclude_defaults=True).encode()).hexdigest()[:32]
 
     @property
     def steps_per_epoch(self) -> int:
-        """Full batches in one epoch; own images count as 10,000 until they have been read."""
+        """Return the number of full batches per epoch. The user's own images count as 10,000 until they have been read."""
         return max(1, self.split(DATASETS[self.dataset].train or 10_000)[0] // self.batch_size)
 
     def split(self, available: int) -> tuple[int, int]:
-        """Of so many training images there are: how many the race trains on, and how many it holds out for validation."""
+        """Return how many of the ``available`` training images the race trains on, and how many it holds out for validation."""
         used = self.train_size or available
         held = round(self.validation * used)
         return used - held, held
 
     @property
     def gradients(self) -> int:
-        """Forward+backward passes of all lanes together on the epochs or gradients clock."""
+        """Return the total forward+backward passes of all lanes on the epochs or gradients clock."""
         return round(self.steps_per_epoch * sum(self.lane_epochs(lane) * lane.passes for lane in self.lanes))
 
     @property
     def lane_names(self) -> tuple[str, ...]:
-        """A unique name per lane: the method where it stands alone, else the method with what sets it apart."""
+        """Return a unique name per lane: the method if only one lane has it, else the method with the settings that differ."""
         methods = [lane.method for lane in self.lanes]
         return tuple(lane.method if methods.count(lane.method) == 1 else str(lane) for lane in self.lanes)
 
     def lane_rho(self, lane: LaneSpec) -> float:
-        """The radius asked for: the lane's own, else the race's on its method's scale; 0 for SGD."""
+        """Return the requested radius: the lane's own, else the race's on the scale of its method; 0 for SGD."""
         method = METHODS[lane.method]
         if not method.perturbs:
             return 0.0
         return self.rho * method.rho_scale if lane.rho is None else lane.rho
 
     def lane_epochs(self, lane: LaneSpec) -> float:
-        """Epochs until the lane ends, on the clocks epochs and gradients: its own, else what the clock gives it."""
+        """Return the lane's number of epochs on the epochs and gradients clocks: its own, else what the clock allows."""
         if lane.epochs is not None or self.clock != "gradients":
             return lane.epochs or self.epochs
         return self.epochs * max(other.passes for other in self.lanes) / lane.passes
@@ -199,28 +199,28 @@ class RaceSpec(Frozen):
         return lane.base or self.base
 
     def lane_lr(self, lane: LaneSpec) -> float:
-        """The peak of its learning rate: its own, else the race's on its base optimizer's scale."""
+        """Return the lane's peak learning rate: its own, else the race's on the scale of its base optimizer."""
         return self.lr * self._rate(lane) if lane.lr is None else lane.lr
 
     def lane_weight_decay(self, lane: LaneSpec) -> float:
-        """Its own, else the race's on its base optimizer's scale."""
+        """Return the lane's weight decay: its own, else the race's on the scale of its base optimizer."""
         return self.weight_decay / self._rate(lane) if lane.weight_decay is None else lane.weight_decay
 
     def _rate(self, lane: LaneSpec) -> float:
-        """The learning rate of its base optimizer over that of the race's."""
+        """Return the learning-rate scale of the lane's base optimizer relative to that of the race's."""
         return BASES[self.lane_base(lane)].rate / BASES[self.base].rate
 
     def lane_norm(self, lane: LaneSpec) -> Literal["full", "masked"]:
         return self.norm if lane.norm is None else lane.norm
 
     def lane_sparsity(self, lane: LaneSpec) -> float:
-        """Share of weights not perturbed: 1 for SGD, 0 for dense SAM, whatever the race asks for."""
+        """Return the share of weights not perturbed: always 1 for SGD and 0 for dense SAM, whatever the race's sparsity."""
         if not METHODS[lane.method].sparse:
             return 0.0 if METHODS[lane.method].perturbs else 1.0
         return self.sparsity if lane.sparsity is None else lane.sparsity
 
     def to_strings(self) -> dict[str, str]:
-        """The fields that differ from the defaults, as address-bar text. ``parse_spec`` reads them back."""
+        """Return the fields that differ from the defaults, as text for the address bar. ``parse_spec`` reads them back."""
         default = RaceSpec()
         changed = {
             name: getattr(self, name) for name in RaceSpec.model_fields if getattr(self, name) != getattr(default, name)
@@ -231,7 +231,7 @@ class RaceSpec(Frozen):
 
 
 def check_size(model: str, size: int) -> None:
-    """Raises ValueError where images of ``size``×``size`` pixels make no sense for the model."""
+    """Check the image size. Raise ValueError if images of ``size``×``size`` pixels are too small for the model."""
     needed = MODELS[model].min_size
     if size < needed:
         raise ValueError(
@@ -241,9 +241,9 @@ def check_size(model: str, size: int) -> None:
 
 
 def parse_spec(values: Mapping[str, object], base: RaceSpec | None = None) -> RaceSpec:
-    """Builds a validated spec from loose values (text is fine) laid over ``base``.
+    """Build a validated spec from loose values (text is fine), which override those of ``base``.
 
-    Raises ValueError with one line that names the field, the value and what is allowed.
+    Raise ValueError, one line that names the field, the value and what is allowed.
 
     >>> parse_spec({"epochs": "3"}).epochs
     3
@@ -256,7 +256,7 @@ def parse_spec(values: Mapping[str, object], base: RaceSpec | None = None) -> Ra
 
 
 def left_behind(base: RaceSpec, changes: Mapping[str, object]) -> dict[str, object]:
-    """What ``base`` has of DATA_SETTINGS and ``laid_over`` does not take over, since the changes name another data set.
+    """Return the DATA_SETTINGS of ``base`` that ``laid_over`` drops because the changes name another data set.
 
     >>> left_behind(RaceSpec(label_noise=0.4), {"dataset": "mnist"}), left_behind(RaceSpec(label_noise=0.4), {"rho": 0.2})
     ({'label_noise': 0.4}, {})
@@ -268,7 +268,7 @@ def left_behind(base: RaceSpec, changes: Mapping[str, object]) -> dict[str, obje
 
 
 def laid_over(base: RaceSpec, changes: Mapping[str, object]) -> RaceSpec:
-    """``base`` with changes, as a preset's flags or an address have them: what belongs to its data set ends with it. Raises ValueError as
-    ``parse_spec`` does."""
+    """Return ``base`` with changes, as from flags on top of a preset or from an address. Settings that belong to its data set are dropped
+    if the data set changes. Raise ValueError as ``parse_spec`` does."""
     defaults = {name: RaceSpec.model_fields[name].default for name in left_behind(base, changes)}
     return parse_spec(changes, base.model_copy(update=defaults))

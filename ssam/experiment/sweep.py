@@ -1,4 +1,4 @@
-"""The specification of a sweep: one race, which of its settings vary and how, what counts, and when it is enough."""
+"""The specification of a sweep: one race, the settings that vary and how, the objective, and the budget."""
 
 import itertools
 import math
@@ -12,28 +12,28 @@ from ssam.experiment.base import Frozen, explain
 from ssam.experiment.lane import SETTINGS, LaneSpec
 from ssam.experiment.race import RaceSpec, parse_spec
 
-Value = int | float | str | None  # of one setting
-Values = dict[str, Value]  # by field
+Value = int | float | str | None  # value of one setting
+Values = dict[str, Value]  # values by field
 Method = Literal["grid", "tpe"]
 Pruning = Literal["none", "median", "hyperband"]
 Cost = Literal["gradients", "seconds"]
 
-MAX_RACES = 1000  # of one sweep
+MAX_RACES = 1000  # per sweep
 MAX_FIELDS = 6
 MAX_SEEDS = 20
-POINTS = 5  # of a range on a grid, where nothing else is said
+POINTS = 5  # default number of grid points of a range
 FIXED = ("lanes", "seed", "data", "device", "validation")  # fields of a race that a sweep does not vary
 LANE_FIELD = re.compile(r"lane([1-8])\.(\w+)")
 RANGE = re.compile(r"(?P<low>[^.:]*(?:\.\d+)?[^.:]*)\.\.(?P<high>[^:]*)(?P<log>:log)?(?::(?P<points>\d{1,3}))?")
 
 
 class Vary(Frozen):
-    """One setting and what it may be: some ``values``, or a range from ``low`` to ``high``.
+    """One setting and its search space: either ``values``, or a range from ``low`` to ``high``.
 
-    ``field`` is a field of the race (``rho``) or of one of its lanes, counted from 1 (``lane1.rho``). A grid takes ``points`` values of a
-    range, evenly apart; ``log`` means evenly on a logarithmic scale, for a search too.
+    ``field`` is a field of the race (``rho``) or of one of its lanes, counted from 1 (``lane1.rho``). A grid takes ``points`` evenly
+    spaced values of a range; ``log`` spaces them evenly on a logarithmic scale, and makes a search use that scale too.
 
-    Written as text: ``rho=0.05,0.1,0.2``, ``rho=0.02..1:log``, ``lane1.sparsity=0.5..0.95:10``.
+    Text form: ``rho=0.05,0.1,0.2``, ``rho=0.02..1:log``, ``lane1.sparsity=0.5..0.95:10``.
     """
 
     field: str
@@ -76,7 +76,7 @@ class Vary(Frozen):
 
     @classmethod
     def parse(cls, text: str) -> "Vary":
-        """Reads ``FIELD=VALUE,VALUE…`` or ``FIELD=LOW..HIGH[:log][:POINTS]``; raises ValueError, one line."""
+        """Parse ``FIELD=VALUE,VALUE…`` or ``FIELD=LOW..HIGH[:log][:POINTS]``. Raise ValueError, one line, for anything else."""
         field, equals, said = (part.strip() for part in text.partition("="))
         how = "FIELD=VALUE,VALUE… or FIELD=LOW..HIGH[:log][:POINTS]"
         if not equals or not said:
@@ -103,7 +103,7 @@ class Vary(Frozen):
 
     @property
     def setting(self) -> str:
-        """The field without its lane."""
+        """Return the field without its lane."""
         return self.field.rpartition(".")[2]
 
     @property
@@ -121,7 +121,7 @@ class Vary(Frozen):
 
     @property
     def grid(self) -> tuple[Value, ...]:
-        """The values on a grid, the smallest of a range first.
+        """Return the values on a grid; those of a range in ascending order.
 
         >>> Vary.parse("rho=0.05..0.8:log").grid
         (0.05, 0.1, 0.2, 0.4, 0.8)
@@ -140,16 +140,16 @@ class Vary(Frozen):
 
 
 class SweepSpec(Frozen):
-    """One sweep: races that are like ``base`` but for the settings that vary.
+    """One sweep: races that equal ``base`` except for the settings that vary.
 
-    ``method`` is ``grid``, every combination, or ``tpe``: Optuna's tree-structured Parzen estimator, which asks for settings like those
-    that did well. What counts is the accuracy of lane number ``lane`` (from 1) at the end on the images that ``base`` holds out for
-    validation (on the test images in old sweeps, without any); with ``cost``, the trade-off of accuracy against that lane's gradients
-    or seconds. ``pruning`` stops a race that falls behind the others: ``median``, ``hyperband``.
-    Each combination is raced with ``seeds`` seeds from ``base.seed`` on; its score is their mean.
+    ``method`` is ``grid`` (all combinations) or ``tpe``: Optuna's tree-structured Parzen estimator, which tries settings near the best
+    so far. The objective is the final accuracy of lane ``lane`` (from 1) on the images that ``base`` holds out for validation (on the
+    test images in old sweeps, which hold out none); with ``cost``, it is the trade-off of accuracy against that lane's gradients or
+    seconds. ``pruning`` (``median`` or ``hyperband``) stops a race that falls behind the others. Each combination is raced with
+    ``seeds`` seeds, starting at ``base.seed``; its score is their mean.
 
-    It is over after ``races`` races, ``minutes`` of training or ``gradients`` forward+backward passes of all its races and lanes
-    together, whichever comes first; a grid ends by itself.
+    A sweep ends after ``races`` races, ``minutes`` of training or ``gradients`` forward+backward passes, summed over all its races and
+    lanes, whichever comes first. A grid also ends when all its combinations have been raced.
     """
 
     base: RaceSpec
@@ -189,7 +189,7 @@ class SweepSpec(Frozen):
 
     @model_validator(mode="after")
     def _every_value_is_allowed(self) -> "SweepSpec":
-        """One setting at a time; which combinations a race refuses is seen when it is their turn."""
+        """Check one setting at a time. A combination that a race refuses is only found when its turn comes."""
         for vary in self.vary:
             if match := LANE_FIELD.fullmatch(vary.field):
                 if int(match[1]) > len(self.base.lanes):
@@ -202,7 +202,7 @@ class SweepSpec(Frozen):
         return self
 
     def _check_effect(self, field: str) -> None:
-        """Raises ValueError where the lane that counts does not look at this setting of the race."""
+        """Raise ValueError if the scored lane does not use this setting of the race."""
         lane = self.base.lanes[self.lane - 1]
         method_varies = any(vary.field == f"lane{self.lane}.method" for vary in self.vary)
         if getattr(lane, field) is not None:
@@ -221,12 +221,12 @@ class SweepSpec(Frozen):
 
     @property
     def chooses_by(self) -> Literal["validation", "test"]:
-        """The images whose accuracy ranks, prunes and steers the search."""
+        """Return which images' accuracy ranks the settings, prunes races and guides the search."""
         return "validation" if self.base.validation else "test"
 
     @property
     def points(self) -> list[Values]:
-        """All combinations of a grid, the last setting changing fastest."""
+        """Return all combinations of a grid; the last setting varies fastest."""
         fields = [vary.field for vary in self.vary]
         return [
             dict(zip(fields, point, strict=True)) for point in itertools.product(*(vary.grid for vary in self.vary))
@@ -234,17 +234,17 @@ class SweepSpec(Frozen):
 
     @property
     def most_races(self) -> int:
-        """How many races there can be: those of the budget, and on a grid no more than it has."""
+        """Return the maximum number of races: the budget, and for a grid at most its size."""
         most = self.seeds * len(self.points) if self.method == "grid" else MAX_RACES
         return min(most, self.races or most)
 
     @property
     def standard(self) -> Values:
-        """What the race that was begun with has for the settings that vary."""
+        """Return the values that the base race has for the settings that vary."""
         return {vary.field: read(self.base, vary.field) for vary in self.vary}
 
     def race(self, values: Mapping[str, Value], seed: int | None = None) -> RaceSpec:
-        """The race with these settings. Raises ValueError, one line, where they do not go together."""
+        """Return the race with these settings. Raise ValueError, one line, if they are incompatible."""
         lanes: dict[int, dict[str, object]] = {}
         changed: dict[str, object] = {}
         for field, value in values.items():
@@ -259,19 +259,20 @@ class SweepSpec(Frozen):
 
 
 def read(race: RaceSpec, field: str) -> Value:
-    """What a race has for a field; of a lane without a value of its own, what it takes from the race."""
+    """Return a race's value of a field; for a lane without its own value, the one it takes from the race."""
     match = LANE_FIELD.fullmatch(field)
     if match is None:
         value: Value = getattr(race, field)
         return value
     lane = race.lanes[int(match[1]) - 1]
     own: Value = getattr(lane, match[2])
-    takes = getattr(race, f"lane_{match[2]}", None)  # RaceSpec.lane_rho, and so on
+    takes = getattr(race, f"lane_{match[2]}", None)  # RaceSpec.lane_rho and the like
     return takes(lane) if own is None and takes else own
 
 
 def parse_sweep(values: Mapping[str, object]) -> SweepSpec:
-    """From loose values; ``vary`` may hold texts. Raises ValueError, one line that names the field, the value and what is allowed.
+    """Build a sweep from loose values; ``vary`` may contain strings. Raise ValueError, one line that names the field, the value and what is
+    allowed.
 
     >>> parse_sweep({"base": RaceSpec(lanes="sam"), "vary": ["rho=0.1,0.2"]}).most_races
     2
@@ -298,7 +299,8 @@ def _has_sparsity(lane: LaneSpec) -> bool:
 
 
 def _value(text: str) -> Value:
-    """
+    """Parse a value: an int, a finite float, None for ``none``, else the text itself.
+
     >>> _value("3"), _value("0.5"), _value("none"), _value("masked")
     (3, 0.5, None, 'masked')
     """
@@ -316,7 +318,7 @@ def _value(text: str) -> Value:
 
 
 def _leaves(annotation: object) -> set[type]:
-    """The plain types in an annotation such as ``Annotated[float, …] | None``."""
+    """Return the plain types in an annotation such as ``Annotated[float, …] | None``."""
     if isinstance(annotation, type):
         return {annotation}
     parts: Sequence[object] = get_args(annotation)

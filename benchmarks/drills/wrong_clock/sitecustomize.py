@@ -1,6 +1,6 @@
-"""Every Python process that finds this on its path takes the time of day to be wrong by as many seconds as a file says.
+"""A wrong clock: shifts the time of day by the number of seconds in a file, in every Python process with this on its path.
 
-That also moves when the machine seems to have been started, as it does where a real clock is set.
+This also shifts the apparent boot time of the machine, as setting a real clock does.
 """
 
 import os

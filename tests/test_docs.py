@@ -106,6 +106,25 @@ def test_what_is_said_of_a_tuned_sgd_was_measured():
             assert [number for number in said if number not in page] == []
 
 
+def test_what_is_said_of_the_duel_was_measured():
+    result = record("duel.json")["result"]
+    sgd, sam = (
+        {int(seed): 100 * value for seed, value in each["test_accuracy"].items()} for each in result["contenders"]
+    )
+    found = compare(sam, sgd)
+    log = (ROOT / "docs/log.md").read_text(encoding="utf-8")
+    for number in (found.mean, *found.interval):
+        assert f"{number:.2f}".replace("-", "−") in README
+        assert f"{number:.2f}".replace("-", "−") in log
+    for accuracies in (sgd, sam):
+        own = list(accuracies.values())
+        assert f"{statistics.fmean(own):.2f} ± {statistics.stdev(own):.2f}%" in log
+    for each in result["contenders"]:
+        assert f"{statistics.median(each['gradients'].values()):.0f}" in README
+        assert f"{each['search_gradients']:,}" in log
+    assert result["contenders"][1]["answer"] == "no"
+
+
 def test_the_rates_of_false_alarms_are_those_that_were_simulated():
     record = json.loads(statistics_command.FILE.read_text(encoding="utf-8"))
     measured = (ROOT / "docs/measured.md").read_text(encoding="utf-8")

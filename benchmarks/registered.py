@@ -155,9 +155,10 @@ def table(plan: dict[str, Any], record: dict[str, Any]) -> str:
             theirs = {seed: 100 * each["accuracy"][which] for seed, each in record["judged"][baseline].items()}
             found = compare(own, theirs)
             known = name != baseline and found.mean is not None and found.interval
-            cells.append(f"{found.mean:+.2f} ({known[0]:+.2f} to {known[1]:+.2f})" if known else "–")
+            difference = f"{found.mean:+.2f} ({known[0]:+.2f} to {known[1]:+.2f})" if known else "–"
+            cells.append(difference.replace("-", "−"))
         cells.append(f"{statistics.median(each['seconds'] for each in judged.values()):.0f}")
-        lines.append(f"| {' | '.join(cells)} |".replace("-", "−"))
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

@@ -11,31 +11,34 @@ from torch import Tensor
 
 
 def is_sharded(tensor: Tensor) -> bool:
-    """Whether it is a DTensor, of whose module a machine that has one process need not know."""
+    """Return whether it is a DTensor, without importing DTensor's module, which one process does not need."""
     return hasattr(tensor, "full_tensor")
 
 
 def local(tensor: Any) -> Tensor:
-    """This process's part, sharing memory; the tensor itself where it is whole. Under ``no_grad``."""
-    return tensor.to_local() if is_sharded(tensor) else tensor
+    """Return this process's part, sharing memory; a tensor that is not sharded as it is. Call it under ``no_grad``."""
+    part: Tensor = tensor.to_local() if is_sharded(tensor) else tensor
+    return part
 
 
 def whole(tensor: Any) -> Tensor:
-    """The whole tensor, the same in each process."""
-    return tensor.full_tensor() if is_sharded(tensor) else tensor
+    """Return the whole tensor, the same in each process."""
+    full: Tensor = tensor.full_tensor() if is_sharded(tensor) else tensor
+    return full
 
 
 def sharded_as(full: Tensor, key: Any) -> Tensor:
-    """The part of ``full`` that belongs to this process as that of ``key`` does; the first process's ``full`` counts."""
+    """Return this process's part of ``full``, sharded like ``key``. The values are those of the first process's ``full``."""
     if not is_sharded(key):
         return full
     from torch.distributed.tensor import distribute_tensor  # takes seconds to import
 
-    return distribute_tensor(full, key.device_mesh, key.placements)
+    part: Tensor = distribute_tensor(full, key.device_mesh, key.placements)
+    return part
 
 
 def total_norm(tensors: Sequence[Tensor], parts_of: Sequence[Tensor] | None = None) -> Tensor:
-    """L2 norm over all tensors together, a 0-dim tensor of at least float32, the same in each process.
+    """Return the L2 norm over all tensors together, a 0-dim tensor of at least float32, the same in each process.
 
     ``parts_of``: the parameters whose local parts the tensors are; None: the tensors say themselves how they are sharded.
     """
@@ -52,18 +55,19 @@ def total_norm(tensors: Sequence[Tensor], parts_of: Sequence[Tensor] | None = No
             if not placement.is_replicate():
                 torch.distributed.all_reduce(squares, group=mesh.get_group(dimension))
         alone.append(squares.sqrt())
-    return torch.linalg.vector_norm(torch.stack(alone))
+    total: Tensor = torch.linalg.vector_norm(torch.stack(alone))
+    return total
 
 
 def version(tensor: Tensor) -> int:
-    """Counts its changes in place."""
+    """Return the number of changes in place."""
     return 0 if tensor.is_inference() else tensor._version + local(tensor.detach())._version
 
 
 def gradients_of(loss: Tensor, params: Sequence[Tensor]) -> Sequence[Tensor | None]:
-    """As ``torch.autograd.grad``, None where the loss does not depend on a parameter; ``.grad`` stays as it is.
+    """Return what ``torch.autograd.grad`` does, None for a parameter that the loss does not depend on; ``.grad`` is not changed.
 
-    Raises ValueError where sharded parameters are given different losses: their gradients are averaged over the processes.
+    Raises ValueError if sharded parameters are given different losses: their gradients are averaged over the processes.
     """
     if not any(map(is_sharded, params)):
         return torch.autograd.grad(loss, params, allow_unused=True)
@@ -75,7 +79,7 @@ def gradients_of(loss: Tensor, params: Sequence[Tensor]) -> Sequence[Tensor | No
     try:
         for p in params:
             p.grad = None
-        loss.backward()  # only it puts the parts of a gradient together
+        torch.autograd.backward(loss)  # only it puts the parts of a gradient together
         return [p.grad for p in params]
     finally:
         for p, gradient in zip(params, kept, strict=True):

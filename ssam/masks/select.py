@@ -84,7 +84,7 @@ def flatten(tensors: Mapping[Tensor, Tensor]) -> Tensor:
 def unflatten(flat: Tensor, like: Mapping[Tensor, Tensor]) -> dict[Tensor, Tensor]:
     """Split the (N,) tensor into one tensor per key. Each has its value's shape and the key's device, sharding and
     memory layout (a CPU multiplies tensors of the same layout much faster)."""
-    parts = flat.split([tensor.numel() for tensor in like.values()])
+    parts = torch.split(flat, [tensor.numel() for tensor in like.values()])
     return {
         key: sharded_as(part.view(tensor.shape), key)
         if is_sharded(key)

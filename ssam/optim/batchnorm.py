@@ -77,7 +77,7 @@ def _put_back(kept: list[tuple[nn.Module, str, Tensor, Tensor]]) -> None:
         if getattr(module, name) is not buffer:
             setattr(module, name, buffer)
         if isinstance(module, _NormBase):  # no gradient reads these in training; a backward pass may follow
-            with torch.autograd._unsafe_preserve_version_counter(buffer):
+            with torch.autograd.grad_mode._unsafe_preserve_version_counter(buffer):
                 buffer.copy_(value)
         else:
             buffer.copy_(value)

@@ -13,9 +13,9 @@ from ssam.interop.models import Models
 from ssam.interop.optimizer_state import joined, parted
 from ssam.interop.scaling import SecondGradients
 from ssam.interop.seen_masks import Masks, SeenMasks, check_masks
-from ssam.interop.sharded import local
+from ssam.interop.sharded import local, total_norm
 from ssam.optim.batchnorm import frozen_batchnorm
-from ssam.optim.perturbation import Norm, perturbation, total_norm
+from ssam.optim.perturbation import Norm, perturbation
 
 HALF = (torch.float16, torch.bfloat16)
 

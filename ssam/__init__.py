@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from ssam.masks import cosine_drop_rate, drop_and_grow, fisher_mask, fisher_scores, random_mask, top_k_mask
     from ssam.optim import SAM, frozen_batchnorm
 
+__version__ = "0.1.0"
+
 _HOMES = {
     "SAM": "ssam.optim",
     "frozen_batchnorm": "ssam.optim",
@@ -43,7 +45,14 @@ __all__ = [
 def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module 'ssam' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    try:
+        return getattr(import_module(_HOMES[name]), name)
+    except ModuleNotFoundError as error:
+        if str(error.name).partition(".")[0] == "ssam":
+            raise
+        raise ModuleNotFoundError(
+            f"ssam.{name} needs {error.name}: pip install 'ssam-lab[lab]'", name=error.name
+        ) from None
 
 
 def __dir__() -> list[str]:

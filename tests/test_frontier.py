@@ -310,7 +310,7 @@ def test_the_tuned_sgd_of_the_lessons_is_a_line_on_its_task_and_on_no_other(task
     assert tuned.mean == pytest.approx(max(means))
     layout = charts.figure(task, task.points, None, tuned)["layout"]
     assert tuned.mean in [shape["y0"] for shape in layout["shapes"]]
-    assert any(tuned.title in note["text"] for note in layout["annotations"])
+    assert any(f"{tuned.mean:.1f}%" in note["text"] for note in layout["annotations"])
     assert f"{tuned.mean:.1f}%" in frontier_text.tuned(tuned)
     other = replace(task, spec=task.spec.model_copy(update={"train_size": 4001}))
     assert tradeoff_sources.tuned_sgd(other) is None

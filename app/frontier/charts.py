@@ -28,11 +28,13 @@ def figure(task: Task, shown: Sequence[Point], chosen: Point | None, tuned: Tune
     if chosen and drawable(chosen):
         traces.append(_ring(chosen))
     lines = [line for line in (task.sgd, task.sam) if line]
+    titled = [(METHODS[line.lane.method].title, line.mean or 0.0) for line in lines]
+    titled += [("tuned SGD", tuned.mean)] if tuned else []
     return {
         "data": traces,
         "layout": {
             "height": HEIGHT,
-            "margin": {"l": 54, "r": 64, "t": 28, "b": 48},
+            "margin": {"l": 54, "r": 84, "t": 28, "b": 48},
             "uirevision": task.key,
             "hovermode": "closest",
             "clickmode": "event+select",
@@ -51,7 +53,7 @@ def figure(task: Task, shown: Sequence[Point], chosen: Point | None, tuned: Tune
                 *(_level(line) for line in lines),
                 *_tuned_line(tuned),
             ],
-            "annotations": [*(_note(cost) for cost in GUIDES if cost < right), *_labels(lines), *_tuned_label(tuned)],
+            "annotations": [*(_note(cost) for cost in GUIDES if cost < right), *_labels(titled)],
         },
     }
 
@@ -167,37 +169,25 @@ def _tuned_line(tuned: TunedSGD | None) -> list[dict[str, Any]]:
     return [{"type": "line", **place, "line": line, "layer": "below"}]
 
 
-def _tuned_label(tuned: TunedSGD | None) -> list[dict[str, Any]]:
-    """Label the line of the tuned SGD at its left end: SAM's label is often at the right one."""
-    if tuned is None:
-        return []
-    place = {"xref": "paper", "x": 0, "xanchor": "left", "xshift": 4, "y": tuned.mean, "yanchor": "top"}
-    said = f"tuned: {tuned.title}, {tuned.mean:.1f}%"
-    return [{**place, "text": said, "font": {"size": 13}, "showarrow": False}]
-
-
 def _note(cost: float) -> dict[str, Any]:
     note = {"yref": "paper", "y": 0, "yanchor": "bottom", "showarrow": False, "font": {"size": 12}}
     return {**note, "x": cost, "xanchor": "left" if cost < 2 else "right", "text": GUIDES[cost]}
 
 
-def _labels(lines: Sequence[Point]) -> list[dict[str, Any]]:
-    """Label the horizontal lines: above the upper one, below the lower one."""
-    labels = []
-    for at, point in enumerate(sorted(lines, key=lambda point: point.mean or 0)):
-        under = at == 0 and len(lines) > 1
-        labels.append(
-            {
-                "xref": "paper",
-                "x": 1,
-                "xanchor": "left",
-                "xshift": 4,
-                "align": "left",
-                "y": point.mean,
-                "yanchor": "top" if under else "bottom",
-                "text": f"{METHODS[point.lane.method].title}<br>{point.mean:.1f}%",
-                "font": {"size": 13},
-                "showarrow": False,
-            }
-        )
-    return labels
+def _labels(lines: Sequence[tuple[str, float]]) -> list[dict[str, Any]]:
+    """Label the horizontal lines, (title, accuracy): the highest above it, the others below."""
+    return [
+        {
+            "xref": "paper",
+            "x": 1,
+            "xanchor": "left",
+            "xshift": 4,
+            "align": "left",
+            "y": accuracy,
+            "yanchor": "bottom" if accuracy == max(height for _, height in lines) else "top",
+            "text": f"{title}<br>{accuracy:.1f}%",
+            "font": {"size": 13},
+            "showarrow": False,
+        }
+        for title, accuracy in lines
+    ]

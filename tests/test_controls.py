@@ -51,12 +51,16 @@ def lanes(draw: some.DrawFn) -> LaneSpec:
     return LaneSpec.model_validate({"method": method.name, **values})
 
 
+# Models with normalisation layers and all the stages that the regions above name.
+LARGE_ENOUGH = [
+    name for name, model in MODELS.items() if model.min_size <= 28 and model.stages >= 8 and model.norm_layers
+]
 races = some.builds(
     RaceSpec,
     lanes=some.lists(lanes(), min_size=1, max_size=MAX_LANES, unique=True).map(tuple),
     fisher_batch=some.integers(1, 256),
     norm=some.sampled_from(["full", "masked"]),
-    model=some.sampled_from([name for name, model in MODELS.items() if model.min_size <= 28]),
+    model=some.sampled_from(LARGE_ENOUGH),
     clock=some.sampled_from(["epochs", "gradients", "seconds"]),
     train_size=some.none() | some.integers(4096, 10_000),
     snapshot_interval=some.none() | some.integers(1, 1000),

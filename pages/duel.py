@@ -4,36 +4,13 @@ import streamlit as st
 
 from app.duel import form, query, text, view
 from app.shell import identity, services
+from app.ui import long_work
 from app.ui.lab import Lab
 from ssam.store import Person
-from ssam.store.duels import Duel
-
-
-def choose(lab: Lab, person: Person) -> Duel | None:
-    """The duel that is shown: the one of the address, of this person's the newest, or the one that they choose."""
-    state = st.session_state
-    own = lab.store.duels.of(person.owner)
-    given = lab.store.duels.get(state["duel_duel"]) if state.get("duel_duel") else None
-    if given is not None and given.id not in {one.id for one in own}:
-        own = [*own, given]  # somebody else's, by its address
-    if not own:
-        state["duel_duel"] = None
-        return None
-    ids = [one.id for one in own]
-    if state.get("duel_pick") not in ids:
-        state["duel_pick"] = given.id if given else ids[0]
-    titles = view.labels(own)
-    if len(own) > 1:
-        st.selectbox("Duel", ids, key="duel_pick", format_func=lambda one: titles.get(one, ""), width=520)
-    chosen = next(one for one in own if one.id == state["duel_pick"])
-    state["duel_duel"] = chosen.id
-    if len(own) == 1:
-        st.markdown(f"### {query.describe(chosen.spec)}")
-    return chosen
 
 
 def shown(lab: Lab, person: Person, duel_id: str, pace: float | None) -> None:
-    """Runs again by itself while the duel is running."""
+    """Draw a duel; reruns while it is running."""
     duel = lab.store.duels.get(duel_id)
     if duel is None or st.session_state.get("duel_duel") != duel_id:
         st.rerun()
@@ -44,13 +21,13 @@ def shown(lab: Lab, person: Person, duel_id: str, pace: float | None) -> None:
 
 
 def load(lab: Lab) -> None:
-    """Set the controls to the address. A duel that is not here is said, and the newest shown."""
+    """Set the controls to the address. If its duel is not here, say so and show the newest."""
     problems = query.TABLE.load_from_url()
-    asked = st.session_state.setdefault("duel_duel", None)
+    asked = st.session_state.get("duel_duel")
     if asked and lab.store.duels.get(asked) is None:
         problems.append(f"there is no duel {asked[:40]!r} here")
-        st.session_state["duel_duel"] = None
-    st.session_state["duel_pick"] = st.session_state["duel_duel"]
+        asked = None
+    long_work.show("duel", asked)
     query.TABLE.complain(problems)
 
 
@@ -62,7 +39,13 @@ st.markdown(text.TITLE)
 query.TABLE.notice()
 place = st.container()
 with st.container(key="duel_list"):
-    found = choose(lab, person)
+    found = long_work.choose(
+        "duel",
+        lab.store.duels.of(person.owner),
+        lab.store.duels.get,
+        view.labels,
+        lambda one: query.describe(one.spec),
+    )
 with place:
     if found is None:
         st.markdown(text.EMPTY)

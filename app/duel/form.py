@@ -1,10 +1,12 @@
 """What a new duel is asked for, and what it will cost."""
 
+from functools import partial
+
 import streamlit as st
 
 from app.duel import query
 from app.shell import identity, nav
-from app.ui import texts
+from app.ui import long_work, texts
 from app.ui.lab import Lab
 from app.ui.submit_once import submit_once
 from ssam.catalogue import DATASETS, MODELS
@@ -31,7 +33,7 @@ def form(lab: Lab) -> DuelSpec | None:
     own = lab.store.uploads.names(identity.person(lab).owner)
     images = [*query.datasets(), *own]
     if state["duel_images"] not in images:
-        images.append(state["duel_images"])  # of somebody else, by its address
+        images.append(state["duel_images"])  # someone else's, by its address
     with st.container(horizontal=True, gap="small", vertical_alignment="bottom"):
         st.selectbox("Images", images, key="duel_images", format_func=_images, width=WIDE, persist_state="session")
         st.selectbox(
@@ -77,7 +79,7 @@ def form(lab: Lab) -> DuelSpec | None:
             persist_state="session",
         )
     nav.link("race", "Upload own images on the page Race")
-    return _button(lab)
+    return long_work.start_button("duel", lambda: _read(lab), partial(cost, lab), partial(_start, lab))
 
 
 def _images(name: str) -> str:
@@ -97,34 +99,15 @@ def _number(label: str, name: str, low: int, high: int, step: int = 1) -> None:
     )
 
 
-def _button(lab: Lab) -> DuelSpec | None:
-    spec, problem = None, ""
-    try:
-        spec = query.spec({field.name: st.session_state[f"duel_{field.name}"] for field in query.TABLE.fields}, lab)
-    except ValueError as error:
-        problem = str(error)
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.button(
-            "Start duel",
-            key="start_duel",
-            type="primary",
-            icon=":material/play_arrow:",
-            disabled=spec is None,
-            on_click=_start,
-            args=(lab, spec),
-        )
-        if spec is None:
-            st.error(texts.plain(problem))
-        else:
-            st.caption(cost(lab, spec))
-    return spec
+def _read(lab: Lab) -> DuelSpec:
+    """Return what the controls show. Raise ValueError, one line, if it is no duel."""
+    return query.spec({field.name: st.session_state[f"duel_{field.name}"] for field in query.TABLE.fields}, lab)
 
 
 def cost(lab: Lab, spec: DuelSpec) -> str:
-    """How many trainings, and how long they will take here."""
+    """Return how many trainings, and how long they will take here."""
     rate = lab.store.runs.rate(spec.base.device, spec.base.model, shared=True)
-    machine = lab.client.machine()
-    slots = min(machine.slots if machine else lab.client.limits.slots, lab.client.limits.owner_running)
+    slots = lab.client.slots_of_one()
     sizes = lab.store.uploads.sizes(spec.base.data) if spec.base.data else None
     methods, judged = len(spec.contenders), len(spec.contenders) * spec.seeds
     searches = f"{methods} methods × {spec.seeds} rounds × {spec.trials} trials, and {judged} to judge the winners"
@@ -133,8 +116,7 @@ def cost(lab: Lab, spec: DuelSpec) -> str:
     return f"{judged * (spec.trials + 1)} trainings ({searches}): about {texts.duration(seconds)} here{guess}."
 
 
-def _start(lab: Lab, spec: DuelSpec) -> None:
-    """Start the duel that the controls showed; one, however often the button is pressed."""
+def _start(lab: Lab) -> None:
+    """Start the duel that the controls show; one, however often the button is pressed."""
     with submit_once("duel") as request:
-        st.session_state["duel_duel"] = lab.client.duels.start(spec, request, identity.person(lab))
-        st.session_state["duel_pick"] = st.session_state["duel_duel"]
+        long_work.show("duel", lab.client.duels.start(_read(lab), request, identity.person(lab)))

@@ -11,7 +11,7 @@ import streamlit as st
 from app.duel import charts, query, text
 from app.shell import identity, share_link
 from app.shell.share_link import Link
-from app.ui import legend, plot, run_labels, texts, theme
+from app.ui import legend, long_work, plot, run_labels, texts, theme
 from app.ui.lab import Lab
 from ssam.experiment.duel import rule
 from ssam.export import duel as export
@@ -71,17 +71,14 @@ def _button(label: str, key: str, icon: str, lab: Lab, duel: Duel, action: Calla
 
 
 def _do(lab: Lab, action: Callable[[Person], None]) -> None:
-    """Say in one line if it is not allowed, or too late."""
-    try:
+    with long_work.refusals():
         action(identity.person(lab))
-    except (PermissionError, ValueError, RuntimeError) as error:
-        st.toast(f"Not done: {texts.plain(str(error))}.", icon=":material/block:")
 
 
 def _delete(lab: Lab) -> Callable[[str, Person], None]:
     def delete(duel_id: str, who: Person) -> None:
         lab.client.duels.delete(duel_id, who)
-        st.session_state["duel_duel"] = st.session_state["duel_pick"] = None
+        long_work.show("duel", None)
 
     return delete
 
@@ -156,7 +153,7 @@ def _costs(lab: Lab, duel: Duel, standings: Sequence[Standing]) -> None:
 
 
 def _tuned(lab: Lab, duel: Duel, standings: Sequence[Standing]) -> None:
-    """The settings that won each search, the best so far of one under way, and every trial."""
+    """The settings that won each search, the best so far of a running one, and every trial."""
     here = share_link.build(Link(), st.context.url or "")
     best, every = [], []
     for place, (each, title) in enumerate(zip(standings, theme.lane_titles(duel.spec.base), strict=True)):
@@ -228,7 +225,6 @@ def _exports(lab: Lab, duel: Duel) -> None:
 
 def labels(found: Sequence[Duel]) -> dict[str, str]:
     """Who against whom, with the state; with the id where two would read the same."""
-    said = {one.id: f"{query.describe(one.spec)} · {text.STATES[one.state].lower()}" for one in found}
-    return {
-        one: f"{label} · {one[:6]}" if list(said.values()).count(label) > 1 else label for one, label in said.items()
-    }
+    return run_labels.distinct(
+        {one.id: f"{query.describe(one.spec)} · {text.STATES[one.state].lower()}" for one in found}
+    )

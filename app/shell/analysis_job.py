@@ -8,7 +8,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from app.shell import identity
-from app.ui import run_labels, run_result, texts
+from app.ui import long_work, run_labels, run_result, texts
 from app.ui.lab import Lab
 from app.ui.submit_once import submit_once
 from ssam.experiment.analysis import AnalysisSpec
@@ -81,10 +81,8 @@ def _under_way(lab: Lab, run_id: str, person: Person, page: str, draw: Callable[
 
 
 def _stop(lab: Lab, run_id: str) -> None:
-    try:
+    with long_work.refusals():
         lab.client.races.stop(run_id, identity.person(lab))
-    except (PermissionError, ValueError) as error:
-        st.toast(f"Not done: {texts.plain(str(error))}.", icon=":material/block:")
 
 
 def _ended(lab: Lab, race: Run, run: Run, person: Person) -> None:

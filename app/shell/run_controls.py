@@ -5,7 +5,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from app.shell import classroom, identity
-from app.ui import texts
+from app.ui import long_work
 from app.ui.lab import Lab
 from ssam.store import Person, Run
 from ssam.store.views import ALIVE, ENDED
@@ -56,11 +56,8 @@ def can_go_on(run: Run) -> bool:
 
 
 def _do(lab: Lab, action: Callable[[str, Person], None], run_id: str) -> None:
-    """Do it; show one line if it is not allowed or too late."""
-    try:
+    with long_work.refusals():
         action(run_id, identity.person(lab))
-    except (PermissionError, ValueError) as error:
-        st.toast(f"Not done: {texts.plain(str(error))}.", icon=":material/block:")
 
 
 def _delete(lab: Lab, run_id: str) -> None:

@@ -1,10 +1,12 @@
 """The form of a new sweep: lane, parameters, strategy, objective, budget."""
 
+from functools import partial
+
 import streamlit as st
 
 from app.shell import identity
 from app.sweeps import query
-from app.ui import run_labels, texts, theme
+from app.ui import long_work, run_labels, texts, theme
 from app.ui.lab import Lab
 from app.ui.submit_once import submit_once
 from ssam.catalogue import DATASETS
@@ -76,7 +78,7 @@ def form(lab: Lab) -> SweepSpec | None:
         _number("Seeds per setting", "seeds", 1)
         _choice("Objective", query.COSTS, "cost", 220)
         _choice("Pruning", query.PRUNINGS, "pruning", 130)
-    spec = _button(lab)
+    spec = long_work.start_button("sweep", query.read, partial(cost, lab), partial(_start, lab))
     if spec is not None:
         st.caption(f"{chosen_by(spec)}{_images(lab, spec)} The test images are not used for the choice.")
     return spec
@@ -92,34 +94,10 @@ def _images(lab: Lab, spec: SweepSpec) -> str:
     return f" Each trial trains on {trained:,} images and is validated on {held:,}."
 
 
-def _button(lab: Lab) -> SweepSpec | None:
-    spec, problem = None, ""
-    try:
-        spec = query.read()
-    except ValueError as error:
-        problem = str(error)
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.button(
-            "Start sweep",
-            key="start_sweep",
-            type="primary",
-            icon=":material/play_arrow:",
-            disabled=spec is None,
-            on_click=_start,
-            args=(lab,),
-        )
-        if spec is None:
-            st.error(texts.plain(problem))
-        else:
-            st.caption(cost(lab, spec))
-    return spec
-
-
 def cost(lab: Lab, spec: SweepSpec) -> str:
     """Return how many trials, and how long they will take here."""
     rate = lab.store.runs.rate(spec.base.device, spec.base.model, shared=True)
-    machine = lab.client.machine()
-    slots = min(machine.slots if machine else lab.client.limits.slots, lab.client.limits.owner_running)
+    slots = lab.client.slots_of_one()
     one = estimate_seconds(spec.base, rate, lab.store.uploads.sizes(spec.base.data) if spec.base.data else None)
     races = spec.most_races
     at_once = f", {slots} at once" if slots > 1 else ""
@@ -137,8 +115,7 @@ def cost(lab: Lab, spec: SweepSpec) -> str:
 def _start(lab: Lab) -> None:
     """Start the sweep that the controls show, once however often the button is pressed."""
     with submit_once("sweep") as request:
-        started = lab.client.sweeps.start(query.read(), request, identity.person(lab))
-        st.session_state["sweep_sweep"] = st.session_state["sweep_pick"] = started
+        long_work.show("sweep", lab.client.sweeps.start(query.read(), request, identity.person(lab)))
 
 
 def _other_lane() -> None:

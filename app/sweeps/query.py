@@ -6,7 +6,7 @@ import streamlit as st
 
 from app.shell import data_settings, share_link, url_state
 from app.shell.address import Field, Table, choice, number
-from app.ui import texts
+from app.ui import long_work, texts
 from ssam.experiment import LaneSpec, RaceSpec
 from ssam.experiment.choosing import new_sweep
 from ssam.experiment.lane import SETTINGS, TRAINING
@@ -206,7 +206,7 @@ def go() -> None:
     form = None if asked is None else {name: value for name, value in asked.items() if name in own}
     problems += TABLE.load(form)
     if form is not None:
-        state["sweep_pick"] = state["sweep_sweep"]
+        long_work.show("sweep", state["sweep_sweep"])
         varied = state["sweep_vary"] or ()
         state["sweep_fields"] = [vary.field for vary in varied] or None
         for vary in varied:

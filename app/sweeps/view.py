@@ -10,7 +10,7 @@ from app.shell.share_link import Link
 from app.sweeps import charts, query
 from app.sweeps import text as sweeps_text
 from app.sweeps.charts import Shown
-from app.ui import plot, run_labels, texts, view_switch
+from app.ui import long_work, plot, run_labels, texts, view_switch
 from app.ui.lab import Lab
 from ssam.experiment.choosing import chosen_by
 from ssam.store import Person, Sweep, Trial
@@ -84,17 +84,14 @@ def _button(label: str, key: str, icon: str, lab: Lab, found: Sweep, action: Cal
 
 
 def _do(lab: Lab, action: Callable[[Person], None]) -> None:
-    """Do it; show one line if it is not allowed or too late."""
-    try:
+    with long_work.refusals():
         action(identity.person(lab))
-    except (PermissionError, ValueError, RuntimeError) as error:
-        st.toast(f"Not done: {texts.plain(texts.labelled(str(error)))}.", icon=":material/block:")
 
 
 def _delete(lab: Lab) -> Callable[[str, Person], None]:
     def delete(sweep_id: str, who: Person) -> None:
         lab.client.sweeps.delete(sweep_id, who)
-        st.session_state["sweep_sweep"] = st.session_state["sweep_pick"] = None
+        long_work.show("sweep", None)
 
     return delete
 
@@ -228,5 +225,6 @@ def _accuracies(found: Sweep, trial: Trial) -> dict[str, float | None]:
 
 def labels(found: Sequence[Sweep]) -> dict[str, str]:
     """Return what each is about, with its state; with its id if two would read the same."""
-    said = {one.id: f"{query.describe(one.spec)} · {sweeps_text.STATES[one.state].lower()}" for one in found}
-    return {one: f"{text} · {one[:6]}" if list(said.values()).count(text) > 1 else text for one, text in said.items()}
+    return run_labels.distinct(
+        {one.id: f"{query.describe(one.spec)} · {sweeps_text.STATES[one.state].lower()}" for one in found}
+    )

@@ -1,6 +1,7 @@
 """Names and descriptions of races: their settings, when they were started, how they went."""
 
 from collections import Counter
+from collections.abc import Mapping
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -92,9 +93,17 @@ def cost(lab: Lab, spec: RaceSpec, per: str = "") -> str:
 
 def labels(found: list[Run]) -> dict[str, str]:
     """Return what is raced and when, by id; with a part of the id if two would read the same: a select box needs distinct options."""
-    labels = {run.id: f"{describe(run.spec)} · {when(run)}" for run in found}
+    return distinct({run.id: f"{describe(run.spec)} · {when(run)}" for run in found})
+
+
+def distinct(labels: Mapping[str, str]) -> dict[str, str]:
+    """Return labels by id, with a part of the id where two would read the same.
+
+    >>> distinct({"abcdefgh": "SAM", "ijklmnop": "SAM", "qrstuvwx": "SGD"})
+    {'abcdefgh': 'SAM · abcdef', 'ijklmnop': 'SAM · ijklmn', 'qrstuvwx': 'SGD'}
+    """
     twice = Counter(labels.values())
-    return {run_id: f"{label} · {run_id[:6]}" if twice[label] > 1 else label for run_id, label in labels.items()}
+    return {one: f"{label} · {one[:6]}" if twice[label] > 1 else label for one, label in labels.items()}
 
 
 def facts(run: Run) -> str:

@@ -32,6 +32,11 @@ class Client:
         """Return the devices; None until a runner has detected them."""
         return read_machine(self.store.home)
 
+    def slots_of_one(self) -> int:
+        """Return how many races of one owner can train at once; by the limits alone until a runner has detected the devices."""
+        machine = self.machine()
+        return min(machine.slots if machine else self.limits.slots, self.limits.owner_running)
+
     def disk(self) -> Disk | None:
         """Return the space used and free, at most a minute old; None until a runner has measured it."""
         return read_disk(self.store.home)

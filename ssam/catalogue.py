@@ -108,6 +108,7 @@ DATASETS = {
 }  # fmt: skip
 
 # Levels are of this lab: relative to the range of a pixel or to the side of the image, so they mean the same for images of any size.
+CLEAN = "clean"  # the name of images that are not disturbed
 DISTURBANCES = {
     "noise": Disturbance("Noise", "standard deviation ÷ pixel range", (0.05, 0.1, 0.25, 0.4)),
     "blur": Disturbance("Blur", "standard deviation ÷ image side", (0.02, 0.04, 0.06, 0.1)),

@@ -10,7 +10,7 @@ import pandas  # noqa: F401  imported here: Plotly would use it half-imported wh
 from app.flatness.correlation import Point
 from app.flatness.text import maskless, newest
 from app.ui import theme
-from app.ui.chart_base import NEUTRAL, Arrays, Figure, faded, gap, lane_title, layout_of, mark
+from app.ui.chart_base import NEUTRAL, Arrays, Figure, faded, gap, lane_line, lane_title, layout_of, mark
 from app.ui.estimators import ESTIMATORS, NO_MASK
 from app.ui.formats import drawable, number
 from ssam.experiment import RaceSpec
@@ -170,23 +170,11 @@ def _short(spec: RaceSpec, lane: int) -> str:
 
 
 def _over_epochs(spec: RaceSpec, rows: Sequence[dict[str, Any]], title: str, x: str = "epoch") -> Figure:
-    styles, titles = theme.lane_styles(spec), theme.lane_titles(spec)
     traces = []
     for lane in sorted({row["lane"] for row in rows}):
         own = sorted((row for row in rows if row["lane"] == lane), key=lambda row: row["step"])
-        traces.append(
-            {
-                "type": "scatter",
-                "mode": "lines+markers",
-                "name": titles[lane],
-                "x": [row["epoch"] for row in own],
-                "y": [row["value"] for row in own],
-                "error_y": _errors(own),
-                "line": {"color": styles[lane].color, "width": 2, "dash": styles[lane].dash},
-                "marker": {"symbol": styles[lane].symbol, "size": 7, "color": styles[lane].color},
-                "hovertemplate": "%{y:.3g} at epoch %{x:g}",
-            }
-        )
+        epochs, values = ([row[name] for row in own] for name in ("epoch", "value"))
+        traces.append(lane_line(spec, lane, epochs, values, "%{y:.3g} at epoch %{x:g}", error_y=_errors(own)))
     layout = layout_of(title, x, height=250)
     if max(row["epoch"] for row in rows) <= 8:
         layout["xaxis"]["dtick"] = 1
@@ -194,18 +182,9 @@ def _over_epochs(spec: RaceSpec, rows: Sequence[dict[str, Any]], title: str, x: 
 
 
 def _eigenvalues(spec: RaceSpec, rows: Sequence[dict[str, Any]]) -> Figure:
-    styles, titles = theme.lane_styles(spec), theme.lane_titles(spec)
+    names = [f"λ{place}" for place in "₁₂₃₄₅₆₇₈₉"]
     traces = [
-        {
-            "type": "scatter",
-            "mode": "lines+markers",
-            "name": titles[row["lane"]],
-            "x": [f"λ{'₁₂₃₄₅₆₇₈₉'[place]}" for place in range(len(row["eigenvalues"]))],
-            "y": row["eigenvalues"],
-            "line": {"color": styles[row["lane"]].color, "width": 2, "dash": styles[row["lane"]].dash},
-            "marker": {"symbol": styles[row["lane"]].symbol, "size": 8, "color": styles[row["lane"]].color},
-            "hovertemplate": "%{x} = %{y:.3g}",
-        }
+        lane_line(spec, row["lane"], names[: len(row["eigenvalues"])], row["eigenvalues"], "%{x} = %{y:.3g}", size=8)
         for row in rows
     ]
     layout = layout_of("Five largest eigenvalues, latest weights", "", height=250)

@@ -8,13 +8,12 @@ import streamlit as st
 from app.flatness import charts
 from app.flatness.text import newest
 from app.ui import legend, theme
-from app.ui.chart_base import Figure, layout_of
+from app.ui.chart_base import Figure, lane_line, layout_of
 from app.ui.chart_grid import grid
-from ssam.catalogue import DISTURBANCES
+from ssam.catalogue import CLEAN, DISTURBANCES
 from ssam.store import Run
 
 Rows = Sequence[dict[str, Any]]
-CLEAN = "clean"
 
 
 def result(run: Run, words: str) -> None:
@@ -48,23 +47,12 @@ def _of(rows: Rows, kind: str, level: float | None = None) -> list[dict[str, Any
 
 def by_level(run: Run, rows: Rows, kind: str) -> Figure:
     """Draw the accuracy of every lane by level; at 0 the images are clean."""
-    styles, titles = theme.lane_styles(run.spec), theme.lane_titles(run.spec)
     last = newest([*_of(rows, CLEAN), *_of(rows, kind)])
     traces = []
     for lane in sorted({row["lane"] for row in last}):
         own = sorted((row for row in last if row["lane"] == lane), key=lambda row: row["level"])
-        traces.append(
-            {
-                "type": "scatter",
-                "mode": "lines+markers",
-                "name": titles[lane],
-                "x": [row["level"] for row in own],
-                "y": [100 * row["accuracy"] for row in own],
-                "line": {"color": styles[lane].color, "width": 2, "dash": styles[lane].dash},
-                "marker": {"symbol": styles[lane].symbol, "size": 7, "color": styles[lane].color},
-                "hovertemplate": "%{y:.1f}% at %{x:g}",
-            }
-        )
+        levels, accuracies = [row["level"] for row in own], [100 * row["accuracy"] for row in own]
+        traces.append(lane_line(run.spec, lane, levels, accuracies, "%{y:.1f}% at %{x:g}"))
     layout = layout_of(DISTURBANCES[kind].title, DISTURBANCES[kind].unit, height=280)
     layout["yaxis"] |= {"ticksuffix": "%"}
     return {"data": traces, "layout": layout}

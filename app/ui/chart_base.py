@@ -1,5 +1,6 @@
 """What Plotly figures have in common: layout, colours, and notes for lanes without a value."""
 
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
@@ -38,6 +39,24 @@ def layout_of(title: str, x: str, height: int, **more: Any) -> dict[str, Any]:
 
 def lane_title(spec: RaceSpec, lane: int) -> str:
     return f"{mark(theme.lane_styles(spec)[lane])} {escape(theme.lane_titles(spec)[lane])}"
+
+
+def lane_line(
+    spec: RaceSpec, lane: int, x: Sequence[Any], y: Sequence[Any], hover: str, size: int = 7, **more: Any
+) -> Figure:
+    """Return a line with a marker at each point, in a lane's style."""
+    style = theme.lane_styles(spec)[lane]
+    return {
+        "type": "scatter",
+        "mode": "lines+markers",
+        "name": theme.lane_titles(spec)[lane],
+        "x": x,
+        "y": y,
+        "line": {"color": style.color, "width": 2, "dash": style.dash},
+        "marker": {"symbol": style.symbol, "size": size, "color": style.color},
+        "hovertemplate": hover,
+        **more,
+    }
 
 
 def gap(place: float, title: str, why: str) -> dict[str, Any]:

@@ -6,10 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from ssam.analysis.context import AnalysisContext, Result
-from ssam.catalogue import DISTURBANCES
+from ssam.catalogue import CLEAN, DISTURBANCES
 from ssam.data.disturbances import disturbed
-
-CLEAN = "clean"
 
 
 def robustness(context: AnalysisContext) -> Result:
@@ -33,7 +31,7 @@ def robustness(context: AnalysisContext) -> Result:
 
 
 def _images(context: AnalysisContext, kind: str, level: float) -> Iterable[tuple[Tensor, Tensor]]:
-    """Return the images in chunks. They are disturbed anew for each moment: kept, large ones would fill the memory."""
+    """Return the images in chunks. They are disturbed again for each moment: keeping large ones would fill the memory."""
     if kind == CLEAN:
         return context.images
     mean, std = context.normalisation

@@ -16,6 +16,7 @@ from app.lessons.query import Prediction
 from app.shell.url_state import STALE_SECONDS
 from app.ui import evidence, live_panel, recorded, run_labels
 from app.ui.lesson_content import FOLDER, Claim, Lesson, lessons, read, readable
+from ssam.catalogue import DISTURBANCES
 from ssam.experiment import ASSETS, parse_spec, preset
 from ssam.stats.paired import compare
 from ssam.store import Store
@@ -99,6 +100,33 @@ def test_no_lesson_claims_what_the_data_does_not_say(lesson: Lesson, claim: Clai
     assert finding, "nothing has been measured that backs this"
     assert claim.evidence == "bench" or len(finding.values) >= 5
     assert finding.holds == (claim.expected == "holds"), lessons_text.per_seed(claim, finding)
+
+
+def test_a_claim_about_disturbed_images_is_held_against_the_seeds_that_all_contenders_have(tmp_path: Path) -> None:
+    head = GOOD.replace('value = "test_accuracy"', 'value = "noise"\nevidence = "disturbed"')
+    (path := tmp_path / "90-disturbed.md").write_text(head.replace('"sam"', '"SAM"').replace('"sgd"', '"SGD or AdamW"'))
+    lesson = read(path)
+    (claim,) = lesson.claims
+
+    def judged(noise: float) -> dict:
+        every = {f"{kind} {each.shown:g}": noise for kind, each in DISTURBANCES.items()}
+        return {"accuracy": {"clean": 0.8, "disturbed": noise}, "every": every, "seconds": 1.0}
+
+    record = {"SGD or AdamW": {"11": judged(0.6), "10": judged(0.62)}, "SAM": {"10": judged(0.7), "11": judged(0.7)}}
+    record["SSAM-F, 50%"] = {"11": judged(0.7)}
+    (tmp_path / "registered-disturbed-images.json").write_text(json.dumps({"judged": record}))
+    measured = evidence.of_claim(claim, lesson, tmp_path)
+    assert list(measured) == ["11"]
+    finding = evidence.find(claim, measured)
+    assert finding
+    assert finding.values == {"11": pytest.approx(10)}
+    assert finding.holds
+    assert [row["Contender"] for row in lessons_text.disturbed(measured)] == list(record)
+    for name in claim.lanes:
+        assert name in lessons_text.held_against(claim, lesson)
+    path.write_text(path.read_text().replace('lane = "SAM"', 'lane = "sam"'))
+    with pytest.raises(ValueError, match=r"claims\.1 lane 'sam'"):
+        read(path)
 
 
 def _by_size(value: float, low: float, high: float) -> str:

@@ -26,7 +26,7 @@ def tuned(rng: np.random.Generator, gain: float, shape: tuple[int, ...]) -> Resu
 
 
 def simulated(gains: list[float], rounds: int = ROUNDS, once: bool = False, seed: int = 0) -> list[Results]:
-    """The test accuracies of a baseline and of rivals that gain so much, tuned anew in each round; ``once``: before all rounds."""
+    """The test accuracies of a baseline and of rivals that gain so much, tuned from scratch in each round; ``once``: before all rounds."""
     rng = np.random.default_rng(seed)
     shared = SEED * rng.standard_normal((DUELS, rounds))
     shape = (DUELS, 1) if once else (DUELS, rounds)

@@ -60,7 +60,7 @@ class DuelClient:
         self.store.duels.delete(duel_id)
 
     def check(self, duel_id: str, person: Person) -> Duel:
-        """Return the duel. Raises ValueError if there is none, PermissionError if it is somebody else's."""
+        """Return the duel. Raise ValueError if there is none, PermissionError if it is someone else's."""
         return checked(self.store.duels.get(duel_id), duel_id, "duel", person)
 
     def _drop_unbegun(self, sweep: Sweep) -> None:

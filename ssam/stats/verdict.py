@@ -5,7 +5,7 @@ lies above 0 and reaches the margin. *No*: it lies below the margin, so a gain w
 it, and so does one that gains less than the margin for sure. Anything else is *can't tell*; so is every duel in which a round gave no number, as
 trainings that diverge are not missing at random, and every one with fewer than three rounds, which have no interval.
 
-**Errors.** Two copies of one method, tuned anew in each round, have differences that are symmetric around 0, so it says *yes* in at most 2.5% of
+**Errors.** Two copies of one method, tuned from scratch in each round, have differences that are symmetric around 0, so it says *yes* in at most 2.5% of
 all duels, whatever the number of rivals; and it says *no* to a true gain of the margin or more in at most 2.5%.
 
 Holm's method would find a little more among several rivals, but has no intervals that agree with what it finds.

@@ -1,4 +1,7 @@
-"""Batches as people have them: (inputs, targets), each a tensor or tuples and dictionaries of tensors; or one dictionary."""
+"""Batches in their usual forms: (inputs, targets) or one dictionary.
+
+Inputs and targets are each a tensor, or nested tuples, lists and dictionaries of tensors.
+"""
 
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -8,9 +11,10 @@ from torch import Tensor
 
 
 def parts(batches: Iterable[Any], size: int | None) -> Iterator[tuple[tuple[Any, Any], int]]:
-    """(inputs, targets) of ``size`` samples at a time (None: as they come), with their number. A dictionary is both.
+    """Yield (inputs, targets) and their number of samples, at most ``size`` at a time; None keeps the batches whole.
 
-    Raises ValueError for a batch that is neither, or whose tensors differ in their number of samples.
+    A dictionary is both the inputs and the targets. Raise ValueError if a batch is neither a pair nor a dictionary, or
+    if its tensors differ in their number of samples.
     """
     for batch in batches:
         if not isinstance(batch, Mapping) and len(batch) != 2:
@@ -27,14 +31,14 @@ def parts(batches: Iterable[Any], size: int | None) -> Iterator[tuple[tuple[Any,
 
 
 def arguments(inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """What a model is called with: a tuple or list is its arguments, a dictionary its keywords."""
+    """Return the positional and keyword arguments for a model: a tuple or list is positional, a dictionary keyword."""
     if isinstance(inputs, Mapping):
         return (), dict(inputs)
     return (tuple(inputs) if isinstance(inputs, tuple | list) else (inputs,)), {}
 
 
 def change_all(tree: Any, change: Callable[[Tensor], Any]) -> Any:
-    """Changes every tensor that has a dimension, in tuples, lists and dictionaries of them."""
+    """Return the tree with ``change`` applied to each tensor that is not 0-dim, in tuples, lists and dictionaries."""
     if isinstance(tree, Tensor):
         return change(tree) if tree.dim() else tree
     if isinstance(tree, Mapping):

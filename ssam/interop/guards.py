@@ -1,4 +1,4 @@
-"""What a step must see to before and between its two passes."""
+"""Checks and precautions before and between the two passes of a step."""
 
 import inspect
 import sys
@@ -15,20 +15,23 @@ from ssam.interop.sharded import local
 
 
 def needs_closure(optimizer: Optimizer) -> bool:
-    """Whether its ``step`` evaluates the loss itself, as that of LBFGS: there is no second gradient to hand it."""
+    """Return whether ``step`` requires a closure, as in LBFGS. Such a step cannot use gradients computed before it."""
     closure = inspect.signature(optimizer.step).parameters.get("closure")
     return closure is not None and closure.default is inspect.Parameter.empty
 
 
 def forget_cached_weights() -> None:
-    """Autocast keeps a copy of each weight in half precision until it is left, ``parametrize.cached()`` what it made of each:
-    opened around a step, they would hand the second pass the weights of the first, and SAM would be the base optimizer."""
+    """Clear the caches of autocast (half-precision copies of weights) and ``parametrize.cached()`` (computed weights).
+
+    If either context is open around a whole step, its cache would give the second pass the weights of the first, and
+    SAM would reduce to the base optimizer.
+    """
     torch.clear_autocast_cache()
     parametrize._cache.clear()
 
 
 def replay(parameters: Sequence[Tensor]) -> Callable[[], None]:
-    """What sets torch's random numbers, of the CPU and of the parameters' devices, back to where they are now."""
+    """Return a function that restores the current state of torch's random generators: CPU and parameters' devices."""
     states = [partial(torch.set_rng_state, torch.get_rng_state())]
     for device in {p.device for p in parameters if p.device.type not in ("cpu", "meta")}:
         module, which = torch.get_device_module(device), [] if device.type == "mps" else [device]
@@ -42,9 +45,11 @@ def replay(parameters: Sequence[Tensor]) -> Callable[[], None]:
 
 
 def first_pass(closure: Callable[[], Any], params: Sequence[Tensor]) -> Any:
-    """Calls the closure. Raises RuntimeError where its two calls would not see the same: where it adds to gradients that were
-    there, as in Lightning's automatic accumulation, or where Accelerate accumulates, which skips the closure but for the
-    last micro-batch."""
+    """Call the closure and return its loss. Raise RuntimeError if the two passes would use different samples.
+
+    This happens if the closure adds to existing gradients, as in Lightning's automatic accumulation, and if Accelerate
+    accumulates gradients: it then runs the closure on the last micro-batch only.
+    """
     accelerate = sys.modules.get("accelerate.state")
     if accelerate is not None and accelerate.GradientState().num_steps > 1:
         raise RuntimeError(
@@ -56,7 +61,7 @@ def first_pass(closure: Callable[[], Any], params: Sequence[Tensor]) -> Any:
         return closure()
     probe, part = min(left, key=lambda pair: pair[1].numel())
     gradient = probe.grad
-    part.fill_(float("nan"))  # what is added to it cannot hide that
+    part.fill_(float("nan"))  # NaN stays NaN if the closure adds to it
     loss = closure()
     if probe.grad is gradient and bool(part.isnan().all()) and bool(torch.as_tensor(loss).isfinite().all()):
         raise RuntimeError(

@@ -1,4 +1,4 @@
-"""The models that an optimizer trains, which it does not know: it holds parameters only."""
+"""A search for the models that an optimizer trains: the optimizer itself holds only their parameters."""
 
 import gc
 import weakref
@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 
 class Models:
-    """Every living module that holds one of some parameters, itself or in a part of it.
+    """All live modules that contain any of the given parameters, directly or in a submodule.
 
-    Asked of the garbage collector, once for each parameter: it knows all modules, however they are called. About 0.1 s for a
-    million Python objects.
+    The search goes through the objects that Python's garbage collector tracks, so that no module has to be passed in.
+    It runs once per parameter and takes about 0.1 s per million objects.
     """
 
     def __init__(self) -> None:
@@ -19,6 +19,7 @@ class Models:
         self._searched: set[Tensor] = set()
 
     def of(self, parameters: Iterable[Tensor]) -> list[nn.Module]:
+        """Return the live modules that contain any of these parameters, or of those in earlier calls."""
         new = set(parameters) - self._searched
         if new:
             wanted = {id(p) for p in new}

@@ -1,5 +1,7 @@
-"""A SAM optimizer's state in torch's form, so that ``torch.distributed.checkpoint`` takes it too: the state of each parameter holds its mask,
-each group the settings, as numbers."""
+"""The state of a SAM optimizer in torch's format, which ``torch.distributed.checkpoint`` can also save and load.
+
+The state of each parameter contains its mask; each parameter group contains the settings, as numbers.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,7 +14,7 @@ SETTINGS = ("sam_rho", "sam_masked_norm", "sam_adaptive", "sam_masks")
 def joined(
     saved: dict[str, Any], params: Sequence[Tensor], masks: Mapping[Tensor, Tensor] | None, settings: Sequence[Any]
 ) -> dict[str, Any]:
-    """The base optimizer's state with the masks and the settings in it."""
+    """Add the masks and the settings to the base optimizer's state ``saved``, in place, and return it."""
     for key, p in zip(_keys(saved["param_groups"]), params, strict=True):
         if masks is not None and p in masks:
             saved["state"][key] = {**saved["state"].get(key, {}), "mask": masks[p]}
@@ -24,8 +26,11 @@ def joined(
 def parted(
     state_dict: Mapping[str, Any], params: Sequence[Tensor]
 ) -> tuple[dict[str, Any], dict[Tensor, Tensor] | None, tuple[Any, ...]]:
-    """The base optimizer's state, the masks and the settings. Raises ValueError where it is of no SAM optimizer or of other
-    parameters."""
+    """Return the base optimizer's state, the masks (None if there were none) and the settings.
+
+    Raise ValueError if the state is not that of a SAM optimizer, has a different number of parameters, or lacks the
+    masks that it had when it was saved.
+    """
     groups = state_dict.get("param_groups") or [{}]
     if any(name not in groups[0] for name in SETTINGS):
         raise ValueError("not the state of a SAM optimizer: its settings are missing in the parameter groups")
@@ -43,5 +48,5 @@ def parted(
 
 
 def _keys(groups: Sequence[Mapping[str, Any]]) -> list[Any]:
-    """What stands for each parameter in a state: its place, or its name in a distributed checkpoint."""
+    """Return the key of each parameter in a state: its index, or its name in a distributed checkpoint."""
     return [key for group in groups for key in group["params"]]

@@ -1,4 +1,4 @@
-"""What a step need not ask the device again: which masks perturb anything, and which everything."""
+"""A cache of which masks perturb any entry and which perturb all, so that a step need not read them from the device."""
 
 from collections.abc import Collection, Mapping
 
@@ -11,7 +11,7 @@ Masks = Mapping[Tensor, Tensor]
 
 
 class SeenMasks:
-    """The masks of an optimizer as they were last looked at. ``masks`` None: everything is perturbed."""
+    """The masks of an optimizer, with their counts as of the last ``look``. ``masks`` None: everything is perturbed."""
 
     def __init__(self, masks: Masks | None, parameters: Collection[Tensor]) -> None:
         self.masks = masks
@@ -19,8 +19,11 @@ class SeenMasks:
         self.look(parameters)
 
     def look(self, parameters: Collection[Tensor]) -> None:
-        """Counts again where one has changed since: so that a step neither waits for the device, nor copies tensors that stay
-        where they are, nor multiplies by a mask that keeps everything."""
+        """Check and count the masks again if any has changed since the last call.
+
+        With the counts kept, a step does not wait for the device, does not copy tensors that are not perturbed, and
+        does not multiply by a mask that is all True.
+        """
         now = [(p, mask, version(mask)) for p, mask in (self.masks or {}).items()]
         old = self._seen
         if old is not None and len(old) == len(now):
@@ -34,10 +37,11 @@ class SeenMasks:
         self._seen = now
 
     def perturbs(self, parameter: Tensor) -> bool:
+        """Return whether any entry of the parameter is perturbed."""
         return self.masks is None or parameter in self._perturbed_in
 
     def mask_of(self, parameter: Tensor) -> Tensor | None:
-        """None where all of it is perturbed."""
+        """Return the parameter's mask; None if all of it is perturbed, all False if it is not in the masks."""
         if self.masks is None or parameter in self._whole:
             return None
         mask = self.masks.get(parameter)
@@ -45,7 +49,7 @@ class SeenMasks:
 
 
 def check_masks(masks: Masks, parameters: Collection[Tensor]) -> None:
-    """Raises ValueError where a mask does not fit its parameter, or is of none of these."""
+    """Raise ValueError if a mask does not fit its parameter, or if its parameter is not one of ``parameters``."""
     known = set(parameters)
     for parameter, mask in masks.items():
         if parameter not in known:

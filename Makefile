@@ -18,9 +18,7 @@ LINT := $(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy
 .PHONY: app check test js drills load bench setup setup-test browser clean
 
 app: setup
-	@$(PY) -c "from ssam.jobs.client import Client; from ssam.store import Store; Client(Store()).runner.ensure()"
-	@echo "SSAM Lab: http://127.0.0.1:$(PORT)   (stop with Ctrl-C; a race that is under way goes on)"
-	@$(PY) -m app.shell.open_browser http://127.0.0.1:$(PORT) & MALLOC_ARENA_MAX=2 $(PY) -m streamlit run app/main.py --server.port $(PORT)
+	@$(PY) -m ssam app --port $(PORT)
 
 check: setup-test js
 	$(call TIMED,$(LINT) && OMP_NUM_THREADS=1 $(PY) -m pytest --quick -n 2 --dist worksteal)

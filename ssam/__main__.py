@@ -1,12 +1,23 @@
+"""Entry of the command line, ``python -m ssam`` and ``ssam-lab``."""
+
 import os
 import sys
+from typing import NoReturn
 
-from ssam.cli import main
 
-status = main()
-if "RANK" in os.environ:
-    # One of several processes: torch's threads may still wait for one that died, and would abort an ordinary end.
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)
-sys.exit(status)
+def run() -> NoReturn:
+    try:
+        from ssam.cli import main
+    except ModuleNotFoundError as error:
+        sys.exit(f"the command line needs {error.name}: pip install 'ssam-lab[lab]'")
+    status = main()
+    if "RANK" in os.environ:
+        # One of several processes: torch's threads may still wait for one that died, and would abort an ordinary end.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    run()

@@ -5,7 +5,7 @@ import os
 import sys
 from typing import NoReturn
 
-from ssam.cli import bench, completion, duel, lab, race, runs, sweep
+from ssam.cli import app, bench, completion, duel, lab, race, runs, sweep
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -33,6 +33,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = OneLineParser(prog="ssam", description="Watch sharpness-aware training happen, from the command line.")
     commands = parser.add_subparsers(required=True, dest="command", metavar="COMMAND", parser_class=OneLineParser)
     for name, about, flags in (
+        ("app", "start the lab and open it in a browser", app.flags),
         ("race", "race several optimizers on the same batches", race.flags),
         ("sweep", "train one method with many settings, in the lab (SSAM_HOME)", sweep.flags),
         ("duel", "tune several methods by the same rule, then judge them on fresh seeds (SSAM_HOME)", duel.flags),

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ssam.experiment.race import RaceSpec, parse_spec
-
-ASSETS = Path(__file__).resolve().parents[2] / "assets"
+from ssam.locations import ASSETS
 
 
 @dataclass(frozen=True)

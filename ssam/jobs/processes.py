@@ -50,12 +50,22 @@ def still_runs(process: psutil.Process) -> bool:
 
 
 def kill(process: psutil.Process) -> None:
-    """Send SIGKILL to a process, if it still runs, and to its children if it leads a process group."""
+    """Kill a process, if it still runs, and its children if it leads a process group (on Windows: all its descendants)."""
     if still_runs(process):
-        with contextlib.suppress(ProcessLookupError):  # it leads no group (yet)
-            os.killpg(process.pid, signal.SIGKILL)
+        if hasattr(os, "killpg"):
+            with contextlib.suppress(ProcessLookupError):  # it leads no group (yet)
+                os.killpg(process.pid, signal.SIGKILL)
+        else:
+            _kill_descendants(process)
         with contextlib.suppress(psutil.NoSuchProcess):  # it ended at this moment
             process.kill()
+
+
+def _kill_descendants(process: psutil.Process) -> None:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for child in process.children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.kill()
 
 
 def _start(process: psutil.Process) -> float | None:

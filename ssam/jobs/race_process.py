@@ -49,7 +49,8 @@ def engine_race(spec: RaceSpec, home: Path, image_root: Path, threads: int, stat
 
 def main(run_id: str, home: Path, url: str, threads: int, slot: str, race: RaceFactory) -> None:
     """Run the race from the claim to the end of this process. Its output goes to ``runs/<id>/log.txt``."""
-    os.setsid()  # ignore signals to the runner's process group
+    if hasattr(os, "setsid"):  # not on Windows
+        os.setsid()  # ignore signals to the runner's process group
     store = Store(home, url)
     _print_to(store.run_folder(run_id) / "log.txt")
     run_race(RunHandle(store, run_id), store.home, store.image_root, threads, slot, race)

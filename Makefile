@@ -4,6 +4,7 @@
 # make drills kill, fill up and damage everything, 20 rounds of each (an hour or more)
 # make load   what a class that watches costs the server and the race (about 15 minutes; wants a quiet machine)
 # make bench  what one training step of each method costs here (some minutes a model)
+# make gpu    everything that the project wants to know from a CUDA GPU, in eight minutes
 # make js     types and lint of the browser code
 
 PYTHON ?= python3
@@ -15,7 +16,7 @@ export PYTHONDONTWRITEBYTECODE =
 TIMED = @start=$$(date +%s); ( $(1) ); status=$$?; echo "make $@: $$(($$(date +%s) - start)) s"; exit $$status
 LINT := $(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy
 
-.PHONY: app check test js drills load bench setup setup-test browser clean
+.PHONY: app check test js drills load bench gpu setup setup-test browser clean
 
 app: setup
 	@$(PY) -m ssam app --port $(PORT)
@@ -43,6 +44,10 @@ drills: setup-test
 
 load: setup-test
 	@$(PY) -m benchmarks.load --json
+
+# No network, no .venv: $(PYTHON) needs torch, numpy and pydantic; Pillow for DATA=zip-of-images.
+gpu:
+	@$(PYTHON) -m benchmarks.gpu $(if $(DATA),--data $(DATA)) $(if $(OUT),--out $(OUT))
 
 bench: setup-test
 	@$(PY) -m ssam bench

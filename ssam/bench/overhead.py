@@ -29,7 +29,6 @@ from ssam.masks import random_mask
 from ssam.methods import METHODS
 from ssam.models import StagedModel
 from ssam.optim import SAM
-from ssam.store import Store
 from ssam.training.precision import autocast
 
 LANES = ("sgd", "sam", "ssam-f")
@@ -118,6 +117,8 @@ class WatchedRace:
 
     def __init__(self, spec: RaceSpec, home: Path, device: torch.device) -> None:
         self._clock = time.process_time if device.type == "cpu" else time.perf_counter
+        from ssam.store import Store  # here, so that steps can be timed where SQLAlchemy is not installed
+
         self._store = Store(home, url=f"sqlite:///{home / 'ssam.db'}")  # SSAM_DATABASE_URL is ignored
         self._run_id = self._store.runs.create(spec, "bench")
         self._writer = self._store.writer(self._run_id)

@@ -15,7 +15,6 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, Dataset
-from torchvision import transforms
 
 from ssam.masks import top_k_mask
 from ssam.training.precision import autocast
@@ -73,6 +72,8 @@ class PublishedImages(Dataset[tuple[Tensor, int]]):
 
     def __init__(self, pixels: Pixels, labels: list[int]) -> None:
         self.pixels, self.labels = pixels, labels
+        from torchvision import transforms  # here, so that steps can be timed where it is not installed
+
         self.transform = transforms.Compose(
             [
                 transforms.RandomCrop(pixels.shape[1], padding=4),

@@ -22,7 +22,7 @@ from ssam.store.race_file import save
 
 FILE = ASSETS / "measured" / "lessons.json"
 RECORDED = ASSETS / "recorded"
-PRESETS = ("noisy-labels", "tuned-sgd", "clean-labels", "where", "which-mask", "sparsity-dial")
+PRESETS = ("noisy-labels", "tuned-sgd", "clean-labels", "where", "which-mask", "sparsity-dial", "disturbed-images")
 RECORDED_SEED = 0
 
 

@@ -22,6 +22,7 @@ from benchmarks.machine import machine
 from ssam.analysis.context import LaneWeights
 from ssam.analysis.robustness import accuracy as share_right
 from ssam.analysis.runner import analyse
+from ssam.catalogue import DISTURBANCES
 from ssam.config import default_home
 from ssam.data import load_dataset
 from ssam.data.disturbances import disturbed
@@ -49,7 +50,7 @@ def main() -> None:
             about = {"command": f"python -m benchmarks.registered {options.name}", **machine(), "threads": 1}
             record |= {"first": record.get("first", str(date.today())), **about}
             path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    print(table(plan, record))
+    print(table(plan, record), every_table(plan, record), sep="\n\n")
 
 
 def run(plan: dict[str, Any], record: dict[str, Any]) -> Iterator[None]:
@@ -159,6 +160,23 @@ def table(plan: dict[str, Any], record: dict[str, Any]) -> str:
             cells.append(difference.replace("-", "−"))
         cells.append(f"{statistics.median(each['seconds'] for each in judged.values()):.0f}")
         lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def every_table(plan: dict[str, Any], record: dict[str, Any]) -> str:
+    """In Markdown: the accuracy under each disturbance at the level that the app shows, and its paired difference to the baseline."""
+    baseline = record["judged"][plan["baseline"]]
+    lines = [f"| disturbance | {' | '.join(f'{name} %' for name in record['judged'])} |"]
+    lines.append("|---" * (1 + len(record["judged"])) + "|")
+    for kind, each in DISTURBANCES.items():
+        key, cells = f"{kind} {each.shown:g}", []
+        for name, judged in record["judged"].items():
+            own = {seed: 100 * found["every"][key] for seed, found in judged.items()}
+            found = compare(own, {seed: 100 * other["every"][key] for seed, other in baseline.items()})
+            known = name != plan["baseline"] and found.mean is not None and found.interval
+            difference = f" ({found.mean:+.1f}, {known[0]:+.1f} to {known[1]:+.1f})" if known else ""
+            cells.append(f"{statistics.fmean(own.values()):.1f}{difference}".replace("-", "−"))
+        lines.append(f"| {each.title.lower()} {each.shown:g} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

@@ -18,7 +18,7 @@ MAY_IMPORT = {  # docs/architecture.md has the same map in words
     "config": {"system"},
     "imagefolder": set(),
     "methods": {"markers", "optim", "masks"},  # inside functions: the facts come without torch
-    "experiment": {"catalogue", "methods"},
+    "experiment": {"catalogue", "methods", "locations"},
     "styles": {"markers", "methods", "experiment"},
     "planning": {"catalogue", "methods", "experiment"},
     "store": {*SPECIFICATIONS, "config", "imagefolder"},

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import registered
 from benchmarks import statistics as statistics_command
 from ssam.stats.paired import compare, family, sentence
 
@@ -123,6 +124,30 @@ def test_what_is_said_of_the_duel_was_measured():
         assert f"{statistics.median(each['gradients'].values()):.0f}" in README
         assert f"{each['search_gradients']:,}" in log
     assert result["contenders"][1]["answer"] == "no"
+
+
+def test_what_is_said_of_disturbed_images_was_measured():
+    result = record("registered-disturbed-images.json")
+    plan = json.loads((ROOT / "assets/registered/disturbed-images.json").read_text(encoding="utf-8"))
+    measured, log = ((ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("measured.md", "log.md"))
+    assert registered.table(plan, result) in measured
+    assert registered.every_table(plan, result) in measured
+    judged = {
+        (name, which): {int(seed): 100 * each["accuracy"][which] for seed, each in seeds.items()}
+        for name, seeds in result["judged"].items()
+        for which in ("clean", "disturbed")
+    }
+    holds = True
+    for (name, which), own in judged.items():
+        assert f"{statistics.fmean(own.values()):.2f}%" in log
+        if name != plan["baseline"]:
+            found = compare(own, judged[plan["baseline"], which])
+            holds &= found.mean >= (5 if which == "disturbed" else 0) and (which == "clean" or found.interval[0] > 0)
+            assert f"{abs(found.mean):.2f}" in README
+            for number in (found.mean, *found.interval):
+                assert f"{number:+.2f}".replace("-", "−") in log
+    assert not holds
+    assert "**The claim fails**" in log
 
 
 def test_the_rates_of_false_alarms_are_those_that_were_simulated():

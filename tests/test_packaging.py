@@ -126,8 +126,6 @@ def run_installed(installed: Path, folder: Path, *command: str) -> subprocess.Po
     )
 
 
-
-
 def test_the_readmes_example_runs_from_the_wheel_with_torch_alone(wheel: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path)

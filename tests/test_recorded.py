@@ -109,7 +109,7 @@ def test_a_recording_is_of_a_race_only_where_all_but_the_device_is_equal() -> No
         for field, other in {
             "seed": 7,
             "rho": 0.4,
-            "epochs": 8,
+            "epochs": 20,
             "label_noise": 0.1,
             "lanes": "sgd,sam",
             "weight_decay": 0.02,

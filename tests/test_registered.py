@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from benchmarks import registered
+from ssam.catalogue import DISTURBANCES
 from ssam.experiment import parse_spec
 
 PLANS = sorted(registered.FOLDER.glob("*.json"))
@@ -84,3 +85,4 @@ def test_a_small_plan_is_run_to_its_end_and_taken_up_again() -> None:
         {**plan["task"], "lanes": "sgd:label_smoothing=0.1", "lr": "0.1", "seed": "3"}
     )
     assert registered.table(plan, half).count("\n") == 1 + len(plan["contenders"])
+    assert registered.every_table(plan, half).count("\n") == 1 + len(DISTURBANCES)

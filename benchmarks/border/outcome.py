@@ -17,7 +17,9 @@ def outcome(case: Callable[[Library], bool], library: Library) -> dict[str, str]
         return {"outcome": NOT_OFFERED}
     except Exception as error:
         last = traceback.extract_tb(error.__traceback__)[-1]
-        clear = Path(last.filename).is_relative_to(library.folder) and (last.line or "").startswith(("raise ", "assert "))
+        clear = Path(last.filename).is_relative_to(library.folder) and (last.line or "").startswith(
+            ("raise ", "assert ")
+        )
         first_line = (str(error).splitlines() or [""])[0]
         return {"outcome": CLEAR if clear else OTHER, "error": f"{type(error).__name__}: {first_line}"}
     return {"outcome": RIGHT if right else WRONG}

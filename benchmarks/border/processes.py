@@ -40,10 +40,7 @@ def checkpointed(library: Library) -> bool:
     second = library.make(other, momentum=0.9)
     set_optimizer_state_dict(other, second, get_optimizer_state_dict(model, first))
     pairs = zip(model.parameters(), other.parameters(), strict=True)
-    return all(
-        torch.equal(_momentum(first, p).full_tensor(), _momentum(second, q).full_tensor())
-        for p, q in pairs
-    )
+    return all(torch.equal(_momentum(first, p).full_tensor(), _momentum(second, q).full_tensor()) for p, q in pairs)
 
 
 CASES: dict[str, Callable[[Library], bool]] = {

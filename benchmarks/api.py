@@ -12,7 +12,7 @@ HEAD = """# The package `ssam`
 
 What other code may rely on, from the docstrings (`python -m benchmarks.api` writes this page). The names of the first three parts
 are those of `import ssam`. Runnable loops are in `docs/examples`: plain PyTorch, micro-batches with bfloat16 and clipping,
-float16 with a GradScaler, `torch.compile`, DDP and FSDP2, Lightning with manual optimization, Hugging Face Accelerate. What changes for those who
+float16 with a GradScaler, `torch.compile`, DDP and FSDP2, Lightning with manual optimization, Hugging Face's Accelerate and Trainer. What changes for those who
 used another package is in `docs/coming-from.md`.
 """
 PARTS = {

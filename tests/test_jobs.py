@@ -452,7 +452,10 @@ def test_another_process_with_the_same_pid_is_not_ours(monkeypatch: pytest.Monke
     assert processes.is_alive(me, started)  # the clock was set: a process is as old as before
 
 
-def test_a_process_is_killed_with_its_group() -> None:
+@pytest.mark.parametrize("groups", [True, False], ids=["groups", "no groups"])
+def test_a_process_is_killed_with_its_group(groups: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not groups:  # as on Windows
+        monkeypatch.delattr(os, "killpg")
     code = "import os, subprocess; os.setsid(); print(subprocess.Popen(['sleep', '60']).pid, flush=True); input()"
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen([sys.executable, "-c", code], **pipes) as leader:

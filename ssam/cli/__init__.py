@@ -3,9 +3,13 @@
 import argparse
 import os
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 from ssam.cli import app, bench, completion, duel, lab, race, runs, sweep
+
+INSTALLED = "ssam-lab"  # the name of the command where the package is installed
+PROGRAM = INSTALLED if Path(sys.argv[0]).stem == INSTALLED else "ssam"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -17,10 +21,10 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except (ValueError, MemoryError, ConnectionError) as error:
-        print(f"ssam {options.command}{race.process()}: {error}", file=sys.stderr)
+        print(f"{PROGRAM} {options.command}{race.process()}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(f"\nssam {options.command}: interrupted", file=sys.stderr)
+        print(f"\n{PROGRAM} {options.command}: interrupted", file=sys.stderr)
         return 130
 
 
@@ -30,7 +34,7 @@ class OneLineParser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = OneLineParser(prog="ssam", description="Watch sharpness-aware training happen, from the command line.")
+    parser = OneLineParser(prog=PROGRAM, description="Watch sharpness-aware training happen, from the command line.")
     commands = parser.add_subparsers(required=True, dest="command", metavar="COMMAND", parser_class=OneLineParser)
     for name, about, flags in (
         ("app", "start the lab and open it in a browser", app.flags),

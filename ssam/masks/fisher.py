@@ -116,14 +116,13 @@ def _squares_by_vmap(model: nn.Module, loss_fn: Loss) -> Callable[[Any, Any], di
     """Return a function of (inputs, targets) that gives the sum over samples of their squared gradients."""
     trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
     weights = {name: p.detach() for name, p in trained.items()}
-    fixed = {name: p.detach() for name, p in model.named_parameters() if name not in trained} | dict(
-        model.named_buffers()
-    )
+    fixed = {name: p.detach() for name, p in model.named_parameters() if name not in trained}
+    fixed |= dict(model.named_buffers())
 
-    def loss(weights: dict[str, Tensor], inputs: Any, targets: Any) -> Tensor:
-        args, kwargs = arguments(change_all(inputs, _one))
-        outputs = functional_call(model, (weights, fixed), args, kwargs)
-        return loss_fn(outputs, change_all(targets, _one)).sum()
+    def loss(weights: dict[str, Tensor], *sample: Any) -> Tensor:
+        inputs, targets = (change_all(each, lambda tensor: tensor.unsqueeze(0)) for each in sample)  # a batch of one
+        args, kwargs = arguments(inputs)
+        return loss_fn(functional_call(model, (weights, fixed), args, kwargs), targets).sum()
 
     per_sample_grad = vmap(grad(loss), in_dims=(None, 0, 0))
 
@@ -152,9 +151,8 @@ def _mean_gradients(
     """Yield the gradient of each ``batch`` samples (None: of each pair as given) with their number. ``.grad`` is not
     changed. Parameters that the loss does not depend on are omitted."""
     trained = [p for p in model.parameters() if p.requires_grad]
-    recurrent = any(
-        isinstance(module, nn.RNNBase) for module in model.modules()
-    )  # cuDNN's RNNs have no gradient in evaluation mode
+    # cuDNN's RNNs have no gradient in evaluation mode.
+    recurrent = any(isinstance(module, nn.RNNBase) for module in model.modules())
     with evaluation_mode(model), torch.backends.cudnn.flags(enabled=torch.backends.cudnn.enabled and not recurrent):
         for (inputs, targets), count in parts(batches, batch):
             args, kwargs = arguments(inputs)
@@ -166,11 +164,6 @@ def _mean_gradients(
 
 def _zeros(model: nn.Module) -> dict[Tensor, Tensor]:
     return {p: torch.zeros_like(_wide(p.detach())) for p in model.parameters() if p.requires_grad}
-
-
-def _one(tensor: Tensor) -> Tensor:
-    """Add a leading dimension: a batch of one."""
-    return tensor.unsqueeze(0)
 
 
 def _wide(tensor: Tensor) -> Tensor:

@@ -7,10 +7,8 @@ from torch import Tensor
 
 from ssam.interop.sharded import sharded_as, whole
 
-Group = Sequence[Tensor]
 
-
-def group_mask(groups: Sequence[Group], scores: Sequence[float], count: int) -> dict[Tensor, Tensor]:
+def group_mask(groups: Sequence[Sequence[Tensor]], scores: Sequence[float], count: int) -> dict[Tensor, Tensor]:
     """Perturb whole groups in order of decreasing score, until the next one would exceed ``count`` weights. A group
     that is larger than ``count`` by itself is skipped.
 
@@ -71,7 +69,6 @@ def _n_of_m(score: Tensor, n: int, m: int) -> Tensor:
 
 
 def _largest_of_rows(rows: Tensor, count: int) -> Tensor:
-    """Return a bool mask of the ``count`` largest entries of each row. The sort is stable, so ties go to the earlier
-    entry."""
+    """Return a bool mask of the ``count`` largest entries of each row; ties go to the earlier one: the sort is stable."""
     mask = torch.zeros_like(rows, dtype=torch.bool)
     return mask.scatter_(1, rows.argsort(dim=1, descending=True, stable=True)[:, :count], True)

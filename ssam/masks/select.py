@@ -9,8 +9,7 @@ from ssam.interop.sharded import is_sharded, sharded_as, whole
 
 
 def perturbed_count(total: int, sparsity: float) -> int:
-    """Return how many of ``total`` weights are perturbed: (1 − s)·N, rounded to the nearest whole weight (half to
-    even)."""
+    """Return how many of ``total`` weights are perturbed: (1 − s)·N, rounded, half to even."""
     if not 0.0 <= sparsity <= 1.0:
         raise ValueError(f"sparsity must be 0 to 1, not {sparsity}")
     return round((1.0 - sparsity) * total)
@@ -31,8 +30,7 @@ def top_k_mask(scores: Mapping[Tensor, Tensor], sparsity: float) -> dict[Tensor,
     >>> top_k_mask({w: torch.tensor([3.0, 1.0, 2.0, 0.0])}, sparsity=0.5)[w].tolist()
     [True, False, True, False]
     """
-    total = sum(score.numel() for score in scores.values())
-    return largest_mask(scores, perturbed_count(total, sparsity))
+    return largest_mask(scores, perturbed_count(sum(score.numel() for score in scores.values()), sparsity))
 
 
 def largest_mask(scores: Mapping[Tensor, Tensor], count: int) -> dict[Tensor, Tensor]:
@@ -74,8 +72,7 @@ def largest(flat: Tensor, count: int) -> Tensor:
 
 
 def flatten(tensors: Mapping[Tensor, Tensor]) -> Tensor:
-    """Return all entries as one (N,) tensor, in the mapping's order; for sharded tensors, the entries of all
-    processes."""
+    """Return all entries as one (N,) tensor, in the mapping's order; of sharded tensors those of all processes."""
     if not tensors:
         raise ValueError("there is no parameter to mask")
     return torch.cat([whole(tensor).reshape(-1) for tensor in tensors.values()])

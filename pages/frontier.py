@@ -35,10 +35,9 @@ def filters(task: Task) -> list[Point]:
     return points
 
 
-def clicked(chart: str) -> None:
-    """Select the clicked point; a click beside the points, or on the selected one, changes nothing."""
-    if points := st.session_state[chart]["selection"]["points"]:
-        st.session_state["point"] = points[0]["customdata"]
+def clicked(point: str) -> None:
+    """Select the clicked point."""
+    st.session_state["point"] = point
 
 
 def page(study: Study | None, tasks: list[Task]) -> None:
@@ -56,15 +55,8 @@ def page(study: Study | None, tasks: list[Task]) -> None:
     with chart, st.container(key="frontier_chart"):
         legend.draw(legend.methods({point.lane.method for point in shown}), "frontier_legend")
         tuned = tradeoff_sources.tuned_sgd(task)
-        name = f"chart {key} {chosen.key if chosen else ''}"  # a new chart for each choice, with nothing selected in it
-        st.plotly_chart(
-            charts.figure(task, shown, chosen, tuned),
-            key=name,
-            on_select=lambda: clicked(name),
-            selection_mode="points",
-            config=plot.CONFIG,
-            alt=text.summary(task, shown),
-        )
+        figure = charts.figure(task, shown, chosen, tuned)
+        plot.draw(figure, "frontier_plot", text.summary(task, shown), "frontier", on_point=clicked)
         if below := charts.hidden(task, shown):
             st.caption(f"{below} of the points lie below the chart; they are in the table.")
     with aside:

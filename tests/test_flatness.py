@@ -24,6 +24,7 @@ from ssam.experiment.analysis import AnalysisSpec, parse_analysis
 from ssam.store import Run, Store
 from tests import fake_flatness
 from tests.browser import Watched, app_server
+from tests.components import every
 from tests.golden import Golden, assert_one_line_error
 from tests.patience import SECONDS
 from tests.people import ALICE, BOB, SESSION, address_of, open_page, owner
@@ -281,7 +282,7 @@ def page(token: str = ALICE, **address: str) -> AppTest:
 
 
 def plots(app: AppTest) -> list[dict]:
-    return [json.loads(element.proto.spec) for element in app.get("plotly_chart")]
+    return [chart["figure"] for chart in every(app, "plot")]
 
 
 def test_without_a_race_the_page_says_what_to_do(store: Store, golden: Golden) -> None:
@@ -298,7 +299,7 @@ def test_what_has_been_measured_is_there_at_once(store: Store, kind: str) -> Non
     app = page(run=run.id, kind=kind)
     assert not app.warning
     assert plots(app)
-    assert all(element.proto.alt for element in app.get("plotly_chart"))
+    assert all(chart["words"] for chart in every(app, "plot"))
     if kind != "better":
         assert app.button(key="flat_measure").disabled
 

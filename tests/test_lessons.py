@@ -22,6 +22,7 @@ from ssam.stats.paired import compare
 from ssam.store import Store
 from tests import fake_lab
 from tests.browser import Watched, at_rest
+from tests.components import every
 from tests.golden import Golden, assert_one_line_error
 from tests.people import ALICE, BOB, open_page, owner
 
@@ -534,7 +535,7 @@ def test_before_a_prediction_there_are_the_setting_and_start_and_no_answer(
         assert shown == []
         assert not [answer for answer in answers if answer in says(app)]
         assert not app.dataframe
-        assert not app.get("plotly_chart")
+        assert not every(app, "plot")
     said = says(app)
     assert run_labels.describe_without_seed(lesson.spec) in said
     assert run_labels.describe_lanes(lesson.spec) in said

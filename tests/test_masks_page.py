@@ -29,6 +29,7 @@ from ssam.experiment.analysis import AnalysisSpec
 from ssam.store import Run, Store
 from tests import fake_masks
 from tests.browser import Watched, app_server
+from tests.components import every
 from tests.fake_masks import LAYERS, SIZES, mask
 from tests.golden import Golden, assert_one_line_error
 from tests.patience import SECONDS
@@ -324,7 +325,7 @@ def page(token: str = ALICE, **address: str) -> AppTest:
 
 
 def plots(app: AppTest) -> list[dict]:
-    return [json.loads(element.proto.spec) for element in app.get("plotly_chart")]
+    return [chart["figure"] for chart in every(app, "plot")]
 
 
 def test_without_a_race_the_page_says_what_to_do(store: Store, golden: Golden) -> None:
@@ -340,7 +341,7 @@ def test_every_view_is_drawn_and_told_in_words(store: Store, view: str, charts: 
     app = page(run=run.id, view=view)
     assert not app.warning
     assert len(plots(app)) == charts
-    assert all(element.proto.alt for element in app.get("plotly_chart"))
+    assert all(chart["words"] for chart in every(app, "plot"))
     (words,) = (expander for expander in app.expander if expander.label == "As text")
     assert "SSAM-F" in words.markdown[0].value
     assert "nan" not in words.markdown[0].value

@@ -8,11 +8,10 @@ import streamlit as st
 
 from app.flatness import charts, disturbed, maps, query, text
 from app.shell import analysis_job
-from app.ui import estimators, legend
+from app.ui import estimators, legend, plot
 from app.ui.chart_base import Arrays
 from app.ui.chart_grid import grid
 from app.ui.lab import Lab
-from app.ui.plot import CONFIG
 from ssam.experiment.analysis import AnalysisSpec
 from ssam.store import Person, Run
 
@@ -99,7 +98,7 @@ def _surfaces(run: Run, arrays: Arrays, words: str) -> None:
                 f"The plane: {plane['kind']}; at least {100 * plane['in_plane']:.0f}% of a lane's distance from the centre lies in it. {plane['unit']}"
             )
         return
-    config = maps.CONFIG_3D if deep else CONFIG
+    config = maps.CONFIG_3D if deep else plot.CONFIG
     figures = maps.surfaces(run, arrays, what, deep)
     grid(figures, f"surface{'_3d' * deep}", words, config=config)
     if figures:
@@ -112,7 +111,7 @@ def _bar(run: Run, arrays: Arrays, what: str) -> None:
     if figure:
         ends = figure["layout"]["xaxis"]["ticktext"]
         said = f"The colours range from {ends[0]} to {ends[-1]}; darker is better."
-        st.plotly_chart(figure, key="flat_bar", config={"displayModeBar": False}, alt=said)
+        plot.draw(figure, "flat_bar", said, "colours", plot.NO_BUTTONS)
 
 
 def _files(run: Run, arrays: Arrays) -> None:

@@ -7,7 +7,7 @@ import streamlit as st
 from app.lessons import charts, query, text, views
 from app.lessons import race as lessons_race
 from app.shell import nav
-from app.ui import alt_text, evidence, recorded, run_labels, texts
+from app.ui import alt_text, evidence, plot, recorded, run_labels, texts
 from app.ui.evidence import Rows
 from app.ui.lab import Lab
 from app.ui.lesson_content import Claim, Lesson
@@ -85,12 +85,7 @@ def _evidence(lesson: Lesson) -> None:
 
 def _races(lesson: Lesson, race: dict[str, Any]) -> None:
     figure = charts.figure(race, lesson.spec)
-    st.plotly_chart(
-        figure,
-        key="lesson_chart",
-        config={"displayModeBar": False},
-        alt=f"Test accuracy. {alt_text.summary(figure)}",
-    )
+    plot.draw(figure, "lesson_chart", f"Test accuracy. {alt_text.summary(figure)}", lesson.name, plot.NO_BUTTONS)
     st.caption(
         "Test accuracy, mean over the seeds; the band is the range from the lowest to the highest seed. The last epoch is measured on all test images, the others on a part of them."
     )

@@ -5,14 +5,13 @@ from typing import Any
 
 import streamlit as st
 
-from app.ui import alt_text, texts
+from app.ui import alt_text, plot, texts
 from app.ui.chart_base import Figure
-from app.ui.plot import CONFIG
 
 ROW = 4  # charts side by side
 
 
-def grid(figures: Sequence[Figure], key: str, words: str, row: int = ROW, config: dict[str, Any] = CONFIG) -> None:
+def grid(figures: Sequence[Figure], key: str, words: str, row: int = ROW, config: dict[str, Any] = plot.CONFIG) -> None:
     """Draw charts side by side, at most ``row`` in a row, each with an alternative text, and all as tables below."""
     wide = min(row, max(1, len(figures)))
     with st.container(key=f"flat_figures_{key}"):
@@ -21,7 +20,7 @@ def grid(figures: Sequence[Figure], key: str, words: str, row: int = ROW, config
             for place, figure in enumerate(figures[begin : begin + wide], begin):
                 with columns[place - begin], st.container(key=f"flat_chart_{key}_{place}"):
                     said = alt_text.summary(figure) or words
-                    st.plotly_chart(figure, key=f"flat_plot_{key}_{place}", config=config, alt=said)
+                    plot.draw(figure, f"flat_plot_{key}_{place}", said, f"{key}-{place + 1}", config)
         if figures:
             with st.expander("As a table" if len(figures) == 1 else "As tables", key=f"flat_tables_{key}"):
                 for figure in figures:

@@ -14,13 +14,8 @@ CSS = """
 /* A popover lies outside the element that carries the theme: use the colour of its own text. */
 [data-testid="stPopoverBody"] button[data-variant][data-selected="true"],
 [data-testid="stPopoverBody"] button[data-variant][data-selected="true"] p { color: inherit !important; }
-/* The ring of an unselected radio button is hardly visible in its border colour, */
+/* The ring of an unselected radio button is hardly visible in its border colour. */
 [data-testid="stRadioOption"] div:has(> div:only-child:empty) { border-color: #7c7f88; }
-/* and so are the numbers along an axis on white. */
-[data-testid="stPlotlyChart"] :is(.xtick, .ytick, .annotation, .colorbar) text,
-[data-testid="stPlotlyChart"] :is(.xtitle, .ytitle) { fill: light-dark(#4d515c, #b4b9c4) !important; }
-/* A chart's title keeps its colour when the theme changes while the page is open. */
-[data-testid="stPlotlyChart"] .gtitle { fill: TEXT !important; }
 
 /* A table wider than a phone scrolls, but not by keyboard: make it fit. */
 @media (max-width: 640px) {
@@ -46,11 +41,8 @@ export default function ({ parentElement, data }) {
 
 def _component() -> Any:
     """Register the component; only the browser knows the reader's theme."""
-    link, text = (
-        f"light-dark({st.get_option(f'theme.light.{name}')}, {st.get_option(f'theme.dark.{name}')})"
-        for name in ("linkColor", "textColor")
-    )
-    css = CSS.replace("LINK", link).replace("TEXT", text)
+    link = f"light-dark({st.get_option('theme.light.linkColor')}, {st.get_option('theme.dark.linkColor')})"
+    css = CSS.replace("LINK", link)
     return st.components.v2.component(
         KEY, html='<h1 class="ssam-title"></h1>', css=css, js=SCRIPT, isolate_styles=False
     )

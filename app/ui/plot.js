@@ -7,12 +7,12 @@ import { dispose, loadPlotly, themeOf } from "./drawing.js";
 export function mount(host) {
   const chart = element("div", { role: "figure" });
   const failure = element("p", { className: "failure", role: "alert", hidden: true });
-  const state = { data: null };
+  const state = { data: null, trigger: null, listens: false };
   const resized = new ResizeObserver(() => requestAnimationFrame(draw));
   resized.observe(chart);
 
-  function update({ data }) {
-    state.data = data;
+  function update({ data, setTriggerValue }) {
+    Object.assign(state, { data, trigger: setTriggerValue });
     chart.ariaLabel = data.words;
     chart.style.height = `${data.figure.layout.height}px`; // set before drawing, so that nothing below it jumps
     if (!chart.isConnected) host.replaceChildren(failure, chart);
@@ -24,6 +24,12 @@ export function mount(host) {
     const { figure, config } = state.data;
     const drawn = window.Plotly.react(chart, figure.data, { ...themed(), ...figure.layout, width: chart.clientWidth }, config);
     state.drawing = Promise.allSettled([state.drawing, drawn]);
+    if (!state.listens) {
+      state.listens = true;
+      chart.on("plotly_click", ({ points }) => {
+        if (points[0].customdata !== undefined) state.trigger("point", points[0].customdata);
+      });
+    }
     return drawn;
   }
 

@@ -50,7 +50,7 @@ def page() -> str:
 def _entry(reference: str) -> str:
     module, _, name = reference.partition(":")
     thing = getattr(importlib.import_module(module), name)
-    lines = [f"### `{module}.{name}`\n", _signature(name, thing), "", _markdown(inspect.getdoc(thing) or ""), ""]
+    lines = [f"### `{module}.{name}`\n", _signature(name, thing), "", markdown(inspect.getdoc(thing) or ""), ""]
     if name in OWN_METHODS:
         lines += [_method(name, *member) for member in _methods(thing)]
     return "\n".join(lines)
@@ -65,7 +65,7 @@ def _methods(thing: type) -> Iterator[tuple[str, object]]:
 
 def _method(owner: str, name: str, member: object) -> str:
     head = f"**`{name}`**" if isinstance(member, property) else f"**`{name}{_flat(_parameters(member))}`**"
-    return f"{head}\n\n{_markdown(inspect.getdoc(member) or '')}\n"
+    return f"{head}\n\n{markdown(inspect.getdoc(member) or '')}\n"
 
 
 def _signature(name: str, thing: object) -> str:
@@ -101,7 +101,7 @@ def _wrapped(text: str) -> str:
     return "(\n" + "".join(f"    {part},\n" for part in parts) + f"){returns}"
 
 
-def _markdown(doc: str) -> str:
+def markdown(doc: str) -> str:
     """Convert a docstring to Markdown: parameters as a list, examples as code, formulas as formulas."""
     lines, out, section = doc.splitlines(), [], ""
     at = 0

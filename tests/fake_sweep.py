@@ -117,7 +117,7 @@ def add(store: Store, owner: str, sweep_id: str, trial: Trial, started: float = 
     store.sweeps.begin(sweep_id, trial, run_id)
     begun = found.created + started
     store.queue.transition(run_id, ("queued",), "finished", started=begun)
-    store.queue._update(runs.c.id == run_id, ended=begun + 7.0)
+    store.queue.update(runs.c.id == run_id, ended=begun + 7.0)
     lane = race.lanes[0]
     score = accuracy(race.lane_rho(lane), trial.seed, 1, 1) - 0.1 * (race.lane_sparsity(lane) - 0.8) ** 2
     cost = float(race.gradients) if found.spec.cost else None

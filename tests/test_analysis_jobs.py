@@ -113,7 +113,7 @@ def test_a_step_is_taken_apart_from_the_newest_and_from_kept_weights(lab: Lab) -
 
 def test_kept_weights_are_read_only_where_they_are_asked_for(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(analysis_process, "load_arrays", lambda path: pytest.fail(f"{path} was read"))
-    moments = analysis_process._moments(lab.store, lab.race, RACE, QUICK)
+    moments = analysis_process.load_moments(lab.store, lab.race, RACE, QUICK)
     assert [(moment.lane, moment.step, moment.masks is None) for moment in moments] == [(0, 8, True), (1, 8, False)]
 
 
@@ -121,7 +121,7 @@ def test_a_kept_moment_has_the_mask_that_it_was_trained_with(lab: Lab) -> None:
     """The mask of epoch 2 is made at the weights that end epoch 1; those were trained with the one before."""
     assert [mask["step"] for mask in lab.store.curves.window(lab.race).lanes[1].masks] == [0, 4]
     for epoch, made in ((0, 0), (1, 0), (2, 4)):
-        (sgd, ssam) = analysis_process._moments(
+        (sgd, ssam) = analysis_process.load_moments(
             lab.store, lab.race, RACE, QUICK.model_copy(update={"epochs": (epoch,)})
         )
         assert (sgd.masks, ssam.step) == (None, 4 * epoch)
@@ -131,9 +131,9 @@ def test_a_kept_moment_has_the_mask_that_it_was_trained_with(lab: Lab) -> None:
 
 def test_a_slot_of_a_cluster_that_is_not_here_means_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSAM_DEVICE", "cuda:63")
-    assert analysis_process._device("auto").type == "cpu"
+    assert analysis_process.device_here("auto").type == "cpu"
     with pytest.raises(ValueError, match=r"^device 'cuda:63' "):
-        analysis_process._device("cuda:63")
+        analysis_process.device_here("cuda:63")
 
 
 def test_stop_ends_it_before_its_end_and_keeps_what_was_found(lab: Lab) -> None:
@@ -174,7 +174,7 @@ def test_what_cannot_be_measured_is_refused_in_one_line(lab: Lab) -> None:
 
 def test_weights_that_are_gone_fail_with_a_line(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "ssam.jobs.analysis_client.AnalysisClient._check_weights", lambda *_: None
+        "ssam.jobs.analysis_client.AnalysisClient.check_weights", lambda *_: None
     )  # they went after the question
     empty = lab.store.runs.create(RACE.model_copy(update={"seed": 8}), "never started", "ada")
     lab.store.queue.set_desired_state(empty, "pause")

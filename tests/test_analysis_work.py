@@ -343,7 +343,7 @@ def test_it_can_be_ended_before_each_chunk_of_images(quick, measure, moments, mo
 
 def test_sharpness_takes_the_passes_that_the_estimate_counts(measure, moments, monkeypatch):
     gradients, forwards = 0.0, 0.0
-    gradient, mean = Objective.gradient, Objective._mean
+    gradient, mean = Objective.gradient, Objective.mean_loss
 
     def counted(self, batches=None):
         nonlocal gradients, forwards
@@ -357,7 +357,7 @@ def test_sharpness_takes_the_passes_that_the_estimate_counts(measure, moments, m
         return mean(self, x, y)
 
     monkeypatch.setattr(Objective, "gradient", counted)
-    monkeypatch.setattr(Objective, "_mean", passed)
+    monkeypatch.setattr(Objective, "mean_loss", passed)
     measure(moments[2:], kind="sharpness")
     taken = gradients + (forwards + 2) * FORWARD  # one at w, one in m-sharpness, which pass by another way
     assert ANALYSIS_GRADIENTS["sharpness"] == pytest.approx(taken, rel=0.15)

@@ -368,7 +368,7 @@ def test_the_phases_are_those_that_the_method_has() -> None:
 
 def test_other_ways_to_step_have_their_own_words(found) -> None:
     names = RACE.lane_names
-    step_ = data._anatomy(RACE, found.about, found.rows, data.packed(found.arrays), [{} for _ in names], "")
+    step_ = data.anatomy_of(RACE, found.about, found.rows, data.packed(found.arrays), [{} for _ in names], "")
     said = [text.phases(step_, lane) for lane in range(len(names))]
     assert "momentum" in said[5][0]["said"]
     assert "last step" in said[6][0]["said"]

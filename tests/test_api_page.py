@@ -15,7 +15,7 @@ def test_it_has_everything_that_import_ssam_offers() -> None:
 
 def test_parameters_examples_and_formulas_become_markdown() -> None:
     doc = "One ``line``.\n\n.. math::\n    x^2\n\nArgs:\n    a: first,\n        more.\n    b: second.\n\nExample:\n    >>> 1\n    1"
-    said = api._markdown(doc)
+    said = api.markdown(doc)
     assert "One `line`." in said
     assert "$$\nx^2\n$$" in said
     assert "- `a`: first, more.\n- " in said

@@ -228,7 +228,7 @@ def test_a_bad_file_changes_nothing(tmp_path: Path) -> None:
 
 def test_a_race_whose_name_is_a_path_is_refused(tmp_path: Path) -> None:
     with closing(filled(tmp_path / "here")) as here, closing(Store(tmp_path / "there")) as there:
-        with here._engine.begin() as connection:
+        with here.engine.begin() as connection:
             connection.exec_driver_sql("UPDATE runs SET id = '../../outside'")
         backup.backup(here, tmp_path / "lab.tar.gz")
         with pytest.raises(ValueError, match=r"id '\.\./\.\./outside'"):

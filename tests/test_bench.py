@@ -186,10 +186,10 @@ def test_the_plain_loop_trains_as_the_race_does():
     spec = inputs.spec_for("cnn8", 8).model_copy(update={"lanes": tuple(map(overhead.LaneSpec.parse, ("sgd", "sam")))})
     plain = overhead.PlainLoop(spec, CPU)
     plain.rounds(2)
-    for model, _optimizer in plain._lanes:
+    for model, _optimizer in plain.lanes:
         assert int(model.stages["stem"].norm.num_batches_tracked) == 2
         assert all(bool(p.isfinite().all()) for p in model.parameters())
-    sgd, sam = (next(model.parameters()) for model, _ in plain._lanes)
+    sgd, sam = (next(model.parameters()) for model, _ in plain.lanes)
     assert not torch.equal(sgd, sam)
 
 
@@ -320,7 +320,7 @@ def test_a_model_that_does_not_fit_is_left_out(monkeypatch, capsys):
         yield measure.Note("begins")
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(measure, "_bench_model", too_large)
+    monkeypatch.setattr(measure, "bench_model", too_large)
     assert cli.main(TINY) == 0
     assert_one_line_error(capsys.readouterr().err.splitlines()[-1], ["cnn8", "memory"])
 
@@ -338,7 +338,7 @@ def test_other_errors_are_not_swallowed(monkeypatch):
     def broken(*_):
         raise RuntimeError("shapes differ")
 
-    monkeypatch.setattr(measure, "_bench_model", broken)
+    monkeypatch.setattr(measure, "bench_model", broken)
     with pytest.raises(RuntimeError, match="shapes differ"):
         cli.main(TINY)
 

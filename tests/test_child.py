@@ -121,7 +121,7 @@ class Site:
 
     def kept(self) -> dict[str, object]:
         """Everything that is stored of the race, times of this machine excepted."""
-        with self.store._engine.connect() as connection:
+        with self.store.engine.connect() as connection:
             rows = {
                 table.name: [
                     tuple(row[1:]) for row in connection.execute(select(table).order_by(*table.primary_key.columns))
@@ -293,7 +293,7 @@ def test_a_checkpoint_that_is_ahead_of_the_database_is_not_used(store: Store, un
     """The database was put back from a copy, or the power took its last rows: going on would leave a gap."""
     site = Site(store)
     site.die(after=EVENTS // 3)
-    with store._engine.begin() as connection:
+    with store.engine.begin() as connection:
         connection.execute(steps.delete().where(steps.c.step > 2))
         connection.execute(bins.delete())
         connection.execute(epochs.delete())
@@ -322,7 +322,7 @@ class FullDisk:
         self.pages = 1 << 30
         self.is_full = False
         real = files.os.fsync
-        engine_events.listen(store._engine, "checkout", lambda connection, *_: self._limit(connection))
+        engine_events.listen(store.engine, "checkout", lambda connection, *_: self._limit(connection))
 
         def fsync(handle: int) -> None:
             if self.is_full:
@@ -404,7 +404,7 @@ def test_a_database_that_is_gone_for_a_moment_is_waited_for(
 
     real = Engine.begin
     monkeypatch.setattr(Engine, "begin", begin)
-    engine_events.listen(store._engine, "begin", refuse)
+    engine_events.listen(store.engine, "begin", refuse)
     site.at = {number: lambda: left.__setitem__(0, 3) for number in (200, 500, 900)}
     run = site.go()
     assert run.state == "finished"
@@ -437,7 +437,7 @@ def test_a_database_that_stays_away_fails_the_race(store: Store, monkeypatch: py
         if down[0]:
             raise OperationalError("BEGIN", {}, Exception("connection refused"))
 
-    engine_events.listen(store._engine, "begin", lose)
+    engine_events.listen(store.engine, "begin", lose)
     site.at = {100: lambda: (down.__setitem__(0, True), threading.Timer(0.9, down.__setitem__, (0, False)).start())}
     run = site.go()
     assert run.state == "failed"

@@ -120,7 +120,7 @@ def test_an_epoch_that_was_measured_twice_counts_by_all_images(either_store: Sto
 def test_few_queries_however_many_races(store: Store) -> None:
     fake_class.furnish(store, 8)
     asked: list[str] = []
-    event.listen(store._engine, "before_cursor_execute", lambda *args: asked.append(args[2]))
+    event.listen(store.engine, "before_cursor_execute", lambda *args: asked.append(args[2]))
     races = store.classes.races(CODE)
     store.classes.courses([race.key for race in races])
     assert len(asked) == 3

@@ -255,7 +255,5 @@ def test_bash_completes(command: Command, typed: str, offered: set[str]) -> None
 
 
 def test_the_commands_start_without_torch() -> None:
-    check = (
-        "from ssam import cli; import sys; cli._parser(); sys.exit('torch' in sys.modules or 'optuna' in sys.modules)"
-    )
+    check = "from ssam import cli; import sys; cli.make_parser(); sys.exit('torch' in sys.modules or 'optuna' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], cwd=Path(__file__).parents[1], check=False).returncode == 0

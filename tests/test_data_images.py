@@ -299,8 +299,8 @@ def test_streaming_gives_the_same_batches_as_memory(tmp_path: Path, kind: str, m
 def test_lanes_at_different_places_each_keep_their_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = make_folder(tmp_path / "pets", per_class=6)
     started = []
-    load_from = StreamedImages._load
-    monkeypatch.setattr(StreamedImages, "_load", lambda self, *given: started.append(1) or load_from(self, *given))
+    load_from = StreamedImages.load
+    monkeypatch.setattr(StreamedImages, "load", lambda self, *given: started.append(1) or load_from(self, *given))
     data = streamed(folder, tmp_path, monkeypatch)
     spec = spec_of(folder, clock="gradients", lanes="sgd,sam")
     batches = data.batches(spec, "cpu", False)

@@ -567,7 +567,7 @@ def test_calibration_takes_the_faster_and_few_steps_where_steps_are_long(home, m
         passes.append(torch.get_num_threads())
         clock[0] += alone if passes[-1] == 1 else together
 
-    monkeypatch.setattr(device, "_training_pass", step)
+    monkeypatch.setattr(device, "training_pass", step)
     monkeypatch.setattr(device, "perf_counter", lambda: clock[0])
     assert device.calibrate_threads(model, *batches.get(0), most=2) == choice
     assert clock[0] < 0.5 + alone + together

@@ -25,6 +25,7 @@ from ssam.experiment.events import LaneResult, Result
 from ssam.stats.paired import compare, sentence
 from ssam.store import Store
 from tests.browser import Watched, app_server
+from tests.components import data_of, every
 from tests.fake_race import started
 from tests.golden import Golden
 from tests.patience import SECONDS
@@ -249,7 +250,7 @@ def test_times_of_a_shared_machine_do_not_count_where_there_are_others(store: St
     (before,) = tradeoff_sources.with_own([], store.runs.newest())
     sam = point(before, "mine:cpu:sam")
     assert (sam.shared, sam.ratio) == (True, 5.0)
-    assert charts._symbol("square", sam) == "square-open"
+    assert charts.symbol_of("square", sam) == "square-open"
     assert "5.0" in frontier_text.hover(sam)
     race(store, spec.model_copy(update={"seed": 1}), ratio=2.0)
     race(store, spec, ratio=1.9)
@@ -397,8 +398,7 @@ def page(file: Path | None, monkeypatch: pytest.MonkeyPatch) -> AppTest:
 
 def chart(app: AppTest) -> list[str]:
     """The keys of the points that are drawn."""
-    (element,) = app.get("plotly_chart")
-    figure = json.loads(element.proto.spec)
+    figure = data_of(app, "plot")["figure"]
     return [key for trace in figure["data"] for key in trace.get("customdata", ())]
 
 
@@ -413,7 +413,7 @@ def test_without_a_study_and_races_the_page_says_how_to_get_there(
     app = page(None, monkeypatch)
     golden("frontier", "without races", app.markdown[0].value)
     assert len(app.get("page_link")) == 1
-    assert not app.get("plotly_chart")
+    assert not every(app, "plot")
 
 
 def test_a_chosen_point_leads_to_its_race(store: Store, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -424,7 +424,7 @@ def test_a_chosen_point_leads_to_its_race(store: Store, file: Path, monkeypatch:
     assert re.fullmatch(r"SSAM-F .*50%.*1\.4 .*", app.subheader[0].value)
     expected = parse_spec({**LESSON, "lanes": f"sgd,sam,{FREE}", "seed": "10"})
     assert parse_spec(link(app)) == expected
-    figure = json.loads(app.get("plotly_chart")[0].proto.spec)
+    figure = data_of(app, "plot")["figure"]
     assert any(trace.get("marker", {}).get("symbol") == "circle-open" for trace in figure["data"]), "a ring around it"
     address = link(app)
     app.switch_page("../pages/race.py")

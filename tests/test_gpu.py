@@ -91,7 +91,7 @@ def test_a_part_that_fails_ends_no_other(tmp_path: Path, monkeypatch: pytest.Mon
         raise AssertionError("as asked")
 
     monkeypatch.setattr(checks, "CHECKS", (fails, checks.pinned_memory))
-    monkeypatch.setattr(steps, "_rows", fails)
+    monkeypatch.setattr(steps, "rows", fails)
     assert run(CPU, MINIATURE, None, tmp_path, until=math.inf) == ["fails", "cnn8 eager", "cnn8 compile"]
     results = json.loads((tmp_path / RESULTS).read_text(encoding="utf-8"))
     assert "as asked" in results["checks"]["fails"]["error"]

@@ -79,7 +79,7 @@ def test_a_button_pressed_by_who_may_not_any_more_says_so(store: Store) -> None:
 
 
 def forget_teachers(store: Store) -> None:
-    with store._engine.begin() as connection:
+    with store.engine.begin() as connection:
         connection.exec_driver_sql("DELETE FROM owners")
 
 

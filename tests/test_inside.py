@@ -120,14 +120,14 @@ def test_a_lane_that_has_diverged_tells_no_weights(home, monkeypatch):
 def test_the_bits_are_the_mask(home, monkeypatch):
     spec = small(**FEW | {"lanes": "ssam-f,ssam-d", "epochs": 2})
     seen = []
-    set_mask = Lane._set_mask
+    set_mask = Lane.set_mask
 
     def noting(lane, sam, new):
         set_mask(lane, sam, new)
         names = {p: name for name, p in lane.model.stages.named_parameters()}
         seen.append({names[p]: mask.clone().numpy() for p, mask in sam.masks.items()})
 
-    monkeypatch.setattr(Lane, "_set_mask", noting)
+    monkeypatch.setattr(Lane, "set_mask", noting)
     told = list(Race(spec, home=home, threads=1).events())
     shapes = {layer.name: layer.shape for layer in of(told, Started)[0].layers}
     masks = of(told, MaskEvent)

@@ -211,7 +211,7 @@ def test_what_the_eigenvalue_costs_is_told_where_it_is_measured(store: Store) ->
             writer.add(event)
         window = store.curves.window(run_id)
         assert window is not None
-        assert panel._eigenvalues(spec, window) == {"ms": None, "share": None}
+        assert panel.eigenvalues(spec, window) == {"ms": None, "share": None}
         for event in found:
             writer.add(event)
     assert store.queue.transition(run_id, ("starting",), "running")

@@ -124,9 +124,9 @@ def test_a_long_race_is_told_by_some_of_its_evaluations() -> None:
     seen = {"test_accuracy": 0.5, "test_size": 2000}
     rows = [dict.fromkeys(live_payload.EVALUATED, at) | seen for at in range(1000)]
     for count in (1, 2, 150, 151, 1000):
-        steps = live_payload._evaluations(rows[:count])["step"]
+        steps = live_payload.evaluations(rows[:count])["step"]
         assert len(steps) <= live_payload.EVALUATIONS + 2
         assert (steps[0], steps[-1]) == (0, count - 1)
         assert steps == sorted(set(steps))
-    before, after = (live_payload._evaluations(rows[:count])["step"][:-2] for count in (300, 400))
+    before, after = (live_payload.evaluations(rows[:count])["step"][:-2] for count in (300, 400))
     assert {step for step in after if step < before[-1]} <= set(before)  # a drawn point does not move

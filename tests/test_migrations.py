@@ -197,7 +197,7 @@ while True:
     rounds += stride
     if (child := os.fork()) == 0:
         left = rounds
-        make = database._engine
+        make = database.make_engine
         def counted(parsed):
             engine = make(parsed)
             @event.listens_for(engine, "after_cursor_execute")
@@ -207,7 +207,7 @@ while True:
                 if left == 0:
                     os.kill(os.getpid(), signal.SIGKILL)
             return engine
-        database._engine = counted
+        database.make_engine = counted
         database.open_database(url).dispose()
         os._exit(0)
     status = os.waitpid(child, 0)[1]

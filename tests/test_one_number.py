@@ -224,7 +224,7 @@ def test_compare_and_frontier_say_the_same(store: Store, run: Run, truth: list[d
 
 def test_the_plain_command_prints_the_same(truth: list[dict]) -> None:
     lanes = tuple(LaneResult(**lane) for lane in truth)
-    for line, end in zip(command._table(Result("cpu", lanes)).splitlines()[1:], truth, strict=True):
+    for line, end in zip(command.result_table(Result("cpu", lanes)).splitlines()[1:], truth, strict=True):
         assert f"{end['step_ratio_to_sgd']:.2f}" in line
         assert ("diverged" if end["diverged"] else f"{100 * end['test_accuracy']:.2f}%") in line
 

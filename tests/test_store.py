@@ -599,5 +599,5 @@ def test_the_tables_and_the_curves_are_also_postgresql() -> None:
     ddl = "\n".join(str(CreateTable(table).compile(dialect=dialect)) for table in metadata.sorted_tables)
     assert "DOUBLE PRECISION" in ddl
     assert "ROWID" not in ddl
-    query = str(curves._curves_query(16).compile(dialect=dialect))
+    query = str(curves.curves_query(16).compile(dialect=dialect))
     assert query.count("BY bins.bin / 2") == 2

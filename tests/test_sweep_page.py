@@ -430,9 +430,9 @@ def two_rates(store: Store) -> str:
 def test_the_command_lists_what_diverged_too(store: Store, two_rates: str) -> None:
     found, trials = store.sweeps.get(two_rates), store.sweeps.trials(two_rates)
     assert found
-    rows = [line.split() for line in command._table(found, trials)]
+    rows = [line.split() for line in command.trial_table(found, trials)]
     assert [float(row[0]) for row in rows if "diverged" in row] == [100.0, 100.0]
-    told = command._result(store, found, trials)["settings"]
+    told = command.result_of(store, found, trials)["settings"]
     assert [(one["values"]["lr"], one["state"], one["score"] is None) for one in told] == [
         (0.01, "done", False),
         (0.01, "done", False),

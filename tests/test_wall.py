@@ -211,7 +211,7 @@ def test_all_who_watch_share_one_wall_and_ended_races_are_read_once(
     assert asked == [6, 1, 1, 0]
     for number in range(data.KEPT + 5):
         walls.look(store, f"CLASS-{number}")
-    assert len(walls._newest) == len(walls._ended) == data.KEPT
+    assert len(walls.newest) == len(walls.ended) == data.KEPT
 
 
 # Privacy

@@ -45,7 +45,7 @@ def recorded() -> Anatomy:
         f"“{preset(record['preset']).title}”, seed {record['seed']}, after {record['step']:,} steps (epoch {record['epoch']:.1f} of "
         f"{record['spec']['epochs']}). The machine was busy, so times are approximate. The race's own next step matches this one to {record['difference']:.0e}."
     )
-    return _anatomy(
+    return anatomy_of(
         RaceSpec.model_validate(record["spec"]),
         record["about"],
         record["rows"],
@@ -67,10 +67,10 @@ def of_run(store: Store, race: Run, run: Run) -> Anatomy | None:
         return None
     about = run.result["about"]
     source = f"Analysed on {about['device_name']}; times are those of the race's own steps."
-    return _anatomy(race.spec, about, rows, packed(arrays), [lane.phase_ms for lane in window.lanes], source)
+    return anatomy_of(race.spec, about, rows, packed(arrays), [lane.phase_ms for lane in window.lanes], source)
 
 
-def _anatomy(
+def anatomy_of(
     spec: RaceSpec,
     about: dict[str, Any],
     rows: list[dict[str, Any]],

@@ -37,7 +37,6 @@ def figure(task: Task, shown: Sequence[Point], chosen: Point | None, tuned: Tune
             "margin": {"l": 54, "r": 84, "t": 28, "b": 48},
             "uirevision": task.key,
             "hovermode": "closest",
-            "clickmode": "event+select",
             "dragmode": False,
             "showlegend": False,  # the page has one that wraps on a phone
             "xaxis": {
@@ -93,7 +92,7 @@ def _markers(drawn: Sequence[Point]) -> list[dict[str, Any]]:
 def _trace(points: Sequence[Point], source: Source, method: str) -> dict[str, Any]:
     style = theme.METHOD_STYLES[method]
     opacity = OPACITIES[source]
-    symbols = [_symbol(style.symbol, point) for point in points]
+    symbols = [symbol_of(style.symbol, point) for point in points]
     return {
         "type": "scatter",
         "mode": "markers",
@@ -116,12 +115,10 @@ def _trace(points: Sequence[Point], source: Source, method: str) -> dict[str, An
             "thickness": 1 if source == "search" else 1.5,
             "width": 0 if source == "search" else 4,
         },
-        "selected": {"marker": {"opacity": opacity}},
-        "unselected": {"marker": {"opacity": opacity}},  # the ring says which one is chosen
     }
 
 
-def _symbol(symbol: str, point: Point) -> str:
+def symbol_of(symbol: str, point: Point) -> str:
     if point.source != "own":
         return symbol
     return f"{symbol}-open" if point.shared else f"{symbol}-dot"

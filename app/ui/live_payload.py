@@ -45,7 +45,7 @@ def race(run: Run, window: Window, waiting: str) -> Race:
         "epochs": run.spec.epochs if run.spec.clock == "epochs" else None,
         "ends": _ends(run.spec, info),
         "stepsPerEpoch": info.get("steps_per_epoch"),
-        "eigenvalues": _eigenvalues(run.spec, window),
+        "eigenvalues": eigenvalues(run.spec, window),
         "heights": _heights(window),
         "validation": _validation(run.spec, info),
         "lanes": [
@@ -90,7 +90,7 @@ def _lane(lane: LaneWindow, evaluated: Sequence[str]) -> dict[str, Any]:
         "state": lane.state,
         "points": lane.points,
         "steps": {name: wire.floats(lane.steps[name]) for name in CURVES},
-        "epochs": {name: wire.floats(column) for name, column in _evaluations(lane.epochs, evaluated).items()},
+        "epochs": {name: wire.floats(column) for name, column in evaluations(lane.epochs, evaluated).items()},
         "phases": lane.phase_ms,
         "stepMs": lane.step_ms,
         "ratio": lane.ratio,
@@ -101,7 +101,7 @@ def _lane(lane: LaneWindow, evaluated: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _evaluations(rows: list[dict[str, Any]], names: Sequence[str] = EVALUATED) -> dict[str, list[float | None]]:
+def evaluations(rows: list[dict[str, Any]], names: Sequence[str] = EVALUATED) -> dict[str, list[float | None]]:
     """Return the lane's evaluations by column: all, or every 2nd, 4th … to stay near EVALUATIONS, and always the latest two,
     one of which may be the final one."""
     every = 1
@@ -127,7 +127,7 @@ def _heights(window: Window) -> dict[str, float]:
     return {name: height for name, height in tops.items() if height is not None}
 
 
-def _eigenvalues(spec: RaceSpec, window: Window) -> Eigenvalues | None:
+def eigenvalues(spec: RaceSpec, window: Window) -> Eigenvalues | None:
     """Return the cost of λ₁: milliseconds per estimate and share of the race's time; None if the race does not measure it."""
     if spec.eigenvalue_interval is None:
         return None

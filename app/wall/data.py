@@ -45,32 +45,30 @@ class Walls:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._newest: dict[str, Wall] = {}
-        self._ended: dict[
-            str, dict[int, tuple[float | None, list[AccuracyCurve]]]
-        ] = {}  # by class, then the race's key
+        self.newest: dict[str, Wall] = {}
+        self.ended: dict[str, dict[int, tuple[float | None, list[AccuracyCurve]]]] = {}  # by class, then the race's key
 
     def look(self, store: Store, code: str) -> Wall:
         with self._lock:
-            wall = self._newest.pop(code, None)
+            wall = self.newest.pop(code, None)
             if wall is None or time.monotonic() - wall.at >= PACE / 2:
                 wall = Wall(code, self._groups(store, code), time.monotonic())
-            self._newest[code] = wall  # reuse the last one
-            while len(self._newest) > KEPT:
-                oldest = next(iter(self._newest))
-                del self._newest[oldest], self._ended[oldest]
+            self.newest[code] = wall  # reuse the last one
+            while len(self.newest) > KEPT:
+                oldest = next(iter(self.newest))
+                del self.newest[oldest], self.ended[oldest]
             return wall
 
     def _groups(self, store: Store, code: str) -> tuple[Group, ...]:
         races = store.classes.races(code, MOST)
-        known = self._ended.get(code, {})
+        known = self.ended.get(code, {})
         fresh = {
             race.key: known[race.key][1]
             for race in races
             if race.state in ENDED and race.key in known and known[race.key][0] == race.ended
         }
         courses = fresh | store.classes.courses([race.key for race in races if race.key not in fresh])
-        self._ended[code] = {race.key: (race.ended, courses.get(race.key, [])) for race in races if race.state in ENDED}
+        self.ended[code] = {race.key: (race.ended, courses.get(race.key, [])) for race in races if race.state in ENDED}
         return grouped(races, courses)
 
 

@@ -19,7 +19,7 @@ def is_time(name: str) -> bool:
 def kept(store: Store, run_id: str, times: bool = False) -> dict[str, Any]:
     """Return the rows by table, then the digests of the pictures, the result, and the race's facts from its start."""
     found: dict[str, Any] = {}
-    with store._engine.connect() as connection:
+    with store.engine.connect() as connection:
         key = connection.execute(select(runs.c.key).where(runs.c.id == run_id)).scalar_one()
         for table in (lanes, steps, bins, epochs, masks):
             columns = [column for column in table.c if column.name != "run" and (times or not is_time(column.name))]
@@ -38,7 +38,7 @@ def points(store: Store, run_id: str, times: bool = True) -> dict[tuple[int, int
     """Return every point that can be read now, with all its values, by lane and step."""
     columns = [column for column in steps.c if times or not is_time(column.name)]
     query = select(*columns).join(runs, runs.c.key == steps.c.run).where(runs.c.id == run_id)
-    with store._engine.connect() as connection:
+    with store.engine.connect() as connection:
         return {(row.lane, row.step): tuple(row) for row in connection.execute(query)}
 
 

@@ -53,12 +53,12 @@ def measure(
         batches = random_images(spec, device, count=4 * spec.batch_size, channels=COLOURS)
         try:
             with one_cpu_thread(device), torch._dynamo.config.patch(recompile_limit=MOST_COMPILATIONS):
-                yield from (about | row for row in _rows(spec, batches, device, compilation, repeats, seconds))
+                yield from (about | row for row in rows(spec, batches, device, compilation, repeats, seconds))
         except Exception as error:  # the other networks and ways are still worth their time
             yield about | {"error": f"{type(error).__name__}: {str(error).splitlines()[:1]}"}
 
 
-def _rows(
+def rows(
     spec: RaceSpec, batches: Batches, device: torch.device, compilation: Compilation, repeats: int, seconds: float
 ) -> Iterator[dict[str, Any]]:
     begin = time.monotonic()

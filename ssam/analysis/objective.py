@@ -58,7 +58,7 @@ class Objective:
     @torch.no_grad()
     def loss(self) -> float:
         """Return L(w)."""
-        return sum(float(self._mean(x, y)) * len(y) for x, y in self.batches) / self.images
+        return sum(float(self.mean_loss(x, y)) * len(y) for x, y in self.batches) / self.images
 
     @torch.no_grad()
     def loss_and_accuracy(self) -> tuple[float, float]:
@@ -76,7 +76,7 @@ class Objective:
         images = sum(len(y) for _, y in batches)
         total, sums = 0.0, [torch.zeros_like(p) for p in self.params]
         for x, y in batches:
-            loss = self._mean(x, y)
+            loss = self.mean_loss(x, y)
             share = len(y) / images
             found = torch.autograd.grad(loss, self.params, materialize_grads=True)
             torch._foreach_add_(sums, found, alpha=share)
@@ -95,7 +95,7 @@ class Objective:
         (Pearlmutter 1994). Forward mode would be wrong: in PyTorch 2.14 its second derivative is incorrect for LayerNorm, and for
         BatchNorm with the statistics of the chunk."""
         with torch.enable_grad():
-            gradient = torch.autograd.grad(self._mean(x, y), self.params, create_graph=True, materialize_grads=True)
+            gradient = torch.autograd.grad(self.mean_loss(x, y), self.params, create_graph=True, materialize_grads=True)
             pairs = [
                 (g, v) for g, v in zip(gradient, vector, strict=True) if g.requires_grad
             ]  # the other gradients are constant
@@ -121,5 +121,5 @@ class Objective:
         with self.moved(epsilon):
             return self.loss()
 
-    def _mean(self, x: Tensor, y: Tensor) -> Tensor:
+    def mean_loss(self, x: Tensor, y: Tensor) -> Tensor:
         return self.loss_function(self.model(x), y)

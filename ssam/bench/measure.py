@@ -48,7 +48,7 @@ def bench(
     with one_cpu_thread(device):
         for name in models:
             try:
-                for event in _bench_model(name, batch_size, device, repeats, seconds_per_model):
+                for event in bench_model(name, batch_size, device, repeats, seconds_per_model):
                     rows += isinstance(event, Row)
                     yield event
             except (MemoryError, RuntimeError) as error:
@@ -59,7 +59,7 @@ def bench(
     yield Result(str(device), device_name(device), threads, _versions(), rows)
 
 
-def _bench_model(
+def bench_model(
     name: str, batch_size: int | None, device: torch.device, repeats: int, seconds: float
 ) -> Iterator[Event]:
     spec = spec_for(name, batch_size)

@@ -82,7 +82,7 @@ class PlainLoop:
     def __init__(self, spec: RaceSpec, device: torch.device) -> None:
         self._batches = bundled_images(spec, device)
         model = network(spec, self._batches, device)
-        self._lanes = [self._lane(spec, lane, copy.deepcopy(model)) for lane in spec.lanes]
+        self.lanes = [self._lane(spec, lane, copy.deepcopy(model)) for lane in spec.lanes]
         self._steps = 0
 
     def _lane(self, spec: RaceSpec, lane: LaneSpec, model: StagedModel) -> tuple[StagedModel, torch.optim.Optimizer]:
@@ -96,7 +96,7 @@ class PlainLoop:
         """Run ``count`` steps of each lane."""
         for _ in range(count):
             x, y = self._batches.get(self._steps)
-            for model, optimizer in self._lanes:
+            for model, optimizer in self.lanes:
                 _step(model, optimizer, x, y)
             self._steps += 1
 

@@ -14,7 +14,7 @@ PROGRAM = INSTALLED if Path(sys.argv[0]).stem == INSTALLED else "ssam"
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; return its exit status: 0 success, 1 no result, 2 bad input (one line says what), 130 interrupted."""
-    options = _parser().parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     try:
         return options.run(options) or 0
     except BrokenPipeError:  # the reader of our output is gone, as in ``| head``; flushing at exit must not fail again
@@ -33,7 +33,7 @@ class OneLineParser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}\n")
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
     parser = OneLineParser(prog=PROGRAM, description="Watch sharpness-aware training happen, from the command line.")
     commands = parser.add_subparsers(required=True, dest="command", metavar="COMMAND", parser_class=OneLineParser)
     for name, about, flags in (

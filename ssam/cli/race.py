@@ -168,7 +168,7 @@ def tell(events: Iterable[Event], as_json: bool, target: float | None = None) ->
             print(json.dumps(finite(line), allow_nan=False), flush=True)
         elif isinstance(event, Result):
             progress.clear()
-            print(_table(event))
+            print(result_table(event))
             print(_sureness(event, tested), file=sys.stderr)
         progress.show(event)
 
@@ -204,7 +204,7 @@ def _measured(values: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _table(result: Result) -> str:
+def result_table(result: Result) -> str:
     lines = [f"{'lane':<24}{'sparsity':>9}{'rho':>7}{'test accuracy':>15}{'test loss':>11}{'ms/step':>11}{'× SGD':>8}"]
     for lane in result.lanes:
         accuracy = "diverged" if lane.diverged else _number(lane.test_accuracy, ".2%")

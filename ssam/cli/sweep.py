@@ -174,9 +174,9 @@ def _end(client: Client, sweep_id: str, options: argparse.Namespace) -> int:
     assert sweep is not None
     trials = client.store.sweeps.trials(sweep_id)
     if options.json:
-        print_json({"event": "result", **_result(client.store, sweep, trials)})
+        print_json({"event": "result", **result_of(client.store, sweep, trials)})
     else:
-        print("\n".join([*_table(sweep, trials), *_sureness(client.store, sweep, trials)]), flush=True)
+        print("\n".join([*trial_table(sweep, trials), *_sureness(client.store, sweep, trials)]), flush=True)
     return 0 if ranked(sweep.spec, trials) or sweep.state in ("running", "paused") else 1
 
 
@@ -235,7 +235,7 @@ def _best(sweep: Sweep, trials: list[Trial], best: Point) -> dict[str, Any]:
     return facts
 
 
-def _result(store: Store, sweep: Sweep, trials: list[Trial]) -> dict[str, Any]:
+def result_of(store: Store, sweep: Sweep, trials: list[Trial]) -> dict[str, Any]:
     tried = points(sweep.spec, trials)
     on_front = [{"values": point.values, "score": point.score, "cost": point.cost} for point in front(tried)]
     return _about(store, sweep) | {
@@ -291,7 +291,7 @@ def _line(store: Store, sweep: Sweep) -> str:
     return f"{sweep.id:<24}{sweep.state:<10}{about['trials']['ended']:>4} trials  {vary}  {best}".rstrip()
 
 
-def _table(sweep: Sweep, trials: list[Trial]) -> list[str]:
+def trial_table(sweep: Sweep, trials: list[Trial]) -> list[str]:
     fields = [vary.field for vary in sweep.spec.vary]
     line = "".join(f"{{:<{max(14, len(field) + 2)}}}" for field in fields) + "{:>8}{:>22}{:>12}"
     lines = [line.format(*fields, "seeds", f"{sweep.spec.chooses_by} accuracy", sweep.spec.cost or "")]

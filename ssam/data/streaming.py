@@ -60,7 +60,7 @@ class StreamedImages:
         def read(step: int) -> tuple[Tensor, Tensor]:
             if step not in places and len(places) == lanes:
                 del places[next(iter(places))]
-            batches = places.pop(step, None) or self._load(map(rows_of, itertools.count(step)), lanes)
+            batches = places.pop(step, None) or self.load(map(rows_of, itertools.count(step)), lanes)
             places[step + 1] = batches
             return next(batches)
 
@@ -68,9 +68,9 @@ class StreamedImages:
 
     def chunks(self, rows: Rows, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the given rows in order, ``size`` at a time: pixels and the rows they come from."""
-        return self._load((rows[start : start + size] for start in range(0, len(rows), size)), 1)
+        return self.load((rows[start : start + size] for start in range(0, len(rows), size)), 1)
 
-    def _load(self, batches: Iterable[Rows], lanes: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def load(self, batches: Iterable[Rows], lanes: int) -> Iterator[tuple[Tensor, Tensor]]:
         device = self.labels.device
         daemon = multiprocessing.current_process().daemon  # a daemonic process may not have children
         loader = DataLoader(

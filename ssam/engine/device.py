@@ -79,11 +79,11 @@ def _step_seconds(probe: nn.Module, x: Tensor, y: Tensor, threads: int, seconds:
     times: list[float] = []
     while sum(times) < seconds or len(times) == 2:
         start = perf_counter()
-        _training_pass(probe, x, y)
+        training_pass(probe, x, y)
         times.append(perf_counter() - start)
     return statistics.median(times[1:] or times)
 
 
-def _training_pass(model: nn.Module, x: Tensor, y: Tensor) -> None:
+def training_pass(model: nn.Module, x: Tensor, y: Tensor) -> None:
     model.zero_grad()
     cross_entropy(model(x), y).backward()

@@ -186,10 +186,10 @@ class Lane:
         """Set the first mask, and every mask that ranks scores: these need no gradient of the batch. Dense SAM needs no
         mask."""
         if self.step_count == 0 and (self.method.sparse or self.lane.region != "all"):
-            self._set_mask(sam, self._masks.first())
+            self.set_mask(sam, self._masks.first())
             timer.mark("mask")
         elif self.lane.mask_score and self.is_due(self.spec.mask_interval):
-            self._set_mask(sam, self._masks.by_score(self.step_count))
+            self.set_mask(sam, self._masks.by_score(self.step_count))
             timer.mark("mask")
 
     def _refresh_between(self, sam: SAM, timer: PhaseTimer) -> None:
@@ -203,13 +203,13 @@ class Lane:
             averaged = self.ranks.averaged([p.grad for p in known if p.grad is not None])
             gradients = dict(zip(known, averaged, strict=True))
             new = self._masks.next(dict(sam.masks), gradients, self.step_count, self.progress)
-            self._set_mask(sam, new)
+            self.set_mask(sam, new)
             timer.mark("mask")
 
     def _gradients(self) -> list[Tensor]:
         return [p.grad for p in self.model.parameters() if p.grad is not None]
 
-    def _set_mask(self, sam: SAM, new: Masks | None) -> None:
+    def set_mask(self, sam: SAM, new: Masks | None) -> None:
         new = self.ranks.masks(new)
         self.diverged |= new is None
         if new is not None:

@@ -27,7 +27,7 @@ class AnalysisClient:
         run = self.store.runs.get(run_id)
         if run is None or run.analysis is not None:
             raise ValueError(f"there is no race {run_id[:40]!r} here")
-        self._check_weights(run, analysis)
+        self.check_weights(run, analysis)
         with FileLock(self.store.home / "submit.lock"):
             if first := self.store.runs.find_by_request(request_id):
                 return Submitted(first)
@@ -39,7 +39,7 @@ class AnalysisClient:
         self._ensure_runner()
         return submitted
 
-    def _check_weights(self, run: Run, analysis: AnalysisSpec) -> None:
+    def check_weights(self, run: Run, analysis: AnalysisSpec) -> None:
         if analysis.epochs:
             kept = self.kept_epochs(run)
             if missing := [epoch for epoch in analysis.epochs if epoch not in kept]:

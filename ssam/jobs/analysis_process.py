@@ -44,8 +44,8 @@ def run(
     from ssam.engine.device import device_name
 
     torch.set_num_threads(threads)
-    device = _device(spec.device)
-    moments = retry_while_unavailable(handle, lambda: _moments(handle.store, parent, spec, analysis))
+    device = device_here(spec.device)
+    moments = retry_while_unavailable(handle, lambda: load_moments(handle.store, parent, spec, analysis))
     assert moments is not None
     if analysis.kind == "anatomy":
         moments = with_rates(moments, lambda moment: _rate(handle.store, parent, spec, moment))
@@ -74,7 +74,7 @@ def run(
     return "finished", ""
 
 
-def _device(wanted: str) -> "torch.device":
+def device_here(wanted: str) -> "torch.device":
     """Return the device for ``wanted`` on this slot: the CPU if the slot is a GPU of a cluster, since the weights are here."""
     from ssam.engine.device import available_devices, pick_device
 
@@ -113,7 +113,7 @@ class _Heartbeat:
             self._kept = now
 
 
-def _moments(store: Store, parent: str, spec: RaceSpec, analysis: AnalysisSpec) -> "list[LaneWeights]":
+def load_moments(store: Store, parent: str, spec: RaceSpec, analysis: AnalysisSpec) -> "list[LaneWeights]":
     """Return the weights to analyse, and the path to them if it is drawn. Diverged lanes have none."""
     from ssam.analysis.context import of_checkpoint
 

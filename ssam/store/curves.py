@@ -235,13 +235,13 @@ def _curves(connection: Connection, lane: Row, points: int) -> dict[str, list[fl
     width = 1
     while -(-lane.last_step // width) > points:
         width *= 2
-    rows = connection.execute(_curves_query(width), {"run": lane.run, "lane": lane.lane, "points": points}).all()
+    rows = connection.execute(curves_query(width), {"run": lane.run, "lane": lane.lane, "points": points}).all()
     columns = list(zip(*rows, strict=True)) or [()] * len(CURVES)
     return {name: list(column) for name, column in zip(CURVES, columns, strict=True)}
 
 
 @cache
-def _curves_query(width: int) -> Select:
+def curves_query(width: int) -> Select:
     """Return the means of ``width`` steps, from the widest stored bins that fit into them; NULL if any of them is NULL."""
     stored = max((stored for stored in BIN_WIDTHS if stored <= width), default=1)
     table: Table = steps if stored == 1 else bins

@@ -26,7 +26,7 @@ def open_database(url: str) -> Engine:
     Raise ValueError, one line without the password, for another kind of database, for one that cannot be reached or read,
     and for tables of a newer version.
     """
-    engine = _engine(_parsed(url))
+    engine = make_engine(_parsed(url))
     try:
         with engine.connect() as connection:
             version = schema.version(connection)
@@ -74,7 +74,7 @@ def _parsed(url: str) -> URL:
     return parsed
 
 
-def _engine(url: URL) -> Engine:
+def make_engine(url: URL) -> Engine:
     engine = create_engine(url, pool_pre_ping=True)  # detect and replace connections cut by a restart of the server
     if engine.dialect.name == "sqlite":
 

@@ -43,14 +43,14 @@ class Store:
         self.image_root = self.home / "images"
         self.image_root.mkdir(exist_ok=True)
         _refuse_emptied(self.home)
-        self._engine = open_database(self.url)
-        self.runs = Runs(self._engine, self.home, self.place)
-        self.queue = Queue(self._engine, self.place)
-        self.curves = Curves(self._engine, self.run_folder)
-        self.analyses = Analyses(self._engine, self.runs, self.place)
-        self.classes = Classes(self._engine)
-        self.sweeps = Sweeps(self._engine, self.place)
-        self.duels = Duels(self._engine, self.place, self.sweeps)
+        self.engine = open_database(self.url)
+        self.runs = Runs(self.engine, self.home, self.place)
+        self.queue = Queue(self.engine, self.place)
+        self.curves = Curves(self.engine, self.run_folder)
+        self.analyses = Analyses(self.engine, self.runs, self.place)
+        self.classes = Classes(self.engine)
+        self.sweeps = Sweeps(self.engine, self.place)
+        self.duels = Duels(self.engine, self.place, self.sweeps)
         self.uploads = Uploads(self.image_root)
 
     def run_folder(self, run_id: str) -> Path:
@@ -58,26 +58,26 @@ class Store:
 
     def writer(self, run_id: str) -> Writer:
         """Return the one writer of a run's events; raise ValueError for an unknown id."""
-        with self._engine.connect() as connection:
+        with self.engine.connect() as connection:
             key = connection.execute(select(runs.c.key).where(runs.c.id == run_id)).scalar_one_or_none()
         if key is None:
             raise ValueError(f"there is no run {run_id[:60]!r}")
-        return Writer(self._engine, key, self.run_folder(run_id))
+        return Writer(self.engine, key, self.run_folder(run_id))
 
     def is_teacher(self, owner: str) -> bool:
-        with self._engine.connect() as connection:
+        with self.engine.connect() as connection:
             return bool(connection.execute(select(owners.c.teacher).where(owners.c.id == owner)).scalar())
 
     def make_teacher(self, owner: str) -> None:
         """Let this owner control every race from now on. Whether they may become a teacher is decided by the caller."""
         if not self.is_teacher(owner):
-            with self._engine.begin() as connection:
+            with self.engine.begin() as connection:
                 connection.execute(delete(owners).where(owners.c.id == owner))
                 connection.execute(insert(owners).values(id=owner, teacher=True, since=time.time()))
 
     def close(self) -> None:
         """Close the database connections."""
-        self._engine.dispose()
+        self.engine.dispose()
 
 
 def _refuse_emptied(home: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from benchmarks import marked
 from benchmarks.border import __main__ as border
 from benchmarks.border import processes
 from benchmarks.border.libraries import Library, Ours, pytorch_optimizer
@@ -37,8 +38,7 @@ def test_the_recorded_outcomes_are_those_of_today(make: Any) -> None:
 
 
 def test_the_page_shows_the_record() -> None:
-    page = border.PAGE.read_text(encoding="utf-8")
-    assert page.partition(border.BEGIN)[2].partition(border.END)[0].strip() == border.table(RECORD)
+    assert marked.read(border.PAGE, "border") == border.table(RECORD)
     for library in RECORD["libraries"].values():
         assert library["cases"].keys() == border.ALONE.keys() | processes.CASES.keys()
 

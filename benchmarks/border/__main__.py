@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from benchmarks import marked
 from benchmarks.border import cases, frameworks, masks, processes
 from benchmarks.border.libraries import Library, Ours, davda54, pytorch_optimizer
 from benchmarks.border.outcome import outcome
@@ -18,8 +19,7 @@ from benchmarks.machine import machine
 from ssam.experiment import ASSETS
 
 RECORD = ASSETS / "measured" / "border.json"
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "coming-from.md"
-BEGIN, END = "<!-- border: begin -->", "<!-- border: end -->"
+PAGE = marked.DOCS / "coming-from.md"
 ALONE = cases.CASES | masks.CASES | frameworks.CASES
 
 
@@ -36,8 +36,7 @@ def main() -> None:
         record["libraries"][library.name] = {"version": library.version, "cases": tried(make)}
     record |= {"command": "python -m benchmarks.border --davda54 CLONE", **machine()}
     RECORD.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-    PAGE.write_text(before + BEGIN + "\n" + table(record) + "\n" + END + rest.partition(END)[2], encoding="utf-8")
+    marked.write(PAGE, "border", table(record))
     print(table(record))
 
 

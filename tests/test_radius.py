@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from app.ui import live_payload, measured, recorded
+from app.ui import live_payload, quoted_numbers, recorded
 from benchmarks import radius
 from ssam.experiment import ASSETS
 from ssam.methods import METHODS
@@ -71,7 +71,7 @@ def test_the_panel_tells_each_lanes_rho_and_length(name: str) -> None:
 
 @pytest.mark.parametrize("name", recorded.names())
 def test_a_sentence_has_the_length_of_every_lane(name: str) -> None:
-    said = measured.lengths(name)
+    said = quoted_numbers.lengths(name)
     for row in RECORD["races"][name]["lanes"]:
         assert re.search(rf"{row['radius']:.3f} .*{row['rho']:g}", said)
         method = next(method for method in METHODS if row["lane"].partition(":")[0] == method)

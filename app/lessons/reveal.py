@@ -11,7 +11,7 @@ from app.ui import alt_text, evidence, plot, recorded, run_labels, texts
 from app.ui.evidence import Rows
 from app.ui.lab import Lab
 from app.ui.lesson_content import Claim, Lesson
-from app.ui.measured import lengths
+from app.ui.quoted_numbers import lengths
 from ssam.experiment import preset
 from ssam.stats.paired import Paired
 

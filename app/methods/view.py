@@ -13,7 +13,7 @@ from app.methods.source_excerpt import excerpt
 from app.shell import nav, url_state
 from app.shell.address import Table, choice
 from app.ui import theme, tradeoff_sources
-from app.ui.measured import lengths
+from app.ui.quoted_numbers import lengths
 from ssam.experiment import LaneSpec, RaceSpec, preset
 from ssam.methods import METHODS
 

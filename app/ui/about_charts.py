@@ -1,6 +1,6 @@
 """What the live panel explains about its charts. Results are mentioned only once the race has finished."""
 
-from app.ui.measured import accuracies, lengths
+from app.ui.quoted_numbers import accuracies, lengths
 from ssam.experiment import RaceSpec, preset
 from ssam.planning.estimate import HESSIAN_IMAGES, HESSIAN_PRODUCTS
 

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from app.ui.measured import eigenvalue_cost
+from app.ui.quoted_numbers import eigenvalue_cost
 from ssam.experiment import LaneSpec
 from ssam.methods.bases import BASES
 

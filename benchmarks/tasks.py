@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks import registered
+from benchmarks import marked, registered
 from benchmarks.flatness import raced
 from benchmarks.machine import machine
 from ssam.analysis.robustness import accuracy
@@ -72,6 +72,8 @@ def main() -> None:
         for _ in run(name, record["settings"].setdefault(name, {})):
             record |= {"command": "python -m benchmarks.tasks", **machine(), "threads": 1}
             FILE.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    if not options.table:
+        marked.write(marked.DOCS / "measured.md", "tasks", table(record))
     print(table(record))
 
 

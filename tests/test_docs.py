@@ -129,7 +129,8 @@ def test_what_is_said_of_the_duel_was_measured():
 def test_what_is_said_of_disturbed_images_was_measured():
     result = record("registered-disturbed-images.json")
     plan = json.loads((ROOT / "assets/registered/disturbed-images.json").read_text(encoding="utf-8"))
-    measured, log = ((ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("measured.md", "log.md"))
+    pages = ("measured.md", "log.md", "teaching.md")
+    measured, log, guide = ((ROOT / "docs" / name).read_text(encoding="utf-8") for name in pages)
     assert registered.table(plan, result) in measured
     assert registered.every_table(plan, result) in measured
     judged = {
@@ -144,6 +145,7 @@ def test_what_is_said_of_disturbed_images_was_measured():
             found = compare(own, judged[plan["baseline"], which])
             holds &= found.mean >= (5 if which == "disturbed" else 0) and (which == "clean" or found.interval[0] > 0)
             assert f"{abs(found.mean):.2f}" in README
+            assert f"{abs(found.mean):.2f}" in guide
             for number in (found.mean, *found.interval):
                 assert f"{number:+.2f}".replace("-", "−") in log
     assert not holds

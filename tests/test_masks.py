@@ -151,6 +151,31 @@ def test_fisher_equals_the_per_sample_loop(samples):
     assert overlap(ours, ssam.top_k_mask(expected, 0.5)) == 1.0
 
 
+@pytest.mark.parametrize("pack", [lambda x, y: (x, y), lambda x, y: {"x": x, "y": y}], ids=["pair", "dictionary"])
+def test_fisher_of_a_classifier_takes_one_pass_for_all_samples(pack):
+    model, calls = Counted(), []
+    model.calls = calls
+    x, y = torch.randn(8, 4), torch.arange(8) % 3
+
+    def loss(outputs, targets):
+        return cross_entropy(outputs, targets["y"] if isinstance(targets, dict) else targets)
+
+    ssam.fisher_scores(model, loss, [pack(x, y)])
+    assert len(calls) == 1
+
+
+class Counted(nn.Module):
+    """Notes each call."""
+
+    def __init__(self):
+        super().__init__()
+        self.out = nn.Linear(4, 3)
+
+    def forward(self, x, y=None):
+        self.calls.append(len(x))
+        return self.out(x)
+
+
 def test_fisher_takes_any_loss():
     model = nn.Linear(3, 2).double()
     x, y = torch.randn(5, 3).double(), torch.randn(5, 2).double()

@@ -3,8 +3,8 @@
 Inputs and targets are each a tensor, or nested tuples, lists and dictionaries of tensors.
 """
 
-import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -26,8 +26,7 @@ def parts(batches: Iterable[Any], size: int | None) -> Iterator[tuple[tuple[Any,
         count = counts.pop()
         step = size or count
         for start in range(0, count, step or 1):
-            rows = slice(start, start + step)
-            yield change_all(pair, operator.itemgetter(rows)), min(count - start, step)
+            yield change_all(pair, partial(_rows, slice(start, start + step))), min(count - start, step)
 
 
 def arguments(inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -38,12 +37,16 @@ def arguments(inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
 
 
 def change_all(tree: Any, change: Callable[[Tensor], Any]) -> Any:
-    """Return the tree with ``change`` applied to each tensor that is not 0-dim, in tuples, lists and dictionaries."""
+    """Return the tree with ``change`` applied to each tensor, in tuples, lists and dictionaries."""
     if isinstance(tree, Tensor):
-        return change(tree) if tree.dim() else tree
+        return change(tree)
     if isinstance(tree, Mapping):
         return {key: change_all(value, change) for key, value in tree.items()}
     return tuple(change_all(value, change) for value in tree) if isinstance(tree, tuple | list) else tree
+
+
+def _rows(rows: slice, tensor: Tensor) -> Tensor:
+    return tensor[rows] if tensor.dim() else tensor
 
 
 def _tensors(tree: Any) -> list[Tensor]:

@@ -32,6 +32,7 @@ MAY_IMPORT = {  # docs/architecture.md has the same map in words
     "analysis": {*SPECIFICATIONS, "optim", "masks", "models", "data", "training"},
     "engine": {*SPECIFICATIONS, "config", "system", "optim", "masks", "models", "data", "training", "analysis"},
     "jobs": {*SPECIFICATIONS, "config", "imagefolder", "system", "store", "engine", "analysis", "training"},
+    "record": {"experiment", "engine", "models", "data"},
     "bench": {*SPECIFICATIONS, "config", "store", "engine", "optim", "masks", "models", "data", "training"},
 }
 TORCH_FREE = (

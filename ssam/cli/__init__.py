@@ -3,13 +3,10 @@
 import argparse
 import os
 import sys
-from pathlib import Path
 from typing import NoReturn
 
-from ssam.cli import app, bench, completion, duel, lab, race, runs, sweep
-
-INSTALLED = "ssam-lab"  # the name of the command where the package is installed
-PROGRAM = INSTALLED if Path(sys.argv[0]).stem == INSTALLED else "ssam"
+from ssam.cli import app, bench, completion, duel, lab, race, record, runs, sweep
+from ssam.cli.program import PROGRAM
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -45,6 +42,7 @@ def make_parser() -> argparse.ArgumentParser:
         ("export", "export races: tables, masks, weights, figures, code", runs.export_flags),
         ("report", "one HTML file with everything about a race", runs.report_flags),
         ("bench", "time the training steps, masks and epochs of each method", bench.flags),
+        ("record", "run or check a record: the fewest gradients to a test accuracy", record.flags),
         ("backup", "back up the lab (SSAM_HOME and its database) to one file", lab.backup_flags),
         ("restore", "restore a back-up into SSAM_HOME and its database", lab.restore_flags),
     ):

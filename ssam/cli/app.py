@@ -35,12 +35,16 @@ def run(options: argparse.Namespace) -> int:
         threading.Thread(target=open_browser, args=(address,), daemon=True).start()
     command = [sys.executable, "-m", "streamlit", "run", str(LAB / "app" / "main.py"), f"--server.port={options.port}"]
     server = subprocess.Popen(command, env={"MALLOC_ARENA_MAX": "2", **os.environ})  # or the server's memory grows
-    signal.signal(signal.SIGTERM, lambda *_: server.terminate())
-    try:
-        return server.wait()
-    except KeyboardInterrupt:
+    ended: list[int] = []  # by which signal
+
+    def end(number: int, _: object) -> None:
+        ended.append(number)
         server.terminate()
-        return server.wait()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
+    status = server.wait()
+    return 0 if ended else status
 
 
 def open_browser(address: str) -> None:

@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 from ssam.cli import race, steer
+from ssam.cli.program import PROGRAM
 from ssam.cli.steer import LOOK_SECONDS, ME, print_json
 from ssam.experiment.duel import BASELINE, RIVALS, DuelSpec, new_duel
 from ssam.export import duel as export
@@ -91,7 +92,7 @@ def _start(client: Client, options: argparse.Namespace) -> int:
     for place, contender in enumerate(spec.contenders):
         space = ", ".join(map(str, contender.vary))
         print(
-            f"ssam duel: {spec.names[place]}: {spec.seeds} × {spec.trials} trials over {space}",
+            f"{PROGRAM} duel: {spec.names[place]}: {spec.seeds} × {spec.trials} trials over {space}",
             file=sys.stderr,
             flush=True,
         )
@@ -165,7 +166,7 @@ def _print(store: Store, duel_id: str, options: argparse.Namespace) -> int:
     if options.save:
         form = _form(options)
         Path(options.save).write_text(export.FORMATS[form](store, duel), encoding="utf-8")
-        print(f"ssam duel: saved {options.save}", file=sys.stderr)
+        print(f"{PROGRAM} duel: saved {options.save}", file=sys.stderr)
     return 0 if duel.state in ("finished", "running", "paused") else 1
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from ssam.catalogue import DATASETS, MODELS
 from ssam.cli.lab import one_line
+from ssam.cli.program import PROGRAM
 from ssam.methods import METHODS
 from ssam.store import Run, Store
 from ssam.store.search import PAGE, SORTS, RunQuery, RunRow, facts
@@ -138,7 +139,7 @@ def _export(options: argparse.Namespace) -> int:
             with one_line(folder):
                 missing = export.write(source, names, folder)
             for kind, why in missing.items():
-                print(f"ssam {options.command}: {run.id[:8]} {kind}: {why}", file=sys.stderr)
+                print(f"{PROGRAM} {options.command}: {run.id[:8]} {kind}: {why}", file=sys.stderr)
             files = sorted(str(path) for path in folder.rglob("*") if path.is_file())
             if options.json:
                 print(json.dumps({"id": run.id, "folder": str(folder), "files": files, "missing": missing}), flush=True)

@@ -9,6 +9,7 @@ from contextlib import closing
 from typing import Any, get_args
 
 from ssam.cli import race, steer
+from ssam.cli.program import PROGRAM
 from ssam.cli.steer import LOOK_SECONDS, ME, print_json
 from ssam.experiment import RaceSpec
 from ssam.experiment.choosing import chosen_by, new_sweep
@@ -102,7 +103,7 @@ def _start(client: Client, options: argparse.Namespace) -> int:
         sized = race.sized(spec.base, client.store.image_root / spec.base.data)
         spec = spec.model_copy(update={"base": sized})
     sweep_id = client.sweeps.start(spec, secrets.token_urlsafe(16), ME)
-    print(f"ssam sweep: {chosen_by(spec)}", file=sys.stderr, flush=True)
+    print(f"{PROGRAM} sweep: {chosen_by(spec)}", file=sys.stderr, flush=True)
     _tell(options, {"event": "sweep", "id": sweep_id, "validation": spec.base.validation}, sweep_id)
     if options.detach:
         return 0

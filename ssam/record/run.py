@@ -1,0 +1,88 @@
+"""Running a record: one training for each seed of its task, on one thread."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ssam.data import Batches, load_dataset
+from ssam.engine.evaluate import evaluate
+from ssam.experiment import parse_spec
+from ssam.models import build_model
+from ssam.record.script import Script
+from ssam.record.task import TASKS
+
+CPU = torch.device("cpu")
+
+
+class TrainingBatches:
+    """What a script gets of the data: training images with the labels that training sees.
+
+    ``get(step)`` returns the batch of a step, x (B, C, S, S) and y (B,); ``steps_per_epoch`` of them are an epoch. ``samples(count, seed)`` yields
+    chunks of distinct training images, for masks.
+    """
+
+    def __init__(self, batches: Batches, batch_size: int) -> None:
+        self.get, self.samples = batches.get, batches.samples
+        self.steps_per_epoch, self.batch_size = batches.steps_per_epoch, batch_size
+
+
+def run(script: Script, home: Path) -> Iterator[tuple[int, float, float]]:
+    """Yield (seed, gradients, test accuracy) for each seed of the task.
+
+    A gradient is one forward and backward pass of a whole batch: the images that went through the network with gradients on, divided by the batch
+    size. So a pass of half a batch is half a gradient, and the images of a Fisher mask count, too.
+    """
+    namespace: dict[str, Any] = {"__name__": script.name}
+    exec(compile(script.code, f"{script.name}.py", "exec"), namespace)  # the caller was warned
+    task = TASKS[script.task]
+    for seed in task.seeds:
+        spec = parse_spec({**task.settings, "seed": seed, "lanes": "sgd"})
+        data = load_dataset(spec, home, progress=lambda *_: None)
+        batches = data.batches(spec, CPU, channels_last=True)
+        channels, _, size = batches.shape
+        model = build_model(spec.model, channels=channels, classes=len(data.classes), size=size, seed=seed)
+        model.to(memory_format=torch.channels_last)
+        torch.manual_seed(seed)
+        with one_thread(), counted(model) as count:
+            namespace["train"](model, TrainingBatches(batches, spec.batch_size))
+            model.requires_grad_(False)
+            _, accuracy, _ = evaluate(model, batches.test(None))
+        yield seed, round(count[0] / spec.batch_size, 4), accuracy
+
+
+@contextmanager
+def counted(model: nn.Module) -> Iterator[list[int]]:
+    """Count in the only element the images that go through the model with gradients on, also inside ``torch.func.vmap``."""
+    count = [0]
+
+    def before(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        if torch.is_grad_enabled():
+            count[0] += images_in(inputs[0])
+
+    hook = model.register_forward_pre_hook(before)
+    try:
+        yield count
+    finally:
+        hook.remove()
+
+
+def images_in(x: Tensor) -> int:
+    """Return the number of images of a batch (B, C, S, S); of one inside vmap, those of the whole batch."""
+    per_image = x[0].numel()
+    while torch._C._functorch.is_functorch_wrapped_tensor(x):  # torch has no public way to ask
+        x = torch._C._functorch.get_unwrapped(x)
+    return x.numel() // per_image
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

@@ -4,7 +4,7 @@
 # make drills kill, fill up and damage everything, 20 rounds of each (an hour or more)
 # make load   what a class that watches costs the server and the race (about 15 minutes; wants a quiet machine)
 # make bench  what one training step of each method costs here (some minutes a model)
-# make gpu    everything that the project wants to know from a CUDA GPU, in eight minutes
+# make gpu    all checks and timings on a CUDA GPU; after eight minutes it starts no further timing
 # make js     types and lint of the browser code
 
 PYTHON ?= python3

@@ -69,4 +69,4 @@ def test_an_error_is_clear_only_if_the_library_raises_it(tmp_path: Path) -> None
     assert outcome(stumbles, library)["outcome"] == OTHER
     library.folder = tmp_path
     assert outcome(says, library)["outcome"] == OTHER
-    assert outcome(border.ALONE["fp16: unscaled twice"], pytorch_optimizer())["outcome"] == NOT_OFFERED
+    assert outcome(border.ALONE["`GradScaler`, unscaled twice"], pytorch_optimizer())["outcome"] == NOT_OFFERED

@@ -35,7 +35,18 @@ def rehearsed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     code = f"import sys, runpy; sys.modules |= dict.fromkeys({ABSENT!r}); sys.argv[0] = 'gpu'"
     code += "; runpy.run_module('benchmarks.gpu', run_name='__main__')"
     ended = subprocess.run(
-        [sys.executable, "-c", code, "--rehearse", "--data", str(images), "--out", str(folder / "out")],
+        [
+            sys.executable,
+            "-c",
+            code,
+            "--rehearse",
+            "--minutes",
+            "1000",
+            "--data",
+            str(images),
+            "--out",
+            str(folder / "out"),
+        ],
         cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1", "SSAM_HOME": str(folder)},
         capture_output=True,
@@ -57,7 +68,7 @@ def test_a_rehearsal_leaves_everything(rehearsed: Path) -> None:
 
 def test_the_race_of_another_machine_can_be_played_back(rehearsed: Path, tmp_path: Path) -> None:
     record.record(rehearsed, tmp_path)
-    recording = race_file.load(tmp_path / "recorded" / "gpu.json.gz")
+    recording = race_file.load(tmp_path / "measured" / "gpu-race.json.gz")
     results = json.loads((rehearsed / RESULTS).read_text(encoding="utf-8"))
     assert json.loads((tmp_path / "measured" / RESULTS).read_text(encoding="utf-8")) == results
     assert recording.run.result
@@ -107,7 +118,7 @@ def test_nothing_is_timed_once_the_time_is_up() -> None:
 @pytest.mark.filterwarnings("ignore:Using .torch.compile")
 @pytest.mark.parametrize("check", [checks.fisher_mask, checks.prefix_reuse, checks.compiled])
 def test_a_check_finds_a_fault(check: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With an ascent step that is not the same each time, and masks that are neither."""
+    """With an ascent step that differs each time, and with masks that differ."""
     calls: list[int] = []
 
     def ascent(self: Any, along: Any = None, original: Any = checks.ssam.SAM.ascent_step) -> None:

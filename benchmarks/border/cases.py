@@ -93,7 +93,7 @@ def autocast_around(library: Library) -> bool:
 
 
 def scaler_and_clipping(library: Library) -> bool:
-    """The step of fp16 training is the step without scaling."""
+    """The step with a scaled loss is the step without scaling, in float32 on a CPU."""
     if not isinstance(library, Ours):
         raise NotOfferedError
     ends = []
@@ -313,8 +313,8 @@ CASES: dict[str, Callable[[Library], bool]] = {
     "a plain step": plain,
     "adaptive SAM": adaptive,
     "`autocast` around the step": autocast_around,
-    "fp16: `GradScaler` and clipping": scaler_and_clipping,
-    "fp16: unscaled twice": unscaled_twice,
+    "`GradScaler` and clipping": scaler_and_clipping,
+    "`GradScaler`, unscaled twice": unscaled_twice,
     "bfloat16 weights: what rounding leaves of ε": bfloat16_weights,
     "BatchNorm": batchnorm,
     "BatchNorm, `torch.compile`": batchnorm_compiled,

@@ -42,9 +42,16 @@ def accelerate_prepared(library: Library) -> bool:
 def accelerate_accumulates(library: Library) -> bool:
     """``gradient_accumulation_steps=2``: two micro-batches a step are the whole batch."""
     from accelerate import Accelerator
+    from accelerate.state import GradientState
 
+    try:
+        return _accumulated(library, Accelerator(cpu=True, gradient_accumulation_steps=2))
+    finally:
+        GradientState._reset_state()  # it is the process's, and would meet the next optimizer, too
+
+
+def _accumulated(library: Library, accelerator: Any) -> bool:
     model, plain = network(), network()
-    accelerator = Accelerator(cpu=True, gradient_accumulation_steps=2)
     wrapped, optimizer = accelerator.prepare(model, library.make(model))
     for x, y in ((X[:8], Y[:8]), (X[8:], Y[8:])):
         with accelerator.accumulate(wrapped):

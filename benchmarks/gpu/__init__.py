@@ -1,7 +1,7 @@
-"""Everything that the project wants to know from a GPU, by one command: ``make gpu``, or ``python -m benchmarks.gpu``.
+"""All GPU checks and timings, by one command: ``make gpu``, or ``python -m benchmarks.gpu``.
 
-Needs torch, numpy, pydantic, and Pillow for a zip of images; no network. Takes at most about eight minutes. Every part runs even if one before
-it fails, and what it found is written at once, so that a machine that is taken away loses nothing but the running part:
+Needs torch, numpy, pydantic, and Pillow for a zip of images; no network. After eight minutes it starts no further timing. Every part runs even if one
+before it fails, and its results are written at once: an interrupted run loses only the part in progress.
 
 - ``checks``: what can differ on a GPU: bf16 autocast, event timing, pinned memory, channels_last, resuming, prefix reuse, compile;
 - ``race``: SGD, SAM, SSAM-F and SSAM-D on colour images;

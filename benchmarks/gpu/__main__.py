@@ -38,7 +38,7 @@ FULL = Size(
     ("cnn8", "resnet18", "wrn-16-4", "vit-tiny"),
     repeats=50,
     step_seconds=12.0,
-    race={"model": "resnet18", "image_size": 32, "epochs": 6, "augment": "crop-flip"},
+    race={"model": "resnet18", "image_size": 32, "epochs": 6, "augment": "crop-flip", "train_size": 8000},
 )
 MINIATURE = Size(
     ("cnn8",),

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.gpu.record FOLDER``: put what ``python -m benchmarks.gpu`` found into ``assets/``: the numbers, and the race for playback."""
+"""``python -m benchmarks.gpu.record FOLDER``: put what ``python -m benchmarks.gpu`` found into ``assets/``: the numbers, and the race in the form of a recording."""
 
 import argparse
 import json
@@ -19,10 +19,12 @@ def main() -> None:
 
 
 def record(folder: Path, assets: Path) -> None:
-    """Write ``measured/gpu.json`` and ``recorded/gpu.json.gz``."""
+    """Write ``measured/gpu.json``, and ``measured/gpu-race.json.gz`` unless the race failed. The app plays back races of presets only."""
     results = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
     (assets / "measured").mkdir(exist_ok=True)
     (assets / "measured" / RESULTS).write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    if "error" in results["race"]:
+        return
     with tempfile.TemporaryDirectory() as home:
         store = Store(Path(home), url=f"sqlite:///{home}/ssam.db")
         run_id = store.runs.create(parse_spec(results["race"]["settings"]), "gpu")
@@ -32,7 +34,7 @@ def record(folder: Path, assets: Path) -> None:
                 writer.add(event)
         store.queue.transition(run_id, ("starting",), "finished")
         about = {name: results[name] for name in ("command", "date", "machine")}
-        save(store, run_id, about, assets / "recorded" / "gpu.json.gz")
+        save(store, run_id, about, assets / "measured" / "gpu-race.json.gz")
         store.close()
 
 

@@ -45,17 +45,17 @@ def measure(
     ``time.monotonic()``: its row has ``skipped``. A failure is a row with ``error``.
     """
     for compilation, name in itertools.product(ON_CUDA if device.type == "cuda" else ON_CPU, models):
-        spec = spec_for(name, None)
-        about = {"model": name, "batch_size": spec.batch_size, "how": compilation.name}
+        about = {"model": name, "how": compilation.name}
         if time.monotonic() + seconds + compilation.seconds > until:
             yield about | {"skipped": "out of time"}
             continue
-        batches = random_images(spec, device, count=4 * spec.batch_size, channels=COLOURS)
         try:
+            spec = spec_for(name, None)
+            batches = random_images(spec, device, count=4 * spec.batch_size, channels=COLOURS)
             with one_cpu_thread(device), torch._dynamo.config.patch(recompile_limit=MOST_COMPILATIONS):
                 yield from (about | row for row in rows(spec, batches, device, compilation, repeats, seconds))
         except Exception as error:  # the other networks and ways are still worth their time
-            yield about | {"error": f"{type(error).__name__}: {str(error).splitlines()[:1]}"}
+            yield about | {"error": f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"}
 
 
 def rows(
@@ -79,6 +79,7 @@ def rows(
         median, iqr = quartiles(ratios(taken, sgd))
         yield {
             "lane": each.lane,
+            "batch_size": spec.batch_size,
             "ratio_to_eager_sgd": median,
             "iqr": iqr,
             "predicted": round(each.predicted, 4),

@@ -19,6 +19,7 @@ class BuildWithLab(build_py):
         if self.editable_mode:  # the checkout is used as it is
             return
         lab = Path(self.build_lib) / "ssam" / "lab"
+        shutil.rmtree(lab, ignore_errors=True)  # of an earlier build
         for folder in FOLDERS:
             shutil.copytree(ROOT / folder, lab / folder, ignore=LEFT_OUT, dirs_exist_ok=True)
         for file in FILES:

@@ -15,6 +15,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 import numpy as np
+from sqlalchemy import update
 
 from ssam.experiment import RaceSpec, parse_spec
 from ssam.experiment.events import Event, LaneEnded, LaneResult, Preparing, Result
@@ -117,7 +118,8 @@ def add(store: Store, owner: str, sweep_id: str, trial: Trial, started: float = 
     store.sweeps.begin(sweep_id, trial, run_id)
     begun = found.created + started
     store.queue.transition(run_id, ("queued",), "finished", started=begun)
-    store.queue.update(runs.c.id == run_id, ended=begun + 7.0)
+    with store.engine.begin() as connection:
+        connection.execute(update(runs).where(runs.c.id == run_id).values(ended=begun + 7.0))
     lane = race.lanes[0]
     score = accuracy(race.lane_rho(lane), trial.seed, 1, 1) - 0.1 * (race.lane_sparsity(lane) - 0.8) ** 2
     cost = float(race.gradients) if found.spec.cost else None

@@ -88,7 +88,7 @@ def test_the_lessons_are_in_order() -> None:
         "cost",
         "clean-labels",
         "tuned-sgd",
-        "what-flatness-buys",
+        "disturbed-images",
     ]
     for lesson in KNOWN.values():
         assert recorded.of(lesson.spec) == lesson.preset
@@ -217,9 +217,9 @@ ANSWERS = {
     ("clean-labels", 1): (lambda: _by_size(_mean(_raced("clean-labels"), _over("sgd")), -2, 2), {"high": 1, "between": 2, "low": 3}),
     ("tuned-sgd", 1): (lambda: _by_size(_mean(_raced("tuned-sgd"), _over("sgd:epochs=6")), -2, 2), {"high": 1, "between": 2, "low": 3}),
     ("tuned-sgd", 2): (lambda: _by_size(_mean(_raced("tuned-sgd"), _over("sgd:weight_decay=0.02")), -2, 2), {"high": 1, "between": 2, "low": 3}),
-    ("what-flatness-buys", 1): (lambda: _by_size(_mean(evidence.disturbed(), _over_baseline("SAM", "test_accuracy")), -1, 1), {"high": 1, "between": 2, "low": 3}),
-    ("what-flatness-buys", 2): (lambda: _by_size(_mean(evidence.disturbed(), _over_baseline("SSAM-F, 50%", "noise")), -5, 5), {"high": 1, "between": 2, "low": 3}),
-    ("what-flatness-buys", 3): (lambda: _by_size(_mean(evidence.disturbed(), _over_baseline("SSAM-F, 50%", "shift")), -5, 5), {"high": 1, "between": 2, "low": 3}),
+    ("disturbed-images", 1): (lambda: _by_size(_mean(evidence.disturbed(), _over_baseline("SAM", "test_accuracy")), -1, 1), {"high": 1, "between": 2, "low": 3}),
+    ("disturbed-images", 2): (lambda: _by_size(_mean(evidence.disturbed(), _over_baseline("SSAM-F, 50%", "noise")), -5, 5), {"high": 1, "between": 2, "low": 3}),
+    ("disturbed-images", 3): (lambda: _by_size(_mean(evidence.disturbed(), _over_baseline("SSAM-F, 50%", "shift")), -5, 5), {"high": 1, "between": 2, "low": 3}),
 }  # fmt: skip
 QUESTIONS = [(lesson, place) for lesson in KNOWN.values() for place in range(1, len(lesson.questions) + 1)]
 

@@ -57,7 +57,7 @@ def test_a_search_is_resumed_and_its_best_trial_is_judged_on_fresh_seeds(monkeyp
     assert {row["task"] for row in rows} == set(judged)
     means = [row["against"]["SAM"].mean for row in rows]
     assert means == sorted(means)
-    assert tasks.table(record).count("\n") == 1 + len(judged)
+    assert tasks.table(record).count("\n") == 3 + len(judged)
 
 
 def test_what_was_measured_is_what_was_drawn_and_what_is_told() -> None:

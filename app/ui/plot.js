@@ -24,7 +24,7 @@ export function mount(host) {
     const { figure, config } = state.data;
     const drawn = window.Plotly.react(chart, figure.data, { ...themed(), ...figure.layout, width: chart.clientWidth }, config);
     state.drawing = Promise.allSettled([state.drawing, drawn]);
-    if (!state.listens) {
+    if (state.data.clicks && !state.listens) {
       state.listens = true;
       chart.on("plotly_click", ({ points }) => {
         if (points[0].customdata !== undefined) state.trigger("point", points[0].customdata);

@@ -32,6 +32,7 @@ def draw(
     data = {
         "figure": figure,
         "words": words,
+        "clicks": on_point is not None,
         "config": {**config, "responsive": False, "toImageButtonOptions": {"filename": file, "scale": 2}},
     }
     events = {"on_point_change": lambda: on_point(st.session_state[key]["point"])} if on_point else {}

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -119,10 +120,10 @@ def _squares_by_vmap(model: nn.Module, loss_fn: Loss) -> Callable[[Any, Any], di
     fixed = {name: p.detach() for name, p in model.named_parameters() if name not in trained}
     fixed |= dict(model.named_buffers())
 
-    def loss(weights: dict[str, Tensor], *sample: Any) -> Tensor:
-        inputs, targets = (change_all(each, lambda tensor: tensor.unsqueeze(0)) for each in sample)  # a batch of one
-        args, kwargs = arguments(inputs)
-        return loss_fn(functional_call(model, (weights, fixed), args, kwargs), targets).sum()
+    def loss(weights: dict[str, Tensor], inputs: Any, targets: Any) -> Tensor:
+        one = partial(torch.unsqueeze, dim=0)  # a batch of one
+        args, kwargs = arguments(change_all(inputs, one))
+        return loss_fn(functional_call(model, (weights, fixed), args, kwargs), change_all(targets, one)).sum()
 
     per_sample_grad = vmap(grad(loss), in_dims=(None, 0, 0))
 

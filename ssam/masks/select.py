@@ -72,7 +72,7 @@ def largest(flat: Tensor, count: int) -> Tensor:
 
 
 def flatten(tensors: Mapping[Tensor, Tensor]) -> Tensor:
-    """Return all entries as one (N,) tensor, in the mapping's order; of sharded tensors those of all processes."""
+    """Return all entries as one (N,) tensor, in the mapping's order; for sharded tensors, of all processes."""
     if not tensors:
         raise ValueError("there is no parameter to mask")
     return torch.cat([whole(tensor).reshape(-1) for tensor in tensors.values()])

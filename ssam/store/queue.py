@@ -49,7 +49,7 @@ class Queue:
             return
         if want == "pause" and self.transition(run_id, ("queued",), "paused", want="run"):
             return
-        self.update((runs.c.id == run_id) & runs.c.state.in_(ALIVE) & (runs.c.want != "stop"), want=want)
+        self._update((runs.c.id == run_id) & runs.c.state.in_(ALIVE) & (runs.c.want != "stop"), want=want)
 
     def resume(self, run_id: str) -> None:
         """Requeue a run that was paused, stopped, interrupted or failed, at its old position; cancel a pause that has not happened
@@ -61,17 +61,19 @@ class Queue:
         """Give a queued run a slot here. Return False if it is no longer queued."""
         ready = (runs.c.id == run_id) & (runs.c.state == "queued")
         fresh = {"pid": None, "pid_started": None, "heartbeat": None, "started": time.time(), "ended": None}
-        return self.update(ready, state="starting", place=self._place, slot=slot, attempts=runs.c.attempts + 1, **fresh)
+        return self._update(
+            ready, state="starting", place=self._place, slot=slot, attempts=runs.c.attempts + 1, **fresh
+        )
 
     def acquire(self, run_id: str, pid: int, pid_started: float | None) -> bool:
         """Take over, as the race process, the run that it was started for. Return False if the run was abandoned meanwhile."""
         free = (runs.c.id == run_id) & (runs.c.state == "starting") & runs.c.pid.is_(None)
-        return self.update(free, pid=pid, pid_started=pid_started, heartbeat=time.time())
+        return self._update(free, pid=pid, pid_started=pid_started, heartbeat=time.time())
 
     def transition(self, run_id: str, leave: Sequence[State], state: State, **values: Any) -> bool:
         """Change the state if it is one of ``leave``; return whether it was."""
         which = (runs.c.id == run_id) & runs.c.state.in_(leave)
-        return self.update(which, state=state, **_ended(state), **values)
+        return self._update(which, state=state, **_ended(state), **values)
 
     def abandon(self, job: Job, state: State, message: str) -> bool:
         """Give the run of a dead process a new state. Return False, and change nothing, if the run now has another state, desired
@@ -79,23 +81,23 @@ class Queue:
         same = runs.c.pid.is_(None) if job.pid is None else runs.c.pid == job.pid
         want = "stop" if state == "stopped" else "run"
         which = (runs.c.id == job.id) & runs.c.state.in_(ALIVE) & (runs.c.want == job.want) & same
-        return self.update(which, state=state, message=message, want=want, **_ended(state))
+        return self._update(which, state=state, message=message, want=want, **_ended(state))
 
     def heartbeat(self, run_id: str, trained: float = 0.0) -> Want:
         """Record that the race process lives and has trained for ``trained`` more seconds, by a monotonic clock; return its desired
         state."""
-        self.update(runs.c.id == run_id, heartbeat=time.time(), trained=runs.c.trained + trained)
+        self._update(runs.c.id == run_id, heartbeat=time.time(), trained=runs.c.trained + trained)
         return self.desired_state(run_id)
 
     def record_checkpoint(self, run_id: str) -> None:
         """Record that a checkpoint was written: the race has made progress."""
-        self.update(runs.c.id == run_id, checkpointed=time.time(), attempts=0)
+        self._update(runs.c.id == run_id, checkpointed=time.time(), attempts=0)
 
     def mark_shared(self, run_ids: Sequence[str]) -> None:
         """Record that these runs shared the machine with others: their step times are unreliable."""
-        self.update(runs.c.id.in_(run_ids), shared=True)
+        self._update(runs.c.id.in_(run_ids), shared=True)
 
-    def update(self, which: ColumnElement[bool], **values: Any) -> bool:
+    def _update(self, which: ColumnElement[bool], **values: Any) -> bool:
         """Change runs in one UPDATE, so that what it checks cannot change before it writes; return whether there was any."""
         with self._engine.begin() as connection:
             return connection.execute(update(runs).where(which).values(**values)).rowcount > 0

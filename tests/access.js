@@ -47,8 +47,23 @@ window.access = (() => {
     return { brief: brief(node), stayed, marked: before === undefined || before !== look(node) || node.matches("canvas, main") };
   }
 
-  /** What can be used and was not reached, not even by the arrow keys of a group or list that was. */
-  function missed() {
+  /** Waits until nothing has come or gone for some frames: the toolbar of a table or of code is drawn a moment after the focus, and the next
+   * key must find it. */
+  async function settled() {
+    const frames = document.activeElement?.matches("div[tabindex]") ? 60 : 4;
+    for (let same = 0, before = used().length; same < frames; ) {
+      await new Promise(requestAnimationFrame);
+      const now = used().length;
+      same = now === before ? same + 1 : 0;
+      before = now;
+    }
+  }
+
+  /** What can be used and was not reached, not even by the arrow keys of a group or list that was. Without the focus, and so without the
+   * toolbar of what had it last: one that stands before its element is reached by going back. */
+  async function missed() {
+    document.activeElement?.blur();
+    await settled();
     const within = (node, composite) => [...reached].some((other) => node.closest(composite)?.contains(other));
     const radios = new Set([...reached].filter((node) => node.type === "radio").map(({ name }) => name));
     return used()
@@ -101,5 +116,5 @@ window.access = (() => {
   /** What still moves by itself. */
   const moving = () => document.getAnimations().filter(({ playState, effect }) => playState === "running" && effect.getComputedTiming().activeDuration > 50).map(({ effect }) => brief(effect.target));
 
-  return { begin, step, missed, unsaid, pale, moving };
+  return { begin, step, settled, missed, unsaid, pale, moving };
 })();

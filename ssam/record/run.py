@@ -1,9 +1,9 @@
 """Running a record: one training for each seed of its task, on one thread."""
 
-from collections.abc import Iterator
+import importlib.util
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -36,8 +36,7 @@ def run(script: Script, home: Path) -> Iterator[tuple[int, float, float]]:
     A gradient is one forward and backward pass of a whole batch: the images that went through the network with gradients on, divided by the batch
     size. So a pass of half a batch is half a gradient, and the images of a Fisher mask count, too.
     """
-    namespace: dict[str, Any] = {"__name__": script.name}
-    exec(compile(script.code, f"{script.name}.py", "exec"), namespace)  # the caller was warned
+    train = _train_of(script)
     task = TASKS[script.task]
     for seed in task.seeds:
         spec = parse_spec({**task.settings, "seed": seed, "lanes": "sgd"})
@@ -48,10 +47,21 @@ def run(script: Script, home: Path) -> Iterator[tuple[int, float, float]]:
         model.to(memory_format=torch.channels_last)
         torch.manual_seed(seed)
         with one_thread(), counted(model) as count:
-            namespace["train"](model, TrainingBatches(batches, spec.batch_size))
+            train(model, TrainingBatches(batches, spec.batch_size))
             model.requires_grad_(False)
             _, accuracy, _ = evaluate(model, batches.test(None))
         yield seed, round(count[0] / spec.batch_size, 4), accuracy
+
+
+def _train_of(script: Script) -> Callable[[nn.Module, TrainingBatches], object]:
+    """Import the script, as Python imports any file, and return its function."""
+    spec = importlib.util.spec_from_file_location("record", script.path)
+    if spec is None or spec.loader is None:
+        raise ValueError(f"{script.path.name} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    train: Callable[[nn.Module, TrainingBatches], object] = module.train
+    return train
 
 
 @contextmanager

@@ -26,6 +26,7 @@ class Output:
 class Script:
     """``code`` is all before the output. ``output`` is None if nobody has run it yet."""
 
+    path: Path
     name: str
     title: str
     task: str
@@ -52,7 +53,7 @@ def read(path: Path) -> Script:
     title, task = constants.get("TITLE"), constants.get("TASK")
     if not isinstance(title, str) or task not in TASKS:
         raise ValueError(f'{path.name}: needs TITLE = "…" and TASK = one of {", ".join(TASKS)}')
-    return Script(path.stem, title, str(task), code, _output(path, rest) if mark else None)
+    return Script(path, path.stem, title, str(task), code, _output(path, rest) if mark else None)
 
 
 def written(script: Script, output: Output) -> str:

@@ -23,3 +23,7 @@ def train(model, batches):
         base.zero_grad()
         cross_entropy(model(x), y).backward()
         base.step()
+
+
+# Output, by python -m ssam record run:
+# {"gradients": [124.0, 124.0, 124.0, 124.0, 124.0, 124.0, 124.0, 124.0, 124.0, 124.0], "test_accuracy": [0.788, 0.7927, 0.795, 0.8062, 0.7816, 0.7812, 0.7772, 0.7807, 0.7871, 0.7918]}

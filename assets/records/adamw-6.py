@@ -23,3 +23,7 @@ def train(model, batches):
         base.zero_grad()
         cross_entropy(model(x), y).backward()
         base.step()
+
+
+# Output, by python -m ssam record run:
+# {"gradients": [186.0, 186.0, 186.0, 186.0, 186.0, 186.0, 186.0, 186.0, 186.0, 186.0], "test_accuracy": [0.7647, 0.7821, 0.7705, 0.7872, 0.758, 0.7683, 0.741, 0.7621, 0.7626, 0.7678]}

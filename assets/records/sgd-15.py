@@ -23,3 +23,7 @@ def train(model, batches):
         base.zero_grad()
         cross_entropy(model(x), y).backward()
         base.step()
+
+
+# Output, by python -m ssam record run:
+# {"gradients": [465.0, 465.0, 465.0, 465.0, 465.0, 465.0, 465.0, 465.0, 465.0, 465.0], "test_accuracy": [0.6979, 0.7022, 0.6863, 0.69, 0.6681, 0.6781, 0.6708, 0.6975, 0.6941, 0.7152]}

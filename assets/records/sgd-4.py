@@ -23,3 +23,7 @@ def train(model, batches):
         base.zero_grad()
         cross_entropy(model(x), y).backward()
         base.step()
+
+
+# Output, by python -m ssam record run:
+# {"gradients": [124.0, 124.0, 124.0, 124.0, 124.0, 124.0, 124.0, 124.0, 124.0, 124.0], "test_accuracy": [0.7934, 0.7741, 0.7898, 0.8012, 0.8022, 0.7904, 0.7914, 0.7707, 0.8002, 0.7857]}

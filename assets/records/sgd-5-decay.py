@@ -23,3 +23,7 @@ def train(model, batches):
         base.zero_grad()
         cross_entropy(model(x), y).backward()
         base.step()
+
+
+# Output, by python -m ssam record run:
+# {"gradients": [155.0, 155.0, 155.0, 155.0, 155.0, 155.0, 155.0, 155.0, 155.0, 155.0], "test_accuracy": [0.7789, 0.7776, 0.7747, 0.7891, 0.785, 0.7741, 0.7922, 0.7746, 0.7927, 0.7976]}

@@ -23,3 +23,7 @@ def train(model, batches):
         base.zero_grad()
         cross_entropy(model(x), y).backward()
         base.step()
+
+
+# Output, by python -m ssam record run:
+# {"gradients": [186.0, 186.0, 186.0, 186.0, 186.0, 186.0, 186.0, 186.0, 186.0, 186.0], "test_accuracy": [0.8037, 0.8051, 0.8066, 0.8109, 0.8077, 0.8001, 0.8044, 0.7828, 0.8034, 0.8016]}

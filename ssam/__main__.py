@@ -9,7 +9,7 @@ def run() -> NoReturn:
     try:
         from ssam.cli import main
     except ModuleNotFoundError as error:
-        if str(error.name).partition(".")[0] == "ssam":  # a fault of ours
+        if str(error.name).partition(".")[0] == __package__:  # a fault of ours
             raise
         sys.exit(f"the command line needs {error.name}: pip install 'ssam-lab[lab]'")
     status = main()

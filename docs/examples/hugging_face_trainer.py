@@ -12,10 +12,7 @@ EPOCHS = 5
 
 
 class SAMTrainer(Trainer):
-    """Takes both passes where the Trainer takes one; then the Trainer clips, steps and schedules as always.
-
-    Not with ``gradient_accumulation_steps``: the second micro-batch is refused.
-    """
+    """Take both passes where the Trainer takes one. ``gradient_accumulation_steps`` above 1 is refused."""
 
     def training_step(self, *args, **kwargs):
         loss = super().training_step(*args, **kwargs)

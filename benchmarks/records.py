@@ -1,15 +1,14 @@
 """The table of records: ``python -m benchmarks.records`` runs those of assets/records that have no output yet, and writes docs/records.md."""
 
 import statistics
-import sys
 from pathlib import Path
 
 from benchmarks import marked
 from ssam.config import default_home
 from ssam.experiment import ASSETS
 from ssam.record import script as scripts
-from ssam.record.run import run
-from ssam.record.script import Output, Script
+from ssam.record.run import output_of
+from ssam.record.script import Script
 from ssam.record.task import TASKS
 
 FOLDER = ASSETS / "records"
@@ -20,20 +19,10 @@ def main() -> None:
     for path in sorted(FOLDER.glob("*.py")):
         script = scripts.read(path)
         if script.output is None:
-            path.write_text(scripts.written(script, output_of(script)), encoding="utf-8")
+            path.write_text(scripts.written(script, output_of(script, default_home(), print)), encoding="utf-8")
             marked.write(PAGE, "records", table(FOLDER))
     marked.write(PAGE, "records", table(FOLDER))
     print(table(FOLDER))
-
-
-def output_of(script: Script) -> Output:
-    rows = []
-    for seed, gradients, accuracy in run(script, default_home()):
-        print(
-            f"{script.name}, seed {seed}: {100 * accuracy:.2f}%, {gradients:g} gradients", file=sys.stderr, flush=True
-        )
-        rows.append((gradients, accuracy))
-    return Output(tuple(gradients for gradients, _ in rows), tuple(accuracy for _, accuracy in rows))
 
 
 def table(folder: Path) -> str:

@@ -29,7 +29,7 @@ from ssam.data.disturbances import disturbed
 from ssam.experiment import ASSETS, RaceSpec, parse_spec
 from ssam.experiment.analysis import parse_analysis
 from ssam.models import build_model
-from ssam.stats.paired import compare
+from ssam.stats.paired import Paired, compare
 
 FOLDER, MEASURED = ASSETS / "registered", ASSETS / "measured"
 CPU = torch.device("cpu")
@@ -155,12 +155,18 @@ def table(plan: dict[str, Any], record: dict[str, Any]) -> str:
         for which, own in values.items():
             theirs = {seed: 100 * each["accuracy"][which] for seed, each in record["judged"][baseline].items()}
             found = compare(own, theirs)
-            known = name != baseline and found.mean is not None and found.interval
-            difference = f"{found.mean:+.2f} ({known[0]:+.2f} to {known[1]:+.2f})" if known else "–"
-            cells.append(difference.replace("-", "−"))
+            cells.append("–" if name == baseline else difference(found, 2))
         cells.append(f"{statistics.median(each['seconds'] for each in judged.values()):.0f}")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def difference(found: Paired, digits: int) -> str:
+    """Return a paired difference with its interval, in points; "–" if there are too few seeds."""
+    if found.mean is None or found.interval is None:
+        return "–"
+    mean, low, high = (f"{number:+.{digits}f}".replace("-", "−") for number in (found.mean, *found.interval))
+    return f"{mean} ({low} to {high})"
 
 
 def every_table(plan: dict[str, Any], record: dict[str, Any]) -> str:

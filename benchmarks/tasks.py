@@ -169,8 +169,7 @@ def table(record: dict[str, Any]) -> str:
         clean = {name: f"; {statistics.fmean(found):.1f}" for name, found in row["clean"].items()}
         cells = [f"{statistics.fmean(row['points'][BASELINE].values()):.1f}{clean[BASELINE]}"]
         for name, found in row["against"].items():
-            low, high = found.interval
-            cells.append(f"{found.mean:+.1f} ({low:+.1f} to {high:+.1f}){clean[name]}".replace("-", "−"))
+            cells.append(registered.difference(found, 1) + clean[name])
         lines.append(f"| {row['setting']} | {title(row['task'])} | {' | '.join(cells)} |")
     settings = {row["setting"] for row in differences(record)}
     return "\n".join([*lines, "", f"{len(lines) - 2} tasks in {len(settings)} of {len(SETTINGS)} settings so far."])

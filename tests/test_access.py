@@ -74,7 +74,7 @@ class Lab:
             settle(page)
         page.add_style_tag(
             content="[data-stale] { opacity: 1 !important; }"
-        )  # faded while a slow machine draws it anew
+        )  # faded while a slow machine draws it again
         page.evaluate(ACCESS)
         assert page.locator("[data-testid=stException]").count() == 0
         assert page.get_by_text("Something went wrong").count() == 0

@@ -464,7 +464,7 @@ def test_blocks_by_fisher_mass_over_cost(home):
     ("text", "sparsity"), [("ssam:norm=masked:granularity=block", 0.7), ("ssam:norm=masked", 0.9999)]
 )
 def test_the_split_follows_the_mask(home, text, sparsity):
-    """Blocks, or a few single weights, are drawn anew with each mask: the stages before the first drawn one run once, and
+    """Blocks, or a few single weights, are drawn again with each mask: the stages before the first drawn one run once, and
     the step stays exact."""
     spec, batches, model = parts(home, lanes=text, sparsity=sparsity, epochs=6)
     lane, splits = lane_of(spec, text, model, batches), set()

@@ -12,30 +12,11 @@ from torch.nn.modules.module import _global_forward_pre_hooks
 from torch.nn.utils import parametrizations, parametrize, spectral_norm
 
 import ssam
-
-X = torch.randn(16, 6, generator=torch.Generator().manual_seed(1))
-Y = torch.randint(3, (16,), generator=torch.Generator().manual_seed(2))
-
-
-def network(*middle):
-    torch.manual_seed(0)
-    return nn.Sequential(nn.Linear(6, 8), *middle, nn.Linear(8, 3))
+from benchmarks.border.cases import X, Y, closure_for, network
 
 
 def sgd(model, **settings):
     return torch.optim.SGD(model.parameters(), lr=0.1, **settings)
-
-
-def closure_for(sam, run, losses=None):
-    def closure():
-        sam.zero_grad()
-        loss = cross_entropy(run(X), Y)
-        loss.backward()
-        if losses is not None:
-            losses.append(loss.item())
-        return loss
-
-    return closure
 
 
 def weights(model):

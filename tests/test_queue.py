@@ -263,7 +263,7 @@ def test_an_owner_has_the_same_race_only_once_at_a_time(client: Client):
     first = client.races.submit(race(1), "one", ADA)
     again = client.races.submit(race(1), "two", ADA, again=True)
     assert (again.run_id, again.reused, first.reused) == (first.run_id, True, False)
-    assert client.races.submit(race(1), "three", BOB).run_id != first.run_id  # somebody else's is theirs
+    assert client.races.submit(race(1), "three", BOB).run_id != first.run_id  # someone else's is theirs
     alone = client.races.submit(race(1), "four", ADA, exclusive=True)  # not the same: its step times will be trusted
     assert not alone.reused
     client.races.stop(first.run_id, ADA)

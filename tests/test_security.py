@@ -273,7 +273,7 @@ def test_an_upload_has_a_limit(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_an_upload_never_fills_the_disk(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     good, usage = zipped(pictures()), namedtuple("usage", "free")
-    free = iter((uploads.RESERVE_BYTES + 3 * 2**20, uploads.RESERVE_BYTES + 2**19))  # somebody else writes, too
+    free = iter((uploads.RESERVE_BYTES + 3 * 2**20, uploads.RESERVE_BYTES + 2**19))  # someone else writes, too
     monkeypatch.setattr(uploads.shutil, "disk_usage", lambda path: usage(next(free)))
     with pytest.raises(ValueError, match=r"disk .*full"):
         uploads.Uploads(folder).save("pets.zip", io.BytesIO(good + bytes(2 * 2**20)))

@@ -95,7 +95,7 @@ def ticked(shown: list[str], now: list[str]) -> None:
     st.session_state["runs_chosen"] = others + [run_id for run_id in shown if run_id in now]
 
 
-# What is done with them. Each asks the server anew who may.
+# What is done with them. For each, the server checks again who may.
 
 
 def each(lab: Lab, ids: list[str], action: Callable[[str, Person], None]) -> list[str]:

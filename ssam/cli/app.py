@@ -8,8 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.request
-import webbrowser
 
 from ssam.locations import LAB
 
@@ -55,10 +53,15 @@ def open_browser(address: str) -> None:
         if time.monotonic() > deadline:
             return  # the server's own output says why it does not start
         time.sleep(0.1)
+    import webbrowser  # here: the other commands need no web
+
     webbrowser.open(address)
 
 
 def answers(address: str) -> bool:
+    """Return whether the server at this address is up."""
+    import urllib.request  # takes 60 ms, which every other command would pay
+
     try:
         with urllib.request.urlopen(f"{address}/_stcore/health", timeout=1) as answer:
             return bool(answer.status == 200)

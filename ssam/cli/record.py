@@ -28,7 +28,9 @@ def _run(options: argparse.Namespace) -> int:
     claimed = script.output
     if options.action == "check" and claimed is None:
         raise ValueError(f"{options.file.name}: has no output to check; allowed: record run")
-    output = _output(script)
+    from ssam.record.run import output_of  # imports torch
+
+    output = output_of(script, default_home(), _progress)
     if options.action == "run":
         options.file.write_text(scripts.written(script, output), encoding="utf-8")
     reproduced = options.action == "run" or output == claimed
@@ -46,14 +48,8 @@ def _run(options: argparse.Namespace) -> int:
     return 0 if result["stands"] else 1
 
 
-def _output(script: Script) -> Output:
-    from ssam.record.run import run  # imports torch
-
-    rows = []
-    for seed, gradients, accuracy in run(script, default_home()):
-        print(f"seed {seed}: {100 * accuracy:.2f}%, {gradients:g} gradients", file=sys.stderr, flush=True)
-        rows.append((gradients, accuracy))
-    return Output(tuple(gradients for gradients, _ in rows), tuple(accuracy for _, accuracy in rows))
+def _progress(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def _told(script: Script, output: Output, result: dict[str, object]) -> str:

@@ -12,7 +12,7 @@ from ssam.data import Batches, load_dataset
 from ssam.engine.evaluate import evaluate
 from ssam.experiment import parse_spec
 from ssam.models import build_model
-from ssam.record.script import Script
+from ssam.record.script import Output, Script
 from ssam.record.task import TASKS
 
 CPU = torch.device("cpu")
@@ -51,6 +51,15 @@ def run(script: Script, home: Path) -> Iterator[tuple[int, float, float]]:
             model.requires_grad_(False)
             _, accuracy, _ = evaluate(model, batches.test(None))
         yield seed, round(count[0] / spec.batch_size, 4), accuracy
+
+
+def output_of(script: Script, home: Path, progress: Callable[[str], None]) -> Output:
+    """Run a record; pass one line a seed to ``progress``."""
+    rows = []
+    for seed, gradients, accuracy in run(script, home):
+        progress(f"{script.name}, seed {seed}: {100 * accuracy:.2f}%, {gradients:g} gradients")
+        rows.append((gradients, accuracy))
+    return Output(tuple(gradients for gradients, _ in rows), tuple(accuracy for _, accuracy in rows))
 
 
 def _train_of(script: Script) -> Callable[[nn.Module, TrainingBatches], object]:

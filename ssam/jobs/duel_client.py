@@ -72,8 +72,7 @@ class DuelClient:
     def _resume_fresh(self, sweep: Sweep) -> None:
         for trial in self.store.sweeps.trials(sweep.id):
             if trial.fresh and trial.state == "failed" and trial.run:
-                self.store.queue.resume(trial.run)  # first: a trial whose race is over would be closed again
-                self.store.sweeps.reopen(sweep.id, trial)
+                self.store.sweeps.requeue(sweep.id, trial)
 
     def _begun(self, duel: Duel) -> list[Sweep]:
         places = range(len(duel.spec.contenders))

@@ -41,7 +41,9 @@ class SweepClient:
 
     def resume(self, sweep_id: str, person: Person) -> None:
         """Resume a paused or stopped sweep."""
-        self.store.uploads.check(self.check(sweep_id, person).spec.base.data)
+        sweep = self.check(sweep_id, person)
+        self.store.uploads.check(sweep.spec.base.data)
+        self._requeue(sweep)
         self.store.sweeps.transition(sweep_id, ("paused", "stopped"), "running")
         for trial in self._open(sweep_id):
             self.store.queue.resume(str(trial.run))
@@ -74,6 +76,7 @@ class SweepClient:
         if longer.method == "grid" and races and longer.most_races == spec.most_races:
             raise ValueError("all combinations of this grid are in its budget already")
         self.store.sweeps.respecify(sweep_id, longer)
+        self._requeue(sweep)
         self.store.sweeps.transition(sweep_id, ("stopped", "finished"), "running")
         self._ensure_runner()
 
@@ -109,6 +112,12 @@ class SweepClient:
     def check(self, sweep_id: str, person: Person) -> Sweep:
         """Return the sweep. Raise ValueError if there is none, PermissionError if it is someone else's."""
         return checked(self.store.sweeps.get(sweep_id), sweep_id, "sweep", person)
+
+    def _requeue(self, sweep: Sweep) -> None:
+        """Requeue the trials of a stopped sweep, before it runs again: a race stopped in a running sweep counts as failed."""
+        for trial in self._open(sweep.id) if sweep.state == "stopped" else []:
+            self.store.queue.set_desired_state(str(trial.run), "stop")
+            self.store.sweeps.requeue(sweep.id, trial)
 
     def _open(self, sweep_id: str) -> list[Trial]:
         return [trial for trial in self.store.sweeps.trials(sweep_id) if trial.state == "open" and trial.run]

@@ -51,6 +51,8 @@ class SweepDriver:
 
     def _drive(self, sweep: Sweep) -> None:
         trials = self._store.sweeps.trials(sweep.id)
+        # After the trials: a client stops a sweep first and then its races, so that none of them counts as failed.
+        sweep = self._store.sweeps.get(sweep.id) or sweep
         still = [trial for trial in trials if trial.state == "open"]
         if [self._settle(sweep, trial) for trial in still].count(True):
             trials = self._store.sweeps.trials(sweep.id)
@@ -140,8 +142,8 @@ class SweepDriver:
             # With the settings: after a stop a number that was dropped is asked for again, maybe with others.
             request = f"sweep {sweep.id} {trial.number} {trial.seed} {spec.digest}"
             run_id = self._store.runs.create(spec, request, sweep.owner, sweep=sweep.id)
-            self._store.queue.resume(run_id)  # with the same ones, it is the race that was stopped
-            self._store.sweeps.begin(sweep.id, trial, run_id)
+            if self._store.queue.resume(run_id):  # with the same ones, it is the race that was stopped
+                self._store.sweeps.begin(sweep.id, trial, run_id)
 
 
 class _SearchSession:

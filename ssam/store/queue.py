@@ -51,11 +51,15 @@ class Queue:
             return
         self._update((runs.c.id == run_id) & runs.c.state.in_(ALIVE) & (runs.c.want != "stop"), want=want)
 
-    def resume(self, run_id: str) -> None:
+    def resume(self, run_id: str) -> bool:
         """Requeue a run that was paused, stopped, interrupted or failed, at its old position; cancel a pause that has not happened
-        yet."""
-        if not self.transition(run_id, RESUMABLE, "queued", want="run", message="", attempts=0):
-            self.set_desired_state(run_id, "run")
+        yet. Return False if it is still stopping: ask again."""
+        if self.transition(run_id, RESUMABLE, "queued", want="run", message="", attempts=0):
+            return True
+        self.set_desired_state(run_id, "run")
+        stopping = select(runs.c.id).where((runs.c.id == run_id) & runs.c.state.in_(ALIVE) & (runs.c.want == "stop"))
+        with self._engine.connect() as connection:
+            return connection.execute(stopping).first() is None
 
     def assign(self, run_id: str, slot: str) -> bool:
         """Give a queued run a slot here. Return False if it is no longer queued."""

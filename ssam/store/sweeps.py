@@ -189,8 +189,10 @@ class Sweeps:
         message: str = "",
         test: float | None = None,
     ) -> None:
-        """Record the outcome of a trial, once."""
+        """Record the outcome of a trial's race, once; ignored if the trial has been requeued meanwhile."""
         which = _which(sweep_id, trial) & (trials.c.state == "open")
+        if trial.run is not None:
+            which &= trials.c.run == trial.run
         values = {"state": state, "score": score, "cost": cost, "message": message, "test": test}
         with self._engine.begin() as connection:
             connection.execute(update(trials).where(which).values(values))
@@ -200,11 +202,11 @@ class Sweeps:
         with self._engine.begin() as connection:
             connection.execute(delete(trials).where(_which(sweep_id, trial), trials.c.state == "open"))
 
-    def reopen(self, sweep_id: str, trial: Trial) -> None:
-        """Undo ``close`` for a fresh trial whose race was stopped and has been queued again."""
-        which = _which(sweep_id, trial) & (trials.c.state == "failed") & trials.c.fresh
+    def requeue(self, sweep_id: str, trial: Trial) -> None:
+        """Have the runner begin a trial again whose race was stopped or is stopping; it goes on with the same race."""
+        which = _which(sweep_id, trial) & trials.c.state.in_(("open", "failed"))
         with self._engine.begin() as connection:
-            connection.execute(update(trials).where(which).values(state="open", message=""))
+            connection.execute(update(trials).where(which).values(state="open", message="", run=None))
 
     # Results of the races
 

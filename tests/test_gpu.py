@@ -93,6 +93,9 @@ def assert_same(one: Any, other: Any) -> None:
         if isinstance(a, dict) and any(isinstance(value, np.ndarray) for value in a.values()):
             assert a.keys() == b.keys()
             assert all(np.array_equal(a[key], b[key]) and a[key].dtype == b[key].dtype for key in a)
+        elif isinstance(a, np.ndarray):
+            assert np.array_equal(a, b), field
+            assert a.dtype == b.dtype, field
         else:
             assert a == b or a != a, field  # a loss may be NaN
 

@@ -13,7 +13,7 @@ from ssam.engine import Race, mask_source
 from ssam.engine.eigenvalue import IMAGES_DRAW
 from ssam.engine.evaluate import evaluate
 from ssam.engine.lane import Lane
-from ssam.experiment.events import EpochEvent, LaneEnded, MaskEvent, Snapshot, Started, StepEvent
+from ssam.experiment.events import EpochEvent, LaneEnded, MaskEvent, PredictionsEvent, Snapshot, Started, StepEvent
 from ssam.models import build_model
 from ssam.planning.estimate import HESSIAN_IMAGES
 from ssam.training.schedule import derived_seed
@@ -69,8 +69,8 @@ def test_weights_are_told_at_the_start_every_other_epoch_and_at_the_end(events):
         assert [(event.step, event.epoch) for event in of(events, Snapshot, lane)] == [(0, 0.0), (8, 2.0), (12, 3.0)]
         of_lane = [event for event in events if getattr(event, "lane", None) == lane]
         assert isinstance(of_lane[0], Snapshot), "before the first step"
-        kinds = [type(event) for event in of_lane[-3:]]
-        assert kinds == [EpochEvent, Snapshot, LaneEnded]
+        kinds = [type(event) for event in of_lane[-4:]]
+        assert kinds == [EpochEvent, PredictionsEvent, Snapshot, LaneEnded]
 
 
 def test_a_snapshot_is_the_network_at_that_moment(home, events):

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Union
+from typing import TYPE_CHECKING, Literal, Union
 
 import numpy as np
 import torch
@@ -82,19 +82,43 @@ class Batches:
 
         self.train_size, self.validation_size = len(self._chosen), len(self._held)
         self.steps_per_epoch = self.train_size // spec.batch_size
+        self._position = torch.full((len(labels),), -1, device=device)
+        self._position[torch.from_numpy(self._chosen).to(device)] = torch.arange(self.train_size, device=device)
         rows_of = partial(sampling.batch_rows, self._chosen, spec.batch_size, spec.seed)
         self._read = self._train.reader(rows_of, 1 if spec.clock == "epochs" else len(spec.lanes))
-        self._last: tuple[int, Tensor, Tensor] | None = None
+        self._last: tuple[int, Tensor, Tensor, Tensor] | None = None
 
     def get(self, step: int) -> tuple[Tensor, Tensor]:
         """Return the augmented batch of ``step`` (from 0): x (B, C, S, S) and y (B,).
 
         Repeated calls for the same step return the same tensors: do not change them in place.
         """
-        if self._last is None or self._last[0] != step:
-            pixels, rows = self._read(step)
-            self._last = step, self._augmented(pixels, step), self._labels[rows]
-        return self._last[1:]
+        return self._batch(step)[1:3]
+
+    def positions(self, step: int) -> Tensor:
+        """Return (B,) int64: which training images, counted from 0 in the order of ``train_rows``, are in the batch of ``step``; −1 for
+        one that replaces an unreadable file and is not among them."""
+        return self._position[self._batch(step)[3]]
+
+    @property
+    def train_rows(self) -> sampling.Rows:
+        """Return the rows, ascending, of the images trained on, without those held out."""
+        return self._chosen
+
+    def train_labels(self, noisy: bool) -> np.ndarray:
+        """Return (n,) int16: the labels of ``train_rows``, with the race's label noise or without."""
+        labels = self._labels if noisy else self._train.labels
+        return labels.cpu().numpy()[self._chosen].astype(np.int16)
+
+    def test_labels(self, rows: sampling.Rows) -> np.ndarray:
+        """Return (n,) int16: the labels of these test images."""
+        return self._test.labels.cpu().numpy()[rows].astype(np.int16)
+
+    def thumbnails(self, split: Literal["train", "test"], rows: sampling.Rows, side: int) -> np.ndarray:
+        """Return (n, S, S, C) uint8: these images, not augmented, shrunk to S = ``side`` pixels if they are larger."""
+        images = self._train if split == "train" else self._test
+        pictures = [_shrunk(pixels, side).permute(0, 2, 3, 1).cpu() for pixels, _ in images.chunks(rows, CHUNK)]
+        return torch.cat(pictures).numpy() if pictures else np.zeros((0, side, side, 1), dtype=np.uint8)
 
     def samples(self, count: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield ``count`` distinct training images (at most all), not augmented, with their noisy labels, in chunks."""
@@ -106,11 +130,20 @@ class Batches:
         return self._chunks(self._train, self._held, self._labels)
 
     def test(self, limit: int | None) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the test images in chunks: all of them, or ``limit`` of them, the same ones for every seed."""
-        rows = np.arange(len(self._test))
-        if limit is not None:
-            rows = np.sort(sampling.sample_rows(sampling.TEST, len(self._test), limit, seed=0))
-        return self._chunks(self._test, rows, self._test.labels)
+        """Yield the test images in chunks: all of them, or ``limit`` of them, those of ``test_rows``."""
+        return self._chunks(self._test, self.test_rows(limit), self._test.labels)
+
+    def test_rows(self, limit: int | None) -> sampling.Rows:
+        """Return the rows, ascending, of all test images, or of ``limit`` of them, the same ones for every seed."""
+        if limit is None:
+            return np.arange(len(self._test))
+        return np.sort(sampling.sample_rows(sampling.TEST, len(self._test), limit, seed=0))
+
+    def _batch(self, step: int) -> tuple[int, Tensor, Tensor, Tensor]:
+        if self._last is None or self._last[0] != step:
+            pixels, rows = self._read(step)
+            self._last = step, self._augmented(pixels, step), self._labels[rows], rows
+        return self._last
 
     def _chunks(self, images: Images, rows: sampling.Rows, labels: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         for pixels, used in images.chunks(rows, CHUNK):
@@ -135,3 +168,11 @@ class Batches:
             shrink = x.shape[-1] > self._size
             x = F.interpolate(x, (self._size, self._size), mode="bilinear", antialias=shrink)
         return x.contiguous(memory_format=self._format)
+
+
+def _shrunk(pixels: Tensor, side: int) -> Tensor:
+    """Return pixels (B, C, H, H) uint8 no larger than ``side``."""
+    if pixels.shape[-1] <= side:
+        return pixels
+    small = F.interpolate(pixels.float(), (side, side), mode="bilinear", antialias=True)
+    return small.round().clamp(0, 255).to(torch.uint8)

@@ -118,6 +118,7 @@ def _of_lane(lane: Lane, history: History) -> State:
         "last": None if history.last is None else asdict(history.last),
         **({"eigenvector": lane.eigenvector} if lane.spec.eigenvalue_interval else {}),
         **({"average": lane.average.state_dict()} if lane.average is not None else {}),
+        **({"answers": lane.answers} if lane.answers is not None else {}),
         **({"best": None if lane.best is None else vars(lane.best)} if lane.lane.patience else {}),
     }
 
@@ -166,6 +167,8 @@ def _restore_lane(lane: Lane, state: State) -> None:
         lane.best = Best(**_copied(best))
     if vector is not None:
         lane.eigenvector = [part.to(lane.device, copy=True) for part in vector]
+    if lane.answers is not None and "answers" in state:  # not in checkpoints of earlier versions
+        lane.answers.copy_(state["answers"])
     for name in PLAIN:
         setattr(lane, name, state[name])
     lane.plan = Plan(**state["plan"])

@@ -1,7 +1,7 @@
 """Loss and accuracy on images that are not used for training."""
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
@@ -13,10 +13,13 @@ from ssam.training.precision import autocast
 
 @torch.no_grad()
 def evaluate(
-    model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], ranks: Ranks = ALONE
+    model: nn.Module,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    ranks: Ranks = ALONE,
+    take: Callable[[Tensor], object] | None = None,
 ) -> tuple[float, float, int]:
     """Return mean cross-entropy, accuracy (0–1) and number of images, with the model in evaluation mode. Several
-    processes share the images.
+    processes share the images; ``take`` is given the outputs (B, classes) of each batch in this process.
 
     The sums stay on the device until the end, so it is synchronised only once.
     """
@@ -28,6 +31,8 @@ def evaluate(
             continue
         with autocast(device):
             outputs = model(x)
+        if take is not None:
+            take(outputs)
         loss += cross_entropy(outputs.float(), y, reduction="sum")
         right += (outputs.argmax(1) == y).sum()
         images += len(y)

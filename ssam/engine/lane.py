@@ -9,6 +9,7 @@ from ssam.data import Batches
 from ssam.engine.distributed import ALONE, Ranks
 from ssam.engine.mask_source import Masks, MaskSource
 from ssam.engine.plan import choose_plan
+from ssam.engine.predictions import new_answers
 from ssam.experiment import LaneSpec, RaceSpec
 from ssam.experiment.events import MaskEvent
 from ssam.methods import METHODS
@@ -27,6 +28,9 @@ from ssam.training.timing import PhaseTimer
 class Lane:
     """One method in training. ``step_count``, ``gradients`` and ``seconds`` are its three clocks. Only ``seconds``
     includes mask refreshes; in ``gradients``, a gradient of part of a batch counts as one.
+
+    ``answers`` are its predictions for the training images (``ssam.engine.predictions``); None with several processes, each
+    of which sees only its share of a batch.
 
     Args:
         spec: the race.
@@ -67,6 +71,7 @@ class Lane:
         self.total_steps = self._total_steps()
         self.new_mask: MaskEvent | None = None
         self.eigenvector: list[Tensor] | None = None  # the latest estimate for the Hessian
+        self.answers = new_answers(batches, self.device) if ranks.size == 1 else None
         self.diverged = False
         self.average = moving_average(model, lane.ema) if lane.ema else None
         self.best: Best | None = None  # so far, if the lane may stop early

@@ -12,6 +12,7 @@ from ssam.data import Batches
 from ssam.engine.eigenvalue import largest_eigenvalue
 from ssam.engine.evaluate import evaluate
 from ssam.engine.lane import Lane
+from ssam.engine.predictions import TestAnswers, images_of, record_answers
 from ssam.experiment.events import (
     FEWEST_PAIRS,
     SETTLING_STEPS,
@@ -59,6 +60,7 @@ class Past:
 class Batch:
     x: Tensor
     y: Tensor
+    positions: Tensor
     timer: PhaseTimer
 
 
@@ -110,6 +112,8 @@ def run_in_lockstep(
             yield _snapshot(lane)
         batch = _shared_batch(prepared, batches, lane, running)
         record = lane.step(batch.x, batch.y)
+        if lane.answers is not None:
+            record_answers(lane.answers, batch.positions, record.outputs)
         unread.append(UnreadStep(lane, lane.step_count, lane.epoch, lane.gradients, record, batch.timer))
         if lane.new_mask is not None:
             yield lane.new_mask
@@ -120,7 +124,7 @@ def run_in_lockstep(
                 yield _read(step, past)
             unread.clear()
         if (epoch_ended or lane.done) and not lane.diverged:
-            yield _evaluate(lane, batches, past.histories[lane.name])
+            yield from _evaluations(lane, batches, past)
             loads.append(load())
             if lane.keeps_weights and not lane.diverged:
                 yield _snapshot(lane)
@@ -209,13 +213,27 @@ def _shared_batch(prepared: dict[int, Batch], batches: Batches, lane: Lane, runn
         timer = PhaseTimer(lane.device)
         x, y = lane.ranks.share(*batches.get(lane.step_count))
         timer.mark("data")
-        prepared[lane.step_count] = Batch(x, y, timer)
+        prepared[lane.step_count] = Batch(x, y, batches.positions(lane.step_count), timer)
     return prepared[lane.step_count]
 
 
-def _evaluate(lane: Lane, batches: Batches, history: History) -> EpochEvent:
+def _evaluations(lane: Lane, batches: Batches, past: Past) -> Iterator[Event]:
+    """Evaluate the lane, and yield its predictions if it records them; before those of the race's first evaluation, the
+    images that they belong to."""
+    first = all(history.last is None for history in past.histories.values())
+    answers = TestAnswers()
+    yield _evaluate(lane, batches, past.histories[lane.name], answers)
+    if lane.answers is None:
+        return
+    if first:
+        yield images_of(batches, lane.spec)
+    if not lane.diverged:
+        yield answers.event(lane.name, lane.step_count, lane.epoch, lane.answers, batches)
+
+
+def _evaluate(lane: Lane, batches: Batches, history: History, answers: TestAnswers) -> EpochEvent:
     """Evaluate on a fixed part of the test images (on all of them when the lane is done) and on all validation images,
-    which may stop the lane. The time does not count towards the lane's seconds. A non-finite test loss means that the
+    which may stop the lane. ``answers`` keeps the predictions for the test images. The time does not count towards the lane's seconds. A non-finite test loss means that the
     lane diverged in its last update."""
     held: tuple[float | None, float | None] = (None, None)
     if batches.validation_size:
@@ -224,7 +242,7 @@ def _evaluate(lane: Lane, batches: Batches, history: History) -> EpochEvent:
     if lane.done and lane.best:
         held = lane.best.loss, lane.best.accuracy
     tested = batches.test(None if lane.done else LIVE_TEST_SIZE)
-    test_loss, test_accuracy, images = evaluate(lane.evaluated, tested, lane.ranks)
+    test_loss, test_accuracy, images = evaluate(lane.evaluated, tested, lane.ranks, answers.add)
     lane.diverged |= not math.isfinite(test_loss)
     train_loss = statistics.fmean(history.losses)
     history.losses.clear()

@@ -157,6 +157,43 @@ class Snapshot:
     weights: dict[str, np.ndarray] = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class ImagesEvent:
+    """The images whose predictions a race records, once.
+
+    ``train_rows`` (n,) int64 are the rows in the data set of the images trained on, ``given`` and ``true`` (n,) int16 their labels with
+    and without the race's label noise; ``test_rows`` and ``test_labels`` (m,) are the test images that every evaluation uses. ``shown``
+    (k,) are the positions, ascending, of the training images that have a picture in ``train_pictures`` (k, S, S, C) uint8;
+    ``test_pictures`` is (m, S, S, C).
+    """
+
+    train_rows: np.ndarray = field(repr=False)
+    given: np.ndarray = field(repr=False)
+    true: np.ndarray = field(repr=False)
+    test_rows: np.ndarray = field(repr=False)
+    test_labels: np.ndarray = field(repr=False)
+    shown: np.ndarray = field(repr=False)
+    train_pictures: np.ndarray = field(repr=False)
+    test_pictures: np.ndarray = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PredictionsEvent:
+    """What a lane answers after ``step`` steps, for the images of the ImagesEvent.
+
+    ``train`` (n,) int16 is the class of the largest output in the last training step that used the image, augmented as it was then, at
+    the weights where the step's ``loss`` was measured; −1 if no step has used it. ``test`` (m,) int16 is the class at the evaluation,
+    ``confidence`` (m,) float32 its softmax probability.
+    """
+
+    lane: str
+    step: int
+    epoch: float
+    train: np.ndarray = field(repr=False)
+    test: np.ndarray = field(repr=False)
+    confidence: np.ndarray = field(repr=False)
+
+
 @dataclass(frozen=True, slots=True)
 class LaneEnded:
     """A lane has ended and takes no more steps. ``reason`` is ``finished`` or ``diverged``."""
@@ -204,4 +241,16 @@ class Checkpoint:
     state: dict[str, Any] = field(repr=False)
 
 
-Event = Preparing | Started | StepEvent | EpochEvent | MaskEvent | Snapshot | LaneEnded | Result | Checkpoint
+Event = (
+    Preparing
+    | Started
+    | StepEvent
+    | EpochEvent
+    | MaskEvent
+    | Snapshot
+    | ImagesEvent
+    | PredictionsEvent
+    | LaneEnded
+    | Result
+    | Checkpoint
+)

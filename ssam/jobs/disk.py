@@ -62,8 +62,8 @@ def measure(store: Store, quota_gb: float) -> Disk:
 
 def make_room(store: Store, quota_gb: float) -> Disk:
     """Permanently delete what was soft-deleted more than a day ago. If space is short, also delete, in this order and only as
-    needed: other soft-deleted races, then checkpoints, saved weights and masks of ended races, the oldest first. Never touch
-    queued, running or paused races. Return the disk afterwards."""
+    needed: other soft-deleted races, then checkpoints, saved weights, masks and predictions of ended races, the oldest first. Never
+    touch queued, running or paused races. Return the disk afterwards."""
     for run_id in store.runs.soft_deleted(before=time.time() - UNDO_SECONDS):
         store.runs.purge(run_id)
     disk = measure(store, quota_gb)
@@ -86,7 +86,7 @@ def make_room(store: Store, quota_gb: float) -> Disk:
 
 def _dispensable(store: Store) -> Iterator[tuple[str, Path]]:
     ended = [run_id for run_id in store.runs.ended() if store.run_folder(run_id).is_dir()]
-    for pattern in ("checkpoint*", "weights", "masks"):
+    for pattern in ("checkpoint*", "weights", "masks", "predictions"):
         for run_id in ended:
             for path in sorted(store.run_folder(run_id).glob(pattern)):
                 yield run_id, path

@@ -19,12 +19,14 @@ def snapshot_file(folder: Path, moment: Moment) -> Path:
     return folder / "weights" / f"{moment.lane}-{moment.step}.npz"
 
 
-def save_arrays(file: BinaryIO, named: Mapping[str, np.ndarray], bits: Mapping[str, np.ndarray] | None = None) -> None:
-    """Save arrays; ``load_arrays`` reads ``named`` back; ``bits`` are stored beside them under the same names."""
+def save_arrays(
+    file: BinaryIO, named: Mapping[str, np.ndarray], others: Mapping[str, Mapping[str, np.ndarray]] | None = None
+) -> None:
+    """Save arrays; ``load_arrays`` reads ``named`` back, and each of ``others`` by its prefix."""
     # An array may be called "file", which is savez's own argument: hence the prefixes.
-    arrays = {f"m/{name}": array for name, array in named.items()}
-    beside = {f"b/{name}": array for name, array in (bits or {}).items()}
-    np.savez_compressed(file, **arrays, **beside)  # type: ignore[arg-type]
+    kinds = {"m/": named, **(others or {})}
+    arrays = {prefix + name: array for prefix, arrays in kinds.items() for name, array in arrays.items()}
+    np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
 
 def save_weights(file: BinaryIO, weights: Mapping[str, np.ndarray]) -> None:
@@ -33,6 +35,6 @@ def save_weights(file: BinaryIO, weights: Mapping[str, np.ndarray]) -> None:
 
 
 def load_arrays(path: Path, prefix: str = "m/") -> dict[str, np.ndarray]:
-    """Return the arrays of one kind: ``m/``, or ``b/`` for the bits."""
+    """Return the arrays of one kind: ``m/``, or another prefix."""
     with np.load(path, allow_pickle=False) as kept:
         return {name.removeprefix(prefix): kept[name] for name in kept.files if name.startswith(prefix)}

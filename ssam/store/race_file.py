@@ -3,13 +3,18 @@
 import base64
 import gzip
 import json
+import zlib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ssam.experiment import RaceSpec
 from ssam.store.migrations import complete_facts
 from ssam.store.outcome import settled
+from ssam.store.predictions import FULL, LanePredictions, Predictions, RaceImages
 from ssam.store.store import Store
 from ssam.store.views import Heatmap, LaneWindow, Run, Window
 
@@ -18,12 +23,14 @@ DIGITS = 5
 
 @dataclass(frozen=True)
 class Recording:
-    """A finished race. ``about`` has command, time and machine; ``pictures`` has the masks' pictures by lane, layer and step."""
+    """A finished race. ``about`` has command, time and machine; ``pictures`` has the masks' pictures by lane, layer and step;
+    ``predictions`` is None in files of earlier versions."""
 
     about: dict[str, Any]
     run: Run
     window: Window
     pictures: dict[tuple[str, str, int], Heatmap]
+    predictions: Predictions | None = None
 
 
 def save(store: Store, run_id: str, about: dict[str, Any], path: Path) -> None:
@@ -31,12 +38,37 @@ def save(store: Store, run_id: str, about: dict[str, Any], path: Path) -> None:
     run, window = store.runs.get(run_id), store.curves.window(run_id)
     if run is None or window is None or run.result is None:
         raise ValueError(f"{run_id[:40]!r} is not a finished race")
+    _write(_content(store, run, window, about), path)
+
+
+def add_predictions(store: Store, run_id: str, path: Path) -> None:
+    """Add the predictions of a repeated race to the file of the first one, whose times stay. Raise ValueError if the accuracies differ."""
+    run, window, first = store.runs.get(run_id), store.curves.window(run_id), load(path)
+    if run is None or window is None or _accuracies(window) != _accuracies(first.window):
+        raise ValueError(f"{run_id[:40]!r} is not the race of {path.name}: their accuracies differ")
+    content = json.loads(gzip.decompress(path.read_bytes()))
+    content["predictions"] = _content(store, run, window, {})["predictions"]
+    _write(content, path)
+
+
+def _accuracies(window: Window) -> dict[str, list[float]]:
+    return {lane.name: [_rounded(row["test_accuracy"]) for row in lane.epochs] for lane in window.lanes}
+
+
+def _content(store: Store, run: Run, window: Window, about: dict[str, Any]) -> dict[str, Any]:
     content = {
         "about": about,
         "run": asdict(run) | {"spec": run.spec.model_dump(mode="json"), "owner": "", "analysis": None},
         "window": asdict(window),
         "pictures": [_packed(picture) for picture in _pictures(store, window)],
     }
+    predictions = store.predictions.read(run.id, run.spec.lane_names)
+    if predictions is not None:
+        content["predictions"] = _packed_predictions(predictions)
+    return content
+
+
+def _write(content: dict[str, Any], path: Path) -> None:
     text = json.dumps(_rounded(content), separators=(",", ":"))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(gzip.compress(text.encode(), mtime=0))  # the same race gives the same file
@@ -54,6 +86,7 @@ def load(path: Path) -> Recording:
         Run(**run | {"spec": RaceSpec.model_validate(run["spec"])}),
         Window(lanes=lanes, **window),
         {(each["lane"], each["layer"], each["step"]): _unpacked(each) for each in content["pictures"]},
+        _unpacked_predictions(content["predictions"]) if "predictions" in content else None,
     )
 
 
@@ -74,6 +107,35 @@ def _packed(picture: Heatmap) -> dict[str, Any]:
 
 def _unpacked(packed: dict[str, Any]) -> Heatmap:
     return Heatmap(**packed | {"shape": tuple(packed["shape"]), "pixels": base64.b64decode(packed["pixels"])})
+
+
+def _packed_predictions(predictions: Predictions) -> dict[str, Any]:
+    lanes = {name: _packed_arrays(vars(lane)) for name, lane in predictions.lanes.items()}
+    return {"images": _packed_arrays(vars(predictions.images)), "lanes": lanes}
+
+
+def _unpacked_predictions(packed: dict[str, Any]) -> Predictions:
+    lanes = {name: LanePredictions(**_unpacked_arrays(arrays)) for name, arrays in packed["lanes"].items()}
+    return Predictions(RaceImages(**_unpacked_arrays(packed["images"])), lanes)
+
+
+def _packed_arrays(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Return arrays for JSON, with all evaluations of one image side by side: they are alike, which makes the file smaller."""
+    packed = {}
+    for name, array in arrays.items():
+        kept = np.rint(array * FULL).astype(np.uint8) if name == "confidence" else array
+        data = base64.b64encode(zlib.compress(np.ascontiguousarray(kept.T).tobytes(), 9)).decode()
+        packed[name] = {"dtype": kept.dtype.str, "shape": kept.shape, "data": data}
+    return packed
+
+
+def _unpacked_arrays(packed: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    arrays = {}
+    for name, each in packed.items():
+        data = np.frombuffer(zlib.decompress(base64.b64decode(each["data"])), np.dtype(each["dtype"]))
+        array = np.ascontiguousarray(data.reshape(each["shape"][::-1]).T)
+        arrays[name] = array.astype(np.float32) / FULL if name == "confidence" else array
+    return arrays
 
 
 def _rounded(value: Any) -> Any:

@@ -13,6 +13,7 @@ from ssam.store.classes import Classes
 from ssam.store.curves import Curves
 from ssam.store.database import default_url, open_database
 from ssam.store.duels import Duels
+from ssam.store.predictions import PredictionFiles
 from ssam.store.queue import Queue
 from ssam.store.runs import Runs
 from ssam.store.schema import owners, runs
@@ -28,7 +29,7 @@ class Store:
         url: SQLite or PostgreSQL as a SQLAlchemy URL; default ``SSAM_DATABASE_URL``, else SQLite (WAL) in the home folder.
 
     Create what is missing and upgrade a database of an earlier version; raise ValueError for a later version and for a database
-    that cannot be opened. The parts are ``runs``, ``queue``, ``curves``, ``analyses``, ``classes``, ``sweeps``, ``duels`` and ``uploads``.
+    that cannot be opened. The parts are ``runs``, ``queue``, ``curves``, ``predictions``, ``analyses``, ``classes``, ``sweeps``, ``duels`` and ``uploads``.
     ``place`` is the host and the home folder: a run that is alive keeps it as the place of its process. Safe to use from threads
     and from any number of processes; create a new one after a fork.
     """
@@ -47,6 +48,7 @@ class Store:
         self.runs = Runs(self.engine, self.home, self.place)
         self.queue = Queue(self.engine, self.place)
         self.curves = Curves(self.engine, self.run_folder)
+        self.predictions = PredictionFiles(self.run_folder)
         self.analyses = Analyses(self.engine, self.runs, self.place)
         self.classes = Classes(self.engine)
         self.sweeps = Sweeps(self.engine, self.place)

@@ -18,8 +18,10 @@ from ssam.experiment.events import (
     PHASES,
     EpochEvent,
     Event,
+    ImagesEvent,
     LaneEnded,
     MaskEvent,
+    PredictionsEvent,
     Preparing,
     Result,
     Snapshot,
@@ -28,6 +30,7 @@ from ssam.experiment.events import (
 )
 from ssam.store.arrays import mask_file, save_arrays, save_weights, snapshot_file
 from ssam.store.files import write_whole
+from ssam.store.predictions import images_file, predictions_file, save_images, save_predictions
 from ssam.store.schema import BIN_WIDTHS, STEP_VALUES, bins, epochs, finite, lanes, masks, runs, steps
 from ssam.store.views import CURVES
 
@@ -77,6 +80,11 @@ class Writer:
                 self._mask(event)
             case Snapshot():
                 self._snapshot(event)
+            case ImagesEvent():
+                self._file(images_file(self._folder), partial(save_images, event=event))
+            case PredictionsEvent():
+                path = predictions_file(self._folder, self._lanes[event.lane].index, event.step)
+                self._file(path, partial(save_predictions, event=event))
             case LaneEnded():
                 self._lanes[event.lane].values["state"] = event.reason
             case Started():
@@ -158,15 +166,18 @@ class Writer:
         if (lane.index, event.step) in self._told_masks:
             return
         self._files[mask_file(self._folder, lane.index, event.step)] = partial(
-            save_arrays, named=event.heatmaps, bits=event.bits
+            save_arrays, named=event.heatmaps, others={"b/": event.bits}
         )
         row = {name: getattr(event, name) for name in ("step", "epoch", "density", "changed", "overlap")}
         self._rows[masks].append(lane.row(finite(row) | {"densities": json.dumps(finite(event.densities))}))
 
     def _snapshot(self, event: Snapshot) -> None:
         path = snapshot_file(self._folder, Moment(self._lanes[event.lane].index, event.step))
+        self._file(path, partial(save_weights, weights=event.weights))
+
+    def _file(self, path: Path, fill: Callable[[BinaryIO], object]) -> None:
         if not path.exists():
-            self._files[path] = partial(save_weights, weights=event.weights)
+            self._files[path] = fill
 
     def _write_bins(self, connection: Connection, touched: list["_Bin"]) -> None:
         if again := [bin_.key for bin_ in touched if bin_.tried]:

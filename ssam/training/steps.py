@@ -25,10 +25,13 @@ Rule = Callable[[SAM], dict[Tensor, Tensor]]
 class StepRecord:
     """One step as the device left it: the tensors may not be computed yet, nor the times read.
 
+    ``outputs`` (B, classes) are those of the whole batch that ``loss`` is computed from.
+
     ``loss`` is L(w), or L(w+ε) if the step never computes L(w) on the whole batch; ``loss_at_perturbed`` is None then,
     and for SGD. ``perturbed_norm`` is the norm of the whole gradient at w+ε, None for SGD.
     """
 
+    outputs: Tensor
     loss: Tensor
     loss_at_perturbed: Tensor | None
     gradient_norm: Tensor
@@ -46,13 +49,13 @@ def descend(
     smoothing: float = 0.0,
 ) -> StepRecord:
     """Take a plain base-optimizer step (SGD): one gradient at w."""
-    loss = _loss(model.stages.values(), x, y, smoothing)
+    loss, outputs = _loss(model.stages.values(), x, y, smoothing)
     timer.mark("forward1")
     loss.backward()
     timer.mark("backward1")
     base.step()
     timer.mark("update")
-    return StepRecord(loss.detach(), None, _gradient_norm(base), None, timer)
+    return StepRecord(outputs, loss.detach(), None, _gradient_norm(base), None, timer)
 
 
 def two_passes(
@@ -84,7 +87,7 @@ def two_passes(
     stages = list(model.stages.values())
     shared = x if split == 0 else _through(stages[:split], x)
     random, unchanged = random_state(x.device), shared._version
-    loss = _loss(stages[split:], shared.detach(), y, smoothing)
+    loss, outputs = _loss(stages[split:], shared.detach(), y, smoothing)
     if shared._version != unchanged:
         raise RuntimeError(
             f"stage {list(model.stages)[split]!r} changes its input in place, so it cannot be used twice"
@@ -102,7 +105,7 @@ def two_passes(
     timer.mark("perturb")
     set_random_state(x.device, random)
     with frozen_batchnorm():
-        loss_at_perturbed = _loss(stages[split:], shared, y, smoothing)
+        loss_at_perturbed, _ = _loss(stages[split:], shared, y, smoothing)
     del shared  # the graph keeps what it needs; this reference would outlive the backward pass
     timer.mark("forward2")
     loss_at_perturbed.backward()
@@ -111,7 +114,7 @@ def two_passes(
     timer.mark("update")
     assert sam.gradient_norm is not None
     losses = loss.detach(), loss_at_perturbed.detach()
-    return StepRecord(*losses, sam.gradient_norm, sam.radius, timer, _gradient_norm(sam))
+    return StepRecord(outputs, *losses, sam.gradient_norm, sam.radius, timer, _gradient_norm(sam))
 
 
 def sub_batch_ascent(
@@ -130,7 +133,7 @@ def sub_batch_ascent(
     BatchNorm normalises the small batch by itself. Its statistics are updated once, from the whole batch at w+ε.
     """
     with frozen_batchnorm():
-        loss = _loss(model.stages.values(), x[:ascent_batch], y[:ascent_batch], smoothing)
+        loss, _ = _loss(model.stages.values(), x[:ascent_batch], y[:ascent_batch], smoothing)
     timer.mark("forward1")
     loss.backward()
     timer.mark("backward1")
@@ -161,14 +164,14 @@ def _one_pass_at_perturbed(
     model: StagedModel, sam: SAM, x: Tensor, y: Tensor, timer: PhaseTimer, smoothing: float
 ) -> StepRecord:
     timer.mark("perturb")
-    loss = _loss(model.stages.values(), x, y, smoothing)
+    loss, outputs = _loss(model.stages.values(), x, y, smoothing)
     timer.mark("forward2")
     loss.backward()
     timer.mark("backward2")
     sam.descent_step()
     timer.mark("update")
     assert sam.gradient_norm is not None
-    return StepRecord(loss.detach(), None, sam.gradient_norm, sam.radius, timer, _gradient_norm(sam))
+    return StepRecord(outputs, loss.detach(), None, sam.gradient_norm, sam.radius, timer, _gradient_norm(sam))
 
 
 def _gradient_norm(optimizer: torch.optim.Optimizer) -> Tensor:
@@ -177,9 +180,11 @@ def _gradient_norm(optimizer: torch.optim.Optimizer) -> Tensor:
     return total_norm([p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None])
 
 
-def _loss(stages: Iterable[nn.Module], x: Tensor, y: Tensor, smoothing: float) -> Tensor:
+def _loss(stages: Iterable[nn.Module], x: Tensor, y: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
+    """Return the loss, and the outputs without their graph."""
     with autocast(x.device):
-        return cross_entropy(_through(stages, x), y, label_smoothing=smoothing)
+        outputs = _through(stages, x)
+        return cross_entropy(outputs, y, label_smoothing=smoothing), outputs.detach()
 
 
 def _through(stages: Iterable[nn.Module], x: Tensor) -> Tensor:

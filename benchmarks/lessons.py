@@ -2,12 +2,15 @@
 
 Each race is trained on one thread. Seed 0 is also recorded in full for playback: assets/recorded/PRESET.json.gz. Existing results
 are kept, so the run can be stopped and resumed. Rows go to assets/measured/lessons.json; ``--table`` prints the existing ones.
+``--predictions`` repeats the recorded races, and adds to each recording what its lanes answered for single images.
 """
 
 import argparse
 import json
 import statistics
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +21,20 @@ from ssam.config import default_home
 from ssam.engine import Race
 from ssam.experiment import ASSETS, RaceSpec, parse_spec, preset
 from ssam.store import Store, Window
-from ssam.store.race_file import save
+from ssam.store.race_file import add_predictions, save
 
 FILE = ASSETS / "measured" / "lessons.json"
 RECORDED = ASSETS / "recorded"
-PRESETS = ("noisy-labels", "tuned-sgd", "clean-labels", "where", "which-mask", "sparsity-dial", "disturbed-images")
+PRESETS = (
+    "demo",
+    "noisy-labels",
+    "tuned-sgd",
+    "clean-labels",
+    "where",
+    "which-mask",
+    "sparsity-dial",
+    "disturbed-images",
+)
 RECORDED_SEED = 0
 
 
@@ -31,7 +43,14 @@ def main() -> None:
     parser.add_argument("presets", nargs="*", default=PRESETS, help=f"default: {' '.join(PRESETS)}")
     parser.add_argument("--seeds", type=int, default=5, help="seeds 0 to N-1 (default 5)")
     parser.add_argument("--table", action="store_true", help="print what is there, race nothing")
+    parser.add_argument(
+        "--predictions", action="store_true", help="add predictions to the recordings, race nothing else"
+    )
     options = parser.parse_args()
+    if options.predictions:
+        for name in options.presets:
+            raced(parse_spec({"seed": RECORDED_SEED}, base=preset(name).spec), partial(_add_predictions, name))
+        return
     record = json.loads(FILE.read_text(encoding="utf-8")) if FILE.exists() else {"races": {}}
     for seed in range(0 if options.table else options.seeds):
         for name in options.presets:
@@ -49,15 +68,23 @@ def add(record: dict[str, Any], name: str, seed: int) -> None:
     if str(seed) in known["seeds"]:
         return
     about = {"command": f"python -m benchmarks.lessons {name}", **machine()}
-    known["seeds"][str(seed)] = raced(spec, about, RECORDED / f"{name}.json.gz" if seed == RECORDED_SEED else None)
+    recording = RECORDED / f"{name}.json.gz"
+    keep = partial(save, about=about, path=recording) if seed == RECORDED_SEED else None
+    known["seeds"][str(seed)] = raced(spec, keep)
     record["races"][name] = {**about, "threads": 1, **known}
     FILE.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     lanes = known["seeds"][str(seed)]["lanes"]
     print(f"{name} {seed}: " + "  ".join(f"{lane['name']} {lane['test_accuracy']:.2%}" for lane in lanes), flush=True)
 
 
-def raced(spec: RaceSpec, about: dict[str, Any], recording: Path | None) -> dict[str, Any]:
-    """Run one race with a temporary store. Return what the app would show of it."""
+def _add_predictions(name: str, store: Store, run_id: str) -> None:
+    path = RECORDED / f"{name}.json.gz"
+    add_predictions(store, run_id, path)
+    print(f"{name}: {path.stat().st_size:,} bytes", flush=True)
+
+
+def raced(spec: RaceSpec, keep: Callable[[Store, str], None] | None) -> dict[str, Any]:
+    """Run one race with a temporary store, and pass the store and the race's id to ``keep``. Return what the app would show of it."""
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder))
         run_id = store.runs.create(spec, "lesson")
@@ -70,8 +97,8 @@ def raced(spec: RaceSpec, about: dict[str, Any], recording: Path | None) -> dict
         assert run
         assert window
         assert run.result
-        if recording:
-            save(store, run_id, about, recording)
+        if keep:
+            keep(store, run_id)
         lanes = run.result["lanes"]
         store.close()
     return {"lanes": [_lane(result, window, place) for place, result in enumerate(lanes)]}
@@ -88,7 +115,7 @@ def _lane(result: dict[str, Any], window: Window, place: int) -> dict[str, Any]:
 
 
 def table(record: dict[str, Any]) -> str:
-    """Return a table with one row per lane and setting. Of the races of one date, it uses the first with that lane and setting, because
+    """Return a table with one row per lane and task. Of the races of one date, it uses the first with that lane and task, because
     the others have the same accuracies. Races of another date may be from another machine, whose rounding differs."""
     rows = [
         "| race | lane | test accuracy % | over SGD, mean (least) | step ÷ SGD |",
@@ -97,10 +124,12 @@ def table(record: dict[str, Any]) -> str:
     told = set()
     for name, race in record["races"].items():
         spec, seeds = preset(name).spec, list(race["seeds"].values())
+        task = {name: value for name, value in race["settings"].items() if name not in ("lanes", "rho", "sparsity")}
         for place, lane in enumerate(tradeoff_sources.whole(spec, lane) for lane in spec.lanes):
-            if (lane, spec.label_noise, race["date"]) in told:
+            which = (lane, str(task), race["date"])
+            if which in told:
                 continue
-            told.add((lane, spec.label_noise, race["date"]))
+            told.add(which)
             found = [100 * seed["lanes"][place]["test_accuracy"] for seed in seeds]
             over = [mine - 100 * seed["lanes"][0]["test_accuracy"] for mine, seed in zip(found, seeds, strict=True)]
             ratio = statistics.median(seed["lanes"][place]["step_ratio_to_sgd"] for seed in seeds)

@@ -1,6 +1,6 @@
 """Screenshots of the pages for the README: ``python -m benchmarks.screenshots``.
 
-Starts the app with a separate home folder, trains one real race of the first preset, lets a small class race the quick preset, and
+Starts the app with a separate home folder, trains one real race of the first preset, lets a small class race the demo preset, and
 captures every page as a visitor sees it. Screenshots go to assets/screenshots.
 """
 
@@ -84,7 +84,7 @@ def lab() -> Iterator[tuple[str, str]]:
                 run_id = race(client, store, spec, Person(owner(ALICE)))
                 for seed in range(STUDENTS):
                     student = Person(owner(ALICE) if seed == 0 else f"student {seed}")
-                    race(client, store, parse_spec({"seed": seed}, base=preset("quick").spec), student, CLASS)
+                    race(client, store, parse_spec({"seed": seed}, base=preset("demo").spec), student, CLASS)
                 yield address, run_id
         finally:
             end_runner(home)

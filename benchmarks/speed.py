@@ -68,8 +68,8 @@ def texts(home: Path) -> None:
 def data(home: Path) -> None:
     say("bundled data", median(lambda: load_dataset(RaceSpec(), home, progress=lambda message, fraction=None: None)))
     begin = time.process_time()
-    list(Race(preset("quick").spec, home=home, threads=1).events())
-    say("the quick preset, of one thread", time.process_time() - begin)
+    list(Race(preset("demo").spec, home=home, threads=1).events())
+    say("the demo preset, of one thread", time.process_time() - begin)
 
 
 def window(home: Path) -> None:

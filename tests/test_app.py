@@ -55,7 +55,7 @@ def start_callback_again(app: AppTest) -> None:
 
 
 def test_other_settings_start_another_race(store: Store) -> None:
-    app = start(page(preset="quick"))
+    app = start(page(preset="demo"))
     app.number_input(key="seed").set_value(1).run()
     start(app)
     assert [run.spec.seed for run in store.runs.newest()] == [1, 0]
@@ -64,8 +64,8 @@ def test_other_settings_start_another_race(store: Store) -> None:
 @pytest.mark.parametrize(
     ("address", "expected"),
     [
-        ({"preset": "quick"}, preset("quick").spec),
-        ({"preset": "quick", "epochs": "2"}, parse_spec({"epochs": 2}, preset("quick").spec)),
+        ({"preset": "demo"}, preset("demo").spec),
+        ({"preset": "demo", "epochs": "2"}, parse_spec({"epochs": 2}, preset("demo").spec)),
         (
             {"lanes": "sgd,ssam-f:sparsity=0.9,ssam-f", "seed": "3"},
             parse_spec({"lanes": "sgd,ssam-f:sparsity=0.9,ssam-f", "seed": 3}),
@@ -190,19 +190,19 @@ def test_the_same_lane_twice_is_told_in_one_short_line(store: Store) -> None:
 
 def test_a_preset_fills_the_controls_and_a_change_leaves_it(store: Store) -> None:
     app = page()
-    app.selectbox(key="preset").set_value("quick").run()
-    quick = preset("quick").spec
+    app.selectbox(key="preset").set_value("demo").run()
+    quick = preset("demo").spec
     assert app.number_input(key="epochs").value == quick.epochs
     assert app.number_input(key="train_size").value == quick.train_size
     assert app.number_input(key="label_noise").value == quick.label_noise
     app.number_input(key="epochs").set_value(quick.epochs + 1).run()
     assert app.selectbox(key="preset").value == "custom"
-    app.selectbox(key="preset").set_value("quick").run()
+    app.selectbox(key="preset").set_value("demo").run()
     assert app.number_input(key="epochs").value == quick.epochs
 
 
 def test_each_lane_can_have_its_own_settings(store: Store) -> None:
-    app = page(preset="quick")
+    app = page(preset="demo", lanes="sgd,sam,ssam-d")
     app.number_input(key="rho_sam").set_value(0.05).run()
     app.number_input(key="sparsity_ssam-d").set_value(0.9).run()
     app.multiselect(key="lanes").set_value(["sgd", "sam", "ssam-d", "ssam-d:sparsity=0.2"]).run()
@@ -224,10 +224,10 @@ def test_no_lane_is_refused(store: Store) -> None:
 
 
 def test_going_back_brings_the_older_settings_but_a_late_address_does_not(store: Store) -> None:
-    app = page(preset="quick")
+    app = page(preset="demo")
     first = dict(app.query_params)
     app.query_params.clear()
-    app.query_params["preset"] = "quick"  # the browser has not taken over what the first run wrote
+    app.query_params["preset"] = "demo"  # the browser has not taken over what the first run wrote
     app.number_input(key="epochs").set_value(9).run()
     assert app.number_input(key="epochs").value == 9
     assert app.query_params["epochs"] == "9"
@@ -236,7 +236,7 @@ def test_going_back_brings_the_older_settings_but_a_late_address_does_not(store:
     for name, value in first.items():
         app.query_params[name] = value
     app.run()
-    assert app.number_input(key="epochs").value == preset("quick").spec.epochs
+    assert app.number_input(key="epochs").value == preset("demo").spec.epochs
 
 
 def test_pause_resume_and_stop_are_passed_on(store: Store) -> None:
@@ -318,7 +318,7 @@ def live(app: AppTest) -> dict:
 
 
 def test_an_ended_race_has_one_set_of_numbers(store: Store) -> None:
-    spec = preset("quick").spec
+    spec = preset("demo").spec
     run_id = race(store, spec)
     during = live(page(run=run_id))["lanes"][1]
     assert (during["stepMs"], during["ratio"]) == (6.0, 2.0)
@@ -333,7 +333,7 @@ def test_an_ended_race_has_one_set_of_numbers(store: Store) -> None:
 def test_the_tables_are_empty_where_a_lane_has_no_such_thing(store: Store, tmp_path: Path) -> None:
     from ssam.export import Source, write
 
-    spec = preset("quick").spec
+    spec = parse_spec({"lanes": "sgd,sam,ssam-f,ssam-d"}, preset("demo").spec)
     run_id = race(store, spec)
     finish(store, run_id, spec)
     table = page(run=run_id).dataframe[0]
@@ -347,8 +347,8 @@ def test_the_tables_are_empty_where_a_lane_has_no_such_thing(store: Store, tmp_p
     heading, sgd, sam, ssam_f, _ = (line.split(",") for line in text.splitlines())
     place = {name: heading.index(name) for name in ("lane", "sparsity", "rho")}
     assert [sgd[place[name]] for name in place] == ["sgd", "", ""]
-    assert [sam[place[name]] for name in place] == ["sam", "", "0.1"]
-    assert [ssam_f[place[name]] for name in place] == ["ssam-f", "0.5", "0.1"]
+    assert [sam[place[name]] for name in place] == ["sam", "", "0.2"]
+    assert [ssam_f[place[name]] for name in place] == ["ssam-f", "0.5", "0.2"]
     assert "None" not in text
 
 
@@ -361,12 +361,12 @@ def test_the_tables_are_empty_where_a_lane_has_no_such_thing(store: Store, tmp_p
 )
 def test_the_axes_reach_to_the_end_of_the_race(store: Store, changes: dict, ends: dict) -> None:
     """The made-up races have 20 steps a lane, ten in an epoch."""
-    assert live(page(run=race(store, parse_spec(changes, preset("quick").spec))))["ends"] == ends
+    assert live(page(run=race(store, parse_spec(changes, preset("demo").spec))))["ends"] == ends
 
 
 def test_before_a_race_has_started_only_its_epochs_are_known(store: Store) -> None:
-    app = start(page(preset="quick"))
-    assert live(app)["ends"] == {"epoch": preset("quick").spec.epochs, "gradients": None, "seconds": None}
+    app = start(page(preset="demo"))
+    assert live(app)["ends"] == {"epoch": preset("demo").spec.epochs, "gradients": None, "seconds": None}
 
 
 def test_the_settings_of_a_lane_carry_its_plan_once_that_is_known(store: Store, golden: Golden) -> None:
@@ -385,7 +385,7 @@ def test_who_waits_is_told_where_and_why(store: Store, golden: Golden) -> None:
 
 
 def test_pausing_and_stopping_are_said_before_they_are_done(store: Store) -> None:
-    run_id = race(store, preset("quick").spec, steps=10)
+    run_id = race(store, preset("demo").spec, steps=10)
     assert store.queue.transition(run_id, ("queued",), "running")
     status = live(page(run=run_id))["status"]
     assert status == {"word": "Running", "detail": "50%"}  # too early for the time left
@@ -396,11 +396,11 @@ def test_pausing_and_stopping_are_said_before_they_are_done(store: Store) -> Non
 
 
 def test_recent_races_say_what_sets_them_apart(store: Store) -> None:
-    spec = parse_spec({"lanes": "sgd,sam:rho=0.3,ssam-d"}, preset("quick").spec)
+    spec = parse_spec({"lanes": "sgd,sam:rho=0.3,ssam-d"}, preset("demo").spec)
     finish(store, race(store, spec), spec)
     captions = [caption.value for caption in page().caption]
     (told,) = (caption for caption in captions if "finished" in caption)
-    assert re.match(r"\d\d:\d\d · finished .*82\.0% \(SSAM-D\).*SAM ρ 0\.3.*ρ 0\.1.*50%$", told)
+    assert re.match(r"\d\d:\d\d · finished .*82\.0% \(SSAM-D\).*SAM ρ 0\.3.*ρ 0\.2.*50%$", told)
 
 
 def test_a_failure_is_told_in_the_words_of_the_form(store: Store) -> None:

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 START = ".st-key-start_race button"
 LOADER = Path(__file__).parents[1] / "app/ui/loader.js"
-QUICK = "/?preset=quick&epochs=40"  # long enough to be stopped, whatever the machine
+QUICK = "/?preset=demo&epochs=40"  # long enough to be stopped, whatever the machine
 CHART = "live.querySelector('[data-panel=accuracy] .chart')"
 LOOKS = 60  # in more than a second, at the number of points
 ZOOM = f"[...{CHART}.layout.xaxis.range, ...{CHART}.layout.yaxis.range].join()"

@@ -203,7 +203,7 @@ def test_the_lowest_free_seed_of_these_settings(client: Client) -> None:
     for seed in (0, 1, 3):
         fake_class.begin(client.store, "zoe", seed)
     fake_class.begin(client.store, "zoe", 2, code="OTHER")
-    fake_class.begin(client.store, "zoe", 2, spec=preset("quick").spec)
+    fake_class.begin(client.store, "zoe", 2, spec=preset("demo").spec)
     first = client.races.submit(SPEC, "1", ADA, class_code=CODE, own_seed=True)
     assert client.store.runs.get(first.run_id).spec == SPEC.model_copy(update={"seed": 2})
     assert client.races.submit(SPEC, "1", ADA, class_code=CODE, own_seed=True).run_id == first.run_id, (
@@ -231,8 +231,8 @@ def keys(app: AppTest) -> set[str]:
 
 
 def test_a_link_joins_a_class_and_starts_with_a_seed_of_ones_own(store: Store) -> None:
-    fake_class.begin(store, "zoe", 0, spec=preset("quick").spec)
-    app = page(preset="quick", **{"class": "may-7kq", "seed": "own"})
+    fake_class.begin(store, "zoe", 0, spec=preset("demo").spec)
+    app = page(preset="demo", **{"class": "may-7kq", "seed": "own"})
     assert not app.exception
     assert not app.warning
     assert any(CODE in text.value for text in app.markdown)
@@ -253,7 +253,7 @@ def test_a_link_joins_a_class_and_starts_with_a_seed_of_ones_own(store: Store) -
 
 
 def test_leaving_a_class_shows_everything_and_starts_outside_of_it(store: Store) -> None:
-    app = page(preset="quick", hide="more,lanes", **{"class": CODE, "seed": "own"})
+    app = page(preset="demo", hide="more,lanes", **{"class": CODE, "seed": "own"})
     assert not {"more", "lanes"} & keys(app)
     app.button(key="leave_class").click().run()
     assert not app.exception
@@ -297,13 +297,13 @@ def test_hidden_controls_are_validated_all_the_same(store: Store) -> None:
     "bad", [{"class": "<b>"}, {"class": CODE, "hide": "all"}, {"view": "cinema"}, {"class": "x", "seed": "own"}]
 )
 def test_a_bad_link_gives_one_line(store: Store, bad: dict[str, str]) -> None:
-    app = page(preset="quick", **bad)
+    app = page(preset="demo", **bad)
     assert not app.exception
     (warning,) = app.warning
     assert "\n" not in warning.value
     assert app.session_state["class_code"] is None if "class_code" in app.session_state else True
     start(app)
-    assert store.runs.newest()[0].spec == preset("quick").spec
+    assert store.runs.newest()[0].spec == preset("demo").spec
 
 
 def test_the_keys_of_who_presents_are_there_on_the_projector_only(store: Store) -> None:
@@ -353,12 +353,12 @@ def test_the_builder_makes_links_that_can_be_read(store: Store) -> None:
 
 
 def test_the_builder_takes_the_race_page_as_it_was_left(store: Store) -> None:
-    app = page(preset="quick", epochs="2")
+    app = page(preset="demo", epochs="2")
     app.switch_page("../pages/teach.py").run()
     assert not app.exception
     app.selectbox(key="link_preset").set_value(link_builder.HERE).run()
     words = dict(parse_qsl(urlsplit(link_of(app)).query))
-    assert share_link.read_settings(words) == parse_spec({"epochs": 2}, preset("quick").spec)
+    assert share_link.read_settings(words) == parse_spec({"epochs": 2}, preset("demo").spec)
 
 
 def test_the_guides_links_are_links(store: Store) -> None:

@@ -116,7 +116,7 @@ def test_who_presents_has_keys_and_who_types_does_not(tmp_path: Path, browser: B
     try:
         site.start_runner(**TORCH)
         with app_server(site.store.home) as address:
-            watched = opened(browser, address, f"?preset=quick&seed={ENDLESS}&view=projector")
+            watched = opened(browser, address, f"?preset=demo&seed={ENDLESS}&view=projector")
             page = watched.page
             page.get_by_role("button", name="Start race").wait_for()
             wait(watched, "document.documentElement.dataset.view === 'projector'")

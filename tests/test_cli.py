@@ -83,7 +83,7 @@ def test_without_json_a_table_is_printed():
         (["race", "--epochs", "1000000000"], "ssam race: epochs '1000000000' must be a whole number from 1 to 1000"),
         (["race", "--model", "alexnet"], "ssam race: 'alexnet' is not a model; allowed: cnn8, "),
         (["race", "--model", "resnet50"], "ssam race: model 'resnet50' needs images of at least 64×64"),
-        (["race", "--preset", "none"], "ssam race: 'none' is not a preset; allowed: noisy-labels, quick"),
+        (["race", "--preset", "none"], "ssam race: 'none' is not a preset; allowed: noisy-labels, demo"),
         (["race", "--dataset", "images", "--data", "/no/such/folder"], "ssam race: "),
         (["race", "--colour", "red"], "unrecognized arguments: --colour red"),
         (["race", "--device", "cuda:42"], "device 'cuda:42' is not on this machine"),

@@ -248,10 +248,10 @@ def test_what_was_set_stays_set_when_it_is_folded_away(store: Store) -> None:
 def test_a_preset_takes_everything_back(store: Store) -> None:
     app = opened(page(lanes="sgd,sam,ssam-f,ssam-d"))
     app.selectbox(key="region_ssam-f").set_value("late").run()
-    app.selectbox(key="preset").set_value("quick").run()
+    app.selectbox(key="preset").set_value("demo").run()
     assert app.selectbox(key="region_ssam-f").value == "all"
     start(app)
-    assert store.runs.newest()[0].spec == preset("quick").spec
+    assert store.runs.newest()[0].spec == preset("demo").spec
 
 
 def test_empty_fields_stand_for_what_they_show(store: Store) -> None:
@@ -316,7 +316,7 @@ def test_momentum_direction_without_momentum_is_refused(store: Store) -> None:
 
 
 def test_the_fisher_batch_is_a_field_of_the_form(store: Store) -> None:
-    app = page(preset="quick")
+    app = page(preset="demo")
     app.number_input(key="fisher_batch").set_value(8).run()
     start(app)
     assert store.runs.newest()[0].spec.fisher_batch == 8
@@ -326,7 +326,7 @@ def test_the_fisher_batch_is_a_field_of_the_form(store: Store) -> None:
 
 
 def test_what_is_told_of_the_inside_of_a_race_is_asked_for_in_the_form(store: Store) -> None:
-    app = page(preset="quick")
+    app = page(preset="demo")
     for name, label in (("snapshot_interval", "Save weights every"), ("eigenvalue_interval", "Measure λ₁ every")):
         field = app.number_input(key=name)
         assert (field.label, field.value, field.placeholder) == (label, None, "never")
@@ -337,4 +337,4 @@ def test_what_is_told_of_the_inside_of_a_race_is_asked_for_in_the_form(store: St
     start(app)
     spec = store.runs.newest()[0].spec
     assert (spec.snapshot_interval, spec.eigenvalue_interval) == (2, 2)
-    assert spec.model_copy(update={"snapshot_interval": None, "eigenvalue_interval": None}) == preset("quick").spec
+    assert spec.model_copy(update={"snapshot_interval": None, "eigenvalue_interval": None}) == preset("demo").spec

@@ -144,5 +144,9 @@ def test_the_command_line_says_which_lanes_do_not_follow_rho(capsys: pytest.Capt
     _, told = said_by(capsys, "--preset", "noisy-labels", "--rho", "0.4")
     assert "ssam-f 0.25" in told
     assert "ssam-d 0.3" in told
-    for flags in (("--preset", "noisy-labels"), ("--preset", "quick", "--rho", "0.4"), ("--rho", "0.4")):
+    for flags in (
+        ("--preset", "noisy-labels"),
+        ("--preset", "demo", "--lanes", "sgd,sam", "--rho", "0.4"),
+        ("--rho", "0.4"),
+    ):
         assert said_by(capsys, *flags)[1] == ""

@@ -207,6 +207,7 @@ def test_a_lane_and_its_seeds_have_one_accuracy_in_all_files():
                 # Another date may be another machine, which rounds otherwise.
                 key = (
                     race["date"],
+                    race["settings"].get("model"),
                     lane["method"],
                     lane["rho"],
                     round(lane["sparsity"], 2),

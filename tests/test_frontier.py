@@ -461,7 +461,7 @@ def test_the_filters_leave_what_they_say(store: Store, file: Path, monkeypatch: 
 def test_own_races_have_tasks_of_their_own_and_are_opened_again(
     store: Store, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run_id = race(store, preset("quick").spec)
+    run_id = race(store, preset("demo").spec)
     app = page(file, monkeypatch)
     mine = next(option for option in app.selectbox(key="task").options if option.startswith("My races"))
     app.selectbox(key="point").set_value(next(key for key in chart(app) if key.startswith("ssam-f"))).run()
@@ -505,7 +505,7 @@ def test_the_chart_waits_until_pandas_is_whole() -> None:
 @pytest.mark.slow
 def test_a_click_on_a_point_shows_it_and_opens_its_race(tmp_path: Path, browser: Browser) -> None:
     store = Store(tmp_path, f"sqlite:///{tmp_path / 'ssam.db'}")
-    run_id = race(store, preset("quick").spec)
+    run_id = race(store, preset("demo").spec)
     try:
         with app_server(tmp_path, races=False) as address:
             watched = Watched(browser)

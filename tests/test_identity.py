@@ -31,7 +31,7 @@ def keys(app: AppTest) -> set[str]:
 
 
 def race_of(store: Store, token: str, seed: int = 0, state: str = "queued", **values: object) -> str:
-    spec = preset("quick").spec.model_copy(update={"seed": seed})
+    spec = preset("demo").spec.model_copy(update={"seed": seed})
     run_id = store.runs.create(spec, f"request {token} {seed}", owner(token))
     if state != "queued":
         assert store.queue.transition(run_id, ("queued",), state, **values)
@@ -132,7 +132,7 @@ def test_the_end_of_a_failed_races_log_is_folded_away(store: Store) -> None:
 
 
 def test_a_race_may_run_alone(store: Store) -> None:
-    app = open_page(preset="quick")
+    app = open_page(preset="demo")
     assert not app.checkbox(key="exclusive").value
     app.checkbox(key="exclusive").check().run()
     app.button(key="start_race").click().run()
@@ -144,11 +144,11 @@ def test_a_race_that_has_been_run_is_shown_where_a_new_one_would_wait(
 ) -> None:
     monkeypatch.setenv("SSAM_SLOTS", "1")
     finished = race_of(store, BOB, state="finished")
-    app = open_page(preset="quick")
+    app = open_page(preset="demo")
     app.button(key="start_race").click().run()
     (own,) = store.runs.newest(owner=owner(ALICE))  # the place is free: it is run for real
     assert store.queue.assign(own.id, "cpu")
-    other = open_page(token="c" * 43, preset="quick")
+    other = open_page(token="c" * 43, preset="demo")
     other.button(key="start_race").click().run()
     assert finished in other.query_params["run"]
     assert len(other.info) == 1
@@ -162,7 +162,7 @@ def test_a_race_that_has_been_run_is_shown_where_a_new_one_would_wait(
 def test_a_limit_is_told_in_one_line(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSAM_OWNER_QUEUED", "1")
     race_of(store, ALICE)
-    app = open_page(preset="quick", seed="1")
+    app = open_page(preset="demo", seed="1")
     app.button(key="start_race").click().run()
     assert len(store.runs.newest()) == 1
     (warning,) = app.warning

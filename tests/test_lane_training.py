@@ -184,7 +184,7 @@ def test_the_command_lines_base_brings_its_rates():
         race_flags.spec_of(parser.parse_args(text.split()))
         for text in ("--base adamw", "--base adamw --lr 0.1", "--preset quick --base adamw --weight-decay 0.2")
     ]
-    assert [spec.lr for spec in specs] == [0.001, 0.1, pytest.approx(preset("quick").spec.lr / 100)]
+    assert [spec.lr for spec in specs] == [0.001, 0.1, pytest.approx(preset("demo").spec.lr / 100)]
     assert [spec.weight_decay for spec in specs] == [pytest.approx(0.05), pytest.approx(0.05), 0.2]
 
 

@@ -573,9 +573,9 @@ def test_a_skipped_prediction_counts_as_one_without_points(store: Store) -> None
 
 
 def test_an_older_file_that_names_its_recording_is_read_and_plays_only_its_own_race(tmp_path: Path) -> None:
-    older = GOOD.replace('preset = "noisy-labels"', 'preset = "quick"\nrecorded = "noisy-labels"')
+    older = GOOD.replace('preset = "noisy-labels"', 'preset = "fast-ssam"\nrecorded = "noisy-labels"')
     lesson = read(written(tmp_path, older))
-    assert lesson.preset == "quick"
+    assert lesson.preset == "fast-ssam"
     assert recorded.of(lesson.spec) is None
 
 
@@ -608,7 +608,7 @@ def test_a_race_is_submitted_once_with_a_seed_that_was_not_measured(store: Store
 
 
 def test_another_lessons_race_is_not_taken(store: Store) -> None:
-    run_id = store.runs.create(preset("quick").spec, "other", owner(ALICE))
+    run_id = store.runs.create(preset("demo").spec, "other", owner(ALICE))
     assert len(page(lesson="noisy-labels", run=run_id).warning) == 1
 
 

@@ -13,8 +13,8 @@ from tests.hostile import quick, refused
 SETTINGS = some.sampled_from(
     [
         (),
-        (("preset", "quick"),),
-        (("epochs", "3"), ("preset", "quick")),
+        (("preset", "demo"),),
+        (("epochs", "3"), ("preset", "demo")),
         tuple(sorted(parse_spec({"lanes": "sgd,sam:rho=0.4", "rho": 0.2}).to_strings().items())),
     ]
 )
@@ -81,7 +81,7 @@ def test_a_code_is_one_whatever_its_case() -> None:
 
 
 def test_every_word_has_its_line_and_every_group_is_one_of_the_form() -> None:
-    link = Link("lessons", "MAY-7KQ", True, ("more",), True, "flat", "watch", (("preset", "quick"),))
+    link = Link("lessons", "MAY-7KQ", True, ("more",), True, "flat", "watch", (("preset", "demo"),))
     assert set(share_link.words(link)) == set(share_link.WORDS)
     assert set(share_link.GROUPS) == {"sidebar", *form.GROUPS}
 
@@ -99,8 +99,6 @@ def test_an_address_has_the_host_and_folder_of_the_page_it_is_made_on() -> None:
 
 
 def test_the_race_of_a_link() -> None:
-    assert share_link.read_settings({"preset": "quick", "epochs": "2"}) == parse_spec(
-        {"epochs": 2}, preset("quick").spec
-    )
+    assert share_link.read_settings({"preset": "demo", "epochs": "2"}) == parse_spec({"epochs": 2}, preset("demo").spec)
     assert share_link.read_settings({}) == preset("noisy-labels").spec
     assert share_link.read_settings({"dataset": "fashion-mnist-10k"}) == RaceSpec()

@@ -90,7 +90,7 @@ def provider() -> Iterator[Provider]:
 def log_in(browser: Browser, address: str) -> Page:
     page = browser.new_context().new_page()
     page.set_default_timeout(PATIENCE)
-    page.goto(address + "/?preset=quick")
+    page.goto(address + "/?preset=demo")
     page.get_by_role("button", name="Log in").click()
     expect(page.get_by_role("button", name="Log out")).to_be_visible()
     return page

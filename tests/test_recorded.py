@@ -109,7 +109,7 @@ def test_a_recording_is_of_a_race_only_where_all_but_the_device_is_equal() -> No
         for field, other in {
             "seed": 7,
             "rho": 0.4,
-            "epochs": 20,
+            "epochs": 21,
             "label_noise": 0.1,
             "lanes": "sgd,sam",
             "weight_decay": 0.02,
@@ -269,7 +269,7 @@ VERDICTS = ("memoris", "rises, then falls", "keeps up", "by heart", "does not he
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     """What has been played back, by name and, where it is not the form's race, label."""
     played: list[tuple[str, ...]] = []
-    monkeypatch.setattr(recorded, "draw", lambda *args: played.append(args))
+    monkeypatch.setattr(recorded, "draw", lambda *args, before=None: played.append(args))
     return played
 
 
@@ -330,7 +330,7 @@ def test_the_settings_are_walked_one_after_the_other_as_a_stranger_does(store: S
 
 
 def test_another_race_goes_away_once_the_setting_changes(store: Store, drawn: list) -> None:
-    app = page(preset="quick")
+    app = page(preset="fast-ssam")
     app.button(key="watch_other").click().run()
     assert len(drawn) == 1
     app.number_input(key="epochs").set_value(4).run()

@@ -127,7 +127,7 @@ def test_an_address_still_knows_the_presets_rho(store: Store) -> None:
 
 
 def test_a_rho_set_by_hand_belongs_to_the_rho_of_that_moment(store: Store) -> None:
-    app = moved(page(preset="quick"), 0.2)
+    app = moved(page(preset="demo"), 0.2)
     app.number_input(key="rho_ssam-f").set_value(0.7).run()
     assert app.button(key="scale_rho").disabled
     moved(app, 0.1)

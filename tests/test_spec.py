@@ -110,9 +110,9 @@ def test_a_spec_is_frozen():
 
 
 def test_presets_are_valid_and_the_default_comes_first():
-    assert list(presets())[:2] == ["noisy-labels", "quick"]
+    assert list(presets())[:2] == ["noisy-labels", "demo"]
     assert preset("noisy-labels").spec.label_noise == 0.4
-    with pytest.raises(ValueError, match="preset; allowed: noisy-labels, quick"):
+    with pytest.raises(ValueError, match="preset; allowed: noisy-labels, demo"):
         preset("nothing")
 
 

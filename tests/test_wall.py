@@ -281,7 +281,7 @@ def test_a_code_can_be_typed(store: Store) -> None:
 
 def test_groups_can_be_chosen(store: Store) -> None:
     fake_class.furnish(store, 3)
-    fake_class.finish(store, "zoe", 0, spec=preset("quick").spec.model_copy(update={"lanes": SPEC.lanes}))
+    fake_class.finish(store, "zoe", 0, spec=preset("demo").spec.model_copy(update={"lanes": SPEC.lanes}))
     app = page()
     box = app.selectbox(key="wall_group")
     assert len(box.options) == 2

@@ -130,8 +130,8 @@ def split(words: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
 def build(link: Link, here: str = "") -> str:
     """Return the link as an address with the host and folder of ``here``, any page of the lab.
 
-    >>> build(Link("race", "MAY-7KQ", own_seed=True, settings=(("preset", "quick"),)), "http://127.0.0.1:8501/wall?class=X")
-    'http://127.0.0.1:8501/?preset=quick&class=MAY-7KQ&seed=own'
+    >>> build(Link("race", "MAY-7KQ", own_seed=True, settings=(("preset", "demo"),)), "http://127.0.0.1:8501/wall?class=X")
+    'http://127.0.0.1:8501/?preset=demo&class=MAY-7KQ&seed=own'
     """
     parts = urlsplit(here)
     folder = parts.path

@@ -14,7 +14,7 @@ from ssam.styles import lane_title, lane_titles
 def accuracies(name: str) -> str:
     """Return one sentence with the final accuracy of every lane of a preset's races; empty if they have not been measured.
 
-    >>> accuracies("quick")
+    >>> accuracies("fast-ssam")
     ''
     """
     race = evidence.races(name)

@@ -7,6 +7,8 @@ from pathlib import Path
 from ssam.experiment.race import RaceSpec, parse_spec
 from ssam.locations import ASSETS
 
+RENAMED = {"quick": "demo"}  # old addresses and commands keep working
+
 
 @dataclass(frozen=True)
 class Preset:
@@ -23,8 +25,9 @@ def presets(folder: Path = ASSETS / "presets") -> dict[str, Preset]:
 
 
 def preset(name: str) -> Preset:
-    """Return a preset. Raise ValueError, which lists the known names, if there is none with this name."""
+    """Return a preset. Raise ValueError, which lists the known names, if there is none with this name or former name."""
     known = presets()
+    name = RENAMED.get(name, name)
     if name not in known:
         raise ValueError(f"{name[:60]!r} is not a preset; allowed: {', '.join(known)}")
     return known[name]

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from benchmarks import marked, registered
 from benchmarks.flatness import raced
 from benchmarks.machine import machine
+from ssam.analysis.disturbed_weights import quantised
 from ssam.analysis.robustness import accuracy
 from ssam.catalogue import CLEAN, DISTURBANCES
 from ssam.config import default_home
@@ -137,8 +138,7 @@ def round_weights(model: nn.Module, bits: int) -> None:
     """Round each tensor of two or more dimensions to ``bits`` bits: multiples of its largest weight ÷ (2^(bits−1) − 1). Biases and norms stay."""
     for parameter in model.parameters():
         if parameter.dim() > 1:
-            step = parameter.abs().max() / (2 ** (bits - 1) - 1)
-            parameter.copy_((parameter / step).round() * step)
+            parameter.copy_(quantised(parameter, bits))
 
 
 def differences(record: dict[str, Any]) -> list[dict[str, Any]]:

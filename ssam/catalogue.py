@@ -1,4 +1,4 @@
-"""What can be raced on: models and data sets, and how test images are disturbed, as plain facts.
+"""What can be raced on: models and data sets, and how test images and weights are disturbed, as plain facts.
 
 The form, the address bar, the command line and the engine all read these tables; nothing here imports torch.
 """
@@ -46,16 +46,32 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Disturbance:
-    """One way to disturb test images, from the weakest of ``levels`` to the strongest. ``unit`` says what a level is; ``shown`` is the level
-    that charts show first and claims are about."""
+    """One way to disturb test images or weights, from the weakest of ``levels`` to the strongest. ``unit`` says what a level is; ``shown`` is
+    the level that charts show first and claims are about; ``none`` is the level that changes nothing. ``suffix`` follows a level in a
+    title. ``draws`` is how many random draws are averaged."""
 
     title: str
     unit: str
     levels: tuple[float, ...]
+    none: float = 0.0
+    suffix: str = ""
+    draws: int = 1
 
     @property
     def shown(self) -> float:
         return self.levels[2]
+
+    def strength(self, level: float) -> float:
+        """Return how far a level is from the one that changes nothing."""
+        return abs(level - self.none)
+
+    def at(self, level: float) -> str:
+        """Return the title with a level.
+
+        >>> WEIGHT_DISTURBANCES["quantisation"].at(4)
+        'Quantisation 4 bits'
+        """
+        return f"{self.title} {level:g}{self.suffix}"
 
 
 # Parameter counts are asserted in tests/test_models.py, multiply-accumulates are counted there too.
@@ -115,4 +131,10 @@ DISTURBANCES = {
     "contrast": Disturbance("Low contrast", "share of the contrast removed", (0.3, 0.5, 0.7, 0.85)),
     "shift": Disturbance("Shift", "distance ÷ image side", (0.04, 0.07, 0.11, 0.18)),
     "occlusion": Disturbance("Occlusion", "side of the square ÷ image side", (0.15, 0.25, 0.35, 0.5)),
+}
+UNDISTURBED = "undisturbed"  # the name of weights that are not disturbed
+WEIGHT_DISTURBANCES = {
+    "noise": Disturbance("Noise", "standard deviation ÷ RMS of the tensor", (0.1, 0.2, 0.3, 0.4, 0.5), draws=3),
+    "quantisation": Disturbance("Quantisation", "bits per weight", (8, 6, 4, 3, 2), none=32, suffix=" bits"),
+    "pruning": Disturbance("Pruning", "share of the weights set to 0", (0.2, 0.4, 0.6, 0.8, 0.9)),
 }

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ssam.catalogue import DISTURBANCES
+from ssam.catalogue import CLEAN, DISTURBANCES, UNDISTURBED, WEIGHT_DISTURBANCES
 from ssam.experiment import RaceSpec
 from ssam.experiment.analysis import AnalysisSpec, Found
 from ssam.experiment.events import LaneResult, Result
@@ -72,6 +72,7 @@ def found(spec: RaceSpec, analysis: AnalysisSpec, done: float = 1.0) -> tuple[li
         "curvature": _curvature,
         "spectrum": _spectrum,
         "robustness": _robustness,
+        "disturbed_weights": _disturbed_weights,
     }
     kind = kinds.get(analysis.kind, _sharpness)
     return kind(spec, analysis, done)
@@ -147,10 +148,24 @@ def _sharpness(spec: RaceSpec, analysis: AnalysisSpec, done: float) -> tuple[lis
 
 def _robustness(spec: RaceSpec, analysis: AnalysisSpec, done: float) -> tuple[list[dict], dict[str, np.ndarray]]:
     rows = []
-    cases = [("clean", 0.0), *((kind, level) for kind, each in DISTURBANCES.items() for level in each.levels)]
+    cases = [(CLEAN, 0.0), *((kind, level) for kind, each in DISTURBANCES.items() for level in each.levels)]
     for kind, level in cases:
         for epoch in analysis.epochs or (2,):
             for lane in range(len(spec.lanes)):
                 accuracy = 0.9 - level * SHARP[lane] / (4 + epoch)
                 rows.append(_at(lane, epoch) | {"disturbance": kind, "level": level, "accuracy": accuracy})
+    return rows, {}
+
+
+def _disturbed_weights(spec: RaceSpec, analysis: AnalysisSpec, done: float) -> tuple[list[dict], dict[str, np.ndarray]]:
+    rows = []
+    for epoch in analysis.epochs or (2,):
+        for lane, sharp in enumerate(SHARP[: len(spec.lanes)]):
+            row = _at(lane, epoch) | {"disturbance": UNDISTURBED, "level": 0.0, "accuracy": 0.9}
+            rows.append(row | {"lowest": 0.9, "highest": 0.9})
+            for kind, each in WEIGHT_DISTURBANCES.items():
+                for place, level in enumerate(each.levels, 1):
+                    accuracy, spread = 0.9 - place * sharp / (20 + epoch), 0.02 * (each.draws > 1)
+                    ends = {"lowest": accuracy - spread, "highest": accuracy + spread}
+                    rows.append(row | {"disturbance": kind, "level": level, "accuracy": accuracy} | ends)
     return rows, {}

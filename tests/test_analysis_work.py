@@ -9,10 +9,11 @@ import torch
 
 from ssam.analysis import hessian, runner, sharpness
 from ssam.analysis.context import LaneWeights, of_checkpoint
+from ssam.analysis.disturbed_weights import changes
 from ssam.analysis.fisher import chance
 from ssam.analysis.objective import Objective
 from ssam.analysis.runner import analyse
-from ssam.catalogue import DISTURBANCES
+from ssam.catalogue import DISTURBANCES, WEIGHT_DISTURBANCES
 from ssam.data import batches, load_dataset
 from ssam.data.disturbances import disturbed
 from ssam.engine import Race
@@ -148,6 +149,7 @@ KINDS = {
     "surface": {"points": 5},
     "fisher": {},
     "robustness": {"images": 16},
+    "disturbed_weights": {"images": 16},
 }
 
 
@@ -230,6 +232,57 @@ def test_robustness_is_the_accuracy_on_test_images_disturbed_by_hand(home, found
         model.load_state_dict(moment.weights)
         own = {(row["disturbance"], row["level"]): row["accuracy"] for row in told if row["lane"] == moment.lane}
         assert own == {case: pytest.approx(evaluate(model, batches)[1]) for case, batches in cases.items()}
+
+
+def test_accuracy_with_disturbed_weights_is_that_of_networks_disturbed_by_hand(home, found, moments):
+    told = found["disturbed_weights"][-1].rows
+    data = load_dataset(RACE, home, progress=lambda *_: None)
+    images = list(data.batches(RACE, "cpu", channels_last=True).test(16))
+    shape = {"channels": data.channels, "classes": len(data.classes), "size": data.size}
+
+    def accuracy(weights):
+        model = build_model(RACE.model, **shape, seed=0).to(memory_format=torch.channels_last)
+        model.load_state_dict(weights)
+        return evaluate(model, images)[1]
+
+    trained = {name for name, _ in build_model(RACE.model, **shape, seed=0).named_parameters()}
+    for moment in moments:
+        cases = {("undisturbed", 0.0): [accuracy(moment.weights)]}
+        for kind, disturbance in WEIGHT_DISTURBANCES.items():
+            for level in disturbance.levels:
+                cases[kind, level] = [
+                    accuracy({n: change(w) if n in trained and w.dim() > 1 else w for n, w in moment.weights.items()})
+                    for change in changes(kind, level, 0)
+                ]
+        own = {(row["disturbance"], row["level"]): row for row in told if row["lane"] == moment.lane}
+        assert list(own) == list(cases)
+        for case, accuracies in cases.items():
+            ends = [own[case][name] for name in ("accuracy", "lowest", "highest")]
+            assert ends == pytest.approx([np.mean(accuracies), min(accuracies), max(accuracies)]), case
+
+
+def test_disturbed_weights_are_copies(measure, moments):
+    before = [{name: tensor.clone() for name, tensor in moment.weights.items()} for moment in moments]
+    told = measure(kind="disturbed_weights", images=16)[-1]
+    assert told.about["caveats"]
+    for moment, weights in zip(moments, before, strict=True):
+        assert all(torch.equal(moment.weights[name], tensor) for name, tensor in weights.items())
+
+
+def test_each_level_and_draw_takes_the_evaluations_that_the_estimate_counts(measure, moments, monkeypatch):
+    passed = 0
+    forward = StagedModel.forward
+
+    def counted(self, x):
+        nonlocal passed
+        passed += len(x)
+        return forward(self, x)
+
+    monkeypatch.setattr(StagedModel, "forward", counted)
+    for kind in ("robustness", "disturbed_weights"):
+        passed = 0
+        measure(moments[2:], kind=kind, images=16)
+        assert ANALYSIS_GRADIENTS[kind] == passed / 16 * FORWARD
 
 
 def test_curvature_orders_its_eigenvalues(found):

@@ -14,11 +14,12 @@ from playwright.sync_api import Browser, expect
 from streamlit.testing.v1 import AppTest
 
 from app.flatness import charts as flatness_charts
-from app.flatness import correlation, maps, query, view
+from app.flatness import correlation, disturbed, maps, query, subjects, view
 from app.flatness import text as flatness_text
 from app.flatness.correlation import Correlation, comparable, correlate, spearman
 from app.shell.identity import COOKIE
 from app.ui import alt_text, estimators, theme
+from ssam.catalogue import DISTURBANCES, WEIGHT_DISTURBANCES
 from ssam.experiment import parse_spec
 from ssam.experiment.analysis import AnalysisSpec, parse_analysis
 from ssam.store import Run, Store
@@ -31,7 +32,7 @@ from tests.people import ALICE, BOB, SESSION, address_of, open_page, owner
 
 ROOT = Path(__file__).resolve().parents[1]
 SPEC = parse_spec({"lanes": "sgd,sam,ssam-f,ssam-d"})
-MEASURED = ("surface", "profile", "curvature", "spectrum", "sharpness", "robustness")
+MEASURED = ("surface", "profile", "curvature", "spectrum", "sharpness", "robustness", "disturbed_weights")
 
 
 def race(store: Store, seed: int = 0, token: str = ALICE, **more: float | str) -> Run:
@@ -245,6 +246,64 @@ def test_every_lane_has_a_bar_or_a_reason(store: Store) -> None:
     assert sorted([*drawn, *reasons]) == list(range(len(SPEC.lanes)))
 
 
+def disturbed_figure(store: Store, kind: str, name: str) -> tuple[Run, dict]:
+    run, _ = figures(store, kind)
+    return run, disturbed.by_level(run, run.result["rows"], subjects.SUBJECTS[kind], name)
+
+
+def lines_of(figure: dict) -> list[dict]:
+    return [trace for trace in figure["data"] if trace["mode"] == "lines+markers"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "each"),
+    [("robustness", name, each) for name, each in DISTURBANCES.items()]
+    + [("disturbed_weights", name, each) for name, each in WEIGHT_DISTURBANCES.items()],
+)
+def test_every_curve_goes_from_no_disturbance_to_the_strongest(store: Store, kind: str, name: str, each) -> None:
+    run, figure = disturbed_figure(store, kind, name)
+    assert [line["x"] for line in lines_of(figure)] == [[each.none, *each.levels]] * len(SPEC.lanes)
+    for lane, line in enumerate(lines_of(figure)):
+        own = [row for row in run.result["rows"] if row["lane"] == lane and row["disturbance"] == name]
+        assert line["y"] == pytest.approx([90.0, *(100 * row["accuracy"] for row in own)])
+    assert len(alt_text.table(figure)) == 1 + len(each.levels)
+
+
+def test_noise_has_a_band_and_bits_fall_on_a_log_axis(store: Store) -> None:
+    run, noise = disturbed_figure(store, "disturbed_weights", "noise")
+    low, high, *_ = noise["data"]
+    own = [row for row in run.result["rows"] if (row["lane"], row["disturbance"]) == (0, "noise")]
+    assert low["y"] == pytest.approx([90.0, *(100 * row["lowest"] for row in own)])
+    assert high["y"] == pytest.approx([90.0, *(100 * row["highest"] for row in own)])
+    assert len(noise["data"]) == 3 * len(SPEC.lanes)
+    _, bits = disturbed_figure(store, "disturbed_weights", "quantisation")
+    assert len(bits["data"]) == len(SPEC.lanes)
+    assert bits["layout"]["xaxis"]["tickvals"] == [32, 8, 6, 4, 3, 2]
+    assert bits["layout"]["xaxis"]["autorange"] == "reversed"
+
+
+def test_disturbed_weights_are_told_in_words(store: Store, golden: Golden) -> None:
+    run, _ = figures(store, "disturbed_weights")
+    golden("flatness", "disturbed weights in words", flatness_text.summary(run, {}))
+
+
+@pytest.mark.parametrize("kind", subjects.SUBJECTS)
+def test_a_lane_is_a_point_without_and_with_a_disturbance(store: Store, kind: str) -> None:
+    run, _ = figures(store, kind, epochs=(0, 1))
+    subject, rows = subjects.SUBJECTS[kind], run.result["rows"]
+    for name, each in subject.disturbances.items():
+        points = disturbed.tradeoff(run, rows, subject, name, each.shown)
+        found = {
+            row["lane"]: 100 * row["accuracy"]
+            for row in rows
+            if (row["disturbance"], row["level"], row["epoch"]) == (name, each.shown, 1.0)
+        }
+        assert [(trace["x"], trace["y"]) for trace in points["data"]] == [([90.0], [found[lane]]) for lane in range(4)]
+        epochs = disturbed.over_epochs(run, rows, subject, name, each.shown)
+        assert [trace["x"] for figure in epochs for trace in figure["data"]] == [[0.0, 1.0]] * 8
+        assert epochs[1]["data"][0]["y"][-1] == pytest.approx(found[0])
+
+
 # Words and files
 
 
@@ -349,6 +408,20 @@ def test_a_bad_address_gives_one_line_and_the_defaults(store: Store, address: di
 def test_an_analysis_is_no_race(store: Store) -> None:
     run = measure(store, race(store), query.default("surface"))
     assert_one_line_error(page(run=run.id).warning[0].value, [run.id])
+
+
+def test_a_disturbance_of_the_weights_and_its_level_are_chosen(store: Store) -> None:
+    run = race(store)
+    measure(store, run, query.default("disturbed_weights"))
+    app = page(run=run.id, kind="disturbed_weights")
+    assert alt_text.title(plots(app)[0]).startswith("Noise 0.3")
+    app.selectbox(key="flat_disturbance_disturbed_weights").select("quantisation").run()
+    assert alt_text.title(plots(app)[0]).startswith("Quantisation 4 bits")
+    app.select_slider(key="flat_level_disturbed_weights_quantisation").set_value(2).run()
+    assert not app.exception
+    titles = [alt_text.title(figure) for figure in plots(app)]
+    assert titles[0].startswith("Quantisation 2 bits")
+    assert titles[1:] == [each.title for each in WEIGHT_DISTURBANCES.values()]
 
 
 def test_measure_queues_what_the_controls_show(store: Store) -> None:
@@ -463,6 +536,7 @@ def test_every_tab_draws_its_charts_in_a_browser(tmp_path: Path, browser: Browse
                 ("Spectrum", 4),
                 ("Sharpness", 6),
                 ("Disturbed images", 6),
+                ("Disturbed weights", 4),
             ):
                 page.get_by_role("radio", name=title).or_(
                     page.get_by_role("button", name=title, exact=True)

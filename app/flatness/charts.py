@@ -37,14 +37,13 @@ def profile(run: Run, arrays: Arrays, what: str) -> Figure:
         if values is None or not (known := np.isfinite(values).all(axis=1)).any():
             continue
         lines, x = values[known] * (100 if what == "accuracy" else 1), arrays["steps"].tolist()
-        low, high = lines.min(0).tolist(), lines.max(0).tolist()
-        common = {"type": "scatter", "mode": "lines", "x": x, "legendgroup": str(lane)}
-        band = {**common, "line": {"width": 0}, "hoverinfo": "skip"}
         traces += [
-            {**band, "y": low},
-            {**band, "y": high, "fill": "tonexty", "fillcolor": faded(styles[lane].color, 0.16)},
+            *band(run.spec, lane, x, lines.min(0).tolist(), lines.max(0).tolist()),
             {
-                **common,
+                "type": "scatter",
+                "mode": "lines",
+                "x": x,
+                "legendgroup": str(lane),
                 "y": lines.mean(0).tolist(),
                 "name": titles[lane],
                 "line": {"color": styles[lane].color, "width": 2.5, "dash": styles[lane].dash},
@@ -57,6 +56,14 @@ def profile(run: Run, arrays: Arrays, what: str) -> Figure:
     )
     layout["yaxis"] |= {"ticksuffix": "%"} if what == "accuracy" else {"type": "log", **_log_ticks()}
     return {"data": traces, "layout": layout}
+
+
+def band(spec: RaceSpec, lane: int, x: Sequence[Any], low: Sequence[float], high: Sequence[float]) -> list[Figure]:
+    """Return the band between two lines in a lane's colour, as two traces."""
+    edge: Figure = {"type": "scatter", "mode": "lines", "x": x, "legendgroup": str(lane)}
+    edge |= {"line": {"width": 0}, "hoverinfo": "skip"}
+    fill = faded(theme.lane_styles(spec)[lane].color, 0.16)
+    return [{**edge, "y": low}, {**edge, "y": high, "fill": "tonexty", "fillcolor": fill}]
 
 
 def spectra(run: Run, arrays: Arrays) -> list[Figure]:

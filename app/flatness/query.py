@@ -15,7 +15,7 @@ from ssam.store import Person, Run, Store
 BETTER = "better"
 KINDS = {
     kind: run_labels.ANALYSES[kind]
-    for kind in ("surface", "profile", "curvature", "spectrum", "sharpness", "robustness")
+    for kind in ("surface", "profile", "curvature", "spectrum", "sharpness", "robustness", "disturbed_weights")
 } | {BETTER: "Flatness vs accuracy"}
 COMMON = ("images", "batchnorm", "seed", "epochs")
 SETTINGS: dict[str, tuple[str, ...]] = {  # of each kind, in the order of the form
@@ -25,6 +25,7 @@ SETTINGS: dict[str, tuple[str, ...]] = {  # of each kind, in the order of the fo
     "spectrum": COMMON,
     "sharpness": ("rho", *COMMON),
     "robustness": ("images", "seed", "epochs"),
+    "disturbed_weights": ("images", "seed", "epochs"),
 }
 DEFAULTS: dict[str, dict[str, Any]] = {  # where a class should not have to wait for the finest picture
     "surface": {"points": 21, "images": 256},
@@ -33,8 +34,9 @@ DEFAULTS: dict[str, dict[str, Any]] = {  # where a class should not have to wait
     "spectrum": {"images": 128},
     "sharpness": {},
     "robustness": {"images": 2000},
+    "disturbed_weights": {"images": 2000},
 }
-MANY = ("curvature", "sharpness", "robustness")  # kinds that may look at several epochs
+MANY = ("curvature", "sharpness", "robustness", "disturbed_weights")  # kinds that may look at several epochs
 PLANES = {"random": "two random directions", "lanes": "one plane, all lanes"}
 BATCHNORMS = {"evaluation": "stored statistics", "batch": "of each chunk"}
 LABELS = {
@@ -57,9 +59,9 @@ HELP = {
     "span": "Distance from the centre to the edge, in units of the direction: at 1, the edge is as far away as the filters are long.",
     "directions": "Random directions that each lane's profile is averaged over.",
     "rho": "L2 radius within which sharpness is measured.",
-    "images": "The same for all lanes: training images chosen by the seed; for *Disturbed images*, test images.",
+    "images": "The same for all lanes: training images chosen by the seed; for *Disturbed images* and *Disturbed weights*, test images.",
     "batchnorm": "Whether BatchNorm uses the statistics stored with the weights, or those of each chunk of images.",
-    "seed": "Sets the images and the random directions; for *Disturbed images*, how the images are disturbed.",
+    "seed": "Sets the images and the random directions; for *Disturbed images* and *Disturbed weights*, how these are disturbed.",
     "epochs": "Saved weights to analyse. Empty: those of the latest checkpoint.",
 }
 STEPS = {"points": 2, "span": 0.25, "directions": 1, "rho": 0.05, "images": 100, "seed": 1}

@@ -1,16 +1,17 @@
 """Texts of the page Flatness: explanations of the pictures, and their alternative texts."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from app.flatness.correlation import ENOUGH, Correlation
+from app.flatness.subjects import SUBJECTS, Subject, rows_of
 from app.ui import theme
 from app.ui.estimators import ESTIMATORS, NO_MASK
 from app.ui.formats import number
-from ssam.catalogue import DISTURBANCES
 from ssam.experiment import RaceSpec
 from ssam.methods import METHODS
 from ssam.store import Run
@@ -73,6 +74,22 @@ SEEING = {
         "bears noise may bear blur badly. Often a lane that stops earlier bears noise better; compare with such a lane before the method gets the "
         "credit. Five disturbances made here are no test of safety.",
     ),
+    "disturbed_weights": (
+        "Test accuracy with disturbed weights. *Noise* adds Gaussian noise to each tensor; the level is its standard "
+        "deviation as a share of the root mean square (RMS) of the tensor's weights. *Quantisation* rounds each "
+        "tensor to evenly spaced values, symmetric around 0. *Pruning* sets the weights of each tensor that are "
+        "smallest in magnitude to 0. Every curve starts at the undisturbed weights. Around a flat minimum small "
+        "changes of the weights cost little; the higher levels here are large changes. In *by undisturbed accuracy*, "
+        "a lane up and to the right of another is better at both.",
+        "The noise is drawn three times, the same for all lanes: the line is the mean, the band is the range. Only "
+        "tensors with two or more dimensions are disturbed: the weights of linear and convolution layers, in a vision "
+        "transformer also the position embeddings; not biases or normalisation layers. BatchNorm keeps the "
+        "statistics stored with the weights. All levels are relative to the tensor itself: scaling tensors without "
+        "changing the network's function changes no curve.",
+        "The network is not trained further; in practice pruning and quantisation are often followed by more "
+        "training. A lane may bear noise well and pruning badly. Compare the left ends of the curves, too: a lane "
+        "that loses little may still be the less accurate one.",
+    ),
     "better": (
         "Every lane that you have measured at the end of its race: its sharpness against its accuracy on test images. ρₛ is Spearman's "
         "rank correlation: −1, the flatter the better without exception; 0, nothing in common; 1, the sharper the better.",
@@ -115,15 +132,15 @@ def summary(run: Run, arrays: dict[str, np.ndarray]) -> str:
     if run.analysis is None or not run.result:
         return "Nothing yet."
     titles, rows = theme.lane_titles(run.spec), run.result["rows"]
-    words = {
+    words: dict[str, Callable[..., list[str]]] = {
         "surface": _surface,
         "profile": _profile,
         "curvature": _curvature,
         "spectrum": _spectrum,
         "sharpness": _sharpness,
-        "robustness": _robustness,
-    }[run.analysis.kind]
-    said = words(titles, rows, arrays)
+        **{kind: partial(_disturbed, subject) for kind, subject in SUBJECTS.items()},
+    }
+    said = words[run.analysis.kind](titles, rows, arrays)
     if any(row.get("estimator") == "masked_ascent_gap" for row in rows):
         bare = ", ".join(titles[place] for place in maskless(run.spec))
         said += [f"{ESTIMATORS['masked_ascent_gap'][0]}: {NO_MASK} in {bare}."] if bare else []
@@ -187,16 +204,32 @@ def _sharpness(titles: Sequence[str], rows: list[dict[str, Any]], arrays: dict[s
     return said
 
 
-def _robustness(titles: Sequence[str], rows: list[dict[str, Any]], arrays: dict[str, np.ndarray]) -> list[str]:
-    said = []
-    for kind in dict.fromkeys(row["disturbance"] for row in rows):
-        own = [row for row in newest(rows) if row["disturbance"] == kind]
-        level = max(row["level"] for row in own)
-        best_first = sorted((row for row in own if row["level"] == level), key=lambda row: -row["accuracy"])
-        values = ", ".join(f"{titles[row['lane']]} {100 * row['accuracy']:.1f}%" for row in best_first)
-        title = f"{DISTURBANCES[kind].title} {level:g}" if kind in DISTURBANCES else "Clean images"
-        said.append(f"{title}, best first: {values}.")
+def _disturbed(
+    subject: Subject, titles: Sequence[str], rows: list[dict[str, Any]], arrays: dict[str, np.ndarray]
+) -> list[str]:
+    """Return the accuracies of all lanes without a disturbance, then under the strongest level of each."""
+    last = newest(rows)
+    said = [f"{subject.title}, best first: {_best_first(titles, rows_of(last, subject.without))}."] if last else []
+    for kind, each in subject.disturbances.items():
+        if own := rows_of(last, kind):
+            level = max((row["level"] for row in own), key=each.strength)
+            said.append(f"{each.at(level)}, best first: {_best_first(titles, rows_of(own, kind, level))}.")
     return said
+
+
+def _best_first(titles: Sequence[str], rows: list[dict[str, Any]]) -> str:
+    ordered = sorted(rows, key=lambda row: -row["accuracy"])
+    return ", ".join(f"{titles[row['lane']]} {_percent(row)}" for row in ordered)
+
+
+def _percent(row: dict[str, Any]) -> str:
+    """Return an accuracy, with its range over random draws if there is one.
+
+    >>> _percent({"accuracy": 0.7, "lowest": 0.68, "highest": 0.71})
+    '70.0% (68.0 to 71.0)'
+    """
+    accuracy, low, high = (100 * row.get(name, row["accuracy"]) for name in ("accuracy", "lowest", "highest"))
+    return f"{accuracy:.1f}%" + (f" ({low:.1f} to {high:.1f})" if low < high else "")
 
 
 def _order(value: float | None) -> float:

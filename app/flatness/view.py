@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 import streamlit as st
 
-from app.flatness import charts, disturbed, maps, query, text
+from app.flatness import charts, disturbed, maps, query, subjects, text
 from app.shell import analysis_job
 from app.ui import estimators, legend, plot
 from app.ui.chart_base import Arrays
@@ -52,7 +52,7 @@ def result(lab: Lab, race: Run, run: Run) -> None:
         _surfaces(run, arrays, words)
     elif kind == "spectrum":
         grid(charts.spectra(run, arrays), kind, words)
-    elif kind == "robustness":
+    elif kind in subjects.SUBJECTS:
         disturbed.result(run, words)
     else:
         legend.draw(legend.lanes(run.spec), "flat_legend")

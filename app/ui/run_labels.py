@@ -66,6 +66,7 @@ ANALYSES = {
     "fisher": "Fisher information",
     "anatomy": "Anatomy of a step",
     "robustness": "Disturbed images",
+    "disturbed_weights": "Disturbed weights",
 }
 
 

@@ -10,27 +10,37 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from ssam.experiment.base import Frozen, explain
 
-Kind = Literal["sharpness", "curvature", "spectrum", "profile", "surface", "fisher", "anatomy", "robustness"]
+Kind = Literal[
+    "sharpness",
+    "curvature",
+    "spectrum",
+    "profile",
+    "surface",
+    "fisher",
+    "anatomy",
+    "robustness",
+    "disturbed_weights",
+]
 
 MAX_EPOCHS = 60  # snapshots per analysis
 
 
 class AnalysisSpec(Frozen):
     """One measurement on every lane of a race. It uses a fixed subset of the training images with the labels the race trained on;
-    ``robustness`` uses test images.
+    ``robustness`` and ``disturbed_weights`` use test images.
 
     ``sharpness``: the rise of the loss around the weights, by several estimators. ``curvature``: the largest eigenvalues and the
     trace of the Hessian. ``spectrum``: its spectral density. ``profile``: the loss along filter-normalised random lines.
     ``surface``: the loss on a plane. ``fisher``: the exact Fisher information and the share of it that each mask pattern keeps.
     ``anatomy``: the next training step of each lane in detail, on the race's own batch. ``robustness``: the accuracy on disturbed
-    test images.
+    test images. ``disturbed_weights``: the test accuracy with disturbed weights.
 
     Units: ``epochs`` lists the saved snapshots to analyse, by epoch; if it is empty, the weights of the latest checkpoint are used.
     ``rho`` is the L2 radius of the sharpness estimators. ``span`` is half the side of a plane or line, in lengths of the
     filter-normalised direction. ``points`` is the number of grid points along a line or side; it is odd, so that the weights
     themselves are a grid point. ``plane`` is one plane per lane, spanned by a random pair of directions (``random``), or one plane
     through the weights of all lanes (``lanes``). ``directions`` is the number of random directions of a profile. ``images`` is the
-    number of images, drawn by ``seed``; test images are the same for every seed, which decides how they are disturbed.
+    number of images, drawn by ``seed``; test images are the same for every seed, which decides how they, or the weights, are disturbed.
     ``batchnorm`` normalises by the stored statistics (``evaluation``) or by those of each chunk of images (``batch``).
     """
 

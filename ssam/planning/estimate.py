@@ -1,8 +1,9 @@
 """Estimates of how long a race takes, before it starts: multiply-accumulates over a rate. Never imports torch."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ssam.catalogue import DATASETS, DISTURBANCES, MODELS
+from ssam.catalogue import DATASETS, DISTURBANCES, MODELS, WEIGHT_DISTURBANCES, Disturbance
 from ssam.experiment.analysis import AnalysisSpec
 from ssam.experiment.duel import DuelSpec
 from ssam.experiment.race import RaceSpec
@@ -66,6 +67,11 @@ def duel_seconds(spec: DuelSpec, rate: Rate, sizes: tuple[int, int] | None = Non
     return seconds
 
 
+def _evaluations(disturbances: Mapping[str, Disturbance]) -> int:
+    """Return how many evaluations a moment takes: one undisturbed, and one for each level and draw."""
+    return 1 + sum(len(each.levels) * each.draws for each in disturbances.values())
+
+
 # Cost of an estimator per image of one lane at one moment, in gradients of a training step: counted, with a Hessian
 # product as 4 and a forward pass in evaluation mode as a quarter (cnn8, `python -m benchmarks.analysis`: 3.6, 0.24).
 PRODUCT, FORWARD = 4.0, 0.25
@@ -74,7 +80,8 @@ ANALYSIS_GRADIENTS = {
     "curvature": 55 * PRODUCT,  # 20 to 60 products for five eigenvalues, 10 for the trace, the check
     "spectrum": 105 * PRODUCT,
     "fisher": 8.0,
-    "robustness": (1 + sum(len(each.levels) for each in DISTURBANCES.values())) * FORWARD,
+    "robustness": _evaluations(DISTURBANCES) * FORWARD,
+    "disturbed_weights": _evaluations(WEIGHT_DISTURBANCES) * FORWARD,
 }
 ANATOMY_GRADIENTS = 2 + FORWARD  # for one batch, per lane
 

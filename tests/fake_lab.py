@@ -1,4 +1,4 @@
-"""A home folder with something to see on every page: a finished race with curves, masks to the bit and results, everything that can
+"""A home folder with something to see on every page: a finished race with curves, masks to the bit, predictions and results, everything that can
 be measured of it, and races beside it that failed and that wait."""
 
 import dataclasses
@@ -8,12 +8,12 @@ from ssam.experiment.analysis import AnalysisSpec
 from ssam.experiment.events import LaneEnded, LaneResult, Result
 from ssam.methods import METHODS
 from ssam.store import Run, Store
-from tests import fake_flatness, fake_masks
+from tests import fake_flatness, fake_masks, fake_predictions
 from tests.fake_race import EPOCH, evaluation, started, step
 
 SPEC = parse_spec({"lanes": "sgd,sam,ssam-f,ssam-d,sam:rho=0.4", "epochs": "5"})
 ACCURACIES = (0.69, 0.8, 0.81, 0.8, 0.78)
-KINDS = ("surface", "profile", "curvature", "spectrum", "sharpness", "robustness")
+KINDS = ("surface", "profile", "curvature", "spectrum", "sharpness", "robustness", "disturbed_weights")
 
 
 def race(store: Store, owner: str, spec: RaceSpec = SPEC) -> Run:
@@ -21,7 +21,11 @@ def race(store: Store, owner: str, spec: RaceSpec = SPEC) -> Run:
     steps = 5 * EPOCH
     run_id = store.runs.create(spec, f"race {len(store.runs.newest(limit=500))}", owner)
     with store.writer(run_id) as writer:
-        writer.add(dataclasses.replace(started(spec, steps), layers=fake_masks.LAYERS))
+        writer.add(
+            dataclasses.replace(started(spec, steps), layers=fake_masks.LAYERS, classes=fake_predictions.CLASSES)
+        )
+        for event in fake_predictions.events(spec, fake_predictions.images()):
+            writer.add(event)
         for number in range(1, steps + 1):
             for lane, (name, setting) in enumerate(zip(spec.lane_names, spec.lanes, strict=True)):
                 epoch, first = divmod(number - 1, EPOCH)

@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from app.flatness import query as flatness_query
+from app.images import query as images_query
 from app.masks import query as masks_query
 from app.shell import nav
 from app.shell.identity import COOKIE
@@ -42,6 +43,7 @@ VIEWS = {  # of pages with several, those that differ most; ``{run}`` is the rac
     "lessons": ["/lessons?lesson=noisy-labels&step=predict", "/lessons?lesson=noisy-labels&step=reveal"],
     "wall": [f"/wall?class={fake_class.CODE}"],
     "masks": [f"/masks?run={{run}}&view={next(iter(masks_query.VIEWS))}"],
+    "images": [f"/images?run={{run}}&view={view}" for view in images_query.VIEWS],
     "flatness": [f"/flatness?run={{run}}&kind={kind}" for kind in tuple(flatness_query.KINDS)[:2]],
     "anatomy": ["/anatomy?run={run}"],
     "sweeps": [f"/sweeps?figure={next(iter(sweeps_query.FIGURES))}"],

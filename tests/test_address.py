@@ -18,6 +18,7 @@ from app.anatomy import query as anatomy_query
 from app.compare import query as compare_query
 from app.duel import query as duel_query
 from app.flatness import query as flatness_query
+from app.images import query as images_query
 from app.lessons import query as lessons_query
 from app.masks import query as masks_query
 from app.methods import view as methods_view
@@ -107,6 +108,7 @@ ADDRESSES = {  # page: addresses with all of its words, as it has written them
         "&budget=epochs&margin=0.5"
     ],
     "flatness": ["run=abc&kind=better", *(f"run=abc&kind={kind}&images=64&seed=3" for kind in flatness_query.SETTINGS)],
+    "images": ["run=abc&view=test&lanes=sam,sgd&epoch=2.5&sort=sgd", "run=noisy-labels&view=memorisation"],
     "lessons": ["lesson=where", "lesson=noisy-labels&step=watch&run=abc", "lesson=where&step=3"],
     "masks": ["run=abc&view=often&layer=stem.norm.weight&lanes=ssam-d,ssam-f&epoch=2.5"],
     "methods": ["method=asam", "method=sam&view=compare"],
@@ -136,6 +138,7 @@ def table_of(page: str, words: dict[str, str]) -> Table:
         "anatomy": anatomy_query,
         "compare": compare_query,
         "duel": duel_query,
+        "images": images_query,
         "masks": masks_query,
         "runs": runs_query,
     }

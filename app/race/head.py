@@ -25,6 +25,8 @@ def head(lab: Lab, run: Run, person: Person) -> None:
         here = {"run": run.id}
         if run.started_info and step_plan.masked_lanes(run.spec):
             nav.link("masks", address=here)
+        if lab.store.predictions.steps(run.id):
+            nav.link("images", address=here)
         if run.state == "finished":
             nav.link("flatness", address=here)
             nav.link("anatomy", address=here)

@@ -37,6 +37,7 @@ _ALL = (
     Page("methods", "Methods", "functions", "Understand"),
     Page("duel", "Duel", "balance", "Understand"),  # not beside Sweeps: the bar has no more room at 1280 pixels
     Page("masks", "Masks", "grid_on", "Look inside"),
+    Page("images", "Images", "photo_library", "Look inside"),
     Page("flatness", "Flatness", "landscape", "Look inside"),
     Page("frontier", "Frontier", "scatter_plot", "Look inside"),
     Page("wall", "Class wall", "groups", "Class"),

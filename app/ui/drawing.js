@@ -24,6 +24,12 @@ export function themeOf(root) {
   return { text: look("text-color"), line: look("border-color"), font: look("font"), panel: look("secondary-background-color"), active: look("link-color"), scale };
 }
 
+/** Whether a computed colour, "rgb(…)", is a light one. */
+export function isLight(color) {
+  const [red, green, blue] = color.match(/[\d.]+/g).map(Number);
+  return 0.2126 * red + 0.7152 * green + 0.0722 * blue > 128;
+}
+
 /** Purge charts after pending draws: Plotly would fail on a chart that is gone. */
 export async function dispose(charts, drawing) {
   await drawing;

@@ -8,12 +8,13 @@ from pathlib import Path
 import streamlit as st
 
 from app.ui import live_panel, live_payload, spec_diff, texts
-from app.ui.live_types import Heats, MaskPicture, Replay
+from app.ui.live_types import Before, Heats, MaskPicture, Replay
 from ssam.experiment import ASSETS, RaceSpec, preset, presets
 from ssam.store.race_file import Recording, load
 
 FOLDER = ASSETS / "recorded"
 SUFFIX = ".json.gz"
+PLAYED = "recording_played"  # name of the one that this tab played last
 ASKED = "recording_asked"  # digest of the race whose nearest recording the reader has asked for
 
 
@@ -53,15 +54,16 @@ def watch(name: str) -> str:
     return f"{texts.WATCH.get(name, preset(name).summary)} {texts.RECORDED}"
 
 
-def draw(name: str, label: str = "Recorded race") -> None:
+def draw(name: str, label: str = "Recorded race", before: Before | None = None) -> None:
     """Play a recorded race in the live panel, under this label. One per page, instead of ``live.draw``."""
+    st.session_state[PLAYED] = name
     recording = read(name)
     view = st.session_state.get(live_panel.KEY, {}).get("view") or {}
     known = [layer["name"] for layer in recording.window.layers]
     layer = view.get("layer") if view.get("layer") in known else live_panel.default_layer(recording.window)
     seconds = sum(lane.seconds for lane in recording.window.lanes)  # training time, one lane after the other
     replay: Replay = {"label": label, "about": about(name, recording), "seconds": seconds}
-    live_panel.show(_told(name), {"replay": replay, "heats": _heats(recording, str(layer))})
+    live_panel.show(told(name), {"replay": replay, "heats": _heats(recording, str(layer))}, before)
 
 
 def offer(spec: RaceSpec) -> None:
@@ -102,10 +104,11 @@ def about(name: str, recording: Recording) -> str:
 
 
 @lru_cache(maxsize=8)
-def _told(name: str) -> str:
+def told(name: str) -> str:
+    """Return the live panel's payload of a recorded race, as JSON."""
     recording = read(name)
-    told = live_payload.race(recording.run, recording.window, "")
-    return json.dumps(told | {"state": "recorded", "status": {"word": "Recorded race", "detail": ""}, "notes": []})
+    race = live_payload.race(recording.run, recording.window, "")
+    return json.dumps(race | {"state": "recorded", "status": {"word": "Recorded race", "detail": ""}, "notes": []})
 
 
 def _heats(recording: Recording, layer: str) -> Heats | None:

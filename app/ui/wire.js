@@ -6,7 +6,12 @@
 /** @typedef {import("./wire_types").Packed} Packed */
 
 /** @param {string} text */
-const bytes = (text) => Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
+function bytes(text) {
+  const characters = atob(text);
+  const made = new Uint8Array(characters.length);
+  for (let at = 0; at < made.length; at++) made[at] = characters.charCodeAt(at);
+  return made;
+}
 
 /** The numbers, null for a gap as Plotly wants it. @param {Floats} text @returns {(number | null)[]} */
 export function floats(text) {

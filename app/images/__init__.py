@@ -1,0 +1,1 @@
+"""The page Images: which training images each lane memorises, and its predictions for the test images."""

@@ -4,21 +4,22 @@ import streamlit as st
 
 from app.race import export_menu, form, head, recent_runs, seeds, start_button, target
 from app.shell import classroom, identity, nav, services, url_state
-from app.ui import live_panel, recorded, run_labels, run_result, spec_diff, texts
+from app.ui import live_before, live_panel, recorded, run_labels, run_result, spec_diff, texts
 from app.ui.lab import Lab
+from app.ui.live_types import Before
 from ssam.experiment import RaceSpec
 from ssam.store import Person
 
 START_WIDTH = 220  # pixels, of the button above a recorded race
 
 
-def race(lab: Lab, person: Person, run_id: str, pace: float | None) -> None:
+def race(lab: Lab, person: Person, run_id: str, pace: float | None, before: Before | None) -> None:
     """Draw the shown race; reruns every ``pace`` seconds."""
     look = live_panel.look(lab, run_id)
     if look is None or st.session_state["run"] != run_id:
         st.rerun()
     head.head(lab, look.run, person)
-    live_panel.draw(lab.store, look)
+    live_panel.draw(lab.store, look, before)
     run_result.log(lab, look.run, person)
     if live_panel.pace(look.run, look.window) != pace:
         st.rerun()
@@ -65,7 +66,7 @@ if shown and look:
     seeds.gather(lab, shown, person)
     pace = live_panel.pace(shown, look.window)
     del look  # it is heavy, and what a page holds stays until its next run
-    st.fragment(race, run_every=pace)(lab, person, shown.id, pace)
+    st.fragment(race, run_every=pace)(lab, person, shown.id, pace, live_before.of_run(lab, shown, person.owner))
     with st.container(key="race_result"):
         run_result.result(shown)
         target.to_target(lab, shown)
@@ -76,7 +77,7 @@ else:
         start_button.button(lab, spec, problem, None, person, width=START_WIDTH)
         nav.link("lessons", "New here? Start with the lessons")
     if name:
-        recorded.draw(name)
+        recorded.draw(name, before=live_before.of_recording(lab, name, person.owner))
     elif spec and not classroom.code():
         recorded.offer(spec)
     else:

@@ -11,7 +11,7 @@ import streamlit as st
 
 from app.ui import component, live_payload, run_labels
 from app.ui.lab import Lab
-from app.ui.live_types import Heat, MaskPicture, Pictures
+from app.ui.live_types import Before, Heat, MaskPicture, Pictures
 from ssam.store import Heatmap, Run, Store, Window
 from ssam.store.views import ENDED, default_layer
 
@@ -83,20 +83,29 @@ def _look(lab: Lab, run_id: str) -> Look | None:
     return Look(run, replace(window, lanes=lanes), told, at)
 
 
-def draw(store: Store, look: Look) -> None:
-    """Show the race in the live panel."""
+def draw(store: Store, look: Look, before: Before | None = None) -> None:
+    """Show the race in the live panel, with the race before as thin lines."""
     view = st.session_state.get(KEY, {}).get("view") or {}
-    show(look.told, {"heat": _heat(store, look.run, look.window, view)})
+    show(look.told, {"heat": _heat(store, look.run, look.window, view)}, before)
 
 
 def prepare() -> None:
     """Make the browser load what the panel needs before there is a race to show."""
-    _mount(KEY, {}, on_view_change=lambda: None)
+    _mount(KEY, {}, on_view_change=lambda: None, on_kept_change=lambda: None)
 
 
-def show(race: str, more: Pictures) -> None:
-    """Mount the component. ``race`` is ``live_payload.race`` as JSON; ``more`` goes with it."""
-    _mount(KEY, race, more, on_view_change=lambda: None)
+def show(race: str, more: Pictures, before: Before | None = None) -> None:
+    """Mount the component. ``race`` is ``live_payload.race`` as JSON; ``more`` goes with it. The curves of the race before are
+    left out once the browser has them."""
+    if before and before["version"] == kept():
+        before = {"version": before["version"], "words": before["words"]}
+    _mount(KEY, race, {**more, "before": before}, on_view_change=lambda: None, on_kept_change=lambda: None)
+
+
+def kept() -> str | None:
+    """Return the version of the earlier race whose curves the browser has."""
+    state: dict[str, Any] = st.session_state.get(KEY, {})
+    return state.get("kept")
 
 
 @lru_cache(maxsize=256)

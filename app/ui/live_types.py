@@ -166,12 +166,21 @@ class Replay(TypedDict):
     seconds: float
 
 
+class Before(TypedDict):
+    """The race before. ``lanes`` is sent once: the browser keeps those of a ``version``."""
+
+    version: str
+    words: str
+    lanes: NotRequired[Sequence[Lane]]
+
+
 class Pictures(TypedDict):
-    """What goes with the race: ``heat`` for a live one, ``replay`` and ``heats`` for a recorded one."""
+    """What goes with the race: ``heat`` for a live one, ``replay`` and ``heats`` for a recorded one, the race before for both."""
 
     heat: NotRequired[Heat | None]
     replay: NotRequired[Replay]
     heats: NotRequired[Heats | None]
+    before: NotRequired[Before | None]
 
 
 class Payload(Race, Pictures):

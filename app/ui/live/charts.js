@@ -2,6 +2,8 @@
 // The curves and bars, drawn by Plotly. Each function updates one chart; zoom and hidden traces survive,
 // because uirevision stays the same until the reader chooses another axis or curve.
 
+import { thinLine, upToEnd } from "./ghosts.js";
+
 export const STEP_CURVES = {
   loss: { title: "Training loss", hover: ".3f" },
   ascent_gap: { title: "Ascent gap L(w+ε) − L(w)", hover: ".3f" },
@@ -29,6 +31,7 @@ const CONFIG = {
 // The heading of the hover box: each axis with its unit.
 const HOVER = { epoch: "epoch %{x:.1f}", gradients: "%{x:,.0f} gradient evaluations", seconds: "%{x:.1f} seconds" };
 const SMOOTHING = 0.8;
+const STRETCH = 1.5; // times the highest value of the race itself: so far the race before may raise an axis
 
 function layout(chart, theme, revision, more) {
   const spike = { spikecolor: theme.text, spikethickness: -1, spikedash: "dot" }; // -1: no white rim
@@ -67,6 +70,13 @@ function between(low, high) {
 /** From 0 to the value where curves are cut off, or to the highest value. */
 const upTo = (height) => ({ nticks: 7, ...(height == null ? { rangemode: "tozero" } : between(0, height)) });
 
+/** Where an axis is cut off: at ``height`` if there is one, else where the race before would flatten the curves of this one. */
+function heightWithin(height, /** @type {import("./data").Values[]} */ own, /** @type {import("./data").Values[]} */ before) {
+  const highest = (values) => values.flat().reduce((most, value) => Math.max(most, value ?? 0), 0);
+  const limit = STRETCH * highest(own);
+  return height ?? (limit > 0 && highest(before) > limit ? limit : undefined);
+}
+
 /** An invisible point: Plotly heeds what an axis should include only if there is something to draw. */
 const anchor = (low) => ({ type: "scatter", mode: "markers", x: [0], y: [low], opacity: 0, hoverinfo: "skip" });
 
@@ -82,25 +92,35 @@ function tens(/** @type {import("./data").Lane[]} */ all) {
   return [Math.max(0, low), high < 100 ? high : 102]; // 102: room for the marker at 100%
 }
 
+/** The evaluations during a race; the final one of all test images is drawn by itself where there is another one at its step. */
+const during = (/** @type {import("./data").Evaluation[]} */ epochs) => epochs.filter((epoch, at) => !epoch.final || epochs[at - 1]?.step !== epoch.step);
+
+const inPercent = (share) => (share == null ? null : 100 * share);
+
 export function accuracyChart(Plotly, chart, /** @type {import("./data").Race} */ data, axis, theme) {
   const traces = data.lanes.flatMap((lane) => {
     const line = (epochs, more) => ({
       type: "scatter",
       x: epochs.map((epoch) => epoch[axis]),
-      y: epochs.map((epoch) => (epoch.test_accuracy == null ? null : 100 * epoch.test_accuracy)),
+      y: epochs.map((epoch) => inPercent(epoch.test_accuracy)),
       customdata: epochs.map((epoch) => epoch.test_size.toLocaleString("en")),
       hovertemplate: "%{y:.1f}% (%{customdata} images)",
       ...more,
     });
     const { color, dash, symbol } = lane;
     return [
-      line(lane.epochs.filter((epoch, at, all) => !epoch.final || all[at - 1]?.step !== epoch.step), { name: lane.title, mode: "lines+markers", line: { color, dash, width: 2.5 * theme.scale }, marker: { color, symbol, size: 8 * theme.scale } }),
+      line(during(lane.epochs), { name: lane.title, mode: "lines+markers", line: { color, dash, width: 2.5 * theme.scale }, marker: { color, symbol, size: 8 * theme.scale } }),
       line(lane.epochs.filter((epoch) => epoch.final), { name: lane.title, hoverinfo: "skip", hovertemplate: null, cliponaxis: false, mode: "markers", marker: { color, symbol: "circle-open", size: 16 * theme.scale, line: { width: 2.5 } } }),
     ];
   });
-  const [low, high] = tens(data.lanes);
+  const ghosts = upToEnd(data, axis);
+  const before = ghosts.map((lane) => {
+    const epochs = during(lane.epochs);
+    return thinLine(lane, { x: epochs.map((epoch) => epoch[axis]), y: epochs.map((epoch) => inPercent(epoch.test_accuracy)) });
+  });
+  const [low, high] = tens([...data.lanes, ...ghosts]);
   const more = { xaxis: progressAxis(data, axis, theme), yaxis: { ticksuffix: "%", nticks: 7, ...between(low, high) } };
-  return Plotly.react(chart, [anchor(low), ...traces], layout(chart, theme, `${data.run} ${axis}`, more), CONFIG);
+  return Plotly.react(chart, [anchor(low), ...before, ...traces], layout(chart, theme, `${data.run} ${axis}`, more), CONFIG);
 }
 
 /** An exponential moving average, so that what is drawn does not move when a point is added. */
@@ -133,8 +153,11 @@ function curvesChart(Plotly, chart, /** @type {import("./data").Race} */ data, a
     thin.push({ ...common, y: steps[curve], hoverinfo: "skip", opacity: 0.25, line: { color, width: 1 } });
     bold.push({ ...common, y: smoothed(steps[curve]), name: title, hovertemplate: `%{y:${STEP_CURVES[curve].hover}}`, line: { color, dash, width: 2.5 } });
   }
-  const more = { xaxis: progressAxis(data, axis, theme), yaxis: upTo(data.heights[curve]) };
-  return Plotly.react(chart, [anchor(0), ...thin, ...bold], layout(chart, theme, `${data.run} ${axis} ${curve}`, more), CONFIG);
+  const ghosts = upToEnd(data, axis);
+  const before = ghosts.map((lane) => thinLine(lane, { x: lane.steps[axis], y: smoothed(lane.steps[curve]) }));
+  const height = heightWithin(data.heights[curve], data.lanes.map(({ steps }) => steps[curve]), before.map(({ y }) => y));
+  const more = { xaxis: progressAxis(data, axis, theme), yaxis: upTo(height) };
+  return Plotly.react(chart, [anchor(0), ...before, ...thin, ...bold], layout(chart, theme, `${data.run} ${axis} ${curve}`, more), CONFIG);
 }
 
 /** The mean of norm² over the first T steps, by T. A point may be the mean of many steps; their mean number gives the count. */
@@ -170,13 +193,14 @@ function convergenceChart(Plotly, chart, /** @type {import("./data").Race} */ da
     atW.push({ ...line, ...runningMean(steps.step, steps.grad_norm), name: title, line: { color, dash, width: 2.5 } });
     perturbed.push({ ...line, ...runningMean(steps.step, steps.perturbed_norm), name: `${title} at w+ε`, line: { color, dash: "dot", width: 1.5 } });
   }
+  const before = upToEnd(data, "step").map((lane) => thinLine(lane, runningMean(lane.steps.step, lane.steps.grad_norm)));
   const rate = { ...line, ...guide(atW[0], data.stepsPerEpoch), name: "c·log T/√T", line: { color: theme.text, width: 1 }, opacity: 0.6 };
   const title = { text: "T, steps", standoff: 8, font: { size: 13 } };
   const more = {
     xaxis: { type: "log", title, unifiedhovertitle: { text: "%{x:,.0f} steps" } },
     yaxis: { type: "log", nticks: 7 },
   };
-  return Plotly.react(chart, [rate, ...perturbed, ...atW], layout(chart, theme, `${data.run} ${curve}`, more), CONFIG);
+  return Plotly.react(chart, [rate, ...before, ...perturbed, ...atW], layout(chart, theme, `${data.run} ${curve}`, more), CONFIG);
 }
 
 function epochsChart(Plotly, chart, /** @type {import("./data").Race} */ data, axis, curve, theme) {
@@ -196,10 +220,15 @@ function epochsChart(Plotly, chart, /** @type {import("./data").Race} */ data, a
       marker: { color, symbol, size: 8 },
     };
   });
+  const before = upToEnd(data, axis).map((lane) => {
+    const known = lane.epochs.filter((epoch) => value(epoch) != null);
+    return thinLine(lane, { x: known.map((epoch) => epoch[axis]), y: known.map(value) });
+  });
   const isShare = curve === "validation";
-  const yaxis = isShare ? { nticks: 7, ticksuffix: "%" } : upTo(data.heights[curve]);
+  const height = heightWithin(data.heights[curve], traces.map(({ y }) => y), before.map(({ y }) => y));
+  const yaxis = isShare ? { nticks: 7, ticksuffix: "%" } : upTo(height);
   const more = { xaxis: progressAxis(data, axis, theme), yaxis };
-  return Plotly.react(chart, [...(isShare ? [] : [anchor(0)]), ...traces], layout(chart, theme, `${data.run} ${axis} ${curve}`, more), CONFIG);
+  return Plotly.react(chart, [...(isShare ? [] : [anchor(0)]), ...before, ...traces], layout(chart, theme, `${data.run} ${axis} ${curve}`, more), CONFIG);
 }
 
 /** A title in lines of at most ``width`` characters, as far as its words allow. */

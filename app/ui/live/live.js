@@ -3,12 +3,13 @@
 
 import { accuracyChart, newest, stepsChart, timingChart, STEP_CURVES } from "./charts.js";
 import { count, element, epochName, fixed, percent, showCards, showLegend, showWords } from "../parts.js";
-import { dispose, loadPlotly, themeOf } from "../drawing.js";
+import { dispose, isLight, loadPlotly, themeOf } from "../drawing.js";
 import { showMasks } from "../masks.js";
 import { costs, showStages } from "./stages.js";
 import { announcer, headline } from "./announce.js";
 import { prepareTables } from "../tables.js";
-import { floats } from "../wire.js";
+import { decoded } from "./decode.js";
+import { prepareGhosts, received, spoken, visible } from "./ghosts.js";
 import { Player, cut, heatChosen } from "./replay.js";
 
 const SKELETON = `
@@ -19,11 +20,14 @@ const SKELETON = `
   <p class="failure" role="alert" hidden></p>
   <p class="headline" aria-hidden="true"></p>
   <div class="cards"></div>
-  <div class="axis" role="radiogroup" aria-label="Horizontal axis of the curves">
-    <span aria-hidden="true">x-axis</span>
-    <label><input type="radio" value="epoch" checked><span>epoch</span></label>
-    <label><input type="radio" value="gradients"><span>gradients</span></label>
-    <label><input type="radio" value="seconds"><span>seconds</span></label>
+  <div class="curves">
+    <p class="ghosts" hidden></p>
+    <div class="axis" role="radiogroup" aria-label="Horizontal axis of the curves">
+      <span aria-hidden="true">x-axis</span>
+      <label><input type="radio" value="epoch" checked><span>epoch</span></label>
+      <label><input type="radio" value="gradients"><span>gradients</span></label>
+      <label><input type="radio" value="seconds"><span>seconds</span></label>
+    </div>
   </div>
   <div class="panels">
     <section class="panel" data-panel="accuracy">
@@ -58,23 +62,6 @@ const SKELETON = `
   <ul class="notes"></ul>
   <details class="words whole"><summary>The race as a table</summary><table><thead></thead><tbody></tbody></table></details>`;
 
-/** Columns as numbers. @template {string} Name @returns {Record<Name, (number | null)[]>} */
-function unpacked(/** @type {Record<Name, import("../wire_types").Floats>} */ columns) {
-  return /** @type {any} */ (Object.fromEntries(Object.entries(columns).map(([name, text]) => [name, floats(/** @type {any} */ (text))])));
-}
-
-/** One object for each row of columns of equal length. @template {string} Name @returns {Record<Name, number | null>[]} */
-function rows(/** @type {Record<Name, (number | null)[]>} */ columns) {
-  const names = /** @type {Name[]} */ (Object.keys(columns));
-  return columns[names[0]].map((_, at) => /** @type {any} */ (Object.fromEntries(names.map((name) => [name, columns[name][at]]))));
-}
-
-/** Whether a computed colour, "rgb(…)", is a light one. */
-function isLight(color) {
-  const [red, green, blue] = color.match(/[\d.]+/g).map(Number);
-  return 0.2126 * red + 0.7152 * green + 0.0722 * blue > 128;
-}
-
 export function mount(host) {
   const root = element("section", { className: "race", ariaLabel: "Live race", innerHTML: SKELETON });
   root.dataset.points = 0;
@@ -95,6 +82,7 @@ export function mount(host) {
   const { liveRegion, announce } = announcer();
   root.append(liveRegion);
   const refreshTables = prepareTables(root, state);
+  const showGhosts = prepareGhosts(find(".ghosts"), () => show(state.data));
 
   /** "What am I seeing?" opens over its panel; Escape, a click elsewhere and moving the focus out close it. */
   function prepareHelp() {
@@ -169,10 +157,10 @@ export function mount(host) {
   function update({ data: sent, setStateValue }) {
     loadPlotly().then(drawCharts).catch(fail);
     if (!sent.lanes) return hide();
-    const lanes = sent.lanes.map((lane) => ({ ...lane, steps: unpacked(lane.steps), epochs: rows(unpacked(/** @type {Required<typeof lane.epochs>} */ (lane.epochs))) }));
     state.set = setStateValue;
-    if (sent.replay) replay({ ...sent, lanes });
-    else show({ ...sent, lanes });
+    const race = { ...sent, lanes: decoded(sent.lanes), ghosts: received(sent.before, setStateValue) };
+    if (race.replay) replay(race);
+    else show(race);
   }
 
   /** Shown before there is a race. */
@@ -211,7 +199,8 @@ export function mount(host) {
     showStatus(data);
     showCards(find(".cards"), data);
     showMaskPanel(data);
-    showWords(find(".whole table"), data);
+    showWords(find(".whole table"), { ...data, lanes: [...data.lanes, ...visible(data)] });
+    showGhosts(data);
     showLegend(find(".legend"), data.phases);
     showStages(find(".stages"), data);
     announce(data);
@@ -300,11 +289,13 @@ export function mount(host) {
     refreshTables();
   }
 
-  function describeCharts(/** @type {import("./data").Race} */ { lanes, testSize, eigenvalues, heights, validation }, axis, curve) {
+  function describeCharts(/** @type {import("./data").Race} */ data, axis, curve) {
+    const { lanes, testSize, eigenvalues, heights, validation } = data;
     for (const drawing of root.querySelectorAll(".main-svg")) drawing.ariaHidden = "true"; // a screen reader would read its labels one by one
     const label = (name, what, value) => charts[name].setAttribute("aria-label", `${what} ${lanes.map((lane) => `${lane.title} ${value(lane)}`).join("; ")}.`);
     const newestAccuracy = (epoch) => (epoch ? `${percent(epoch.test_accuracy)} after epoch ${epochName(epoch.epoch)}` : "–");
     label("accuracy", `Test accuracy by ${axis}.`, (lane) => newestAccuracy(lane.epochs.at(-1)));
+    charts.accuracy.ariaLabel += spoken(data);
     label("steps", `${STEP_CURVES[curve].title} by ${curve === "convergence" ? "steps" : axis}.`, (lane) => fixed(newest(lane, curve), curve === "validation" ? 1 : 3));
     const cut = curve in heights ? "The axis is cut off above the lanes that did not diverge." : "";
     const footer = curve === "validation" ? validation : stepsFooter(curve, eigenvalues);
@@ -333,9 +324,11 @@ export function mount(host) {
   }
 
   function stepsFooter(curve, eigenvalues) {
-    if (curve === "convergence") return "The mean of ‖g‖² over the first T steps. Bold: at w. Thin and dotted: at w+ε. Grey: c·log T/√T.";
-    if (curve === "radius") return `Thin: batches. Bold: smoothed. Mean: ${lengths(state.data.lanes)}.`;
-    if (curve !== "eigenvalue") return "Thin: batches. Bold: smoothed.";
+    const hasGhosts = visible(state.data).length > 0;
+    const batches = hasGhosts ? "Thin and jagged: batches. Bold: smoothed. Thin and smooth: the race before." : "Thin: batches. Bold: smoothed.";
+    if (curve === "convergence") return `The mean of ‖g‖² over the first T steps. Bold: at w. Thin and dotted: at w+ε. Grey: c·log T/√T.${hasGhosts ? " Faint: the race before, at w." : ""}`;
+    if (curve === "radius") return `${batches} Mean: ${lengths(state.data.lanes)}.`;
+    if (curve !== "eigenvalue") return batches;
     if (!eigenvalues) return "λ₁ was not recorded. Set “Measure λ₁ every” in the training settings before the start, or measure it on the page Flatness.";
     if (eigenvalues.ms == null) return "The first estimates come at the end of an epoch.";
     return `Each estimate takes ${fixed(eigenvalues.ms, 0)} ms; together ${percent(eigenvalues.share)} of the race's time, not counted as the lanes' compute time.`;

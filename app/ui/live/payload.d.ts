@@ -151,10 +151,17 @@ export interface Replay {
   seconds: number;
 }
 
+export interface Before {
+  version: string;
+  words: string;
+  lanes?: Lane[];
+}
+
 export interface Pictures {
   heat?: Heat | null;
   replay?: Replay;
   heats?: Heats | null;
+  before?: Before | null;
 }
 
 export interface Payload {
@@ -179,4 +186,5 @@ export interface Payload {
   heat?: Heat | null;
   replay?: Replay;
   heats?: Heats | null;
+  before?: Before | null;
 }

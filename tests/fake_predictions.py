@@ -72,11 +72,12 @@ def race(
     about: ImagesEvent | None = None,
     evaluations: int = 4,
     state: str = "finished",
+    classes: tuple[str, ...] = CLASSES,
 ) -> Run:
     """A race with these images; the state is that of one that has got so far."""
     run_id = store.runs.create(spec, f"race {len(store.runs.newest(limit=500))}", owner)
     with store.writer(run_id) as writer:
-        writer.add(dataclasses.replace(started(spec, evaluations * EPOCH), classes=CLASSES))
+        writer.add(dataclasses.replace(started(spec, evaluations * EPOCH), classes=classes))
         for event in events(spec, images() if about is None else about, evaluations) if evaluations else ():
             writer.add(event)
     if state != "queued":

@@ -223,6 +223,12 @@ def test_no_lane_is_refused(store: Store) -> None:
     assert app.button(key="start_race").disabled
 
 
+def test_the_former_name_of_a_preset_opens_its_successor_and_says_so(store: Store) -> None:
+    app = page(preset="quick")
+    assert app.selectbox(key="preset").value == "demo"
+    assert any("quick" in warning.value for warning in app.warning)
+
+
 def test_going_back_brings_the_older_settings_but_a_late_address_does_not(store: Store) -> None:
     app = page(preset="demo")
     first = dict(app.query_params)

@@ -196,6 +196,25 @@ def test_what_the_readme_says_around_its_table_is_in_the_files():
     assert f"({min(sparse):.2f}–{max(sparse):.2f} SGD steps)" in README
 
 
+def test_what_the_readme_says_of_the_demo_is_in_its_seeds():
+    from ssam.stats.paired import compare
+
+    seeds = record("lessons.json")["races"]["demo"]["seeds"]
+    found = {
+        name: {
+            int(seed): 100 * lane["test_accuracy"]
+            for seed, run in seeds.items()
+            for lane in run["lanes"]
+            if lane["name"] == name
+        }
+        for name in ("sgd:weight_decay=0.02", "sam", "ssam-f")
+    }
+    for name in ("sam", "ssam-f"):
+        paired = compare(found[name], found["sgd:weight_decay=0.02"])
+        assert f"{paired.mean:.2f}" in README
+        assert f"({paired.interval[0]:.2f} to {paired.interval[1]:.2f})" in README
+
+
 def test_a_lane_and_its_seeds_have_one_accuracy_in_all_files():
     """Races of the same settings on the same seeds: whatever file is read, the number is the same."""
     lessons, flatness = record("lessons.json")["races"], record("flatness.json")["seeds"]

@@ -379,6 +379,35 @@ def test_a_race_under_way_shows_what_it_has(store: Store) -> None:
     assert any(text.value == images_text.WAITS for text in waits.markdown)
 
 
+def test_test_predictions_follow_a_race_under_way_until_an_epoch_is_chosen(store: Store) -> None:
+    run = race(store, state="running", evaluations=2)
+    app = page(run=run.id, view="test")
+    assert app.select_slider(key="images_epoch").value == 2
+    made = fake_predictions.images(noise=SPEC.label_noise)
+    with store.writer(run.id) as writer:
+        for lane, name in enumerate(SPEC.lane_names):
+            writer.add(fake_predictions.predictions(made, lane, name, 2, EVALUATIONS))
+    app.run()
+    assert app.select_slider(key="images_epoch").value == 3
+    assert "epoch" not in address_of(app)
+    app.select_slider(key="images_epoch").set_value(1.0).run()
+    app.run()
+    assert app.select_slider(key="images_epoch").value == 1
+    assert address_of(app)["epoch"] == "1"
+
+
+@pytest.mark.parametrize("view", query.VIEWS)
+def test_class_names_of_own_images_stay_texts(store: Store, view: str) -> None:
+    hostile = ("![x](https://a.b/c.png)", "[go](https://a.b)", "<b>bold</b>", *CLASSES[3:])
+    app = page(BOB, run=race(store, spec=OWN, classes=hostile).id, view=view)
+    assert not app.exception
+    said = [text.value for text in (*app.markdown, *app.caption, *app.info)]
+    said += [str(cell) for table in app.table for cell in table.value.to_numpy().ravel()]
+    assert not [text for text in said if "](" in text.replace("\\]", "") or "<b>" in text.replace("\\<", "")]
+    for chart in every(app, "plot"):
+        assert "<b>bold" not in str(chart["figure"])
+
+
 # Whose pictures
 
 

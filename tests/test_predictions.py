@@ -1,6 +1,7 @@
 """What lanes answer for single images: recorded by a race, kept by the store and in race files."""
 
 import io
+import itertools
 import zipfile
 from pathlib import Path
 
@@ -12,14 +13,14 @@ from torch.nn.functional import cross_entropy
 from ssam.data import load_dataset
 from ssam.engine import Race, predictions
 from ssam.experiment import parse_spec
-from ssam.experiment.events import EpochEvent, ImagesEvent, PredictionsEvent
+from ssam.experiment.events import Checkpoint, EpochEvent, ImagesEvent, PredictionsEvent
 from ssam.jobs import disk
 from ssam.planning.estimate import LIVE_TEST_SIZE
 from ssam.stats.memorisation import memorisation
 from ssam.store import Store
 from ssam.store.race_file import add_predictions, load, save
 from ssam.training.schedule import step_rate
-from tests.small_races import STEPS, of, parts, run
+from tests.small_races import STEPS, of, parts, run, small
 
 NOISY = {"model": "mlp", "label_noise": 0.4, "train_size": 512, "batch_size": 64, "epochs": 3, "lanes": "sgd,sam"}
 
@@ -102,13 +103,15 @@ def test_test_predictions_have_the_accuracy_of_the_evaluation(raced: list) -> No
 
 def test_the_last_evaluation_is_cut_to_the_images_of_every_epoch(raced: list, tmp_path: Path) -> None:
     _, batches, model = parts(tmp_path, **NOISY)
-    answers = predictions.TestAnswers()
+    answers = predictions.TestAnswers(batches)
     model.eval()
-    everything = [model(x).detach() for x, _ in batches.test(None)]
-    for outputs in everything:
-        answers.add(outputs)
-    event = answers.event("sgd", 1, 1.0, torch.zeros(5, dtype=torch.int16), batches)
+    everything = []
+    for x, y in batches.test(None):
+        everything.append(model(x).detach())
+        answers.add(everything[-1], y)
+    event = answers.event("sgd", 1, 1.0, torch.zeros(5, dtype=torch.int16))
     rows = images(raced).test_rows
+    assert answers.labels.tolist() == images(raced).test_labels.tolist()
     assert event.test.tolist() == torch.cat(everything).argmax(1)[torch.from_numpy(rows)].tolist()
     assert np.allclose(event.confidence, torch.cat(everything).softmax(1).amax(1).numpy()[rows])
 
@@ -210,10 +213,47 @@ def test_what_is_sent_again_after_a_restart_changes_nothing(raced: list, store: 
     check_kept(found, raced)
 
 
-def test_a_full_disk_takes_the_predictions_of_an_ended_race_last(raced: list, store: Store) -> None:
+def test_a_full_disk_takes_the_predictions_of_an_ended_race_after_its_masks(raced: list, store: Store) -> None:
     run_id = kept(store, raced)
+    masks = store.run_folder(run_id) / "masks"
+    masks.mkdir(exist_ok=True)
+    (masks / "0-1.npz").write_bytes(bytes(1_000_000))
+    used = disk.measure(store, 1.0).used
+    disk.make_room(store, (used - 900_000) / 1e9)
+    assert not masks.exists()
+    assert store.predictions.has(run_id)
     disk.make_room(store, 1e-9)
+    assert not store.predictions.has(run_id)
     assert store.predictions.read(run_id, ("sgd", "sam")) is None
+
+
+def test_predictions_that_go_while_they_are_read_are_none(raced: list, store: Store) -> None:
+    run_id = kept(store, raced)
+    folder = store.run_folder(run_id) / "predictions"
+    moments = store.predictions.steps(run_id)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(store.predictions, "steps", lambda _: moments)
+        (folder / "0-8.npz").unlink()
+        assert store.predictions.lanes(run_id, ("sgd", "sam")) == {}
+
+
+def test_a_long_race_keeps_a_bounded_number_of_evaluations() -> None:
+    recorded = [epoch for epoch in range(1, 10_001) if predictions.is_recorded(epoch)]
+    assert recorded[:149] == list(range(1, 150))
+    assert len(recorded) < 700
+    assert all(later - earlier <= earlier / 50 + 2 for earlier, later in itertools.pairwise(recorded))
+
+
+def test_a_race_resumed_from_a_checkpoint_without_predictions_records_none(tmp_path: Path) -> None:
+    spec = small(**NOISY)
+    race = Race(spec, home=tmp_path, threads=1)
+    race.want_checkpoint()
+    checkpoint = next(event for event in race.events() if isinstance(event, Checkpoint))
+    for lane in checkpoint.state["lanes"].values():
+        del lane["answers"]
+    told = list(Race(spec, home=tmp_path, threads=1, state=checkpoint.state).events())
+    assert of(told, EpochEvent)
+    assert not of(told, PredictionsEvent)
 
 
 def test_a_race_file_holds_the_predictions(raced: list, store: Store, tmp_path: Path) -> None:

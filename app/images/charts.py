@@ -1,6 +1,7 @@
 """Curves, matrices and bars of the page Images as Plotly figures."""
 
 from collections.abc import Sequence
+from html import escape
 
 import numpy as np
 import pandas  # noqa: F401  imported here: Plotly would use it half-imported while another visitor's first page imports it
@@ -48,7 +49,7 @@ def _course(spec: RaceSpec, title: str, shares: Sequence[tuple[Lane, np.ndarray]
 
 def confusion(shown: Shown, found: Tested) -> Figure:
     """Draw a confusion matrix. Each cell's ``customdata`` is LANE/TRUE CLASS/PREDICTION, in numbers."""
-    matrix, names = found.matrix, list(shown.classes)
+    matrix, names = found.matrix, [escape(name) for name in shown.classes]
     share = np.divide(
         matrix,
         matrix.sum(axis=1, keepdims=True),
@@ -90,7 +91,7 @@ def by_class(shown: Shown, found: Sequence[Tested]) -> Figure:
     bars = [
         {
             "type": "bar",
-            "x": list(shown.classes),
+            "x": [escape(name) for name in shown.classes],
             "y": _percent(each.class_accuracy),
             "name": each.lane.title,
             "marker": {"color": each.lane.style.color},

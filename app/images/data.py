@@ -57,9 +57,13 @@ def find(store: Store, key: str | None, person: Person) -> Shown | None:
 
 def own(store: Store, run: Run, person: Person) -> Shown | None:
     """Return a race of the store with what ``person`` may see of it; None if it has no predictions yet."""
-    found = _read(store, run.id, tuple(run.spec.lane_names), tuple(store.predictions.steps(run.id)))
-    if found is None or not found.lanes:
+    if not has_predictions(store, run):
         return None
+    images = _images(store, run.id)
+    lanes = _lanes(store, run.id, tuple(run.spec.lane_names), tuple(store.predictions.steps(run.id)))
+    if images is None or not lanes:
+        return None
+    found = Predictions(images, lanes)
     private = bool(run.spec.data) and run.owner != person.owner
     pictures = None if private else _pictures(store, run, found.images)
     return _shown(run.id, run, found, pictures, private)
@@ -83,7 +87,7 @@ def recordings() -> list[str]:
 
 def has_predictions(store: Store, run: Run) -> bool:
     """Return whether any evaluation of a race is stored."""
-    return bool(store.predictions.steps(run.id))
+    return store.predictions.has(run.id)
 
 
 @lru_cache(maxsize=4)
@@ -100,10 +104,18 @@ def _bundled() -> tuple[np.ndarray, np.ndarray]:
         return arrays["train_images"], arrays["test_images"]
 
 
-@lru_cache(maxsize=16)
-def _read(store: Store, run_id: str, names: tuple[str, ...], steps: tuple[tuple[int, int], ...]) -> Predictions | None:
+@lru_cache(maxsize=4)
+def _lanes(
+    store: Store, run_id: str, names: tuple[str, ...], steps: tuple[tuple[int, int], ...]
+) -> dict[str, LanePredictions]:
     """Read the predictions, once for the evaluations ``steps``: what is stored does not change."""
-    return store.predictions.read(run_id, list(names))
+    return store.predictions.lanes(run_id, names)
+
+
+@lru_cache(maxsize=64)
+def _images(store: Store, run_id: str) -> RaceImages | None:
+    """Read the images of a race, always as one object: pictures made of them are kept by it."""
+    return store.predictions.images(run_id)
 
 
 def _pictures(store: Store, run: Run, images: RaceImages) -> Thumbnails | None:

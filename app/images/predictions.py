@@ -9,11 +9,13 @@ import streamlit as st
 from app.images import charts, courses, gallery, query, tables, text, view
 from app.images.courses import Tested
 from app.images.data import Lane, Shown
-from app.ui import legend, plot, texts
+from app.ui import legend, plot
 from app.ui.chart_grid import grid
+from app.ui.texts import plain
 
 ROWS = 12  # confusions in a lane's table
 WIDE = 2  # matrices side by side
+MOST_CLASSES = 100  # of a matrix that is drawn
 CELL = ("images_cell_lane", "images_cell_true", "images_cell_prediction")
 FEW = 24  # images that only one of two lanes predicts correctly, at most
 PAIR = ("images_pair_first", "images_pair_second")
@@ -39,7 +41,9 @@ def predictions(shown: Shown, lanes: Sequence[Lane]) -> None:
 
 def _matrices(shown: Shown, found: Sequence[Tested]) -> None:
     with st.container(key="images_matrices"):
-        for begin in range(0, len(found), WIDE):
+        if len(shown.classes) > MOST_CLASSES:
+            st.caption(f"The matrices are not drawn for more than {MOST_CLASSES} classes.")
+        for begin in range(0, len(found) if len(shown.classes) <= MOST_CLASSES else 0, WIDE):
             columns = st.columns(min(WIDE, len(found)))
             for column, each in zip(columns, found[begin : begin + WIDE], strict=False):
                 with column:
@@ -59,9 +63,9 @@ def _matrix(shown: Shown, each: Tested) -> None:
 
 
 def _most_confused(shown: Shown, each: Tested) -> None:
-    st.caption(f"{texts.plain(each.lane.title)}: most frequent confusions")
+    st.caption(f"{plain(each.lane.title)}: most frequent confusions")
     rows = [
-        {"True class": shown.classes[true], "Prediction": shown.classes[prediction], "Images": count}
+        {"True class": plain(shown.classes[true]), "Prediction": plain(shown.classes[prediction]), "Images": count}
         for true, prediction, count in each.confusions()[:ROWS]
     ]
     if rows:

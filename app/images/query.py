@@ -56,7 +56,7 @@ def go(store: Store, person: Person) -> None:
 def _fresh(run: str | None) -> None:
     """What was chosen for another race does not hold for this one."""
     st.session_state["images_run"] = run
-    for name in ("lanes", "epoch", "sort", "start"):
+    for name in ("lanes", "epoch", "last", "sort", "start"):
         st.session_state[f"images_{name}"] = None
 
 
@@ -84,7 +84,7 @@ def write(shown: Shown, lanes: Sequence[Lane]) -> None:
     TABLE.push_url(
         run=shown.key,
         lanes=None if names == every else names,
-        epoch=None if epoch is None or epoch >= moments[-1] else epoch,
+        epoch=None if epoch is None or epoch >= moments[-1] or epoch == state.get("images_last") else epoch,
         sort=sort if sort in unusual else None,
     )
 
@@ -168,10 +168,12 @@ def choose_order(shown: Shown, lanes: Sequence[Lane]) -> str:
 
 def choose_epoch(lanes: Sequence[Lane]) -> float:
     """Return the epoch at which test predictions are shown; the last one at first."""
-    moments = data.moments(lanes)
-    wanted = st.session_state.get("images_epoch")
+    moments, state = data.moments(lanes), st.session_state
+    wanted = state.get("images_epoch")
+    if wanted == state.get("images_last"):
+        wanted = None  # the reader sees the last epoch, and follows it
     past = [epoch for epoch in moments if wanted is None or epoch <= wanted] or moments[:1]
-    st.session_state["images_epoch"] = past[-1]
+    state["images_epoch"], state["images_last"] = past[-1], moments[-1]
     if len(moments) < 2:
         return moments[0]
     return float(

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from app.images.courses import Course, Tested
 from app.images.data import Shown
+from app.ui.texts import plain
 from ssam.stats.memorisation import Ranking
 
 EMPTY = """
@@ -18,7 +19,7 @@ WAITS = "The first predictions come with the first evaluation, after one epoch."
 PRIVATE = "This race is on somebody else's own images: only their owner sees the pictures."
 NO_PICTURES = "No pictures are stored for this race."
 NO_LANE = "Choose at least one lane."
-SUSPICIOUS = "Images that are learned late, often forgotten, or on which lanes disagree often have a wrong label."
+SUSPICIOUS = "Images that are learned late, often forgotten, or on which lanes disagree may have a wrong label."
 
 SEEING = {
     "memorisation": (
@@ -26,7 +27,8 @@ SEEING = {
         "predicts a third class. To memorise a wrong label, a network must learn that one image by heart, because similar images have another label.",
         "The prediction for a training image comes from the training step that used it: the image is augmented, the network is in training "
         "mode, and the weights are those before the step's update. They need no additional pass. For methods whose first pass does not use the "
-        "whole batch at w, they come from the pass at w + ε.",
+        "whole batch at w, they come from the pass at w + ε. A lane with a moving average of its weights, or with early stopping, predicts the test "
+        "images with those weights instead.",
         "*Memorised since epoch 4* means that the lane predicts the wrong label at epoch 4 and at every later evaluation. A **forgetting event** is "
         "a change from the given label to another prediction, between two evaluations.",
         "The **train-test gap** is the accuracy on training images with the right label minus the accuracy on test images.",
@@ -67,7 +69,7 @@ def courses(shown: Shown, found: Sequence[Course]) -> str:
 def own_ranking(ranking: Ranking) -> str:
     """Say how well the lanes' predictions find the wrong labels of this race."""
     return (
-        f"The predictions also reveal wrong labels. Rank the training images by how often the lanes predict a class other than the label: "
+        f"Rank the training images by how often the lanes predict a class other than the label: "
         f"of the first {ranking.count:,}, {percent(ranking.precision)} have a wrong label (by chance {percent(ranking.chance)})."
     )
 
@@ -99,7 +101,7 @@ def tested(shown: Shown, found: Sequence[Tested]) -> str:
 def matrix(shown: Shown, found: Tested) -> str:
     """Describe a confusion matrix."""
     most = [
-        f"{shown.classes[true]} as {shown.classes[prediction]} ({count})"
+        f"{plain(shown.classes[true])} as {plain(shown.classes[prediction])} ({count})"
         for true, prediction, count in found.confusions()[:3]
     ]
     confused = f" Most frequent confusions: {', '.join(most)}." if most else ""

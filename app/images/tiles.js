@@ -132,6 +132,7 @@ export function mount(host) {
   }
 
   function walk(event) {
+    if (!state.data || !state.layout) return;
     const [last, { columns }] = [state.data.rows.length - 1, state.layout];
     const to = { ArrowRight: state.chosen + 1, ArrowLeft: state.chosen - 1, ArrowDown: state.chosen + columns, ArrowUp: state.chosen - columns, Home: 0, End: last }[event.key];
     if (to === undefined) return;

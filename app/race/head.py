@@ -25,7 +25,7 @@ def head(lab: Lab, run: Run, person: Person) -> None:
         here = {"run": run.id}
         if run.started_info and step_plan.masked_lanes(run.spec):
             nav.link("masks", address=here)
-        if lab.store.predictions.steps(run.id):
+        if lab.store.predictions.has(run.id):
             nav.link("images", address=here)
         if run.state == "finished":
             nav.link("flatness", address=here)

@@ -171,9 +171,7 @@ def _question(lab: Lab, name: str) -> str:
     count = "1 race uses" if len(runs) == 1 else f"{len(runs)} races use"
     waiting = sum(run.state not in ENDED for run in runs)
     fate = f" **{waiting} of them have not ended and may fail.**" if waiting else ""
-    said = (
-        f"{count} this upload. Results stay, but no race can be resumed, repeated or analysed again without it.{fate}"
-    )
+    said = f"{count} this upload. Results stay, with small pictures of up to 4,000 images in each race, but no race can be resumed, repeated or analysed again without it.{fate}"
     return "\n".join([said, "", *lines])
 
 

@@ -6,6 +6,7 @@ import streamlit as st
 
 from app.shell import classroom, data_settings, share_link
 from ssam.experiment import RaceSpec, laid_over, parse_spec, preset, presets
+from ssam.experiment.presets import RENAMED
 from ssam.store import Store
 
 STALE_SECONDS = 3.0  # after we wrote an address, the one before it may still be on its way
@@ -68,7 +69,7 @@ def read(store: Store) -> tuple[RaceSpec, str | None, str | None]:
     try:
         if name:
             spec = laid_over(preset(name).spec, settings)
-            told = told or data_settings.ended({"preset": name, **settings}) or None
+            told = told or _renamed(name) or data_settings.ended({"preset": name, **settings}) or None
         elif settings:
             spec = parse_spec(settings)
         else:
@@ -114,3 +115,8 @@ def leave(page: str | None = None) -> None:
         written = st.session_state.pop(_WRITTEN)
         seen = st.session_state.pop(_SEEN)
         st.session_state[_LEFT] = written[-1] if written else seen
+
+
+def _renamed(name: str) -> str:
+    """Say that another preset has taken the place of this one; empty if none has."""
+    return f"The preset {name!r} is no more; {preset(name).title} has taken its place." if name in RENAMED else ""

@@ -25,4 +25,9 @@ def grid(figures: Sequence[Figure], key: str, words: str, row: int = ROW, config
             with st.expander("As a table" if len(figures) == 1 else "As tables", key=f"flat_tables_{key}"):
                 for figure in figures:
                     st.caption(texts.plain(alt_text.title(figure)))
-                    st.table(alt_text.table(figure), border="horizontal", hide_index=True)
+                    st.table(list(map(_plain, alt_text.table(figure))), border="horizontal", hide_index=True)
+
+
+def _plain(row: dict[str, str]) -> dict[str, str]:
+    """Return a row as Markdown that shows it literally: it may hold class names of somebody's images."""
+    return {texts.plain(name): texts.plain(value) for name, value in row.items()}

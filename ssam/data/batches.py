@@ -110,15 +110,17 @@ class Batches:
         labels = self._labels if noisy else self._train.labels
         return labels.cpu().numpy()[self._chosen].astype(np.int16)
 
-    def test_labels(self, rows: sampling.Rows) -> np.ndarray:
-        """Return (n,) int16: the labels of these test images."""
-        return self._test.labels.cpu().numpy()[rows].astype(np.int16)
-
-    def thumbnails(self, split: Literal["train", "test"], rows: sampling.Rows, side: int) -> np.ndarray:
-        """Return (n, S, S, C) uint8: these images, not augmented, shrunk to S = ``side`` pixels if they are larger."""
+    def thumbnails(
+        self, split: Literal["train", "test"], rows: sampling.Rows, side: int
+    ) -> tuple[np.ndarray, sampling.Rows]:
+        """Return these images, not augmented, shrunk to S = ``side`` pixels if they are larger, (n, S, S, C) uint8, and the rows
+        (n,) that they really come from: another one where a file cannot be read."""
+        if not len(rows):
+            return np.zeros((0, side, side, 1), dtype=np.uint8), rows
         images = self._train if split == "train" else self._test
-        pictures = [_shrunk(pixels, side).permute(0, 2, 3, 1).cpu() for pixels, _ in images.chunks(rows, CHUNK)]
-        return torch.cat(pictures).numpy() if pictures else np.zeros((0, side, side, 1), dtype=np.uint8)
+        chunks = [(_shrunk(pixels, side).cpu(), used.cpu()) for pixels, used in images.chunks(rows, CHUNK)]
+        pictures, used = (torch.cat(parts) for parts in zip(*chunks, strict=True))
+        return pictures.permute(0, 2, 3, 1).numpy(), used.numpy()
 
     def samples(self, count: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield ``count`` distinct training images (at most all), not augmented, with their noisy labels, in chunks."""

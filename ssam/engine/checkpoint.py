@@ -167,8 +167,10 @@ def _restore_lane(lane: Lane, state: State) -> None:
         lane.best = Best(**_copied(best))
     if vector is not None:
         lane.eigenvector = [part.to(lane.device, copy=True) for part in vector]
-    if lane.answers is not None and "answers" in state:  # not in checkpoints of earlier versions
+    if lane.answers is not None and "answers" in state:
         lane.answers.copy_(state["answers"])
+    else:  # a checkpoint of an earlier version: its race records no predictions
+        lane.answers = None
     for name in PLAIN:
         setattr(lane, name, state[name])
     lane.plan = Plan(**state["plan"])

@@ -16,10 +16,10 @@ def evaluate(
     model: nn.Module,
     batches: Iterable[tuple[Tensor, Tensor]],
     ranks: Ranks = ALONE,
-    take: Callable[[Tensor], object] | None = None,
+    take: Callable[[Tensor, Tensor], object] | None = None,
 ) -> tuple[float, float, int]:
     """Return mean cross-entropy, accuracy (0–1) and number of images, with the model in evaluation mode. Several
-    processes share the images; ``take`` is given the outputs (B, classes) of each batch in this process.
+    processes share the images; ``take`` is given the outputs (B, classes) and labels (B,) of each batch in this process.
 
     The sums stay on the device until the end, so it is synchronised only once.
     """
@@ -32,7 +32,7 @@ def evaluate(
         with autocast(device):
             outputs = model(x)
         if take is not None:
-            take(outputs)
+            take(outputs, y)
         loss += cross_entropy(outputs.float(), y, reduction="sum")
         right += (outputs.argmax(1) == y).sum()
         images += len(y)

@@ -12,7 +12,7 @@ from ssam.data import Batches
 from ssam.engine.eigenvalue import largest_eigenvalue
 from ssam.engine.evaluate import evaluate
 from ssam.engine.lane import Lane
-from ssam.engine.predictions import TestAnswers, images_of, record_answers
+from ssam.engine.predictions import TestAnswers, images_of, is_recorded, record_answers
 from ssam.experiment.events import (
     FEWEST_PAIRS,
     SETTLING_STEPS,
@@ -221,20 +221,20 @@ def _evaluations(lane: Lane, batches: Batches, past: Past) -> Iterator[Event]:
     """Evaluate the lane, and yield its predictions if it records them; before those of the race's first evaluation, the
     images that they belong to."""
     first = all(history.last is None for history in past.histories.values())
-    answers = TestAnswers()
+    answers = TestAnswers(batches)
     yield _evaluate(lane, batches, past.histories[lane.name], answers)
     if lane.answers is None:
         return
     if first:
-        yield images_of(batches, lane.spec)
-    if not lane.diverged:
-        yield answers.event(lane.name, lane.step_count, lane.epoch, lane.answers, batches)
+        yield images_of(batches, lane.spec, answers.labels)
+    if not lane.diverged and (lane.done or is_recorded(round(lane.epoch))):
+        yield answers.event(lane.name, lane.step_count, lane.epoch, lane.answers)
 
 
 def _evaluate(lane: Lane, batches: Batches, history: History, answers: TestAnswers) -> EpochEvent:
     """Evaluate on a fixed part of the test images (on all of them when the lane is done) and on all validation images,
-    which may stop the lane. ``answers`` keeps the predictions for the test images. The time does not count towards the lane's seconds. A non-finite test loss means that the
-    lane diverged in its last update."""
+    which may stop the lane. ``answers`` keeps the outputs for the test images. The time does not count towards the
+    lane's seconds. A non-finite test loss means that the lane diverged in its last update."""
     held: tuple[float | None, float | None] = (None, None)
     if batches.validation_size:
         held = loss, accuracy = evaluate(lane.evaluated, batches.validation(), lane.ranks)[:2]

@@ -183,7 +183,7 @@ class PredictionsEvent:
 
     ``train`` (n,) int16 is the class of the largest output in the last training step that used the image, augmented as it was then, at
     the weights where the step's ``loss`` was measured; −1 if no step has used it. ``test`` (m,) int16 is the class at the evaluation,
-    ``confidence`` (m,) float32 its softmax probability.
+    with the averaged or best weights where the lane evaluates those; ``confidence`` (m,) float32 is its softmax probability.
     """
 
     lane: str

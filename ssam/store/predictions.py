@@ -74,21 +74,37 @@ class PredictionFiles:
         """Return lane (its place in the race, from 0) and step of every evaluation that is kept, in this order."""
         return sorted(_moment(path) for path in (self._folder(run_id) / "predictions").glob("*-*.npz"))
 
-    def read(self, run_id: str, names: Sequence[str]) -> Predictions | None:
-        """Return all that is kept of a run with these lanes; None if nothing is."""
-        folder = self._folder(run_id)
+    def has(self, run_id: str) -> bool:
+        """Return whether anything is kept of a run: its images come before its first predictions."""
+        return images_file(self._folder(run_id)).exists()
+
+    def images(self, run_id: str) -> RaceImages | None:
+        """Return the images of a run; None if they are not kept (any more)."""
         try:
-            kept = load_arrays(images_file(folder))
+            kept = load_arrays(images_file(self._folder(run_id)))
         except FileNotFoundError:
             return None
+        return RaceImages(*(kept[field] for field in ("train_rows", "given", "true", "test_rows", "test_labels")))
+
+    def read(self, run_id: str, names: Sequence[str]) -> Predictions | None:
+        """Return all that is kept of a run with these lanes; None if nothing is (any more)."""
+        images = self.images(run_id)
+        return None if images is None else Predictions(images, self.lanes(run_id, names))
+
+    def lanes(self, run_id: str, names: Sequence[str]) -> dict[str, LanePredictions]:
+        """Return the predictions of a run with these lanes, by lane name; empty if none are kept (any more)."""
+        folder = self._folder(run_id)
         found: dict[str, LanePredictions] = {}
         moments = self.steps(run_id)
         for place, name in enumerate(names):
             steps = [step for lane, step in moments if lane == place]
-            if steps:
-                found[name] = _stacked(steps, [load_arrays(predictions_file(folder, place, step)) for step in steps])
-        images = RaceImages(*(kept[field] for field in ("train_rows", "given", "true", "test_rows", "test_labels")))
-        return Predictions(images, found)
+            try:
+                kept = [load_arrays(predictions_file(folder, place, step)) for step in steps]
+            except FileNotFoundError:  # the runner has just made room
+                return {}
+            if kept:
+                found[name] = _stacked(steps, kept)
+        return found
 
     def thumbnails(self, run_id: str) -> Thumbnails | None:
         """Return the pictures of a run; None if none are kept."""

@@ -20,7 +20,7 @@ from app.frontier import text as frontier_text
 from app.shell.identity import COOKIE
 from app.ui import evidence, legend, theme, tradeoff_sources
 from app.ui.tradeoff import Point, Task, Trial, drawable, efficient
-from ssam.experiment import LaneSpec, RaceSpec, parse_spec, preset
+from ssam.experiment import LaneSpec, RaceSpec, parse_spec
 from ssam.experiment.events import LaneResult, Result
 from ssam.stats.paired import compare, sentence
 from ssam.store import Store
@@ -32,6 +32,7 @@ from tests.patience import SECONDS
 from tests.people import ALICE, SESSION, owner
 
 ROOT = Path(__file__).resolve().parents[1]
+CLASSIC = parse_spec({"lanes": "sgd,sam,ssam-f,ssam-d", "rho": "0.1", "epochs": "3", "train_size": "1500"})
 LESSON = {"rho": "0.2", "epochs": "15", "train_size": "4000", "label_noise": "0.4"}
 LATE, EARLY = "sam:rho=0.5:norm=masked:region=late", "sam:rho=0.1:norm=masked:region=early"
 FREE = "ssam-f:rho=1.4:direction=momentum"
@@ -461,7 +462,7 @@ def test_the_filters_leave_what_they_say(store: Store, file: Path, monkeypatch: 
 def test_own_races_have_tasks_of_their_own_and_are_opened_again(
     store: Store, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run_id = race(store, preset("demo").spec)
+    run_id = race(store, CLASSIC)
     app = page(file, monkeypatch)
     mine = next(option for option in app.selectbox(key="task").options if option.startswith("My races"))
     app.selectbox(key="point").set_value(next(key for key in chart(app) if key.startswith("ssam-f"))).run()
@@ -505,7 +506,7 @@ def test_the_chart_waits_until_pandas_is_whole() -> None:
 @pytest.mark.slow
 def test_a_click_on_a_point_shows_it_and_opens_its_race(tmp_path: Path, browser: Browser) -> None:
     store = Store(tmp_path, f"sqlite:///{tmp_path / 'ssam.db'}")
-    run_id = race(store, preset("demo").spec)
+    run_id = race(store, CLASSIC)
     try:
         with app_server(tmp_path, races=False) as address:
             watched = Watched(browser)

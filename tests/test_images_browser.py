@@ -1,4 +1,4 @@
-"""The training images as tiles, in a real browser: they light up over the epochs, and one at a time is told of."""
+"""The training images as tiles, in a real browser: they light up over the epochs, and a card describes one at a time."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

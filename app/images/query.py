@@ -6,20 +6,13 @@ import streamlit as st
 
 from app.images import data, ranking, tiles
 from app.images.data import Lane, Shown
-from app.shell.address import Field, Table, choice, parts
+from app.shell.address import Field, Table, choice, epoch, parts
 from app.ui import recorded, run_labels, run_picker
 from app.ui.lab import Lab
 from ssam.experiment import preset
 from ssam.store import Person, Run, Store
 
 VIEWS = {"memorisation": "Memorisation", "test": "Test images"}
-
-
-def _epoch(said: str) -> float:
-    try:
-        return min(max(float(said), 0.0), 1e9)  # NaN becomes 0
-    except ValueError:
-        raise ValueError(f"epoch {said[:40]!r} must be a number from 0") from None
 
 
 TABLE = Table(
@@ -29,7 +22,7 @@ TABLE = Table(
         Field("run", always=True),
         choice("view", VIEWS, next(iter(VIEWS)), always=True),
         Field("lanes", parts, ",".join),
-        Field("epoch", _epoch, "{:g}".format),
+        Field("epoch", epoch, "{:g}".format),
         Field("sort"),
     ),
 )

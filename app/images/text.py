@@ -24,9 +24,9 @@ SUSPICIOUS = "Images that are learned late, often forgotten, or on which lanes d
 SEEING = {
     "memorisation": (
         "A wrong label is **memorised** if the lane predicts it, and **resisted** if the lane predicts the true label instead. Otherwise the lane "
-        "predicts a third class. To memorise a wrong label, a network must learn that one image by heart, because similar images have another label.",
+        "predicts a third class. To memorise a wrong label, a network must fit that single image, because similar images have another label.",
         "The prediction for a training image comes from the training step that used it: the image is augmented, the network is in training "
-        "mode, and the weights are those before the step's update. They need no additional pass. For methods whose first pass does not use the "
+        "mode, and the weights are those before the step's update. These predictions need no additional pass. For methods whose first pass does not use the "
         "whole batch at w, they come from the pass at w + ε. A lane with a moving average of its weights, or with early stopping, predicts the test "
         "images with those weights instead.",
         "*Memorised since epoch 4* means that the lane predicts the wrong label at epoch 4 and at every later evaluation. A **forgetting event** is "

@@ -2,7 +2,7 @@
 // The training images as tiles, a panel for each lane, played in the browser. mount(host) returns {update, unmount}.
 
 import { count, element, epochName, swatch } from "../ui/parts.js";
-import { player } from "../ui/playing.js";
+import { scrubber } from "../ui/playing.js";
 import { detailsTable, tableOf } from "../ui/tables.js";
 import { inflate } from "../ui/wire.js";
 import { contactSheet } from "./pictures.js";
@@ -42,21 +42,15 @@ export function mount(host) {
   const [play, slider, output, card, panels] = [".play", "input", "output", ".card", ".panels"].map(find);
   const state = { data: /** @type {Tiles} */ (null), sent: "", sheet: null, layers: [], layout: null, set: null, at: 0, chosen: 0, hovered: -1, asked: 0, waiting: 0 };
 
-  const ended = () => state.at >= state.data.epochs.length - 1;
-  const playing = player(play, {
+  const playing = scrubber(play, slider, {
     pace: FRAME,
     idle: IDLE,
-    begin: () => ended() && show(0),
-    advance: () => show(state.at + 1),
-    ended,
+    at: () => state.at,
+    last: () => state.data.epochs.length - 1,
+    show,
     onIdle: choose,
     changed: (isPlaying) => (card.ariaLive = isPlaying ? "off" : "polite"),
   });
-  slider.oninput = () => {
-    playing.stop();
-    show(Number(slider.value));
-    playing.touched();
-  };
   const table = detailsTable(tables);
   root.append(table);
   const resized = new ResizeObserver(() => requestAnimationFrame(arrange));

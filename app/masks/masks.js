@@ -3,7 +3,7 @@
 
 import { count, element, fixed, percent, swatch } from "../ui/parts.js";
 import { paintShares } from "../ui/masks.js";
-import { player, arrowKeyNavigation } from "../ui/playing.js";
+import { scrubber, arrowKeyNavigation } from "../ui/playing.js";
 import { detailsTable, pooledTable, tableOf } from "../ui/tables.js";
 import { floats, inflate } from "../ui/wire.js";
 
@@ -31,20 +31,14 @@ export function mount(host) {
   const [net, play, slider, output] = [find(".net"), find(".play"), find("input"), find("output")];
   const state = { data: null, made: "", at: 0, epoch: null, asked: 0 };
 
-  const ended = () => state.at >= state.data.epochs.length - 1;
-  const playing = player(play, {
+  const playing = scrubber(play, slider, {
     pace: FRAME,
     idle: IDLE,
-    begin: () => ended() && show(0),
-    advance: () => show(state.at + 1),
-    ended,
+    at: () => state.at,
+    last: () => state.data.epochs.length - 1,
+    show,
     onIdle: () => choose(state.data.layer),
   });
-  slider.oninput = () => {
-    playing.stop();
-    show(Number(slider.value));
-    playing.touched();
-  };
   net.onkeydown = arrowKeyNavigation;
   const table = detailsTable(tables);
   root.append(table);

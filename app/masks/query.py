@@ -3,7 +3,7 @@
 import streamlit as st
 
 from app.masks import panel
-from app.shell.address import Field, Table, choice, parts
+from app.shell.address import Field, Table, choice, epoch, parts
 from app.ui import live_panel, run_labels, run_picker, step_plan, theme
 from app.ui.lab import Lab
 from ssam.store import Person, Run, Store, Window
@@ -16,13 +16,6 @@ VIEWS = {
 }
 
 
-def _epoch(said: str) -> float:
-    try:
-        return min(max(float(said), 0.0), 1e9)  # NaN becomes 0
-    except ValueError:
-        raise ValueError(f"epoch {said[:40]!r} must be a number from 0") from None
-
-
 TABLE = Table(
     "masks",
     "masks",
@@ -31,7 +24,7 @@ TABLE = Table(
         choice("view", VIEWS, next(iter(VIEWS)), always=True),
         Field("layer"),
         Field("lanes", parts, ",".join),
-        Field("epoch", _epoch, "{:g}".format),
+        Field("epoch", epoch, "{:g}".format),
     ),
 )
 

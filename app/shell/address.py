@@ -54,6 +54,14 @@ def number(name: str, low: float, high: float, default: float | None = None) -> 
     return Field(name, parse, "{:d}".format if whole else "{:g}".format, default)
 
 
+def epoch(said: str) -> float:
+    """Return an epoch from 0. Raise ValueError, one line, for what is no number."""
+    try:
+        return min(max(float(said), 0.0), 1e9)  # NaN becomes 0
+    except ValueError:
+        raise ValueError(f"epoch {said[:40]!r} must be a number from 0") from None
+
+
 def parts(text: str) -> list[str]:
     """What stands between commas, each once.
 

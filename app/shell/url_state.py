@@ -119,4 +119,4 @@ def leave(page: str | None = None) -> None:
 
 def _renamed(name: str) -> str:
     """Say that another preset has taken the place of this one; empty if none has."""
-    return f"The preset {name!r} is no more; {preset(name).title} has taken its place." if name in RENAMED else ""
+    return f"The preset {name!r} was removed; {preset(name).title} replaces it." if name in RENAMED else ""

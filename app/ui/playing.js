@@ -44,6 +44,18 @@ export function player(button, { pace, idle, begin, advance, ended, onIdle, chan
   return { stop, touched, unmount, isPlaying: () => timer > 0 };
 }
 
+/** A player with a slider for the same places, from 0 to ``last()``; ``at()`` is the present one, and ``show`` goes to one. */
+export function scrubber(button, slider, { pace, idle, at, last, show, onIdle, changed = undefined }) {
+  const ended = () => at() >= last();
+  const playing = player(button, { pace, idle, onIdle, changed, ended, begin: () => ended() && show(0), advance: () => show(at() + 1) });
+  slider.oninput = () => {
+    playing.stop();
+    show(Number(slider.value));
+    playing.touched();
+  };
+  return playing;
+}
+
 /** In a group of buttons the arrow keys go from one to the next: an ``onkeydown``. */
 export function arrowKeyNavigation(event) {
   const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];

@@ -83,7 +83,7 @@ class TestAnswers:
 
 def images_of(batches: Batches, spec: RaceSpec, test_labels: np.ndarray) -> ImagesEvent:
     """Return the images whose predictions the race records. ``test_labels`` (m,) are those of the evaluation, where another
-    file may stand for an unreadable one. Pictures of the bundled data set are left out: whoever shows them has them."""
+    file may stand for an unreadable one. Pictures of the bundled data set are left out: the package contains them."""
     given, true = batches.train_labels(noisy=True), batches.train_labels(noisy=False)
     test_rows, train_rows = batches.test_rows(LIVE_TEST_SIZE), batches.train_rows
     bundled = DATASETS[spec.dataset].bundled

@@ -83,7 +83,7 @@ def forgotten(train: np.ndarray, given: np.ndarray) -> np.ndarray:
     [2, 0]
     """
     places = np.arange(len(train))[:, np.newaxis]
-    latest = np.maximum.accumulate(np.where(train >= 0, places, 0), axis=0)  # skips what is no answer
+    latest = np.maximum.accumulate(np.where(train >= 0, places, 0), axis=0)  # skips missing answers
     right = np.take_along_axis(train, latest, axis=0) == given
     return (right[:-1] & ~right[1:]).sum(axis=0)
 

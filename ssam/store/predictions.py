@@ -134,9 +134,18 @@ def save_images(file: BinaryIO, event: ImagesEvent) -> None:
 
 def save_predictions(file: BinaryIO, event: PredictionsEvent) -> None:
     """Save what a lane answered at one evaluation."""
-    confidence = np.rint(event.confidence * FULL).astype(np.uint8)
-    arrays = {"epoch": np.float64(event.epoch), "train": event.train, "test": event.test, "confidence": confidence}
-    save_arrays(file, arrays)
+    arrays = {"epoch": np.array(event.epoch), "train": event.train, "test": event.test}
+    save_arrays(file, arrays | {"confidence": as_bytes(event.confidence)})
+
+
+def as_bytes(shares: np.ndarray) -> np.ndarray:
+    """Return shares, 0–1, as uint8, to the nearest of 256 values."""
+    return np.rint(shares * FULL).astype(np.uint8)
+
+
+def as_shares(kept: np.ndarray) -> np.ndarray:
+    """Return float32 shares from what ``as_bytes`` returned."""
+    return kept.astype(np.float32) / FULL
 
 
 def _moment(path: Path) -> tuple[int, int]:
@@ -150,5 +159,5 @@ def _stacked(steps: list[int], kept: list[dict[str, np.ndarray]]) -> LanePredict
         np.array([float(each["epoch"]) for each in kept]),
         np.stack([each["train"] for each in kept]),
         np.stack([each["test"] for each in kept]),
-        np.stack([each["confidence"] for each in kept]).astype(np.float32) / FULL,
+        as_shares(np.stack([each["confidence"] for each in kept])),
     )

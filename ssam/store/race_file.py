@@ -14,7 +14,7 @@ import numpy as np
 from ssam.experiment import RaceSpec
 from ssam.store.migrations import complete_facts
 from ssam.store.outcome import settled
-from ssam.store.predictions import FULL, LanePredictions, Predictions, RaceImages
+from ssam.store.predictions import LanePredictions, Predictions, RaceImages, as_bytes, as_shares
 from ssam.store.store import Store
 from ssam.store.views import Heatmap, LaneWindow, Run, Window
 
@@ -38,34 +38,33 @@ def save(store: Store, run_id: str, about: dict[str, Any], path: Path) -> None:
     run, window = store.runs.get(run_id), store.curves.window(run_id)
     if run is None or window is None or run.result is None:
         raise ValueError(f"{run_id[:40]!r} is not a finished race")
-    _write(_content(store, run, window, about), path)
-
-
-def add_predictions(store: Store, run_id: str, path: Path) -> None:
-    """Add the predictions of a repeated race to the file of the first one, whose times stay. Raise ValueError if the accuracies differ."""
-    run, window, first = store.runs.get(run_id), store.curves.window(run_id), load(path)
-    if run is None or window is None or _accuracies(window) != _accuracies(first.window):
-        raise ValueError(f"{run_id[:40]!r} is not the race of {path.name}: their accuracies differ")
-    content = json.loads(gzip.decompress(path.read_bytes()))
-    content["predictions"] = _content(store, run, window, {})["predictions"]
-    _write(content, path)
-
-
-def _accuracies(window: Window) -> dict[str, list[float]]:
-    return {lane.name: [_rounded(row["test_accuracy"]) for row in lane.epochs] for lane in window.lanes}
-
-
-def _content(store: Store, run: Run, window: Window, about: dict[str, Any]) -> dict[str, Any]:
     content = {
         "about": about,
         "run": asdict(run) | {"spec": run.spec.model_dump(mode="json"), "owner": "", "analysis": None},
         "window": asdict(window),
         "pictures": [_packed(picture) for picture in _pictures(store, window)],
     }
-    predictions = store.predictions.read(run.id, run.spec.lane_names)
+    predictions = store.predictions.read(run_id, run.spec.lane_names)
     if predictions is not None:
         content["predictions"] = _packed_predictions(predictions)
-    return content
+    _write(content, path)
+
+
+def add_predictions(store: Store, run_id: str, path: Path) -> None:
+    """Add the predictions of a repeated race to the file of the first one, whose times stay. Raise ValueError if the accuracies differ,
+    or if there are no predictions."""
+    window, first = store.curves.window(run_id), load(path)
+    if window is None or _accuracies(window) != _accuracies(first.window):
+        raise ValueError(f"{run_id[:40]!r} is not the race of {path.name}: their accuracies differ")
+    predictions = store.predictions.read(run_id, first.run.spec.lane_names)
+    if predictions is None:
+        raise ValueError(f"{run_id[:40]!r} has no predictions")
+    content = json.loads(gzip.decompress(path.read_bytes()))
+    _write(content | {"predictions": _packed_predictions(predictions)}, path)
+
+
+def _accuracies(window: Window) -> dict[str, list[float]]:
+    return {lane.name: [_rounded(row["test_accuracy"]) for row in lane.epochs] for lane in window.lanes}
 
 
 def _write(content: dict[str, Any], path: Path) -> None:
@@ -123,7 +122,7 @@ def _packed_arrays(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """Return arrays for JSON, with all evaluations of one image side by side: they are alike, which makes the file smaller."""
     packed = {}
     for name, array in arrays.items():
-        kept = np.rint(array * FULL).astype(np.uint8) if name == "confidence" else array
+        kept = as_bytes(array) if name == "confidence" else array
         data = base64.b64encode(zlib.compress(np.ascontiguousarray(kept.T).tobytes(), 9)).decode()
         packed[name] = {"dtype": kept.dtype.str, "shape": kept.shape, "data": data}
     return packed
@@ -134,7 +133,7 @@ def _unpacked_arrays(packed: Mapping[str, Any]) -> dict[str, np.ndarray]:
     for name, each in packed.items():
         data = np.frombuffer(zlib.decompress(base64.b64decode(each["data"])), np.dtype(each["dtype"]))
         array = np.ascontiguousarray(data.reshape(each["shape"][::-1]).T)
-        arrays[name] = array.astype(np.float32) / FULL if name == "confidence" else array
+        arrays[name] = as_shares(array) if name == "confidence" else array
     return arrays
 
 

@@ -7,7 +7,7 @@ import { decoded } from "./decode.js";
 const CHOICE = "race before"; // in the tab's storage
 const GOING = ["queued", "starting", "running", "paused"];
 
-/** The curves of the latest race before; kept for the page, since a panel may be mounted anew. @type {{ version: string, lanes: import("./data").Lane[] }} */
+/** The curves of the latest race before; kept for the page, since a panel may be mounted again. @type {{ version: string, lanes: import("./data").Lane[] }} */
 let kept = { version: "", lanes: [] };
 
 /** The lanes of the race before that has been sent, now or earlier. ``acknowledge`` keeps the server from sending them again. */

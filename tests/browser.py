@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from playwright.sync_api import Browser, ConsoleMessage, Page, TimeoutError, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, TimeoutError, expect, sync_playwright
 
 from ssam.jobs import processes
 from ssam.jobs.hardware import write_json
@@ -91,6 +91,17 @@ def start_race(page: Page) -> None:
             page.wait_for_url(lambda url: "run=" in url, timeout=PATIENCE / 5)
             return
     raise AssertionError(f"no race after five presses: {page.url}")
+
+
+def click_in_popover(page: Page, key: str, inside: Locator) -> None:
+    """Clicks what an open popover holds. It follows its button: where the page grew above, both have left the window, and
+    Playwright scrolls to the button only when told."""
+    for _ in range(5):
+        with suppress(TimeoutError):
+            inside.click(timeout=PATIENCE / 5)
+            return
+        page.locator(f".st-key-{key} button").first.scroll_into_view_if_needed()
+    raise AssertionError(f"the popover {key} stays outside the window")
 
 
 class Watched:

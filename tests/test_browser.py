@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from ssam.store import Store
-from tests.browser import LIVE, Watched, app_server, end_runner, start_race, wait_until
+from tests.browser import LIVE, Watched, app_server, click_in_popover, end_runner, start_race, wait_until
 from tests.ray_cluster import LOOPBACK, Cluster, missing
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -180,7 +180,7 @@ def test_a_finished_race_on_a_phone_in_the_dark(browser: Browser, address: str, 
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     page.locator(".st-key-take_away button").click()
     kinds = page.locator(".st-key-take_kinds")
-    kinds.get_by_text("CSV", exact=True).click()
+    click_in_popover(page, "take_away", kinds.get_by_text("CSV", exact=True))
     kinds.get_by_text("Report", exact=True).click()
     expect(page.get_by_text("One HTML file")).to_have_count(0)
     with page.expect_download() as download:
@@ -253,7 +253,7 @@ def test_a_stranger_can_watch_and_a_teacher_can_steer(browser: Browser, address:
     stranger.wait("live.dataset.state === 'stopped'")
 
     owner.page.locator(".st-key-delete_race button").click()
-    owner.page.locator(".st-key-delete_for_good button").click()
+    click_in_popover(owner.page, "delete_race", owner.page.locator(".st-key-delete_for_good button"))
     wait_until(lambda: store.runs.get(run.id) is None)
     owner.page.wait_for_selector(".st-key-watch_other")
     assert "run=" not in owner.page.url

@@ -13,7 +13,7 @@ from app.shell.identity import COOKIE
 from ssam.experiment.choosing import VALIDATION
 from ssam.store import Store
 from tests import fake_duel
-from tests.browser import Watched, app_server
+from tests.browser import Watched, app_server, click_in_popover
 from tests.components import every
 from tests.fake_duel import fill, look
 from tests.own_zip import pets
@@ -222,7 +222,7 @@ def test_an_answer_is_read_and_taken_away(tmp_path: Path, browser: Browser) -> N
         expect(seen.page.locator(".st-key-duel_chart .js-plotly-plot")).to_be_visible()
         seen.page.locator(".st-key-duel_export button").first.click()
         with seen.page.expect_download() as saved:
-            seen.page.locator(".st-key-duel_export_json button").click()
+            click_in_popover(seen.page, "duel_export", seen.page.locator(".st-key-duel_export_json button"))
         told = json.loads(Path(saved.value.path()).read_text())
         assert (told["id"], [each.get("answer") for each in told["contenders"][1:]]) == (duel_id, ["yes", "yes"])
         seen.page.reload()

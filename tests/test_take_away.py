@@ -14,7 +14,7 @@ from ssam.experiment.events import Snapshot
 from ssam.store import Run, Store
 from ssam.store.annotations import Labels
 from tests import fake_lab
-from tests.browser import LIVE, Watched, app_server
+from tests.browser import LIVE, Watched, app_server, click_in_popover
 from tests.people import ALICE, owner
 
 pytestmark = pytest.mark.browser
@@ -67,7 +67,7 @@ def test_a_report_is_taken_and_comes_back_as_a_race(browser: Browser, address: s
     download.value.save_as(report)
     assert "A secret note" not in report.read_text(encoding="utf-8")
 
-    kinds.get_by_text("CSV", exact=True).click()
+    click_in_popover(page, "take_away", kinds.get_by_text("CSV", exact=True))
     expect(page.locator("strong", has_text="CSV")).to_be_visible()  # the file of the button is now another
     with page.expect_download() as download:
         page.locator(".st-key-take_download button").click()
@@ -95,7 +95,7 @@ def test_the_owner_has_weights_and_the_note_too(browser: Browser, address: str, 
     page = watched.page
     page.context.add_cookies([{"name": COOKIE, "value": ALICE, "url": address}])
     kinds = opened(page, f"{address}/?run={run.id}")
-    kinds.get_by_text("Weights", exact=True).click()
+    click_in_popover(page, "take_away", kinds.get_by_text("Weights", exact=True))
     expect(page.get_by_text("safetensors")).to_be_visible()
     with page.expect_download() as download:
         page.locator(".st-key-take_download button").click()

@@ -115,22 +115,22 @@ def _lane(result: dict[str, Any], window: Window, place: int) -> dict[str, Any]:
 
 
 def table(record: dict[str, Any]) -> str:
-    """Return a table with one row per lane and task. Of the races of one date, it uses the first with that lane and task, because
-    the others have the same accuracies. Races of another date may be from another machine, whose rounding differs."""
+    """Return a table with one row per lane and task. A lane that has the same accuracies in several races has one row, with the step
+    time of the first; on another machine, whose rounding differs, it has a row of its own."""
     rows = [
         "| race | lane | test accuracy % | over SGD, mean (least) | step ÷ SGD |",
         "|---|---|---|---|---|",
     ]
     told = set()
     for name, race in record["races"].items():
-        spec, seeds = preset(name).spec, list(race["seeds"].values())
+        spec, seeds = parse_spec(race["settings"]), list(race["seeds"].values())
         task = {name: value for name, value in race["settings"].items() if name not in ("lanes", "rho", "sparsity")}
         for place, lane in enumerate(tradeoff_sources.whole(spec, lane) for lane in spec.lanes):
-            which = (lane, str(task), race["date"])
+            found = [100 * seed["lanes"][place]["test_accuracy"] for seed in seeds]
+            which = (lane, str(task), tuple(found))
             if which in told:
                 continue
             told.add(which)
-            found = [100 * seed["lanes"][place]["test_accuracy"] for seed in seeds]
             over = [mine - 100 * seed["lanes"][0]["test_accuracy"] for mine, seed in zip(found, seeds, strict=True)]
             ratio = statistics.median(seed["lanes"][place]["step_ratio_to_sgd"] for seed in seeds)
             spread = statistics.stdev(found) if len(found) > 1 else 0.0

@@ -71,22 +71,23 @@ def test_the_readmes_lanes_are_lanes():
 
 @pytest.mark.parametrize(("title", "race"), [("Noisy labels", "noisy-labels"), ("Clean labels", "clean-labels")])
 def test_the_teachers_guide_expects_what_was_measured(title, race):
-    seeds = json.loads((ROOT / "assets/measured/lessons.json").read_text(encoding="utf-8"))["races"][race][
-        "seeds"
-    ].values()
+    seeds = record("lessons.json")["races"][race]["seeds"].values()
     found = {
-        lanes[0]["method"]: [100 * lane["test_accuracy"] for lane in lanes]
+        lanes[0]["name"]: [100 * lane["test_accuracy"] for lane in lanes]
         for lanes in zip(*(seed["lanes"] for seed in seeds), strict=True)
     }
     guide = (ROOT / "docs/teaching.md").read_text(encoding="utf-8")
     (said,) = re.findall(rf"- \*\*{title}\*\*: (.*?)\n- ", guide, re.DOTALL)
-    for method, accuracies in found.items():
-        assert f"{method.upper()} {statistics.fmean(accuracies):.2f} ± {statistics.stdev(accuracies):.2f}%" in said
+    said = " ".join(said.split())
+    for accuracies in found.values():
+        assert f" {statistics.fmean(accuracies):.2f} ± {statistics.stdev(accuracies):.2f}%" in f" {said}"
     least = min(sam - sgd for sam, sgd in zip(found["sam"], found["sgd"], strict=True))
     assert f"{least:.2f} points".replace("-", "−") in said
-    sgd = dict(enumerate(found["sgd"]))
-    compared = family([compare(dict(enumerate(found[method])), sgd) for method in ("sam", "ssam-f", "ssam-d")])
-    assert sentence("SAM", "SGD", compared[0]) in " ".join(said.split())
+    sam = dict(enumerate(found["sam"]))
+    rivals = {"SGD": "sgd", "SGD with weight decay 0.02": "sgd:weight_decay=0.02"}
+    compared = family([compare(sam, dict(enumerate(found[name]))) for name in rivals.values()])
+    for rival, result in zip(rivals, compared, strict=True):
+        assert sentence("SAM", rival, result) in said
 
 
 def test_what_is_said_of_a_tuned_sgd_was_measured():

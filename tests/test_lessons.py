@@ -150,7 +150,7 @@ def _raced(name: str) -> dict:
 
 
 EARLY, LATE = "sam:rho=0.1:norm=masked:region=early", "sam:rho=0.5:norm=masked:region=late"
-DIAL = "ssam-f:rho=0.25", "ssam-f:rho=0.4:sparsity=0.95"
+DIAL = "ssam-f:rho=0.216", "ssam-f:rho=0.407:sparsity=0.95"
 
 
 def _curvature(lanes: dict) -> str:

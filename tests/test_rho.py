@@ -11,6 +11,7 @@ from ssam.store import Store
 from tests.race_page import page, start
 
 NOISY = preset("noisy-labels").spec
+FISHER, DYNAMIC = (NOISY.lane_rho(lane) for lane in NOISY.lanes[-2:])
 
 
 def lanes(text: str) -> list[LaneSpec]:
@@ -82,9 +83,9 @@ def test_every_lane_of_every_preset_has_its_rho_in_the_form(store: Store, name: 
 def test_moving_rho_alone_moves_only_the_lanes_that_follow(store: Store) -> None:
     app = moved(page(preset="noisy-labels"), 0.4)
     assert "SAM ρ 0.4" in chips(app)
-    assert "SSAM-F ρ 0.25" in chips(app)
+    assert f"SSAM-F ρ {FISHER}" in chips(app)
     start(app)
-    assert rhos(store) == [0.4, 0.25, 0.3]
+    assert rhos(store) == [0.4, FISHER, DYNAMIC]
 
 
 def test_scale_all_brings_the_others_along(store: Store) -> None:
@@ -94,7 +95,7 @@ def test_scale_all_brings_the_others_along(store: Store) -> None:
     assert "2" in app.button(key="scale_rho").label
     app.button(key="scale_rho").click().run()
     assert app.button(key="scale_rho").disabled
-    assert app.number_input(key="rho_ssam-f").value == 0.5
+    assert app.number_input(key="rho_ssam-f").value == pytest.approx(2 * FISHER)
     moved(app, 0.2)
     app.button(key="scale_rho").click().run()
     assert app.selectbox(key="preset").value == "noisy-labels", "and back"
@@ -108,14 +109,15 @@ def test_one_rho_for_all_leaves_no_lane_behind(store: Store) -> None:
     assert not any(button.key in ("one_rho", "scale_rho") for button in app.button)
     start(app)
     assert rhos(store) == [0.3] * 4
-    assert len(store.runs.newest()[0].spec.lanes) == 5, "the sparsities tell the lanes apart"
+    assert len(store.runs.newest()[0].spec.lanes) == len(preset("sparsity-dial").spec.lanes), "the sparsities tell the lanes apart"
 
 
 def test_lanes_that_are_text_are_scaled_too(store: Store) -> None:
     app = moved(page(preset="sparsity-dial"), 0.4)
     app.button(key="scale_rho").click().run()
     start(app)
-    assert rhos(store) == [0.4, 0.5, 0.5, 0.8]
+    dial = preset("sparsity-dial").spec
+    assert rhos(store) == pytest.approx([2 * dial.lane_rho(lane) for lane in dial.lanes if lane.method != "sgd"])
 
 
 def test_an_address_still_knows_the_presets_rho(store: Store) -> None:
@@ -123,7 +125,7 @@ def test_an_address_still_knows_the_presets_rho(store: Store) -> None:
     app = page(**{**NOISY.to_strings(), "rho": "0.1"})
     app.button(key="scale_rho").click().run()
     start(app)
-    assert rhos(store) == [0.1, 0.125, 0.15]
+    assert rhos(store) == pytest.approx([0.1, FISHER / 2, DYNAMIC / 2])
 
 
 def test_a_rho_set_by_hand_belongs_to_the_rho_of_that_moment(store: Store) -> None:
@@ -147,7 +149,7 @@ def test_an_empty_rho_scales_nothing(store: Store) -> None:
     app = moved(page(preset="noisy-labels"), None)
     assert not app.exception
     assert app.button(key="scale_rho").disabled
-    assert "SSAM-F ρ 0.25" in chips(app)
+    assert f"SSAM-F ρ {FISHER}" in chips(app)
 
 
 def test_a_lane_that_cannot_be_read_has_no_chip(store: Store) -> None:

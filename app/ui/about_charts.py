@@ -8,8 +8,8 @@ SEEING: dict[str, tuple[str, ...]] = {
     "accuracy": (
         "The share of test images that are classified correctly. All lanes start from the same weights and see the "
         "same batches in the same order, so the curves differ only by the method and its settings. A preset may give "
-        "lanes their own rho, because a mask makes the perturbation shorter than rho. "
-        "That does not make the lengths equal: each card shows its lane's rho and the mean length that resulted.",
+        "lanes their own rho, because a mask makes the perturbation shorter than rho: "
+        "each card shows its lane's rho and the mean length that resulted.",
     ),
     "steps": (
         "Training loss: L(w) of each batch before the update. Thin: the mean of neighbouring steps; bold: smoothed.",

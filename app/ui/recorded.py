@@ -1,6 +1,7 @@
 """Recorded races, played back by the same live panel that shows a running race."""
 
 import json
+from dataclasses import replace
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
@@ -86,12 +87,13 @@ def _ask(spec: RaceSpec) -> None:
     st.session_state[ASKED] = spec.digest
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
 def read(name: str) -> Recording:
-    """Read a recorded race. Raise ValueError for an unknown name."""
+    """Read a recorded race; its id is its name, as in addresses. Raise ValueError for an unknown name."""
     if name not in names():
         raise ValueError(f"{name[:60]!r} is not a recorded race; allowed: {', '.join(names())}")
-    return load(Path(FOLDER / f"{name}{SUFFIX}"))
+    found = load(Path(FOLDER / f"{name}{SUFFIX}"))
+    return replace(found, run=replace(found.run, id=name), window=replace(found.window, run_id=name))
 
 
 def about(name: str, recording: Recording) -> str:

@@ -47,9 +47,9 @@ def choose(
     return known[chosen]
 
 
-def notice(name: str, more: str = "") -> None:
+def notice(name: str) -> None:
     """Say in one line that a recorded race is shown, and how to have one's own."""
-    with st.container(key="stand_in", horizontal=True, vertical_alignment="center", gap="small"):
+    with st.container(key=f"stand_in_{name}", horizontal=True, vertical_alignment="center", gap="small"):
         about = texts.plain(recorded.about(name, recorded.read(name)))
-        st.caption(f"A recorded race, not yours: {about}. {more}".strip(), width="content")
+        st.caption(f"A recorded race, not yours: {about}.", width="content")
         nav.link("race", "Race it yourself", {"preset": name})

@@ -49,7 +49,11 @@ def choose(
 
 def notice(name: str) -> None:
     """Say in one line that a recorded race is shown, and how to have one's own."""
+    say(f"A recorded race, not yours: {recorded.about(name, recorded.read(name))}.", name)
+
+
+def say(line: str, name: str) -> None:
+    """Draw the line, with a link to the race page that has the settings of this preset."""
     with st.container(key=f"stand_in_{name}", horizontal=True, vertical_alignment="center", gap="small"):
-        about = texts.plain(recorded.about(name, recorded.read(name)))
-        st.caption(f"A recorded race, not yours: {about}.", width="content")
+        st.caption(texts.plain(line), width="content")
         nav.link("race", "Race it yourself", {"preset": name})

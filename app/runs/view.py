@@ -1,6 +1,7 @@
 """The list in the browser: a line for each race, with a checkbox and small accuracy curves."""
 
 from collections.abc import Callable
+from datetime import date
 from typing import Any
 
 import streamlit as st
@@ -67,8 +68,8 @@ def recorded_row(name: str) -> dict[str, Any]:
     courses = tuple(_course(lane, end) for lane, end in zip(window.lanes, ends, strict=True))
     best = max((end for end in ends if end is not None), default=None)
     listed = RunRow(run, Labels(preset(name).title), courses, best, sum(lane.seconds for lane in window.lanes))
-    says = " · ".join(["recorded, not yours", run_labels.when(run)])
-    return row(listed, Person(run.owner)) | {"says": says, "recorded": True}
+    day = date.fromisoformat(recording.about["date"])
+    return row(listed, Person(run.owner)) | {"says": f"recorded on {day.day} {day:%B %Y}, not yours", "recorded": True}
 
 
 def _course(lane: LaneWindow, end: float | None) -> AccuracyCurve:

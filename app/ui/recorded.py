@@ -9,7 +9,7 @@ from pathlib import Path
 import streamlit as st
 
 from app.ui import live_panel, live_payload, spec_diff, texts
-from app.ui.live_types import Before, Heats, MaskPicture, Replay
+from app.ui.live_types import Before, Heats, Inside, MaskPicture, Replay
 from ssam.experiment import ASSETS, RaceSpec, preset, presets
 from ssam.store.race_file import Recording, load
 
@@ -55,7 +55,7 @@ def watch(name: str) -> str:
     return f"{texts.WATCH.get(name, preset(name).summary)} {texts.RECORDED}"
 
 
-def draw(name: str, label: str = "Recorded race", before: Before | None = None) -> None:
+def draw(name: str, label: str = "Recorded race", before: Before | None = None, inside: Inside | None = None) -> None:
     """Play a recorded race in the live panel, under this label. One per page, instead of ``live.draw``."""
     st.session_state[PLAYED] = name
     recording = read(name)
@@ -64,7 +64,7 @@ def draw(name: str, label: str = "Recorded race", before: Before | None = None) 
     layer = view.get("layer") if view.get("layer") in known else live_panel.default_layer(recording.window)
     seconds = sum(lane.seconds for lane in recording.window.lanes)  # training time, one lane after the other
     replay: Replay = {"label": label, "about": about(name, recording), "seconds": seconds}
-    live_panel.show(told(name), {"replay": replay, "heats": _heats(recording, str(layer))}, before)
+    live_panel.show(told(name), {"replay": replay, "heats": _heats(recording, str(layer)), "inside": inside}, before)
 
 
 def offer(spec: RaceSpec) -> None:

@@ -24,7 +24,7 @@ const isLatest = (/** @type {import("./payload").Inside} */ { latest }, /** @typ
 /** Why Anatomy and Flatness are not linked; empty where they are. */
 function withoutWeights(/** @type {import("./data").Race} */ { replay }, found) {
   if (found.some(({ page }) => page === "anatomy")) return "";
-  return replay ? "Anatomy and Flatness need weights, which a recording does not have." : "Anatomy and Flatness need weights, and none were saved at this epoch.";
+  return replay ? "A recording has no weights for Anatomy and Flatness." : "No weights were saved at this epoch for Anatomy and Flatness.";
 }
 
 /** Of the points below the cursor, one of each lane, the nearest one. */

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from app.compare import groups, query, text, view
-from app.shell import identity, nav, services
+from app.shell import identity, nav, services, stand_in
 from app.ui.lab import Lab
 
 PACE = 3.0  # seconds between two updates while races are running
@@ -13,7 +13,7 @@ def page(lab: Lab, ids: list[str], pace: float | None) -> None:
     """Draw the comparison; reruns while races are running."""
     if st.session_state["cmp_runs"] != ids:
         st.rerun()
-    every = groups.groups(lab.store.curves.records(ids))
+    every = groups.groups(query.records(lab, ids))
     baseline = query.baseline(every)
     shown = query.chosen(every)
     view.controls(every, baseline)
@@ -34,10 +34,12 @@ def pace_of(every: list[groups.Group]) -> float | None:
 lab = services.lab()
 person = identity.person(lab)
 if query.TABLE.moved():
-    query.go(lab)
+    query.go(lab, person)
 st.markdown("## Compare")
 query.TABLE.notice()
 view.races(lab, person)
+for name in query.recordings(st.session_state["cmp_runs"]):
+    stand_in.notice(name)
 if ids := list(st.session_state["cmp_runs"]):
     pace = st.session_state.get("cmp_pace")  # the last known state; the page reruns if it has changed
     st.fragment(page, run_every=pace)(lab, ids, pace)

@@ -2,8 +2,9 @@
 
 import streamlit as st
 
+from app.flatness import measured as recorded_points
 from app.flatness import query, text, versus_accuracy, view
-from app.shell import analysis_job, identity, nav, services
+from app.shell import analysis_job, identity, services, stand_in
 from app.ui import texts, view_switch
 from app.ui.lab import Lab
 from ssam.experiment.analysis import AnalysisSpec
@@ -55,6 +56,9 @@ if races:
     with st.expander("What am I seeing?", key="flat_seeing"), st.container(width=860):
         st.markdown(text.seeing(kind))
 else:
+    st.markdown("## Are flatter lanes more accurate?")
     query.TABLE.notice()
-    st.markdown(text.EMPTY)
-    nav.link("race", "To the race")
+    stand_in.say(f"Recorded races, not yours: {recorded_points.about()}.", recorded_points.PRESET)
+    st.markdown(text.YOURS, width=860)
+    versus_accuracy.draw(recorded_points.points())
+    versus_accuracy.literature()

@@ -4,7 +4,7 @@ import streamlit as st
 
 from app.race import export_menu, form, head, recent_runs, seeds, start_button, target
 from app.shell import classroom, identity, nav, services, url_state
-from app.ui import live_before, live_panel, recorded, run_labels, run_result, spec_diff, texts
+from app.ui import live_before, live_inside, live_panel, recorded, run_labels, run_result, spec_diff, texts
 from app.ui.lab import Lab
 from app.ui.live_types import Before
 from ssam.experiment import RaceSpec
@@ -15,14 +15,21 @@ START_WIDTH = 220  # pixels, of the button above a recorded race
 
 def race(lab: Lab, person: Person, run_id: str, pace: float | None, before: Before | None) -> None:
     """Draw the shown race; reruns every ``pace`` seconds."""
+    look_inside()
     look = live_panel.look(lab, run_id)
     if look is None or st.session_state["run"] != run_id:
         st.rerun()
     head.head(lab, look.run, person)
-    live_panel.draw(lab.store, look, before)
+    live_panel.draw(lab.store, look, before, live_inside.of_run(lab, look.run))
     run_result.log(lab, look.run, person)
     if live_panel.pace(look.run, look.window) != pace:
         st.rerun()
+
+
+def look_inside() -> None:
+    """Go to the page of the link that was clicked in the panel."""
+    if place := live_inside.opened():
+        nav.open_page(*place)
 
 
 def invitation(spec: RaceSpec | None, name: str | None) -> None:
@@ -77,7 +84,9 @@ else:
         start_button.button(lab, spec, problem, None, person, width=START_WIDTH)
         nav.link("lessons", "New here? Start with the lessons")
     if name:
-        recorded.draw(name, before=live_before.of_recording(lab, name, person.owner))
+        look_inside()
+        before = live_before.of_recording(lab, name, person.owner)
+        recorded.draw(name, before=before, inside=live_inside.of_recording(name))
     elif spec and not classroom.code():
         recorded.offer(spec)
     else:

@@ -4,12 +4,14 @@ import streamlit as st
 
 from app.runs import actions, query, view
 from app.shell import identity, nav, services
+from app.ui import recorded
 from app.ui.lab import Lab
 from ssam.store import Person
 from ssam.store.search import QUERY, RunPage
 
 PACE = 5.0  # seconds between two updates while races are running
 EMPTY = "No race yet. The races that you start are listed here, with their curves, until you delete them."
+RECORDED = f"{EMPTY} Until then, these are recorded races, not yours: open one to watch it, or to race it yourself."
 NOTHING = {
     query.MINE: EMPTY,
     query.SHARED: "Races of others that you have opened by their link are listed here until you close this tab.",
@@ -60,16 +62,8 @@ def controls(found: RunPage, person: Person) -> None:
         select("Owner", kinds, "show", 170, query.SHOWN)
 
 
-def page(lab: Lab, person: Person, pace: float | None) -> None:
-    if opened := view.opened():
-        nav.open_page("race", {"run": opened})
-    found = query.find(lab, person)
-    controls(found, person)
-    query.TABLE.push_url()
-    actions.undo(lab)
-    shown = [listed.run.id for listed in found.rows]
-    actions.bar(lab, st.session_state["runs_show"] == query.DELETED)
-    actions.differences(lab)
+def summary(found: RunPage) -> None:
+    """Say how many races match."""
     if found.matching:
         of = f" of {found.all:,}" if found.matching != found.all else ""
         st.caption(
@@ -79,7 +73,24 @@ def page(lab: Lab, person: Person, pace: float | None) -> None:
         st.markdown("No race matches. Try fewer words or filters.")
     else:
         st.markdown(NOTHING[st.session_state["runs_show"]])
+
+
+def page(lab: Lab, person: Person, pace: float | None) -> None:
+    if opened := view.opened():
+        nav.open_page("race", {"preset" if opened in recorded.names() else "run": opened})
+    found = query.find(lab, person)
+    controls(found, person)
+    query.TABLE.push_url()
+    actions.undo(lab)
+    shown = [listed.run.id for listed in found.rows]
     rows = [view.row(listed, person) for listed in found.rows]
+    if query.stand_ins(found):
+        st.markdown(RECORDED)
+        rows = [view.recorded_row(name) for name in recorded.names()]
+    else:
+        actions.bar(lab, st.session_state["runs_show"] == query.DELETED)
+        actions.differences(lab)
+        summary(found)
     turn = st.session_state.get("runs_turn", 0)
     view.draw(rows, query.chosen(), turn, lambda: query.ticked(shown, view.boxes()))
     if found.pages > 1:

@@ -14,14 +14,16 @@ from streamlit.testing.v1 import AppTest
 
 from app.compare import charts, text, view
 from app.compare import groups as compare_groups
+from app.compare import query as compare_query
 from app.compare.charts import DEVIATION, EACH, MINMAX
 from app.compare.groups import Group
 from app.flatness import query
 from app.shell.identity import COOKIE
-from app.ui import texts
+from app.ui import recorded, texts
 from ssam.experiment import RaceSpec, parse_spec
 from ssam.stats.paired import sentence
 from ssam.store import Store
+from ssam.store.compare_queries import of_window
 from tests import fake_class, fake_flatness, fake_lab
 from tests.browser import Watched, app_server
 from tests.golden import Golden
@@ -199,6 +201,37 @@ def test_races_of_an_address_are_compared(store: Store) -> None:
     }
     assert "Against **SSAM-F**" in said(app)
     assert "SSAM-D" not in said(app)
+
+
+def test_without_a_race_a_recorded_one_is_compared(store: Store) -> None:
+    app = page()
+    assert not app.warning
+    assert app.query_params["runs"] == compare_query.FIRST
+    spec, ends = recorded.read(compare_query.FIRST).run.spec, recorded.read(compare_query.FIRST).run.result
+    assert ends
+    assert list(app.table[1].value["Seeds"]) == ["1"] * len(spec.lanes)
+    finals = {f"{100 * lane['test_accuracy']:.2f}" for lane in ends["lanes"]}
+    assert set(app.table[1].value["Final accuracy, %"]) == finals
+    assert "not yours" in app.caption[0].value
+    app.multiselect(key="cmp_runs").set_value(recorded.names()[:2]).run()
+    assert not app.exception
+    assert app.query_params["runs"] == ",".join(recorded.names()[:2])
+    assert len([caption for caption in app.caption if "not yours" in caption.value]) == 2
+    finished(store, 0, who=owner(ALICE))
+    assert not page().multiselect(key="cmp_runs").value, "one has one's own to choose from"
+    assert len(page().multiselect(key="cmp_runs").options) == 1
+
+
+def test_a_recorded_race_is_read_as_one_of_the_store(kept: Store) -> None:
+    run = kept.runs.get(finished(kept, 0))
+    assert run
+    (record,) = kept.curves.records([run.id])
+    window = kept.curves.window(run.id)
+    assert window
+    again = of_window(run, window)
+    assert [(lane.state, lane.course, lane.result) for lane in again.lanes] == [
+        (lane.state, lane.course, lane.result) for lane in record.lanes
+    ]
 
 
 def test_too_few_seeds_are_said_to_be_too_few(store: Store, golden: Golden) -> None:

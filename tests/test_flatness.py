@@ -15,6 +15,7 @@ from streamlit.testing.v1 import AppTest
 
 from app.flatness import charts as flatness_charts
 from app.flatness import correlation, disturbed, maps, query, subjects, view
+from app.flatness import measured as recorded_points
 from app.flatness import text as flatness_text
 from app.flatness.correlation import Correlation, comparable, correlate, spearman
 from app.shell.identity import COOKIE
@@ -344,10 +345,21 @@ def plots(app: AppTest) -> list[dict]:
     return [chart["figure"] for chart in every(app, "plot")]
 
 
-def test_without_a_race_the_page_says_what_to_do(store: Store, golden: Golden) -> None:
+def test_without_a_race_recorded_measurements_are_shown(store: Store) -> None:
     app = page()
-    golden("flatness", "without races", app.markdown[0].value)
+    record = json.loads(recorded_points.FILE.read_text(encoding="utf-8"))
+    assert "not yours" in app.caption[0].value
     assert len(app.get("page_link")) == 1
+    known = {title for title, _ in estimators.ESTIMATORS.values()}
+    assert set(app.table[-1].value["Estimator"]) == known, "every estimator was measured"
+    (trace,) = (
+        figure for figure in plots(app) if figure["layout"]["title"]["text"] == estimators.ESTIMATORS["trace"][0]
+    )
+    drawn = {(x, y) for line in trace["data"] for x, y in zip(line["x"], line["y"], strict=True)}
+    lanes = [lane for seed in record["seeds"].values() for lane in seed.values()]
+    assert drawn == {(lane["trace"], 100 * lane["test_accuracy"]) for lane in lanes}
+    run = race(store)
+    assert address_of(page())["run"] == run.id, "it gives way to the first of one's own"
 
 
 @pytest.mark.parametrize("kind", [*MEASURED, "better"])

@@ -18,12 +18,12 @@ from playwright.sync_api import Browser, expect
 from streamlit.testing.v1 import AppTest
 
 from app.masks import charts as masks_charts
-from app.masks import data, fisher, overlap, views
+from app.masks import data, fisher, overlap, query, views
 from app.masks import panel as masks_panel
 from app.masks import text as masks_text
 from app.masks.data import Lane
 from app.shell.identity import COOKIE
-from app.ui import step_plan, theme
+from app.ui import recorded, step_plan, theme
 from ssam.experiment import parse_spec
 from ssam.experiment.analysis import AnalysisSpec
 from ssam.store import Run, Store
@@ -48,7 +48,7 @@ def race(store: Store, token: str = ALICE, lanes: str = "sgd,sam,ssam-f,ssam-d",
 def lanes(store: Store, run: Run) -> list[Lane]:
     window = store.curves.window(run.id)
     assert window
-    return data.lanes(store, run, window, step_plan.masked_lanes(run.spec))
+    return data.lanes(store.curves, run, window, step_plan.masked_lanes(run.spec))
 
 
 # What is counted, against its slow definition
@@ -135,7 +135,7 @@ def test_densities_of_every_mask_are_read(store: Store) -> None:
 
 def test_lanes_between_them(store: Store) -> None:
     run = race(store)
-    (pair,) = data.pairs(store, run.id, lanes(store, run), TOLD)
+    (pair,) = data.pairs(store.curves, run.id, lanes(store, run), TOLD)
     assert pair.epochs == [0, 1, 2, 3, 4]
     for number, found in enumerate(pair.iou):
         a, b = mask(F, number), mask(D, number)
@@ -146,7 +146,7 @@ def test_lanes_between_them(store: Store) -> None:
 
 def test_overlap_with_the_first_mask(store: Store) -> None:
     run = race(store)
-    first = data.since_first(store, run.id, lanes(store, run)[0], TOLD)
+    first = data.since_first(store.curves, run.id, lanes(store, run)[0], TOLD)
     a, b = mask(F, 0), mask(F, 4)
     assert first[0.0] == 1
     assert first[4.0] == pytest.approx((a & b).sum() / (a | b).sum())
@@ -154,7 +154,7 @@ def test_overlap_with_the_first_mask(store: Store) -> None:
 
 def test_how_often_each_weight_of_a_layer(store: Store) -> None:
     run = race(store)
-    found = data.often(store, run.id, lanes(store, run)[1], TOLD, "head.linear.weight")
+    found = data.often(store.curves, run.id, lanes(store, run)[1], TOLD, "head.linear.weight")
     assert found
     slow = sum(fake_masks.by_layer(mask(D, number))["head.linear.weight"].astype(int) for number in range(5))
     assert np.array_equal(found.counts, slow)
@@ -175,10 +175,10 @@ def test_of_many_masks_some_are_looked_at_and_the_newest(store: Store, monkeypat
 def test_an_old_race_has_no_exact_masks(store: Store) -> None:
     run = race(store, bits=False)
     shown = lanes(store, run)
-    assert data.pairs(store, run.id, shown, TOLD) == []
-    assert data.since_first(store, run.id, shown[0], TOLD) == {}
-    assert data.often(store, run.id, shown[0], TOLD, LAYERS[0].name) is None
-    assert not data.has_bits(store, run.id, shown[0], TOLD)
+    assert data.pairs(store.curves, run.id, shown, TOLD) == []
+    assert data.since_first(store.curves, run.id, shown[0], TOLD) == {}
+    assert data.often(store.curves, run.id, shown[0], TOLD, LAYERS[0].name) is None
+    assert not data.has_bits(store.curves, run.id, shown[0], TOLD)
 
 
 # What the browser is told
@@ -193,7 +193,7 @@ def test_all_that_is_played_is_sent_at_once(store: Store) -> None:
     run = race(store)
     window = store.curves.window(run.id)
     assert window
-    told = masks_panel.network(store, window, lanes(store, run), "stem.conv.weight", 2.0)
+    told = masks_panel.network(store.curves, window, lanes(store, run), "stem.conv.weight", 2.0)
     json.dumps(told)
     assert (told["epochs"], told["epoch"]) == ([0, 1, 2, 3, 4], 2)
     for lane, place in zip(told["lanes"], (F, D), strict=True):
@@ -213,13 +213,15 @@ def test_a_picture_that_is_gone_is_said_to_be(store: Store) -> None:
             file.unlink()
     window = store.curves.window(run.id)
     assert window
-    told = masks_panel.network(store, window, lanes(store, run), "stem.conv.weight", None)
+    told = masks_panel.network(store.curves, window, lanes(store, run), "stem.conv.weight", None)
     assert told["lanes"][0]["kept"] == [True, False, True, True, True]
 
 
 def test_how_often_is_one_picture_a_lane(store: Store) -> None:
     run = race(store)
-    found = [one for lane in lanes(store, run) if (one := data.often(store, run.id, lane, TOLD, "head.linear.weight"))]
+    found = [
+        one for lane in lanes(store, run) if (one := data.often(store.curves, run.id, lane, TOLD, "head.linear.weight"))
+    ]
     told = masks_panel.often(run.id, "head.linear.weight", found)
     assert np.array_equal(unpacked(told["lanes"][0])[0], np.round(255 * found[0].counts / 5))
     assert told["lanes"][0]["words"][1] == "5 masks"
@@ -235,7 +237,7 @@ def test_charts_of_training_carry_chance(store: Store) -> None:
     assert measured["y"] == [refresh.overlap for refresh in shown[0].refreshes[1:]]
     assert chance["line"]["dash"] == "dot"
     assert chance["y"][0] == pytest.approx(overlap.chance(mask(F, 0).mean(), mask(F, 1).mean()))
-    between = masks_charts.between(data.pairs(store, run.id, shown, TOLD))["data"]
+    between = masks_charts.between(data.pairs(store.curves, run.id, shown, TOLD))["data"]
     assert [trace["line"]["dash"] for trace in between] == ["solid", "dash", "dot"]
     assert between[0]["name"] == "SSAM-F and SSAM-D"
     assert masks_charts.changed(shown)["data"][1]["line"]["color"] == theme.METHOD_STYLES["ssam-d"].color
@@ -243,7 +245,7 @@ def test_charts_of_training_carry_chance(store: Store) -> None:
 
 def test_a_histogram_counts_every_weight_and_is_not_too_fine(store: Store) -> None:
     run = race(store, masks=40, lanes="sgd,ssam-f")
-    found = data.often(store, run.id, lanes(store, run)[0], TOLD, LAYERS[0].name)
+    found = data.often(store.curves, run.id, lanes(store, run)[0], TOLD, LAYERS[0].name)
     assert found
     bars, chance = masks_charts.histogram(run.spec, found)["data"]
     assert len(bars["y"]) == masks_charts.BARS
@@ -259,8 +261,8 @@ def test_layers_beside_chance_are_named() -> None:
 def test_words_carry_the_numbers(store: Store, golden: Golden) -> None:
     run = race(store)
     shown = lanes(store, run)
-    pairs = data.pairs(store, run.id, shown, TOLD)
-    first = {lane.name: data.since_first(store, run.id, lane, TOLD) for lane in shown}
+    pairs = data.pairs(store.curves, run.id, shown, TOLD)
+    first = {lane.name: data.since_first(store.curves, run.id, lane, TOLD) for lane in shown}
     words = masks_text.training(shown, pairs, first)
     golden("masks", "in words", words, masks_text.network(shown, TOLD))
     assert re.search(f"{pairs[0].iou[-1]:.3f}.*{pairs[0].chance[-1]:.3f}", words)
@@ -274,7 +276,7 @@ def test_the_files_hold_the_masks(store: Store) -> None:
     assert len(lines) == 10
     assert lines[0]["changed"] == ""
     assert float(lines[-1]["density of stem.norm.weight"]) == pytest.approx(mask(D, 4)[SIZES[0] :][: SIZES[1]].mean())
-    with np.load(io.BytesIO(views.npz(store, run.id, shown[0], TOLD)), allow_pickle=False) as file:
+    with np.load(io.BytesIO(views.npz(store.curves, run.id, shown[0], TOLD)), allow_pickle=False) as file:
         assert file["steps"].tolist() == [1, 11, 21, 31, 41]
         assert np.array_equal(file["stem.conv.weight"][3], fake_masks.by_layer(mask(F, 3))["stem.conv.weight"])
 
@@ -328,10 +330,58 @@ def plots(app: AppTest) -> list[dict]:
     return [chart["figure"] for chart in every(app, "plot")]
 
 
-def test_without_a_race_the_page_says_what_to_do(store: Store, golden: Golden) -> None:
-    app = page()
-    golden("masks", "without races", app.markdown[0].value)
+@pytest.mark.parametrize(("view", "charts"), [("network", 0), ("training", 2), ("often", 0), ("fisher", 0)])
+def test_without_a_race_a_recorded_one_is_shown(store: Store, golden: Golden, view: str, charts: int) -> None:
+    app = page(view=view)
+    assert not app.warning
+    assert address_of(app) == {"run": query.FIRST, "view": view}
+    assert len(plots(app)) == charts
+    assert not [button for button in app.button if button.key == "masks_measure"], "it has no weights"
+    assert "not yours" in app.caption[0].value
     assert len(app.get("page_link")) == 1
+    golden("masks", f"recorded, {view}", *(part.value for part in app.info))
+
+
+def test_a_recorded_race_has_its_pictures_and_densities() -> None:
+    for name in query.recordings():
+        kept, source = recorded.read(name), data.of_recording(name)
+        found = data.lanes(source, kept.run, kept.window, step_plan.masked_lanes(kept.run.spec))
+        assert {lane.name for lane in found} == set(step_plan.masked_lanes(kept.run.spec))
+        each = dict(zip((layer["name"] for layer in kept.window.layers), data.sizes(kept.window.layers), strict=True))
+        for lane in found:
+            newest = lane.refreshes[-1]
+            whole = sum(newest.densities[layer] * size for layer, size in each.items()) / sum(each.values())
+            assert whole == pytest.approx(newest.density, abs=1e-3), "the layers' densities make that of the network"
+            assert data.picture(source, name, lane.name, next(iter(each)), newest.step)
+        assert not data.has_bits(source, name, found[0], kept.window.layers)
+
+
+def test_a_place_in_a_recorded_race_has_an_address(store: Store) -> None:
+    (lane, *_) = step_plan.masked_lanes(recorded.read(query.FIRST).run.spec)
+    address = {"run": query.FIRST, "view": "network", "lanes": lane, "epoch": "3"}
+    app = page(**address)
+    assert not app.warning
+    assert address_of(app) == address
+    (told,) = every(app, "masks")
+    assert (told["run"], told["epoch"], [each["name"] for each in told["lanes"]]) == (query.FIRST, 3, [lane])
+
+
+def test_a_race_of_ones_own_comes_first_and_a_recorded_one_can_be_chosen(store: Store) -> None:
+    run = race(store)
+    app = page()
+    assert address_of(app)["run"] == run.id
+    app.selectbox(key="masks_run").set_value(query.FIRST).run()
+    assert not app.exception
+    assert address_of(app)["run"] == query.FIRST
+
+
+def test_a_recorded_race_gives_way_to_the_first_of_ones_own(store: Store) -> None:
+    app = page()
+    run = race(store)
+    app.switch_page("../pages/race.py").run()
+    app.switch_page("../pages/masks.py").run()
+    assert not app.exception
+    assert address_of(app)["run"] == run.id
 
 
 @pytest.mark.parametrize(("view", "charts"), [("network", 0), ("training", 4), ("often", 2), ("fisher", 4)])
@@ -397,11 +447,11 @@ def test_an_analysis_is_no_race(store: Store) -> None:
     assert_one_line_error(page(run=made).warning[0].value, [made])
 
 
-def test_a_race_without_masks_says_so(store: Store, golden: Golden) -> None:
+def test_a_race_without_masks_says_so(store: Store) -> None:
     run = race(store, lanes="sgd,sam")
     app = page(run=run.id)
     assert any(text.value == masks_text.NO_MASKS for text in app.markdown)
-    golden("masks", "without races", page().markdown[0].value)  # one's own without masks are not offered
+    assert address_of(page())["run"] == query.FIRST, "one's own without masks are not offered"
 
 
 @pytest.mark.parametrize("view", ["training", "often"])

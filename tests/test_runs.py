@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from app.runs import query, view
 from app.shell.identity import COOKIE
-from app.ui import spec_diff
+from app.ui import recorded, spec_diff
 from ssam.experiment import RaceSpec, parse_spec
 from ssam.jobs import disk
 from ssam.jobs.client import Client
@@ -22,7 +22,7 @@ from tests import fake_class, fake_lab
 from tests.browser import Watched, app_server
 from tests.components import data_of
 from tests.patience import SECONDS
-from tests.people import ALICE, BOB, SESSION, owner
+from tests.people import ALICE, BOB, SESSION, open_page, owner
 
 ROOT = Path(__file__).resolve().parents[1]
 ADA = Person("ada")
@@ -237,6 +237,21 @@ def test_a_line_says_what_was_raced_and_how_it_went(store: Store) -> None:
     assert len(told["note"]) == view.EXCERPT
     assert len(told["curves"]) == len(run.spec.lanes)
     assert "someone else" not in told["says"]
+
+
+def test_without_a_race_recorded_ones_are_listed_to_be_opened(store: Store) -> None:
+    told = {row["id"]: row for row in data_of(open_page("runs"), "runs")["rows"]}
+    assert list(told) == recorded.names()
+    for name, row in told.items():
+        result = recorded.read(name).run.result
+        assert result
+        assert row["recorded"]
+        assert row["best"][0] == f"{100 * max(lane['test_accuracy'] or 0 for lane in result['lanes']):.1f}%"
+        assert len(row["curves"]) == len(result["lanes"])
+    in_class = open_page("race", **{"class": "MAY-7KQ"}).switch_page("../pages/runs.py").run()
+    assert not data_of(in_class, "runs")["rows"], "a class predicts the outcome first"
+    fake_lab.race(store, owner(ALICE))
+    assert [row["recorded"] for row in data_of(open_page("runs"), "runs")["rows"]] == [False]
 
 
 def test_small_curves_break_where_a_value_is_missing() -> None:

@@ -12,13 +12,15 @@ import streamlit as st
 from app.compare.charts import BANDS, MINMAX, SHOWN, SMOOTH, X
 from app.compare.groups import Group
 from app.shell.address import Field, Table, choice, parts
-from app.ui import run_picker
+from app.ui import recorded, run_picker
 from app.ui.lab import Lab
 from app.ui.run_picker import COMPARED as MOST
 from ssam.methods import METHODS
 from ssam.store import Person, Run
+from ssam.store.compare_queries import RaceRecord, of_window
 
 OFFERED = 100  # own races to choose from, the newest
+FIRST = "noisy-labels"  # the recorded race that a person without races sees
 
 
 def _runs(said: str) -> list[str]:
@@ -49,11 +51,13 @@ TABLE = Table(
 )
 
 
-def go(lab: Lab) -> None:
-    """Set the controls to the address, without the races that are not here."""
+def go(lab: Lab, person: Person) -> None:
+    """Set the controls to the address, without the races that are not here. A person without races sees a recorded one."""
     problems = TABLE.load_from_url()
     ids = st.session_state["cmp_runs"]
-    found = [run_id for run_id, run in lab.store.runs.get_many(ids).items() if run.analysis is None]
+    if "runs" not in st.query_params and ids in ([], [FIRST]):
+        ids = st.session_state["cmp_runs"] = [] if _own(lab, person) else [FIRST]
+    found = _known(lab, ids)
     st.session_state["cmp_runs"] = [run_id for run_id in ids if run_id in found]
     if missing := len(ids) - len(found):
         problems.append(f"{missing} of {len(ids)} races {'are' if missing > 1 else 'is'} not here")
@@ -61,14 +65,37 @@ def go(lab: Lab) -> None:
 
 
 def offered(lab: Lab, person: Person) -> dict[str, Run]:
-    """Races to choose from: this person's, those that they have opened by a link, and those that are chosen."""
-    own = {run.id: run for run in lab.store.runs.newest(OFFERED, person.owner)}
-    more = [
-        run_id
-        for run_id in (*st.session_state["cmp_runs"], *st.session_state.get(run_picker.OPENED, []))
-        if run_id not in own
-    ]
-    return own | {run_id: run for run_id, run in lab.store.runs.get_many(more).items() if run.analysis is None}
+    """Races to choose from: this person's (if there are none, the recorded ones), those that they have opened by a link, and those
+    that are chosen."""
+    own = _own(lab, person)
+    more = [*st.session_state["cmp_runs"], *st.session_state.get(run_picker.OPENED, [])]
+    more += [] if own else recorded.names()
+    return own | _known(lab, [run_id for run_id in more if run_id not in own])
+
+
+def _own(lab: Lab, person: Person) -> dict[str, Run]:
+    return {run.id: run for run in lab.store.runs.newest(OFFERED, person.owner)}
+
+
+def _known(lab: Lab, ids: Sequence[str]) -> dict[str, Run]:
+    """Return those of these races that are here: in the store or recorded, and no analyses."""
+    found = {run_id: run for run_id, run in lab.store.runs.get_many(ids).items() if run.analysis is None}
+    return found | {name: recorded.read(name).run for name in recordings(ids)}
+
+
+def recordings(ids: Sequence[str]) -> list[str]:
+    """Return those of these races that are recorded ones."""
+    names = recorded.names()
+    return [run_id for run_id in ids if run_id in names]
+
+
+def records(lab: Lab, ids: Sequence[str]) -> list[RaceRecord]:
+    """Return the races to compare, in this order."""
+    found = {record.run.id: record for record in lab.store.curves.records(ids)}
+    for name in recordings(ids):
+        recording = recorded.read(name)
+        found[name] = of_window(recording.run, recording.window)
+    return [found[run_id] for run_id in ids if run_id in found]
 
 
 def chosen(every: Sequence[Group]) -> list[Group]:

@@ -16,12 +16,10 @@ from ssam.experiment import RaceSpec
 from ssam.methods import METHODS
 from ssam.store import Run
 
-EMPTY = """
-## How flat is it?
-
-There are no weights yet. Run a race; once it has finished (or saved weights), you can analyse them here: the loss around them, its
-curvature and several kinds of sharpness, all lanes side by side.
-"""
+YOURS = (
+    "Once a race of yours has finished, or saved weights, you can measure it here: the loss around its weights, its curvature and several kinds of "
+    "sharpness, all lanes side by side."
+)
 NO_SNAPSHOTS = (
     "This race saved no intermediate weights. Set *Save weights every* in the training settings before a race to analyse earlier epochs "
     "too."

@@ -20,12 +20,17 @@ def page(lab: Lab, person: Person) -> None:
     if not points:
         st.markdown(text.NOTHING_MEASURED)
     else:
-        _drawn(points)
+        draw(points)
+    literature()
+
+
+def literature() -> None:
     with st.container(width=860):
         st.markdown("**In the literature**" + text.LITERATURE)
 
 
-def _drawn(points: list[Point]) -> None:
+def draw(points: list[Point]) -> None:
+    """Draw each estimator against accuracy, with its correlation."""
     tasks = Counter(point.task for point in points)
     chosen = next(iter(tasks))
     if len(tasks) > 1:

@@ -6,10 +6,10 @@ import streamlit as st
 
 from app.images import data, ranking, tiles
 from app.images.data import Lane, Shown
+from app.shell import stand_in
 from app.shell.address import Field, Table, choice, epoch, parts
-from app.ui import recorded, run_labels, run_picker
+from app.ui import run_picker
 from app.ui.lab import Lab
-from ssam.experiment import preset
 from ssam.store import Person, Run, Store
 
 VIEWS = {"memorisation": "Memorisation", "test": "Test images"}
@@ -31,8 +31,9 @@ TABLE = Table(
 def go(store: Store, person: Person) -> None:
     """Set what is shown to the address: the race that it names, else the one that was shown here or on the race page."""
     problems, state = TABLE.load_from_url(), st.session_state
-    named = state["images_run"]
-    if named not in data.recordings():
+    recordings = data.recordings()
+    named = stand_in.named(TABLE, next(iter(recordings), None))
+    if named not in recordings:
         race = run_picker.race_of(store, named or state.get("run") or "")
         if named and race is None:
             problems.append(f"There is no race {named[:40]!r} here")
@@ -87,40 +88,15 @@ def write(shown: Shown, lanes: Sequence[Lane]) -> None:
 
 def choose_race(lab: Lab, person: Person) -> Run | str | None:
     """Return the race, or the name of a recorded one; None where there is neither."""
-    named = st.session_state.get("images_run")
-    recordings = data.recordings()
-    own = run_picker.own(
-        lab,
-        person,
-        lambda run: data.has_predictions(lab.store, run),
-        None if named in recordings else named,
-    )
-    known: dict[str, Run | str] = {run.id: run for run in own} | {name: name for name in recordings}
-    if not known:
-        return None
-    if named not in known:
-        _fresh(next(iter(known)))
-    titles = run_labels.labels(own) | {name: f"Recorded: {preset(name).title}" for name in recordings}
-    chosen = st.selectbox(
-        "Race",
-        list(known),
-        key="images_run",
-        format_func=titles.__getitem__,
-        on_change=lambda: _fresh(st.session_state["images_run"]),
-        width=640,
-        persist_state="session",
-    )
-    return known[chosen]
+    named, recordings = st.session_state.get("images_run"), data.recordings()
+    shown = None if named in recordings else named
+    own = run_picker.own(lab, person, lambda run: data.has_predictions(lab.store, run), shown)
+    return stand_in.choose(TABLE, own, recordings, _fresh)
 
 
 def show_recorded() -> None:
     """Show the first recorded race instead."""
     _fresh(data.recordings()[0])
-
-
-def recorded_line(name: str) -> str:
-    """Return what was recorded, when and on which machine."""
-    return recorded.about(name, recorded.read(name))
 
 
 def choose_lanes(shown: Shown) -> list[Lane]:

@@ -4,18 +4,57 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from app.masks import overlap as masks_overlap
-from app.ui import theme
+from app.ui import recorded, theme
 from app.ui.theme import Style
-from ssam.store import Heatmap, Run, Store, Window
+from ssam.store import Heatmap, Run, Window
+from ssam.store.race_file import Recording
 
 Layers = Sequence[dict[str, Any]]  # name, stage and shape of each layer
 
 MOST = 120  # refreshes that are played, counted and compared; if there are more, every 2nd, 4th …
+
+
+class Source(Protocol):
+    """Where masks are read: ``Store.curves``, or a recorded race. What is read is kept by it."""
+
+    def __hash__(self) -> int: ...
+    def heatmap(self, run_id: str, lane: str, layer: str, step: int, /) -> Heatmap | None: ...
+    def mask_bits(self, run_id: str, lane: str, step: int, /) -> dict[str, np.ndarray] | None: ...
+    def mask_densities(self, run_id: str, lane: str, /) -> list[tuple[int, float, dict[str, float]]]: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Recorded:
+    """The masks of a recorded race: pictures and densities, no exact masks."""
+
+    recording: Recording
+
+    def heatmap(self, _run_id: str, lane: str, layer: str, step: int, /) -> Heatmap | None:
+        return self.recording.pictures.get((lane, layer, step))
+
+    def mask_bits(self, _run_id: str, _lane: str, _step: int, /) -> None:
+        return None
+
+    def mask_densities(self, _run_id: str, lane: str, /) -> list[tuple[int, float, dict[str, float]]]:
+        (window,) = (each for each in self.recording.window.lanes if each.name == lane)
+        layers = [layer["name"] for layer in self.recording.window.layers]
+        found = []
+        for mask in window.masks:
+            pictures = ((name, self.heatmap("", lane, name, mask["step"])) for name in layers)
+            densities = {name: picture.density for name, picture in pictures if picture}
+            found.append((mask["step"], mask["epoch"], densities))
+        return found
+
+
+@lru_cache(maxsize=16)
+def of_recording(name: str) -> Recorded:
+    """Return the masks of a recorded race, always as one object: what is read from it is kept by it."""
+    return Recorded(recorded.read(name))
 
 
 @dataclass(frozen=True)
@@ -47,7 +86,7 @@ class Lane:
         return thinned(self.refreshes)
 
 
-def lanes(store: Store, run: Run, window: Window, names: Sequence[str]) -> list[Lane]:
+def lanes(source: Source, run: Run, window: Window, names: Sequence[str]) -> list[Lane]:
     """Return those of ``names`` that have a mask by now, in the order of the race."""
     found = []
     about = zip(window.lanes, theme.lane_titles(run.spec), theme.lane_styles(run.spec), strict=True)
@@ -57,7 +96,7 @@ def lanes(store: Store, run: Run, window: Window, names: Sequence[str]) -> list[
             known = {mask["step"]: mask for mask in lane.masks}
             refreshes = tuple(
                 Refresh(step, epoch, known[step]["density"], known[step]["changed"], known[step]["overlap"], densities)
-                for step, epoch, densities in _densities(store, run.id, lane.name, newest)
+                for step, epoch, densities in _densities(source, run.id, lane.name, newest)
                 if step in known
             )
             found.append(Lane(place, lane.name, title, style, refreshes))
@@ -65,9 +104,9 @@ def lanes(store: Store, run: Run, window: Window, names: Sequence[str]) -> list[
 
 
 @lru_cache(maxsize=64)
-def _densities(store: Store, run_id: str, lane: str, newest: int) -> list[tuple[int, float, dict[str, float]]]:
+def _densities(source: Source, run_id: str, lane: str, newest: int) -> list[tuple[int, float, dict[str, float]]]:
     """Read the masks, once for each ``newest``: a mask does not change."""
-    return store.curves.mask_densities(run_id, lane)
+    return source.mask_densities(run_id, lane)
 
 
 def thinned(refreshes: Sequence[Refresh]) -> list[Refresh]:
@@ -92,27 +131,27 @@ def at(lane: Lane, epoch: float | None) -> int | None:
 
 
 @lru_cache(maxsize=4096)
-def picture(store: Store, run_id: str, lane: str, layer: str, step: int) -> Heatmap | None:
-    return store.curves.heatmap(run_id, lane, layer, step)
+def picture(source: Source, run_id: str, lane: str, layer: str, step: int) -> Heatmap | None:
+    return source.heatmap(run_id, lane, layer, step)
 
 
 @lru_cache(maxsize=512)
-def _packed(store: Store, run_id: str, lane: str, layers: tuple[str, ...], step: int) -> np.ndarray | None:
+def _packed(source: Source, run_id: str, lane: str, layers: tuple[str, ...], step: int) -> np.ndarray | None:
     """Return a whole mask, layer after layer, eight weights per byte; None if its bits are not stored."""
-    bits = store.curves.mask_bits(run_id, lane, step)
+    bits = source.mask_bits(run_id, lane, step)
     return None if bits is None else np.packbits(np.concatenate([bits[layer].reshape(-1) for layer in layers]))
 
 
-def has_bits(store: Store, run_id: str, lane: Lane, layers: Layers) -> bool:
+def has_bits(source: Source, run_id: str, lane: Lane, layers: Layers) -> bool:
     """Return whether the latest mask is stored exactly."""
     names = tuple(layer["name"] for layer in layers)
-    return _packed(store, run_id, lane.name, names, lane.refreshes[-1].step) is not None
+    return _packed(source, run_id, lane.name, names, lane.refreshes[-1].step) is not None
 
 
-def packed(store: Store, run_id: str, lane: Lane, layers: Layers) -> dict[float, np.ndarray]:
+def packed(source: Source, run_id: str, lane: Lane, layers: Layers) -> dict[float, np.ndarray]:
     """Return the masks that are stored exactly, by epoch."""
     names = tuple(layer["name"] for layer in layers)
-    found = ((refresh, _packed(store, run_id, lane.name, names, refresh.step)) for refresh in lane.some)
+    found = ((refresh, _packed(source, run_id, lane.name, names, refresh.step)) for refresh in lane.some)
     return {refresh.epoch: mask for refresh, mask in found if mask is not None}
 
 
@@ -121,9 +160,9 @@ def sizes(layers: Layers) -> list[int]:
     return [math.prod(layer["shape"]) for layer in layers]
 
 
-def often(store: Store, run_id: str, lane: Lane, layers: Layers, layer: str) -> "Often | None":
+def often(source: Source, run_id: str, lane: Lane, layers: Layers, layer: str) -> "Often | None":
     """Return how often each weight of a layer was perturbed; None if no mask is stored exactly."""
-    masks = packed(store, run_id, lane, layers)
+    masks = packed(source, run_id, lane, layers)
     if not masks:
         return None
     names, each = [known["name"] for known in layers], sizes(layers)
@@ -166,9 +205,9 @@ class Pair:
     by_layer: list[float]
 
 
-def pairs(store: Store, run_id: str, shown: Sequence[Lane], layers: Layers) -> list[Pair]:
+def pairs(source: Source, run_id: str, shown: Sequence[Lane], layers: Layers) -> list[Pair]:
     """Return every pair of lanes whose masks are stored exactly."""
-    bits = {lane.name: packed(store, run_id, lane, layers) for lane in shown}
+    bits = {lane.name: packed(source, run_id, lane, layers) for lane in shown}
     return [
         _pair(first, second, bits[first.name], bits[second.name], layers)
         for number, first in enumerate(shown)
@@ -200,8 +239,8 @@ def _pair(
     )
 
 
-def since_first(store: Store, run_id: str, lane: Lane, layers: Layers) -> dict[float, float]:
+def since_first(source: Source, run_id: str, lane: Lane, layers: Layers) -> dict[float, float]:
     """Return the IoU of each mask with the lane's first one, by epoch; empty if they are not stored exactly."""
-    masks = packed(store, run_id, lane, layers)
+    masks = packed(source, run_id, lane, layers)
     first = next(iter(masks.values()), None)
     return {} if first is None else {epoch: masks_overlap.iou(first, mask) for epoch, mask in masks.items()}

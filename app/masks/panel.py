@@ -8,9 +8,9 @@ import streamlit as st
 
 from app.masks import data as masks_data
 from app.masks import overlap
-from app.masks.data import Lane, Often
+from app.masks.data import Lane, Often, Source
 from app.ui import component, wire
-from ssam.store import Store, Window
+from ssam.store import Window
 
 KEY = "masks_panel"
 OFTEN = 128  # cells per side of the picture of selection frequency, at most
@@ -18,7 +18,7 @@ OFTEN = 128  # cells per side of the picture of selection frequency, at most
 _mount = component.register("masks/masks")
 
 
-def network(store: Store, window: Window, shown: Sequence[Lane], layer: str, epoch: float | None) -> dict[str, Any]:
+def network(source: Source, window: Window, shown: Sequence[Lane], layer: str, epoch: float | None) -> dict[str, Any]:
     """Return what is played: for every lane the density of each layer and the pictures of one layer, refresh by refresh."""
     epochs = masks_data.moments(shown)
     sizes = masks_data.sizes(window.layers)
@@ -33,7 +33,7 @@ def network(store: Store, window: Window, shown: Sequence[Lane], layer: str, epo
             {**known, "size": size, "spread": share}
             for known, size, share in zip(window.layers, sizes, shares, strict=True)
         ],
-        "lanes": [{**_lane(lane), **_played(store, window, lane, layer, epochs)} for lane in shown],
+        "lanes": [{**_lane(lane), **_played(source, window, lane, layer, epochs)} for lane in shown],
     }
 
 
@@ -71,9 +71,9 @@ def _lane(lane: Lane) -> dict[str, Any]:
     return {"name": lane.name, **wire.lane_style(lane.title, lane.style)}
 
 
-def _played(store: Store, window: Window, lane: Lane, layer: str, epochs: Sequence[float]) -> dict[str, Any]:
+def _played(source: Source, window: Window, lane: Lane, layer: str, epochs: Sequence[float]) -> dict[str, Any]:
     some, names = lane.some, [known["name"] for known in window.layers]
-    pictures = [masks_data.picture(store, window.run_id, lane.name, layer, refresh.step) for refresh in some]
+    pictures = [masks_data.picture(source, window.run_id, lane.name, layer, refresh.step) for refresh in some]
     shape = next((picture.shape for picture in pictures if picture), (1, 1))
     blank = bytes(shape[0] * shape[1])
     densities = [[refresh.densities.get(name, 0.0) for name in names] for refresh in some]

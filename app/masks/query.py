@@ -3,8 +3,9 @@
 import streamlit as st
 
 from app.masks import panel
+from app.shell import stand_in
 from app.shell.address import Field, Table, choice, epoch, parts
-from app.ui import live_panel, run_labels, run_picker, step_plan, theme
+from app.ui import live_panel, recorded, run_picker, step_plan, theme
 from app.ui.lab import Lab
 from ssam.store import Person, Run, Store, Window
 
@@ -14,7 +15,7 @@ VIEWS = {
     "often": "Selection frequency",
     "fisher": "Fisher information",
 }
-
+FIRST = "noisy-labels"  # the recording that is shown first: its lanes refresh their masks every epoch
 
 TABLE = Table(
     "masks",
@@ -31,22 +32,29 @@ TABLE = Table(
 
 def go(store: Store) -> None:
     """Set what is shown to the address: of the race that it names, else of the one that was shown here or on the race page."""
-    problems = TABLE.load_from_url()
-    named = st.session_state["masks_run"]
-    race = run_picker.race_of(store, named or st.session_state.get("run") or "")
+    problems, names = TABLE.load_from_url(), recordings()
+    named = stand_in.named(TABLE, names[0])
+    race = recorded.read(named).run if named in names else None
+    race = race or run_picker.race_of(store, named or st.session_state.get("run") or "")
     if named and race is None:
         problems.append(f"There is no race {named[:40]!r} here")
     if race is None or not (named or step_plan.masked_lanes(race.spec)):
-        _show(None)
+        _fresh(None)
     else:
         st.session_state["masks_run"] = race.id
         problems += _leave_out(race)
     TABLE.complain(problems)
 
 
-def _show(race: Run | None) -> None:
+def recordings() -> list[str]:
+    """Return the names of the recorded races with masks, the one that is shown first before the others."""
+    names = [name for name in recorded.names() if step_plan.masked_lanes(recorded.read(name).run.spec)]
+    return sorted(names, key=lambda name: name != FIRST)
+
+
+def _fresh(run: str | None) -> None:
     """What was chosen for another race does not hold for this one."""
-    st.session_state["masks_run"] = race.id if race else None
+    st.session_state["masks_run"] = run
     for name in ("layer", "lanes", "epoch"):
         st.session_state[f"masks_{name}"] = None
 
@@ -75,29 +83,15 @@ def write(race: Run, window: Window | None, lanes: list[str], layer: str | None)
 # The choices
 
 
-def races(lab: Lab, person: Person) -> list[Run]:
-    """The own races with masks, and the one that the address names."""
-    return run_picker.own(lab, person, _has_masks, st.session_state["masks_run"])
+def choose_race(lab: Lab, person: Person) -> Run | str | None:
+    """Return one of the own races with masks, or the one that the address names, or the name of a recorded one."""
+    shown, names = st.session_state["masks_run"], recordings()
+    own = run_picker.own(lab, person, _has_masks, None if shown in names else shown)
+    return stand_in.choose(TABLE, own, names, _fresh)
 
 
 def _has_masks(race: Run) -> bool:
     return bool(race.started_info and step_plan.masked_lanes(race.spec))
-
-
-def choose_race(found: list[Run]) -> Run:
-    known = {run.id: run for run in found}
-    if st.session_state["masks_run"] not in known:
-        _show(found[0])
-    chosen = st.selectbox(
-        "Race",
-        list(known),
-        key="masks_run",
-        format_func=run_labels.labels(found).__getitem__,
-        on_change=lambda: _show(known[st.session_state["masks_run"]]),
-        width=640,
-        persist_state="session",
-    )
-    return known[chosen]
 
 
 def choose_lanes(race: Run) -> list[str]:

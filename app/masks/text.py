@@ -11,23 +11,20 @@ from ssam.store import Run
 
 Rows = Sequence[dict[str, Any]]
 
-EMPTY = """
-## Which weights are perturbed?
-
-There are no masks yet. Run a race with a lane that has a mask: Sparse SAM (SSAM-F, SSAM-D, SSAM), or SAM restricted to a region. Its
-masks are then shown here, layer by layer and refresh by refresh, during training and afterwards.
-"""
 NO_MASKS = "No lane of this race has a mask: SGD perturbs nothing, SAM everything. Choose another race, or add a lane of Sparse SAM."
 WAITS = "The first mask is made at the first step."
 NO_MASK_MADE = "This race ended before its first mask."
 NO_BITS = (
-    "This needs the exact masks, which newer versions of the lab store for networks of up to 1,000,000 weights. This race has only pictures and "
-    "densities, under *Network*."
+    "This needs the exact masks, which the lab stores for networks of up to 1,000,000 weights. Recorded races and those of older versions have only "
+    "pictures and densities, under *Network*."
 )
 NO_OVERLAPS = f"No IoU with the first mask and between lanes. {NO_BITS}"
 DOTTED = "Dotted: by chance. Between lanes also dashed: by chance within the layers."
 NO_LANE = "Choose at least one lane."
 LATER = "This race is still in progress. The Fisher information can be measured once it has ended or is paused."
+NO_WEIGHTS = (
+    "A recorded race has no weights, so its Fisher information cannot be measured. Race it yourself to measure it."
+)
 MARKS = (
     "Markers: the lanes' Fisher information. Marks across the bars: the pattern's density, and the IoU by chance. Grey bar beside a lane's IoU: "
     "that of a random mask."

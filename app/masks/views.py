@@ -8,45 +8,41 @@ from functools import partial
 import numpy as np
 import streamlit as st
 
-from app.masks import charts, data, fisher, panel, query, text
-from app.masks.data import Lane, Layers
+from app.masks import charts, data, panel, query, text
+from app.masks.data import Lane, Layers, Source
 from app.ui import legend
 from app.ui.chart_grid import grid
-from app.ui.lab import Lab
-from ssam.store import Person, Run, Store, Window
+from ssam.store import Run, Window
 from ssam.store.views import ENDED
 
 
-def view(lab: Lab, race: Run, window: Window, kind: str, names: Sequence[str], layer: str, person: Person) -> None:
+def view(source: Source, race: Run, window: Window, kind: str, names: Sequence[str], layer: str) -> None:
     """Draw one view of the lanes ``names``."""
-    if kind == "fisher":
-        fisher.section(lab, race, person)
-        return
-    lanes = data.lanes(lab.store, race, window, names)
+    lanes = data.lanes(source, race, window, names)
     if not lanes:
         waits = text.NO_MASK_MADE if race.state in ENDED else text.WAITS
         st.markdown(waits if names else text.NO_LANE)
         return
     if kind == "network":
-        _network(lab.store, window, lanes, layer)
+        _network(source, window, lanes, layer)
     elif kind == "training":
-        _training(lab.store, race, window, lanes)
+        _training(source, race, window, lanes)
     else:
-        _often(lab.store, race, window, lanes, layer)
+        _often(source, race, window, lanes, layer)
     if more := _left_out(lanes):
         st.caption(more)
-    _files(lab.store, race, window.layers, lanes)
+    _files(source, race, window.layers, lanes)
 
 
-def _network(store: Store, window: Window, lanes: Sequence[Lane], layer: str) -> None:
-    panel.draw(panel.network(store, window, lanes, layer, st.session_state.get("masks_epoch")), query.seen)
+def _network(source: Source, window: Window, lanes: Sequence[Lane], layer: str) -> None:
+    panel.draw(panel.network(source, window, lanes, layer, st.session_state.get("masks_epoch")), query.seen)
     _words(text.network(lanes, window.layers))
 
 
-def _training(store: Store, race: Run, window: Window, lanes: Sequence[Lane]) -> None:
+def _training(source: Source, race: Run, window: Window, lanes: Sequence[Lane]) -> None:
     layers = window.layers
-    first = {lane.name: data.since_first(store, race.id, lane, layers) for lane in lanes}
-    pairs = data.pairs(store, race.id, lanes, layers)
+    first = {lane.name: data.since_first(source, race.id, lane, layers) for lane in lanes}
+    pairs = data.pairs(source, race.id, lanes, layers)
     words = text.training(lanes, pairs, first)
     legend.draw(legend.lanes(race.spec, [lane.place for lane in lanes]), "masks_legend")
     st.caption(text.DOTTED)
@@ -63,8 +59,8 @@ def _training(store: Store, race: Run, window: Window, lanes: Sequence[Lane]) ->
     _words(words)
 
 
-def _often(store: Store, race: Run, window: Window, lanes: Sequence[Lane], layer: str) -> None:
-    found = [one for lane in lanes if (one := data.often(store, race.id, lane, window.layers, layer))]
+def _often(source: Source, race: Run, window: Window, lanes: Sequence[Lane], layer: str) -> None:
+    found = [one for lane in lanes if (one := data.often(source, race.id, lane, window.layers, layer))]
     if not found:
         st.info(text.NO_BITS)
         return
@@ -87,8 +83,8 @@ def _left_out(lanes: Sequence[Lane]) -> str:
     return f"{len(most.some)} of {len(most.refreshes):,} masks, evenly spaced, are played, counted and compared; the CSV has them all."
 
 
-def _files(store: Store, race: Run, layers: Layers, lanes: Sequence[Lane]) -> None:
-    name = f"masks-{race.id[:8]}"
+def _files(source: Source, race: Run, layers: Layers, lanes: Sequence[Lane]) -> None:
+    name = f"masks-{race.id[:12]}"
     with st.container(horizontal=True, gap="small", key="masks_files"):
         st.download_button(
             "CSV",
@@ -100,10 +96,10 @@ def _files(store: Store, race: Run, layers: Layers, lanes: Sequence[Lane]) -> No
             on_click="ignore",
         )
         for lane in lanes:
-            if data.has_bits(store, race.id, lane, layers):
+            if data.has_bits(source, race.id, lane, layers):
                 st.download_button(
                     f"{lane.title} (npz)",
-                    partial(npz, store, race.id, lane, layers),
+                    partial(npz, source, race.id, lane, layers),
                     f"{name}-{lane.place}.npz",
                     "application/octet-stream",
                     key=f"masks_npz_{lane.place}",
@@ -133,9 +129,9 @@ def table_csv(lanes: Sequence[Lane]) -> str:
     return str(DataFrame(lines).to_csv(index=False))
 
 
-def npz(store: Store, run_id: str, lane: Lane, layers: Layers) -> bytes:
+def npz(source: Source, run_id: str, lane: Lane, layers: Layers) -> bytes:
     """Return the exact masks of a lane as a numpy file: ``steps``, ``epochs``, and for each layer a bool array (masks, *shape)."""
-    kept = data.packed(store, run_id, lane, layers)
+    kept = data.packed(source, run_id, lane, layers)
     steps = [refresh.step for refresh in lane.some if refresh.epoch in kept]
     arrays: dict[str, np.ndarray] = {"steps": np.array(steps), "epochs": np.array(list(kept))}
     begin = 0

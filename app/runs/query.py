@@ -10,7 +10,7 @@ from typing import get_args
 
 import streamlit as st
 
-from app.shell import identity
+from app.shell import classroom, identity
 from app.shell.address import Field, Table, choice
 from app.ui import run_picker
 from app.ui.lab import Lab
@@ -74,6 +74,11 @@ def find(lab: Lab, person: Person) -> RunPage:
         return lab.store.runs.search(wanted, ids=state.get(run_picker.OPENED, []))
     owner = None if show == EVERYBODYS and person.teacher else person.owner
     return lab.store.runs.search(wanted, owner, deleted=show == DELETED)
+
+
+def stand_ins(found: RunPage) -> bool:
+    """Whether recorded races are listed: a person has none. Not in a class, which is to predict how a race goes."""
+    return not found.all and st.session_state["runs_show"] == MINE and not classroom.code()
 
 
 # What is chosen

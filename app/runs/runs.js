@@ -1,5 +1,5 @@
 // @ts-check
-// The list of races: a checkbox, small curves, and the name, which opens the race. mount(host) returns {update, unmount}.
+// The list of races: a checkbox (a recorded race has none), small curves, and the name, which opens the race. mount(host) returns {update, unmount}.
 
 import { element } from "../ui/parts.js";
 const SVG = "http://www.w3.org/2000/svg";
@@ -59,7 +59,7 @@ export function mount(host) {
       toggle(row.id, box.checked);
       report();
     };
-    const link = element("a", { href: `${state.base}/?run=${row.id}`, textContent: row.title });
+    const link = element("a", { href: `${state.base}/?${row.recorded ? "preset" : "run"}=${row.id}`, textContent: row.title });
     link.onclick = (event) => {
       if (event.ctrlKey || event.metaKey || event.shiftKey) return; // a new tab or window: leave it to the browser
       event.preventDefault();
@@ -71,8 +71,9 @@ export function mount(host) {
     const says = element("small", { className: "says" }, element("span", { className: "dot" }), row.says);
     const text = [element("span", { className: "name" }, link, ...tags), element("small", { textContent: [row.detail, row.lanes].filter(Boolean).join(" · ") }), says];
     if (row.note) text.push(element("small", { className: "note", textContent: row.note }));
-    const made = element("li", {}, element("label", { className: "box" }, box), picture, element("div", { className: "text" }, ...text), element("div", { className: "best" }, ...best));
+    const made = element("li", {}, ...(row.recorded ? [] : [element("label", { className: "box" }, box)]), picture, element("div", { className: "text" }, ...text), element("div", { className: "best" }, ...best));
     made.dataset.state = row.state;
+    made.classList.toggle("recorded", row.recorded);
     return made;
   }
 
@@ -88,6 +89,7 @@ export function mount(host) {
       boxes().find((box) => box.value === focused)?.focus(); // the list was rebuilt while a box had the focus
     }
     root.hidden = !data.rows.length;
+    all.parentElement.hidden = !boxes().length;
     if (!root.isConnected) host.replaceChildren(root);
     show();
   }

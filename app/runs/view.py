@@ -1,14 +1,17 @@
 """The list in the browser: a line for each race, with a checkbox and small accuracy curves."""
 
 from collections.abc import Callable
+from datetime import date
 from typing import Any
 
 import streamlit as st
 
-from app.ui import component, run_labels, texts, theme
+from app.ui import component, recorded, run_labels, texts, theme
+from ssam.experiment import preset
 from ssam.store import Person
+from ssam.store.annotations import Labels
 from ssam.store.search import RunRow
-from ssam.store.views import AccuracyCurve
+from ssam.store.views import AccuracyCurve, LaneWindow
 
 KEY = "runs_list"
 WIDTH, HEIGHT, EDGE = 120, 38, 3  # size of the small curves
@@ -43,6 +46,7 @@ def row(listed: RunRow, person: Person) -> dict[str, Any]:
     best = _best(listed, [title for title, _ in lanes])
     return {
         "id": run.id,
+        "recorded": False,
         "title": written.name or described,
         "detail": described if written.name else "",
         "tags": list(written.tags),
@@ -54,6 +58,25 @@ def row(listed: RunRow, person: Person) -> dict[str, Any]:
         "curves": curves(courses, [style.color for _, style in lanes]),
         "words": _words(courses, [title for title, _ in lanes]),
     }
+
+
+def recorded_row(name: str) -> dict[str, Any]:
+    """Return the line of a recorded race: it can be opened, and that is all."""
+    recording = recorded.read(name)
+    run, window = recording.run, recording.window
+    ends = [lane["test_accuracy"] for lane in run.result["lanes"]] if run.result else []
+    courses = tuple(_course(lane, end) for lane, end in zip(window.lanes, ends, strict=True))
+    best = max((end for end in ends if end is not None), default=None)
+    listed = RunRow(run, Labels(preset(name).title), courses, best, sum(lane.seconds for lane in window.lanes))
+    day = date.fromisoformat(recording.about["date"])
+    return row(listed, Person(run.owner)) | {"says": f"recorded on {day.day} {day:%B %Y}, not yours", "recorded": True}
+
+
+def _course(lane: LaneWindow, end: float | None) -> AccuracyCurve:
+    known = {
+        row["epoch"]: row["test_accuracy"] for row in lane.epochs
+    }  # the final one, of all test images, is the last
+    return AccuracyCurve(lane.state, tuple(known), tuple(known.values()), end)
 
 
 def _unescaped(text: str) -> str:

@@ -11,7 +11,7 @@ import streamlit as st
 
 from app.ui import component, live_payload, run_labels
 from app.ui.lab import Lab
-from app.ui.live_types import Before, Heat, MaskPicture, Pictures
+from app.ui.live_types import Before, Heat, Inside, MaskPicture, Pictures
 from ssam.store import Heatmap, Run, Store, Window
 from ssam.store.views import ENDED, default_layer
 
@@ -20,6 +20,7 @@ KEPT = 200  # races whose newest look is kept
 KEY = "live"
 
 _mount = component.register("ui/live/live")
+_EVENTS = dict.fromkeys(("on_view_change", "on_kept_change", "on_open_change"), lambda: None)
 
 
 def pace(run: Run, window: Window) -> float | None:
@@ -83,15 +84,15 @@ def _look(lab: Lab, run_id: str) -> Look | None:
     return Look(run, replace(window, lanes=lanes), told, at)
 
 
-def draw(store: Store, look: Look, before: Before | None = None) -> None:
-    """Show the race in the live panel, with the race before as thin lines."""
+def draw(store: Store, look: Look, before: Before | None = None, inside: Inside | None = None) -> None:
+    """Show the race in the live panel, with the race before as thin lines, and with links to the pages that look inside it."""
     view = st.session_state.get(KEY, {}).get("view") or {}
-    show(look.told, {"heat": _heat(store, look.run, look.window, view)}, before)
+    show(look.told, {"heat": _heat(store, look.run, look.window, view), "inside": inside}, before)
 
 
 def prepare() -> None:
     """Make the browser load what the panel needs before there is a race to show."""
-    _mount(KEY, {}, on_view_change=lambda: None, on_kept_change=lambda: None)
+    _mount(KEY, {}, **_EVENTS)
 
 
 def show(race: str, more: Pictures, before: Before | None = None) -> None:
@@ -99,7 +100,7 @@ def show(race: str, more: Pictures, before: Before | None = None) -> None:
     left out once the browser has them."""
     if before and before["version"] == kept():
         before = {"version": before["version"], "words": before["words"]}
-    _mount(KEY, race, {**more, "before": before}, on_view_change=lambda: None, on_kept_change=lambda: None)
+    _mount(KEY, race, {**more, "before": before}, **_EVENTS)
 
 
 def kept() -> str | None:

@@ -174,13 +174,25 @@ class Before(TypedDict):
     lanes: NotRequired[Sequence[Lane]]
 
 
+class Inside(TypedDict):
+    """What other pages have of a race. ``weights`` are the epochs after which weights were saved; ``latest``: also those of the
+    end. ``images``: the predictions. ``base`` is the prefix of the pages' addresses."""
+
+    base: str
+    weights: Sequence[int]
+    latest: bool
+    images: bool
+
+
 class Pictures(TypedDict):
-    """What goes with the race: ``heat`` for a live one, ``replay`` and ``heats`` for a recorded one, the race before for both."""
+    """What goes with the race: ``heat`` for a live one, ``replay`` and ``heats`` for a recorded one, the race before for both;
+    ``inside`` where an epoch is linked to other pages."""
 
     heat: NotRequired[Heat | None]
     replay: NotRequired[Replay]
     heats: NotRequired[Heats | None]
     before: NotRequired[Before | None]
+    inside: NotRequired[Inside | None]
 
 
 class Payload(Race, Pictures):

@@ -1,6 +1,7 @@
 """Recorded races, played back by the same live panel that shows a running race."""
 
 import json
+from dataclasses import replace
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import streamlit as st
 
 from app.ui import live_panel, live_payload, spec_diff, texts
-from app.ui.live_types import Before, Heats, MaskPicture, Replay
+from app.ui.live_types import Before, Heats, Inside, MaskPicture, Replay
 from ssam.experiment import ASSETS, RaceSpec, preset, presets
 from ssam.store.race_file import Recording, load
 
@@ -54,7 +55,7 @@ def watch(name: str) -> str:
     return f"{texts.WATCH.get(name, preset(name).summary)} {texts.RECORDED}"
 
 
-def draw(name: str, label: str = "Recorded race", before: Before | None = None) -> None:
+def draw(name: str, label: str = "Recorded race", before: Before | None = None, inside: Inside | None = None) -> None:
     """Play a recorded race in the live panel, under this label. One per page, instead of ``live.draw``."""
     st.session_state[PLAYED] = name
     recording = read(name)
@@ -63,7 +64,7 @@ def draw(name: str, label: str = "Recorded race", before: Before | None = None) 
     layer = view.get("layer") if view.get("layer") in known else live_panel.default_layer(recording.window)
     seconds = sum(lane.seconds for lane in recording.window.lanes)  # training time, one lane after the other
     replay: Replay = {"label": label, "about": about(name, recording), "seconds": seconds}
-    live_panel.show(told(name), {"replay": replay, "heats": _heats(recording, str(layer))}, before)
+    live_panel.show(told(name), {"replay": replay, "heats": _heats(recording, str(layer)), "inside": inside}, before)
 
 
 def offer(spec: RaceSpec) -> None:
@@ -86,12 +87,13 @@ def _ask(spec: RaceSpec) -> None:
     st.session_state[ASKED] = spec.digest
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
 def read(name: str) -> Recording:
-    """Read a recorded race. Raise ValueError for an unknown name."""
+    """Read a recorded race; its id is its name, as in addresses. Raise ValueError for an unknown name."""
     if name not in names():
         raise ValueError(f"{name[:60]!r} is not a recorded race; allowed: {', '.join(names())}")
-    return load(Path(FOLDER / f"{name}{SUFFIX}"))
+    found = load(Path(FOLDER / f"{name}{SUFFIX}"))
+    return replace(found, run=replace(found.run, id=name), window=replace(found.window, run_id=name))
 
 
 def about(name: str, recording: Recording) -> str:

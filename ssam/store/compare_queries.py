@@ -1,14 +1,15 @@
 """Several races at once, lane by lane, for a comparison, in few queries."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 from sqlalchemy import Connection, select
 
 from ssam.store import run_list
 from ssam.store.annotations import KEPT
 from ssam.store.schema import epochs, lanes, runs
-from ssam.store.views import LaneState, Run
+from ssam.store.views import LaneState, Run, Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +81,33 @@ def _courses(
     order = (epochs.c.run, epochs.c.lane, epochs.c.step, epochs.c.final)
     courses: dict[Place, dict[float, Evaluation]] = {}
     results: dict[Place, float | None] = {}
-    # If an epoch was measured twice, on a part of the test images and on all, the second counts.
     for run, lane, final, *row in connection.execute(select(*columns).where(epochs.c.run.in_(keys)).order_by(*order)):
         seen = Evaluation(*row)
-        course = courses.setdefault((run, lane), {})
-        before = course.get(seen.epoch)
-        if before and seen.eigenvalue is None and before.eigenvalue is not None:
-            seen = replace(seen, eigenvalue=before.eigenvalue)
-        course[seen.epoch] = seen
+        _add(courses.setdefault((run, lane), {}), seen)
         if final:
             results[run, lane] = seen.test_accuracy
     return courses, results
+
+
+def _add(course: dict[float, Evaluation], seen: Evaluation) -> None:
+    """Add an evaluation to a lane's course by epoch. If an epoch was measured twice, on a part of the test images and on all, the
+    second counts."""
+    before = course.get(seen.epoch)
+    if before and seen.eigenvalue is None and before.eigenvalue is not None:
+        seen = replace(seen, eigenvalue=before.eigenvalue)
+    course[seen.epoch] = seen
+
+
+def of_window(run: Run, window: Window) -> RaceRecord:
+    """Return a recorded race, which is in no database, without analyses."""
+    names = [field.name for field in fields(Evaluation)]
+    records = []
+    for lane in window.lanes:
+        course: dict[float, Evaluation] = {}
+        for row in lane.epochs:
+            values: dict[str, Any] = {name: row.get(name) for name in names}  # older recordings lack some
+            _add(course, Evaluation(**values))
+        result = lane.epochs[-1]["test_accuracy"] if lane.epochs and lane.epochs[-1]["final"] else None
+        finished = result if lane.state == "finished" else None
+        records.append(LaneRecord(lane.state, lane.gradients, lane.seconds, tuple(course.values()), finished))
+    return RaceRecord(run, tuple(records), ())

@@ -101,6 +101,7 @@ export function accuracyChart(Plotly, chart, /** @type {import("./data").Race} *
   const traces = data.lanes.flatMap((lane) => {
     const line = (epochs, more) => ({
       type: "scatter",
+      meta: lane.name, // a click on a point is one on its lane
       x: epochs.map((epoch) => epoch[axis]),
       y: epochs.map((epoch) => inPercent(epoch.test_accuracy)),
       customdata: epochs.map((epoch) => epoch.test_size.toLocaleString("en")),

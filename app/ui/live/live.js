@@ -9,6 +9,7 @@ import { costs, showStages } from "./stages.js";
 import { announcer, headline } from "./announce.js";
 import { prepareTables } from "../tables.js";
 import { decoded } from "./decode.js";
+import { prepareInside } from "./inside.js";
 import { prepareGhosts, received, spoken, visible } from "./ghosts.js";
 import { Player, cut, heatChosen } from "./replay.js";
 
@@ -82,6 +83,7 @@ export function mount(host) {
   const { liveRegion, announce } = announcer();
   root.append(liveRegion);
   const refreshTables = prepareTables(root, state);
+  const inside = prepareInside(panel("accuracy", "footer"), state);
   const showGhosts = prepareGhosts(find(".ghosts"), () => show(state.data));
 
   /** "What am I seeing?" opens over its panel; Escape, a click elsewhere and moving the focus out close it. */
@@ -153,11 +155,11 @@ export function mount(host) {
     };
   }
 
-  /** @param {{ data: import("./payload").Payload, setStateValue: (name: string, value: unknown) => void }} component */
-  function update({ data: sent, setStateValue }) {
+  /** @param {{ data: import("./payload").Payload, setStateValue: (name: string, value: unknown) => void, setTriggerValue: (name: string, value: unknown) => void }} component */
+  function update({ data: sent, setStateValue, setTriggerValue }) {
     loadPlotly().then(drawCharts).catch(fail);
     if (!sent.lanes) return hide();
-    state.set = setStateValue;
+    Object.assign(state, { set: setStateValue, trigger: setTriggerValue });
     const race = { ...sent, lanes: decoded(sent.lanes), ghosts: received(sent.before, setStateValue) };
     if (race.replay) replay(race);
     else show(race);
@@ -201,6 +203,7 @@ export function mount(host) {
     showMaskPanel(data);
     showWords(find(".whole table"), { ...data, lanes: [...data.lanes, ...visible(data)] });
     showGhosts(data);
+    inside.show();
     showLegend(find(".legend"), data.phases);
     showStages(find(".stages"), data);
     announce(data);
@@ -284,6 +287,7 @@ export function mount(host) {
     ]);
     state.drawing = Promise.allSettled([state.drawing, drawn]);
     await drawn;
+    inside.listen(charts.accuracy);
     root.dataset.points = Math.max(0, ...data.lanes.map((lane) => lane.steps.loss.length));
     describeCharts(data, axis, curve);
     refreshTables();

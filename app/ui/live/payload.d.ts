@@ -157,11 +157,19 @@ export interface Before {
   lanes?: Lane[];
 }
 
+export interface Inside {
+  base: string;
+  weights: number[];
+  latest: boolean;
+  images: boolean;
+}
+
 export interface Pictures {
   heat?: Heat | null;
   replay?: Replay;
   heats?: Heats | null;
   before?: Before | null;
+  inside?: Inside | null;
 }
 
 export interface Payload {
@@ -187,4 +195,5 @@ export interface Payload {
   replay?: Replay;
   heats?: Heats | null;
   before?: Before | null;
+  inside?: Inside | null;
 }

@@ -103,6 +103,8 @@ def _of_lane(context: AnalysisContext, moment: LaneWeights) -> tuple[SAM | Optim
     params = list(context.model.parameters())
     for p, left in zip(params, moment.left or [None] * len(params), strict=True):
         p.grad = None if left is None else left.to(p.device, copy=True)
+    kept = zip(params, moment.kept or [None] * len(params), strict=True)
+    sam.rules.kept = {p: tensor.to(p.device) for p, tensor in kept if tensor is not None}
     rule = DIRECTIONS[lane.direction].rule
     if rule is not None and len(rule(sam)) < len(params):  # no direction to follow yet, so the race does not perturb
         plain = take_step(context.model, base, x, y, smoothing=lane.label_smoothing)

@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 import ssam
+from ssam.methods import METHODS as METHODS_OF_LANES
 from tests import twins
 
 BASES = {
@@ -21,6 +22,10 @@ METHODS = {
     "ssam-full-norm": {"sparsity": 0.5},
     "ssam-masked-norm": {"sparsity": 0.5, "norm": "masked"},
     "ssam-asam": {"sparsity": 0.8, "adaptive": True, "norm": "masked"},
+}
+RULES = {  # of which tests/test_family.py has the twins
+    "f-sam": METHODS_OF_LANES["f-sam"].optimizer,
+    "f-sam-masked-norm": {"sparsity": 0.5, "norm": "masked", **METHODS_OF_LANES["f-sam"].optimizer},
 }
 
 
@@ -77,12 +82,14 @@ def base(request):
     return request.param
 
 
-@pytest.fixture(params=METHODS)
+@pytest.fixture(params=METHODS | RULES)
 def settings(request):
-    return METHODS[request.param]
+    return (METHODS | RULES)[request.param]
 
 
-def test_equals_the_slow_twin_step_by_step(base, settings):
+@pytest.mark.parametrize("name", METHODS)
+def test_equals_the_slow_twin_step_by_step(base, name):
+    settings = METHODS[name]
     model, twin = network(), network()
     sam = make(model, base, **settings)
     twin_base = BASES[base](twin.parameters())
@@ -208,7 +215,8 @@ def test_three_steps_save_load_three_steps_equal_six(base, settings):
     saved = torch.load(io.BytesIO(file.getvalue()), weights_only=True)
     second = network(seed=5)
     second.load_state_dict(saved["model"])
-    resumed = ssam.SAM(BASES[base](second.parameters()))
+    rules = {name: rule for name, rule in settings.items() if callable(rule)}
+    resumed = ssam.SAM(BASES[base](second.parameters()), **rules)
     resumed.load_state_dict(saved["sam"])
     assert resumed.param_groups is resumed.base.param_groups
     assert resumed.state is resumed.base.state

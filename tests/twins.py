@@ -49,3 +49,34 @@ def drop_and_grow_counts(perturbed, unperturbed, drop_rate):
     """How many weights stay, fall and rise: never more dropped than can be grown."""
     dropped = min(round(drop_rate * perturbed), unperturbed)
     return perturbed - dropped, dropped
+
+
+def f_sam_step(params, closure, base, rho, average, sigma=1.0, decay=0.9, masks=None, norm="full"):
+    """One Friendly SAM step in the paper's order: m = λ m + (1 − λ) g, then ε along g − σ m. ``average`` holds m between
+    steps, a list that is empty before the first one, which follows g."""
+    loss = closure()
+    gradients = [p.grad.clone() for p in params]
+    if not average:
+        directions = gradients
+        average.extend(g.clone() for g in gradients)
+    else:
+        for i, g in enumerate(gradients):
+            average[i] = decay * average[i] + (1 - decay) * g
+        directions = [g - sigma * m for g, m in zip(gradients, average, strict=True)]
+    _second_pass(params, closure, rho, directions, masks, norm)
+    base()
+    return loss
+
+
+def _second_pass(params, closure, rho, directions, masks, norm):
+    """Take the gradient at w + ε, with ε = ρ m⊙d/‖d‖, and put w back."""
+    weights = [p.detach().clone() for p in params]
+    kept = directions if masks is None else [d * mask for d, mask in zip(directions, masks, strict=True)]
+    squared = sum(float((d.double() ** 2).sum()) for d in (kept if norm == "masked" else directions))
+    for p, d in zip(params, kept, strict=True):
+        with torch.no_grad():
+            p += rho * d / (math.sqrt(squared) + 1e-12)
+    closure()
+    for p, w in zip(params, weights, strict=True):
+        with torch.no_grad():
+            p.copy_(w)

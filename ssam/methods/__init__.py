@@ -2,6 +2,7 @@
 when loaded."""
 
 from ssam.methods.asam import ASAM
+from ssam.methods.f_sam import F_SAM
 from ssam.methods.method import Method, Style
 from ssam.methods.sam import SAM
 from ssam.methods.sgd import SGD
@@ -9,6 +10,6 @@ from ssam.methods.ssam import SSAM
 from ssam.methods.ssam_d import SSAM_D
 from ssam.methods.ssam_f import SSAM_F
 
-METHODS = {method.name: method for method in (SGD, SAM, SSAM_F, SSAM_D, SSAM, ASAM)}
+METHODS = {method.name: method for method in (SGD, SAM, SSAM_F, SSAM_D, SSAM, ASAM, F_SAM)}
 
 __all__ = ["METHODS", "Method", "Style"]

@@ -11,7 +11,7 @@ import ssam
 from ssam.engine import Race
 from ssam.experiment import parse_spec
 from ssam.experiment.events import Checkpoint, EpochEvent
-from ssam.methods import METHODS, f_sam
+from ssam.methods import METHODS, f_sam, vasso
 from tests import twins
 
 BASES = {
@@ -75,7 +75,7 @@ def same(one, other):
     return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
 
 
-TWINS = {"f-sam": twins.f_sam_step}
+TWINS = {"f-sam": twins.f_sam_step, "vasso": twins.vasso_step}
 
 
 @pytest.mark.parametrize("masks", MASKS)
@@ -129,6 +129,24 @@ def test_f_sam_equals_the_oracle():
     close(by("f-sam"), trained(oracle), rtol=1e-5)  # the oracle's norm is float32
 
 
+# VaSSO
+
+
+def test_vasso_with_theta_one_is_sam(monkeypatch):
+    assert same(by("vasso", steps=1), by("sam", steps=1))
+    assert not same(by("vasso"), by("sam"))
+    monkeypatch.setattr(vasso, "THETA", 1.0)
+    close(by("vasso"), by("sam"))
+
+
+def test_vasso_follows_the_weighted_sum_of_all_gradients(monkeypatch):
+    monkeypatch.setattr(vasso, "THETA", 0.25)
+    p, kept = nn.Parameter(torch.zeros(1)), {}
+    for g in (8.0, 4.0, 16.0):
+        followed = vasso.along_average({p: torch.tensor([g])}, kept)[p]
+    assert float(followed) == 0.75 * (0.75 * 8 + 0.25 * 4) + 0.25 * 16
+
+
 # Lanes
 
 
@@ -136,7 +154,7 @@ def ends(events):
     return [event for event in events if isinstance(event, EpochEvent)]
 
 
-@pytest.mark.parametrize("lane", ["f-sam"])
+@pytest.mark.parametrize("lane", ["f-sam", "vasso"])
 def test_a_lane_goes_on_from_its_checkpoint_bit_for_bit(tmp_path: Path, lane: str) -> None:
     spec = parse_spec({"lanes": lane, "train_size": 112, "batch_size": 16, "epochs": 2, "seed": 3, "rho": 0.1})
     whole = ends(Race(spec, home=tmp_path, threads=1).events())

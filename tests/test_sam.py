@@ -25,6 +25,7 @@ METHODS = {
 }
 RULES = {  # of which tests/test_family.py has the twins
     "f-sam": METHODS_OF_LANES["f-sam"].optimizer,
+    "vasso": METHODS_OF_LANES["vasso"].optimizer,
     "f-sam-masked-norm": {"sparsity": 0.5, "norm": "masked", **METHODS_OF_LANES["f-sam"].optimizer},
 }
 

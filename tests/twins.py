@@ -68,6 +68,20 @@ def f_sam_step(params, closure, base, rho, average, sigma=1.0, decay=0.9, masks=
     return loss
 
 
+def vasso_step(params, closure, base, rho, average, theta=0.9, masks=None, norm="full"):
+    """One VaSSO step: d = (1 − θ) d + θ g, then ε along d. ``average`` holds d between steps, as in ``f_sam_step``."""
+    loss = closure()
+    gradients = [p.grad.clone() for p in params]
+    if not average:
+        average.extend(gradients)
+    else:
+        for i, g in enumerate(gradients):
+            average[i] = (1 - theta) * average[i] + theta * g
+    _second_pass(params, closure, rho, average, masks, norm)
+    base()
+    return loss
+
+
 def _second_pass(params, closure, rho, directions, masks, norm):
     """Take the gradient at w + ε, with ε = ρ m⊙d/‖d‖, and put w back."""
     weights = [p.detach().clone() for p in params]

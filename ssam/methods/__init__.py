@@ -9,7 +9,8 @@ from ssam.methods.sgd import SGD
 from ssam.methods.ssam import SSAM
 from ssam.methods.ssam_d import SSAM_D
 from ssam.methods.ssam_f import SSAM_F
+from ssam.methods.vasso import VASSO
 
-METHODS = {method.name: method for method in (SGD, SAM, SSAM_F, SSAM_D, SSAM, ASAM, F_SAM)}
+METHODS = {method.name: method for method in (SGD, SAM, SSAM_F, SSAM_D, SSAM, ASAM, F_SAM, VASSO)}
 
 __all__ = ["METHODS", "Method", "Style"]

@@ -34,7 +34,8 @@ TRAINED = (
     "sgd:ema=0.8:patience=1,ssam-d:patience=1:lr=0.3"
 )
 FAMILY = (
-    "vasso,vasso:region=late:norm=masked,f-sam,f-sam:region=late:norm=masked,f-sam:ascent_batch=4:ascent_interval=2"
+    "f-sam,f-sam:region=late:norm=masked,f-sam:ascent_batch=4:ascent_interval=2,vasso,vasso:region=late:norm=masked,"
+    "gsam,gsam:region=late:norm=masked"
 )
 RACES = {
     "family": {"lanes": FAMILY, "clock": "gradients", "dataset": "images", "data": "pictures", "image_size": "20"},

@@ -1,6 +1,7 @@
 """SAM's relatives: each against its slow twin, in closed form, and in a lane that is broken off and taken up again."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ import ssam
 from ssam.engine import Race
 from ssam.experiment import parse_spec
 from ssam.experiment.events import Checkpoint, EpochEvent
-from ssam.methods import METHODS, f_sam, vasso
+from ssam.methods import METHODS, f_sam, gsam, vasso
 from tests import twins
 
 BASES = {
@@ -75,7 +76,7 @@ def same(one, other):
     return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
 
 
-TWINS = {"f-sam": twins.f_sam_step, "vasso": twins.vasso_step}
+TWINS = {"f-sam": twins.f_sam_step, "vasso": twins.vasso_step, "gsam": twins.gsam_step}
 
 
 @pytest.mark.parametrize("masks", MASKS)
@@ -147,6 +148,38 @@ def test_vasso_follows_the_weighted_sum_of_all_gradients(monkeypatch):
     assert float(followed) == 0.75 * (0.75 * 8 + 0.25 * 4) + 0.25 * 16
 
 
+# GSAM
+
+
+def test_gsam_with_alpha_zero_is_sam(monkeypatch):
+    assert not same(by("gsam"), by("sam"))
+    monkeypatch.setattr(gsam, "ALPHA", 0.0)
+    assert same(by("gsam"), by("sam"))
+
+
+def test_gsam_leaves_the_part_along_the_perturbed_gradient_alone():
+    p, q = (nn.Parameter(torch.zeros(1)) for _ in range(2))
+    at_w, at_perturbed = {p: torch.tensor([3.0]), q: torch.tensor([4.0])}, {p: torch.tensor([2.0]), q: torch.zeros(1)}
+    used = gsam.less_orthogonal(at_w, at_perturbed, {})
+    assert [float(used[p]), float(used[q])] == pytest.approx([2.0, -gsam.ALPHA * 4.0])
+
+
+def test_gsam_equals_the_oracle():
+    from pytorch_optimizer import GSAM
+
+    def oracle(model):
+        base, radius = BASES["sgd-momentum"](model.parameters()), SimpleNamespace(step=lambda: 0.1)
+        optimizer = GSAM(model.parameters(), base, model, radius, alpha=gsam.ALPHA)
+
+        def both(number):
+            with torch.enable_grad():
+                return None, closure_for(model, base, number)()
+
+        return lambda number: optimizer.step(lambda: both(number))
+
+    close(by("gsam"), trained(oracle), rtol=1e-5)  # the oracle's norm is float32
+
+
 # Lanes
 
 
@@ -154,7 +187,7 @@ def ends(events):
     return [event for event in events if isinstance(event, EpochEvent)]
 
 
-@pytest.mark.parametrize("lane", ["f-sam", "vasso"])
+@pytest.mark.parametrize("lane", ["f-sam", "vasso", "gsam"])
 def test_a_lane_goes_on_from_its_checkpoint_bit_for_bit(tmp_path: Path, lane: str) -> None:
     spec = parse_spec({"lanes": lane, "train_size": 112, "batch_size": 16, "epochs": 2, "seed": 3, "rho": 0.1})
     whole = ends(Race(spec, home=tmp_path, threads=1).events())

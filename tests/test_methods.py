@@ -304,7 +304,7 @@ def test_a_search_does_not_count_where_a_lane_was_raced_on_fresh_seeds() -> None
     assert all("searched" in methods_text.seeds(one) for one in hints)
 
 
-UNMEASURED = {"asam", "f-sam", "vasso"}  # so its page says that
+UNMEASURED = {"asam", "f-sam", "vasso", "gsam"}  # so its page says that
 
 
 def test_a_card_that_was_not_measured_says_so(store: Store) -> None:

@@ -82,6 +82,25 @@ def vasso_step(params, closure, base, rho, average, theta=0.9, masks=None, norm=
     return loss
 
 
+def gsam_step(params, closure, base, rho, _memory, alpha=0.4, masks=None, norm="full"):
+    """One GSAM step: the gradient at w is split along and across the one at w + ε, as vectors of all weights."""
+    loss = closure()
+    gradients = [p.grad.clone() for p in params]
+    _second_pass(params, closure, rho, gradients, masks, norm)
+    g, perturbed = (torch.cat([t.flatten() for t in tensors]) for tensors in (gradients, [p.grad for p in params]))
+    cosine = (g @ perturbed) / (g.norm() * perturbed.norm() + 1e-12)
+    parallel = cosine * g.norm() * perturbed / (perturbed.norm() + 1e-12)
+    _step_with(params, perturbed - alpha * (g - parallel), base)
+    return loss
+
+
+def _step_with(params, vector, base):
+    """Give the base optimizer the parts of a vector as gradients."""
+    for p, part in zip(params, vector.split([p.numel() for p in params]), strict=True):
+        p.grad = part.view(p.shape).clone()
+    base()
+
+
 def _second_pass(params, closure, rho, directions, masks, norm):
     """Take the gradient at w + ε, with ε = ρ m⊙d/‖d‖, and put w back."""
     weights = [p.detach().clone() for p in params]

@@ -229,7 +229,8 @@ def _second_pass(anatomy: Anatomy, row: Row) -> list[Phase]:
 
 def _update(row: Row, lane: LaneSpec) -> Phase:
     perturbed = row.get("radius") is not None
-    which = "the gradient from w + ε" if perturbed else "g"
+    both = perturbed and METHODS[lane.method].compares
+    which = "what it makes of both gradients" if both else "the gradient from w + ε" if perturbed else "g"
     fallen = row["loss_after"] < row["loss"] if row.get("loss") is not None else None
     after = {True: "falls", False: "rises", None: "is then"}[fallen]
     to = number(row["loss_after"]) if fallen is None else f"to {number(row['loss_after'])}"

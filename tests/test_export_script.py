@@ -35,7 +35,7 @@ TRAINED = (
 )
 FAMILY = (
     "f-sam,f-sam:region=late:norm=masked,f-sam:ascent_batch=4:ascent_interval=2,vasso,vasso:region=late:norm=masked,"
-    "gsam,gsam:region=late:norm=masked"
+    "gsam,gsam:region=late:norm=masked,looksam:ascent_interval=3"
 )
 RACES = {
     "family": {"lanes": FAMILY, "clock": "gradients", "dataset": "images", "data": "pictures", "image_size": "20"},

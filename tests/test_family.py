@@ -12,7 +12,8 @@ import ssam
 from ssam.engine import Race
 from ssam.experiment import parse_spec
 from ssam.experiment.events import Checkpoint, EpochEvent
-from ssam.methods import METHODS, f_sam, gsam, vasso
+from ssam.methods import METHODS, f_sam, gsam, looksam, vasso
+from ssam.planning.cost import plan_for
 from tests import twins
 
 BASES = {
@@ -20,7 +21,7 @@ BASES = {
     "adamw": lambda params: torch.optim.AdamW(params, lr=0.01),
 }
 MASKS = {"dense": {}, "full norm": {"sparsity": 0.5}, "masked norm": {"sparsity": 0.5, "norm": "masked"}}
-STEPS = 6
+STEPS = 7
 
 
 def network():
@@ -59,10 +60,19 @@ def trained(take, steps=STEPS):
     return [p.detach().clone() for p in model.parameters()]
 
 
-def by(name, steps=STEPS, **settings):
+def taken(sam, closure, step, every):
+    """One step as a lane takes it: it perturbs in every so many-th."""
+    if step % every == 0:
+        return sam.step(closure)
+    loss = closure()
+    sam.base.step()
+    return loss
+
+
+def by(name, steps=STEPS, every=None, **settings):
     def take(model):
         sam = optimizer_of(name, model, **settings)
-        return lambda step: sam.step(closure_for(model, sam, step))
+        return lambda step: taken(sam, closure_for(model, sam, step), step, every or METHODS[name].interval)
 
     return trained(take, steps)
 
@@ -76,7 +86,7 @@ def same(one, other):
     return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
 
 
-TWINS = {"f-sam": twins.f_sam_step, "vasso": twins.vasso_step, "gsam": twins.gsam_step}
+TWINS = {"f-sam": twins.f_sam_step, "vasso": twins.vasso_step, "gsam": twins.gsam_step, "looksam": twins.looksam_step}
 
 
 @pytest.mark.parametrize("masks", MASKS)
@@ -88,7 +98,7 @@ def test_equals_the_slow_twin_step_by_step(name, base, masks):
     other = BASES[base](twin.parameters())
     listed = None if sam.masks is None else [sam.masks[p] for p in model.parameters()]
     for step in range(STEPS):
-        loss = sam.step(closure_for(model, sam, step))
+        loss = taken(sam, closure_for(model, sam, step), step, METHODS[name].interval)
         closure = closure_for(twin, other, step)
         expected = TWINS[name](list(twin.parameters()), closure, other.step, 0.1, memory, masks=listed, norm=sam.norm)
         assert loss.item() == pytest.approx(expected.item(), rel=1e-10)
@@ -180,6 +190,61 @@ def test_gsam_equals_the_oracle():
     close(by("gsam"), trained(oracle), rtol=1e-5)  # the oracle's norm is float32
 
 
+# LookSAM
+
+
+def test_looksam_in_every_step_is_sam():
+    assert same(by("looksam", every=1), by("sam"))
+
+
+def test_without_alpha_the_steps_between_are_those_of_the_base(monkeypatch):
+    assert not same(by("looksam"), by("sam", every=5))
+    monkeypatch.setattr(looksam, "ALPHA", 0.0)
+    assert same(by("looksam"), by("sam", every=5))
+
+
+def test_looksam_equals_the_oracle_on_a_single_tensor():
+    """It decomposes tensor by tensor, so only there."""
+    from pytorch_optimizer import LookSAM
+
+    weights = [nn.Parameter(torch.tensor([1.0, -2.0, 3.0], dtype=torch.float64)) for _ in range(2)]
+    base = torch.optim.SGD(weights[:1], lr=0.05)
+    sam = ssam.SAM(base, rho=0.3, **METHODS["looksam"].optimizer)
+    oracle = LookSAM(weights[1:], torch.optim.SGD, rho=0.3, k=5, alpha=looksam.ALPHA, lr=0.05)
+
+    def closure_of(w, optimizer, step):
+        def closure():
+            optimizer.zero_grad()
+            loss = (torch.tensor([4.0, 1.0, 0.25]) * (w - 0.1 * step) ** 2).sum()
+            loss.backward()
+            return loss
+
+        return closure
+
+    for step in range(12):
+        taken(sam, closure_of(weights[0], sam, step), step, 5)
+        closure = closure_of(weights[1], oracle, step)
+        closure()
+        oracle.step(closure)
+        torch.testing.assert_close(weights[0], weights[1], rtol=1e-5, atol=1e-6)
+
+
+def test_a_step_of_looksam_leaves_the_gradient_at_w_and_costs_a_fifth_more():
+    model = network()
+    sam = optimizer_of("looksam", model)
+    sam.step(closure_for(model, sam, 0))
+    closure_for(model, sam, 1)()
+    before = [p.grad.clone() for p in model.parameters()]
+    sam.base.step()
+    assert same([p.grad for p in model.parameters()], before)
+    race = parse_spec({"lanes": "looksam,looksam:ascent_interval=2,looksam:ascent_interval=5:rho=0.3"})
+    assert [lane.passes for lane in race.lanes] == pytest.approx([1.2, 1.5, 1.2])
+    plans = [plan_for(race, lane, ["network"], [1.0], ["matrices"]) for lane in race.lanes]
+    assert [plan.predicted_ratio for plan in plans] == pytest.approx([1.2, 1.5, 1.2])
+    assert all(plan.exact for plan in plans)
+    assert str(race.lanes[2]) == "looksam:rho=0.3"
+
+
 # Lanes
 
 
@@ -187,7 +252,7 @@ def ends(events):
     return [event for event in events if isinstance(event, EpochEvent)]
 
 
-@pytest.mark.parametrize("lane", ["f-sam", "vasso", "gsam"])
+@pytest.mark.parametrize("lane", ["f-sam", "vasso", "gsam", "looksam"])
 def test_a_lane_goes_on_from_its_checkpoint_bit_for_bit(tmp_path: Path, lane: str) -> None:
     spec = parse_spec({"lanes": lane, "train_size": 112, "batch_size": 16, "epochs": 2, "seed": 3, "rho": 0.1})
     whole = ends(Race(spec, home=tmp_path, threads=1).events())

@@ -27,6 +27,7 @@ RULES = {  # of which tests/test_family.py has the twins
     "f-sam": METHODS_OF_LANES["f-sam"].optimizer,
     "vasso": METHODS_OF_LANES["vasso"].optimizer,
     "gsam": METHODS_OF_LANES["gsam"].optimizer,
+    "looksam": METHODS_OF_LANES["looksam"].optimizer,
     "f-sam-masked-norm": {"sparsity": 0.5, "norm": "masked", **METHODS_OF_LANES["f-sam"].optimizer},
 }
 

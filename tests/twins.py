@@ -94,6 +94,24 @@ def gsam_step(params, closure, base, rho, _memory, alpha=0.4, masks=None, norm="
     return loss
 
 
+def looksam_step(params, closure, base, rho, memory, k=5, alpha=0.7, masks=None, norm="full"):
+    """One LookSAM step. ``memory`` holds the part of the last perturbed gradient across the one at w, as a vector of all
+    weights, and how many steps were taken."""
+    loss = closure()
+    g = torch.cat([p.grad.flatten() for p in params])
+    orthogonal, step = memory or (None, 0)
+    if step % k:
+        memory[:] = orthogonal, step + 1
+        _step_with(params, g + alpha * g.norm() / orthogonal.norm() * orthogonal, base)
+        return loss
+    _second_pass(params, closure, rho, [p.grad.clone() for p in params], masks, norm)
+    perturbed = torch.cat([p.grad.flatten() for p in params])
+    unit = g / g.norm()
+    memory[:] = perturbed - (perturbed @ unit) * unit, step + 1
+    _step_with(params, perturbed, base)
+    return loss
+
+
 def _step_with(params, vector, base):
     """Give the base optimizer the parts of a vector as gradients."""
     for p, part in zip(params, vector.split([p.numel() for p in params]), strict=True):

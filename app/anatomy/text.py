@@ -255,10 +255,8 @@ def notes(anatomy: Anatomy) -> list[str]:
         lane = anatomy.spec.lanes[place]
         if row["direction"] == "none":
             found.append(f"{title} has no direction to follow yet, so it steps without perturbing.")
-        if lane.ascent_interval > 1 and row.get("radius") is not None:
-            found.append(
-                f"{title} perturbs only in every {texts.ordinal(lane.ascent_interval)} step: this is one of them."
-            )
+        if lane.interval > 1 and row.get("radius") is not None:
+            found.append(f"{title} perturbs only in every {texts.ordinal(lane.interval)} step: this is one of them.")
     return found
 
 

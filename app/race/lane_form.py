@@ -112,7 +112,7 @@ def _fields(method: Method) -> None:
     with _pair():
         if "ascent_batch" in has and not _is_free(method):
             _number("ascent_batch", method, 16, "all")
-        _number("ascent_interval", method, 1, "1")
+        _number("ascent_interval", method, 1, f"{method.interval}")
 
 
 def _training(methods: Sequence[Method]) -> None:

@@ -88,7 +88,7 @@ def in_a_lane(spec: RaceSpec, text: str, model: StagedModel, batches: Batches) -
         return between, total_bytes(masks) + total_bytes(saved) + total_bytes(first)
 
     plan, step = lane.plan, partial(lane.step, *batches.get(0))
-    period = lane_spec.ascent_interval
+    period = lane_spec.interval
     return Contestant(text, plan.words, plan.predicted_ratio, plan.exact, step, period, extra_bytes)
 
 

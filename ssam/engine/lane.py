@@ -150,7 +150,7 @@ class Lane:
         smoothing = self.lane.label_smoothing
         direction = DIRECTIONS[self.lane.direction].rule
         too_early = direction is not None and self.step_count == 0
-        if too_early or self.step_count % self.lane.ascent_interval or not sam.perturbed_parameters():
+        if too_early or self.step_count % self.lane.interval or not sam.perturbed_parameters():
             return self._descend(x, y, timer)  # at sparsity 1 the mask perturbs nothing
         if direction is not None:
             self.gradients += 1

@@ -24,7 +24,8 @@ class Method:
         source: the paper.
         style: how its lanes are drawn.
         settings: the fields of a LaneSpec that its lanes may set; empty for a method that perturbs nothing.
-        passes: forward+backward passes per step.
+        passes: forward+backward passes of a step that perturbs.
+        interval: a lane without its own ascent_interval perturbs in every so many-th step.
         rho_scale: a lane without its own rho uses the race's rho times this.
         optimizer: arguments of ``ssam.SAM`` besides the base optimizer, rho and norm; a method that differs from SAM in
             more than its masks gives its rules here, functions of its own file (``ssam.optim.rules``).
@@ -46,6 +47,7 @@ class Method:
     style: Style
     settings: frozenset[str] = STEP
     passes: int = 2
+    interval: int = 1
     rho_scale: float = 1.0
     optimizer: Mapping[str, Any] = field(default_factory=dict)
     keeps: int = 0
@@ -64,6 +66,11 @@ class Method:
     def compares(self) -> bool:
         """Return whether the descent uses the gradient at w too, so that it is needed of every weight."""
         return "descent" in self.optimizer
+
+    @property
+    def spans_steps(self) -> bool:
+        """Return whether steps without an ascent belong to the method too."""
+        return "plain" in self.optimizer
 
     @property
     def sparse(self) -> bool:

@@ -56,8 +56,9 @@ def plan_for(
         words = (
             f"stages before {stages[split]} run once" if split else "two passes, the first for perturbed tensors only"
         )
-    if lane.ascent_interval > 1:
-        words, exact = f"{words}, once every {lane.ascent_interval} steps", False
+    if lane.interval > 1:
+        words = f"{words}, once every {lane.interval} steps"
+        exact = exact and METHODS[lane.method].spans_steps
     return Plan(words, predicted, exact, split)
 
 
@@ -88,7 +89,7 @@ def first_pass_shares(spec: RaceSpec, lane: LaneSpec, touched: Sequence[Touch]) 
     else:
         first = next(i for i, what in enumerate(touched) if what != "nothing")
         shares = [0.0 if i < first else 1.0 if what == "matrices" else 2 / 3 for i, what in enumerate(touched)]
-    return [share / lane.ascent_interval for share in shares]
+    return [share / lane.interval for share in shares]
 
 
 def needs_whole_gradient(spec: RaceSpec, lane: LaneSpec) -> bool:

@@ -9,10 +9,12 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 import ssam
+from ssam.analysis.step import norm, numbers, take_step
 from ssam.engine import Race
 from ssam.experiment import parse_spec
 from ssam.experiment.events import Checkpoint, EpochEvent
 from ssam.methods import METHODS, f_sam, gsam, looksam, vasso
+from ssam.models import build_model
 from ssam.planning.cost import plan_for
 from tests import twins
 
@@ -266,6 +268,22 @@ def test_a_lane_goes_on_from_its_checkpoint_bit_for_bit(tmp_path: Path, lane: st
     assert any(tensor is not None for tensor in state["lanes"][lane]["optimizer"]["kept"]) == bool(METHODS[lane].keeps)
     again = ends(Race(spec, home=tmp_path, threads=1, state=state).events())
     assert (again[-1].test_loss, again[-1].train_loss) == (whole[-1].test_loss, whole[-1].train_loss)
+
+
+def test_a_step_taken_apart_shows_what_f_sam_follows():
+    model = build_model("cnn8", channels=1, classes=10, size=28, seed=0)
+    sam = optimizer_of("f-sam", model)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(2):
+        x, y = torch.randn(8, 1, 28, 28, generator=generator), torch.randint(10, (8,), generator=generator)
+        averages = dict(sam.rules.kept)
+        step = take_step(model, sam, x, y)
+    row = numbers(step, sam)
+    expected = [g - averages[p] for p, g in zip(model.parameters(), step.gradient, strict=True)]
+    close(step.followed, expected, rtol=1e-6)
+    assert row["dense"] == pytest.approx(0.1, rel=1e-5)
+    assert row["divisor"] == pytest.approx(norm(step.followed), rel=1e-5)
+    assert row["gradient_norm"] == pytest.approx(norm(step.gradient), rel=1e-5)
 
 
 # Rules

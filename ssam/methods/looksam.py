@@ -27,12 +27,11 @@ def keep_orthogonal(first: "Tensors", second: "Tensors", kept: "Tensors") -> "Te
 
 def reuse_orthogonal(gradients: "Tensors", kept: "Tensors") -> "Tensors":
     """Return g + α ‖g‖/‖g_v‖ g_v; g before the first SAM step."""
-    from ssam.interop.sharded import total_norm
-    from ssam.optim.rules import TINY
+    from ssam.optim.rules import length
 
     if not kept or not gradients:
         return gradients
-    share = ALPHA * total_norm(list(gradients.values())) / total_norm(list(kept.values())).clamp(min=TINY)
+    share = ALPHA * length(gradients) / length(kept)
     return {p: g + share * kept[p] if p in kept else g for p, g in gradients.items()}
 
 

@@ -69,6 +69,11 @@ class Rules:
         self._second = []
 
 
+def length(vector: Tensors) -> Tensor:
+    """Return the norm over all tensors together, above 0 so that it may divide."""
+    return total_norm(list(vector.values())).clamp(min=TINY)
+
+
 def orthogonal_part(of: Tensors, to: Tensors) -> Tensors:
     """Return what of ``of`` is orthogonal to ``to``, all tensors taken together as one vector; a missing tensor is 0."""
     both = [p for p in of if p in to]

@@ -158,7 +158,7 @@ def test_nothing_lies_flat_in_the_app():
 def test_the_optimizer_and_the_masks_are_read_in_one_sitting():
     files = [*(ROOT / "ssam" / "optim").glob("*.py"), *(ROOT / "ssam" / "masks").glob("*.py")]
     assert len(files) > 5
-    assert sum(len(path.read_text(encoding="utf-8").splitlines()) for path in files) <= 900
+    assert sum(len(path.read_text(encoding="utf-8").splitlines()) for path in files) <= 1000
 
 
 def test_pages_are_thin():

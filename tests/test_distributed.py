@@ -43,11 +43,11 @@ SMOOTH = {  # no BatchNorm: a batch can be shared without a trace
     "batch_size": 16,
     "epochs": 4,
     "lr": 0.05,
-    "lanes": "sgd,sam,ssam-f,ssam-d,ssam:direction=momentum,sam:region=late:norm=masked,sam:ascent_batch=8",
+    "lanes": "sgd,sam,ssam-f,ssam-d,ssam:direction=momentum,sam:region=late:norm=masked,sam:ascent_batch=8,gsam",
 }
 RIVALS = {
     **BATCHNORM,
-    "lanes": "sgd:epochs=1,sgd:base=adamw,sgd:ema=0.9,sgd:label_smoothing=0.1,sgd:patience=1,sam:base=adamw",
+    "lanes": "sgd:epochs=1,sgd:base=adamw,sgd:ema=0.9,sgd:label_smoothing=0.1,sgd:patience=1,sam:base=adamw,f-sam,looksam",
 }
 TWIN_STEPS = 3
 JOBS = [

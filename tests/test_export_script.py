@@ -33,7 +33,12 @@ TRAINED = (
     "sgd:epochs=1:lr=0.05:weight_decay=0.01,sgd:base=adamw,sam:base=adamw:lr=0.002:label_smoothing=0.1,"
     "sgd:ema=0.8:patience=1,ssam-d:patience=1:lr=0.3"
 )
+FAMILY = (
+    "f-sam,f-sam:region=late:norm=masked,f-sam:ascent_batch=4:ascent_interval=2,vasso,vasso:region=late:norm=masked,"
+    "gsam,gsam:region=late:norm=masked,looksam:ascent_interval=3"
+)
 RACES = {
+    "family": {"lanes": FAMILY, "clock": "gradients", "dataset": "images", "data": "pictures", "image_size": "20"},
     "paper": {"lanes": PAPER, "augment": "crop-flip-cutout", "train_size": "96", "label_noise": "0.4"},
     "split": {"lanes": "sgd,ssam-f", "train_size": "160", "validation": "0.2", "label_noise": "0.4"},
     "trained": {

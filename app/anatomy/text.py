@@ -229,7 +229,8 @@ def _second_pass(anatomy: Anatomy, row: Row) -> list[Phase]:
 
 def _update(row: Row, lane: LaneSpec) -> Phase:
     perturbed = row.get("radius") is not None
-    which = "the gradient from w + ε" if perturbed else "g"
+    both = perturbed and METHODS[lane.method].compares
+    which = "what it makes of both gradients" if both else "the gradient from w + ε" if perturbed else "g"
     fallen = row["loss_after"] < row["loss"] if row.get("loss") is not None else None
     after = {True: "falls", False: "rises", None: "is then"}[fallen]
     to = number(row["loss_after"]) if fallen is None else f"to {number(row['loss_after'])}"
@@ -254,10 +255,8 @@ def notes(anatomy: Anatomy) -> list[str]:
         lane = anatomy.spec.lanes[place]
         if row["direction"] == "none":
             found.append(f"{title} has no direction to follow yet, so it steps without perturbing.")
-        if lane.ascent_interval > 1 and row.get("radius") is not None:
-            found.append(
-                f"{title} perturbs only in every {texts.ordinal(lane.ascent_interval)} step: this is one of them."
-            )
+        if lane.interval > 1 and row.get("radius") is not None:
+            found.append(f"{title} perturbs only in every {texts.ordinal(lane.interval)} step: this is one of them.")
     return found
 
 

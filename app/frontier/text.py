@@ -61,8 +61,8 @@ def words(lane: LaneSpec, sparsity: float) -> str:
     along = DIRECTIONS[lane.direction].words + f" (ε ∝ {method.follows})" * (method.follows != "g")
     if lane.ascent_batch:
         along += f" of the first {lane.ascent_batch} images of a batch"
-    if lane.ascent_interval > 1:
-        along += f", only in every {texts.ordinal(lane.ascent_interval)} step"
+    if lane.interval > 1:
+        along += f", only in every {texts.ordinal(lane.interval)} step"
     norm = ", masked norm" if lane.norm == "masked" else ""
     return f"Perturbs {_what(lane, 1 - sparsity)}{where}, {along}; rho {lane.rho:g}{norm}."
 

@@ -53,8 +53,8 @@ FIELDS = {  # kind of a field: its name, and a check
 class Memory:
     """Memory of a method beyond SGD with momentum, in float32 copies of the weights.
 
-    ``between`` steps: masks (one byte per weight) and the last gradient; ``during`` the last pass of a step: the weights to
-    restore. With ``part`` only those of the perturbed tensors, so ``during`` is an upper bound. Temporary memory of the ascent
+    ``between`` steps: masks (one byte per weight), the last gradient and what the method's rules keep; ``during`` the last pass of a
+    step: the weights to restore, and the gradient at w if the descent uses it. With ``part`` only those of the perturbed tensors, so ``during`` is an upper bound. Temporary memory of the ascent
     itself is not counted.
     """
 
@@ -93,9 +93,11 @@ class Card:
         lane = self.lanes[0]
         if not METHODS[lane.method].perturbs:
             return Memory(0.0, 0.0)
-        masked = METHODS[lane.method].sparse or lane.region != "all"
+        method = METHODS[lane.method]
+        masked = method.sparse or lane.region != "all"
         part = lane.region != "all" or lane.granularity in ("tensor", "block")
-        return Memory(0.25 * masked + DIRECTIONS[lane.direction].keeps_gradients, 1.0, part)
+        between = 0.25 * masked + DIRECTIONS[lane.direction].keeps_gradients + method.keeps
+        return Memory(between, 1.0 + method.compares, part)
 
 
 def cards(folder: Path = FOLDER) -> dict[str, Card]:

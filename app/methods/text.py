@@ -17,7 +17,7 @@ NOT_MEASURED = "not measured"
 ONLY_SEARCHED = "searched only"
 NOISE = preset("noisy-labels").spec.label_noise
 NOISY, CLEAN = f"Gain over SGD, {100 * NOISE:g}% label noise", "Gain over SGD, clean labels"
-SHARES = {0.0: "0", 0.25: "¼", 1.0: "1", 1.25: "1¼"}
+SHARES = {0.0: "0", 0.25: "¼", 1.0: "1", 1.25: "1¼", 2.0: "2"}
 
 COMPARE = (
     "**Passes**: forward and backward passes per step, on average. **Memory**: memory beyond SGD with momentum, in float32 copies of the "

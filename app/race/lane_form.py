@@ -110,9 +110,9 @@ def _fields(method: Method) -> None:
         if hint := DIRECTIONS[_state("direction", method, "gradient")].hint:
             st.caption(hint)
     with _pair():
-        if not _is_free(method):
+        if "ascent_batch" in has and not _is_free(method):
             _number("ascent_batch", method, 16, "all")
-        _number("ascent_interval", method, 1, "1")
+        _number("ascent_interval", method, 1, f"{method.interval}")
 
 
 def _training(methods: Sequence[Method]) -> None:

@@ -12,7 +12,7 @@ from ssam.methods import METHODS
 from ssam.planning.cost import Plan, Touch, first_pass_shares, is_sub_batch, plan_for
 from ssam.store import LaneWindow
 
-PLANNED = {"direction": "gradient", "ascent_batch": None, "ascent_interval": 1}  # described by the plan's own text
+PLANNED = {"direction": "gradient", "ascent_batch": None, "ascent_interval": None}  # described by the plan's own text
 Layers = Sequence[Mapping[str, Any]]  # the event Started's, as dictionaries
 
 
@@ -58,7 +58,7 @@ def lane_steps(
         perturbed = {name for name, density in densities.items() if density}
     inside = [[layer for layer in layers if layer["stage"] == name] for name in names]
     touched = [_touch([layer for layer in stage if layer["name"] in perturbed]) for stage in inside]
-    ascents = [share * lane.ascent_interval for share in first_pass_shares(spec, lane, touched)]
+    ascents = [share * lane.interval for share in first_pass_shares(spec, lane, touched)]
     parts = zip(names, shares, ascents, inside, strict=True)
     stages = (Stage(name, share, ascent, _density(stage, densities)) for name, share, ascent, stage in parts)
     return LaneSteps(plan_for(spec, lane, names, shares, touched), tuple(stages))
@@ -99,7 +99,7 @@ def _density(layers: Layers, densities: Mapping[str, float]) -> float | None:
 def strip(spec: RaceSpec, lane: LaneSpec, steps: LaneSteps) -> Strip:
     """Return the stages as the panel draws them: width, height and kind of each, and a sentence that says the same."""
     return {
-        "every": lane.ascent_interval,
+        "every": lane.interval,
         "stages": [
             {
                 "name": stage.name,
@@ -129,8 +129,8 @@ def _sentence(spec: RaceSpec, lane: LaneSpec, stage: Stage) -> str:
         "light": "runs twice, the first time without weight gradients",
         "part": f"runs twice, the first time on {lane.ascent_batch} of {spec.batch_size} images",
     }[_kind(spec, lane, stage)]
-    if stage.ascent and lane.ascent_interval > 1:
-        runs += f", only in every {texts.ordinal(lane.ascent_interval)} step"
+    if stage.ascent and lane.interval > 1:
+        runs += f", only in every {texts.ordinal(lane.interval)} step"
     share = f"{_percent(stage.share)} of the compute"
     if stage.density is None:
         return f"{share}, {runs}"

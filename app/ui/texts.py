@@ -202,7 +202,7 @@ def lane_words(lane: LaneSpec) -> list[str]:
         "norm": f"{lane.norm} norm",
         "direction": f"{lane.direction} direction",
         "ascent_batch": f"ascent from {lane.ascent_batch}",
-        "ascent_interval": f"every {lane.ascent_interval} steps",
+        "ascent_interval": f"every {lane.interval} steps",
     }
     return [said for name, said in words.items() if name in lane.own_settings]
 

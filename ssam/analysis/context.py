@@ -24,7 +24,7 @@ class LaneWeights:
     (None: all weights, or none, are perturbed).
 
     From a checkpoint it also has what the next step needs: the ``state_dict`` of the base ``optimizer``, and the gradients ``left`` by
-    the last step if they are the direction of the next. ``rate`` is the learning rate of the next step, if it was requested."""
+    the last step if they are the direction of the next, and what the method's rules ``kept``. ``rate`` is the learning rate of the next step, if it was requested."""
 
     lane: int
     step: int
@@ -33,6 +33,7 @@ class LaneWeights:
     optimizer: Mapping[str, Any] | None = None
     left: Sequence[Tensor | None] | None = None
     rate: float | None = None
+    kept: Sequence[Tensor | None] | None = None
 
 
 def of_checkpoint(
@@ -53,7 +54,8 @@ def of_checkpoint(
     if "average" in state and not trained:
         named = {name.removeprefix("module."): tensor for name, tensor in state["average"].items()}
         weights = {name: named[name] for name in weights}
-    return LaneWeights(lane, state["step_count"], weights, masks, optimizer, state["left"])
+    kept = state["optimizer"].get("kept")
+    return LaneWeights(lane, state["step_count"], weights, masks, optimizer, state["left"], kept=kept)
 
 
 @dataclass

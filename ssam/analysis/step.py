@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 
 from ssam.models import StagedModel
 from ssam.optim import SAM, frozen_batchnorm
+from ssam.optim.rules import Rules
 from ssam.training import steps
 from ssam.training.steps import Rule
 from ssam.training.timing import PhaseTimer
@@ -22,8 +23,8 @@ Tensors = list[Tensor]
 class Step:
     """A step from w to w + update. Lists have one tensor for each trained parameter.
 
-    ``gradient`` is the direction that ε follows: the gradient of ``loss`` at w, unless another direction was given (then ``loss`` is
-    None). ``second`` is the gradient at w+ε. A step that perturbs nothing has neither ``epsilon`` nor ``second``. ``off`` is max |w after
+    ``gradient`` is that of ``loss`` at w, or the direction that was given instead (then ``loss`` is None). ``followed`` is what ε
+    follows: the gradient, or what the method's rule makes of it. ``second`` is the gradient at w+ε. A step that perturbs nothing has neither ``epsilon`` nor ``second``. ``off`` is max |w after
     restoring − w|; ``radius`` and ``gradient_norm`` are as reported by the optimizer.
     """
 
@@ -38,6 +39,7 @@ class Step:
     loss_perturbed: float | None = None
     second: Tensors | None = None
     off: float | None = None
+    followed: Tensors | None = None
 
 
 def take_step(
@@ -88,6 +90,7 @@ def take_step(
         loss_perturbed=None if seen.epsilon is None else float(perturbed),
         second=seen.second,
         off=seen.off,
+        followed=seen.followed,
     )
 
 
@@ -101,10 +104,13 @@ class _Seen(PhaseTimer):
         self.epsilon: Tensors | None = None
         self.second: Tensors | None = None
         self.off: float | None = None
+        self.followed: Tensors | None = None
 
     def mark(self, phase: str) -> None:
         if phase == "backward1":
             self.gradient = _gradients(self.params)
+            if isinstance(self.optimizer, SAM) and self.optimizer.rules.ascent:
+                self.followed = self._followed(self.optimizer.rules)
         elif phase == "perturb":
             self.epsilon = _moved(self.params, self.weights)
         elif phase == "backward2":
@@ -113,6 +119,13 @@ class _Seen(PhaseTimer):
             self.optimizer.restore()
             self.off = max(float(moved.abs().max()) for moved in _moved(self.params, self.weights))
         super().mark(phase)
+
+    def _followed(self, rules: Rules) -> Tensors:
+        """Return what the rule makes of the gradients, without a change to what it keeps."""
+        assert rules.ascent
+        with torch.no_grad():
+            directions = rules.ascent(dict(zip(self.params, self.gradient, strict=True)), dict(rules.kept))
+        return [directions[p] for p in self.params]
 
 
 def _no_refresh(_sam: SAM, _timer: PhaseTimer) -> None:
@@ -158,9 +171,10 @@ def numbers(step: Step, optimizer: SAM | Optimizer) -> dict[str, Any]:
     }
     if not isinstance(optimizer, SAM) or step.epsilon is None or step.second is None:
         return row
-    measured, whole, followed = step.gradient, step.gradient_norm, step.gradient_norm
+    measured = step.gradient if step.followed is None else step.followed
+    whole = followed = step.gradient_norm if step.followed is None else norm(measured)
     if optimizer.adaptive:
-        measured = [w.abs() * g for w, g in zip(step.weights, step.gradient, strict=True)]
+        measured = [w.abs() * g for w, g in zip(step.weights, measured, strict=True)]
         whole = norm(measured)
         followed = norm([w.abs() * g for w, g in zip(step.weights, measured, strict=True)])
     masked = norm([g * m for g, m in zip(measured, masks_of(step, optimizer), strict=True)])

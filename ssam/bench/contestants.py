@@ -83,10 +83,12 @@ def in_a_lane(spec: RaceSpec, text: str, model: StagedModel, batches: Batches) -
             model.parameters() if DIRECTIONS[lane_spec.direction].keeps_gradients else ()
         )  # gradients of the last step
         masks, saved = list((lane.sam.masks or {}).values()), lane.sam.perturbed_parameters()
-        return total_bytes(masks) + total_bytes(kept), total_bytes(masks) + total_bytes(saved)
+        between = total_bytes(masks) + total_bytes(kept) + total_bytes(lane.sam.rules.kept.values())
+        first = model.parameters() if lane.method.compares else ()
+        return between, total_bytes(masks) + total_bytes(saved) + total_bytes(first)
 
     plan, step = lane.plan, partial(lane.step, *batches.get(0))
-    period = lane_spec.ascent_interval
+    period = lane_spec.interval
     return Contestant(text, plan.words, plan.predicted_ratio, plan.exact, step, period, extra_bytes)
 
 

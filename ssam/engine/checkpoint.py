@@ -124,13 +124,14 @@ def _of_lane(lane: Lane, history: History) -> State:
 
 
 def _of_optimizer(lane: Lane) -> State:
-    """Return the base optimizer's state. If SAM wraps it, add SAM's settings and its masks as bits."""
+    """Return the base optimizer's state. If SAM wraps it, add SAM's settings, its masks as bits and what its rules keep."""
     sam, base = lane.sam, lane.base.state_dict()
     if sam is None:
         return base
     masks = sam.masks
     bits = None if masks is None else [_bits(masks.get(p)) for p in lane.model.parameters()]
-    return {"base": base, "masks": bits, "rho": sam.rho, "norm": sam.norm, "adaptive": sam.adaptive}
+    settings = {"rho": sam.rho, "norm": sam.norm, "adaptive": sam.adaptive}
+    return {"base": base, "masks": bits, **settings, "kept": [sam.rules.kept.get(p) for p in lane.model.parameters()]}
 
 
 def _bits(mask: Tensor | None) -> Tensor | None:
@@ -149,6 +150,8 @@ def _restore_optimizer(lane: Lane, state: State) -> None:
         masks = {p: _laid_out(bits, p).to(p.device) for p, bits in pairs if bits is not None}
     lane.base.load_state_dict(state["base"])
     sam.rho, sam.norm, sam.adaptive, sam.masks = state["rho"], state["norm"], state["adaptive"], masks
+    kept = state.get("kept", [None] * len(params))  # a checkpoint of an earlier version has none
+    sam.rules.kept = {p: tensor.to(p.device) for p, tensor in zip(params, kept, strict=True) if tensor is not None}
 
 
 def _restore_lane(lane: Lane, state: State) -> None:

@@ -150,7 +150,7 @@ class Lane:
         smoothing = self.lane.label_smoothing
         direction = DIRECTIONS[self.lane.direction].rule
         too_early = direction is not None and self.step_count == 0
-        if too_early or self.step_count % self.lane.ascent_interval or not sam.perturbed_parameters():
+        if too_early or self.step_count % self.lane.interval or not sam.perturbed_parameters():
             return self._descend(x, y, timer)  # at sparsity 1 the mask perturbs nothing
         if direction is not None:
             self.gradients += 1
@@ -198,9 +198,9 @@ class Lane:
             timer.mark("mask")
 
     def _refresh_between(self, sam: SAM, timer: PhaseTimer) -> None:
-        """Use the gradients of the first pass: average them if ε is global, and set the next mask of a method that
-        needs the gradient of the whole batch."""
-        if self.ranks.perturbation == "global":
+        """Use the gradients of the first pass: average them if ε is global or if the method's rules use them, so that
+        every process keeps the same, and set the next mask of a method that needs the gradient of the whole batch."""
+        if self.ranks.perturbation == "global" or sam.rules:
             self.ranks.average(self._gradients())
         if self._mask_will_move():
             assert sam.masks is not None

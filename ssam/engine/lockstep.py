@@ -274,7 +274,7 @@ def _snapshot(lane: Lane) -> Snapshot:
 
 def _result(lane: Lane, history: History) -> LaneResult:
     last = None if lane.diverged else history.last
-    interval = lane.lane.ascent_interval
+    interval = lane.lane.interval
     return LaneResult(
         name=lane.name,
         method=lane.method.name,

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from ssam.experiment.base import BaseOptimizer, Decay, Epochs, Frozen, Rate, Rho, Sparsity, explain, matching, one_of
 from ssam.methods import METHODS
@@ -22,7 +22,7 @@ class LaneSpec(Frozen):
     mass divided by compute), the ``gradient`` of the Fisher samples, the ``magnitude`` of the weights, or ``random``.
     ``direction`` is what ε follows: ``gradient``, the batch's gradient at w; ``momentum``, the opposite of the momentum buffer;
     ``last``, the descent gradient of the previous step. The last two cost no pass. ``ascent_batch`` computes ε from that many images
-    of the batch; ``ascent_interval`` perturbs only in every k-th step.
+    of the batch; ``ascent_interval`` perturbs only in every k-th step. None is the method's own: 1, or the k of LookSAM.
 
     The settings in TRAINING apply to every method. ``epochs``: the lane ends after so many epochs, with its learning rate at 0, while
     other lanes continue; at most the race's. ``base`` is the lane's base optimizer, with ``lr`` and ``weight_decay``; a lane whose
@@ -43,7 +43,7 @@ class LaneSpec(Frozen):
     score: Literal["fisher", "fisher-per-cost", "gradient", "magnitude", "random"] | None = None
     direction: Literal["gradient", "momentum", "last"] = "gradient"
     ascent_batch: int | None = Field(default=None, ge=1, le=4096)
-    ascent_interval: int = Field(default=1, ge=1, le=1000)
+    ascent_interval: int | None = Field(default=None, ge=1, le=1000)
     epochs: Epochs | None = None
     lr: Rate | None = None
     weight_decay: Decay | None = None
@@ -56,6 +56,13 @@ class LaneSpec(Frozen):
     @classmethod
     def _known_method(cls, value: str) -> str:
         return one_of("method", value, METHODS)
+
+    @field_validator("ascent_interval")
+    @classmethod
+    def _own_interval(cls, value: int | None, info: ValidationInfo) -> int | None:
+        """Leave out the method's own interval, so that a lane has one text form."""
+        method = METHODS.get(info.data.get("method", ""))
+        return None if method and value == method.interval else value
 
     @field_validator("region")
     @classmethod
@@ -114,9 +121,14 @@ class LaneSpec(Frozen):
         return DIRECTIONS[self.direction].is_free
 
     @property
+    def interval(self) -> int:
+        """Return k if the lane perturbs in every k-th step."""
+        return self.ascent_interval or METHODS[self.method].interval
+
+    @property
     def passes(self) -> float:
         """Return the average number of forward+backward passes per step; a pass on part of a batch counts as a full one."""
-        return 1.0 if self.is_free else 1 + (METHODS[self.method].passes - 1) / self.ascent_interval
+        return 1.0 if self.is_free else 1 + (METHODS[self.method].passes - 1) / self.interval
 
     @property
     def mask_score(self) -> str | None:

@@ -210,6 +210,10 @@ class RaceSpec(Frozen):
         """Return the learning-rate scale of the lane's base optimizer relative to that of the race's."""
         return BASES[self.lane_base(lane)].rate / BASES[self.base].rate
 
+    def lane_ascent_interval(self, lane: LaneSpec) -> int:
+        """Return k if the lane perturbs in every k-th step: its own, else its method's."""
+        return lane.interval
+
     def lane_norm(self, lane: LaneSpec) -> Literal["full", "masked"]:
         return self.norm if lane.norm is None else lane.norm
 

@@ -7,7 +7,7 @@ from typing import Any
 from ssam.experiment import RaceSpec
 from ssam.export.script_steps import Steps, literal
 from ssam.export.source import Source
-from ssam.methods import METHODS
+from ssam.methods import METHODS, Method
 from ssam.methods.bases import BASES
 
 DATA_FIELDS = (
@@ -99,7 +99,7 @@ def _numbers(source: Source, place: int) -> str:
 
 def _imports(steps: Steps) -> list[str]:
     modules: dict[str, list[str]] = {}
-    for module, name in sorted(ALWAYS | steps.imports):
+    for module, name in sorted(ALWAYS | steps.imports | _rules(steps.method)):
         modules.setdefault(module, []).append(name)
     own = [f"from {module} import {', '.join(names)}" for module, names in modules.items()]
     others = ["from statistics import fmean", "", "import torch", "from torch.nn.functional import cross_entropy"]
@@ -108,6 +108,16 @@ def _imports(steps: Steps) -> list[str]:
     if steps.lane.patience:
         others.insert(0, "import copy")
     return [*others, "", "import ssam", *own]
+
+
+def _rules(method: Method) -> set[tuple[str, str]]:
+    """Return the functions of the method's own file that the optimizer is given, as modules and names."""
+    return {(value.__module__, value.__name__) for value in method.optimizer.values() if callable(value)}
+
+
+def _value(value: Any) -> str:
+    """Return an argument as Python: a function by its name, anything else as a literal."""
+    return value.__name__ if callable(value) else literal(value)
 
 
 def _model(source: Source, place: int) -> list[str]:
@@ -135,9 +145,8 @@ def _model(source: Source, place: int) -> list[str]:
     ]
     if METHODS[lane.method].perturbs:
         given = {"rho": spec.lane_rho(lane), "norm": spec.lane_norm(lane), **METHODS[lane.method].optimizer}
-        lines.append(
-            f"sam = ssam.SAM({base}, {', '.join(f'{name}={literal(value)}' for name, value in given.items())})"
-        )
+        said = ", ".join(f"{name}={_value(value)}" for name, value in given.items())
+        lines.append(f"sam = ssam.SAM({base}, {said})")
     if lane.ema:
         average = f"get_ema_multi_avg_fn({lane.ema!r})"
         lines.append(f"average = AveragedModel(model, multi_avg_fn={average}, use_buffers=True)")

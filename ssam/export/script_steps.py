@@ -107,7 +107,7 @@ class Steps:
         ]
         if not self.method.perturbs:
             return [*lines, *plain]
-        conditions = [f"step % {self.lane.ascent_interval} == 0"] if self.lane.ascent_interval > 1 else []
+        conditions = [f"step % {self.lane.interval} == 0"] if self.lane.interval > 1 else []
         conditions += ["step > 0"] if self.lane.is_free else []
         if not conditions:
             return [*lines, *self._perturbed()]

@@ -45,11 +45,14 @@ class SecondGradients:
         if scaler is not None and any(_has_unscaled(scaler, optimizer) for optimizer in optimizers):
             raise RuntimeError("the gradients have been unscaled before the second pass: unscale once, after it")
 
-    def use(self, sam: Optimizer, base: Optimizer) -> None:
+    def use(self, sam: Optimizer, base: Optimizer, has_rules: bool = False) -> None:
         """Mark the gradients at w + ε as used, before the base optimizer's step.
 
-        Raise RuntimeError if a GradScaler has unscaled them twice, or not since the second pass.
+        Raise RuntimeError if a GradScaler has unscaled them twice, or not since the second pass, or has scaled those at
+        w although the method's own rules use them.
         """
+        if has_rules and _calling_scaler() is not None:
+            raise RuntimeError("this method's rules need gradients that are not scaled: train without a GradScaler")
         left, self._left = self._left, None
         scaler = None if left is None else _calling_scaler()
         if scaler is None or left is None:

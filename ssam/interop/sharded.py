@@ -59,6 +59,13 @@ def total_norm(tensors: Sequence[Tensor], parts_of: Sequence[Tensor] | None = No
     return total
 
 
+def total_dot(ones: Sequence[Tensor], others: Sequence[Tensor]) -> Tensor:
+    """Return the inner product over all pairs of tensors together, a 0-dim tensor of at least float32, the same in each
+    process."""
+    wide = torch.float64 if any(t.dtype == torch.float64 for t in ones) else torch.float32
+    return torch.stack([whole((a.to(wide) * b).sum()) for a, b in zip(ones, others, strict=True)]).sum()
+
+
 def version(tensor: Tensor) -> int:
     """Return the number of changes in place."""
     return 0 if tensor.is_inference() else tensor._version + local(tensor.detach())._version

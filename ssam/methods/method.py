@@ -24,9 +24,12 @@ class Method:
         source: the paper.
         style: how its lanes are drawn.
         settings: the fields of a LaneSpec that its lanes may set; empty for a method that perturbs nothing.
-        passes: forward+backward passes per step.
+        passes: forward+backward passes of a step that perturbs.
+        interval: a lane without its own ascent_interval perturbs in every so many-th step.
         rho_scale: a lane without its own rho uses the race's rho times this.
-        optimizer: arguments of ``ssam.SAM`` besides the base optimizer, rho and norm.
+        optimizer: arguments of ``ssam.SAM`` besides the base optimizer, rho and norm; a method that differs from SAM in
+            more than its masks gives its rules here, functions of its own file (``ssam.optim.rules``).
+        keeps: copies of the weights that its rules keep between steps.
         follows: what ε is a multiple of, as a formula of w and the gradient g.
         measures: what the norm in the denominator is taken of, as such a formula.
         score: what its mask ranks weights by unless the lane sets a score; None if it does not rank.
@@ -44,8 +47,10 @@ class Method:
     style: Style
     settings: frozenset[str] = STEP
     passes: int = 2
+    interval: int = 1
     rho_scale: float = 1.0
     optimizer: Mapping[str, Any] = field(default_factory=dict)
+    keeps: int = 0
     follows: str = "g"
     measures: str = "g"
     score: str | None = None
@@ -56,6 +61,16 @@ class Method:
     @property
     def perturbs(self) -> bool:
         return "rho" in self.settings
+
+    @property
+    def compares(self) -> bool:
+        """Return whether the descent uses the gradient at w too, so that it is needed of every weight."""
+        return "descent" in self.optimizer
+
+    @property
+    def spans_steps(self) -> bool:
+        """Return whether steps without an ascent belong to the method too."""
+        return "plain" in self.optimizer
 
     @property
     def sparse(self) -> bool:

@@ -16,6 +16,7 @@ from ssam.interop.seen_masks import Masks, SeenMasks, check_masks
 from ssam.interop.sharded import local, total_norm
 from ssam.optim.batchnorm import frozen_batchnorm
 from ssam.optim.perturbation import Norm, perturbation
+from ssam.optim.rules import Ascent, Descent, Plain, Rules
 
 HALF = (torch.float16, torch.bfloat16)
 
@@ -45,6 +46,10 @@ class SAM(Optimizer):
             group with ``adaptive=False``.
         repeat_random: ``step`` draws the same torch random numbers, above all dropout's, in both passes. Costs a copy
             of the generators' states, a few microseconds each.
+        ascent: what ε follows, as a rule of another method (``ssam.optim.rules``); None is the gradient at w. Rules need
+            gradients that are not scaled; the tensors that they keep between steps are in ``rules.kept``.
+        descent: what the base optimizer steps with, as such a rule; None is the gradient at w + ε.
+        plain: what the base optimizer steps with if no ascent came before, as such a rule; None is the gradient at w.
 
     Attributes after a step: ``gradient_norm`` ‖g‖₂ and ``radius`` ‖ε‖₂, as 0-dim tensors. In half precision w + ε is
     rounded: ``radius`` is then the distance that the weights moved, and ``rounded_away`` the share of the entries of ε
@@ -86,6 +91,9 @@ class SAM(Optimizer):
         norm: Norm = "full",
         adaptive: bool = False,
         repeat_random: bool = True,
+        ascent: Ascent | None = None,
+        descent: Descent | None = None,
+        plain: Plain | None = None,
     ) -> None:
         if not isinstance(base, Optimizer) or isinstance(base, SAM):
             raise TypeError(f"base must be a torch optimizer that holds the parameters, not {type(base).__name__}")
@@ -102,17 +110,20 @@ class SAM(Optimizer):
         self.rounded_away: Tensor | None = None
         self._saved: list[tuple[Tensor, Tensor]] = []  # the perturbed parameters, with their weights at w
         self._second = SecondGradients()
+        self.rules = Rules(ascent, descent, plain)
         self._models = Models()
         self._share_state(base)
         base.register_load_state_dict_post_hook(self._share_state)
-        base.register_step_pre_hook(lambda *_: self._second.use(self, base))
+        base.register_step_pre_hook(lambda *_: self._before_update())
+        base.register_step_post_hook(lambda *_: self.rules.after_update())
         for group in self.param_groups:
             self._check_group(group)
         self.masks = mask
 
     def __reduce__(self) -> tuple[Any, ...]:  # torch's own __getstate__ would lose the base optimizer
         self._must_be_at_w("copy the optimizer")
-        return type(self), (self.base, self.rho, self.masks, self.norm, self.adaptive, self.repeat_random)
+        settings = (self.base, self.rho, self.masks, self.norm, self.adaptive, self.repeat_random)
+        return type(self), settings, {"rules": self.rules}
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name == "rho":
@@ -185,11 +196,12 @@ class SAM(Optimizer):
         self._must_be_at_w("take an ascent step")
         self._second.check_gone(self._parameters(), self, self.base)
         self._seen.look(self._parameters())
+        followed = self.rules.direction(self._parameters()) if along is None else along
         found = [
             (p, direction, group)
             for group in self.param_groups
             for p in group["params"]
-            if (direction := p.grad if along is None else along.get(p)) is not None
+            if (direction := followed.get(p)) is not None
         ]
         if not found:
             raise RuntimeError("no parameter has a gradient; run a backward pass before ascent_step()")
@@ -204,8 +216,9 @@ class SAM(Optimizer):
             self.norm,
             adaptive if any(adaptive) else None,
         )
-        known = self.norm == "full" and not any(adaptive)
-        self.gradient_norm = norm if known else total_norm([direction for _, direction, _ in found])
+        known = self.norm == "full" and not any(adaptive) and self.rules.ascent is None
+        measured = [p.grad if along is None else direction for p, direction, _ in found]
+        self.gradient_norm = norm if known else total_norm(measured)
         moved = [(p, e) for p, e in zip(params, epsilon, strict=True) if self._seen.perturbs(p)]
         parts = [local(p) for p, _ in moved]
         saved = [(part, part.clone()) for part in parts]
@@ -238,6 +251,8 @@ class SAM(Optimizer):
         """Zero the gradients, as in torch."""
         super().zero_grad(set_to_none)
         self._second.forget()
+        if not self._saved:
+            self.rules.forget()
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a parameter group to the base optimizer, as in torch. If there are masks, its parameters are not
@@ -256,7 +271,7 @@ class SAM(Optimizer):
         """
         self._must_be_at_w("save the state")
         settings = (self.rho, self.norm == "masked", self.adaptive)
-        return joined(self.base.state_dict(), self._parameters(), self.masks, settings)
+        return joined(self.base.state_dict(), self._parameters(), self.masks, settings, self.rules.kept)
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Load what ``state_dict`` returned, for the same parameters in the same order. Raise ValueError, and change
@@ -266,12 +281,14 @@ class SAM(Optimizer):
         first.
         """
         self._must_be_at_w("load a state")
-        base, masks, (rho, masked, adaptive) = parted(state_dict, self._parameters())
+        base, masks, kept, (rho, masked, adaptive) = parted(state_dict, self._parameters())
+        if kept and not self.rules:
+            raise ValueError("the state is of a method with rules that keep tensors between steps; this one has none")
         _check_rho(rho)
         check_masks(masks or {}, self._parameters())
         self.base.load_state_dict(base)  # checks before it changes
         self.rho, self.norm, self.adaptive = rho, "masked" if masked else "full", adaptive
-        self.masks = masks
+        self.masks, self.rules.kept = masks, kept
         self._second.forget()
 
     def perturbed_parameters(self) -> list[Tensor]:
@@ -309,6 +326,10 @@ class SAM(Optimizer):
                 "one, run the second backward pass inside perturbed() first"
             )
         return self.base.step()  # torch.distributed.checkpoint steps with zero gradients to create a state to fill
+
+    def _before_update(self) -> None:
+        self._second.use(self, self.base, bool(self.rules))
+        self.rules.before_update(self._parameters())
 
     def _must_be_at_w(self, action: str) -> None:
         if getattr(self, "_saved", None):

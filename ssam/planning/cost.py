@@ -49,15 +49,16 @@ def plan_for(
         words, exact = f"one pass, perturbed {DIRECTIONS[lane.direction].words}", False
     elif is_sub_batch(spec, lane):
         words, exact = f"ascent from {lane.ascent_batch} of {spec.batch_size} images", False
-    elif spec.lane_norm(lane) == "full":
+    elif needs_whole_gradient(spec, lane):
         words = "two full passes"
     else:
         split = next(i for i, what in enumerate(touched) if what != "nothing")
         words = (
             f"stages before {stages[split]} run once" if split else "two passes, the first for perturbed tensors only"
         )
-    if lane.ascent_interval > 1:
-        words, exact = f"{words}, once every {lane.ascent_interval} steps", False
+    if lane.interval > 1:
+        words = f"{words}, once every {lane.interval} steps"
+        exact = exact and METHODS[lane.method].spans_steps
     return Plan(words, predicted, exact, split)
 
 
@@ -67,7 +68,7 @@ def first_pass_shares(spec: RaceSpec, lane: LaneSpec, touched: Sequence[Touch]) 
 
     A pass has three equal parts: forward, gradient of the input, gradient of the weights. Under the masked norm, the
     first pass skips all three before the first perturbed stage (prefix reuse), and the third in stages without a
-    perturbed convolution or matrix (partial backward). The norm of the full gradient requires all of them.
+    perturbed convolution or matrix (partial backward). A lane that needs the whole gradient at w skips nothing.
 
     Args:
         spec: the race of the lane.
@@ -83,12 +84,17 @@ def first_pass_shares(spec: RaceSpec, lane: LaneSpec, touched: Sequence[Touch]) 
     if is_sub_batch(spec, lane):
         assert lane.ascent_batch is not None
         shares = [lane.ascent_batch / spec.batch_size] * len(touched)
-    elif spec.lane_norm(lane) == "full":
+    elif needs_whole_gradient(spec, lane):
         shares = [1.0] * len(touched)
     else:
         first = next(i for i, what in enumerate(touched) if what != "nothing")
         shares = [0.0 if i < first else 1.0 if what == "matrices" else 2 / 3 for i, what in enumerate(touched)]
-    return [share / lane.ascent_interval for share in shares]
+    return [share / lane.interval for share in shares]
+
+
+def needs_whole_gradient(spec: RaceSpec, lane: LaneSpec) -> bool:
+    """Return whether the first pass needs the gradient of every weight: for its norm, or for the method's descent."""
+    return spec.lane_norm(lane) == "full" or METHODS[lane.method].compares
 
 
 def is_sub_batch(spec: RaceSpec, lane: LaneSpec) -> bool:

@@ -154,7 +154,7 @@ def _window(connection: Connection, run_id: str, points: int) -> Window | None:
         _lane_window(
             connection,
             row,
-            spec.lanes[row.lane].ascent_interval,
+            spec.lanes[row.lane].interval,
             evaluated[row.lane],
             masked[row.lane],
             points,

@@ -78,7 +78,8 @@ def two_passes(
       They run once, and the first backward pass stops there.
     * partial backward: tensors that are not perturbed need no gradient in the first pass.
 
-    Both need the masked norm: the norm of the full gradient needs every gradient at w. ``needed`` are the tensors whose
+    Both need the masked norm, since the norm of the full gradient needs every gradient at w, and a method whose descent
+    does not use them (``Rules.descent``). ``needed`` are the tensors whose
     gradient the first pass must compute; None: those perturbed now. A refresh that may perturb others must name them.
 
     Dropout draws the same random numbers in both passes. Raise RuntimeError if stages cannot be shared: a stage that
@@ -94,7 +95,7 @@ def two_passes(
         )
     timer.mark("forward1")
     needed = sam.perturbed_parameters() if needed is None else needed
-    if sam.norm == "full" or not needed:
+    if sam.norm == "full" or sam.rules.descent or not needed:
         loss.backward()
     else:
         for parameter, gradient in zip(needed, torch.autograd.grad(loss, needed), strict=True):

@@ -17,7 +17,7 @@ MAY_IMPORT = {  # docs/architecture.md has the same map in words
     "system": set(),
     "config": {"system"},
     "imagefolder": set(),
-    "methods": {"markers", "optim", "masks"},  # inside functions: the facts come without torch
+    "methods": {"markers", "optim", "masks", "interop"},  # inside functions: the facts come without torch
     "experiment": {"catalogue", "methods", "locations"},
     "styles": {"markers", "methods", "experiment"},
     "planning": {"catalogue", "methods", "experiment"},

@@ -294,7 +294,7 @@ def test_a_state_with_kept_tensors_fits_only_a_method_with_rules():
     sam = optimizer_of("f-sam", model)
     sam.step(closure_for(model, sam, 0))
     plain = optimizer_of("sam", model)
-    with pytest.raises(ValueError, match="rules that keep tensors"):
+    with pytest.raises(ValueError, match="keep tensors"):
         plain.load_state_dict(sam.state_dict())
     state = sam.state_dict()
     for of_parameter in state["state"].values():

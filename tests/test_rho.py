@@ -109,7 +109,9 @@ def test_one_rho_for_all_leaves_no_lane_behind(store: Store) -> None:
     assert not any(button.key in ("one_rho", "scale_rho") for button in app.button)
     start(app)
     assert rhos(store) == [0.3] * 4
-    assert len(store.runs.newest()[0].spec.lanes) == len(preset("sparsity-dial").spec.lanes), "the sparsities tell the lanes apart"
+    assert len(store.runs.newest()[0].spec.lanes) == len(preset("sparsity-dial").spec.lanes), (
+        "the sparsities tell the lanes apart"
+    )
 
 
 def test_lanes_that_are_text_are_scaled_too(store: Store) -> None:

@@ -19,7 +19,7 @@ def less_orthogonal(
     first: dict["Tensor", "Tensor"], second: dict["Tensor", "Tensor"], _kept: Mapping["Tensor", "Tensor"]
 ) -> dict["Tensor", "Tensor"]:
     """Return g⁺ − α g⊥. A tensor without a gradient at w has g = 0."""
-    from ssam.optim.rules import orthogonal_part
+    from ssam.methods.vectors import orthogonal_part
 
     at_w = {p: first[p] if p in first else g * 0 for p, g in second.items()}
     orthogonal = orthogonal_part(at_w, second)

@@ -19,7 +19,7 @@ ALPHA = 0.7
 
 def keep_orthogonal(first: "Tensors", second: "Tensors", kept: "Tensors") -> "Tensors":
     """Keep g_v, and return the gradients at w + ε as they are."""
-    from ssam.optim.rules import orthogonal_part
+    from ssam.methods.vectors import orthogonal_part
 
     kept.update(orthogonal_part(second, first))
     return second
@@ -27,7 +27,7 @@ def keep_orthogonal(first: "Tensors", second: "Tensors", kept: "Tensors") -> "Te
 
 def reuse_orthogonal(gradients: "Tensors", kept: "Tensors") -> "Tensors":
     """Return g + α ‖g‖/‖g_v‖ g_v; g before the first SAM step."""
-    from ssam.optim.rules import length
+    from ssam.methods.vectors import length
 
     if not kept or not gradients:
         return gradients

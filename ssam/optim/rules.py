@@ -9,10 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from ssam.interop.sharded import total_dot, total_norm
-
-TINY = 1e-30  # keeps a zero vector from dividing by zero
-
 Tensors = dict[Tensor, Tensor]
 Ascent = Callable[[Tensors, Tensors], Mapping[Tensor, Tensor]]
 Descent = Callable[[Tensors, Tensors, Tensors], Mapping[Tensor, Tensor]]
@@ -67,19 +63,6 @@ class Rules:
         for p, gradient in self._second:
             p.grad = gradient
         self._second = []
-
-
-def length(vector: Tensors) -> Tensor:
-    """Return the norm over all tensors together, above 0 so that it may divide."""
-    return total_norm(list(vector.values())).clamp(min=TINY)
-
-
-def orthogonal_part(of: Tensors, to: Tensors) -> Tensors:
-    """Return what of ``of`` is orthogonal to ``to``, all tensors taken together as one vector; a missing tensor is 0."""
-    both = [p for p in of if p in to]
-    product = total_dot([of[p] for p in both], [to[p] for p in both])
-    share = product / total_norm(list(to.values())).square().clamp(min=TINY)
-    return {p: g - share * to[p] if p in to else g for p, g in of.items()}
 
 
 def _gradients(params: Sequence[Tensor]) -> Tensors:

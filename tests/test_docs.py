@@ -265,6 +265,7 @@ def test_the_studys_table_is_what_the_study_found():
 
 
 FLATNESS = {
+    "test accuracy, %": ("test_accuracy", 100),
     "ascent gap": ("ascent_gap", 1),
     "worst case, ten steps": ("worst_case", 1),
     "m-sharpness, m = 16": ("m_sharpness", 1),
@@ -279,16 +280,30 @@ FLATNESS = {
 
 def test_the_table_of_flatness_is_what_was_measured():
     seeds = record("flatness.json")["seeds"]
-    rows = cells(MEASURED, "| | SGD | SAM | SSAM-F | SSAM-D |")
+    rows = cells(MEASURED, "| | SGD | SGD, weight decay 0.02 | SAM | SSAM-F | SSAM-D |")
     assert {row[0] for row in rows} == set(FLATNESS)
     for name, *told in rows:
         key, scale = FLATNESS[name]
-        for lane, said in zip(("sgd", "sam", "ssam-f", "ssam-d"), told, strict=True):
+        for lane, said in zip(("sgd", "sgd:weight_decay=0.02", "sam", "ssam-f", "ssam-d"), told, strict=True):
             values = [scale * lanes[lane][key] for lanes in seeds.values()]
             for text, value in zip(
                 said.replace(",", "").split(" ± "), (statistics.fmean(values), statistics.stdev(values)), strict=True
             ):
                 assert f"{value:.{len(text.partition('.')[2])}f}" == text, (name, lane)
+
+
+def test_what_is_said_of_flatness_and_accuracy_was_measured():
+    seeds = list(record("flatness.json")["seeds"].values())
+    log = (ROOT / "docs/log.md").read_text(encoding="utf-8")
+    ratios = {
+        other: [lanes["sgd:weight_decay=0.02"]["λ1"] / lanes[other]["λ1"] for lanes in seeds]
+        for other in ("sam", "sgd")
+    }
+    assert f"{min(ratios['sam']):.0f} to {max(ratios['sam']):.0f} times" in README
+    for told, digits in (("sam", 0), ("sgd", 1)):
+        assert f"{min(ratios[told]):.{digits}f} to {max(ratios[told]):.{digits}f} times" in log
+    for name in ("ascent_gap", "worst_case", "m_sharpness", "random_directions", "λ1"):
+        assert all(lanes["sgd:weight_decay=0.02"][name] > lanes["sgd"][name] for lanes in seeds)
 
 
 def test_what_the_readme_says_of_clean_labels_is_in_the_study():

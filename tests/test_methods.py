@@ -223,7 +223,7 @@ def test_the_memory_on_a_card_is_what_its_lane_holds(
         restore, sam = lane.sam.restore, lane.sam
 
         def watched() -> None:
-            held.append(size([saved for _, saved in sam._saved]))
+            held.append(size([saved for _, saved in sam._saved] + list((sam.rules._first or {}).values())))
             restore()
 
         monkeypatch.setattr(lane.sam, "restore", watched)
@@ -233,7 +233,8 @@ def test_the_memory_on_a_card_is_what_its_lane_holds(
     assert size(state) == size(weights), "one momentum buffer, whatever wraps the optimizer"
     masks = list((lane.sam.masks or {}).values()) if lane.sam else []
     gradients = [p.grad for p in weights if p.grad is not None]
-    assert size(masks + gradients) == memory.between * size(weights)
+    kept = list(lane.sam.rules.kept.values()) if lane.sam else []
+    assert size(masks + gradients + kept) == memory.between * size(weights)
     if memory.part:
         assert lane.sam is not None
         assert held[-1] == size(list(lane.sam.perturbed_parameters())) < size(weights)

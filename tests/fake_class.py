@@ -3,13 +3,13 @@
 import dataclasses
 import random
 
-from ssam.experiment import RaceSpec, preset
+from ssam.experiment import RaceSpec, parse_spec, preset
 from ssam.experiment.events import LaneEnded, LaneResult, Result
 from ssam.store import Store
 from tests.fake_race import EPOCH, evaluation, started
 
 CODE = "MAY-7KQ"
-SPEC = preset("noisy-labels").spec
+SPEC = parse_spec({"lanes": "sgd,sam,ssam-f:rho=0.25,ssam-d:rho=0.3"}, preset("noisy-labels").spec)
 TOP = {"sgd": 0.69, "sam": 0.80, "ssam-f": 0.81, "ssam-d": 0.805}  # where each method ends, about
 
 

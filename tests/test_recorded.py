@@ -269,7 +269,7 @@ VERDICTS = ("memoris", "rises, then falls", "keeps up", "by heart", "does not he
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     """What has been played back, by name and, where it is not the form's race, label."""
     played: list[tuple[str, ...]] = []
-    monkeypatch.setattr(recorded, "draw", lambda *args, before=None: played.append(args))
+    monkeypatch.setattr(recorded, "draw", lambda *args, **_: played.append(args))
     return played
 
 
@@ -373,9 +373,9 @@ def test_the_summary_of_a_preset_asks_and_tells_no_result(entry: Preset) -> None
 def test_a_recorded_card_has_rho_and_sparsity_and_another_race_is_called_so(browser: Browser, new_lab: str) -> None:
     watched, page = opened(browser, new_lab, reduced_motion="reduce")
     settings = page.locator(f"{RECORDED} .card [data-part=settings]")
-    expect(settings.nth(1)).to_contain_text("ρ 0.2")
-    expect(settings.nth(2)).to_contain_text("sparsity 50%")
-    expect(settings.nth(2)).to_be_visible()
+    expect(settings.nth(2)).to_contain_text("ρ 0.2")
+    expect(settings.nth(3)).to_contain_text("sparsity 50%")
+    expect(settings.nth(3)).to_be_visible()
     rho = page.locator(".st-key-rho input")
     for typed, count in (("0.4", 0), ("0.2", 1)):  # the recording goes with its race, and comes back with it
         rho.fill(typed)

@@ -154,6 +154,7 @@ def key_of(spec: RaceSpec, place: int) -> str:
     race, lane = settled(spec, place)
     added = {"base"} if race.base == DEFAULT_BASE else set()  # later than the first keys, which addresses hold
     usual = {name for name in TRAINING if name not in lane.own_settings}
+    lane = lane.model_copy(update={"ascent_interval": lane.interval})  # spelled out, as in the first keys
     text = race.model_dump_json(exclude={"lanes", "seed"} | added) + lane.model_dump_json(exclude=usual)
     passes = (
         max(lane.passes for lane in spec.lanes) if spec.clock == "gradients" else 0
@@ -205,12 +206,15 @@ def _titles(firsts: Sequence[Member]) -> list[str]:
     apart = [
         name for name in spec_diff.differing([race for race, _ in pairs]) if name not in ("lanes", "seed", *MASKED)
     ]
+    # What only lanes set, in races that agree, is told of these lanes.
+    of_lanes = set(apart) - set(spec_diff.differing([member.run.spec for member in firsts]))
     masked = [
         name for name in MASKED if len({getattr(race, name) for race, lane in pairs if METHODS[lane.method].sparse}) > 1
     ]
     titles = []
-    for title, (race, lane) in zip(said, pairs, strict=True):
-        names = [*apart, *(masked if METHODS[lane.method].sparse else ())]
+    for title, (race, lane), member in zip(said, pairs, firsts, strict=True):
+        told = [name for name in apart if name not in of_lanes or getattr(_lane(member), name) is not None]
+        names = [*told, *(masked if METHODS[lane.method].sparse else ())]
         # Settings that are off (no label noise, all images) are left out.
         own = [name for name in names if getattr(race, name) not in (None, 0)]
         more = [f"{LABELS.get(name, name).lower()} {spec_diff.value(race, name)}" for name in own]

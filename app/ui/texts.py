@@ -14,7 +14,7 @@ WATCH = {
     "noisy-labels": (
         "40% of the training labels are wrong. **SGD** memorises them: its curve rises, then falls. **SAM** (Sharpness-Aware Minimization) "
         "resists: before each update it checks the loss at a slightly worse nearby point. **Sparse SAM** (SSAM\u2011F, SSAM\u2011D) "
-        "does that for only half of the weights, and keeps up. This SGD was not tuned: the lesson *Is it SAM, or would tuning do?* asks about that."
+        "does that for only half of the weights, and keeps up. So does an SGD with more weight decay: the lesson *Is it SAM, or would tuning do?* asks about that."
     ),
 }
 RECORDED = "This race is recorded. Press *Start race* to train it live."

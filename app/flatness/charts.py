@@ -223,7 +223,8 @@ def sharpness(run: Run) -> list[Figure]:
 
 
 def scatter(points: Sequence[Point], title: str) -> Figure:
-    """Draw an estimator against test accuracy: every lane in its method's colour and marker."""
+    """Draw an estimator against test accuracy: every lane in its method's colour and marker, open if it has training settings of its
+    own."""
     traces = []
     for method, style in theme.METHOD_STYLES.items():
         if own := [point for point in points if point.spec.lanes[point.lane].method == method]:
@@ -235,7 +236,12 @@ def scatter(points: Sequence[Point], title: str) -> Figure:
                     "x": [point.value for point in own],
                     "y": [point.accuracy for point in own],
                     "text": [theme.lane_titles(point.spec)[point.lane] + f", seed {point.spec.seed}" for point in own],
-                    "marker": {"color": style.color, "symbol": style.symbol, "size": 10, "opacity": 0.85},
+                    "marker": {
+                        "color": style.color,
+                        "symbol": [style.symbol + "-open" * has_own_settings(point) for point in own],
+                        "size": 10,
+                        "opacity": 0.85,
+                    },
                     "hovertemplate": "%{text}<br>%{x:.3g}, %{y:.1f}%<extra></extra>",
                 }
             )
@@ -244,7 +250,13 @@ def scatter(points: Sequence[Point], title: str) -> Figure:
     found = [point.value for point in points]
     if min(found, default=0) > 0 and max(found) > 20 * min(found):
         layout["xaxis"] |= {"type": "log", **_log_ticks()}
+        if max(found) < 1000 * min(found):
+            layout["xaxis"] |= {"dtick": "D2"}  # 1, 2, 5: all digits would lie on top of each other
     return {"data": traces, "layout": layout}
+
+
+def has_own_settings(point: Point) -> bool:
+    return point.spec.lanes[point.lane].trains_otherwise
 
 
 def _log_ticks() -> dict[str, Any]:

@@ -31,6 +31,7 @@ NOTHING_MEASURED = (
     "Nothing to compare yet. Measure **Sharpness** or **Curvature** of your finished races, at their latest weights: every lane becomes "
     "a point here."
 )
+OPEN = " Open markers: lanes with training settings of their own, such as a larger weight decay."
 LOWER = "In every chart lower is flatter, by that estimator. Estimators can disagree."
 
 SEEING = {

@@ -15,7 +15,6 @@ from streamlit.testing.v1 import AppTest
 
 from app.flatness import charts as flatness_charts
 from app.flatness import correlation, disturbed, maps, query, subjects, view
-from app.flatness import measured as flatness_measured
 from app.flatness import measured as recorded_points
 from app.flatness import text as flatness_text
 from app.flatness.correlation import Correlation, comparable, correlate, spearman
@@ -570,7 +569,7 @@ def test_every_tab_draws_its_charts_in_a_browser(tmp_path: Path, browser: Browse
 
 
 def test_a_lane_with_training_settings_of_its_own_has_an_open_marker() -> None:
-    own = [point for point in flatness_measured.points() if point.estimator == "largest_eigenvalue"]
+    own = [point for point in recorded_points.points() if point.estimator == "largest_eigenvalue"]
     drawn = flatness_charts.scatter(own, "λ₁")["data"]
     assert len(own) == 5 * len(drawn) + 5, "SGD has two lanes"
     for trace in drawn:

@@ -7,7 +7,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app.race import seeds
-from ssam.experiment import RaceSpec, parse_spec
+from ssam.experiment import RaceSpec, parse_spec, preset
 from ssam.store import Person, Store
 from tests import fake_class
 from tests.golden import assert_one_line_error
@@ -69,7 +69,7 @@ def test_start_starts_as_many_seeds_as_wanted(store: Store, idle: None) -> None:
 
 
 def test_what_has_been_run_is_used_again_whoever_ran_it(store: Store, idle: None) -> None:
-    done = fake_class.finish(store, owner(BOB), 1, None)
+    done = fake_class.finish(store, owner(BOB), 1, None, preset("noisy-labels").spec)
     app = page()
     app.number_input(key="seed").set_value(0).run()
     app.slider(key="seeds").set_value(3).run()

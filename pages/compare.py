@@ -3,7 +3,7 @@
 import streamlit as st
 
 from app.compare import groups, query, text, view
-from app.shell import identity, nav, services, stand_in
+from app.shell import fallback, identity, nav, services
 from app.ui.lab import Lab
 
 PACE = 3.0  # seconds between two updates while races are running
@@ -39,7 +39,7 @@ st.markdown("## Compare")
 query.TABLE.notice()
 view.races(lab, person)
 for name in query.recordings(st.session_state["cmp_runs"]):
-    stand_in.notice(name)
+    fallback.notice(name)
 if ids := list(st.session_state["cmp_runs"]):
     pace = st.session_state.get("cmp_pace")  # the last known state; the page reruns if it has changed
     st.fragment(page, run_every=pace)(lab, ids, pace)

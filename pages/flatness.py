@@ -4,7 +4,7 @@ import streamlit as st
 
 from app.flatness import measured as recorded_points
 from app.flatness import query, text, versus_accuracy, view
-from app.shell import analysis_job, identity, services, stand_in
+from app.shell import analysis_job, fallback, identity, services
 from app.ui import texts, view_switch
 from app.ui.lab import Lab
 from ssam.experiment.analysis import AnalysisSpec
@@ -58,7 +58,7 @@ if races:
 else:
     st.markdown("## Are flatter lanes more accurate?")
     query.TABLE.notice()
-    stand_in.say(f"Recorded races, not yours: {recorded_points.about()}.", recorded_points.PRESET)
+    fallback.say(f"Recorded races, not yours: {recorded_points.about()}.", recorded_points.PRESET)
     st.markdown(text.YOURS, width=860)
     versus_accuracy.draw(recorded_points.points())
     versus_accuracy.literature()

@@ -4,7 +4,7 @@ import streamlit as st
 
 from app.images import data, predictions, query, text, view
 from app.images.data import Shown
-from app.shell import identity, nav, services, stand_in
+from app.shell import fallback, identity, nav, services
 from app.ui import view_switch
 from app.ui.lab import Lab
 from ssam.store import Person, Run
@@ -58,7 +58,7 @@ def page(lab: Lab, person: Person, chosen: Run | str) -> None:
     kind = view_switch.choose("View", query.VIEWS, "images_view")
     query.TABLE.notice()
     if isinstance(chosen, str):
-        stand_in.notice(chosen)
+        fallback.notice(chosen)
         if race := data.of_recording(chosen):
             shown(race, kind)
     else:

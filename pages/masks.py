@@ -4,7 +4,7 @@ import streamlit as st
 
 from app.masks import data, fisher, query, text, views
 from app.masks.data import Source
-from app.shell import identity, nav, services, stand_in
+from app.shell import fallback, identity, nav, services
 from app.ui import live_panel, recorded, step_plan, view_switch
 from app.ui.lab import Lab
 from ssam.store import Person, Run, Window
@@ -50,7 +50,7 @@ def under_way(lab: Lab, race_id: str, kind: str, person: Person) -> None:
 
 def from_recording(name: str, kind: str) -> None:
     """Draw a recorded race, and say that it is one."""
-    stand_in.notice(name)
+    fallback.notice(name)
     found = recorded.read(name)
     if kind == "fisher":
         query.write(found.run, found.window, step_plan.masked_lanes(found.run.spec), None)

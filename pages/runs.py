@@ -84,7 +84,7 @@ def page(lab: Lab, person: Person, pace: float | None) -> None:
     actions.undo(lab)
     shown = [listed.run.id for listed in found.rows]
     rows = [view.row(listed, person) for listed in found.rows]
-    if query.stand_ins(found):
+    if query.lists_recorded(found):
         st.markdown(RECORDED)
         rows = [view.recorded_row(name) for name in recorded.names()]
     else:

@@ -6,7 +6,6 @@ from types import SimpleNamespace
 import pytest
 import torch
 from torch import nn
-from torch.nn.functional import cross_entropy
 
 import ssam
 from ssam.analysis.step import norm, numbers, take_step
@@ -17,6 +16,7 @@ from ssam.methods import METHODS, f_sam, gsam, looksam, vasso
 from ssam.models import build_model
 from ssam.planning.cost import plan_for
 from tests import twins
+from tests.closures import closure_for
 
 BASES = {
     "sgd-momentum": lambda params: torch.optim.SGD(params, lr=0.05, momentum=0.9, weight_decay=5e-4),
@@ -32,18 +32,10 @@ def network():
     return nn.Sequential(*layers).double()
 
 
-def closure_for(model, optimizer, step):
+def batch(step):
     generator = torch.Generator().manual_seed(step)
     x = torch.randn(16, 1, 6, 6, generator=generator, dtype=torch.float64)
-    y = torch.randint(3, (16,), generator=generator)
-
-    def closure():
-        optimizer.zero_grad()
-        loss = cross_entropy(model(x), y)
-        loss.backward()
-        return loss
-
-    return closure
+    return x, torch.randint(3, (16,), generator=generator)
 
 
 def optimizer_of(name, model, base="sgd-momentum", sparsity=None, **settings):
@@ -74,7 +66,7 @@ def taken(sam, closure, step, every):
 def by(name, steps=STEPS, every=None, **settings):
     def take(model):
         sam = optimizer_of(name, model, **settings)
-        return lambda step: taken(sam, closure_for(model, sam, step), step, every or METHODS[name].interval)
+        return lambda step: taken(sam, closure_for(model, sam, *batch(step)), step, every or METHODS[name].interval)
 
     return trained(take, steps)
 
@@ -100,8 +92,8 @@ def test_equals_the_slow_twin_step_by_step(name, base, masks):
     other = BASES[base](twin.parameters())
     listed = None if sam.masks is None else [sam.masks[p] for p in model.parameters()]
     for step in range(STEPS):
-        loss = taken(sam, closure_for(model, sam, step), step, METHODS[name].interval)
-        closure = closure_for(twin, other, step)
+        loss = taken(sam, closure_for(model, sam, *batch(step)), step, METHODS[name].interval)
+        closure = closure_for(twin, other, *batch(step))
         expected = TWINS[name](list(twin.parameters()), closure, other.step, 0.1, memory, masks=listed, norm=sam.norm)
         assert loss.item() == pytest.approx(expected.item(), rel=1e-10)
         close(model.parameters(), twin.parameters())
@@ -133,7 +125,7 @@ def test_f_sam_equals_the_oracle():
         optimizer = FriendlySAM(model.parameters(), torch.optim.SGD, sigma=1.0, lmbda=0.9, **settings)
 
         def step(number):
-            closure = closure_for(model, optimizer, number)
+            closure = closure_for(model, optimizer, *batch(number))
             closure()
             optimizer.step(closure)
 
@@ -185,7 +177,7 @@ def test_gsam_equals_the_oracle():
 
         def both(number):
             with torch.enable_grad():
-                return None, closure_for(model, base, number)()
+                return None, closure_for(model, base, *batch(number))()
 
         return lambda number: optimizer.step(lambda: both(number))
 
@@ -234,8 +226,8 @@ def test_looksam_equals_the_oracle_on_a_single_tensor():
 def test_a_step_of_looksam_leaves_the_gradient_at_w_and_costs_a_fifth_more():
     model = network()
     sam = optimizer_of("looksam", model)
-    sam.step(closure_for(model, sam, 0))
-    closure_for(model, sam, 1)()
+    sam.step(closure_for(model, sam, *batch(0)))
+    closure_for(model, sam, *batch(1))()
     before = [p.grad.clone() for p in model.parameters()]
     sam.base.step()
     assert same([p.grad for p in model.parameters()], before)
@@ -292,7 +284,7 @@ def test_a_step_taken_apart_shows_what_f_sam_follows():
 def test_a_state_with_kept_tensors_fits_only_a_method_with_rules():
     model = network()
     sam = optimizer_of("f-sam", model)
-    sam.step(closure_for(model, sam, 0))
+    sam.step(closure_for(model, sam, *batch(0)))
     plain = optimizer_of("sam", model)
     with pytest.raises(ValueError, match="keep tensors"):
         plain.load_state_dict(sam.state_dict())

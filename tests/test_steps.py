@@ -5,7 +5,6 @@ import copy
 import pytest
 import torch
 from torch import nn
-from torch.nn.functional import cross_entropy
 
 import ssam
 from ssam.engine.plan import choose_plan, touched_stages
@@ -15,6 +14,7 @@ from ssam.models import StagedModel, build_model, parameters_in, stage_macs, sta
 from ssam.training import steps
 from ssam.training.timing import PhaseTimer
 from tests import twins
+from tests.closures import closure_for
 
 CPU = torch.device("cpu")
 MODELS = ("cnn8", "resnet20", "vit-tiny", "mixer")
@@ -51,16 +51,6 @@ def first_stage(model, parameters):
 
 def nothing(_sam, _timer):
     pass
-
-
-def closure_for(model, optimizer, x, y):
-    def closure():
-        optimizer.zero_grad()
-        loss = cross_entropy(model(x), y)
-        loss.backward()
-        return loss
-
-    return closure
 
 
 def assert_same_state(model, twin):

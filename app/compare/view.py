@@ -7,7 +7,7 @@ import streamlit as st
 
 from app.compare import charts, query, text
 from app.compare.groups import Group
-from app.shell import stand_in
+from app.shell import fallback
 from app.ui import alt_text, legend, plot, run_labels
 from app.ui.lab import Lab
 from ssam.store import Person
@@ -19,7 +19,7 @@ def races(lab: Lab, person: Person) -> None:
     st.session_state["cmp_runs"] = [run_id for run_id in st.session_state["cmp_runs"] if run_id in offered]
     names = query.recordings(list(offered))
     titles = run_labels.labels([run for run_id, run in offered.items() if run_id not in names])
-    titles |= {name: stand_in.title(name) for name in names}
+    titles |= {name: fallback.title(name) for name in names}
     count = len(st.session_state["cmp_runs"])
     with st.expander(f"Races: {count}", key="cmp_races", expanded=not count):
         st.multiselect(

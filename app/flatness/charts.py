@@ -238,7 +238,7 @@ def scatter(points: Sequence[Point], title: str) -> Figure:
                     "text": [theme.lane_titles(point.spec)[point.lane] + f", seed {point.spec.seed}" for point in own],
                     "marker": {
                         "color": style.color,
-                        "symbol": [style.symbol + "-open" * has_own_settings(point) for point in own],
+                        "symbol": [style.symbol + "-open" * point.trains_otherwise for point in own],
                         "size": 10,
                         "opacity": 0.85,
                     },
@@ -253,10 +253,6 @@ def scatter(points: Sequence[Point], title: str) -> Figure:
         if max(found) < 1000 * min(found):
             layout["xaxis"] |= {"dtick": "D2"}  # 1, 2, 5: all digits would lie on top of each other
     return {"data": traces, "layout": layout}
-
-
-def has_own_settings(point: Point) -> bool:
-    return point.spec.lanes[point.lane].trains_otherwise
 
 
 def _log_ticks() -> dict[str, Any]:

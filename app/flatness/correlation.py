@@ -29,6 +29,11 @@ class Point:
     accuracy: float  # %
 
     @property
+    def trains_otherwise(self) -> bool:
+        """Return whether the lane has its own training settings."""
+        return self.spec.lanes[self.lane].trains_otherwise
+
+    @property
     def task(self) -> str:
         """Return the race without its lanes and seed."""
         return run_labels.describe(self.spec).rsplit(" · ", 1)[0]

@@ -1,12 +1,11 @@
 """Sharpness and curvature of recorded races: what the page opens on until a person has a race to measure."""
 
 import json
-from datetime import date
 from functools import lru_cache
 from typing import Any
 
 from app.flatness.correlation import Point
-from app.ui import run_labels
+from app.ui import run_labels, texts
 from app.ui.estimators import ESTIMATORS
 from ssam.experiment import ASSETS, parse_spec, preset
 from ssam.experiment.analysis import AnalysisSpec, parse_analysis
@@ -28,8 +27,6 @@ def points() -> list[Point]:
     for seed, lanes in record["seeds"].items():
         spec = parse_spec({"seed": int(seed)}, base=preset(PRESET).spec)
         for name, values in lanes.items():
-            if name not in spec.lane_names:
-                continue
             lane, accuracy = spec.lane_names.index(name), 100 * values["test_accuracy"]
             for field, value in values.items():
                 estimator = NAMES.get(field, field)
@@ -47,9 +44,9 @@ def _setting(analysis: AnalysisSpec) -> str:
 def about() -> str:
     """Return what was raced and measured, when and on which machine, in one line."""
     record = _record()
-    day, machine = date.fromisoformat(record["date"]), record["machine"]
+    machine = record["machine"]
     raced = run_labels.describe_without_seed(preset(PRESET).spec)
     return (
-        f"{preset(PRESET).title} · {raced} · seeds {', '.join(record['seeds'])} · {day.day} {day:%B %Y} · {machine['cpu']}, "
+        f"{preset(PRESET).title} · {raced} · seeds {', '.join(record['seeds'])} · {texts.day(record['date'])} · {machine['cpu']}, "
         f"PyTorch {machine['torch']}"
     )

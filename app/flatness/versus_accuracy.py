@@ -43,7 +43,7 @@ def draw(points: list[Point]) -> None:
         )
     shown = [point for point in points if chosen in (ALL, point.task)]
     legend.draw(legend.methods({point.spec.lanes[point.lane].method for point in shown}), "flat_methods")
-    open_markers = any(charts.has_own_settings(point) for point in shown)
+    open_markers = any(point.trains_otherwise for point in shown)
     st.caption(f"Final test accuracy against sharpness. Left is flatter.{text.OPEN * open_markers}")
     figures, lines = [], []
     for estimator, (title, _) in estimators.ESTIMATORS.items():

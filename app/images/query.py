@@ -6,7 +6,7 @@ import streamlit as st
 
 from app.images import data, ranking, tiles
 from app.images.data import Lane, Shown
-from app.shell import stand_in
+from app.shell import fallback
 from app.shell.address import Field, Table, choice, epoch, parts
 from app.ui import run_picker
 from app.ui.lab import Lab
@@ -32,7 +32,7 @@ def go(store: Store, person: Person) -> None:
     """Set what is shown to the address: the race that it names, else the one that was shown here or on the race page."""
     problems, state = TABLE.load_from_url(), st.session_state
     recordings = data.recordings()
-    named = stand_in.named(TABLE, next(iter(recordings), None))
+    named = fallback.named(TABLE, next(iter(recordings), None))
     if named not in recordings:
         race = run_picker.race_of(store, named or state.get("run") or "")
         if named and race is None:
@@ -91,7 +91,7 @@ def choose_race(lab: Lab, person: Person) -> Run | str | None:
     named, recordings = st.session_state.get("images_run"), data.recordings()
     shown = None if named in recordings else named
     own = run_picker.own(lab, person, lambda run: data.has_predictions(lab.store, run), shown)
-    return stand_in.choose(TABLE, own, recordings, _fresh)
+    return fallback.choose(TABLE, own, recordings, _fresh)
 
 
 def show_recorded() -> None:

@@ -3,10 +3,11 @@
 import streamlit as st
 
 from app.masks import panel
-from app.shell import stand_in
+from app.shell import fallback
 from app.shell.address import Field, Table, choice, epoch, parts
 from app.ui import live_panel, recorded, run_picker, step_plan, theme
 from app.ui.lab import Lab
+from ssam.experiment import preset
 from ssam.store import Person, Run, Store, Window
 
 VIEWS = {
@@ -33,7 +34,7 @@ TABLE = Table(
 def go(store: Store) -> None:
     """Set what is shown to the address: of the race that it names, else of the one that was shown here or on the race page."""
     problems, names = TABLE.load_from_url(), recordings()
-    named = stand_in.named(TABLE, names[0])
+    named = fallback.named(TABLE, names[0])
     race = recorded.read(named).run if named in names else None
     race = race or run_picker.race_of(store, named or st.session_state.get("run") or "")
     if named and race is None:
@@ -48,7 +49,7 @@ def go(store: Store) -> None:
 
 def recordings() -> list[str]:
     """Return the names of the recorded races with masks, the one that is shown first before the others."""
-    names = [name for name in recorded.names() if step_plan.masked_lanes(recorded.read(name).run.spec)]
+    names = [name for name in recorded.names() if step_plan.masked_lanes(preset(name).spec)]
     return sorted(names, key=lambda name: name != FIRST)
 
 
@@ -87,7 +88,7 @@ def choose_race(lab: Lab, person: Person) -> Run | str | None:
     """Return one of the own races with masks, or the one that the address names, or the name of a recorded one."""
     shown, names = st.session_state["masks_run"], recordings()
     own = run_picker.own(lab, person, _has_masks, None if shown in names else shown)
-    return stand_in.choose(TABLE, own, names, _fresh)
+    return fallback.choose(TABLE, own, names, _fresh)
 
 
 def _has_masks(race: Run) -> bool:

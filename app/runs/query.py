@@ -76,7 +76,7 @@ def find(lab: Lab, person: Person) -> RunPage:
     return lab.store.runs.search(wanted, owner, deleted=show == DELETED)
 
 
-def stand_ins(found: RunPage) -> bool:
+def lists_recorded(found: RunPage) -> bool:
     """Whether recorded races are listed: a person has none. Not in a class, which is to predict how a race goes."""
     return not found.all and st.session_state["runs_show"] == MINE and not classroom.code()
 

@@ -1,7 +1,6 @@
 """The list in the browser: a line for each race, with a checkbox and small accuracy curves."""
 
 from collections.abc import Callable
-from datetime import date
 from typing import Any
 
 import streamlit as st
@@ -68,14 +67,13 @@ def recorded_row(name: str) -> dict[str, Any]:
     courses = tuple(_course(lane, end) for lane, end in zip(window.lanes, ends, strict=True))
     best = max((end for end in ends if end is not None), default=None)
     listed = RunRow(run, Labels(preset(name).title), courses, best, sum(lane.seconds for lane in window.lanes))
-    day = date.fromisoformat(recording.about["date"])
-    return row(listed, Person(run.owner)) | {"says": f"recorded on {day.day} {day:%B %Y}, not yours", "recorded": True}
+    says = f"recorded on {texts.day(recording.about['date'])}, not yours"
+    return row(listed, Person(run.owner)) | {"says": says, "recorded": True}
 
 
 def _course(lane: LaneWindow, end: float | None) -> AccuracyCurve:
-    known = {
-        row["epoch"]: row["test_accuracy"] for row in lane.epochs
-    }  # the final one, of all test images, is the last
+    # The evaluation of an epoch on all test images comes after that on a part of them.
+    known = {row["epoch"]: row["test_accuracy"] for row in lane.epochs}
     return AccuracyCurve(lane.state, tuple(known), tuple(known.values()), end)
 
 

@@ -1,4 +1,4 @@
-"""Recorded races on the pages that show a race: they stand in until a person has one of their own."""
+"""Recorded races on the pages that show a race: shown until a person has one of their own."""
 
 from collections.abc import Callable, Sequence
 
@@ -54,6 +54,6 @@ def notice(name: str) -> None:
 
 def say(line: str, name: str) -> None:
     """Draw the line, with a link to the race page that has the settings of this preset."""
-    with st.container(key=f"stand_in_{name}", horizontal=True, vertical_alignment="center", gap="small"):
+    with st.container(key=f"fallback_{name}", horizontal=True, vertical_alignment="center", gap="small"):
         st.caption(texts.plain(line), width="content")
         nav.link("race", "Race it yourself", {"preset": name})

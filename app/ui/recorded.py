@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from datetime import date
 from functools import lru_cache
 from pathlib import Path
 
@@ -99,10 +98,9 @@ def read(name: str) -> Recording:
 def about(name: str, recording: Recording) -> str:
     """Return what was raced, when and on which machine, in one line."""
     told, info = recording.about, recording.run.started_info or {}
-    day = date.fromisoformat(told["date"])
     threads = f"{info['threads']} thread{'s' * (info['threads'] != 1)}"
     machine = f"{told['machine']['cpu']}, {threads}, PyTorch {told['machine']['torch']}"
-    return f"{preset(name).title} · {day.day} {day:%B %Y} · {machine} · seed {recording.run.spec.seed}"
+    return f"{preset(name).title} · {texts.day(told['date'])} · {machine} · seed {recording.run.spec.seed}"
 
 
 @lru_cache(maxsize=8)

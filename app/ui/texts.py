@@ -1,6 +1,7 @@
 """Texts that several pages share: labels and help of settings, states, durations."""
 
 import re
+from datetime import date
 from pathlib import Path
 
 from app.ui.quoted_numbers import eigenvalue_cost
@@ -253,6 +254,16 @@ def queue_place(position: int, seconds: float | None) -> str:
     if seconds is None:
         return place
     return "starts in a moment" if seconds < 1 and position == 1 else f"{place}, starts in about {duration(seconds)}"
+
+
+def day(iso: str) -> str:
+    """Return a date as it is read.
+
+    >>> day("2026-11-30")
+    '30 November 2026'
+    """
+    found = date.fromisoformat(iso)
+    return f"{found.day} {found:%B %Y}"
 
 
 def ordinal(number: int) -> str:

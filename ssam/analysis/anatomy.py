@@ -74,7 +74,9 @@ def anatomy(context: AnalysisContext) -> Result:
     if any(lane.ema for lane in context.race.lanes) and context.analysis.epochs:
         context.about["caveats"].append("A lane that averages its weights kept the average: its step starts there.")
     if any(METHODS[lane.method].keeps for lane in context.race.lanes) and context.analysis.epochs:
-        context.about["caveats"].append("Saved weights come without what a method keeps between steps: it starts anew.")
+        context.about["caveats"].append(
+            "Saved weights come without what a method keeps between steps: it starts without it."
+        )
     for number, moment in enumerate(context.last, 1):
         optimizer, step, about = _of_lane(context, moment)
         masks = masks_of(step, optimizer) if isinstance(optimizer, SAM) else None
@@ -106,8 +108,7 @@ def _of_lane(context: AnalysisContext, moment: LaneWeights) -> tuple[SAM | Optim
     params = list(context.model.parameters())
     for p, left in zip(params, moment.left or [None] * len(params), strict=True):
         p.grad = None if left is None else left.to(p.device, copy=True)
-    kept = zip(params, moment.kept or [None] * len(params), strict=True)
-    sam.rules.kept = {p: tensor.to(p.device) for p, tensor in kept if tensor is not None}
+    sam.rules.restore(params, moment.kept or [None] * len(params))
     rule = DIRECTIONS[lane.direction].rule
     if rule is not None and len(rule(sam)) < len(params):  # no direction to follow yet, so the race does not perturb
         plain = take_step(context.model, base, x, y, smoothing=lane.label_smoothing)

@@ -150,8 +150,7 @@ def _restore_optimizer(lane: Lane, state: State) -> None:
         masks = {p: _laid_out(bits, p).to(p.device) for p, bits in pairs if bits is not None}
     lane.base.load_state_dict(state["base"])
     sam.rho, sam.norm, sam.adaptive, sam.masks = state["rho"], state["norm"], state["adaptive"], masks
-    kept = state.get("kept", [None] * len(params))  # a checkpoint of an earlier version has none
-    sam.rules.kept = {p: tensor.to(p.device) for p, tensor in zip(params, kept, strict=True) if tensor is not None}
+    sam.rules.restore(params, state.get("kept", [None] * len(params)))  # a checkpoint of an earlier version has none
 
 
 def _restore_lane(lane: Lane, state: State) -> None:

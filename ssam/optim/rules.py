@@ -39,6 +39,11 @@ class Rules:
         self._first = {p: g.clone() for p, g in gradients.items()} if self.descent else None
         return self.ascent(gradients, self.kept) if self.ascent else gradients
 
+    def restore(self, params: Sequence[Tensor], kept: Sequence[Tensor | None]) -> None:
+        """Set what is kept, from a tensor or None for each parameter."""
+        pairs = zip(params, kept, strict=True)
+        self.kept = {p: tensor.to(p.device) for p, tensor in pairs if tensor is not None}
+
     def forget(self) -> None:
         """Discard the gradients at w: no update will use them."""
         self._first = None
@@ -46,6 +51,8 @@ class Rules:
     @torch.no_grad()
     def before_update(self, params: Sequence[Tensor]) -> None:
         """Replace the gradients by what the base optimizer steps with."""
+        if not self:
+            return
         first, self._first = self._first, None
         gradients = _gradients(params)
         if self.descent and first is not None:

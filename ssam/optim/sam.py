@@ -216,9 +216,10 @@ class SAM(Optimizer):
             self.norm,
             adaptive if any(adaptive) else None,
         )
-        known = self.norm == "full" and not any(adaptive) and self.rules.ascent is None
-        measured = [p.grad if along is None else direction for p, direction, _ in found]
-        self.gradient_norm = norm if known else total_norm(measured)
+        if self.norm == "full" and not any(adaptive) and self.rules.ascent is None:
+            self.gradient_norm = norm
+        else:
+            self.gradient_norm = total_norm([p.grad if along is None else direction for p, direction, _ in found])
         moved = [(p, e) for p, e in zip(params, epsilon, strict=True) if self._seen.perturbs(p)]
         parts = [local(p) for p, _ in moved]
         saved = [(part, part.clone()) for part in parts]
